@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The one seam to disks and files.
+//!
+//! Everything that must survive a power cut passes through [`Storage`] (devices) or [`Files`]
+//! (small files), so that tests can log, cut, tear and replay it. Nothing in this crate decides
+//! what to write; it only makes writes durable, readable again, and honest about failure.
+
+mod device;
+mod digest;
+mod error;
+mod files;
+mod memory;
+mod part_uuid;
+mod shared;
+mod units;
+mod view;
+
+pub use device::{Access, Devices, Geometry, Storage};
+pub use digest::{Digest, ParseDigestError};
+pub use error::{FilesError, StorageError};
+pub use files::{Files, HostFiles};
+pub use memory::{MemoryFiles, MemoryStorage};
+pub use part_uuid::PartUuid;
+pub use shared::Shared;
+pub use units::{ByteLen, Lba};
+pub use view::View;

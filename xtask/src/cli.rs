@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Arguments of `cargo xtask`.
+
+use crate::error::TaskError;
+use crate::suite;
+use clap::{Parser, Subcommand};
+use std::io::Write;
+
+/// What a maintainer runs.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+pub struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run everything that must be green: format, lints, rules, tests, documents, fuzz targets
+    Test,
+    /// Measure an install against dd and openssl on this machine and print the ratios
+    Bench,
+}
+
+impl Cli {
+    /// Does what the arguments say.
+    pub fn run(self, out: &mut impl Write) -> Result<(), TaskError> {
+        match self.task {
+            Task::Test => suite::run(out),
+            Task::Bench => suite::bench(),
+        }
+    }
+}

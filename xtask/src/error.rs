@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Why a maintainer's task failed.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A failed task.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// A program could not be started.
+    #[error("cannot run {program}: {source}")]
+    Start {
+        /// Program name.
+        program: String,
+        /// Cause.
+        source: io::Error,
+    },
+    /// A program ran and failed.
+    #[error("{program} failed with {status}")]
+    Failed {
+        /// Program and arguments.
+        program: String,
+        /// Exit status in words.
+        status: String,
+    },
+    /// Programs that judge our output are missing.
+    #[error("missing programs: {}; run `bash .ci/setup` as root", programs.join(", "))]
+    JudgesMissing {
+        /// Program names.
+        programs: Vec<String>,
+    },
+    /// The workspace breaks one of its own rules.
+    #[error("the workspace breaks its rules:\n  {}", violations.join("\n  "))]
+    Rules {
+        /// One sentence each.
+        violations: Vec<String>,
+    },
+    /// A file could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// Path.
+        path: PathBuf,
+        /// Cause.
+        source: io::Error,
+    },
+    /// `cargo metadata` printed something unexpected.
+    #[error("cannot read cargo's metadata: {0}")]
+    Metadata(#[from] serde_json::Error),
+    /// Standard output is gone.
+    #[error("cannot print: {0}")]
+    Print(#[from] io::Error),
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The foreign programs that judge what we write. A missing one fails the suite: no silent skips.
+
+use crate::error::TaskError;
+use std::env;
+use std::path::PathBuf;
+
+/// Names of the programs that the tests call.
+const JUDGES: [&str; 16] = [
+    "fsck.f2fs",
+    "fsck.vfat",
+    "fw_printenv",
+    "fw_setenv",
+    "mcopy",
+    "mkenvimage",
+    "mkfs.f2fs",
+    "mkfs.vfat",
+    "mkimage",
+    "mksquashfs",
+    "openssl",
+    "parted",
+    "rauc",
+    "sfdisk",
+    "sgdisk",
+    "unsquashfs",
+];
+
+/// Fails with the list of judges that are on neither `PATH` nor the system directories.
+pub fn require() -> Result<(), TaskError> {
+    let mut places: Vec<PathBuf> =
+        env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect();
+    places.extend(["/usr/sbin", "/sbin"].map(PathBuf::from));
+    let programs: Vec<String> = JUDGES
+        .iter()
+        .filter(|name| !places.iter().any(|place| place.join(name).is_file()))
+        .map(|name| (*name).to_owned())
+        .collect();
+    if programs.is_empty() { Ok(()) } else { Err(TaskError::JudgesMissing { programs }) }
+}

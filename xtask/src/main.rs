@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `cargo xtask`: what a maintainer runs.
+
+mod book;
+mod cli;
+mod error;
+mod judges;
+mod program;
+mod suite;
+mod workspace;
+
+use clap::Parser;
+use std::io::{Write, stderr, stdout};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::Cli::parse().run(&mut stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nothing is left to be told where stderr itself is gone.
+            let _ = writeln!(stderr(), "xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,2 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! (room of bundle)
+//! Is this bundle true?
+
+mod dev_pki;
+mod squashfs;
+mod squashfs_limits;
+mod squashfs_read_ahead;
+
+pub use dev_pki::{
+    DevelopmentPki, DevelopmentPkiError, DevelopmentPkiOptions, Extended, Intermediate,
+};
+pub use squashfs::{SquashfsEntry, SquashfsError, SquashfsFile, SquashfsFiles};
+pub use squashfs_limits::SquashfsLimits;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Small files that must be whole after a power cut: status, marks, configuration.
 
-use crate::{ByteLen, FilesError};
+use crate::rooted::{LastLink, Unresolved, resolve_below};
+use crate::steps::{remove_steps, replace_steps};
+use crate::{ByteLen, FileStep, FilesError};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::path::{Component, Path, PathBuf};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 /// Reads and durably replaces small files. Paths are absolute as on the board (`/data/…`).
 pub trait Files: Send {
@@ -47,22 +50,21 @@ impl HostFiles {
         Self { root: root.into() }
     }
 
-    /// Where `path` really lies.
+    /// Where `path` really lies; links are followed as on the board, never out of the root.
     ///
     /// # Errors
-    /// [`FilesError::Escapes`] when the path has a `..` in it.
+    /// [`FilesError::Escapes`] when the path has a `..` in it, [`FilesError::Read`] when its
+    /// links never end.
     pub fn resolve(&self, path: &Path) -> Result<PathBuf, FilesError> {
-        let mut real = self.root.clone();
-        for part in path.components() {
-            match part {
-                Component::Normal(name) => real.push(name),
-                Component::RootDir | Component::CurDir => {}
-                Component::ParentDir | Component::Prefix(_) => {
-                    return Err(FilesError::Escapes { path: path.to_owned() });
-                }
-            }
-        }
-        Ok(real)
+        self.resolve_as(path, LastLink::Follow)
+    }
+
+    fn resolve_as(&self, path: &Path, last: LastLink) -> Result<PathBuf, FilesError> {
+        let path = path.to_owned();
+        resolve_below(&self.root, &path, last).map_err(|cause| match cause {
+            Unresolved::Escapes => FilesError::Escapes { path },
+            Unresolved::Loop => FilesError::Read { path, source: cause.into() },
+        })
     }
 }
 
@@ -83,14 +85,19 @@ impl Files for HostFiles {
     }
 
     fn replace(&mut self, path: &Path, content: &[u8]) -> Result<(), FilesError> {
-        let real = self.resolve(path)?;
-        replace_durably(&real, content)
+        let real = self.resolve_as(path, LastLink::Keep)?;
+        perform(replace_steps(&real, &missing_dirs(&real), content))
             .map_err(|source| FilesError::Write { path: path.to_owned(), source })
     }
 
     fn remove(&mut self, path: &Path) -> Result<(), FilesError> {
-        let real = self.resolve(path)?;
-        remove_durably(&real).map_err(|source| FilesError::Write { path: path.to_owned(), source })
+        let real = self.resolve_as(path, LastLink::Keep)?;
+        if matches!(fs::symlink_metadata(&real), Err(error) if error.kind() == io::ErrorKind::NotFound)
+        {
+            return Ok(());
+        }
+        perform(remove_steps(&real))
+            .map_err(|source| FilesError::Write { path: path.to_owned(), source })
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<String>, FilesError> {
@@ -109,46 +116,39 @@ impl Files for HostFiles {
     }
 }
 
-/// A cut before the rename leaves the old file (and a `.new` that the next replace overwrites);
-/// a cut after it leaves the new one. The directory's sync makes the rename itself durable.
-#[expect(clippy::disallowed_methods, reason = "this is the one place that renames")]
-fn replace_durably(real: &Path, content: &[u8]) -> io::Result<()> {
-    let parent = real.parent().unwrap_or(Path::new("/"));
-    make_dirs_durably(parent)?;
-    let mut name = real.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let temporary = parent.join(name);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(&temporary, real)?;
-    File::open(parent)?.sync_all()
+/// The directories above `real` that do not exist yet, outermost first.
+fn missing_dirs(real: &Path) -> Vec<PathBuf> {
+    let missing =
+        real.ancestors().skip(1).take_while(|dir| !dir.as_os_str().is_empty() && !dir.is_dir());
+    let mut dirs: Vec<_> = missing.map(Path::to_owned).collect();
+    dirs.reverse();
+    dirs
 }
 
-/// Makes missing directories and syncs the parent of each, so that a file synced below them
-/// cannot lose its path.
-fn make_dirs_durably(dir: &Path) -> io::Result<()> {
-    if dir.is_dir() {
-        return Ok(());
+#[expect(clippy::disallowed_methods, reason = "this is the one place that renames and removes")]
+fn perform(steps: Vec<FileStep>) -> io::Result<()> {
+    // Synced through the handle that wrote: a handle opened later may miss a write's failure.
+    let mut written = None;
+    for step in steps {
+        match step {
+            FileStep::MakeDir { dir } => match fs::create_dir(dir) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                Ok(()) | Err(_) => {}
+            },
+            FileStep::WriteTemp { temp, content } => {
+                let mut options = OpenOptions::new();
+                // A link left under the temporary name must not choose what is overwritten.
+                options.write(true).create(true).truncate(true).custom_flags(nix::libc::O_NOFOLLOW);
+                written.insert(options.open(temp)?).write_all(&content)?;
+            }
+            FileStep::SyncFile { file } => match written.take() {
+                Some(handle) => handle.sync_all()?,
+                None => File::open(file)?.sync_all()?,
+            },
+            FileStep::Rename { from, to } => fs::rename(from, to)?,
+            FileStep::Remove { file } => fs::remove_file(file)?,
+            FileStep::SyncDir { dir } => File::open(dir)?.sync_all()?,
+        }
     }
-    if let Some(parent) = dir.parent() {
-        make_dirs_durably(parent)?;
-    }
-    match fs::create_dir(dir) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error),
-    }
-    File::open(dir.parent().unwrap_or(Path::new("/")))?.sync_all()
-}
-
-#[expect(clippy::disallowed_methods, reason = "this is the one place that removes")]
-fn remove_durably(real: &Path) -> io::Result<()> {
-    match fs::remove_file(real) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    }
-    File::open(real.parent().unwrap_or(Path::new("/")))?.sync_all()
+    Ok(())
 }

@@ -10,10 +10,18 @@ mod digest;
 mod error;
 mod file;
 mod files;
+mod host;
+#[cfg(target_os = "linux")]
+mod ioctl;
+#[cfg(target_os = "linux")]
+mod linux;
 mod memory;
+mod mounts;
 mod nor;
 mod part_uuid;
+mod rooted;
 mod shared;
+mod steps;
 mod units;
 mod view;
 
@@ -22,9 +30,13 @@ pub use digest::{Digest, ParseDigestError};
 pub use error::{FilesError, StorageError};
 pub use file::FileStorage;
 pub use files::{Files, HostFiles};
+pub use host::HostDevices;
+#[cfg(target_os = "linux")]
+pub use linux::{BlockDevice, MtdDevice};
 pub use memory::{MemoryFiles, MemoryStorage};
 pub use nor::NorFlash;
 pub use part_uuid::PartUuid;
 pub use shared::Shared;
+pub use steps::FileStep;
 pub use units::{ByteLen, Lba};
 pub use view::View;

@@ -5,6 +5,7 @@
 //! (small files), so that tests can log, cut, tear and replay it. Nothing in this crate decides
 //! what to write; it only makes writes durable, readable again, and honest about failure.
 
+mod crash;
 mod device;
 mod digest;
 mod error;
@@ -13,29 +14,36 @@ mod files;
 mod host;
 #[cfg(target_os = "linux")]
 mod ioctl;
+mod journal;
 #[cfg(target_os = "linux")]
 mod linux;
+mod medium;
 mod memory;
 mod mounts;
 mod nor;
 mod part_uuid;
+mod recording;
 mod rooted;
+mod seed;
 mod shared;
 mod steps;
 mod units;
 mod view;
 
+pub use crash::CrashImages;
 pub use device::{Access, Devices, Geometry, Storage};
 pub use digest::{Digest, ParseDigestError};
 pub use error::{FilesError, StorageError};
 pub use file::FileStorage;
 pub use files::{Files, HostFiles};
 pub use host::HostDevices;
+pub use journal::{Journal, Op, OpKind};
 #[cfg(target_os = "linux")]
 pub use linux::{BlockDevice, MtdDevice};
 pub use memory::{MemoryFiles, MemoryStorage};
 pub use nor::NorFlash;
 pub use part_uuid::PartUuid;
+pub use recording::{Recording, RecordingDevices, RecordingFiles};
 pub use shared::Shared;
 pub use steps::FileStep;
 pub use units::{ByteLen, Lba};

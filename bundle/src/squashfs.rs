@@ -127,6 +127,8 @@ impl SquashfsFiles {
     {
         let mut reader = ReadAhead::new(reader);
         check_superblock(&mut reader, limits)?;
+        // The library begins wherever the reader stands.
+        reader.rewind().map_err(SquashfsError::Read)?;
         let kind = Kind::new_v4(&BLOCK_CODEC);
         let system =
             FilesystemReader::from_reader_with_offset_and_kind(reader, 0, kind).map_err(refusal)?;

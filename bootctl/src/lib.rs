@@ -1,2 +1,43 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! (room of bootctl)
+//! Which slot boots next?
+//!
+//! The boot state machine of the project, whole: [`transition`] is the Linux half, [`select`] is
+//! the firmware's half as a model, and the two share one [`BootState`]. Backends keep that state
+//! where a boot loader finds it. The flight recorder ([`Recorder`]) keeps, outside both slots, why
+//! a slot was left. Deciding is pure; only backends and the recorder touch anything.
+
+mod attempts;
+mod backend;
+mod cmdline;
+mod command;
+mod custom;
+mod noop;
+mod programs;
+mod reason;
+mod record;
+mod select;
+mod slot;
+mod state;
+mod transition;
+mod uboot_backend;
+mod variables;
+
+pub use attempts::{AttemptsError, AttemptsLeft};
+pub use backend::{BackendError, BootBackend};
+pub use cmdline::{BootedFrom, KernelCmdline};
+pub use command::{Activation, Command, Force, Refused};
+pub use custom::CustomBackend;
+pub use noop::NoopBackend;
+pub use reason::{Reason, UnknownReason};
+pub use record::{
+    Entry, HealthVerdict, KnownSlot, Mark, Record, Sequence, Snapshot, TEXT_MAX, Timestamp,
+};
+pub use select::{FirmwareFacts, SelectStep, Selection, select};
+pub use slot::{PerSlot, SlotId, UnknownSlot};
+pub use state::{
+    BootState, BundleId, FAILED_MAX, ParseBundleIdError, PauseStep, SlotRecord, SlotState,
+    UnknownState,
+};
+pub use transition::transition;
+pub use uboot_backend::UbootBackend;
+pub use variables::{ReadStateError, StateWarning};

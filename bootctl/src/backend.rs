@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where the boot state is kept: the seam between the state machine and a boot loader.
+
+use crate::{BootState, SlotId};
+use std::path::PathBuf;
+use uboot::EnvError;
+
+/// Loads and stores the boot state of one kind of boot loader.
+pub trait BootBackend {
+    /// The name used in configuration and messages.
+    fn name(&self) -> &'static str;
+
+    /// Reads the state. A lost environment is a state of unknown slots, not a failure.
+    ///
+    /// # Errors
+    /// [`BackendError`] when the place cannot be read.
+    fn load(&mut self) -> Result<BootState, BackendError>;
+
+    /// Makes `new` durable; `old` is what `load` gave, so that a backend which can only send
+    /// changes knows them.
+    ///
+    /// # Errors
+    /// [`BackendError`]; whether the change reached the medium is then unknown until `load`.
+    fn store(&mut self, old: &BootState, new: &BootState) -> Result<(), BackendError>;
+
+    /// What was odd about the state loaded last, for people.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The booted slot, where the boot loader itself can tell.
+    ///
+    /// # Errors
+    /// [`BackendError`] when it could tell and the question failed.
+    fn booted(&mut self) -> Result<Option<SlotId>, BackendError> {
+        Ok(None)
+    }
+}
+
+/// A failed act on a boot loader's state.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// The environment could not be read or written.
+    #[error("cannot access the boot loader's environment")]
+    Environment {
+        /// Cause.
+        #[source]
+        source: EnvError,
+    },
+    /// The environment is lost and there are no defaults to begin a new one from. U-Boot replaces
+    /// its defaults by a stored environment whole, so one holding only the boot state would leave
+    /// it without a boot command.
+    #[error("the environment is lost and cannot be begun anew from here")]
+    NoDefaults,
+    /// The script of the `custom` backend could not be started.
+    #[error("cannot run {program} {arguments}", program = program.display())]
+    Start {
+        /// The script.
+        program: PathBuf,
+        /// Its arguments.
+        arguments: String,
+        /// Cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The script of the `custom` backend failed.
+    #[error("{program} {arguments} failed with {status}: {stderr}", program = program.display())]
+    Failed {
+        /// The script.
+        program: PathBuf,
+        /// Its arguments.
+        arguments: String,
+        /// Exit code or signal, in words.
+        status: String,
+        /// What it said, shortened.
+        stderr: String,
+    },
+    /// The script of the `custom` backend answered something else than its contract allows.
+    #[error("{program} {arguments} answered \"{answer}\"", program = program.display())]
+    Answer {
+        /// The script.
+        program: PathBuf,
+        /// Its arguments.
+        arguments: String,
+        /// The answer, shortened.
+        answer: String,
+    },
+    /// The backend has no boot loader to ask or to tell.
+    #[error("the {backend} backend cannot select slots")]
+    Unsupported {
+        /// Backend name.
+        backend: &'static str,
+    },
+}
+
+impl BackendError {
+    /// The way out, where there is one.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Environment { source } => source.hint(),
+            Self::NoDefaults => Some(
+                "reboot once: the boot loader then stores an environment made from its defaults",
+            ),
+            Self::Start { .. } => Some("check that the script exists and is executable"),
+            Self::Failed { .. } | Self::Answer { .. } => {
+                Some("run the script by hand with the same arguments")
+            }
+            Self::Unsupported { .. } => Some("choose a backend that can select slots"),
+        }
+    }
+}

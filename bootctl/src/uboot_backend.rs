@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The boot state in U-Boot's environment.
+//!
+//! One store is one environment commit: all variables of a transition become valid together, and
+//! variables that are not ours stay as they are. A lost environment reads as a state of unknown
+//! slots; it is begun anew only from the boot loader's own defaults.
+
+use crate::backend::{BackendError, BootBackend};
+use crate::{BootState, ReadStateError};
+use storage::Storage;
+use uboot::{Env, EnvError, EnvStore};
+
+/// Keeps the boot state in an environment of U-Boot.
+pub struct UbootBackend<S> {
+    store: EnvStore<S>,
+    defaults: Option<Env>,
+    warnings: Vec<String>,
+}
+
+impl<S: Storage> UbootBackend<S> {
+    /// A backend that refuses to store while the environment is lost.
+    #[must_use]
+    pub const fn new(store: EnvStore<S>) -> Self {
+        Self { store, defaults: None, warnings: Vec::new() }
+    }
+
+    /// A backend that begins a lost environment anew from `defaults`, which must be those of the
+    /// boot loader.
+    #[must_use]
+    pub const fn with_defaults(store: EnvStore<S>, defaults: Env) -> Self {
+        Self { store, defaults: Some(defaults), warnings: Vec::new() }
+    }
+
+    /// The stored variables, or `None` when they are lost. A place that cannot be read is not a
+    /// lost environment: nothing may be concluded from it.
+    fn load_env(&mut self) -> Result<Option<Env>, BackendError> {
+        match self.store.load() {
+            Ok(loaded) => {
+                self.warnings = loaded.warnings();
+                Ok(Some(loaded.env))
+            }
+            Err(lost @ (EnvError::Lost { .. } | EnvError::BothCorrupt { .. })) => {
+                self.warnings = vec![lost.to_string()];
+                Ok(None)
+            }
+            Err(source) => Err(BackendError::Environment { source }),
+        }
+    }
+}
+
+impl<S: Storage> BootBackend for UbootBackend<S> {
+    fn name(&self) -> &'static str {
+        "uboot"
+    }
+
+    fn load(&mut self) -> Result<BootState, BackendError> {
+        let Some(env) = self.load_env()? else {
+            return Ok(BootState::lost());
+        };
+        match BootState::from_env_warned(&env) {
+            Ok((state, warnings)) => {
+                self.warnings.extend(warnings.iter().map(ToString::to_string));
+                Ok(state)
+            }
+            Err(lost @ ReadStateError::Lost) => {
+                self.warnings.push(lost.to_string());
+                Ok(BootState::lost())
+            }
+        }
+    }
+
+    fn store(&mut self, _old: &BootState, new: &BootState) -> Result<(), BackendError> {
+        // Read again and not remembered from `load`: another program may have set a variable of
+        // its own meanwhile, which must not be lost.
+        let mut env = match (self.load_env()?, &self.defaults) {
+            (Some(env), _) => env,
+            (None, Some(defaults)) => defaults.clone(),
+            (None, None) => return Err(BackendError::NoDefaults),
+        };
+        let failed = |source| BackendError::Environment { source };
+        new.write_to(&mut env).map_err(failed)?;
+        self.store.store(&env).map_err(failed)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
+}

@@ -6,18 +6,40 @@
 //! The crate never writes below the protected end that its caller names (the bootloader's gap),
 //! never discards, never moves or shrinks a partition, and knows no board.
 
+mod apply;
+mod block_cache;
+mod borrowed;
+mod create;
 mod definition;
+mod encode;
+mod fat;
+mod fat_time;
+mod filesystem;
+mod first_boot;
+mod map;
+mod mkfs;
 mod plan;
+mod report;
 mod share;
 mod table;
 mod type_guid;
 mod window;
+mod write;
 
+pub use apply::{Applied, ApplyError, ApplyEvent, BoxedError, Effects, FormatOutcome, apply};
+pub use create::{CreateTableError, create_table};
 pub use definition::{
     Definition, DefinitionError, Format, ReadDefinitionsError, parse_definition, read_definitions,
 };
+pub use encode::{NewPartition, TableCopyName};
+pub use fat::{FatEntry, FatEntryKind, FatError, FatImage, FatLabel, FatOptions, format_vfat};
+pub use fat_time::FatTime;
+pub use filesystem::{FilesystemRequest, FormatError, Formatted, HostFilesystems, MakeFilesystem};
+pub use first_boot::{BootKind, FirstBoot, FirstBootStep, Marker};
+pub use mkfs::MkfsError;
 pub use plan::{Change, Plan, PlanError, PlanOptions, Planned, plan};
 pub use table::{
     Damage, MbrKind, Partition, PartitionHead, Table, TableError, TableHealth, read_table,
 };
 pub use type_guid::{ParseTypeGuidError, TypeGuid};
+pub use write::WriteTableError;

@@ -56,8 +56,9 @@ pub struct Planned {
 /// What has to be done. Made by [`plan()`] only, so it fits the table it was made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    pub(crate) table: Table,
-    pub(crate) partitions: Vec<Planned>,
+    table: Table,
+    partitions: Vec<Planned>,
+    protected_end: ByteLen,
 }
 
 /// Why no plan can be made.
@@ -191,6 +192,12 @@ impl Plan {
         &self.table
     }
 
+    /// The area that belongs to the bootloader.
+    #[must_use]
+    pub fn protected_end(&self) -> ByteLen {
+        self.protected_end
+    }
+
     /// Whether the table on the disk has to be written: it changes, or a copy needs repair.
     #[must_use]
     pub fn writes_table(&self) -> bool {
@@ -249,7 +256,7 @@ pub fn plan(
             return Err(PlanError::DuplicateIdentity { part_uuid });
         }
     }
-    Ok(Plan { table: table.clone(), partitions })
+    Ok(Plan { table: table.clone(), partitions, protected_end: options.protected_end })
 }
 
 /// Refuses tables that contradict themselves or the bootloader's area.

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A device as a seekable stream, with a write-back cache: FAT code reads and writes two bytes at
+//! a time. Blocks that end up equal to the device are not written, so a sparse image stays sparse.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use storage::{Storage, StorageError};
+
+/// Bytes in a cached block.
+const BLOCK_BYTES: u64 = 64 * 1024;
+/// Blocks kept before the oldest is written back: 4 MiB.
+const MAX_BLOCKS: usize = 64;
+/// Added to twice the device's size, this bounds what one operation may read: a cluster chain
+/// that leads back into itself would keep a reader busy for ever.
+const BASE_BUDGET: u64 = 16 * 1024 * 1024;
+
+struct Block {
+    used: u64,
+    dirty: bool,
+    bytes: Vec<u8>,
+}
+
+/// When blocks may be written back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WriteBack {
+    /// Whenever the cache is full.
+    AsNeeded,
+    /// Only in [`BlockCache::finish`], the first block last: until it is there, the device's head
+    /// is what it was.
+    HeadLast,
+}
+
+/// The stream.
+pub(crate) struct BlockCache<S> {
+    storage: S,
+    len: u64,
+    position: u64,
+    clock: u64,
+    budget: u64,
+    write_back: WriteBack,
+    blocks: BTreeMap<u64, Block>,
+}
+
+impl<S: Storage> BlockCache<S> {
+    pub(crate) fn new(storage: S, write_back: WriteBack) -> Self {
+        let len = storage.len().get();
+        let blocks = BTreeMap::new();
+        Self { storage, len, position: 0, clock: 0, budget: 0, write_back, blocks }
+    }
+
+    /// Starts an operation: from position 0, with a fresh budget.
+    pub(crate) fn rewind_for_operation(&mut self) -> &mut Self {
+        self.position = 0;
+        self.budget = self.len.saturating_mul(2).saturating_add(BASE_BUDGET);
+        self
+    }
+
+    pub(crate) fn storage(&self) -> &S {
+        &self.storage
+    }
+
+    /// Makes everything durable, the first block last and on its own.
+    pub(crate) fn finish(&mut self) -> Result<(), StorageError> {
+        let dirty: Vec<u64> =
+            self.blocks.iter().filter(|(_, block)| block.dirty).map(|(index, _)| *index).collect();
+        let mut changed = false;
+        for index in dirty.iter().filter(|index| **index != 0) {
+            changed |= self.write_block(*index)?;
+        }
+        if changed {
+            self.storage.flush()?;
+        }
+        if dirty.first() == Some(&0) && self.write_block(0)? {
+            self.storage.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Gives the device back.
+    pub(crate) fn into_storage(self) -> S {
+        self.storage
+    }
+
+    /// Writes a block if the device holds something else; says whether it did.
+    fn write_block(&mut self, index: u64) -> Result<bool, StorageError> {
+        let Some(block) = self.blocks.get_mut(&index) else { return Ok(false) };
+        let start = index.saturating_mul(BLOCK_BYTES);
+        let mut old = vec![0; block.bytes.len()];
+        self.storage.read_at(start, &mut old)?;
+        let changed = old != block.bytes;
+        if changed {
+            self.storage.write_at(start, &block.bytes)?;
+        }
+        block.dirty = false;
+        Ok(changed)
+    }
+
+    /// The block with `index`, read if it is not there.
+    fn block(&mut self, index: u64) -> Result<&mut Block, StorageError> {
+        if self.blocks.len() >= MAX_BLOCKS
+            && self.write_back == WriteBack::AsNeeded
+            && !self.blocks.contains_key(&index)
+            && let Some(oldest) = self.blocks.iter().min_by_key(|(_, block)| block.used)
+        {
+            let oldest = *oldest.0;
+            if self.blocks.get(&oldest).is_some_and(|block| block.dirty) {
+                self.write_block(oldest)?;
+            }
+            self.blocks.remove(&oldest);
+        }
+        self.clock += 1;
+        let start = index.saturating_mul(BLOCK_BYTES);
+        let size = self.len.saturating_sub(start).min(BLOCK_BYTES);
+        let entry = match self.blocks.entry(index) {
+            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+                self.storage.read_at(start, &mut bytes)?;
+                entry.insert(Block { used: 0, dirty: false, bytes })
+            }
+        };
+        entry.used = self.clock;
+        Ok(entry)
+    }
+
+    /// The part of `len` bytes at the position that lies in one block: index, offset, length.
+    fn piece(&self, len: usize) -> (u64, usize, usize) {
+        let offset = self.position % BLOCK_BYTES;
+        let room = (BLOCK_BYTES - offset).min(self.len.saturating_sub(self.position));
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        (self.position / BLOCK_BYTES, usize::try_from(offset).unwrap_or(0), room.min(len))
+    }
+}
+
+impl<S: Storage> Read for BlockCache<S> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let (index, offset, count) = self.piece(buf.len());
+        if count == 0 {
+            return Ok(0);
+        }
+        self.budget = self.budget.checked_sub(count as u64).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidData, "cluster chain leads back into itself")
+        })?;
+        let block = self.block(index).map_err(io::Error::other)?;
+        let from = block.bytes.get(offset..offset + count).unwrap_or_default();
+        if let Some(to) = buf.get_mut(..from.len()) {
+            to.copy_from_slice(from);
+        }
+        self.position += count as u64;
+        Ok(count)
+    }
+}
+
+impl<S: Storage> Write for BlockCache<S> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let (index, offset, count) = self.piece(data.len());
+        if count == 0 {
+            return Ok(0);
+        }
+        let block = self.block(index).map_err(io::Error::other)?;
+        let to = block.bytes.get_mut(offset..offset + count).unwrap_or_default();
+        if let Some(from) = data.get(..to.len()) {
+            to.copy_from_slice(from);
+        }
+        block.dirty = true;
+        self.position += count as u64;
+        Ok(count)
+    }
+
+    /// Nothing: durability is [`BlockCache::finish`].
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<S: Storage> Seek for BlockCache<S> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let place = match to {
+            SeekFrom::Start(place) => Some(place),
+            SeekFrom::Current(by) => self.position.checked_add_signed(by),
+            SeekFrom::End(by) => self.len.checked_add_signed(by),
+        };
+        self.position = place.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.position)
+    }
+}

@@ -7,7 +7,7 @@
 //! work is uncertain.
 
 use crate::journal::{Journal, OpKind};
-use crate::medium::{Change, SECTOR_BYTES, apply, apply_torn};
+use crate::medium::{Change, apply, apply_torn};
 use crate::seed::Choices;
 use crate::{Geometry, StorageError};
 
@@ -100,7 +100,7 @@ impl CrashImages {
 
     fn image(&self, number: u64) -> Vec<u8> {
         let mut image = self.base.clone();
-        let mut choices = Choices::new(self.seed ^ number.wrapping_mul(SECTOR_BYTES));
+        let mut choices = Choices::new(self.seed.wrapping_add(number << 32));
         for (index, kind) in self.unflushed.iter().enumerate() {
             let Some(change) = kind.change() else { continue };
             let fate = self.fate(number, index, &change, &mut choices);
@@ -123,7 +123,6 @@ impl CrashImages {
             let all = number + 1 == self.torn;
             return match (in_work, all, number) {
                 (false, _, _) | (true, true, _) => Fate::Whole,
-                // Flash may have begun the first unit, a disk has not.
                 (true, false, units) => Fate::Torn(units),
             };
         };

@@ -6,9 +6,12 @@
 //! what to write; it only makes writes durable, readable again, and honest about failure.
 
 mod crash;
+mod crash_files;
+mod cut;
 mod device;
 mod digest;
 mod error;
+mod faulty;
 mod file;
 mod files;
 mod host;
@@ -22,6 +25,7 @@ mod memory;
 mod mounts;
 mod nor;
 mod part_uuid;
+mod power_cut;
 mod recording;
 mod rooted;
 mod seed;
@@ -31,9 +35,12 @@ mod units;
 mod view;
 
 pub use crash::CrashImages;
+pub use crash_files::FileTree;
+pub use cut::{CutAt, CutPlan};
 pub use device::{Access, Devices, Geometry, Storage};
 pub use digest::{Digest, ParseDigestError};
 pub use error::{FilesError, StorageError};
+pub use faulty::{Fault, Faulty};
 pub use file::FileStorage;
 pub use files::{Files, HostFiles};
 pub use host::HostDevices;
@@ -43,6 +50,7 @@ pub use linux::{BlockDevice, MtdDevice};
 pub use memory::{MemoryFiles, MemoryStorage};
 pub use nor::NorFlash;
 pub use part_uuid::PartUuid;
+pub use power_cut::{PowerCut, PowerCutDevices, PowerCutFiles};
 pub use recording::{Recording, RecordingDevices, RecordingFiles};
 pub use shared::Shared;
 pub use steps::FileStep;

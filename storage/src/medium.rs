@@ -11,7 +11,7 @@ use crate::seed::Choices;
 use crate::{ByteLen, Geometry, StorageError};
 
 /// What a disk writes whole or not at all, and a convenient page of a flash.
-pub(crate) const SECTOR_BYTES: u64 = 512;
+const SECTOR_BYTES: u64 = 512;
 
 /// A change of bytes on the way to the medium.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +20,23 @@ pub(crate) enum Change<'a> {
     Erase { offset: u64, len: ByteLen },
 }
 
-impl Change<'_> {
+impl<'a> Change<'a> {
+    /// The part of the change that touches `len` bytes from `start`, counted from `start`.
+    pub(crate) fn within(&self, start: u64, len: u64) -> Option<Change<'a>> {
+        let from = self.offset().max(start);
+        let to = self.offset().saturating_add(self.len()).min(start.saturating_add(len));
+        let part = to.checked_sub(from).filter(|part| *part > 0)?;
+        let offset = from - start;
+        match self {
+            Self::Erase { .. } => Some(Change::Erase { offset, len: ByteLen::new(part) }),
+            Self::Write { offset: begin, data } => {
+                let skip = usize::try_from(from - begin).ok()?;
+                let data = data.get(skip..skip.checked_add(usize::try_from(part).ok()?)?)?;
+                Some(Change::Write { offset, data })
+            }
+        }
+    }
+
     pub(crate) fn offset(&self) -> u64 {
         match self {
             Self::Write { offset, .. } | Self::Erase { offset, .. } => *offset,
@@ -40,6 +56,12 @@ impl Change<'_> {
         let first = self.offset() / unit;
         let end = self.offset().saturating_add(self.len()).div_ceil(unit);
         end.saturating_sub(first)
+    }
+
+    /// How many whole units lie in its first `done` bytes.
+    pub(crate) fn whole_units(&self, geometry: Geometry, done: u64) -> u64 {
+        let unit = self.unit(geometry);
+        (self.offset().saturating_add(done) / unit).saturating_sub(self.offset() / unit)
     }
 
     /// How many bytes of it the first `units` hold.
@@ -71,7 +93,7 @@ pub(crate) fn apply(
     Ok(())
 }
 
-/// Applies the first `units` of the change and leaves the next one as a cut leaves it.
+/// Applies the first `units` of the change to `image` and leaves the next one as a cut leaves it.
 pub(crate) fn apply_torn(
     label: &str,
     geometry: Geometry,
@@ -81,15 +103,26 @@ pub(crate) fn apply_torn(
     choices: &mut Choices,
 ) -> Result<(), StorageError> {
     check_range(label, ByteLen::new(image.len() as u64), change.offset(), change.len())?;
+    if let Some(bytes) = range(image, change.offset(), change.len()) {
+        tear(geometry, bytes, change, units, choices);
+    }
+    Ok(())
+}
+
+/// The same on the bytes of the change's own range.
+pub(crate) fn tear(
+    geometry: Geometry,
+    bytes: &mut [u8],
+    change: &Change<'_>,
+    units: u64,
+    choices: &mut Choices,
+) {
     let kept = change.prefix_len(geometry, units);
     let worked = change.prefix_len(geometry, units.saturating_add(1));
-    let old = range(image, change.offset(), change.len()).map(|bytes| bytes.to_vec());
-    apply(label, geometry, image, change)?;
-    let (Some(old), Some(new)) = (old, range(image, change.offset(), change.len())) else {
-        return Ok(());
-    };
+    let old = bytes.to_vec();
+    overwrite(geometry, bytes, change);
     let half_done = geometry.erase_bytes.is_some();
-    for (at, (new, old)) in (0_u64..).zip(new.iter_mut().zip(&old)) {
+    for (at, (new, old)) in (0_u64..).zip(bytes.iter_mut().zip(&old)) {
         if at >= worked || (at >= kept && !half_done) {
             *new = *old;
         } else if at >= kept {
@@ -97,7 +130,6 @@ pub(crate) fn apply_torn(
             *new = (*new & changed) | (*old & !changed);
         }
     }
-    Ok(())
 }
 
 fn overwrite(geometry: Geometry, bytes: &mut [u8], change: &Change<'_>) {

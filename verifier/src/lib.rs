@@ -6,6 +6,7 @@
 //! verdict means for the slot that runs. Nothing here marks a slot, reboots or prints: the program
 //! composes that with `bootctl`, so that a probe can never write to the boot state.
 
+mod after;
 mod command;
 mod config;
 mod content;
@@ -20,6 +21,7 @@ mod system;
 mod systemd;
 mod verdict;
 
+pub use after::{AfterVerdict, decide_after};
 pub use config::{ConfigProblem, HealthConfig, HealthConfigError, Reaction, Timing};
 pub use content::{ContentCheck, ContentFinding, confirm_content};
 pub use judge::{Next, Phase, judge};

@@ -11,9 +11,11 @@ mod env_error;
 mod env_image;
 mod env_store;
 mod fw_env_config;
+mod script;
 
 pub use env::Env;
 pub use env_error::EnvError;
 pub use env_image::{FlagScheme, Redundancy, encode_image, parse_image};
 pub use env_store::{CopyHealth, EnvStore, LoadedEnv};
 pub use fw_env_config::{CopyPlace, FwEnvConfig, FwEnvConfigError};
+pub use script::{Script, ScriptError, encode_script, parse_script};

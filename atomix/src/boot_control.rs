@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The boot state with its keeper and its memory: load, change by a command, store in one commit,
+//! remember in the flight recorder. Decides nothing: `bootctl::transition` does.
+
+use crate::context::{BoardRecorder, Context};
+use crate::failure::{Failure, chain};
+use bootctl::{
+    BootBackend, BootState, Command, Entry, Mark, Record, SlotId, Snapshot, Timestamp, transition,
+};
+use storage::Access;
+
+/// The boot state, open for change.
+pub struct BootControl {
+    backend: Box<dyn BootBackend>,
+    recorder: Option<BoardRecorder>,
+    state: BootState,
+    booted: Option<SlotId>,
+    at: Timestamp,
+    warnings: Vec<String>,
+}
+
+impl BootControl {
+    /// Opens the boot state of `context`. A recorder that cannot be opened is a warning: updating
+    /// and booting must not depend on it.
+    ///
+    /// # Errors
+    /// [`Failure`] of the configuration or the backend.
+    pub fn open(context: &Context, access: Access) -> Result<Self, Failure> {
+        let config = context.system_conf()?;
+        let settings = context.settings()?;
+        let mut backend = context.backend(&config, access)?;
+        let state = backend.load()?;
+        let mut warnings = backend.warnings();
+        let recorder = match context.recorder(&settings, access) {
+            Ok(recorder) => Some(recorder),
+            Err(failure) => {
+                warnings.push(failure.chain());
+                None
+            }
+        };
+        let booted = context.booted()?;
+        Ok(Self { backend, recorder, state, booted, at: context.now.timestamp(), warnings })
+    }
+
+    /// The state as stored.
+    #[must_use]
+    pub const fn state(&self) -> &BootState {
+        &self.state
+    }
+
+    /// The slot that runs now.
+    #[must_use]
+    pub const fn booted(&self) -> Option<SlotId> {
+        self.booted
+    }
+
+    /// The slot that runs now.
+    ///
+    /// # Errors
+    /// [`Failure::NotBootedFromSlot`].
+    pub fn require_booted(&self) -> Result<SlotId, Failure> {
+        self.booted.ok_or(Failure::NotBootedFromSlot)
+    }
+
+    /// What should be told to a person but does not stop anything.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// What the recorder remembers, oldest first; nothing when it cannot be read.
+    pub fn history(&mut self) -> Vec<Record> {
+        match self.recorder.as_ref().map(|recorder| recorder.entries()) {
+            None => Vec::new(),
+            Some(Ok(records)) => records,
+            Some(Err(cause)) => {
+                self.warnings.push(chain(&cause));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Makes one change durable and remembers it.
+    ///
+    /// # Errors
+    /// [`Failure::BootState`] when the state does not allow it, [`Failure::Backend`].
+    pub fn apply(&mut self, command: &Command) -> Result<(), Failure> {
+        let next = transition(&self.state, self.booted, command)?;
+        self.commit(next)?;
+        if let Some(entry) = marked(command) {
+            self.note(&entry);
+        }
+        Ok(())
+    }
+
+    /// Stores `next` in one commit, unless nothing changed.
+    ///
+    /// # Errors
+    /// [`Failure::Backend`].
+    pub fn commit(&mut self, next: BootState) -> Result<(), Failure> {
+        if next == self.state {
+            return Ok(());
+        }
+        self.backend.store(&self.state, &next)?;
+        self.state = next;
+        let snapshot = Entry::States(Snapshot::from(&self.state));
+        self.note(&snapshot);
+        Ok(())
+    }
+
+    /// Appends to the flight recorder; a failure becomes a warning.
+    pub fn note(&mut self, entry: &Entry) {
+        if let Some(recorder) = &mut self.recorder
+            && let Err(cause) = recorder.append(self.at, entry)
+        {
+            self.warnings.push(chain(&cause));
+        }
+    }
+}
+
+/// What the recorder calls a command that a person or a program gave.
+const fn marked(command: &Command) -> Option<Entry> {
+    match *command {
+        Command::MarkGood { slot } => Some(Entry::Marked { slot, mark: Mark::Good }),
+        Command::MarkBad { slot, .. } => Some(Entry::Marked { slot, mark: Mark::Bad }),
+        Command::MarkActive { slot } => Some(Entry::Marked { slot, mark: Mark::Active }),
+        Command::FirstBoot { disk } => Some(Entry::FirstBoot { disk }),
+        Command::BeginInstall { .. }
+        | Command::FinishInstall { .. }
+        | Command::FailInstall { .. }
+        | Command::RestoreAttempts { .. }
+        | Command::ConfirmFallback { .. }
+        | Command::Rollback { .. } => None,
+    }
+}

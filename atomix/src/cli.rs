@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Argument types of the `atomix` program: noun, then verb. No behaviour.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Boot and update chain of A/B devices: install, choose, verify, confirm
+#[derive(Debug, Parser)]
+#[command(
+    name = "atomix",
+    version,
+    propagate_version = true,
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 refused in this state, 4 not verified, \
+                  5 busy, 10 the answer to a query is no."
+)]
+pub struct Cli {
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Look for every file and device below this directory instead of /
+    #[arg(long, global = true, value_name = "DIR", conflicts_with = "board")]
+    pub root: Option<PathBuf>,
+    /// Work on the virtual board kept in this directory (see `atomix demo --keep`)
+    #[arg(long, global = true, value_name = "DIR")]
+    pub board: Option<PathBuf>,
+    /// Print JSON: one object, or one event per line for long work
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// Commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what is booted, what boots next and why, and what failed last
+    Status,
+    /// Explain the last fallback: which bundle, how many attempts, what went wrong
+    Why,
+    /// Find what would make the next update fail, before it does
+    Doctor,
+    /// Install a bundle into the inactive slots
+    Install(InstallArgs),
+    /// Boot the other slot next, if it is good
+    Rollback {
+        /// Mark the booted slot bad as well, so that it is not chosen again
+        #[arg(long)]
+        mark_bad: bool,
+    },
+    /// Read and change the boot state
+    Boot {
+        /// What to do.
+        #[command(subcommand)]
+        command: BootCommand,
+    },
+    /// Look at the slots' content
+    Slot {
+        /// What to do.
+        #[command(subcommand)]
+        command: SlotCommand,
+    },
+    /// Inspect, create and extract bundles
+    Bundle {
+        /// What to do.
+        #[command(subcommand)]
+        command: BundleCommand,
+    },
+    /// Read and change the U-Boot environment
+    Uenv {
+        /// What to do.
+        #[command(subcommand)]
+        command: UenvCommand,
+    },
+    /// Create the partitions that the definitions ask for and the disk lacks
+    Repart(RepartArgs),
+    /// Verify that this boot is healthy
+    Health {
+        /// What to do.
+        #[command(subcommand)]
+        command: HealthCommand,
+    },
+    /// Build flashable images
+    Image {
+        /// What to do.
+        #[command(subcommand)]
+        command: ImageCommand,
+    },
+    /// Write an image to a disk and read it back
+    Flash {
+        /// The image file.
+        image: PathBuf,
+        /// The disk, for example /dev/sdx; never a mounted one.
+        device: PathBuf,
+    },
+    /// Tell the whole story on a virtual board: build, flash, install, fail, cut, recover
+    Demo(DemoArgs),
+    /// Print the completion script of a shell
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a directory
+    Man {
+        /// The directory; it is made if missing.
+        dir: PathBuf,
+    },
+}
+
+/// Arguments of `atomix install`.
+#[derive(Debug, Args)]
+pub struct InstallArgs {
+    /// The bundle file.
+    pub bundle: PathBuf,
+    /// Check everything and say what would be written, without writing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Install without making the written slot boot next
+    #[arg(long)]
+    pub stage: bool,
+    /// Accept a bundle made for other hardware
+    #[arg(long)]
+    pub ignore_compatible: bool,
+    /// Accept a bundle older than what runs
+    #[arg(long)]
+    pub allow_downgrade: bool,
+    /// Accept a bundle that failed here before, and installing from an unconfirmed slot
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// A slot as the user names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SlotName {
+    /// The slots of bootname A.
+    #[value(name = "A", alias = "a")]
+    A,
+    /// The slots of bootname B.
+    #[value(name = "B", alias = "b")]
+    B,
+    /// The slots that run now.
+    Booted,
+    /// The slots that do not run now.
+    Other,
+}
+
+/// Verbs of `atomix boot`.
+#[derive(Debug, Subcommand)]
+pub enum BootCommand {
+    /// Show the boot state, variable by variable
+    State,
+    /// Answer whether the booted slot is confirmed: exit 0 yes, 10 no
+    IsConfirmed,
+    /// Confirm a slot
+    MarkGood {
+        /// Which.
+        #[arg(default_value = "booted")]
+        slot: SlotName,
+    },
+    /// Exclude a slot from booting
+    MarkBad {
+        /// Which.
+        slot: SlotName,
+        /// Do it even to the last good slot.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Boot a slot next
+    MarkActive {
+        /// Which.
+        slot: SlotName,
+    },
+    /// Record that Linux has started: run once, early in every boot
+    Started,
+    /// Give the booted good slot its attempts back: run after 120 s of uptime and at shutdown
+    RestoreAttempts,
+}
+
+/// Verbs of `atomix slot`.
+#[derive(Debug, Subcommand)]
+pub enum SlotCommand {
+    /// List the slots with devices and states
+    List,
+    /// Compare a slot's content with the digest recorded when it was installed
+    Check {
+        /// Which.
+        #[arg(default_value = "booted")]
+        slot: SlotName,
+    },
+}
+
+/// The formats that `bundle create` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FormatName {
+    /// Signed manifest with a hash tree over the payload.
+    Verity,
+    /// One signature over the whole payload.
+    Plain,
+}
+
+/// Verbs of `atomix bundle`.
+#[derive(Debug, Subcommand)]
+pub enum BundleCommand {
+    /// Verify a bundle and show what it contains
+    Info {
+        /// The bundle file.
+        bundle: PathBuf,
+        /// CA certificates to trust, PEM; default: the keyring of system.conf.
+        #[arg(long, value_name = "FILE", conflicts_with = "no_verify")]
+        keyring: Option<PathBuf>,
+        /// Show what the bundle says of itself without verifying it.
+        #[arg(long)]
+        no_verify: bool,
+    },
+    /// Create a signed bundle from a directory with manifest.raucm and images
+    Create {
+        /// The directory.
+        dir: PathBuf,
+        /// The bundle to make; must not exist.
+        out: PathBuf,
+        /// Certificate of the signer, PEM.
+        #[arg(long, value_name = "FILE")]
+        cert: PathBuf,
+        /// Private key of the signer, PEM.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// Intermediate certificates to include, PEM.
+        #[arg(long, value_name = "FILE")]
+        intermediate: Vec<PathBuf>,
+        /// Bundle format.
+        #[arg(long, value_enum, default_value = "verity")]
+        format: FormatName,
+    },
+    /// Verify a bundle and write its content into a new directory
+    Extract {
+        /// The bundle file.
+        bundle: PathBuf,
+        /// The directory to make; must not exist.
+        dir: PathBuf,
+        /// CA certificates to trust, PEM; default: the keyring of system.conf.
+        #[arg(long, value_name = "FILE")]
+        keyring: Option<PathBuf>,
+    },
+}
+
+/// Verbs of `atomix uenv`.
+#[derive(Debug, Subcommand)]
+pub enum UenvCommand {
+    /// Print variables as name=value
+    Print {
+        /// Names; all when none is given.
+        names: Vec<String>,
+    },
+    /// Set variables, all in one commit
+    Set {
+        /// Assignments; `NAME=` removes the variable.
+        #[arg(required = true, value_name = "NAME=VALUE")]
+        assignments: Vec<String>,
+    },
+    /// Show the copies: place, flag, checksum, which one is in force
+    Check,
+}
+
+/// Arguments of `atomix repart`.
+#[derive(Debug, Args)]
+pub struct RepartArgs {
+    /// Show the plan and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The disk; default: the one of the board
+    #[arg(long, value_name = "DEVICE")]
+    pub disk: Option<PathBuf>,
+    /// Directory of the *.conf definitions
+    #[arg(long, value_name = "DIR", default_value = "/etc/repart.d")]
+    pub definitions: PathBuf,
+}
+
+/// Verbs of `atomix health`.
+#[derive(Debug, Subcommand)]
+pub enum HealthCommand {
+    /// Probe until healthy for the whole window, then mark good; on failure react as configured
+    Run {
+        /// Give the verdict without marking or rebooting.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Probe once and show each result: exit 0 all pass, 10 not
+    Probe,
+}
+
+/// Verbs of `atomix image`.
+#[derive(Debug, Subcommand)]
+pub enum ImageCommand {
+    /// Build the flashable image of a board from its parts
+    Build(ImageBuildArgs),
+}
+
+/// Arguments of `atomix image build`.
+#[derive(Debug, Args)]
+pub struct ImageBuildArgs {
+    /// The image to make; must not exist.
+    pub out: PathBuf,
+    /// Directory with the boot partition's files (Image, initrd, dtbs/…); boot.scr is made
+    #[arg(long, value_name = "DIR")]
+    pub boot: PathBuf,
+    /// The root file system image
+    #[arg(long, value_name = "FILE")]
+    pub rootfs: PathBuf,
+    /// Rockchip idbloader.img, for sector 64
+    #[arg(long, value_name = "FILE")]
+    pub idbloader: Option<PathBuf>,
+    /// u-boot.itb, for sector 16384
+    #[arg(long, value_name = "FILE")]
+    pub u_boot: Option<PathBuf>,
+    /// Product version; part of what the image's identifiers are derived from
+    #[arg(long, value_name = "VERSION")]
+    pub image_version: String,
+    /// Seconds since 1970 for every timestamp inside
+    #[arg(long, env = "SOURCE_DATE_EPOCH", default_value_t = 0)]
+    pub source_date_epoch: u32,
+}
+
+/// Arguments of `atomix demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Use this bundle, made by someone else, for the updates that are meant to work
+    #[arg(long, value_name = "FILE", requires = "keyring")]
+    pub bundle: Option<PathBuf>,
+    /// CA certificates that verify --bundle, PEM
+    #[arg(long, value_name = "FILE", requires = "bundle")]
+    pub keyring: Option<PathBuf>,
+    /// Leave the virtual board in this new directory
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+    /// Seed of everything that is random in the story
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `atomix boot` and `atomix rollback`: the boot state, read and changed by its three verbs.
+
+use crate::boot_control::BootControl;
+use crate::cli::{BootCommand, SlotName};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::Output;
+use bootctl::{BootState, Command, Entry, Force, Reason, SlotId, SlotState};
+use serde::Serialize;
+use std::io::{self, Write};
+use storage::Access;
+
+/// Runs a verb of `atomix boot`.
+///
+/// # Errors
+/// [`Failure`]; a refused change changed nothing.
+pub fn run(context: &Context, command: &BootCommand, out: &mut Output) -> Result<(), Failure> {
+    match *command {
+        BootCommand::State => state(context, out),
+        BootCommand::IsConfirmed => is_confirmed(context, out),
+        BootCommand::MarkGood { slot } => mark(context, out, slot, "good", |slot| {
+            Command::MarkGood { slot }
+        }),
+        BootCommand::MarkBad { slot, force } => mark(context, out, slot, "bad", |slot| {
+            Command::MarkBad { slot, force: if force { Force::Yes } else { Force::No } }
+        }),
+        BootCommand::MarkActive { slot } => mark(context, out, slot, "active", |slot| {
+            Command::MarkActive { slot }
+        }),
+        BootCommand::Started => started(context, out),
+        BootCommand::RestoreAttempts => restore_attempts(context, out),
+    }
+}
+
+/// Makes the other slot boot next, and the booted one bad if asked.
+///
+/// # Errors
+/// [`Failure::BootState`] when the other slot is not good.
+pub fn rollback(context: &Context, mark_bad: bool, out: &mut Output) -> Result<(), Failure> {
+    let mut control = BootControl::open(context, Access::ReadWrite)?;
+    let booted = control.require_booted()?;
+    control.apply(&Command::Rollback { force: Force::No })?;
+    if mark_bad {
+        control.apply(&Command::MarkBad { slot: booted, force: Force::No })?;
+    }
+    out.warn(control.warnings())?;
+    out.done(&format!("slot {} boots next; reboot to roll back", booted.other()))
+}
+
+/// The slot that a name means here.
+///
+/// # Errors
+/// [`Failure::NotBootedFromSlot`] for `booted` and `other` where no slot is booted.
+pub fn resolve(name: SlotName, booted: Option<SlotId>) -> Result<SlotId, Failure> {
+    let booted = || booted.ok_or(Failure::NotBootedFromSlot);
+    Ok(match name {
+        SlotName::A => SlotId::A,
+        SlotName::B => SlotId::B,
+        SlotName::Booted => booted()?,
+        SlotName::Other => booted()?.other(),
+    })
+}
+
+fn mark(
+    context: &Context,
+    out: &mut Output,
+    name: SlotName,
+    verb: &str,
+    command: impl FnOnce(SlotId) -> Command,
+) -> Result<(), Failure> {
+    let mut control = BootControl::open(context, Access::ReadWrite)?;
+    let slot = resolve(name, control.booted())?;
+    control.apply(&command(slot))?;
+    out.warn(control.warnings())?;
+    out.done(&format!("marked slot {slot} as {verb}"))
+}
+
+fn is_confirmed(context: &Context, out: &mut Output) -> Result<(), Failure> {
+    let control = BootControl::open(context, Access::ReadOnly)?;
+    let slot = control.require_booted()?;
+    let state = control.state().slot(slot).state;
+    if state == SlotState::Good {
+        return out.done(&format!("slot {slot} is confirmed"));
+    }
+    Err(Failure::No { what: format!("slot {slot} is not confirmed: it is {state}") })
+}
+
+/// The Linux half of a boot: what the selector did is remembered, states lost with the
+/// environment are restored from the recorder. Safe to repeat.
+fn started(context: &Context, out: &mut Output) -> Result<(), Failure> {
+    let mut control = BootControl::open(context, Access::ReadWrite)?;
+    let slot = control.require_booted()?;
+    let reason = context.cmdline()?.reason().unwrap_or(Reason::Normal);
+    let history = control.history();
+    let reconciled = bootctl::reconcile(control.state(), slot, reason, &history);
+    for entry in &reconciled.entries {
+        control.note(entry);
+    }
+    control.commit(reconciled.state)?;
+    let attempts = control.state().slot(slot).attempts;
+    control.note(&Entry::Booted { slot, reason, attempts });
+    out.warn(control.warnings())?;
+    out.done(&format!("slot {slot} booted: {}", reason.describe()))
+}
+
+fn restore_attempts(context: &Context, out: &mut Output) -> Result<(), Failure> {
+    let mut control = BootControl::open(context, Access::ReadWrite)?;
+    let slot = control.require_booted()?;
+    control.apply(&Command::RestoreAttempts { slot })?;
+    out.warn(control.warnings())?;
+    out.done(&format!("slot {slot} has {} attempts", control.state().slot(slot).attempts))
+}
+
+/// The boot state as JSON, version 1.
+#[derive(Serialize)]
+struct StateView {
+    version: u32,
+    booted: Option<String>,
+    order: Vec<String>,
+    slots: Vec<SlotView>,
+    failed_bundles: Vec<String>,
+    disk: Option<String>,
+    reason: Option<String>,
+}
+
+#[derive(Serialize)]
+struct SlotView {
+    slot: String,
+    state: String,
+    attempts_left: u8,
+    bundle: Option<String>,
+}
+
+impl StateView {
+    fn new(state: &BootState, booted: Option<SlotId>) -> Self {
+        Self {
+            version: 1,
+            booted: booted.map(|slot| slot.to_string()),
+            order: state.order.iter().map(ToString::to_string).collect(),
+            slots: SlotId::ALL
+                .into_iter()
+                .map(|slot| SlotView {
+                    slot: slot.to_string(),
+                    state: state.slot(slot).state.to_string(),
+                    attempts_left: state.slot(slot).attempts.get(),
+                    bundle: state.slot(slot).bundle.map(|bundle| bundle.to_string()),
+                })
+                .collect(),
+            failed_bundles: state.failed.iter().map(ToString::to_string).collect(),
+            disk: state.disk.map(|disk| disk.to_string()),
+            reason: state.reason.map(|reason| reason.to_string()),
+        }
+    }
+}
+
+fn state(context: &Context, out: &mut Output) -> Result<(), Failure> {
+    let control = BootControl::open(context, Access::ReadOnly)?;
+    out.warn(control.warnings())?;
+    out.answer(&StateView::new(control.state(), control.booted()), render_state)
+}
+
+fn render_state(to: &mut dyn Write, view: &StateView) -> io::Result<()> {
+    let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    writeln!(to, "booted  {}", or_none(&view.booted))?;
+    writeln!(to, "order   {}", view.order.join(" "))?;
+    for slot in &view.slots {
+        let bundle = or_none(&slot.bundle);
+        writeln!(
+            to,
+            "slot {}  {:8} attempts {}  bundle {bundle}",
+            slot.slot, slot.state, slot.attempts_left
+        )?;
+    }
+    writeln!(to, "disk    {}", or_none(&view.disk))?;
+    writeln!(to, "reason  {}", or_none(&view.reason))?;
+    for bundle in &view.failed_bundles {
+        writeln!(to, "failed  {bundle}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `atomix uenv`: the U-Boot environment, variable by variable and copy by copy.
+
+use crate::cli::UenvCommand;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::Output;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use storage::Access;
+use uboot::{CopyHealth, Env, EnvError};
+
+/// Runs a verb of `atomix uenv`.
+///
+/// # Errors
+/// [`Failure`]; nothing is written when an assignment is wrong.
+pub fn run(context: &Context, command: &UenvCommand, out: &mut Output) -> Result<(), Failure> {
+    match command {
+        UenvCommand::Print { names } => print(context, names, out),
+        UenvCommand::Set { assignments } => set(context, assignments, out),
+        UenvCommand::Check => check(context, out),
+    }
+}
+
+fn print(context: &Context, names: &[String], out: &mut Output) -> Result<(), Failure> {
+    let loaded = context.env_store(Access::ReadOnly)?.load()?;
+    out.warn(&loaded.warnings())?;
+    let mut shown = BTreeMap::new();
+    if names.is_empty() {
+        shown.extend(loaded.env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+    for name in names {
+        match loaded.env.get(name) {
+            Some(value) => shown.insert(name.clone(), value.to_owned()),
+            None => return Err(Failure::No { what: format!("{name} is not set") }),
+        };
+    }
+    out.answer(&shown, |to, shown| {
+        shown.iter().try_for_each(|(name, value)| writeln!(to, "{name}={value}"))
+    })
+}
+
+fn set(context: &Context, assignments: &[String], out: &mut Output) -> Result<(), Failure> {
+    let mut store = context.env_store(Access::ReadWrite)?;
+    let mut env = match store.load() {
+        Ok(loaded) => {
+            out.warn(&loaded.warnings())?;
+            loaded.env
+        }
+        // A lost environment is begun anew from the boot loader's own defaults, never from
+        // nothing: a stored environment without bootcmd would not boot.
+        Err(lost @ (EnvError::Lost { .. } | EnvError::BothCorrupt { .. })) => {
+            context.initial_env()?.ok_or(lost)?
+        }
+        Err(other) => return Err(other.into()),
+    };
+    for assignment in assignments {
+        assign(&mut env, assignment)?;
+    }
+    store.store(&env)?;
+    out.done(&format!("{} set in one commit", assignments.len()))
+}
+
+fn assign(env: &mut Env, assignment: &str) -> Result<(), Failure> {
+    let (name, value) = assignment.split_once('=').ok_or_else(|| Failure::Usage {
+        what: format!("{assignment:?} is not NAME=VALUE"),
+        hint: "write NAME= to remove a variable",
+    })?;
+    if value.is_empty() {
+        env.unset(name);
+        return Ok(());
+    }
+    Ok(env.set(name, value)?)
+}
+
+/// One environment copy as JSON, version 1.
+#[derive(Serialize)]
+struct CopyView {
+    copy: usize,
+    device: String,
+    offset: u64,
+    bytes: u32,
+    health: String,
+    in_force: bool,
+}
+
+#[derive(Serialize)]
+struct CheckView {
+    version: u32,
+    copies: Vec<CopyView>,
+    used_bytes: Option<usize>,
+    capacity_bytes: usize,
+}
+
+fn check(context: &Context, out: &mut Output) -> Result<(), Failure> {
+    let places = context.fw_env_config()?.copies;
+    let store = context.env_store(Access::ReadOnly)?;
+    let loaded = store.load()?;
+    let copies = places
+        .iter()
+        .zip(&loaded.copies)
+        .enumerate()
+        .map(|(index, (place, health))| CopyView {
+            copy: index + 1,
+            device: place.device.display().to_string(),
+            offset: place.offset,
+            bytes: place.env_bytes,
+            health: describe(health),
+            in_force: index == loaded.active,
+        })
+        .collect();
+    let view = CheckView {
+        version: 1,
+        copies,
+        used_bytes: Some(loaded.env.used_bytes()),
+        capacity_bytes: store.capacity(),
+    };
+    out.answer(&view, render_check)?;
+    let broken = loaded.warnings();
+    if broken.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::No { what: broken.join("; ") })
+}
+
+fn describe(health: &CopyHealth) -> String {
+    match health {
+        CopyHealth::Valid { flag: Some(flag) } => format!("valid, flag {flag}"),
+        CopyHealth::Valid { flag: None } => "valid, single copy".to_owned(),
+        CopyHealth::Blank => "blank".to_owned(),
+        CopyHealth::Corrupt { expected_crc, found_crc } => {
+            format!("corrupt, checksum {found_crc:08x} expected {expected_crc:08x}")
+        }
+        CopyHealth::Malformed(cause) => format!("malformed, {cause}"),
+        CopyHealth::Unreadable(cause) => format!("unreadable, {cause}"),
+    }
+}
+
+fn render_check(to: &mut dyn Write, view: &CheckView) -> io::Result<()> {
+    for copy in &view.copies {
+        let mark = if copy.in_force { '*' } else { ' ' };
+        writeln!(
+            to,
+            "{mark} copy {}  {} at {:#x}, {} bytes: {}",
+            copy.copy, copy.device, copy.offset, copy.bytes, copy.health
+        )?;
+    }
+    if let Some(used) = view.used_bytes {
+        writeln!(to, "  used    {used} of {} bytes", view.capacity_bytes)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a command works on: a device, a tree below `--root`, or a virtual board. Opens and reads;
+//! decides nothing.
+
+use crate::failure::Failure;
+use crate::settings::Settings;
+use bootctl::{
+    BootBackend, BootState, CustomBackend, KernelCmdline, NoopBackend, PerSlot, Recorder, SlotId,
+    Timestamp, UbootBackend,
+};
+use bundle::{Keyring, KeyringOptions, UnixTime};
+use repart::Table;
+use std::path::{Path, PathBuf};
+use storage::{Access, ByteLen, Devices, Files, HostDevices, HostFiles, Storage, View};
+use uboot::{Env, EnvStore, FwEnvConfig};
+use updater::{Bootloader, SystemConfig};
+
+/// Where RAUC looks for its configuration, in its order.
+pub const SYSTEM_CONF_PATHS: [&str; 3] =
+    ["/etc/rauc/system.conf", "/run/rauc/system.conf", "/usr/lib/rauc/system.conf"];
+
+/// Where the environment's place is described.
+pub const FW_ENV_CONFIG_PATH: &str = "/etc/fw_env.config";
+
+/// The boot loader's default environment, where libubootenv looks for it too.
+pub const INITIAL_ENV_PATH: &str = "/etc/u-boot-initial-env";
+
+/// Longest configuration file that is read; they are written by hand and a few KiB long.
+const MAX_CONFIG: ByteLen = ByteLen::kib(256);
+
+/// Longest keyring: some hundred certificates and their CRLs.
+const MAX_KEYRING: ByteLen = ByteLen::mib(4);
+
+/// Longest kernel command line; Linux allows 4 KiB at most.
+const MAX_CMDLINE: ByteLen = ByteLen::kib(16);
+
+/// The time, as an argument of everything below.
+#[derive(Clone, Copy, Debug)]
+pub struct Now(pub UnixTime);
+
+impl Now {
+    /// The time as the flight recorder keeps it; a clock before 2020 is no clock.
+    #[must_use]
+    pub fn timestamp(self) -> Timestamp {
+        const YEAR_2020: u64 = 1_577_836_800;
+        match u64::try_from(self.0.0) {
+            Ok(secs) if secs >= YEAR_2020 => Timestamp::from_unix(secs),
+            Ok(_) | Err(_) => Timestamp::UNKNOWN,
+        }
+    }
+}
+
+/// The flight recorder in its place.
+pub type BoardRecorder = Recorder<View<Box<dyn Storage>>>;
+
+/// What a command works on.
+pub struct Context {
+    /// Root of all paths.
+    pub root: PathBuf,
+    /// Small files below the root.
+    pub files: HostFiles,
+    /// Devices as configuration names them.
+    pub devices: Box<dyn Devices>,
+    /// The time this command began.
+    pub now: Now,
+}
+
+impl Context {
+    /// The device this runs on, or the tree below `root`.
+    #[must_use]
+    pub fn host(root: &Path, now: Now) -> Self {
+        Self::with_devices(root, Box::new(HostDevices::new(root)), now)
+    }
+
+    /// Files below `root` and the given devices.
+    #[must_use]
+    pub fn with_devices(root: &Path, devices: Box<dyn Devices>, now: Now) -> Self {
+        Self { root: root.to_owned(), files: HostFiles::new(root), devices, now }
+    }
+
+    /// Our settings.
+    ///
+    /// # Errors
+    /// [`Failure::Settings`].
+    pub fn settings(&self) -> Result<Settings, Failure> {
+        Ok(Settings::read(&self.files)?)
+    }
+
+    /// Reads a text file of at most `limit`; `None` when it does not exist.
+    ///
+    /// # Errors
+    /// [`Failure::Files`] or [`Failure::NotText`].
+    pub fn read_text(&self, path: &Path, limit: ByteLen) -> Result<Option<String>, Failure> {
+        match self.files.read(path, limit)? {
+            None => Ok(None),
+            Some(bytes) => String::from_utf8(bytes)
+                .map(Some)
+                .map_err(|_| Failure::NotText { path: path.to_owned() }),
+        }
+    }
+
+    /// RAUC's configuration.
+    ///
+    /// # Errors
+    /// [`Failure::FileAbsent`] or [`Failure::SystemConf`].
+    pub fn system_conf(&self) -> Result<SystemConfig, Failure> {
+        for path in SYSTEM_CONF_PATHS.map(Path::new) {
+            if let Some(text) = self.read_text(path, MAX_CONFIG)? {
+                let base = path.parent().unwrap_or(Path::new("/"));
+                return SystemConfig::parse(&text, base).map_err(|source| Failure::SystemConf {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
+        }
+        Err(Failure::FileAbsent {
+            path: PathBuf::from(SYSTEM_CONF_PATHS[0]),
+            hint: "this command needs a device; on a laptop use --board DIR (atomix demo --keep)",
+        })
+    }
+
+    /// The place of the environment.
+    ///
+    /// # Errors
+    /// [`Failure::FileAbsent`] or [`Failure::FwEnvConfig`].
+    pub fn fw_env_config(&self) -> Result<FwEnvConfig, Failure> {
+        let path = Path::new(FW_ENV_CONFIG_PATH);
+        let text = self.read_text(path, MAX_CONFIG)?.ok_or(Failure::FileAbsent {
+            path: path.to_owned(),
+            hint: "write it with the board's values; `atomix doctor` compares them",
+        })?;
+        FwEnvConfig::parse(&text)
+            .map_err(|source| Failure::FwEnvConfig { path: path.to_owned(), source })
+    }
+
+    /// The environment in its place.
+    ///
+    /// # Errors
+    /// As [`Context::fw_env_config`], [`Failure::Storage`] or [`Failure::Environment`].
+    pub fn env_store(&self, access: Access) -> Result<EnvStore<Box<dyn Storage>>, Failure> {
+        let mut copies = Vec::new();
+        for place in self.fw_env_config()?.copies {
+            copies.push((self.devices.open(&place.device, access)?, place));
+        }
+        Ok(EnvStore::open(copies)?)
+    }
+
+    /// The boot state's keeper, as `system.conf` names it.
+    ///
+    /// # Errors
+    /// As [`Context::env_store`]; [`Failure::Refused`] for boot loaders that are not supported.
+    pub fn backend(
+        &self,
+        config: &SystemConfig,
+        access: Access,
+    ) -> Result<Box<dyn BootBackend>, Failure> {
+        match config.system.bootloader {
+            Bootloader::Uboot => {
+                let store = self.env_store(access)?;
+                Ok(Box::new(match self.initial_env()? {
+                    Some(defaults) => UbootBackend::with_defaults(store, defaults),
+                    None => UbootBackend::new(store),
+                }))
+            }
+            Bootloader::Custom => match &config.handlers.bootloader_custom_backend {
+                Some(script) => {
+                    let names = PerSlot { a: "A".to_owned(), b: "B".to_owned() };
+                    Ok(Box::new(CustomBackend::new(script.clone(), names)))
+                }
+                None => Err(Failure::Usage {
+                    what: "bootloader=custom without handlers/bootloader-custom-backend".to_owned(),
+                    hint: "name the script in system.conf",
+                }),
+            },
+            Bootloader::Noop => Ok(Box::new(NoopBackend)),
+            Bootloader::Barebox | Bootloader::Grub | Bootloader::Efi => Err(Failure::Refused {
+                what: format!("bootloader {} is not supported", config.system.bootloader),
+                hint: "use uboot, custom or noop",
+            }),
+        }
+    }
+
+    /// The boot loader's own defaults, from which a lost environment is begun anew; `None` when
+    /// the system does not carry them.
+    ///
+    /// # Errors
+    /// [`Failure::Files`], [`Failure::NotText`] or [`Failure::Environment`].
+    pub fn initial_env(&self) -> Result<Option<Env>, Failure> {
+        let Some(text) = self.read_text(Path::new(INITIAL_ENV_PATH), MAX_CONFIG)? else {
+            return Ok(None);
+        };
+        let mut env = Env::new();
+        for line in text.lines() {
+            if let Some((name, value)) = line.split_once('=') {
+                env.set(name, value)?;
+            }
+        }
+        Ok(Some(env))
+    }
+
+    /// The kernel command line of the running system.
+    ///
+    /// # Errors
+    /// [`Failure::Files`] or [`Failure::NotText`].
+    pub fn cmdline(&self) -> Result<KernelCmdline, Failure> {
+        let text = self.read_text(Path::new("/proc/cmdline"), MAX_CMDLINE)?.unwrap_or_default();
+        Ok(KernelCmdline::parse(&text))
+    }
+
+    /// The slot that runs now, if the command line names one.
+    ///
+    /// # Errors
+    /// As [`Context::cmdline`].
+    pub fn booted(&self) -> Result<Option<SlotId>, Failure> {
+        Ok(self.cmdline()?.booted_slot())
+    }
+
+    /// The boot state as the backend reads it.
+    ///
+    /// # Errors
+    /// As [`Context::backend`] and [`Failure::Backend`].
+    pub fn boot_state(&self, config: &SystemConfig) -> Result<BootState, Failure> {
+        Ok(self.backend(config, Access::ReadOnly)?.load()?)
+    }
+
+    /// The flight recorder.
+    ///
+    /// # Errors
+    /// [`Failure::Storage`] or [`Failure::Recorder`].
+    pub fn recorder(&self, settings: &Settings, access: Access) -> Result<BoardRecorder, Failure> {
+        let place = &settings.recorder;
+        let device = self.devices.open(&place.device, access)?;
+        let label = format!("flight recorder on {}", place.device.display());
+        let ring = View::new(device, label, place.offset, place.len())?;
+        Ok(Recorder::open(ring, place.block_bytes)?)
+    }
+
+    /// The disk's partition table.
+    ///
+    /// # Errors
+    /// [`Failure::Storage`] or [`Failure::Table`].
+    pub fn table(&self, disk: &Path) -> Result<Table, Failure> {
+        let device = self.devices.open(disk, Access::ReadOnly)?;
+        repart::read_table(&device)
+            .map_err(|source| Failure::Table { disk: disk.to_owned(), source })
+    }
+
+    /// The keyring in `path` below the root, with RAUC's defaults.
+    ///
+    /// # Errors
+    /// [`Failure::FileAbsent`] or [`Failure::Keyring`].
+    pub fn keyring(&self, path: &Path, options: KeyringOptions) -> Result<Keyring, Failure> {
+        let pem = self.files.read(path, MAX_KEYRING)?.ok_or_else(|| Failure::FileAbsent {
+            path: path.to_owned(),
+            hint: "without a keyring no bundle can be trusted; install the vendor's CA certificate",
+        })?;
+        Keyring::from_pem(&pem, options)
+            .map_err(|source| Failure::Keyring { path: path.to_owned(), source })
+    }
+}

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Every way a command can fail, and the exit code of each. The text of `docs/exit-codes.md`
+//! follows [`Class`]; a test holds the two together.
+
+use crate::settings::SettingsError;
+use serde_json::{Value, json};
+use std::error::Error as StdError;
+use std::fmt::Write as _;
+use std::io;
+use std::path::PathBuf;
+use storage::{FilesError, StorageError};
+
+/// What an exit code means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// An act failed.
+    Failed,
+    /// The command line or a configuration file is wrong.
+    Usage,
+    /// The state does not allow it.
+    Refused,
+    /// Signature, certificate, hash tree or digest does not hold.
+    NotVerified,
+    /// Another install runs, or the device is in use.
+    Busy,
+    /// The answer to a query is no.
+    No,
+}
+
+impl Class {
+    /// The process exit code.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Refused => 3,
+            Self::NotVerified => 4,
+            Self::Busy => 5,
+            Self::No => 10,
+        }
+    }
+}
+
+/// A failed command.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The settings cannot be used.
+    #[error("cannot use the settings")]
+    Settings(#[from] SettingsError),
+    /// A small file could not be read or written.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// A device failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// A file that must be there is not.
+    #[error("{path} does not exist", path = path.display())]
+    FileAbsent {
+        /// Which file.
+        path: PathBuf,
+        /// The way out.
+        hint: &'static str,
+    },
+    /// A file that must be text is not.
+    #[error("{path} is not UTF-8 text", path = path.display())]
+    NotText {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// `system.conf` is wrong.
+    #[error("cannot use {path}", path = path.display())]
+    SystemConf {
+        /// Which file.
+        path: PathBuf,
+        /// Cause.
+        #[source]
+        source: updater::SystemConfError,
+    },
+    /// `fw_env.config` is wrong.
+    #[error("cannot use {path}", path = path.display())]
+    FwEnvConfig {
+        /// Which file.
+        path: PathBuf,
+        /// Cause.
+        #[source]
+        source: uboot::FwEnvConfigError,
+    },
+    /// The environment cannot be read or written.
+    #[error("cannot use the U-Boot environment")]
+    Environment(#[from] uboot::EnvError),
+    /// The boot state cannot be read or written.
+    #[error("cannot use the boot state")]
+    Backend(#[from] bootctl::BackendError),
+    /// The boot state does not allow the change.
+    #[error("refused")]
+    BootState(#[from] bootctl::Refused),
+    /// The flight recorder failed.
+    #[error("cannot use the flight recorder")]
+    Recorder(#[from] bootctl::RecorderError),
+    /// A bundle is not what it should be.
+    #[error("cannot use {bundle}", bundle = bundle.display())]
+    Bundle {
+        /// Which file.
+        bundle: PathBuf,
+        /// Cause.
+        #[source]
+        source: bundle::BundleError,
+    },
+    /// A bundle could not be made.
+    #[error("cannot create {bundle}", bundle = bundle.display())]
+    Create {
+        /// Which file.
+        bundle: PathBuf,
+        /// Cause.
+        #[source]
+        source: bundle::CreateError,
+    },
+    /// The keyring cannot be used.
+    #[error("cannot use the keyring {path}", path = path.display())]
+    Keyring {
+        /// Which file.
+        path: PathBuf,
+        /// Cause.
+        #[source]
+        source: bundle::KeyringError,
+    },
+    /// An install failed or was refused.
+    #[error("cannot install {bundle}", bundle = bundle.display())]
+    Install {
+        /// Which file.
+        bundle: PathBuf,
+        /// Cause.
+        #[source]
+        source: updater::InstallError,
+    },
+    /// The install lock is taken.
+    #[error("cannot start an install")]
+    Lock(#[from] updater::LockError),
+    /// A slot's content cannot be judged.
+    #[error("cannot check the slot")]
+    SlotCheck(#[from] updater::SlotCheckError),
+    /// The partition table cannot be used.
+    #[error("cannot use the partition table of {disk}", disk = disk.display())]
+    Table {
+        /// Which disk.
+        disk: PathBuf,
+        /// Cause.
+        #[source]
+        source: repart::TableError,
+    },
+    /// A partition definition is wrong.
+    #[error("cannot use the partition definitions")]
+    Definitions(#[from] repart::ReadDefinitionsError),
+    /// There is no plan for the disk.
+    #[error("cannot plan partitions on {disk}", disk = disk.display())]
+    Plan {
+        /// Which disk.
+        disk: PathBuf,
+        /// Cause.
+        #[source]
+        source: repart::PlanError,
+    },
+    /// The plan could not be done.
+    #[error("cannot partition {disk}", disk = disk.display())]
+    Apply {
+        /// Which disk.
+        disk: PathBuf,
+        /// Cause.
+        #[source]
+        source: repart::ApplyError,
+    },
+    /// The probes are wrong.
+    #[error("cannot use {path}", path = path.display())]
+    HealthConfig {
+        /// Which file.
+        path: PathBuf,
+        /// Cause.
+        #[source]
+        source: verifier::HealthConfigError,
+    },
+    /// The verdict is unhealthy.
+    #[error("this boot is not healthy: {reasons}")]
+    Unhealthy {
+        /// All reasons, joined.
+        reasons: String,
+    },
+    /// An image could not be built.
+    #[error("cannot build {image}", image = image.display())]
+    Image {
+        /// Which file.
+        image: PathBuf,
+        /// Cause.
+        #[source]
+        source: board_rock64::ImageError,
+    },
+    /// The running system is not one of the slots.
+    #[error("the running system was not booted from a slot (no rauc.slot= on the command line)")]
+    NotBootedFromSlot,
+    /// An argument does not fit.
+    #[error("{what}")]
+    Usage {
+        /// What is wrong with it.
+        what: String,
+        /// The way out.
+        hint: &'static str,
+    },
+    /// The command does not apply here.
+    #[error("{what}")]
+    Refused {
+        /// Why not.
+        what: String,
+        /// The way out.
+        hint: &'static str,
+    },
+    /// Content differs from what was recorded.
+    #[error("{what}")]
+    NotVerified {
+        /// What differs where.
+        what: String,
+        /// The way out.
+        hint: &'static str,
+    },
+    /// A query's answer is no.
+    #[error("{what}")]
+    No {
+        /// The answer in words.
+        what: String,
+    },
+    /// A file of this machine could not be used.
+    #[error("cannot {act} {path}", path = path.display())]
+    Io {
+        /// The verb.
+        act: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// Cause.
+        #[source]
+        source: io::Error,
+    },
+    /// Standard output is gone.
+    #[error("cannot print")]
+    Print(#[from] io::Error),
+    /// A value could not be written as JSON.
+    #[error("cannot print as JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Failure {
+    /// What the exit code of this failure means.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Settings(_)
+            | Self::FileAbsent { .. }
+            | Self::NotText { .. }
+            | Self::SystemConf { .. }
+            | Self::FwEnvConfig { .. }
+            | Self::Definitions(_)
+            | Self::HealthConfig { .. }
+            | Self::Keyring { .. }
+            | Self::Usage { .. } => Class::Usage,
+            Self::Storage(StorageError::Busy { .. }) | Self::Lock(updater::LockError::Busy { .. }) => {
+                Class::Busy
+            }
+            Self::BootState(_)
+            | Self::NotBootedFromSlot
+            | Self::Refused { .. }
+            | Self::Plan { .. } => Class::Refused,
+            Self::Bundle { source, .. } => bundle_class(source),
+            Self::Install { source, .. } => match source.class() {
+                updater::ErrorClass::Failed => Class::Failed,
+                updater::ErrorClass::Refused => Class::Refused,
+                updater::ErrorClass::NotVerified => Class::NotVerified,
+                updater::ErrorClass::Busy => Class::Busy,
+                updater::ErrorClass::Usage => Class::Usage,
+            },
+            Self::NotVerified { .. } => Class::NotVerified,
+            Self::No { .. } => Class::No,
+            Self::Files(_)
+            | Self::Storage(_)
+            | Self::Environment(_)
+            | Self::Backend(_)
+            | Self::Recorder(_)
+            | Self::Create { .. }
+            | Self::Lock(_)
+            | Self::SlotCheck(_)
+            | Self::Table { .. }
+            | Self::Apply { .. }
+            | Self::Unhealthy { .. }
+            | Self::Image { .. }
+            | Self::Io { .. }
+            | Self::Print(_)
+            | Self::Json(_) => Class::Failed,
+        }
+    }
+
+    /// The way out, where there is one.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint: Option<&str> = match self {
+            Self::FileAbsent { hint, .. }
+            | Self::Usage { hint, .. }
+            | Self::Refused { hint, .. }
+            | Self::NotVerified { hint, .. } => Some(hint),
+            Self::Environment(source) => source.hint(),
+            Self::Backend(source) => source.hint(),
+            Self::BootState(source) => source.hint(),
+            Self::Bundle { source, .. } => source.hint(),
+            Self::Create { source, .. } => source.hint(),
+            Self::Install { source, .. } => source.hint(),
+            Self::Lock(source) => source.hint(),
+            Self::Table { source, .. } => source.hint(),
+            Self::Plan { source, .. } => source.hint(),
+            Self::Storage(StorageError::Busy { .. }) => {
+                Some("unmount it, or wait for the other program")
+            }
+            Self::NotBootedFromSlot => Some("name the slot: A or B"),
+            Self::Settings(SettingsError::Absent { .. }) => {
+                Some("on a laptop, name a virtual board with --board DIR (atomix demo --keep DIR)")
+            }
+            Self::Settings(_)
+            | Self::Files(_)
+            | Self::Storage(_)
+            | Self::NotText { .. }
+            | Self::SystemConf { .. }
+            | Self::FwEnvConfig { .. }
+            | Self::Recorder(_)
+            | Self::Keyring { .. }
+            | Self::SlotCheck(_)
+            | Self::Definitions(_)
+            | Self::Apply { .. }
+            | Self::HealthConfig { .. }
+            | Self::Unhealthy { .. }
+            | Self::Image { .. }
+            | Self::No { .. }
+            | Self::Io { .. }
+            | Self::Print(_)
+            | Self::Json(_) => None,
+        };
+        hint.map(str::to_owned)
+    }
+
+    /// The failure and its causes, joined by `: `, each said once.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        chain(self)
+    }
+
+    /// The failure as the JSON object of `docs/exit-codes.md`.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({
+            "version": 1,
+            "error": {
+                "code": self.class().exit_code(),
+                "message": self.chain(),
+                "hint": self.hint(),
+            },
+        })
+    }
+}
+
+/// An error and its causes, joined by `: `. A cause whose text ends its parent's is not repeated.
+#[must_use]
+pub fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let said = inner.to_string();
+        if !text.ends_with(&said) {
+            // Writing to a String cannot fail.
+            let _ = write!(text, ": {said}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+/// A bundle that cannot be read failed; one that can and does not hold is not verified.
+fn bundle_class(error: &bundle::BundleError) -> Class {
+    match error {
+        bundle::BundleError::Source(_) => Class::Failed,
+        _ => Class::NotVerified,
+    }
+}

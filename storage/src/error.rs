@@ -106,6 +106,26 @@ pub enum StorageError {
     },
 }
 
+impl StorageError {
+    /// The way out, where there is a known one.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Absent { .. } => Some("check the device's path in the configuration"),
+            Self::Busy { .. } => Some("unmount it, or stop the program that holds it open"),
+            Self::ReadOnly { .. } => Some("remove its write protection, or open it for writing"),
+            Self::Write { .. } | Self::Flush { .. } | Self::Poisoned { .. } => {
+                Some("look for a failing device in the kernel's log, then repeat the whole act")
+            }
+            Self::PowerCut { .. } => Some("restart the virtual board and repeat the act"),
+            Self::Open { .. }
+            | Self::Read { .. }
+            | Self::OutOfBounds { .. }
+            | Self::UnalignedErase { .. } => None,
+        }
+    }
+}
+
 /// A failed act on a small file.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {

@@ -12,6 +12,8 @@ mod env_image;
 mod env_store;
 mod fw_env_config;
 mod script;
+mod selector;
+mod slot_script;
 
 pub use env::Env;
 pub use env_error::EnvError;
@@ -19,3 +21,8 @@ pub use env_image::{FlagScheme, Redundancy, encode_image, parse_image};
 pub use env_store::{CopyHealth, EnvStore, LoadedEnv};
 pub use fw_env_config::{CopyPlace, FwEnvConfig, FwEnvConfigError};
 pub use script::{Script, ScriptError, encode_script, parse_script};
+pub use selector::{
+    ButtonFacts, MassStorageFacts, SELECTOR_VERSION, SelectorFacts, TEMPORARIES, WatchdogFacts,
+    selector_script, selector_variables,
+};
+pub use slot_script::{DeviceTreeFacts, LoadFacts, SlotScriptFacts, slot_script};

@@ -23,11 +23,12 @@ const PADDING_KIB: u32 = 4;
 pub enum SquashfsCompression {
     /// Every block as it is (the superblock names gzip, since the kernel knows no "none").
     Stored,
-    /// zlib, which every kernel and every RAUC setup can read. Blocks that hardly shrink are
+    /// zlib, which every kernel with squashfs can read. Blocks that hardly shrink are stored.
+    Gzip,
+    /// Zstandard: packs and reads several times faster than zlib. Needs a kernel with
+    /// `CONFIG_SQUASHFS_ZSTD` where a kernel mounts the bundle. Blocks that hardly shrink are
     /// stored.
     #[default]
-    Gzip,
-    /// Zstandard: reads faster; needs `CONFIG_SQUASHFS_ZSTD` where a kernel mounts the bundle.
     Zstd,
 }
 

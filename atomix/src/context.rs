@@ -51,7 +51,7 @@ impl Now {
 }
 
 /// The flight recorder in its place.
-pub type BoardRecorder = Recorder<View<Box<dyn Storage>>>;
+pub type BoardRecorder = Recorder<Box<dyn Storage>>;
 
 /// What a command works on.
 pub struct Context {
@@ -231,7 +231,8 @@ impl Context {
         let place = &settings.recorder;
         let device = self.devices.open(&place.device, access)?;
         let label = format!("flight recorder on {}", place.device.display());
-        let ring = View::new(device, label, place.offset, place.len())?;
+        let ring: Box<dyn Storage> =
+            Box::new(View::new(device, label, place.offset, place.len())?);
         Ok(Recorder::open(ring, place.block_bytes)?)
     }
 

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `atomix install`: a bundle goes into the inactive slots, or a reason why not.
+
+use crate::cli::InstallArgs;
+use crate::commands::bundle::open_verified;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{Output, Style};
+use crate::progress::InstallProgress;
+use bootctl::{Activation, Force};
+use bundle::VerifiedBundle;
+use serde::Serialize;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process;
+use storage::{Access, ByteLen, Files};
+use updater::{
+    BootedGroup, BundleVersion, CompatibleRule, InstallEvent, InstallLock, InstallOptions,
+    InstallPolicy, InstallReport, Installer, SlotStatusFile, SystemConfig, VersionRule,
+};
+
+/// Runs `atomix install`.
+///
+/// # Errors
+/// [`Failure`]; a refused or unverified bundle wrote nothing.
+pub fn run(context: &Context, args: &InstallArgs, out: &mut Output) -> Result<(), Failure> {
+    let config = context.system_conf()?;
+    let verified = open_verified(context, &args.bundle, None)?;
+    let options = options(context, &config, args)?;
+    if args.dry_run {
+        return dry_run(context, &config, &args.bundle, &verified, &options, out);
+    }
+    let mut progress = InstallProgress::new(out);
+    let report = install(context, &config, &args.bundle, &verified, &options, &mut |event| {
+        progress.show(&event);
+    })?;
+    progress.finish();
+    out.answer(&ReportView::new(&report), render_report)
+}
+
+/// Installs a verified bundle; the progress sink gets every step.
+///
+/// # Errors
+/// [`Failure::Lock`] while another install runs, [`Failure::Install`].
+pub fn install(
+    context: &Context,
+    config: &SystemConfig,
+    path: &Path,
+    verified: &VerifiedBundle,
+    options: &InstallOptions,
+    progress: &mut dyn FnMut(InstallEvent),
+) -> Result<InstallReport, Failure> {
+    let lock = InstallLock::acquire(&context.root, process::id())?;
+    let settings = context.settings()?;
+    let mut backend = context.backend(config, Access::ReadWrite)?;
+    let mut recorder = match context.recorder(&settings, Access::ReadWrite) {
+        Ok(recorder) => Some(recorder),
+        // An update must not depend on the memory of earlier ones.
+        Err(failure) => {
+            progress(InstallEvent::Warning(failure.chain()));
+            None
+        }
+    };
+    let mut files = context.files.clone();
+    let mut installer = Installer {
+        config,
+        devices: &*context.devices,
+        files: &mut files,
+        backend: &mut *backend,
+        recorder: recorder.as_mut(),
+        at: context.now.timestamp(),
+        progress,
+    };
+    installer
+        .install(&lock, verified, options)
+        .map_err(|source| Failure::Install { bundle: path.to_owned(), source })
+}
+
+/// What the person asking allows, and where this system came from.
+///
+/// # Errors
+/// [`Failure`] of the configuration.
+pub fn options(
+    context: &Context,
+    config: &SystemConfig,
+    args: &InstallArgs,
+) -> Result<InstallOptions, Failure> {
+    let policy = InstallPolicy {
+        versions: if args.allow_downgrade {
+            VersionRule::AllowAny
+        } else {
+            VersionRule::RefuseOlder
+        },
+        compatible: if args.ignore_compatible {
+            CompatibleRule::Ignore
+        } else {
+            CompatibleRule::MustMatch
+        },
+        force: if args.force { Force::Yes } else { Force::No },
+        activation: args.stage.then_some(Activation::Stage),
+    };
+    let booted = match context.cmdline()?.booted_from() {
+        bootctl::BootedFrom::Slot(slot) => BootedGroup::Slot(slot),
+        bootctl::BootedFrom::External => BootedGroup::External,
+        bootctl::BootedFrom::Named(_) | bootctl::BootedFrom::NotSaid => {
+            return Err(Failure::NotBootedFromSlot);
+        }
+    };
+    let variant = updater::read_variant(config, &context.files).map_err(|source| {
+        Failure::Install { bundle: args.bundle.clone(), source: source.into() }
+    })?;
+    let version_floor = version_floor(context, config)?;
+    Ok(InstallOptions { booted, variant, version_floor, policy })
+}
+
+/// The version of the booted good slot: what is older is a downgrade. The floor rises at mark-good
+/// only, so an unconfirmed system sets none.
+fn version_floor(
+    context: &Context,
+    config: &SystemConfig,
+) -> Result<Option<BundleVersion>, Failure> {
+    let Some(slot) = context.booted()? else { return Ok(None) };
+    let state = context.boot_state(config)?;
+    if state.slot(slot).state != bootctl::SlotState::Good {
+        return Ok(None);
+    }
+    Ok(slot_version(context, config, slot).and_then(|version| version.parse().ok()))
+}
+
+/// The version recorded for a slot's root when it was installed.
+pub fn slot_version(
+    context: &Context,
+    config: &SystemConfig,
+    slot: bootctl::SlotId,
+) -> Option<String> {
+    let group = config.install_groups().ok()?.into_iter().find(|group| group.slot_id == slot)?;
+    let status = statuses(context, config);
+    status.slots.get(&group.root)?.version.clone()
+}
+
+/// The status file, empty when there is none: it informs, it does not decide.
+pub fn statuses(context: &Context, config: &SystemConfig) -> SlotStatusFile {
+    let path = updater::status_path(config);
+    let bytes = context.files.read(&path, ByteLen::mib(1)).ok().flatten().unwrap_or_default();
+    SlotStatusFile::parse(&bytes).unwrap_or_default()
+}
+
+fn dry_run(
+    context: &Context,
+    config: &SystemConfig,
+    path: &Path,
+    verified: &VerifiedBundle,
+    options: &InstallOptions,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let failed = |source| Failure::Install { bundle: path.to_owned(), source };
+    let state = context.boot_state(config)?;
+    let facts = updater::install_facts(config, &*context.devices, state, verified, options)
+        .map_err(failed)?;
+    let plan = updater::plan_install(config, verified.manifest(), &facts, &options.policy)
+        .map_err(|source| failed(source.into()))?;
+    let view = PlanView {
+        version: 1,
+        target: plan.group.slot_id.to_string(),
+        bundle_version: plan.version.clone(),
+        images: plan
+            .images
+            .iter()
+            .map(|planned| PlannedView {
+                slot: planned.slot.name.to_string(),
+                device: planned.slot.device.display().to_string(),
+                bytes: planned.size.get(),
+            })
+            .collect(),
+    };
+    out.answer(&view, |to, view| {
+        writeln!(
+            to,
+            "would install {} into slot {}:",
+            view.bundle_version.as_deref().unwrap_or("(no version)"),
+            view.target
+        )?;
+        view.images.iter().try_for_each(|image| {
+            let size = ByteLen::new(image.bytes);
+            writeln!(to, "  {:10} {:24} {size}", image.slot, image.device)
+        })
+    })
+}
+
+#[derive(Serialize)]
+struct PlanView {
+    version: u32,
+    target: String,
+    bundle_version: Option<String>,
+    images: Vec<PlannedView>,
+}
+
+#[derive(Serialize)]
+struct PlannedView {
+    slot: String,
+    device: String,
+    bytes: u64,
+}
+
+/// What an install did, as JSON, version 1.
+#[derive(Serialize)]
+struct ReportView {
+    version: u32,
+    event: &'static str,
+    target: String,
+    bundle_version: Option<String>,
+    slots: Vec<SlotReportView>,
+}
+
+#[derive(Serialize)]
+struct SlotReportView {
+    slot: String,
+    written_bytes: u64,
+    equal_bytes: u64,
+}
+
+impl ReportView {
+    fn new(report: &InstallReport) -> Self {
+        Self {
+            version: 1,
+            event: "installed",
+            target: report.target.to_string(),
+            bundle_version: report.version.clone(),
+            slots: report
+                .slots
+                .iter()
+                .map(|slot| SlotReportView {
+                    slot: slot.slot.to_string(),
+                    written_bytes: slot.count.written.get(),
+                    equal_bytes: slot.count.equal.get(),
+                })
+                .collect(),
+        }
+    }
+}
+
+fn render_report(to: &mut dyn Write, view: &ReportView) -> io::Result<()> {
+    writeln!(
+        to,
+        "installed {} into slot {}; it boots next",
+        view.bundle_version.as_deref().unwrap_or("(no version)"),
+        view.target
+    )?;
+    view.slots.iter().try_for_each(|slot| {
+        writeln!(
+            to,
+            "  {:10} {} written, {} already equal, all read back",
+            slot.slot,
+            ByteLen::new(slot.written_bytes),
+            ByteLen::new(slot.equal_bytes)
+        )
+    })
+}
+
+/// Progress goes to people as a bar or lines, to programs as events.
+pub const fn wants_events(style: Style) -> bool {
+    matches!(style, Style::Json)
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One module per noun: reads what the command needs, calls the decision, renders the answer.
+
+pub mod boot;
+pub mod bundle;
+pub mod doctor;
+pub mod flash;
+pub mod health;
+pub mod image;
+pub mod install;
+pub mod manual;
+pub mod repart;
+pub mod slot;
+pub mod status;
+pub mod uenv;
+pub mod why;

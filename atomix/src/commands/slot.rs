@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `atomix slot`: what the slots are and whether their content is still what was installed.
+
+use crate::cli::SlotCommand;
+use crate::commands::boot::resolve;
+use crate::commands::install::statuses;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::Output;
+use bootctl::{BootState, SlotId};
+use serde::Serialize;
+use std::io::{self, Write};
+use storage::{Access, ByteLen};
+use updater::{SlotCheck, SlotStatusFile, SystemConfig};
+
+/// Runs a verb of `atomix slot`.
+///
+/// # Errors
+/// [`Failure`]; [`Failure::NotVerified`] when content differs.
+pub fn run(context: &Context, command: &SlotCommand, out: &mut Output) -> Result<(), Failure> {
+    match command {
+        SlotCommand::List => {
+            let config = context.system_conf()?;
+            let state = context.boot_state(&config)?;
+            let view = slots(context, &config, &state, context.booted()?)?;
+            out.answer(&view, |to, view| render_slots(to, &view.slots))
+        }
+        SlotCommand::Check { slot } => {
+            let slot = resolve(*slot, context.booted()?)?;
+            let checked = check(context, slot)?;
+            out.done(&format!("slot {slot} holds what was installed: {}", checked.join(", ")))
+        }
+    }
+}
+
+/// The slots as JSON, version 1.
+#[derive(Clone, Debug, Serialize)]
+pub struct SlotsView {
+    version: u32,
+    /// One row per slot.
+    pub slots: Vec<SlotRow>,
+}
+
+/// One slot.
+#[derive(Clone, Debug, Serialize)]
+pub struct SlotRow {
+    /// RAUC's name: `class.index`.
+    pub name: String,
+    /// `A` or `B`.
+    pub bootname: String,
+    /// Device path.
+    pub device: String,
+    /// Bytes of the device; none when it cannot be opened.
+    pub bytes: Option<u64>,
+    /// Boot state of its group.
+    pub state: String,
+    /// Version of the bundle it was installed from.
+    pub content: Option<String>,
+    /// Whether the running system came from it.
+    pub booted: bool,
+}
+
+/// All slots, group by group.
+///
+/// # Errors
+/// [`Failure::SystemConf`] when the groups cannot be made out.
+pub fn slots(
+    context: &Context,
+    config: &SystemConfig,
+    state: &BootState,
+    booted: Option<SlotId>,
+) -> Result<SlotsView, Failure> {
+    let statuses = statuses(context, config);
+    let mut rows = Vec::new();
+    let groups = config.install_groups().map_err(|source| Failure::SystemConf {
+        path: crate::context::SYSTEM_CONF_PATHS[0].into(),
+        source,
+    })?;
+    for group in groups {
+        for slot in &group.members {
+            let size = context.devices.open(&slot.device, Access::ReadOnly).map(|d| d.len().get());
+            rows.push(SlotRow {
+                name: slot.name.to_string(),
+                bootname: group.slot_id.to_string(),
+                device: slot.device.display().to_string(),
+                bytes: size.ok(),
+                state: state.slot(group.slot_id).state.to_string(),
+                content: content(&statuses, &slot.name),
+                booted: booted == Some(group.slot_id),
+            });
+        }
+    }
+    Ok(SlotsView { version: 1, slots: rows })
+}
+
+fn content(statuses: &SlotStatusFile, name: &updater::SlotName) -> Option<String> {
+    let status = statuses.slots.get(name)?;
+    status.version.clone()
+}
+
+/// The slots as a table of at most 80 columns.
+///
+/// # Errors
+/// The writer's.
+pub fn render_slots(to: &mut dyn Write, rows: &[SlotRow]) -> io::Result<()> {
+    writeln!(to, "  slot      boot device           size       state    content")?;
+    for row in rows {
+        let mark = if row.booted { '*' } else { ' ' };
+        let size = row.bytes.map_or_else(|| "absent".to_owned(), |b| ByteLen::new(b).to_string());
+        writeln!(
+            to,
+            "{mark} {:9} {:4} {:16} {:10} {:8} {:.24}",
+            row.name,
+            row.bootname,
+            row.device,
+            size,
+            row.state,
+            row.content.as_deref().unwrap_or("-")
+        )?;
+    }
+    Ok(())
+}
+
+/// Hashes the slots of one group and compares with what was recorded at their install. Returns
+/// what was checked; slots without a record (the factory's) are named as such.
+///
+/// # Errors
+/// [`Failure::NotVerified`] when one differs, [`Failure::SlotCheck`] when one cannot be read.
+pub fn check(context: &Context, slot: SlotId) -> Result<Vec<String>, Failure> {
+    let config = context.system_conf()?;
+    let statuses = statuses(context, &config);
+    let groups = config.install_groups().map_err(|source| Failure::SystemConf {
+        path: crate::context::SYSTEM_CONF_PATHS[0].into(),
+        source,
+    })?;
+    let mut checked = Vec::new();
+    for member in groups.iter().filter(|group| group.slot_id == slot).flat_map(|g| &g.members) {
+        let recorded = statuses.slots.get(&member.name).filter(|status| status.sha256.is_some());
+        let Some(status) = recorded else {
+            checked.push(format!("{} (no record)", member.name));
+            continue;
+        };
+        match updater::check_slot(member, status, &*context.devices, &mut |_| {})? {
+            SlotCheck::Matches { .. } => checked.push(member.name.to_string()),
+            SlotCheck::Differs { expected, found } => {
+                return Err(Failure::NotVerified {
+                    what: format!(
+                        "slot {} on {} has digest {found}, installed was {expected}",
+                        member.name,
+                        member.device.display()
+                    ),
+                    hint: "its content changed after the install: install it again",
+                });
+            }
+        }
+    }
+    Ok(checked)
+}

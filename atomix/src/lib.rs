@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The boot and update chain as one program.
+//!
+//! This crate composes: it reads configuration, opens devices, calls the decisions of the crates
+//! below and prints. It is a library so that the demo, the tests and the benchmark run the very
+//! code that the commands run.
+
+pub mod boot_control;
+pub mod cli;
+pub mod commands;
+pub mod context;
+pub mod demo;
+pub mod failure;
+pub mod output;
+pub mod progress;
+pub mod run;
+pub mod settings;
+pub mod virtual_board;

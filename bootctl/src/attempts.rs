@@ -80,7 +80,7 @@ mod tests {
         for left in 0..=9 {
             let text = AttemptsLeft::new(left).unwrap().to_string();
             assert_eq!(u8::from_str_radix(&text, 16), Ok(left));
-            assert_eq!(u8::from_str_radix(&text, 10), Ok(left));
+            assert_eq!(text.parse(), Ok(left));
             assert_eq!(text.parse::<AttemptsLeft>().unwrap().get(), left);
         }
         assert!(AttemptsLeft::new(10).is_err());

@@ -14,13 +14,17 @@ mod custom;
 mod noop;
 mod programs;
 mod reason;
+mod reconcile;
 mod record;
+mod record_codec;
+mod recorder;
 mod select;
 mod slot;
 mod state;
 mod transition;
 mod uboot_backend;
 mod variables;
+mod why;
 
 pub use attempts::{AttemptsError, AttemptsLeft};
 pub use backend::{BackendError, BootBackend};
@@ -29,9 +33,11 @@ pub use command::{Activation, Command, Force, Refused};
 pub use custom::CustomBackend;
 pub use noop::NoopBackend;
 pub use reason::{Reason, UnknownReason};
+pub use reconcile::{Reconciled, RecorderFacts, reconcile};
 pub use record::{
     Entry, HealthVerdict, KnownSlot, Mark, Record, Sequence, Snapshot, TEXT_MAX, Timestamp,
 };
+pub use recorder::{Recorder, RecorderError};
 pub use select::{FirmwareFacts, SelectStep, Selection, select};
 pub use slot::{PerSlot, SlotId, UnknownSlot};
 pub use state::{
@@ -41,3 +47,4 @@ pub use state::{
 pub use transition::transition;
 pub use uboot_backend::UbootBackend;
 pub use variables::{ReadStateError, StateWarning};
+pub use why::{Explanation, Fallback, NextBoot, describe_next, explain};

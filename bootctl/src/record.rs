@@ -82,6 +82,8 @@ pub struct Snapshot {
     pub b: KnownSlot,
     /// The disk.
     pub disk: Option<PartUuid>,
+    /// Bundles known as failed, newest first.
+    pub failed: Vec<BundleId>,
 }
 
 impl From<&BootState> for Snapshot {
@@ -95,6 +97,7 @@ impl From<&BootState> for Snapshot {
             a: known(SlotId::A),
             b: known(SlotId::B),
             disk: state.disk,
+            failed: state.failed.clone(),
         }
     }
 }

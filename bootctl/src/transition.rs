@@ -115,14 +115,13 @@ fn finish_install(
 fn fail_install(state: &BootState, target: SlotId) -> Result<BootState, Refused> {
     let found = state.slot(target).state;
     match found {
-        SlotState::Writing => {
+        // Giving up twice is giving up once.
+        SlotState::Writing | SlotState::Empty => {
             let mut next = state.clone();
             *next.slot_mut(target) = SlotRecord::EMPTY;
             next.remove_from_order(target);
             Ok(next)
         }
-        // Giving up twice is giving up once.
-        SlotState::Empty => Ok(state.clone()),
         SlotState::Trying | SlotState::Good | SlotState::Bad | SlotState::Unknown => {
             Err(Refused::NotInstalling { slot: target, state: found })
         }

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What Linux learns at boot: what the selector did, and what the environment forgot.
+//!
+//! Pure. The selector changes few variables and remembers no bundles; once Linux is up, this puts
+//! the digest of a slot that turned bad among the failed ones, notes a fallback with its cause,
+//! and gives slots whose state was lost the state that the flight recorder remembers, if it
+//! remembers this very disk. It never makes a slot bootable that the recorder knows as empty,
+//! half written or bad.
+
+use crate::record::{Entry, HealthVerdict, KnownSlot, Mark, Snapshot};
+use crate::{AttemptsLeft, BootState, BundleId, PerSlot, Reason, SlotId, SlotState};
+
+/// What the flight recorder's entries add up to, oldest to newest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecorderFacts {
+    snapshot: Option<Snapshot>,
+    trouble: PerSlot<Trouble>,
+    fell_back_from: Option<SlotId>,
+}
+
+/// What is known against a slot since it was installed or last proved itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Trouble {
+    boots: u32,
+    cause: Option<String>,
+}
+
+impl RecorderFacts {
+    /// The facts of a whole recorder.
+    pub fn from_entries<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
+        let mut facts = Self::default();
+        for entry in entries {
+            facts.apply(entry);
+        }
+        facts
+    }
+
+    /// The boot state last known.
+    #[must_use]
+    pub const fn snapshot(&self) -> Option<&Snapshot> {
+        self.snapshot.as_ref()
+    }
+
+    /// Adds what `entry` says.
+    pub(crate) fn apply(&mut self, entry: &Entry) {
+        match entry {
+            Entry::FirstBoot { disk } => {
+                self.snapshot = Some(Snapshot::from(&BootState::factory(*disk)));
+            }
+            Entry::States(snapshot) => self.take_snapshot(snapshot),
+            Entry::Booted { slot, .. } => {
+                let trouble = self.trouble.get_mut(*slot);
+                trouble.boots = trouble.boots.saturating_add(1);
+                if self.fell_back_from == Some(*slot) {
+                    self.fell_back_from = None;
+                }
+            }
+            Entry::InstallBegan { slot, .. } => {
+                self.set(*slot, SlotState::Writing, None);
+                self.forget_order(*slot);
+            }
+            Entry::InstallFinished { slot, bundle, .. } => {
+                *self.trouble.get_mut(*slot) = Trouble::default();
+                self.set(*slot, SlotState::Trying, Some(*bundle));
+            }
+            Entry::InstallFailed { slot, .. } => {
+                self.set(*slot, SlotState::Empty, None);
+                self.forget_order(*slot);
+            }
+            Entry::Verdict { slot, verdict: HealthVerdict::Healthy, .. } => {
+                *self.trouble.get_mut(*slot) = Trouble::default();
+            }
+            Entry::Verdict { slot, verdict: HealthVerdict::Unhealthy, cause }
+            | Entry::DeadEnd { slot, cause } => {
+                self.trouble.get_mut(*slot).cause = Some(cause.clone());
+            }
+            Entry::Marked { slot, mark } => self.mark(*slot, *mark),
+            Entry::FellBack { from, .. } => self.fell_back_from = Some(*from),
+        }
+    }
+
+    /// What is new and known replaces what was; an unknown slot of the same disk does not.
+    fn take_snapshot(&mut self, new: &Snapshot) {
+        let mut merged = new.clone();
+        if let Some(old) = &self.snapshot
+            && old.disk == new.disk
+        {
+            for (slot, before) in [(&mut merged.a, &old.a), (&mut merged.b, &old.b)] {
+                if slot.state == SlotState::Unknown && before.state != SlotState::Unknown {
+                    *slot = *before;
+                    merged.order.clone_from(&old.order);
+                    merged.failed.clone_from(&old.failed);
+                }
+            }
+        }
+        self.snapshot = Some(merged);
+    }
+
+    fn mark(&mut self, slot: SlotId, mark: Mark) {
+        let bundle = self.known(slot).and_then(|known| known.bundle);
+        match mark {
+            Mark::Good => {
+                *self.trouble.get_mut(slot) = Trouble::default();
+                self.set(slot, SlotState::Good, bundle);
+            }
+            Mark::Bad => {
+                self.set(slot, SlotState::Bad, bundle);
+                self.forget_order(slot);
+            }
+            Mark::Active => {
+                self.forget_order(slot);
+                if let Some(snapshot) = &mut self.snapshot {
+                    snapshot.order.insert(0, slot);
+                }
+            }
+        }
+    }
+
+    fn known(&self, slot: SlotId) -> Option<&KnownSlot> {
+        self.snapshot.as_ref().map(|snapshot| match slot {
+            SlotId::A => &snapshot.a,
+            SlotId::B => &snapshot.b,
+        })
+    }
+
+    fn set(&mut self, slot: SlotId, state: SlotState, bundle: Option<BundleId>) {
+        if let Some(snapshot) = &mut self.snapshot {
+            let known = match slot {
+                SlotId::A => &mut snapshot.a,
+                SlotId::B => &mut snapshot.b,
+            };
+            *known = KnownSlot { state, bundle };
+        }
+    }
+
+    fn forget_order(&mut self, slot: SlotId) {
+        if let Some(snapshot) = &mut self.snapshot {
+            snapshot.order.retain(|listed| *listed != slot);
+        }
+    }
+
+    /// Why `slot` was left, in words.
+    fn cause(&self, slot: SlotId, reason: Option<Reason>) -> String {
+        let trouble = self.trouble.get(slot);
+        match (&trouble.cause, trouble.boots) {
+            (Some(cause), _) => cause.clone(),
+            (None, _) if reason == Some(Reason::LoadFailed) => "did not load".to_owned(),
+            (None, 0) => "did not reach userspace".to_owned(),
+            (None, 1) => "reached userspace once and gave no verdict".to_owned(),
+            (None, boots) => format!("reached userspace {boots} times and gave no verdict"),
+        }
+    }
+}
+
+/// The state to store and the entries to append after it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reconciled {
+    /// The state; equal to the one given when there is nothing to store.
+    pub state: BootState,
+    /// What happened, in order.
+    pub entries: Vec<Entry>,
+}
+
+/// What to make of the state found at boot. `booted` and `reason` are from the kernel command
+/// line; call it once per boot.
+#[must_use]
+pub fn reconcile(
+    state: &BootState,
+    booted: Option<SlotId>,
+    reason: Option<Reason>,
+    facts: &RecorderFacts,
+) -> Reconciled {
+    let mut next = state.clone();
+    let mut entries = Vec::new();
+    restore(&mut next, booted, facts);
+    for slot in SlotId::ALL {
+        let record = *next.slot(slot);
+        let was_listed = next.order.contains(&slot);
+        if record.state == SlotState::Bad && was_listed {
+            // Only the selector leaves a bad slot in the order: it turned it bad.
+            next.turn_bad(slot);
+            if let Some(to) = booted.filter(|booted| *booted != slot) {
+                entries.push(Entry::FellBack { from: slot, to, cause: facts.cause(slot, reason) });
+            }
+            entries.push(Entry::Marked { slot, mark: Mark::Bad });
+        }
+    }
+    if let Some(to) = booted {
+        let exhausted = next.order.first().copied().filter(|first| {
+            *first != to
+                && next.slot(*first).attempts == AttemptsLeft::ZERO
+                && facts.fell_back_from != Some(*first)
+        });
+        if let Some(from) = exhausted {
+            entries.push(Entry::FellBack { from, to, cause: facts.cause(from, reason) });
+        }
+        let attempts = next.slot(to).attempts;
+        let reason = reason.or(next.reason).unwrap_or(Reason::Normal);
+        entries.push(Entry::Booted { slot: to, reason, attempts });
+    }
+    let snapshot = Snapshot::from(&next);
+    if facts.snapshot() != Some(&snapshot) {
+        entries.push(Entry::States(snapshot));
+    }
+    Reconciled { state: next, entries }
+}
+
+/// Gives unknown slots the state the recorder remembers of this disk.
+fn restore(next: &mut BootState, booted: Option<SlotId>, facts: &RecorderFacts) {
+    let Some(snapshot) = facts.snapshot() else { return };
+    if next.disk.is_none() || snapshot.disk != next.disk {
+        return;
+    }
+    let mut restored = false;
+    for (slot, known) in [(SlotId::A, snapshot.a), (SlotId::B, snapshot.b)] {
+        if next.slot(slot).state != SlotState::Unknown {
+            continue;
+        }
+        let listed = snapshot.order.contains(&slot);
+        let record = next.slot_mut(slot);
+        match known.state {
+            SlotState::Unknown => continue,
+            SlotState::Empty | SlotState::Writing => {
+                // A running slot is neither; then the recorder missed something and is not
+                // believed about it.
+                if booted == Some(slot) {
+                    continue;
+                }
+                record.attempts = AttemptsLeft::ZERO;
+            }
+            SlotState::Bad => record.attempts = AttemptsLeft::ZERO,
+            SlotState::Trying if !listed => record.attempts = AttemptsLeft::ZERO,
+            SlotState::Trying | SlotState::Good => {}
+        }
+        record.state = known.state;
+        record.bundle = known.bundle;
+        restored = true;
+    }
+    if !restored {
+        return;
+    }
+    for bundle in snapshot.failed.iter().rev() {
+        next.remember_failed(*bundle);
+    }
+    let before = std::mem::take(&mut next.order);
+    next.order = snapshot.order.clone();
+    // A good slot stays reachable even if the remembered order did not name it.
+    for slot in before {
+        let reachable = match next.slot(slot).state {
+            SlotState::Good | SlotState::Unknown => true,
+            SlotState::Empty | SlotState::Writing | SlotState::Trying | SlotState::Bad => false,
+        };
+        if reachable && !next.order.contains(&slot) {
+            next.order.push(slot);
+        }
+    }
+    let states = (next.a.state, next.b.state);
+    next.order.retain(|slot| {
+        let state = match slot {
+            SlotId::A => states.0,
+            SlotId::B => states.1,
+        };
+        match state {
+            SlotState::Trying | SlotState::Good | SlotState::Unknown => true,
+            SlotState::Empty | SlotState::Writing | SlotState::Bad => false,
+        }
+    });
+}

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The flight recorder: a ring of records in a region of its own, outside both slots (I7).
+//!
+//! The region is divided into blocks (erase blocks on NOR flash). Records are appended to one
+//! block, the *head*; when it is full the next block in the ring, which is the oldest, is erased
+//! and becomes the head. The region needs at least two blocks, so the erased one never holds the
+//! newest records. Each new head begins with the latest snapshot of the boot state, so that it
+//! outlives any number of recycled blocks.
+//!
+//! | cut during | found at the next open |
+//! |---|---|
+//! | a record | a torn record: skipped and counted; all before it are there |
+//! | the erase of the oldest block | its remaining records, or none; the head is still the old one |
+//! | the snapshot of a new head | as a torn record; the old head still begins with one |
+//!
+//! A record never shares a sector with another one on a disk, so that a torn sector cannot take
+//! an older record with it. Nothing is rewritten in place.
+
+use crate::reconcile::RecorderFacts;
+use crate::record::{Entry, Record, Sequence, Timestamp};
+use crate::record_codec::{Found, MAGIC, RECORD_MAX, decode, encode};
+use storage::{ByteLen, Storage, StorageError};
+
+/// Largest region that is read: a wrong length must not fill the memory.
+const REGION_MAX_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Records that fit a block at least; fewer would leave no room beside the snapshot.
+const RECORDS_PER_BLOCK_MIN: u64 = 4;
+
+/// Bytes that programming a NOR flash works on.
+const NOR_ALIGN_BYTES: u64 = 4;
+
+const BLANK: u8 = 0xff;
+
+/// A failed act on the flight recorder.
+#[derive(Debug, thiserror::Error)]
+pub enum RecorderError {
+    /// The region is not at least two whole blocks, or too large, or the blocks are too small.
+    #[error("region of {region} in blocks of {block_bytes} bytes cannot hold a flight recorder")]
+    Region {
+        /// Size of the region.
+        region: ByteLen,
+        /// Size of a block.
+        block_bytes: u32,
+    },
+    /// The blocks are not whole erase blocks of the flash.
+    #[error("blocks of {block_bytes} bytes are not whole erase blocks of {erase_bytes} bytes")]
+    Blocks {
+        /// Size of a block.
+        block_bytes: u32,
+        /// Size of an erase block.
+        erase_bytes: u32,
+    },
+    /// What was read back is not what was written.
+    #[error("flight record at offset {offset} of {label} reads back differently")]
+    ReadBack {
+        /// Device.
+        label: String,
+        /// Offset of the record.
+        offset: u64,
+    },
+    /// The device failed.
+    #[error("cannot access the flight recorder")]
+    Storage {
+        /// Cause.
+        #[from]
+        source: StorageError,
+    },
+}
+
+impl RecorderError {
+    /// The way out, where there is one.
+    #[must_use]
+    pub const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Region { .. } | Self::Blocks { .. } => {
+                Some("give the recorder at least two erase blocks of its own, 4 MiB at most")
+            }
+            Self::ReadBack { .. } => Some("the flash may be worn out; plan to replace it"),
+            Self::Storage { .. } => None,
+        }
+    }
+}
+
+/// What opening found in one block.
+struct Scan {
+    records: Vec<Record>,
+    newest: Option<Sequence>,
+    /// First byte from which on the block is blank, aligned.
+    free: u64,
+    torn: u64,
+}
+
+/// The flight recorder on its region.
+pub struct Recorder<S> {
+    storage: S,
+    block_bytes: u64,
+    blocks: u64,
+    align: u64,
+    /// Block appended to; `None` before the first record.
+    head: Option<u64>,
+    free: u64,
+    /// Block that holds the newest record read back; never erased while it does.
+    holds: Option<u64>,
+    next: Sequence,
+    torn: u64,
+    facts: RecorderFacts,
+}
+
+impl<S: Storage> Recorder<S> {
+    /// Opens the recorder in the whole of `storage` and finds its head. Writes nothing.
+    ///
+    /// # Errors
+    /// [`RecorderError::Region`], [`RecorderError::Blocks`] or [`RecorderError::Storage`].
+    pub fn open(storage: S, block_bytes: u32) -> Result<Self, RecorderError> {
+        let geometry = storage.geometry();
+        let region = storage.len();
+        if let Some(erase_bytes) = geometry.erase_bytes
+            && (erase_bytes == 0 || !block_bytes.is_multiple_of(erase_bytes))
+        {
+            return Err(RecorderError::Blocks { block_bytes, erase_bytes });
+        }
+        let block = u64::from(block_bytes);
+        let align = u64::from(geometry.sector_bytes).max(NOR_ALIGN_BYTES);
+        let record_max = (RECORD_MAX as u64).next_multiple_of(align);
+        let whole = block > 0 && region.get().is_multiple_of(block) && block.is_multiple_of(align);
+        if !whole
+            || region.get() / block < 2
+            || region.get() > REGION_MAX_BYTES
+            || block < record_max.saturating_mul(RECORDS_PER_BLOCK_MIN)
+        {
+            return Err(RecorderError::Region { region, block_bytes });
+        }
+        let mut recorder = Self {
+            storage,
+            block_bytes: block,
+            blocks: region.get() / block,
+            align,
+            head: None,
+            free: 0,
+            holds: None,
+            next: Sequence(1),
+            torn: 0,
+            facts: RecorderFacts::default(),
+        };
+        recorder.find_head()?;
+        Ok(recorder)
+    }
+
+    fn find_head(&mut self) -> Result<(), RecorderError> {
+        let mut newest = Sequence(0);
+        for index in 0..self.blocks {
+            let scan = self.scan(index)?;
+            self.torn += scan.torn;
+            if let Some(sequence) = scan.newest.filter(|sequence| *sequence > newest) {
+                newest = sequence;
+                self.head = Some(index);
+                self.holds = Some(index);
+                self.free = scan.free;
+            }
+        }
+        self.next = Sequence(newest.0.saturating_add(1));
+        for record in self.entries()? {
+            self.facts.apply(&record.entry);
+        }
+        Ok(())
+    }
+
+    fn scan(&self, index: u64) -> Result<Scan, RecorderError> {
+        let mut block = vec![0; usize::try_from(self.block_bytes).unwrap_or(0)];
+        self.storage.read_at(index * self.block_bytes, &mut block)?;
+        let used = block.iter().rposition(|byte| *byte != BLANK).map_or(0, |last| last + 1);
+        let mut scan = Scan {
+            records: Vec::new(),
+            newest: None,
+            free: (used as u64).next_multiple_of(self.align),
+            torn: 0,
+        };
+        let step = usize::try_from(self.align).unwrap_or(usize::MAX);
+        let mut at = 0;
+        while at < used {
+            let rest = block.get(at..).unwrap_or_default();
+            match decode(rest) {
+                Some(found) => {
+                    scan.newest = scan.newest.max(Some(found.sequence));
+                    let Found { len, sequence, at: time, entry } = found;
+                    if let Some(entry) = entry {
+                        scan.records.push(Record { sequence, at: time, entry });
+                    }
+                    at += len.next_multiple_of(step);
+                }
+                None => {
+                    // Garbage of other owners is not a torn record of ours.
+                    if rest.first() == MAGIC.first() {
+                        scan.torn += 1;
+                    }
+                    at += step;
+                }
+            }
+        }
+        Ok(scan)
+    }
+
+    /// Appends `entry` durably: when this returns, the record was read back from the medium.
+    ///
+    /// # Errors
+    /// [`RecorderError::Storage`] or [`RecorderError::ReadBack`]; earlier records are untouched.
+    pub fn append(&mut self, at: Timestamp, entry: &Entry) -> Result<Sequence, RecorderError> {
+        let len = self.padded(&self.encode_next(at, entry)).len() as u64;
+        if self.head.is_none() || self.free + len > self.block_bytes {
+            self.start_block(at)?;
+        }
+        let sequence = self.write_next(at, entry)?;
+        self.facts.apply(entry);
+        Ok(sequence)
+    }
+
+    /// All records, oldest first.
+    ///
+    /// # Errors
+    /// [`RecorderError::Storage`].
+    pub fn entries(&self) -> Result<Vec<Record>, RecorderError> {
+        let mut records = Vec::new();
+        for index in 0..self.blocks {
+            records.extend(self.scan(index)?.records);
+        }
+        records.sort_by_key(|record| record.sequence);
+        Ok(records)
+    }
+
+    /// How many torn records were found when the recorder was opened: cuts while recording.
+    #[must_use]
+    pub const fn torn(&self) -> u64 {
+        self.torn
+    }
+
+    /// What the records say about the slots.
+    #[must_use]
+    pub const fn facts(&self) -> &RecorderFacts {
+        &self.facts
+    }
+
+    fn encode_next(&self, at: Timestamp, entry: &Entry) -> Vec<u8> {
+        encode(&Record { sequence: self.next, at, entry: entry.clone() })
+    }
+
+    fn padded(&self, record: &[u8]) -> Vec<u8> {
+        let mut padded = record.to_vec();
+        let len = (record.len() as u64).next_multiple_of(self.align);
+        padded.resize(usize::try_from(len).unwrap_or(record.len()), BLANK);
+        padded
+    }
+
+    /// Makes the block after the head the head. It is erased even when it reads blank: after an
+    /// erase that was cut, flash may read blank and not hold what is written to it.
+    fn start_block(&mut self, at: Timestamp) -> Result<(), RecorderError> {
+        let following = self.head.map_or(0, |head| (head + 1) % self.blocks);
+        // After a block in which no write succeeded the ring would come round to the newest
+        // records; such a block is taken again instead.
+        let index = match self.head {
+            Some(head) if self.holds == Some(following) && self.holds != self.head => head,
+            Some(_) | None => following,
+        };
+        let offset = index * self.block_bytes;
+        // A cut in here costs records of the oldest block only; the head keeps the newest.
+        self.storage.erase(offset, self.block_bytes)?;
+        self.storage.flush()?;
+        self.head = Some(index);
+        self.free = 0;
+        if let Some(snapshot) = self.facts.snapshot().cloned() {
+            self.write_next(at, &Entry::States(snapshot))?;
+        }
+        Ok(())
+    }
+
+    fn write_next(&mut self, at: Timestamp, entry: &Entry) -> Result<Sequence, RecorderError> {
+        let sequence = self.next;
+        let record = self.encode_next(at, entry);
+        let padded = self.padded(&record);
+        let len = padded.len() as u64;
+        let offset = self.head.unwrap_or(0) * self.block_bytes + self.free;
+        // Counted as used before the write: after a failure this place is not written again.
+        self.free += len;
+        self.next = Sequence(sequence.0.saturating_add(1));
+        self.storage.write_at(offset, &padded)?;
+        self.storage.flush()?;
+        self.storage.forget_cached(offset, len)?;
+        let mut found = vec![0; padded.len()];
+        self.storage.read_at(offset, &mut found)?;
+        if found != padded {
+            let label = self.storage.label().to_owned();
+            return Err(RecorderError::ReadBack { label, offset });
+        }
+        self.holds = self.head;
+        Ok(sequence)
+    }
+}

@@ -25,8 +25,7 @@ struct Block {
 pub(crate) enum WriteBack {
     /// Whenever the cache is full.
     AsNeeded,
-    /// Only in [`BlockCache::finish`], the first block last: until it is there, the device's head
-    /// is what it was.
+    /// Only in [`BlockCache::finish`], the first sector last.
     HeadLast,
 }
 
@@ -59,18 +58,20 @@ impl<S: Storage> BlockCache<S> {
         &self.storage
     }
 
-    /// Makes everything durable, the first block last and on its own.
+    /// Makes everything durable, the first sector last and on its own: no cut tears a sector, so
+    /// until it is there, the device's first sector is what it was.
     pub(crate) fn finish(&mut self) -> Result<(), StorageError> {
         let dirty: Vec<u64> =
             self.blocks.iter().filter(|(_, block)| block.dirty).map(|(index, _)| *index).collect();
+        let sector = self.storage.geometry().sector_bytes.max(512) as usize;
         let mut changed = false;
-        for index in dirty.iter().filter(|index| **index != 0) {
-            changed |= self.write_block(*index)?;
+        for index in dirty {
+            changed |= self.write_block(index, if index == 0 { sector } else { 0 })?;
         }
         if changed {
             self.storage.flush()?;
         }
-        if dirty.first() == Some(&0) && self.write_block(0)? {
+        if self.write_block(0, 0)? {
             self.storage.flush()?;
         }
         Ok(())
@@ -81,17 +82,20 @@ impl<S: Storage> BlockCache<S> {
         self.storage
     }
 
-    /// Writes a block if the device holds something else; says whether it did.
-    fn write_block(&mut self, index: u64) -> Result<bool, StorageError> {
-        let Some(block) = self.blocks.get_mut(&index) else { return Ok(false) };
-        let start = index.saturating_mul(BLOCK_BYTES);
-        let mut old = vec![0; block.bytes.len()];
+    /// Writes a block from byte `skip` on if the device holds something else; says whether it did.
+    fn write_block(&mut self, index: u64, skip: usize) -> Result<bool, StorageError> {
+        let Some(block) = self.blocks.get_mut(&index).filter(|block| block.dirty) else {
+            return Ok(false);
+        };
+        let start = index.saturating_mul(BLOCK_BYTES).saturating_add(skip as u64);
+        let new = block.bytes.get(skip..).unwrap_or_default();
+        let mut old = vec![0; new.len()];
         self.storage.read_at(start, &mut old)?;
-        let changed = old != block.bytes;
+        let changed = old != new;
         if changed {
-            self.storage.write_at(start, &block.bytes)?;
+            self.storage.write_at(start, new)?;
         }
-        block.dirty = false;
+        block.dirty = skip != 0;
         Ok(changed)
     }
 
@@ -103,9 +107,7 @@ impl<S: Storage> BlockCache<S> {
             && let Some(oldest) = self.blocks.iter().min_by_key(|(_, block)| block.used)
         {
             let oldest = *oldest.0;
-            if self.blocks.get(&oldest).is_some_and(|block| block.dirty) {
-                self.write_block(oldest)?;
-            }
+            self.write_block(oldest, 0)?;
             self.blocks.remove(&oldest);
         }
         self.clock += 1;

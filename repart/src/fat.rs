@@ -393,7 +393,9 @@ fn check_boot_sector(storage: &dyn Storage) -> Result<(), FatError> {
     if total.saturating_mul(sector) > storage.len().get() {
         return Err(wrong("larger than its device"));
     }
-    if boot[16] == 0 || data >= total || u16_at(48) >= total {
+    // Only FAT32 leaves the short field 0 and has an FSInfo sector; others have code there.
+    let fs_info = if u16_at(22) == 0 { u16_at(48) } else { 0 };
+    if boot[16] == 0 || data >= total || fs_info >= total {
         return Err(wrong("areas do not fit"));
     }
     Ok(())

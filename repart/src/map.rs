@@ -109,11 +109,14 @@ fn fill_gaps(parts: Vec<Stretch>, protected: u64, size: u64) -> Vec<Stretch> {
     whole
 }
 
-/// `|##|1 boot-a==|…|`; every cell gets the minimum, the rest goes by the root of the size.
+/// `|##|1 boot-a==|…|`; every cell gets its name if all fit, the rest goes by the root of the size.
 fn bar(parts: &[Stretch], width: usize) -> String {
     let borders = parts.len().saturating_add(1);
     let room = width.saturating_sub(borders);
-    let spare = room.saturating_sub(parts.len().saturating_mul(MIN_CELL)) as u64;
+    let named = |part: &Stretch| part.name.chars().count().saturating_add(1).max(MIN_CELL);
+    let fits = parts.iter().map(named).sum::<usize>() <= room;
+    let least = |part: &Stretch| if fits { named(part) } else { MIN_CELL };
+    let spare = room.saturating_sub(parts.iter().map(least).sum()) as u64;
     let weight = |part: &Stretch| part.end.saturating_sub(part.start).isqrt().max(1);
     let total: u64 = parts.iter().map(weight).sum::<u64>().max(1);
     let mut text = String::from("|");
@@ -123,7 +126,7 @@ fn bar(parts: &[Stretch], width: usize) -> String {
         // By running sums, so that rounding never accumulates and the bar ends at the width.
         seen += u128::from(weight(part));
         let until = u64::try_from(u128::from(spare) * seen / u128::from(total)).unwrap_or(spare);
-        let cell = MIN_CELL + usize::try_from(until - given).unwrap_or(0);
+        let cell = least(part) + usize::try_from(until - given).unwrap_or(0);
         given = until;
         let shown: String = part.name.chars().take(cell).collect();
         let fill = cell.saturating_sub(shown.chars().count());

@@ -7,7 +7,6 @@
 //! the new table, and lets us write the head last.
 
 use crate::filesystem::{FilesystemRequest, Formatted};
-use crate::table::SEAL_BYTES;
 use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
 use std::fs::{File, OpenOptions};
@@ -157,11 +156,17 @@ pub(crate) fn make_f2fs(
         return Err(MkfsError::NoSuperblock { program: "mkfs.f2fs" });
     }
     let extents = scratch.extents(partition.len().get()).map_err(unusable)?;
-    // The head of the partition stays blank until the rest is durable and proven.
-    let rest: Vec<(u64, u64)> =
-        extents.iter().map(|(start, end)| ((*start).max(SEAL_BYTES), *end)).collect();
+    // The sector with the magic number comes last and alone, when the rest is durable and proven:
+    // until then the partition counts as blank.
+    let sector = u64::from(partition.geometry().sector_bytes.max(512));
+    let seal = (F2FS_MAGIC.0 / sector * sector, (F2FS_MAGIC.0 / sector + 1) * sector);
+    let mut rest = Vec::new();
+    for (start, end) in extents {
+        rest.push((start, end.min(seal.0)));
+        rest.push((start.max(seal.1), end));
+    }
     copy_extents(&scratch, partition, &rest)?;
-    copy_extents(&scratch, partition, &[(0, SEAL_BYTES)])?;
+    copy_extents(&scratch, partition, &[seal])?;
     Ok(Formatted::Done)
 }
 

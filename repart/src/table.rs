@@ -31,14 +31,16 @@ pub(crate) const ENTRY_BYTES: u32 = 128;
 const MAX_ENTRIES: u32 = 1024;
 /// Size of the header this crate reads and writes.
 const HEADER_BYTES: u32 = 92;
-/// How much of a partition must be zero for it to count as blank. Every file system this chain
-/// meets has its first magic number below this.
-pub(crate) const SEAL_BYTES: u64 = 4096;
+/// The sectors that decide whether a partition was ever formatted: every file system this chain
+/// meets has its first magic number in one of them. Ours are written last, one sector on its own
+/// (the unit that a cut cannot tear), so a cut inside formatting leaves both zero.
+pub(crate) const SEALS: [(u64, usize); 2] = [(0, 512), (1024, 512)];
 
-/// What the first 4 KiB of a partition hold.
+/// Whether a partition holds a file system's magic number, or any other first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PartitionHead {
-    /// Zeros: wiped and not formatted yet, or never written.
+    /// Zeros in the first sector and at byte 1024: wiped and not wholly formatted, or never
+    /// written.
     Blank,
     /// Something.
     Filled,
@@ -362,12 +364,17 @@ fn read_head(
     shape: Shape,
     partition: &Partition,
 ) -> Result<PartitionHead, StorageError> {
-    let bytes = partition.sectors().saturating_mul(shape.sector()).min(SEAL_BYTES);
-    let mut head = [0; 4096];
-    let head = head.get_mut(..usize::try_from(bytes).unwrap_or(0)).unwrap_or_default();
     // In range: read_copy checked the entry against the disk's size.
-    disk.read_at(partition.first_lba.0.saturating_mul(shape.sector()), head)?;
-    let blank = head.iter().all(|byte| *byte == 0);
+    let start = partition.first_lba.0.saturating_mul(shape.sector());
+    let len = partition.sectors().saturating_mul(shape.sector());
+    let mut blank = true;
+    for (offset, size) in SEALS {
+        let mut seal = vec![0; size];
+        if offset.saturating_add(size as u64) <= len {
+            disk.read_at(start.saturating_add(offset), &mut seal)?;
+        }
+        blank &= seal.iter().all(|byte| *byte == 0);
+    }
     Ok(if blank { PartitionHead::Blank } else { PartitionHead::Filled })
 }
 

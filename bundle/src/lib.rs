@@ -1,15 +1,58 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Is this bundle true?
+//!
+//! Reads, verifies and writes RAUC's signed update bundles (`.raucb`), without mount, loop device
+//! or root. The way in: [`UntrustedBundle::open`], [`UntrustedBundle::verify`],
+//! [`VerifiedBundle::open_image`]. Never decides whether a true bundle should be installed, never
+//! reads a clock, never writes to a device.
 
+mod cms;
+mod cms_sign;
 mod dev_pki;
+mod error;
+mod image_stream;
+mod image_type;
+pub mod keyfile;
+mod keyring;
+mod manifest;
+mod manifest_encode;
+mod manifest_parse;
+mod manifest_rules;
+mod payload;
+mod pinned;
+mod signer;
+mod source;
 mod squashfs;
 mod squashfs_limits;
 mod squashfs_read_ahead;
 mod squashfs_write;
+mod trailer;
+mod verified;
+mod verity;
+mod verity_build;
+mod verity_reader;
 
+pub use cms_sign::{SignError, SigningIdentity, sign_attached, sign_detached};
 pub use dev_pki::{
     DevelopmentPki, DevelopmentPkiError, DevelopmentPkiOptions, Extended, Intermediate,
 };
+pub use error::{BundleError, ChainFault, ChainFaultKind, SignatureError};
+pub use image_stream::ImageStream;
+pub use image_type::{ImageType, ParseImageTypeError};
+pub use keyring::{
+    CheckTime, CrlCheck, Keyring, KeyringError, KeyringOptions, Purpose, TrustAnchors,
+};
+pub use manifest::{
+    BundleFormat, BundleHook, CryptKey, Handler, Hooks, Image, Manifest, ManifestUse, SlotHook,
+    TypeOrigin, Update, VerityParams,
+};
+pub use manifest_parse::ManifestError;
+pub use signer::{CertificateInfo, Signer, UnixTime};
+pub use source::{FileSource, MemorySource, Source, SourceError};
 pub use squashfs::{SquashfsEntry, SquashfsError, SquashfsFile, SquashfsFiles};
 pub use squashfs_limits::SquashfsLimits;
 pub use squashfs_write::{SquashfsCompression, SquashfsTree, WriteSquashfsError, write_squashfs};
+pub use trailer::{Limits, TrailerError};
+pub use verified::{UntrustedBundle, UnverifiedInfo, VerifiedBundle};
+pub use verity::{BlockKind, VerityError};
+pub use verity_build::{HashTree, VerityBuildError, build_tree};

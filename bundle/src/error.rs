@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Why a bundle is refused. Each cause is a variant of its own, with the place in the bundle.
+
+use crate::{ManifestError, SourceError, SquashfsError, TrailerError, VerityError};
+use openssl::error::ErrorStack;
+use openssl::x509::X509VerifyResult;
+use storage::{ByteLen, Digest};
+
+/// Why a bundle cannot be opened, verified or read.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// The bytes cannot be had; says nothing about whether they are true.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The trailer names no signature.
+    #[error(transparent)]
+    Trailer(#[from] TrailerError),
+    /// The signature does not hold.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// The (verified) manifest breaks a rule.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The payload is not what was signed.
+    #[error(transparent)]
+    Verity(#[from] VerityError),
+    /// The (verified) file system in the payload cannot be read.
+    #[error("cannot read the file system of the bundle")]
+    Squashfs(#[source] SquashfsError),
+    /// A plain payload is larger than allowed.
+    #[error("plain payload of {found} bytes is larger than the {limit} bytes allowed")]
+    PlainTooLarge {
+        /// Its size.
+        found: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The payload of a plain bundle does not have the signed digest.
+    #[error("payload does not match the signed digest")]
+    PayloadDigest,
+    /// The format is known, but reading it is not part of this version.
+    #[error("bundles of format crypt cannot be read by this version")]
+    CryptUnsupported,
+    /// The manifest names an image file that is not in the bundle.
+    #[error("image file {filename:?} of [image.{class}] is not in the bundle")]
+    ImageMissing {
+        /// Slot class of the image.
+        class: String,
+        /// The file named.
+        filename: String,
+    },
+    /// The image belongs to a hook and has no file.
+    #[error("[image.{class}] has no image file")]
+    ImageWithoutFile {
+        /// Slot class of the image.
+        class: String,
+    },
+    /// The image file does not have the size that the manifest states.
+    #[error("image file {filename:?} has {found} bytes, the manifest says {expected}")]
+    ImageSize {
+        /// The file.
+        filename: String,
+        /// Size in the manifest.
+        expected: u64,
+        /// Size in the bundle.
+        found: u64,
+    },
+    /// The image file does not have the digest that the manifest states.
+    #[error("image file {filename:?} has SHA-256 {found}, the manifest says {expected}")]
+    ImageDigest {
+        /// The file.
+        filename: String,
+        /// Digest in the manifest.
+        expected: Digest,
+        /// Digest of the file.
+        found: Digest,
+    },
+    /// The manifest is larger than any we read.
+    #[error("manifest of {found} is larger than the {limit} allowed")]
+    ManifestTooLarge {
+        /// Its size.
+        found: ByteLen,
+        /// The limit.
+        limit: ByteLen,
+    },
+    /// A worker thread ended without an answer.
+    #[error("verification thread ended unexpectedly")]
+    WorkerLost,
+}
+
+/// Why a signature does not hold.
+#[derive(Debug, thiserror::Error)]
+pub enum SignatureError {
+    /// Not CMS, or CMS in a notation other than DER.
+    #[error("signature is not a CMS structure in DER")]
+    Malformed(#[source] der::Error),
+    /// Valid CMS in an ambiguous encoding: two parsers could read it differently.
+    #[error("signature is not in canonical DER")]
+    NotCanonical,
+    /// The bundle is encrypted.
+    #[error("bundle is encrypted, and this version cannot decrypt bundles")]
+    Encrypted,
+    /// CMS of a kind that is no signature.
+    #[error("signature has CMS content type {found}, signedData is needed")]
+    ContentType {
+        /// The object identifier found.
+        found: String,
+    },
+    /// What is signed is not declared as plain data.
+    #[error("signature covers content of another type than id-data")]
+    SignedContentType,
+    /// None, or several signers.
+    #[error("Unsupported number of signers: {found}")]
+    SignerCount {
+        /// How many.
+        found: usize,
+    },
+    /// Nothing ties the signature to time, type and digest.
+    #[error("signature has no signed attributes")]
+    NoSignedAttributes,
+    /// A signed attribute is missing, or there is more than one value.
+    #[error("signature has {found} values of the signed attribute {attribute}, one is needed")]
+    Attribute {
+        /// Its name.
+        attribute: &'static str,
+        /// How many values.
+        found: usize,
+    },
+    /// A digest algorithm we do not compute.
+    #[error("signature uses digest algorithm {found}; SHA-256, SHA-384 and SHA-512 are supported")]
+    DigestAlgorithm {
+        /// The object identifier found.
+        found: String,
+    },
+    /// A certificate in the signature does not parse.
+    #[error("signature has a malformed certificate")]
+    Certificate(#[source] ErrorStack),
+    /// The signer's certificate is not with the signature, or is ambiguous.
+    #[error("signature has {found} certificates that could be its signer's, one is needed")]
+    SignerCertificate {
+        /// How many.
+        found: usize,
+    },
+    /// The signer's chain is not one the keyring accepts.
+    #[error(transparent)]
+    Chain(ChainFault),
+    /// RAUC's rule for code signing is broken.
+    #[error("unsuitable certificate purpose: {what} at depth {depth} of the chain")]
+    NotForCodeSigning {
+        /// Position in the chain, 0 is the signer.
+        depth: usize,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// The signer's common name is not on the list.
+    #[error("signer {found:?} is not one of the allowed signers")]
+    SignerNotAllowed {
+        /// The name found.
+        found: String,
+    },
+    /// Judging by the signing time needs one.
+    #[error("signature has no signing time to judge its certificates by")]
+    NoSigningTime,
+    /// The signature is not that of the signer's key over this content.
+    #[error("signature does not match content and signer")]
+    Mismatch(#[source] ErrorStack),
+    /// Revocation lists cannot be handed to OpenSSL.
+    #[error("cannot load the revocation lists of the keyring")]
+    CrlStore(#[source] std::io::Error),
+    /// OpenSSL failed for another reason.
+    #[error("cannot verify the signature")]
+    Library(#[source] ErrorStack),
+}
+
+/// Why a chain of certificates is refused, in OpenSSL's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{words}", on(.subject))]
+pub struct ChainFault {
+    /// The class of the cause.
+    pub kind: ChainFaultKind,
+    /// OpenSSL's words, such as `certificate has expired`.
+    pub words: &'static str,
+    /// Whose certificate it is.
+    pub subject: Option<String>,
+}
+
+fn on(subject: &Option<String>) -> String {
+    subject.as_ref().map_or_else(String::new, |subject| format!("certificate {subject:?}: "))
+}
+
+/// The causes that have a way out of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChainFaultKind {
+    /// The chain ends outside the keyring.
+    UnknownIssuer,
+    /// A certificate is no longer valid.
+    Expired,
+    /// A certificate is not valid yet.
+    NotYetValid,
+    /// A certificate is on a revocation list.
+    Revoked,
+    /// A revocation list is missing, expired or not valid yet.
+    CrlUnusable,
+    /// A certificate is not meant for this use.
+    Purpose,
+    /// Anything else.
+    Other,
+}
+
+impl ChainFault {
+    pub(crate) fn new(result: X509VerifyResult, subject: Option<String>) -> Self {
+        // Numbers of OpenSSL's x509_vfy.h, which are part of its binary interface.
+        let kind = match result.as_raw() {
+            2 | 18 | 19 | 20 | 21 => ChainFaultKind::UnknownIssuer,
+            9 => ChainFaultKind::NotYetValid,
+            10 => ChainFaultKind::Expired,
+            23 => ChainFaultKind::Revoked,
+            3 | 11 | 12 => ChainFaultKind::CrlUnusable,
+            26 => ChainFaultKind::Purpose,
+            _ => ChainFaultKind::Other,
+        };
+        Self { kind, words: result.error_string(), subject }
+    }
+}
+
+impl BundleError {
+    /// The way out, where there is one.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Signature(signature) => signature.hint(),
+            Self::Trailer(TrailerError::TooLarge { .. }) => {
+                Some("raise max-bundle-signature-size if the signer is known to need it")
+            }
+            Self::Trailer(_) => Some("the file is no bundle or was cut off; fetch it again"),
+            Self::Verity(_) | Self::PayloadDigest => {
+                Some("the bundle was changed or damaged after it was signed; fetch it again")
+            }
+            Self::CryptUnsupported => Some("ask for the bundle in format verity or plain"),
+            Self::ImageMissing { .. }
+            | Self::ImageSize { .. }
+            | Self::ImageDigest { .. }
+            | Self::Manifest(_)
+            | Self::ManifestTooLarge { .. } => {
+                Some("the bundle was built wrongly; its maker has to build it again")
+            }
+            Self::PlainTooLarge { .. } => Some("build the bundle in format verity"),
+            Self::Source(_)
+            | Self::Squashfs(_)
+            | Self::ImageWithoutFile { .. }
+            | Self::WorkerLost => None,
+        }
+    }
+}
+
+impl SignatureError {
+    /// The way out, where there is one.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Encrypted => Some("ask for the bundle in format verity or plain"),
+            Self::Chain(fault) => match fault.kind {
+                ChainFaultKind::UnknownIssuer => {
+                    Some("the keyring does not hold the signer's CA; check [keyring] path")
+                }
+                ChainFaultKind::Expired => {
+                    Some("check the clock; else the bundle must be signed with a valid certificate")
+                }
+                ChainFaultKind::NotYetValid => Some("check the clock of this device"),
+                ChainFaultKind::Revoked => Some("the signer's key was withdrawn; do not install"),
+                ChainFaultKind::CrlUnusable => Some("update the revocation lists in the keyring"),
+                ChainFaultKind::Purpose => {
+                    Some("check [keyring] check-purpose and the key usage of the certificate")
+                }
+                ChainFaultKind::Other => None,
+            },
+            Self::NotForCodeSigning { .. } => {
+                Some("check [keyring] check-purpose and the key usage of the certificate")
+            }
+            Self::SignerNotAllowed { .. } => Some("check [keyring] allowed-signer-cns"),
+            Self::SignerCount { .. } => Some("a bundle must be signed by exactly one signer"),
+            Self::Malformed(_) | Self::NotCanonical => {
+                Some("the bundle was changed or damaged after it was signed; fetch it again")
+            }
+            Self::Mismatch(_) => {
+                Some("the bundle was changed or damaged after it was signed; fetch it again")
+            }
+            Self::ContentType { .. }
+            | Self::SignedContentType
+            | Self::NoSignedAttributes
+            | Self::Attribute { .. }
+            | Self::DigestAlgorithm { .. }
+            | Self::Certificate(_)
+            | Self::SignerCertificate { .. }
+            | Self::NoSigningTime
+            | Self::CrlStore(_)
+            | Self::Library(_) => None,
+        }
+    }
+}

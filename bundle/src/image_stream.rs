@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The bytes of one image, each of them verified, ending only when the whole is.
+//!
+//! Blocks are compared with the hash tree below; on top of that the image's own SHA-256 is
+//! computed on the way and compared with the signed manifest before the last bytes are handed
+//! out. So a stream that ended well had the signed size and digest.
+
+use crate::verified::squashfs_cause;
+use crate::{BundleError, Image, SquashfsError, SquashfsFile};
+use openssl::sha::Sha256;
+use std::io::{self, Read};
+use storage::{ByteLen, Digest};
+
+/// An image of a verified bundle, read from start to end. Failures are [`io::Error`]s that hold
+/// a [`BundleError`]; see [`ImageStream::cause`].
+pub struct ImageStream<'a> {
+    file: SquashfsFile<'a>,
+    filename: String,
+    left: u64,
+    hash: Sha256,
+    expected: Option<Digest>,
+}
+
+impl std::fmt::Debug for ImageStream<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ImageStream")
+            .field("filename", &self.filename)
+            .field("left", &self.left)
+            .finish_non_exhaustive()
+    }
+}
+
+#[expect(clippy::len_without_is_empty, reason = "a stream with a known length, not a collection")]
+impl<'a> ImageStream<'a> {
+    pub(crate) fn new(
+        file: SquashfsFile<'a>,
+        filename: &str,
+        image: &Image,
+    ) -> Result<Self, BundleError> {
+        let found = file.len().get();
+        if let Some(expected) = image.size.map(ByteLen::get).filter(|size| *size != found) {
+            return Err(BundleError::ImageSize { filename: filename.to_owned(), expected, found });
+        }
+        let stream = Self {
+            file,
+            filename: filename.to_owned(),
+            left: found,
+            hash: Sha256::new(),
+            expected: image.sha256,
+        };
+        if found == 0 {
+            // No read will ever return a last byte to hold back.
+            stream.check_digest()?;
+        }
+        Ok(stream)
+    }
+
+    /// The size of the image.
+    #[must_use]
+    pub fn len(&self) -> ByteLen {
+        self.file.len()
+    }
+
+    /// The failure behind an [`io::Error`] of a read.
+    #[must_use]
+    pub fn cause(failure: io::Error) -> BundleError {
+        squashfs_cause(SquashfsError::Read(failure))
+    }
+
+    fn check_digest(&self) -> Result<(), BundleError> {
+        let found = Digest::from_bytes(self.hash.clone().finish());
+        match self.expected {
+            Some(expected) if expected != found => {
+                Err(BundleError::ImageDigest { filename: self.filename.clone(), expected, found })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Read for ImageStream<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buf).map_err(|failure| {
+            let kind = failure.kind();
+            io::Error::new(kind, Self::cause(failure))
+        })?;
+        let bytes = buf.get(..read).unwrap_or_default();
+        self.hash.update(bytes);
+        self.left = self.left.saturating_sub(read as u64);
+        if self.left == 0
+            && read > 0
+            && let Err(refused) = self.check_digest()
+        {
+            buf.fill(0);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, refused));
+        }
+        Ok(read)
+    }
+}

@@ -1,0 +1,480 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What does this key file say? The syntax of manifests and of `system.conf`.
+//!
+//! GLib's key-file syntax, the strict half of it: groups and keys keep their order and their line
+//! numbers, values stay raw until a caller asks for a string, a list or a boolean. Where GLib
+//! merges a group or key that occurs twice, we refuse it: two readers that merge differently
+//! would install different things from one signed text. Localised keys (`key[de]`) are refused.
+//!
+//! ```text
+//! # comment            first byte of the line is '#'; blank lines are skipped
+//! [group]              anything but '[', ']' and control characters
+//! key=value            spaces around '=' are dropped; \s \n \t \r \\ are escapes
+//! list=a;b\;c;         ';' separates, '\;' is a literal semicolon, the last ';' may be missing
+//! ```
+
+use std::fmt::Write as _;
+
+/// Largest text parsed; stops a manifest that fills the memory of a small device.
+const MAX_TEXT_BYTES: usize = 1024 * 1024;
+/// Most lines; stops a text of newlines from costing more than its bytes.
+const MAX_LINES: usize = 20_000;
+/// Longest group or key name; stops names that no message could show.
+const MAX_NAME_BYTES: usize = 256;
+
+/// Why a text is no key file. Lines count from 1.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyFileError {
+    /// The text is longer than any key file we read.
+    #[error("key file has {found} bytes, more than the {limit} allowed")]
+    TooLarge {
+        /// Its length.
+        found: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The text has more lines than any key file we read.
+    #[error("key file has more than {limit} lines")]
+    TooManyLines {
+        /// The limit.
+        limit: usize,
+    },
+    /// The text is not UTF-8 or has NUL or other control characters in it.
+    #[error("line {line} has bytes that are not text")]
+    NotText {
+        /// Where.
+        line: usize,
+    },
+    /// A line that is neither blank, comment, group nor `key=value`.
+    #[error("line {line} is neither a group, a key with a value nor a comment")]
+    BadLine {
+        /// Where.
+        line: usize,
+    },
+    /// A group name that is empty, too long or has brackets in it.
+    #[error("line {line} has a malformed group name")]
+    BadGroup {
+        /// Where.
+        line: usize,
+    },
+    /// A key that is empty, too long or has characters no key has.
+    #[error("line {line} has a malformed key")]
+    BadKey {
+        /// Where.
+        line: usize,
+    },
+    /// A key before the first group.
+    #[error("line {line} has a key before the first group")]
+    NoGroup {
+        /// Where.
+        line: usize,
+    },
+    /// A group that occurs twice.
+    #[error("duplicate section [{group}] in line {line}, first in line {first}")]
+    DuplicateGroup {
+        /// The group's name.
+        group: String,
+        /// The second occurrence.
+        line: usize,
+        /// The first.
+        first: usize,
+    },
+    /// A key that occurs twice in a group.
+    #[error("duplicate key {key} in [{group}] in line {line}, first in line {first}")]
+    DuplicateKey {
+        /// The group's name.
+        group: String,
+        /// The key.
+        key: String,
+        /// The second occurrence.
+        line: usize,
+        /// The first.
+        first: usize,
+    },
+    /// A backslash that begins no escape.
+    #[error("line {line} has an invalid escape sequence in the value of {key}")]
+    BadEscape {
+        /// The key.
+        key: String,
+        /// Where.
+        line: usize,
+    },
+    /// A boolean that is not `true` or `false`.
+    #[error("line {line} wants true or false for {key}")]
+    BadBoolean {
+        /// The key.
+        key: String,
+        /// Where.
+        line: usize,
+    },
+}
+
+/// A parsed key file: groups in the order of the text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyFile {
+    groups: Vec<Group>,
+}
+
+/// One `[group]` with its entries in the order of the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    name: String,
+    line: usize,
+    entries: Vec<Entry>,
+}
+
+/// One `key=value` line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    key: String,
+    raw: String,
+    line: usize,
+}
+
+impl KeyFile {
+    /// Parses `text`.
+    ///
+    /// # Errors
+    /// [`KeyFileError`]; the first violation in the order of the lines.
+    pub fn parse(text: &[u8]) -> Result<Self, KeyFileError> {
+        if text.len() > MAX_TEXT_BYTES {
+            return Err(KeyFileError::TooLarge { found: text.len(), limit: MAX_TEXT_BYTES });
+        }
+        let mut file = Self::default();
+        let mut seen = std::collections::BTreeMap::new();
+        let mut keys = std::collections::BTreeMap::new();
+        for (index, bytes) in text.split(|byte| *byte == b'\n').enumerate() {
+            let line = index + 1;
+            if line > MAX_LINES {
+                return Err(KeyFileError::TooManyLines { limit: MAX_LINES });
+            }
+            let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+            let text = std::str::from_utf8(bytes).map_err(|_| KeyFileError::NotText { line })?;
+            if text.chars().any(|c| c.is_control() && c != '\t') {
+                return Err(KeyFileError::NotText { line });
+            }
+            if text.starts_with('#') || text.trim().is_empty() {
+                continue;
+            }
+            if text.starts_with('[') {
+                let name = group_name(text, line)?;
+                if let Some(first) = seen.insert(name.to_owned(), line) {
+                    return Err(KeyFileError::DuplicateGroup {
+                        group: name.to_owned(),
+                        line,
+                        first,
+                    });
+                }
+                keys.clear();
+                file.groups.push(Group { name: name.to_owned(), line, entries: Vec::new() });
+                continue;
+            }
+            let entry = entry(text, line)?;
+            let group = file.groups.last_mut().ok_or(KeyFileError::NoGroup { line })?;
+            if let Some(first) = keys.insert(entry.key.clone(), line) {
+                return Err(KeyFileError::DuplicateKey {
+                    group: group.name.clone(),
+                    key: entry.key,
+                    line,
+                    first,
+                });
+            }
+            group.entries.push(entry);
+        }
+        Ok(file)
+    }
+
+    /// The groups in the order of the text.
+    #[must_use]
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// The group of this name.
+    #[must_use]
+    pub fn group(&self, name: &str) -> Option<&Group> {
+        self.groups.iter().find(|group| group.name == name)
+    }
+}
+
+impl Group {
+    /// The name between the brackets.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The line of the group's header, from 1.
+    #[must_use]
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The entries in the order of the text.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The entry of this key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+}
+
+impl Entry {
+    /// The key.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The value as written, escapes and all.
+    #[must_use]
+    pub fn raw(&self) -> &str {
+        &self.raw
+    }
+
+    /// The line of the entry, from 1.
+    #[must_use]
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The value as one string, escapes resolved.
+    ///
+    /// # Errors
+    /// [`KeyFileError::BadEscape`].
+    pub fn string(&self) -> Result<String, KeyFileError> {
+        let mut pieces = self.unescape(Separator::Literal)?;
+        Ok(pieces.pop().unwrap_or_default())
+    }
+
+    /// The value as a list separated by `;`, escapes resolved.
+    ///
+    /// # Errors
+    /// [`KeyFileError::BadEscape`].
+    pub fn list(&self) -> Result<Vec<String>, KeyFileError> {
+        let mut pieces = self.unescape(Separator::Splits)?;
+        if pieces.last().is_some_and(String::is_empty) {
+            // What follows the closing ';' is no element.
+            pieces.pop();
+        }
+        Ok(pieces)
+    }
+
+    /// The value as `true` or `false`.
+    ///
+    /// # Errors
+    /// [`KeyFileError::BadBoolean`].
+    pub fn boolean(&self) -> Result<bool, KeyFileError> {
+        match self.raw.trim_end() {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(KeyFileError::BadBoolean { key: self.key.clone(), line: self.line }),
+        }
+    }
+
+    fn unescape(&self, separator: Separator) -> Result<Vec<String>, KeyFileError> {
+        let bad = || KeyFileError::BadEscape { key: self.key.clone(), line: self.line };
+        let mut pieces = Vec::new();
+        let mut piece = String::new();
+        let mut chars = self.raw.chars();
+        while let Some(c) = chars.next() {
+            match (c, separator) {
+                (';', Separator::Splits) => pieces.push(std::mem::take(&mut piece)),
+                ('\\', _) => piece.push(match (chars.next(), separator) {
+                    (Some('s'), _) => ' ',
+                    (Some('n'), _) => '\n',
+                    (Some('t'), _) => '\t',
+                    (Some('r'), _) => '\r',
+                    (Some('\\'), _) => '\\',
+                    (Some(';'), Separator::Splits) => ';',
+                    _ => return Err(bad()),
+                }),
+                (other, _) => piece.push(other),
+            }
+        }
+        pieces.push(piece);
+        Ok(pieces)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Separator {
+    Splits,
+    Literal,
+}
+
+fn group_name(text: &str, line: usize) -> Result<&str, KeyFileError> {
+    let name = text
+        .trim_end()
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .ok_or(KeyFileError::BadGroup { line })?;
+    if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains(['[', ']', '\t']) {
+        return Err(KeyFileError::BadGroup { line });
+    }
+    Ok(name)
+}
+
+fn entry(text: &str, line: usize) -> Result<Entry, KeyFileError> {
+    let (key, raw) = text.split_once('=').ok_or(KeyFileError::BadLine { line })?;
+    let key = key.trim_matches([' ', '\t']);
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if key.is_empty() || key.len() > MAX_NAME_BYTES || !key.chars().all(legal) {
+        return Err(KeyFileError::BadKey { line });
+    }
+    let raw = raw.trim_start_matches([' ', '\t']);
+    Ok(Entry { key: key.to_owned(), raw: raw.to_owned(), line })
+}
+
+/// Writes a key file as GLib does: one blank line between groups, values escaped.
+#[derive(Clone, Debug, Default)]
+pub struct KeyFileWriter {
+    text: String,
+}
+
+impl KeyFileWriter {
+    /// An empty key file.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Begins a group.
+    pub fn group(&mut self, name: &str) {
+        let gap = if self.text.is_empty() { "" } else { "\n" };
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.text, "{gap}[{name}]");
+    }
+
+    /// Adds a string.
+    pub fn string(&mut self, key: &str, value: &str) {
+        let _ = writeln!(self.text, "{key}={}", escape(value, Separator::Literal));
+    }
+
+    /// Adds a list; every element is closed by `;`.
+    pub fn list<T: AsRef<str>>(&mut self, key: &str, values: &[T]) {
+        let _ = write!(self.text, "{key}=");
+        for value in values {
+            let _ = write!(self.text, "{};", escape(value.as_ref(), Separator::Splits));
+        }
+        self.text.push('\n');
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn finish(self) -> String {
+        self.text
+    }
+}
+
+fn escape(value: &str, separator: Separator) -> String {
+    let mut text = String::with_capacity(value.len());
+    let mut leading = true;
+    for c in value.chars() {
+        match (c, separator) {
+            (' ', _) if leading => text.push_str("\\s"),
+            ('\t', _) if leading => text.push_str("\\t"),
+            ('\n', _) => text.push_str("\\n"),
+            ('\r', _) => text.push_str("\\r"),
+            ('\\', _) => text.push_str("\\\\"),
+            (';', Separator::Splits) => text.push_str("\\;"),
+            (other, _) => text.push(other),
+        }
+        leading = leading && matches!(c, ' ' | '\t');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn groups_and_keys_keep_order_and_lines() {
+        let file = KeyFile::parse(b"# c\n\n[b]\nx = 1 \ny=2\n[a]\r\nz=\r\n").unwrap();
+        let names: Vec<_> = file.groups().iter().map(|g| (g.name(), g.line())).collect();
+        assert_eq!(names, [("b", 3), ("a", 6)]);
+        let x = file.group("b").unwrap().get("x").unwrap();
+        assert_eq!((x.raw(), x.line()), ("1 ", 4));
+        assert_eq!(file.group("a").unwrap().get("z").unwrap().string().unwrap(), "");
+    }
+
+    #[test]
+    fn lists_split_at_bare_semicolons_only() {
+        let file = KeyFile::parse(b"[g]\na=x;y\\;z;\nb=x;;y\nc=\nd=;\n").unwrap();
+        let list = |key: &str| file.group("g").unwrap().get(key).unwrap().list().unwrap();
+        assert_eq!(list("a"), ["x", "y;z"]);
+        assert_eq!(list("b"), ["x", "", "y"]);
+        assert!(list("c").is_empty());
+        assert_eq!(list("d"), [""]);
+    }
+
+    #[test]
+    fn escapes_resolve_and_unknown_ones_are_refused() {
+        let file = KeyFile::parse(b"[g]\na=\\sx\\n\\t\\r\\\\;\nb=\\x\nc=\\\n").unwrap();
+        let group = file.group("g").unwrap();
+        assert_eq!(group.get("a").unwrap().string().unwrap(), " x\n\t\r\\;");
+        for (key, line) in [("b", 3), ("c", 4)] {
+            let refused = KeyFileError::BadEscape { key: key.to_owned(), line };
+            assert_eq!(group.get(key).unwrap().string(), Err(refused));
+        }
+    }
+
+    #[test]
+    fn every_malformed_text_is_refused_with_its_line() {
+        let duplicate = KeyFileError::DuplicateGroup { group: "a".into(), line: 3, first: 1 };
+        assert_eq!(duplicate.to_string(), "duplicate section [a] in line 3, first in line 1");
+        let cases: [(&[u8], KeyFileError); 9] = [
+            (b"[a]\nx=1\n[a]\n", duplicate),
+            (
+                b"[a]\nx=1\nx=2\n",
+                KeyFileError::DuplicateKey {
+                    group: "a".into(),
+                    key: "x".into(),
+                    line: 3,
+                    first: 2,
+                },
+            ),
+            (b"x=1\n", KeyFileError::NoGroup { line: 1 }),
+            (b"[a]\nx\n", KeyFileError::BadLine { line: 2 }),
+            (b"[a\n", KeyFileError::BadGroup { line: 1 }),
+            (b"[a[b]\n", KeyFileError::BadGroup { line: 1 }),
+            (b"[a]\nx[de]=1\n", KeyFileError::BadKey { line: 2 }),
+            (b"[a]\nx=\xff\n", KeyFileError::NotText { line: 2 }),
+            (b"[a]\nx=\0\n", KeyFileError::NotText { line: 2 }),
+        ];
+        for (text, error) in cases {
+            assert_eq!(KeyFile::parse(text), Err(error), "{}", text.escape_ascii());
+        }
+        let large = vec![b'\n'; MAX_TEXT_BYTES + 1];
+        assert!(matches!(KeyFile::parse(&large), Err(KeyFileError::TooLarge { .. })));
+        let long = vec![b'\n'; MAX_LINES + 1];
+        assert!(matches!(KeyFile::parse(&long), Err(KeyFileError::TooManyLines { .. })));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
+            let _ = KeyFile::parse(&bytes);
+        }
+
+        #[test]
+        fn what_is_written_is_read_back(value in "[ -~\t\r\n]{0,40}", list in proptest::collection::vec("[ -~\t\n]{0,12}", 0..5)) {
+            let mut writer = KeyFileWriter::new();
+            writer.group("g");
+            writer.string("s", &value);
+            writer.list("l", &list);
+            let file = KeyFile::parse(writer.finish().as_bytes()).unwrap();
+            let group = file.group("g").unwrap();
+            prop_assert_eq!(group.get("s").unwrap().string().unwrap(), value);
+            prop_assert_eq!(group.get("l").unwrap().list().unwrap(), list);
+        }
+    }
+}

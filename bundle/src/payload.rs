@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Verified payload bytes as a stream: checked ahead of their reader, on other threads.
+//!
+//! The payload is cut into segments of 256 KiB. While a reader goes from segment to segment, two
+//! threads read and verify the next ones; a jump drops them. At most [`AHEAD`] finished segments,
+//! one per thread and the reader's own exist at any time: under 3 MiB, whatever the bundle's size.
+//! A failure ahead is reported when the reader gets there, and not if it never does.
+
+use crate::BundleError;
+use crate::pinned::PinnedPayload;
+use crate::verity_reader::VerityReader;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+const SEGMENT_BYTES: usize = 256 * 1024;
+const SEGMENT: u64 = SEGMENT_BYTES as u64;
+/// Segments verified ahead of the reader.
+const AHEAD: u64 = 6;
+/// Threads that verify; hashing one segment takes as long as reading and unpacking it.
+const WORKERS: usize = 2;
+
+/// A payload all of whose bytes are compared with something signed.
+pub(crate) enum Payload {
+    /// By its hash tree.
+    Verity(VerityReader),
+    /// By the record of the pass that verified it.
+    Pinned(PinnedPayload),
+}
+
+impl Payload {
+    pub fn data_bytes(&self) -> u64 {
+        match self {
+            Self::Verity(reader) => reader.data_bytes(),
+            Self::Pinned(pinned) => pinned.data_bytes(),
+        }
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), BundleError> {
+        match self {
+            Self::Verity(reader) => reader.read_at(offset, buf),
+            Self::Pinned(pinned) => pinned.read_at(offset, buf),
+        }
+    }
+
+    /// The verified bytes of a segment; empty behind the end.
+    fn segment(&self, segment: u64) -> Result<Vec<u8>, BundleError> {
+        let start = segment.saturating_mul(SEGMENT);
+        let len = self.data_bytes().saturating_sub(start).min(SEGMENT);
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(SEGMENT_BYTES)];
+        self.read_at(start, &mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+#[derive(Default)]
+struct Schedule {
+    wanted: BTreeSet<u64>,
+    in_work: BTreeSet<u64>,
+    done: BTreeMap<u64, Result<Vec<u8>, BundleError>>,
+    workers: usize,
+    stop: bool,
+}
+
+struct Ahead {
+    payload: Payload,
+    schedule: Mutex<Schedule>,
+    changed: Condvar,
+}
+
+impl Ahead {
+    fn lock(&self) -> MutexGuard<'_, Schedule> {
+        // The schedule holds verified bytes or failures only, whoever panicked since.
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, guard: MutexGuard<'a, Schedule>) -> MutexGuard<'a, Schedule> {
+        self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) {
+        let _leaving = Leaving(self);
+        let mut schedule = self.lock();
+        loop {
+            if schedule.stop {
+                return;
+            }
+            let Some(segment) = schedule.wanted.pop_first() else {
+                schedule = self.wait(schedule);
+                continue;
+            };
+            schedule.in_work.insert(segment);
+            drop(schedule);
+            let bytes = self.payload.segment(segment);
+            schedule = self.lock();
+            schedule.in_work.remove(&segment);
+            schedule.done.insert(segment, bytes);
+            self.changed.notify_all();
+        }
+    }
+}
+
+/// Counts a worker out, also when it unwinds: its reader must not wait for ever.
+struct Leaving<'a>(&'a Ahead);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.lock().workers -= 1;
+        self.0.changed.notify_all();
+    }
+}
+
+/// Verified bytes, read like a file. Failures are [`io::Error`]s that hold a [`BundleError`].
+pub(crate) struct PayloadCursor {
+    ahead: Arc<Ahead>,
+    threads: Vec<JoinHandle<()>>,
+    position: u64,
+    /// The segment at hand.
+    current: Option<(u64, Vec<u8>)>,
+}
+
+impl PayloadCursor {
+    pub fn new(payload: Payload) -> Self {
+        let ahead = Ahead { payload, schedule: Mutex::default(), changed: Condvar::new() };
+        Self { ahead: Arc::new(ahead), threads: Vec::new(), position: 0, current: None }
+    }
+
+    fn fetch(&mut self, segment: u64) -> Result<Vec<u8>, BundleError> {
+        let sequential = match &self.current {
+            Some((last, _)) => last.checked_add(1) == Some(segment),
+            None => false,
+        };
+        if sequential {
+            self.start_threads();
+        }
+        let mut schedule = self.ahead.lock();
+        let window = segment..segment.saturating_add(AHEAD);
+        schedule.done.retain(|known, _| window.contains(known));
+        schedule.wanted.clear();
+        if sequential && schedule.workers > 0 {
+            let segments = self.ahead.payload.data_bytes().div_ceil(SEGMENT);
+            for next in (segment + 1)..window.end.min(segments) {
+                if !schedule.done.contains_key(&next) && !schedule.in_work.contains(&next) {
+                    schedule.wanted.insert(next);
+                }
+            }
+            self.ahead.changed.notify_all();
+        }
+        loop {
+            if let Some(bytes) = schedule.done.remove(&segment) {
+                return bytes;
+            }
+            if !schedule.in_work.contains(&segment) {
+                drop(schedule);
+                // Nobody is at it: the reader's own thread is as good as any.
+                return self.ahead.payload.segment(segment);
+            }
+            if schedule.workers == 0 {
+                return Err(BundleError::WorkerLost);
+            }
+            schedule = self.ahead.wait(schedule);
+        }
+    }
+
+    fn start_threads(&mut self) {
+        while self.threads.len() < WORKERS {
+            self.ahead.lock().workers += 1;
+            let ahead = Arc::clone(&self.ahead);
+            let thread = std::thread::Builder::new()
+                .name(format!("verify-{}", self.threads.len()))
+                .spawn(move || ahead.work());
+            match thread {
+                Ok(thread) => self.threads.push(thread),
+                Err(_) => {
+                    // Without threads everything is read on this one: slower, not wrong.
+                    self.ahead.lock().workers -= 1;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for PayloadCursor {
+    fn drop(&mut self) {
+        self.ahead.lock().stop = true;
+        self.ahead.changed.notify_all();
+        for thread in self.threads.drain(..) {
+            // A worker that panicked has nothing more to say.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Read for PayloadCursor {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() || self.position >= self.ahead.payload.data_bytes() {
+            return Ok(0);
+        }
+        let segment = self.position / SEGMENT;
+        if self.current.as_ref().is_none_or(|(at, _)| *at != segment) {
+            let bytes = self
+                .fetch(segment)
+                .map_err(|failure| io::Error::new(io::ErrorKind::InvalidData, failure))?;
+            self.current = Some((segment, bytes));
+        }
+        let within = usize::try_from(self.position % SEGMENT).unwrap_or(0);
+        let bytes = self.current.as_ref().map(|(_, bytes)| bytes.as_slice()).unwrap_or_default();
+        let left = bytes.get(within..).unwrap_or_default();
+        let taken = left.len().min(buf.len());
+        for (to, from) in buf.iter_mut().zip(left) {
+            *to = *from;
+        }
+        self.position += taken as u64;
+        Ok(taken)
+    }
+}
+
+impl Seek for PayloadCursor {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let target = match to {
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::Current(delta) => self.position.checked_add_signed(delta),
+            SeekFrom::End(delta) => self.ahead.payload.data_bytes().checked_add_signed(delta),
+        };
+        self.position = target.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        Ok(self.position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{MemorySource, Source, VerityError, VerityParams, build_tree};
+    use storage::ByteLen;
+
+    const SALT: [u8; 32] = [5; 32];
+
+    fn payload(bytes: usize, damage: Option<usize>) -> (Vec<u8>, Payload) {
+        let data: Vec<u8> = (0..bytes).map(|i| (i / 311 % 253) as u8).collect();
+        let tree = build_tree(&mut data.as_slice(), bytes as u64, &SALT).unwrap();
+        let size = ByteLen::new(tree.bytes.len() as u64);
+        let mut all = [data.clone(), tree.bytes].concat();
+        if let Some(at) = damage {
+            all[at] ^= 1;
+        }
+        let len = all.len() as u64;
+        let source: Arc<dyn Source> = Arc::new(MemorySource::new("b", all));
+        let params = VerityParams { hash: tree.root, salt: SALT, size };
+        (data, Payload::Verity(VerityReader::new(source, len, params).unwrap()))
+    }
+
+    #[test]
+    fn stream_is_the_data_and_finished_segments_stay_bounded() {
+        let (data, payload) = payload(20 * SEGMENT_BYTES + 8192, None);
+        let mut cursor = PayloadCursor::new(payload);
+        let mut all = Vec::new();
+        let mut buf = vec![0; 100_000];
+        loop {
+            let read = cursor.read(&mut buf).unwrap();
+            if read == 0 {
+                break;
+            }
+            all.extend_from_slice(&buf[..read]);
+            let held = cursor.ahead.lock().done.len();
+            assert!(held as u64 <= AHEAD, "{held}");
+        }
+        assert_eq!(all, data);
+    }
+
+    #[test]
+    fn jumps_in_any_direction_read_the_data_there() {
+        let (data, payload) = payload(20 * SEGMENT_BYTES, None);
+        let mut cursor = PayloadCursor::new(payload);
+        let mut buf = vec![0; 5000];
+        let mut at = 1_u64;
+        for _ in 0..300 {
+            at = at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let start = (at >> 20) % (data.len() as u64 - 5000);
+            cursor.seek(SeekFrom::Start(start)).unwrap();
+            cursor.read_exact(&mut buf).unwrap();
+            let start = usize::try_from(start).unwrap();
+            assert_eq!(buf, data[start..start + 5000]);
+        }
+        assert_eq!(cursor.seek(SeekFrom::End(0)).unwrap(), data.len() as u64);
+        assert_eq!(cursor.read(&mut buf).unwrap(), 0);
+        assert!(cursor.seek(SeekFrom::Current(i64::MIN)).is_err());
+    }
+
+    #[test]
+    fn damage_ahead_is_reported_when_the_reader_gets_there() {
+        let at = 9 * SEGMENT_BYTES + 4096 * 3;
+        let (data, payload) = payload(20 * SEGMENT_BYTES, Some(at));
+        let mut cursor = PayloadCursor::new(payload);
+        let mut good = vec![0; 9 * SEGMENT_BYTES];
+        cursor.read_exact(&mut good).unwrap();
+        assert_eq!(good, data[..good.len()]);
+        let failure = cursor.read(&mut good).unwrap_err().downcast::<BundleError>().unwrap();
+        let place = at as u64;
+        assert!(
+            matches!(failure, BundleError::Verity(VerityError::Tampered { offset, .. }) if offset == place)
+        );
+    }
+}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Is this bundle true, and what is in it? From untrusted file to verified images.
+//!
+//! Trust is a type. An [`UntrustedBundle`] has been looked at as far as trailer and CMS structure
+//! reach and can do one thing: be verified. Only that makes a [`VerifiedBundle`], and only that
+//! hands out images. Everything it hands out was compared with the signature, block by block,
+//! when it was read, not when the bundle was opened.
+//!
+//! ```compile_fail
+//! // There is no other way to have one.
+//! let bundle = bundle::VerifiedBundle {};
+//! ```
+
+use crate::cms::{Covers, UntrustedSignature, VerifiedSignature};
+use crate::payload::{Payload, PayloadCursor};
+use crate::pinned::PinnedPayload;
+use crate::trailer::{Trailer, read_signature};
+use crate::verity_reader::VerityReader;
+use crate::{
+    BundleError, BundleFormat, CheckTime, Image, ImageStream, Keyring, Limits, Manifest,
+    ManifestUse, Signer, Source, SquashfsError, SquashfsFiles, SquashfsLimits,
+};
+use openssl::hash::MessageDigest;
+use std::sync::{Arc, OnceLock};
+use storage::{ByteLen, Digest};
+
+/// Where a plain bundle keeps its manifest.
+const MANIFEST_FILE: &str = "manifest.raucm";
+/// Largest manifest read out of a plain bundle; what the parser takes too.
+const MAX_MANIFEST: ByteLen = ByteLen::kib(256);
+
+/// A bundle of which nothing is known but where its signature stands.
+pub struct UntrustedBundle {
+    source: Arc<dyn Source>,
+    trailer: Trailer,
+    cms: Vec<u8>,
+    limits: Limits,
+}
+
+impl std::fmt::Debug for UntrustedBundle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UntrustedBundle")
+            .field("source", &self.source.name())
+            .field("trailer", &self.trailer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A bundle whose signer the keyring vouches for.
+pub struct VerifiedBundle {
+    format: BundleFormat,
+    manifest: Manifest,
+    manifest_digest: Digest,
+    signer: Signer,
+    payload_len: ByteLen,
+    /// The cursor waits here until the first image is asked for: the signature of a bundle can
+    /// be shown although its file system is damaged.
+    cursor: std::sync::Mutex<Option<PayloadCursor>>,
+    files: OnceLock<SquashfsFiles>,
+}
+
+impl std::fmt::Debug for VerifiedBundle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("VerifiedBundle")
+            .field("format", &self.format)
+            .field("manifest_digest", &self.manifest_digest)
+            .field("signer", &self.signer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a bundle says of itself, believed by nobody. Cannot be installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnverifiedInfo {
+    /// Layout.
+    pub format: BundleFormat,
+    /// The manifest as found.
+    pub manifest: Manifest,
+    /// SHA-256 of its text.
+    pub manifest_digest: Digest,
+    /// Size of file system and hash tree.
+    pub payload_len: ByteLen,
+}
+
+impl UntrustedBundle {
+    /// Reads trailer and CMS structure, and nothing else.
+    ///
+    /// # Errors
+    /// [`BundleError::Source`] or [`BundleError::Trailer`].
+    pub fn open(source: Arc<dyn Source>, limits: &Limits) -> Result<Self, BundleError> {
+        let (trailer, cms) = read_signature(source.as_ref(), limits)?;
+        Ok(Self { source, trailer, cms, limits: *limits })
+    }
+
+    /// The CMS structure, for `extract-signature`.
+    #[must_use]
+    pub fn signature(&self) -> &[u8] {
+        &self.cms
+    }
+
+    /// Verifies signer and signature; for plain bundles also the whole payload. The manifest is
+    /// parsed after its signature held.
+    ///
+    /// # Errors
+    /// [`BundleError`]; nothing was parsed beyond the CMS structure if it is a
+    /// [`BundleError::Signature`].
+    pub fn verify(self, keyring: &Keyring, time: CheckTime) -> Result<VerifiedBundle, BundleError> {
+        let verified = UntrustedSignature::parse(&self.cms)?.verify(keyring, time)?;
+        let VerifiedSignature { signer, covers } = verified;
+        let payload_len = ByteLen::new(self.trailer.payload_bytes);
+        match covers {
+            Covers::Content(text) => {
+                let manifest = Manifest::parse(&text, ManifestUse::External)?;
+                let cursor = PayloadCursor::new(self.verity_payload(&manifest)?);
+                Ok(VerifiedBundle {
+                    format: manifest.format,
+                    manifest,
+                    manifest_digest: sha256(&text),
+                    signer,
+                    payload_len,
+                    cursor: std::sync::Mutex::new(Some(cursor)),
+                    files: OnceLock::new(),
+                })
+            }
+            Covers::Detached { digest, expected } => {
+                let (pinned, found) = self.plain_payload(digest)?;
+                if !same_digest(&found, &expected) {
+                    return Err(BundleError::PayloadDigest);
+                }
+                let (files, text) = plain_manifest(pinned)?;
+                Ok(VerifiedBundle {
+                    format: BundleFormat::Plain,
+                    manifest: Manifest::parse(&text, ManifestUse::Internal)?,
+                    manifest_digest: sha256(&text),
+                    signer,
+                    payload_len,
+                    cursor: std::sync::Mutex::new(None),
+                    files: OnceLock::from(files),
+                })
+            }
+        }
+    }
+
+    /// What the bundle says of itself, for people who asked not to verify. For plain bundles this
+    /// parses the file system of strangers: never call it on a device's own behalf.
+    ///
+    /// # Errors
+    /// [`BundleError`].
+    pub fn inspect_unverified(self) -> Result<UnverifiedInfo, BundleError> {
+        let payload_len = ByteLen::new(self.trailer.payload_bytes);
+        let content = UntrustedSignature::parse(&self.cms)?.unverified_content();
+        let (text, used) = match content {
+            Some(text) => (text, ManifestUse::External),
+            None => {
+                let (pinned, _) = self.plain_payload(MessageDigest::sha256())?;
+                (plain_manifest(pinned)?.1, ManifestUse::Internal)
+            }
+        };
+        let manifest = Manifest::parse(&text, used)?;
+        Ok(UnverifiedInfo {
+            format: manifest.format,
+            manifest_digest: sha256(&text),
+            manifest,
+            payload_len,
+        })
+    }
+
+    fn verity_payload(&self, manifest: &Manifest) -> Result<Payload, BundleError> {
+        // The rules of ManifestUse::External demand the parameters; crypt is not read here.
+        match (manifest.format, manifest.verity) {
+            (BundleFormat::Verity, Some(params)) => {
+                let source = Arc::clone(&self.source);
+                let reader = VerityReader::new(source, self.trailer.payload_bytes, params)?;
+                Ok(Payload::Verity(reader))
+            }
+            (BundleFormat::Crypt | BundleFormat::Plain | BundleFormat::Verity, _) => {
+                Err(BundleError::CryptUnsupported)
+            }
+        }
+    }
+
+    fn plain_payload(
+        &self,
+        digest: MessageDigest,
+    ) -> Result<(PinnedPayload, Vec<u8>), BundleError> {
+        let found = self.trailer.payload_bytes;
+        let limit = self.limits.max_plain_payload.get();
+        if found > limit {
+            return Err(BundleError::PlainTooLarge { found, limit });
+        }
+        PinnedPayload::read(Arc::clone(&self.source), found, digest)
+    }
+}
+
+impl VerifiedBundle {
+    /// The layout.
+    #[must_use]
+    pub fn format(&self) -> BundleFormat {
+        self.format
+    }
+
+    /// The signed manifest.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// SHA-256 of the manifest's exact text: the bundle's identity.
+    #[must_use]
+    pub fn manifest_digest(&self) -> Digest {
+        self.manifest_digest
+    }
+
+    /// Who signed it.
+    #[must_use]
+    pub fn signer(&self) -> &Signer {
+        &self.signer
+    }
+
+    /// Size of file system and hash tree.
+    #[must_use]
+    pub fn payload_len(&self) -> ByteLen {
+        self.payload_len
+    }
+
+    /// Opens the file of an image of this bundle's manifest. Its size is compared with the
+    /// manifest now, its digest while it is read.
+    ///
+    /// # Errors
+    /// [`BundleError::ImageWithoutFile`], [`BundleError::ImageMissing`],
+    /// [`BundleError::ImageSize`], [`BundleError::Squashfs`] or [`BundleError::Verity`].
+    pub fn open_image(&self, image: &Image) -> Result<ImageStream<'_>, BundleError> {
+        let class = || image.class.clone();
+        let Some(filename) = &image.filename else {
+            return Err(BundleError::ImageWithoutFile { class: class() });
+        };
+        let file = self.files()?.open_file(filename).map_err(|refused| match refused {
+            SquashfsError::NotFound { .. }
+            | SquashfsError::NotAFile { .. }
+            | SquashfsError::BadPath { .. } => {
+                BundleError::ImageMissing { class: class(), filename: filename.clone() }
+            }
+            other => squashfs_cause(other),
+        })?;
+        ImageStream::new(file, filename, image)
+    }
+
+    fn files(&self) -> Result<&SquashfsFiles, BundleError> {
+        let mut waiting = self.cursor.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(files) = self.files.get() {
+            return Ok(files);
+        }
+        // Taken only once: a cursor that failed to open does not become true by asking again.
+        let cursor = waiting.take().ok_or(BundleError::Squashfs(SquashfsError::Corrupt {
+            what: "it could not be opened before",
+        }))?;
+        let files = open_files(cursor)?;
+        Ok(self.files.get_or_init(|| files))
+    }
+}
+
+fn open_files(cursor: PayloadCursor) -> Result<SquashfsFiles, BundleError> {
+    SquashfsFiles::open(cursor, &SquashfsLimits::default()).map_err(squashfs_cause)
+}
+
+fn plain_manifest(pinned: PinnedPayload) -> Result<(SquashfsFiles, Vec<u8>), BundleError> {
+    let files = open_files(PayloadCursor::new(Payload::Pinned(pinned)))?;
+    let text = files.read_file(MANIFEST_FILE, MAX_MANIFEST).map_err(squashfs_cause)?;
+    Ok((files, text))
+}
+
+/// A failed block check below the file system is the cause, not the file system.
+pub(crate) fn squashfs_cause(refused: SquashfsError) -> BundleError {
+    match refused {
+        SquashfsError::Read(source) => source
+            .downcast::<BundleError>()
+            .unwrap_or_else(|source| BundleError::Squashfs(SquashfsError::Read(source))),
+        other => BundleError::Squashfs(other),
+    }
+}
+
+fn sha256(bytes: &[u8]) -> Digest {
+    Digest::from_bytes(openssl::sha::sha256(bytes))
+}
+
+/// Equal lengths and equal bytes; an empty digest equals nothing.
+fn same_digest(found: &[u8], expected: &[u8]) -> bool {
+    !found.is_empty() && found == expected
+}

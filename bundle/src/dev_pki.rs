@@ -5,6 +5,7 @@
 //! trusts it for a production one. Never writes anything to disk. Keys are drawn from OpenSSL's
 //! generator; times and serial numbers are arguments.
 
+use crate::UnixTime;
 use openssl::asn1::{Asn1Integer, Asn1Time};
 use openssl::bn::BigNum;
 use openssl::ec::{EcGroup, EcKey};
@@ -58,12 +59,12 @@ pub enum Intermediate {
 /// What tests turn; [`DevelopmentPkiOptions::new`] is what the demonstration uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DevelopmentPkiOptions {
-    /// Unix seconds from which all certificates are valid.
-    pub not_before: i64,
-    /// Unix seconds until which the CA is valid.
-    pub ca_not_after: i64,
-    /// Unix seconds until which the signer is valid.
-    pub signer_not_after: i64,
+    /// From when all certificates are valid.
+    pub not_before: UnixTime,
+    /// Until when the CA is valid.
+    pub ca_not_after: UnixTime,
+    /// Until when the signer is valid.
+    pub signer_not_after: UnixTime,
     /// Purpose of the signer.
     pub extended: Extended,
     /// Whether there is a CA between.
@@ -75,10 +76,10 @@ pub struct DevelopmentPkiOptions {
 impl DevelopmentPkiOptions {
     /// Valid from a day before `now` (clocks of boards are late) for ten years.
     #[must_use]
-    pub fn new(now: i64) -> Self {
-        let until = now.saturating_add(DEFAULT_LIFETIME_SECS);
+    pub fn new(now: UnixTime) -> Self {
+        let until = UnixTime(now.0.saturating_add(DEFAULT_LIFETIME_SECS));
         Self {
-            not_before: now.saturating_sub(86_400),
+            not_before: UnixTime(now.0.saturating_sub(86_400)),
             ca_not_after: until,
             signer_not_after: until,
             extended: Extended::Absent,
@@ -161,7 +162,7 @@ fn build(name: &str, options: &DevelopmentPkiOptions) -> Result<DevelopmentPki, 
 /// What tells the certificates of one PKI apart.
 struct Role {
     serial: u32,
-    not_after: i64,
+    not_after: UnixTime,
     is: Is,
 }
 
@@ -195,8 +196,8 @@ fn certify(
     cert.set_subject_name(subject)?;
     cert.set_issuer_name(issuer)?;
     cert.set_pubkey(key)?;
-    cert.set_not_before(&*Asn1Time::from_unix(options.not_before)?)?;
-    cert.set_not_after(&*Asn1Time::from_unix(role.not_after)?)?;
+    cert.set_not_before(&*Asn1Time::from_unix(options.not_before.0)?)?;
+    cert.set_not_after(&*Asn1Time::from_unix(role.not_after.0)?)?;
     match role.is {
         Is::Authority => {
             cert.append_extension(BasicConstraints::new().critical().ca().build()?)?;
@@ -238,7 +239,7 @@ fn extended_usage(extended: Extended) -> Result<Option<openssl::x509::X509Extens
 mod tests {
     use super::*;
 
-    const NOW: i64 = 1_800_000_000;
+    const NOW: UnixTime = UnixTime(1_800_000_000);
 
     fn cert(pem: &[u8]) -> X509 {
         X509::from_pem(pem).unwrap()
@@ -262,12 +263,12 @@ mod tests {
     #[test]
     fn times_and_serials_are_those_asked_for() {
         let mut options = DevelopmentPkiOptions::new(NOW);
-        options.signer_not_after = NOW - 10;
+        options.signer_not_after = UnixTime(NOW.0 - 10);
         options.serial = 41;
         let pki = DevelopmentPki::generate("demo", &options).unwrap();
         let signer = cert(&pki.signer_cert_pem);
-        assert!(*signer.not_after() == *Asn1Time::from_unix(NOW - 10).unwrap());
-        assert!(*signer.not_before() == *Asn1Time::from_unix(NOW - 86_400).unwrap());
+        assert!(*signer.not_after() == *Asn1Time::from_unix(NOW.0 - 10).unwrap());
+        assert!(*signer.not_before() == *Asn1Time::from_unix(NOW.0 - 86_400).unwrap());
         assert_eq!(signer.serial_number().to_bn().unwrap(), BigNum::from_u32(43).unwrap());
     }
 

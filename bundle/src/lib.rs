@@ -8,6 +8,8 @@
 
 mod cms;
 mod cms_sign;
+mod create;
+mod create_content;
 mod dev_pki;
 mod error;
 mod image_stream;
@@ -33,6 +35,10 @@ mod verity_build;
 mod verity_reader;
 
 pub use cms_sign::{SignError, SigningIdentity, sign_attached, sign_detached};
+pub use create::{
+    CreateError, CreateProgress, CreateRequest, CreateStep, CreatedBundle, create_bundle,
+};
+pub use create_content::BundleContent;
 pub use dev_pki::{
     DevelopmentPki, DevelopmentPkiError, DevelopmentPkiOptions, Extended, Intermediate,
 };

@@ -20,6 +20,9 @@ struct Block {
     bytes: Vec<u8>,
 }
 
+/// The name that `fatfs` writes into a new directory's entry for itself.
+const DOT_NAME: &[u8] = b".          ";
+
 /// When blocks may be written back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WriteBack {
@@ -38,20 +41,28 @@ pub(crate) struct BlockCache<S> {
     budget: u64,
     write_back: WriteBack,
     blocks: BTreeMap<u64, Block>,
+    dot_entry: Option<u64>,
 }
 
 impl<S: Storage> BlockCache<S> {
     pub(crate) fn new(storage: S, write_back: WriteBack) -> Self {
         let len = storage.len().get();
         let blocks = BTreeMap::new();
-        Self { storage, len, position: 0, clock: 0, budget: 0, write_back, blocks }
+        Self { storage, len, position: 0, clock: 0, budget: 0, write_back, blocks, dot_entry: None }
     }
 
     /// Starts an operation: from position 0, with a fresh budget.
     pub(crate) fn rewind_for_operation(&mut self) -> &mut Self {
         self.position = 0;
+        self.dot_entry = None;
         self.budget = self.len.saturating_mul(2).saturating_add(BASE_BUDGET);
         self
+    }
+
+    /// Where the running operation put a directory's entry for itself, if it did: `fatfs` tells
+    /// nobody where a directory lies.
+    pub(crate) fn dot_entry(&self) -> Option<u64> {
+        self.dot_entry
     }
 
     pub(crate) fn storage(&self) -> &S {
@@ -158,6 +169,9 @@ impl<S: Storage> Write for BlockCache<S> {
         let (index, offset, count) = self.piece(data.len());
         if count == 0 {
             return Ok(0);
+        }
+        if data == DOT_NAME {
+            self.dot_entry = Some(self.position);
         }
         let block = self.block(index).map_err(io::Error::other)?;
         let to = block.bytes.get_mut(offset..offset + count).unwrap_or_default();

@@ -8,13 +8,16 @@
 use crate::block_cache::{BlockCache, WriteBack};
 use crate::fat_time::{CLOCK, FatTime};
 use fatfs::{Dir, FileSystem, FormatVolumeOptions, FsOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use storage::{ByteLen, MemoryStorage, Storage, StorageError};
 
 /// Most entries of one directory that are looked at: a crafted one could have millions.
 const MAX_DIR_ENTRIES: usize = 4096;
 /// Deepest path; stops a path of a million slashes.
 const MAX_DEPTH: usize = 16;
+
+/// Attributes of an entry that is part of a long name.
+const LONG_NAME: u8 = 0x0f;
 
 type Mounted<'a, S> = FileSystem<&'a mut BlockCache<S>>;
 type Directory<'a, 'b, S> = Dir<'a, &'b mut BlockCache<S>>;
@@ -187,8 +190,12 @@ impl<S: Storage> FatImage<S> {
     /// # Errors
     /// [`FatError::Path`] or [`FatError::Access`].
     pub fn create_dir(&mut self, path: &str) -> Result<(), FatError> {
-        check_path(path)?;
-        self.with(path, |root| root.create_dir(path).map(drop))
+        let depth = check_path(path)?.len();
+        self.with(path, |root| root.create_dir(path).map(drop))?;
+        let Some(at) = self.cache.dot_entry() else { return Ok(()) };
+        let label = self.cache.storage().label().to_owned();
+        correct_dot_entries(self.cache.rewind_for_operation(), at, depth)
+            .map_err(|source| FatError::Access { label, path: path.to_owned(), source })
     }
 
     /// Writes a file whole; its directory must exist. An existing file is replaced.
@@ -309,6 +316,38 @@ impl<S: Storage> FatImage<S> {
     }
 }
 
+/// Rewrites the first entries of a new directory as the specification wants them.
+///
+/// `fatfs` 0.3.6 writes each of `.` and `..` behind a long-name entry, which fsck rejects, and
+/// lets `..` name the root's cluster on FAT32 where it must be 0. `at` is the entry for `.`.
+fn correct_dot_entries<S: Storage>(
+    cache: &mut BlockCache<S>,
+    at: u64,
+    depth: usize,
+) -> io::Result<()> {
+    let [long_dot, dot, long_dots, dots] = [at.saturating_sub(32), at, at + 32, at + 64];
+    let mut read = |at| -> io::Result<[u8; 32]> {
+        let mut entry = [0; 32];
+        cache.seek(SeekFrom::Start(at))?;
+        cache.read_exact(&mut entry)?;
+        Ok(entry)
+    };
+    let (first, own, third, mut parent) =
+        (read(long_dot)?, read(dot)?, read(long_dots)?, read(dots)?);
+    if first[11] != LONG_NAME || third[11] != LONG_NAME || !parent.starts_with(b"..  ") {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "unexpected directory layout"));
+    }
+    if depth == 1 {
+        // Cluster number: high half at 20, low half at 26.
+        parent[20..22].fill(0);
+        parent[26..28].fill(0);
+    }
+    cache.seek(SeekFrom::Start(long_dot))?;
+    cache.write_all(&own)?;
+    cache.write_all(&parent)?;
+    cache.write_all(&[0; 64])
+}
+
 /// What a path led to.
 enum Found {
     Content(Vec<u8>),
@@ -317,7 +356,7 @@ enum Found {
     TooLarge(ByteLen),
 }
 
-fn find<'a, T: Read + Write + io::Seek>(
+fn find<'a, T: Read + Write + Seek>(
     dir: &Dir<'a, T>,
     name: &str,
 ) -> io::Result<Option<fatfs::DirEntry<'a, T>>> {
@@ -331,7 +370,7 @@ fn find<'a, T: Read + Write + io::Seek>(
 }
 
 /// The directory below `root`, or `None` where a part is missing or a file.
-fn descend<'a, T: Read + Write + io::Seek>(
+fn descend<'a, T: Read + Write + Seek>(
     root: &Dir<'a, T>,
     parts: &[&str],
 ) -> io::Result<Option<Dir<'a, T>>> {

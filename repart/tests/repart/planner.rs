@@ -100,7 +100,7 @@ fn real_board_gets_the_documented_layout() {
         map,
         "\
 GPT on 14.6 GiB, backup copy is at sector 2396159, not at the disk's end
-|bootloa#|1 boot-a==|2 rootfs-a======|3 boot-b++|4 rootfs-b+++++|5 data+++++++++++++|
+|bootloader#|1 boot-a==|2 rootfs-a===|3 boot-b++|4 rootfs-b+++|5 data++++++++++|
 "
         .to_owned()
             + &map.lines().skip(2).map(|line| format!("{line}\n")).collect::<String>()

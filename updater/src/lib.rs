@@ -1,2 +1,52 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! (room of updater)
+//! How does a verified bundle become a bootable slot?
+//!
+//! `system.conf` says which slots there are ([`SystemConfig`]), [`plan_install`] decides purely
+//! what would be written where or why not, and [`Installer`] does it in the one order that keeps
+//! *loadable implies complete* true at every instant (see `docs/commit-protocol.md`). Nothing here
+//! reads a clock, prints, or opens a device except through [`storage::Devices`].
+
+mod bundle_version;
+mod check;
+mod conf_error;
+mod conf_group;
+mod error;
+mod event;
+mod group_writer;
+mod image_kinds;
+mod install;
+mod lock;
+mod plan;
+mod plan_error;
+mod read_ahead;
+mod slot_writer;
+mod slots;
+mod status;
+mod status_store;
+mod system_conf;
+mod variant;
+
+pub use bundle_version::{BundleVersion, ParseVersionError};
+pub use check::{SlotCheck, SlotCheckError, check_slot};
+pub use conf_error::SystemConfError;
+pub use error::{ErrorClass, InstallError, LockError};
+pub use event::{InstallEvent, InstallReport, InstallStep, SlotReport};
+pub use group_writer::{DurableGroup, SEAL_BYTES};
+pub use image_kinds::accepts;
+pub use install::{InstallOptions, Installer};
+pub use lock::InstallLock;
+pub use plan::{
+    BootedGroup, CompatibleRule, InstallFacts, InstallPlan, InstallPolicy, PlannedImage,
+    SealHealth, VersionRule, choose_target, plan_install,
+};
+pub use plan_error::PlanInstallError;
+pub use slot_writer::{DurableSlot, WriteCount, WrittenSlot};
+pub use slots::{InstallGroup, ParseSlotNameError, Slot, SlotAccess, SlotName, SlotType};
+pub use status::{SlotStatus, SlotStatusFile, SlotStatusState, StatusError, StatusPutAside};
+pub use status_store::status_path;
+pub use system_conf::{
+    AfterInstall, ArtifactsSection, Bootloader, CasyncSection, EncryptionSection, EventLogSection,
+    HandlersSection, KeyringSection, LogFormat, PollingSection, RepositoryType, StatusPlace,
+    StreamingSection, SystemConfig, SystemSection, UnsupportedSetting, VariantSource,
+};
+pub use variant::{VariantError, read_variant};

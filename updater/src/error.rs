@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What stops an install, with the place and the way out.
+
+use crate::{PlanInstallError, SlotName};
+use bundle::BundleError;
+use std::io;
+use std::path::PathBuf;
+use storage::{ByteLen, StorageError};
+
+/// The kinds of failure that programs turn into exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// An act failed.
+    Failed,
+    /// The request or the configuration is wrong.
+    Usage,
+    /// The state does not allow it.
+    Refused,
+    /// What was read is not what was signed.
+    NotVerified,
+    /// Somebody else is at it.
+    Busy,
+}
+
+/// A failed or refused install.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// The plan refused; nothing was written.
+    #[error(transparent)]
+    Plan(#[from] PlanInstallError),
+    /// The boot state could not be read.
+    #[error("cannot read the boot state")]
+    LoadState {
+        /// Cause.
+        #[source]
+        source: bootctl::BackendError,
+    },
+    /// The boot state could not be written.
+    #[error("cannot write the boot state")]
+    StoreState {
+        /// Cause.
+        #[source]
+        source: bootctl::BackendError,
+    },
+    /// A target is mounted.
+    #[error("slot {slot} ({device}) is mounted at {at}", device = device.display(), at = at.display())]
+    Mounted {
+        /// Slot.
+        slot: SlotName,
+        /// Its device.
+        device: PathBuf,
+        /// Where.
+        at: PathBuf,
+    },
+    /// A target could not be opened.
+    #[error("cannot open slot {slot} ({device})", device = device.display())]
+    OpenSlot {
+        /// Slot.
+        slot: SlotName,
+        /// Its device.
+        device: PathBuf,
+        /// Cause.
+        #[source]
+        source: StorageError,
+    },
+    /// The image could not be read from the bundle, or does not verify.
+    #[error("cannot read the image for slot {slot} at offset {offset}")]
+    ReadImage {
+        /// Slot it is for.
+        slot: SlotName,
+        /// Offset in the image.
+        offset: u64,
+        /// Cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The image could not be opened in the bundle.
+    #[error("cannot open the image for slot {slot}")]
+    OpenImage {
+        /// Slot it is for.
+        slot: SlotName,
+        /// Cause.
+        #[source]
+        source: BundleError,
+    },
+    /// The image ends before or after the length in the manifest.
+    #[error("the image for slot {slot} has {found} bytes, the manifest says {expected}")]
+    ImageLength {
+        /// Slot it is for.
+        slot: SlotName,
+        /// Bytes by the manifest.
+        expected: u64,
+        /// Bytes found; when larger than expected, at least so many.
+        found: u64,
+    },
+    /// A device refused a read, write or flush.
+    #[error("cannot {act} slot {slot} at offset {offset} of {device}", device = device.display())]
+    Slot {
+        /// What was tried.
+        act: &'static str,
+        /// Slot.
+        slot: SlotName,
+        /// Byte offset.
+        offset: u64,
+        /// Its device.
+        device: PathBuf,
+        /// Cause.
+        #[source]
+        source: StorageError,
+    },
+    /// The device does not hold what was written to it.
+    #[error("slot {slot} does not hold what was written: {len} at offset {offset} of {device} differ",
+        device = device.display())]
+    ReadBackMismatch {
+        /// Slot.
+        slot: SlotName,
+        /// Its device.
+        device: PathBuf,
+        /// Start of the range that differs.
+        offset: u64,
+        /// Length of the compared range.
+        len: ByteLen,
+    },
+    /// The target disappeared from the configuration between plan and write.
+    #[error("slot {slot} was not opened")]
+    NotOpened {
+        /// Slot.
+        slot: SlotName,
+    },
+}
+
+impl InstallError {
+    /// What kind of failure it is, for exit codes.
+    #[must_use]
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Plan(plan) => plan.class(),
+            Self::Mounted { .. } => ErrorClass::Busy,
+            Self::OpenSlot { source, .. } => match source {
+                StorageError::Busy { .. } => ErrorClass::Busy,
+                StorageError::ReadOnly { .. } => ErrorClass::Refused,
+                StorageError::Open { .. }
+                | StorageError::Absent { .. }
+                | StorageError::Read { .. }
+                | StorageError::Write { .. }
+                | StorageError::Flush { .. }
+                | StorageError::OutOfBounds { .. }
+                | StorageError::UnalignedErase { .. }
+                | StorageError::Poisoned { .. }
+                | StorageError::PowerCut { .. } => ErrorClass::Failed,
+            },
+            Self::ReadImage { source, .. } => classify_io(source),
+            Self::OpenImage { source, .. } => classify_bundle(source),
+            Self::ImageLength { .. } => ErrorClass::NotVerified,
+            Self::LoadState { .. }
+            | Self::StoreState { .. }
+            | Self::Slot { .. }
+            | Self::ReadBackMismatch { .. }
+            | Self::NotOpened { .. } => ErrorClass::Failed,
+        }
+    }
+
+    /// The way out, where there is one to name.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Plan(plan) => return plan.hint(),
+            Self::Mounted { .. } => "unmount it; a slot that is in use is never written",
+            Self::OpenSlot { source, .. } => return open_hint(source),
+            Self::ReadImage { .. } | Self::OpenImage { .. } | Self::ImageLength { .. } => {
+                "fetch the bundle again; the target is not bootable until an install succeeds"
+            }
+            Self::Slot { .. } | Self::ReadBackMismatch { .. } => {
+                "install again; if it fails at the same place, the device is wearing out"
+            }
+            Self::StoreState { .. } | Self::LoadState { .. } => {
+                "run `atomix doctor` to see which copy of the environment is at fault"
+            }
+            Self::NotOpened { .. } => return None,
+        })
+    }
+}
+
+const fn open_hint(source: &StorageError) -> Option<&'static str> {
+    if matches!(source, StorageError::Busy { .. }) {
+        return Some("close or unmount what uses the device");
+    }
+    if matches!(source, StorageError::ReadOnly { .. }) {
+        return Some("make the device writable");
+    }
+    if matches!(source, StorageError::Absent { .. }) {
+        return Some("compare system.conf with the partition table; first boot creates slot B");
+    }
+    None
+}
+
+fn classify_io(source: &io::Error) -> ErrorClass {
+    source
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<BundleError>())
+        .map_or(ErrorClass::Failed, classify_bundle)
+}
+
+/// Bytes that cannot be had are a failure; bytes that are there and wrong are not verified.
+const fn classify_bundle(error: &BundleError) -> ErrorClass {
+    match error {
+        BundleError::Source(_) | BundleError::WorkerLost => ErrorClass::Failed,
+        BundleError::CryptUnsupported => ErrorClass::Refused,
+        BundleError::Trailer(_)
+        | BundleError::Signature(_)
+        | BundleError::Manifest(_)
+        | BundleError::Verity(_)
+        | BundleError::Squashfs(_)
+        | BundleError::PlainTooLarge { .. }
+        | BundleError::PayloadDigest
+        | BundleError::ImageMissing { .. }
+        | BundleError::ImageWithoutFile { .. }
+        | BundleError::ImageSize { .. }
+        | BundleError::ImageDigest { .. }
+        | BundleError::ManifestTooLarge { .. } => ErrorClass::NotVerified,
+    }
+}
+
+/// The install lock could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process holds it.
+    #[error("another install is running{}", holder.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
+    Busy {
+        /// The process that holds it, where it is known.
+        holder: Option<u32>,
+    },
+    /// The lock file cannot be used.
+    #[error("cannot use the lock file {path}", path = path.display())]
+    Unusable {
+        /// Its path.
+        path: PathBuf,
+        /// Cause.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl LockError {
+    /// What kind of failure it is, for exit codes.
+    #[must_use]
+    pub const fn class(&self) -> ErrorClass {
+        match self {
+            Self::Busy { .. } => ErrorClass::Busy,
+            Self::Unusable { .. } => ErrorClass::Failed,
+        }
+    }
+
+    /// The way out, where there is one to name.
+    #[must_use]
+    pub const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Busy { .. } => Some("wait until it ends"),
+            Self::Unusable { .. } => Some("run as root, or give --root a directory you may write"),
+        }
+    }
+}

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The install itself: the durable steps in their order, and what is told about them.
+//!
+//! 1. environment: target `writing`, out of the order (one commit);
+//! 2. seal zeroed, flushed, read back;
+//! 3. every other slot written, flushed, read back;
+//! 4. the boot slot without its seal written, flushed, read back;
+//! 5. seal written, flushed, read back; 6. status and history;
+//! 7. environment: target `trying`, first in the order (one commit).
+//!
+//! A failure or a cut between 1 and 7 leaves the target `writing`, which no selector boots; a
+//! failure between 2 and 5 leaves it without a seal, which no firmware loads. Repeating the
+//! install converges from each of these places (I6).
+
+use crate::event::SlotReport;
+use crate::group_writer::{OpenGroup, UnsealedGroup};
+use crate::read_ahead::for_each_chunk;
+use crate::slot_writer::write_image;
+use crate::status::timestamp_text;
+use crate::status_store::{chain, update_status};
+use crate::{
+    BootedGroup, BundleVersion, DurableGroup, DurableSlot, InstallError, InstallEvent,
+    InstallFacts, InstallLock, InstallPlan, InstallPolicy, InstallReport, InstallStep,
+    PlanInstallError, PlannedImage, SlotName, SlotStatus, SlotStatusState, SystemConfig,
+    choose_target, plan_install,
+};
+use bootctl::{Activation, BootBackend, BundleId, Entry, Recorder, Snapshot, Timestamp};
+use bundle::VerifiedBundle;
+use storage::{ByteLen, Devices, Files, Storage};
+
+/// What the caller knows and allows.
+#[derive(Clone, Debug)]
+pub struct InstallOptions {
+    /// Where the running system came from.
+    pub booted: BootedGroup,
+    /// This system's variant; see [`crate::read_variant`].
+    pub variant: Option<String>,
+    /// The oldest version this system accepts; it rises at mark-good.
+    pub version_floor: Option<BundleVersion>,
+    /// What is allowed.
+    pub policy: InstallPolicy,
+}
+
+/// Everything an install acts upon.
+pub struct Installer<'a> {
+    /// The system's configuration.
+    pub config: &'a SystemConfig,
+    /// Opens the slots.
+    pub devices: &'a dyn Devices,
+    /// Small files: the status.
+    pub files: &'a mut dyn Files,
+    /// The boot state.
+    pub backend: &'a mut dyn BootBackend,
+    /// The flight recorder, where the board has one.
+    pub recorder: Option<&'a mut Recorder<Box<dyn Storage>>>,
+    /// Now.
+    pub at: Timestamp,
+    /// Told what happens.
+    pub progress: &'a mut dyn FnMut(InstallEvent),
+}
+
+/// Counts work and reports it.
+struct Meter<'a> {
+    done: u64,
+    total: u64,
+    sink: &'a mut dyn FnMut(InstallEvent),
+}
+
+impl Meter<'_> {
+    fn add(&mut self, bytes: u64) {
+        self.done = self.done.saturating_add(bytes);
+        let (done, total) = (ByteLen::new(self.done), ByteLen::new(self.total));
+        (self.sink)(InstallEvent::Bytes { done, total });
+    }
+
+    fn step(&mut self, step: InstallStep) {
+        (self.sink)(InstallEvent::Step(step));
+    }
+}
+
+impl Installer<'_> {
+    /// Installs a verified bundle into the group that is not booted.
+    ///
+    /// # Errors
+    /// [`InstallError`]. After a refusal by the plan nothing was written; after any other failure
+    /// the target is not bootable and the install can be repeated.
+    pub fn install(
+        &mut self,
+        _lock: &InstallLock,
+        bundle: &VerifiedBundle,
+        options: &InstallOptions,
+    ) -> Result<InstallReport, InstallError> {
+        self.tell(InstallEvent::Step(InstallStep::Plan));
+        let (plan, group) = self.plan(bundle, options)?;
+        if self.config.system.perform_pre_check {
+            self.tell(InstallEvent::Step(InstallStep::PreCheck));
+            for planned in &plan.images {
+                read_to_end(bundle, planned)?;
+            }
+        }
+        self.carry_out(&plan, group, bundle).inspect_err(|error| {
+            let slot = plan.group.slot_id;
+            self.record(&Entry::InstallFailed { slot, cause: chain(error) });
+            self.update_status(&plan, bundle, &Outcome::Failed);
+        })
+    }
+
+    fn plan(
+        &mut self,
+        bundle: &VerifiedBundle,
+        options: &InstallOptions,
+    ) -> Result<(InstallPlan, OpenGroup), InstallError> {
+        let state = self.backend.load().map_err(|source| InstallError::LoadState { source })?;
+        let target = choose_target(options.booted, &state);
+        let groups = self.config.install_groups();
+        let group = groups
+            .map_err(|source| PlanInstallError::Groups { source })?
+            .into_iter()
+            .find(|group| group.slot_id == target)
+            .ok_or(PlanInstallError::NoGroup { target })?;
+        let open = OpenGroup::open(&group, self.devices)?;
+        let facts = InstallFacts {
+            booted: options.booted,
+            state,
+            bundle: BundleId::from(bundle.manifest_digest()),
+            slot_sizes: open.sizes(),
+            seal: open.seal_health(),
+            variant: options.variant.clone(),
+            version_floor: options.version_floor.clone(),
+        };
+        let plan = plan_install(self.config, bundle.manifest(), &facts, &options.policy)?;
+        Ok((plan, open))
+    }
+
+    fn carry_out(
+        &mut self,
+        plan: &InstallPlan,
+        group: OpenGroup,
+        bundle: &VerifiedBundle,
+    ) -> Result<InstallReport, InstallError> {
+        let slot = plan.group.slot_id;
+        self.tell(InstallEvent::Step(InstallStep::Begin));
+        self.store(&plan.before, &plan.writing)?;
+        let version = plan.version.clone().unwrap_or_default();
+        self.record(&Entry::InstallBegan { slot, version, bundle: plan.bundle });
+        self.update_status(plan, bundle, &Outcome::Pending);
+        self.tell(InstallEvent::Step(InstallStep::BreakSeal));
+        let unsealed = group.break_seal()?;
+        let durable = self.write_images(plan, unsealed, bundle)?;
+        self.finish(plan, &durable, bundle)
+    }
+
+    fn write_images(
+        &mut self,
+        plan: &InstallPlan,
+        mut group: UnsealedGroup,
+        bundle: &VerifiedBundle,
+    ) -> Result<DurableGroup, InstallError> {
+        let total: u64 = plan.images.iter().map(|planned| planned.size.get()).sum();
+        let mut meter =
+            Meter { done: 0, total: total.saturating_mul(2), sink: &mut *self.progress };
+        for planned in &plan.images {
+            let name = &planned.slot.name;
+            meter.step(InstallStep::Write(name.clone()));
+            let open = group.take(planned)?;
+            let mut source = bundle
+                .open_image(&planned.image)
+                .map_err(|source| InstallError::OpenImage { slot: name.clone(), source })?;
+            let incoming = group.incoming(planned, &mut source);
+            let written = write_image(open, incoming, &mut |bytes| meter.add(bytes))?;
+            meter.step(InstallStep::ReadBack(name.clone()));
+            group.put(written.read_back(&mut |bytes| meter.add(bytes))?);
+        }
+        meter.step(InstallStep::Seal(group.seal_slot().clone()));
+        group.seal(&plan.images)
+    }
+
+    /// The last steps. The durable group is asked for so that nothing else can come here.
+    fn finish(
+        &mut self,
+        plan: &InstallPlan,
+        durable: &DurableGroup,
+        bundle: &VerifiedBundle,
+    ) -> Result<InstallReport, InstallError> {
+        self.tell(InstallEvent::Step(InstallStep::Record));
+        self.update_status(plan, bundle, &Outcome::Durable(durable));
+        let slot = durable.slot_id();
+        let version = plan.version.clone().unwrap_or_default();
+        self.record(&Entry::InstallFinished { slot, version, bundle: plan.bundle });
+        self.tell(InstallEvent::Step(InstallStep::Finish));
+        self.store(&plan.writing, &plan.after)?;
+        let slots = durable
+            .slots()
+            .iter()
+            .map(|slot| SlotReport { slot: slot.open.name.clone(), count: slot.count })
+            .collect();
+        Ok(InstallReport {
+            target: slot,
+            bundle: plan.bundle,
+            version: plan.version.clone(),
+            slots,
+        })
+    }
+
+    fn store(
+        &mut self,
+        old: &bootctl::BootState,
+        new: &bootctl::BootState,
+    ) -> Result<(), InstallError> {
+        self.backend.store(old, new).map_err(|source| InstallError::StoreState { source })?;
+        self.record(&Entry::States(Snapshot::from(new)));
+        Ok(())
+    }
+
+    fn tell(&mut self, event: InstallEvent) {
+        (self.progress)(event);
+    }
+
+    /// Writes history; without it the install goes on, because an update must not depend on it.
+    fn record(&mut self, entry: &Entry) {
+        let Some(recorder) = self.recorder.as_deref_mut() else { return };
+        if let Err(error) = recorder.append(self.at, entry) {
+            self.tell(InstallEvent::Warning(chain(&error)));
+        }
+    }
+
+    /// Notes the outcome for the slots the plan writes. A digest is recorded for durable slots
+    /// only; RAUC's counters survive, the rest of the record is the new install's.
+    fn update_status(
+        &mut self,
+        plan: &InstallPlan,
+        bundle: &VerifiedBundle,
+        outcome: &Outcome<'_>,
+    ) {
+        let update = &bundle.manifest().update;
+        let at = timestamp_text(self.at);
+        let change = |name: &SlotName, status: &mut SlotStatus| {
+            let durable = outcome.durable(name);
+            let activated = plan.activation == Activation::Activate && *name == plan.group.root;
+            let activated = durable.filter(|_| activated);
+            *status = SlotStatus {
+                compatible: Some(update.compatible.clone()),
+                version: update.version.clone(),
+                description: update.description.clone(),
+                build: update.build.clone(),
+                bundle_hash: Some(bundle.manifest_digest()),
+                state: Some(outcome.state()),
+                sha256: durable.map(|slot| slot.digest),
+                size: durable.map(|slot| slot.len),
+                transaction: None,
+                installed_at: durable.and_then(|_| at.clone()),
+                installed_count: status.installed_count + u64::from(durable.is_some()),
+                activated_at: activated.and_then(|_| at.clone()),
+                activated_count: status.activated_count + u64::from(activated.is_some()),
+            };
+        };
+        let progress = &mut *self.progress;
+        update_status(
+            self.files,
+            self.config,
+            &mut plan.images.iter().map(|planned| &planned.slot.name),
+            &change,
+            &mut |text| progress(InstallEvent::Warning(text)),
+        );
+    }
+}
+
+/// How far the slots of a plan are.
+enum Outcome<'a> {
+    Pending,
+    Failed,
+    Durable(&'a DurableGroup),
+}
+
+impl Outcome<'_> {
+    fn durable(&self, name: &SlotName) -> Option<&DurableSlot> {
+        match self {
+            Self::Durable(group) => group.slots().iter().find(|slot| slot.open.name == *name),
+            Self::Pending | Self::Failed => None,
+        }
+    }
+
+    const fn state(&self) -> SlotStatusState {
+        match self {
+            Self::Pending => SlotStatusState::Pending,
+            Self::Failed => SlotStatusState::Failed,
+            Self::Durable(_) => SlotStatusState::Ok,
+        }
+    }
+}
+
+/// Reads an image to its end, so that a bundle that does not verify stops before any write.
+fn read_to_end(bundle: &VerifiedBundle, planned: &PlannedImage) -> Result<(), InstallError> {
+    let slot = &planned.slot.name;
+    let mut source = bundle
+        .open_image(&planned.image)
+        .map_err(|source| InstallError::OpenImage { slot: slot.clone(), source })?;
+    let offset = std::cell::Cell::new(0);
+    for_each_chunk(
+        &mut source,
+        |source| InstallError::ReadImage { slot: slot.clone(), offset: offset.get(), source },
+        |chunk| {
+            offset.set(offset.get() + chunk.len() as u64);
+            Ok(())
+        },
+    )
+}

@@ -247,3 +247,37 @@ impl CompressionAction for BlockCodec {
         Ok(if packed.len() < worthwhile { packed } else { store() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compressor(id: Compressor) -> FilesystemCompressor {
+        FilesystemCompressor::new(id, None).unwrap()
+    }
+
+    #[test]
+    fn block_that_expands_beyond_its_legal_size_is_refused() {
+        for id in [Compressor::Gzip, Compressor::Xz, Compressor::Zstd] {
+            let bomb = BLOCK_CODEC.compress(&[0; 1 << 20], compressor(id), 1 << 20).unwrap();
+            assert!(bomb.len() < 8192);
+            let mut fits = Vec::with_capacity(1 << 20);
+            BLOCK_CODEC.decompress(&bomb, &mut fits, id).unwrap();
+            assert_eq!(fits.len(), 1 << 20);
+            let mut metadata = Vec::with_capacity(8192);
+            assert!(BLOCK_CODEC.decompress(&bomb, &mut metadata, id).is_err(), "{id:?}");
+        }
+    }
+
+    #[test]
+    fn block_that_hardly_shrinks_is_stored() {
+        let mut block = vec![0; 4000];
+        openssl::rand::rand_bytes(&mut block).unwrap();
+        let dense = BLOCK_CODEC.compress(&block, compressor(Compressor::Zstd), 4096).unwrap();
+        // Longer than the block: the library then stores the block itself.
+        assert_eq!(dense.len(), block.len() + 1);
+        block.extend([0; 1000]);
+        let loose = BLOCK_CODEC.compress(&block, compressor(Compressor::Zstd), 8192).unwrap();
+        assert!(loose.len() < block.len());
+    }
+}

@@ -95,7 +95,8 @@ fn read_everything(bytes: Vec<u8>) {
         let _ = fat.list(dir);
     }
     for file in ["Image", "dtbs/board.dtb", "absent"] {
-        let _ = fat.read_file(file, ByteLen::mib(1));
+        let read = fat.read_file(file, ByteLen::mib(1));
+        assert!(read.map_or(0, |content| content.len()) <= 1 << 20);
     }
 }
 
@@ -125,4 +126,25 @@ fn cluster_chain_that_bites_its_tail_ends_with_an_error() {
     let disk = MemoryStorage::disk("loop", bytes);
     let mut fat = FatImage::open(disk, FatTime::EPOCH).unwrap();
     assert!(fat.list("dtbs").is_err());
+}
+
+#[test]
+fn impossible_cluster_numbers_are_read_or_refused() {
+    let whole = filled_fat();
+    let entry = |name: &[u8]| whole.windows(11).position(|window| window == name).unwrap();
+    let entries = [entry(b"DTBS       "), entry(b"IMAGE      "), entry(b"BOARD   DTB")];
+    for cluster in [0_u16, 1, 0x0fee, 0x0ff7, 0x7fff, 0xffff] {
+        for at in entries {
+            let mut bytes = whole.to_vec();
+            bytes[at + 26..at + 28].copy_from_slice(&cluster.to_le_bytes());
+            read_everything(bytes);
+        }
+        // Every entry of the first FAT, as FAT12 packs them.
+        let mut bytes = whole.to_vec();
+        let packed = u32::from(cluster & 0xfff) << 12 | u32::from(cluster & 0xfff);
+        for pair in bytes[512 + 3..512 + 3 + 300].chunks_exact_mut(3) {
+            pair.copy_from_slice(&packed.to_le_bytes()[..3]);
+        }
+        read_everything(bytes);
+    }
 }

@@ -3,8 +3,8 @@
 //! the slots and the bootloader are untouched, and running again ends where an undisturbed run
 //! ends.
 
-use crate::disk::{MIB, SMALL, apply_plain, make_plan};
-use repart::{Effects, HostFilesystems, Plan, apply, read_table};
+use crate::disk::{MIB, SMALL, apply_plain, disk_guid, make_plan};
+use repart::{Effects, HostFilesystems, Plan, apply, create_table, read_table};
 use storage::{CutAt, CutPlan, MemoryStorage, PowerCut, Shared, Storage};
 
 const DISK_MIB: u64 = 8;
@@ -89,18 +89,10 @@ fn repair_of_a_damaged_primary_survives_a_cut_at_every_operation() {
     start.bytes_mut()[1024 + 130] ^= 1;
     cut_everywhere(&start, &wanted);
     // The same with partitions still to be made: only the backup knows the old ones.
-    let image_mib = SMALL.image_mib();
-    let mut fresh = SMALL.flashed(image_mib);
-    let old_backup = fresh.bytes()[(image_mib * MIB) as usize - 33 * 512..].to_vec();
-    let mut bytes = vec![0x5a; (DISK_MIB * MIB) as usize];
-    bytes[..fresh.bytes().len()].copy_from_slice(fresh.bytes());
-    fresh = MemoryStorage::disk("disk", bytes);
-    drop(old_backup);
-    let mut whole_before = fresh.clone();
-    repart::create_table(&mut whole_before, crate::disk::disk_guid(), &SMALL.image_partitions(512))
-        .unwrap();
-    whole_before.bytes_mut()[512 + 20] ^= 1;
-    cut_everywhere(&whole_before, &wanted);
+    let mut fresh = SMALL.flashed(DISK_MIB);
+    create_table(&mut fresh, disk_guid(), &SMALL.image_partitions(512)).unwrap();
+    fresh.bytes_mut()[512 + 20] ^= 1;
+    cut_everywhere(&fresh, &wanted);
 }
 
 #[test]

@@ -1,2 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! (room of board-rock64)
+//! What is a Rock64, in numbers?
+//!
+//! [`ROCK64`] is the only place that knows its offsets, sizes, addresses and names. Every file
+//! that repeats one of them is generated from it ([`Board::generated_files`]) and kept under
+//! `generated/`, where people read it and a test compares it. Images are assembled from the same
+//! facts ([`build_image`]). Nothing here runs on the board or decides anything there.
+
+mod board;
+mod boot_tree;
+mod borrowed;
+mod conf;
+mod firmware;
+mod image;
+mod image_error;
+mod layout;
+mod rock64;
+
+pub use board::{
+    Board, BootLoader, Disk, Flash, LoadAddresses, PartitionFacts, Recovery, Role, SpiRegion,
+    Watchdog,
+};
+pub use boot_tree::{BootFiles, BootTree, build_boot_vfat};
+pub use firmware::{InitPath, InitPathError};
+pub use image::{BuiltImage, ImageEvent, ImagePart, ImageRequest, build_image};
+pub use image_error::ImageError;
+pub use layout::LayoutError;
+pub use rock64::ROCK64;

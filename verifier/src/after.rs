@@ -17,19 +17,19 @@ pub enum AfterVerdict {
 }
 
 /// Decides; every pair is listed. A good slot is never rebooted for its health, since it may be
-/// the last one that still reaches the network. A bad slot runs only as the last resort and stays
-/// bad until an install or a person says otherwise.
+/// the last one that still reaches the network. A bad slot runs only as the last resort; when it
+/// proves itself it is good after all.
 #[must_use]
 pub fn decide_after(verdict: &Verdict, state: SlotState, reaction: Reaction) -> AfterVerdict {
     match (verdict, state, reaction) {
         (
             Verdict::Healthy { .. },
-            SlotState::Trying | SlotState::Good | SlotState::Unknown,
+            SlotState::Trying | SlotState::Good | SlotState::Bad | SlotState::Unknown,
             Reaction::Reboot | Reaction::Stay,
         ) => AfterVerdict::MarkGood,
         (
             Verdict::Healthy { .. },
-            SlotState::Empty | SlotState::Writing | SlotState::Bad,
+            SlotState::Empty | SlotState::Writing,
             Reaction::Reboot | Reaction::Stay,
         ) => AfterVerdict::RecordAndStay,
         (Verdict::Unhealthy { .. }, SlotState::Trying, Reaction::Reboot) => {

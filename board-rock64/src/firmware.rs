@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is built into this board's U-Boot, and what do its slots run? Facts in, text out.
+
+use crate::board::{Board, Role, Watchdog};
+use bootctl::SlotId;
+use std::fmt::Write as _;
+use uboot::{
+    ButtonFacts, DeviceTreeFacts, LoadFacts, MassStorageFacts, SelectorFacts, SlotScriptFacts,
+    WatchdogFacts,
+};
+
+/// Path of the slot script in a boot partition.
+pub(crate) const SCRIPT_PATH: &str = "boot.scr";
+/// Path of the kernel in a boot partition.
+pub(crate) const KERNEL_PATH: &str = "Image";
+/// Path of the initrd in a boot partition.
+pub(crate) const INITRD_PATH: &str = "initrd";
+
+/// Path of a root file system's first program, safe to stand in a boot script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InitPath(String);
+
+/// The path is not absolute or could be more than a path to U-Boot's shell or to the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("init {path:?} is not an absolute path of letters, digits and / . _ + -")]
+pub struct InitPathError {
+    /// What was given.
+    pub path: String,
+}
+
+impl InitPath {
+    /// Checks the path.
+    ///
+    /// # Errors
+    /// [`InitPathError`].
+    pub fn new(path: &str) -> Result<Self, InitPathError> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._+-".contains(&byte);
+        if path.starts_with('/') && path.bytes().all(plain) {
+            Ok(Self(path.to_owned()))
+        } else {
+            Err(InitPathError { path: path.to_owned() })
+        }
+    }
+}
+
+impl Default for InitPath {
+    /// `/init`, a link in every root file system of the project.
+    fn default() -> Self {
+        Self("/init".to_owned())
+    }
+}
+
+impl Board {
+    /// What the selector must know.
+    #[must_use]
+    pub fn selector_facts(&self) -> SelectorFacts {
+        let label = |slot| self.partition(Role::Boot(slot)).map_or("", |found| found.label);
+        SelectorFacts {
+            interface: self.disk.interface.to_owned(),
+            device: self.disk.number,
+            boot_labels: SlotId::ALL.map(|slot| label(slot).to_owned()),
+            script_path: SCRIPT_PATH.to_owned(),
+            script_address: self.addresses.script,
+            watchdog: match self.watchdog {
+                Watchdog::Off => None,
+                Watchdog::On { name, timeout_millis } => {
+                    Some(WatchdogFacts { name: name.to_owned(), timeout_millis })
+                }
+            },
+            button: Some(ButtonFacts {
+                pin: self.recovery.pin.to_string(),
+                hold_secs: self.recovery.hold_secs,
+            }),
+            mass_storage: Some(MassStorageFacts { controller: self.recovery.usb_controller }),
+        }
+    }
+
+    /// U-Boot's whole default environment: the selector, and nothing that could boot otherwise.
+    #[must_use]
+    pub fn selector(&self) -> String {
+        uboot::selector_script(&self.selector_facts())
+    }
+
+    /// The text of a slot's `boot.scr`. It is the same for both slots.
+    #[must_use]
+    pub fn slot_script(&self, init: &InitPath) -> String {
+        let load = |path: &str, address| LoadFacts { path: path.to_owned(), address };
+        uboot::slot_script(&SlotScriptFacts {
+            interface: self.disk.interface.to_owned(),
+            device: self.disk.number,
+            kernel: load(KERNEL_PATH, self.addresses.kernel),
+            initrd: load(INITRD_PATH, self.addresses.ramdisk),
+            device_tree: DeviceTreeFacts::File(load(self.device_tree, self.addresses.fdt)),
+            common_args: format!("{} root=fstab rw init={}", self.kernel_args, init.0),
+            root_args: SlotId::ALL.map(|slot| self.root_args(slot)),
+        })
+    }
+
+    fn root_args(&self, slot: SlotId) -> String {
+        let rootfs = self.partition(Role::Rootfs(slot));
+        let device = rootfs.map(|rootfs| self.partition_device(rootfs)).unwrap_or_default();
+        format!("atomixos.lowerdev={device} atomixos.lowerfstype=squashfs")
+    }
+
+    /// What is added to `rock64-rk3328_defconfig`.
+    #[must_use]
+    pub fn uboot_fragment(&self) -> String {
+        let mut text = String::new();
+        let [first, second] = self.flash.env_offsets;
+        let place = [
+            ("ENV_OFFSET", first),
+            ("ENV_OFFSET_REDUND", second),
+            ("ENV_SIZE", u64::from(self.flash.env_bytes)),
+            ("ENV_SECT_SIZE", u64::from(self.flash.erase_bytes)),
+        ];
+        section(&mut text, "The environment: two copies in SPI NOR flash and nowhere else.");
+        switch(&mut text, Switch::On, &["ENV_IS_IN_SPI_FLASH", "SYS_REDUNDAND_ENVIRONMENT"]);
+        switch(&mut text, Switch::On, &["ENV_REDUNDANT"]);
+        for (name, value) in place {
+            // Writing into a String cannot fail.
+            let _ = writeln!(text, "CONFIG_{name}={value:#x}");
+        }
+        switch(&mut text, Switch::Off, &["ENV_IS_IN_MMC", "ENV_IS_NOWHERE"]);
+        section(
+            &mut text,
+            "The selector is the default environment; a stored one cannot replace it.",
+        );
+        switch(&mut text, Switch::On, &["USE_DEFAULT_ENV_FILE", "USE_BOOTCOMMAND"]);
+        text.push_str("CONFIG_DEFAULT_ENV_FILE=\"selector.env\"\n");
+        text.push_str("CONFIG_BOOTCOMMAND=\"env default -f atomix_select; run atomix_select\"\n");
+        section(&mut text, "No second counter, no other way to boot: not SD, USB, network or EFI.");
+        switch(
+            &mut text,
+            Switch::Off,
+            &[
+                "BOOTCOUNT_LIMIT",
+                "BOOTSTD",
+                "BOOTMETH_RAUC",
+                "DISTRO_DEFAULTS",
+                "EFI_LOADER",
+                "CMD_PXE",
+                "CMD_DHCP",
+                "CMD_TFTPBOOT",
+                "CMD_USB",
+                "USB_STORAGE",
+            ],
+        );
+        section(&mut text, "What the selector and the slot scripts call.");
+        switch(
+            &mut text,
+            Switch::On,
+            &[
+                "HUSH_PARSER",
+                "CMD_BOOTI",
+                "CMD_ECHO",
+                "CMD_FAT",
+                "CMD_FS_GENERIC",
+                "CMD_GPIO",
+                "CMD_MMC",
+                "CMD_PART",
+                "CMD_SAVEENV",
+                "CMD_SLEEP",
+                "CMD_SOURCE",
+                "CMD_USB_MASS_STORAGE",
+                "EFI_PARTITION",
+                "LEGACY_IMAGE_FORMAT",
+                "PARTITION_UUIDS",
+                "USB_FUNCTION_MASS_STORAGE",
+                "USB_GADGET",
+                "USB_GADGET_DOWNLOAD",
+                "USB_GADGET_DWC2_OTG",
+            ],
+        );
+        section(&mut text, "Nothing here writes a file system.");
+        switch(&mut text, Switch::Off, &["FAT_WRITE", "EXT4_WRITE"]);
+        self.write_watchdog(&mut text);
+        text
+    }
+
+    fn write_watchdog(&self, text: &mut String) {
+        match self.watchdog {
+            Watchdog::Off => {
+                section(text, "The watchdog stays off until its soak test.");
+                switch(text, Switch::Off, &["WDT", "CMD_WDT", "WATCHDOG_AUTOSTART"]);
+            }
+            Watchdog::On { timeout_millis, .. } => {
+                section(text, "The selector arms the watchdog.");
+                switch(text, Switch::On, &["WDT", "CMD_WDT", "DESIGNWARE_WATCHDOG"]);
+                switch(text, Switch::Off, &["WATCHDOG_AUTOSTART"]);
+                let _ = writeln!(text, "CONFIG_WATCHDOG_TIMEOUT_MSECS={timeout_millis}");
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Switch {
+    On,
+    Off,
+}
+
+fn section(text: &mut String, why: &str) {
+    let _ = writeln!(text, "# {why}");
+}
+
+fn switch(text: &mut String, to: Switch, names: &[&str]) {
+    for name in names {
+        let _ = match to {
+            Switch::On => writeln!(text, "CONFIG_{name}=y"),
+            Switch::Off => writeln!(text, "# CONFIG_{name} is not set"),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_init_path_cannot_carry_more_than_a_path() {
+        assert!(InitPath::new("/nix/store/abc-nixos-system-25.11/init").is_ok());
+        for odd in ["", "init", "/init rw", "/in\"it", "/init;reset", "/${x}", "/init\n"] {
+            assert!(InitPath::new(odd).is_err(), "{odd:?}");
+        }
+    }
+}

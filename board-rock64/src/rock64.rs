@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The Pine64 Rock64 (RK3328) with an eMMC module: every number of it that anything here needs.
+//!
+//! Sources: the original project's layout and boot script, the RK3328 boot ROM's search places,
+//! U-Boot's defaults for `rock64-rk3328`. See decision 0009 for what deviates and why.
+
+use crate::board::{
+    Board, BootLoader, Disk, Flash, LoadAddresses, PartitionFacts, Recovery, Role, SpiRegion,
+    Watchdog,
+};
+use bootctl::SlotId;
+use repart::{Format, TypeGuid};
+use storage::{ByteLen, Lba};
+
+/// The board.
+pub const ROCK64: Board = Board {
+    compatible: "rock64",
+    disk: Disk {
+        device: "/dev/mmcblk1",
+        interface: "mmc",
+        number: 1,
+        sector_bytes: 512,
+        gap: ByteLen::mib(16),
+        boot_loader: BootLoader { idbloader: Lba(64), u_boot: Lba(16384) },
+    },
+    partitions: [
+        boot(1, "boot-a", 16, SlotId::A, None),
+        rootfs(2, "rootfs-a", 144, SlotId::A),
+        boot(3, "boot-b", 1168, SlotId::B, Some(Format::Vfat)),
+        rootfs(4, "rootfs-b", 1296, SlotId::B),
+        PartitionFacts {
+            number: 5,
+            label: "data",
+            type_guid: TypeGuid::LINUX_GENERIC,
+            start: ByteLen::mib(2320),
+            size: None,
+            role: Role::Data,
+            format: Some(Format::F2fs),
+        },
+    ],
+    flash: Flash {
+        device: "/dev/mtd0",
+        size: ByteLen::mib(16),
+        erase_bytes: 0x1_0000,
+        boot_loader_end: ByteLen::mib(2),
+        env_offsets: [0x20_0000, 0x21_0000],
+        env_bytes: 0x8000,
+        recorder: SpiRegion { offset: 0x22_0000, blocks: 4 },
+    },
+    addresses: LoadAddresses {
+        kernel: 0x0208_0000,
+        // Not U-Boot's default 0x06000000: a kernel of 63 MB, once relocated, reaches beyond it.
+        ramdisk: 0x0800_0000,
+        fdt: 0x01e0_0000,
+        script: 0x0050_0000,
+    },
+    device_tree: "dtbs/rockchip/rk3328-rock64.dtb",
+    kernel_args: "console=ttyS2,1500000 earlycon=uart8250,mmio32,0xff130000 loglevel=7 rootwait",
+    recovery: Recovery { pin: 100, hold_secs: 5, usb_controller: 0 },
+    watchdog: Watchdog::Off,
+};
+
+const fn boot(
+    number: u32,
+    label: &'static str,
+    start_mib: u64,
+    slot: SlotId,
+    format: Option<Format>,
+) -> PartitionFacts {
+    PartitionFacts {
+        number,
+        label,
+        type_guid: TypeGuid::XBOOTLDR,
+        start: ByteLen::mib(start_mib),
+        size: Some(ByteLen::mib(128)),
+        role: Role::Boot(slot),
+        format,
+    }
+}
+
+const fn rootfs(number: u32, label: &'static str, start_mib: u64, slot: SlotId) -> PartitionFacts {
+    PartitionFacts {
+        number,
+        label,
+        type_guid: TypeGuid::ROOT_ARM64,
+        start: ByteLen::mib(start_mib),
+        size: Some(ByteLen::mib(1024)),
+        role: Role::Rootfs(slot),
+        format: None,
+    }
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The files under `generated/` say what the facts say, and those who read them understand them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+use board_rock64::{InitPath, ROCK64, Role};
+use bootctl::SlotId;
+use repart::{Format, parse_definition};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use storage::ByteLen;
+use uboot::FwEnvConfig;
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("generated")
+}
+
+fn read_below(root: &Path, dir: &Path, found: &mut BTreeMap<String, String>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_below(root, &path, found);
+        } else {
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            found.insert(name, std::fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+/// `UPDATE=1 cargo test -p board-rock64 --test generated` writes the files anew.
+#[test]
+fn generated_files_are_what_the_facts_say() {
+    let wanted = ROCK64.generated_files();
+    let root = directory();
+    if std::env::var_os("UPDATE").is_some() {
+        if root.exists() {
+            std::fs::remove_dir_all(&root).unwrap();
+        }
+        for (name, text) in &wanted {
+            let path = root.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+    }
+    let mut found = BTreeMap::new();
+    read_below(&root, &root, &mut found);
+    let differ: Vec<&String> = wanted
+        .keys()
+        .chain(found.keys())
+        .filter(|name| wanted.get(*name) != found.get(*name))
+        .collect();
+    assert!(
+        differ.is_empty(),
+        "{differ:?} differ from the board's facts; \
+         run: UPDATE=1 cargo test -p board-rock64 --test generated"
+    );
+}
+
+#[test]
+fn the_environment_places_read_back_as_the_facts() {
+    let text = &ROCK64.generated_files()["etc/fw_env.config"];
+    let config = FwEnvConfig::parse(text).unwrap();
+    assert_eq!(config, ROCK64.fw_env_config());
+    let offsets: Vec<u64> = config.copies.iter().map(|copy| copy.offset).collect();
+    assert_eq!(offsets, ROCK64.flash.env_offsets);
+}
+
+#[test]
+fn the_definitions_read_back_as_the_facts() {
+    let definitions = ROCK64.repart_definitions();
+    let names: Vec<&String> = definitions.keys().collect();
+    assert_eq!(
+        names,
+        [
+            "10-boot-a.conf",
+            "20-rootfs-a.conf",
+            "30-boot-b.conf",
+            "40-rootfs-b.conf",
+            "50-data.conf"
+        ]
+    );
+    for ((name, text), partition) in definitions.iter().zip(&ROCK64.partitions) {
+        let read = parse_definition(name, text).unwrap();
+        assert_eq!(read.label, partition.label);
+        assert_eq!(read.type_guid, partition.type_guid);
+        assert_eq!(read.size_max, partition.size);
+        if let Some(size) = partition.size {
+            assert_eq!(read.size_min, size);
+        }
+        assert_eq!(read.format, partition.format);
+    }
+    let data = parse_definition("50-data.conf", &definitions["50-data.conf"]).unwrap();
+    assert_eq!((data.format, data.size_max), (Some(Format::F2fs), None));
+    assert_eq!(data.size_min, ByteLen::mib(64));
+}
+
+#[test]
+fn the_slots_read_back_as_the_facts() {
+    let text = ROCK64.system_conf();
+    let config = updater::SystemConfig::parse(&text, Path::new("/etc/rauc")).unwrap();
+    assert_eq!(config.system.compatible, ROCK64.compatible);
+    for (name, role) in [
+        ("boot.0", Role::Boot(SlotId::A)),
+        ("rootfs.0", Role::Rootfs(SlotId::A)),
+        ("boot.1", Role::Boot(SlotId::B)),
+        ("rootfs.1", Role::Rootfs(SlotId::B)),
+    ] {
+        let slot = config
+            .slots
+            .iter()
+            .map(|(_, slot)| slot)
+            .find(|slot| slot.name.to_string() == name)
+            .unwrap_or_else(|| panic!("{name}"));
+        let device = ROCK64.partition_device(ROCK64.partition(role).unwrap());
+        assert_eq!(slot.device, Path::new(&device));
+    }
+}
+
+/// The original's devices, so that its configuration and ours mean the same disk.
+#[test]
+fn slot_devices_are_those_of_the_original() {
+    let devices: Vec<String> =
+        ROCK64.partitions.iter().map(|found| ROCK64.partition_device(found)).collect();
+    assert_eq!(devices[..2], ["/dev/mmcblk1p1", "/dev/mmcblk1p2"]);
+    assert_eq!(devices[4], "/dev/mmcblk1p5");
+}
+
+#[test]
+fn sizes_are_whole_mebibytes_and_places_those_of_the_original() {
+    let mib = ByteLen::mib(1).get();
+    let places: Vec<(u64, Option<u64>)> = ROCK64
+        .partitions
+        .iter()
+        .map(|found| {
+            assert!(found.start.get().is_multiple_of(mib));
+            let size = found.size.map(ByteLen::get);
+            assert!(size.is_none_or(|size| size.is_multiple_of(mib)));
+            (found.start.get() / mib, size.map(|size| size / mib))
+        })
+        .collect();
+    assert_eq!(
+        places,
+        [(16, Some(128)), (144, Some(1024)), (1168, Some(128)), (1296, Some(1024)), (2320, None)]
+    );
+}
+
+/// Every command of the selector and the slot script is switched on in the fragment.
+#[test]
+fn the_fragment_has_every_command_that_the_scripts_call() {
+    let fragment = ROCK64.uboot_fragment();
+    let scripts = ROCK64.selector() + &ROCK64.slot_script(&InitPath::default());
+    for (command, option) in [
+        ("booti ", "CMD_BOOTI"),
+        ("gpio ", "CMD_GPIO"),
+        ("load ", "CMD_FS_GENERIC"),
+        ("part number ", "CMD_PART"),
+        ("part uuid ", "PARTITION_UUIDS"),
+        ("saveenv", "CMD_SAVEENV"),
+        ("sleep ", "CMD_SLEEP"),
+        ("source ", "CMD_SOURCE"),
+        ("ums ", "CMD_USB_MASS_STORAGE"),
+    ] {
+        assert!(scripts.contains(command), "{command}");
+        assert!(fragment.contains(&format!("CONFIG_{option}=y\n")), "{option}");
+    }
+    assert!(!scripts.contains("wdt "), "the watchdog is off");
+    assert!(!scripts.contains("setexpr"), "the stock build has no setexpr");
+    assert!(fragment.contains("# CONFIG_BOOTCOUNT_LIMIT is not set\n"));
+    assert!(fragment.contains("CONFIG_ENV_OFFSET=0x200000\n"));
+    assert!(fragment.contains("CONFIG_ENV_OFFSET_REDUND=0x210000\n"));
+}
+
+/// The whole default environment is what a first `saveenv` stores.
+#[test]
+fn the_selector_leaves_a_quarter_of_the_environment_free() {
+    let mut env = uboot::Env::new();
+    for line in ROCK64.selector().lines() {
+        let (name, value) = line.split_once('=').unwrap();
+        env.set(name, value).unwrap();
+    }
+    let used = env.used_bytes() as u64;
+    assert!(used * 4 < u64::from(ROCK64.flash.env_bytes) * 3, "{used} bytes");
+    assert_eq!(env.get("bootcmd"), Some("env default -f atomix_select; run atomix_select"));
+}
+
+/// The slots' settings in `atomix.toml` come from the same facts.
+#[test]
+fn our_settings_name_the_recorder_behind_the_environment() {
+    let text = ROCK64.atomix_toml();
+    assert!(text.contains("offset = 0x220000\n"));
+    assert!(text.contains("identity-label = \"boot-b\"\n"));
+    assert!(text.contains("protected-bytes = 16777216\n"));
+}

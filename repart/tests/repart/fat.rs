@@ -13,7 +13,7 @@ fn options() -> FatOptions {
 
 /// A kernel-like file of `len` bytes.
 fn content(len: usize) -> Vec<u8> {
-    (0..len).map(|index| (index / 7 ^ index >> 11) as u8).collect()
+    (0..len).map(|index| ((index / 7) ^ (index >> 11)) as u8).collect()
 }
 
 fn write_tree<S: Storage>(fat: &mut FatImage<S>, kernel: &[u8]) {

@@ -9,7 +9,7 @@ use storage::{CutAt, CutPlan, MemoryStorage, PowerCut, Shared, Storage};
 
 const DISK_MIB: u64 = 8;
 /// Outcomes of unflushed and torn writes tried at each cut.
-const SEEDS: u64 = 12;
+const SEEDS: u64 = 8;
 
 fn run(disk: &mut dyn Storage, plan: &Plan, before: &mut u32) -> bool {
     let mut filesystems: HostFilesystems = crate::disk::scratch();

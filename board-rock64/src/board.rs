@@ -3,6 +3,7 @@
 
 use bootctl::SlotId;
 use repart::{Format, TypeGuid};
+use std::net::Ipv4Addr;
 use storage::{ByteLen, Lba};
 
 /// Everything a board is to this project.
@@ -26,6 +27,19 @@ pub struct Board {
     pub recovery: Recovery,
     /// The hardware watchdog.
     pub watchdog: Watchdog,
+    /// The network interfaces.
+    pub network: Network,
+}
+
+/// The network interfaces as Linux names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// On the board; towards the world.
+    pub wan: &'static str,
+    /// On USB; towards the devices served.
+    pub lan: &'static str,
+    /// The board's own address on the LAN until it is configured.
+    pub gateway: Ipv4Addr,
 }
 
 /// The disk with the slots, and where the boot ROM looks on it.

@@ -2,7 +2,7 @@
 //! Which files repeat the board's facts? Facts in, text out; all of them are compared with the
 //! copies under `generated/`.
 
-use crate::board::{Board, PartitionFacts, Role};
+use crate::board::{Board, Network, PartitionFacts, Role};
 use crate::firmware::InitPath;
 use bootctl::SlotId;
 use std::collections::BTreeMap;
@@ -85,6 +85,28 @@ impl Board {
         )
     }
 
+    /// The health probes, `/etc/atomix/health.toml`: what the original demanded of a boot. Its
+    /// missing LAN dongle still fails a boot here; its WAN is still only a warning.
+    #[must_use]
+    pub fn health_toml(&self) -> String {
+        let Network { wan, lan, gateway } = &self.network;
+        format!(
+            "{HEAD}settle_secs = 20\nwindow_secs = 60\ninterval_secs = 5\non_failure = \"reboot\"\n\
+             {}{}{}{}\
+             \n[[probe]]\nname = \"wan\"\nkind = \"interface\"\ninterface = \"{wan}\"\n\
+             level = \"warning\"\n\
+             \n[[probe]]\nname = \"lan\"\nkind = \"gateway\"\ninterface = \"{lan}\"\n\
+             path = \"/data/config/lan-settings.json\"\nkey = \"gateway_ip\"\n\
+             fallback = \"{gateway}\"\n\
+             \n[[probe]]\nname = \"required\"\nkind = \"required-units\"\n\
+             path = \"/data/config/health-required.json\"\n",
+            unit_probe("dnsmasq", "active"),
+            unit_probe("chronyd", "active"),
+            unit_probe("lan-gateway-apply", "not-failed"),
+            unit_probe("provisioned-firewall-inbound", "not-failed"),
+        )
+    }
+
     /// Every file that repeats a fact, by its path below `generated/`. The slot script stands
     /// there with the default init; each release has its own.
     #[must_use]
@@ -96,6 +118,7 @@ impl Board {
             .collect();
         let single = [
             ("etc/atomix/atomix.toml", self.atomix_toml()),
+            ("etc/atomix/health.toml", self.health_toml()),
             ("etc/fw_env.config", format!("{HEAD}{}", self.fw_env_config().encode())),
             ("etc/rauc/system.conf", self.system_conf()),
             ("u-boot/atomix.config", format!("{HEAD}{}", self.uboot_fragment())),
@@ -105,6 +128,13 @@ impl Board {
         files.extend(single.map(|(name, text)| (name.to_owned(), text)));
         files
     }
+}
+
+fn unit_probe(name: &str, condition: &str) -> String {
+    format!(
+        "\n[[probe]]\nname = \"{name}\"\nkind = \"unit\"\nunit = \"{name}.service\"\n\
+         condition = \"{condition}\"\n"
+    )
 }
 
 fn definition(partition: &PartitionFacts) -> String {

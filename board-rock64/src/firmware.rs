@@ -114,8 +114,9 @@ impl Board {
             ("ENV_SECT_SIZE", u64::from(self.flash.erase_bytes)),
         ];
         section(&mut text, "The environment: two copies in SPI NOR flash and nowhere else.");
-        switch(&mut text, Switch::On, &["ENV_IS_IN_SPI_FLASH", "SYS_REDUNDAND_ENVIRONMENT"]);
-        switch(&mut text, Switch::On, &["ENV_REDUNDANT"]);
+        switch(&mut text, Switch::On, &["ENV_IS_IN_SPI_FLASH"]);
+        section(&mut text, "One option under its old and its new name; each U-Boot knows one.");
+        switch(&mut text, Switch::On, &["SYS_REDUNDAND_ENVIRONMENT", "ENV_REDUNDANT"]);
         for (name, value) in place {
             // Writing into a String cannot fail.
             let _ = writeln!(text, "CONFIG_{name}={value:#x}");
@@ -123,7 +124,7 @@ impl Board {
         switch(&mut text, Switch::Off, &["ENV_IS_IN_MMC", "ENV_IS_NOWHERE"]);
         section(
             &mut text,
-            "The selector is the default environment; a stored one cannot replace it.",
+            "The selector is the default environment; bootcmd takes it from there at every start.",
         );
         switch(&mut text, Switch::On, &["USE_DEFAULT_ENV_FILE", "USE_BOOTCOMMAND"]);
         text.push_str("CONFIG_DEFAULT_ENV_FILE=\"selector.env\"\n");

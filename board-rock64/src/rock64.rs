@@ -5,11 +5,12 @@
 //! U-Boot's defaults for `rock64-rk3328`. See decision 0009 for what deviates and why.
 
 use crate::board::{
-    Board, BootLoader, Disk, Flash, LoadAddresses, PartitionFacts, Recovery, Role, SpiRegion,
-    Watchdog,
+    Board, BootLoader, Disk, Flash, LoadAddresses, Network, PartitionFacts, Recovery, Role,
+    SpiRegion, Watchdog,
 };
 use bootctl::SlotId;
 use repart::{Format, TypeGuid};
+use std::net::Ipv4Addr;
 use storage::{ByteLen, Lba};
 
 /// The board.
@@ -58,6 +59,7 @@ pub const ROCK64: Board = Board {
     kernel_args: "console=ttyS2,1500000 earlycon=uart8250,mmio32,0xff130000 loglevel=7 rootwait",
     recovery: Recovery { pin: 100, hold_secs: 5, usb_controller: 0 },
     watchdog: Watchdog::Off,
+    network: Network { wan: "eth0", lan: "eth1", gateway: Ipv4Addr::new(172, 20, 30, 1) },
 };
 
 const fn boot(

@@ -196,3 +196,17 @@ fn our_settings_name_the_recorder_behind_the_environment() {
     assert!(text.contains("identity-label = \"boot-b\"\n"));
     assert!(text.contains("protected-bytes = 16777216\n"));
 }
+
+#[test]
+fn the_health_probes_are_understood_and_only_the_wan_is_a_warning() {
+    let config = verifier::HealthConfig::parse(&ROCK64.health_toml()).unwrap();
+    assert_eq!(config.timing, verifier::Timing::default());
+    let warnings: Vec<&str> = config
+        .probes
+        .iter()
+        .filter(|probe| probe.level == verifier::Level::Warning)
+        .map(|probe| probe.name.as_str())
+        .collect();
+    assert_eq!(warnings, ["wan"]);
+    assert_eq!(config.probes.len(), 7);
+}

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The boot state through its backends: U-Boot's environment and RAUC's script contract.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+use bootctl::{
+    Activation, AttemptsLeft, BackendError, BootBackend, BootState, BundleId, Command,
+    CustomBackend, PerSlot, ReadStateError, SlotId, SlotState, StateWarning, UbootBackend,
+    transition,
+};
+use std::path::{Path, PathBuf};
+use storage::{Journal, MemoryStorage, OpKind, Recording, Shared};
+use uboot::{CopyPlace, Env, EnvStore};
+
+type Flash = Shared<Recording<MemoryStorage>>;
+
+fn flash(journal: &Journal) -> Flash {
+    let memory = MemoryStorage::nor("spi", vec![0xff; 0x4000], 0x1000);
+    Shared::new(Recording::new(memory, journal.clone()))
+}
+
+fn env_store(flash: &Flash) -> EnvStore<Flash> {
+    let place = |offset| CopyPlace {
+        device: PathBuf::from("/dev/mtd0"),
+        offset,
+        env_bytes: 0x2000,
+        erase_bytes: 0x1000,
+        sectors: 2,
+    };
+    EnvStore::open(vec![(flash.clone(), place(0)), (flash.clone(), place(0x2000))]).unwrap()
+}
+
+fn defaults() -> Env {
+    let mut env = Env::new();
+    env.set("bootcmd", "env default -f atomix_select; run atomix_select").unwrap();
+    env
+}
+
+fn factory() -> BootState {
+    BootState::factory("11111111-2222-3333-4444-555555555555".parse().unwrap())
+}
+
+#[test]
+fn one_transition_is_one_commit_and_keeps_the_variables_of_others() {
+    let journal = Journal::new();
+    let flash = flash(&journal);
+    let mut env = defaults();
+    env.set("ethaddr", "02:00:00:00:00:01").unwrap();
+    env_store(&flash).store(&env).unwrap();
+
+    let mut backend = UbootBackend::with_defaults(env_store(&flash), defaults());
+    let old = backend.load().unwrap();
+    assert_eq!(old, BootState::lost(), "an environment that is not ours says nothing");
+    assert_eq!(backend.warnings().last(), Some(&ReadStateError::Lost.to_string()));
+    backend.store(&old, &factory()).unwrap();
+
+    let before = journal.op_count();
+    let install = Command::BeginInstall { target: SlotId::B };
+    let next = transition(&factory(), Some(SlotId::A), &install).unwrap();
+    backend.store(&factory(), &next).unwrap();
+    let written = journal.ops().split_off(before);
+    // A whole copy, and the flag that retires the other one: nothing else.
+    let sizes: Vec<usize> = written
+        .iter()
+        .filter_map(|op| match &op.kind {
+            OpKind::Write { data, .. } => Some(data.len()),
+            OpKind::Erase { .. } | OpKind::Flush | OpKind::File(_) => None,
+        })
+        .collect();
+    assert_eq!(sizes, [0x2000, 1]);
+
+    assert_eq!(backend.load().unwrap(), next);
+    let found = env_store(&flash).load().unwrap().env;
+    assert_eq!(found.get("ethaddr"), Some("02:00:00:00:00:01"));
+    assert_eq!(found.get("bootcmd"), defaults().get("bootcmd"));
+    assert_eq!(found.get("atomix_state_B"), Some("writing"));
+    assert_eq!(found.get("BOOT_ORDER"), Some("A"));
+}
+
+#[test]
+fn a_lost_environment_is_not_begun_without_a_boot_command() {
+    let flash = flash(&Journal::new());
+    let mut bare = UbootBackend::new(env_store(&flash));
+    let lost = bare.load().unwrap();
+    assert_eq!(lost, BootState::lost());
+    assert!(!bare.warnings().is_empty());
+    let refused = bare.store(&lost, &factory()).unwrap_err();
+    assert!(matches!(refused, BackendError::NoDefaults) && refused.hint().is_some());
+    let mut backend = UbootBackend::with_defaults(env_store(&flash), defaults());
+    backend.store(&lost, &factory()).unwrap();
+    assert_eq!(env_store(&flash).load().unwrap().env.get("bootcmd"), defaults().get("bootcmd"));
+}
+
+#[test]
+fn a_cut_at_any_act_of_a_commit_leaves_the_old_or_the_new_state() {
+    let journal = Journal::new();
+    let flash = flash(&journal);
+    let mut backend = UbootBackend::with_defaults(env_store(&flash), defaults());
+    backend.store(&BootState::lost(), &factory()).unwrap();
+    let first = journal.op_count();
+    let install = Command::BeginInstall { target: SlotId::B };
+    let next = transition(&factory(), Some(SlotId::A), &install).unwrap();
+    backend.store(&factory(), &next).unwrap();
+    let blank = vec![0xff; 0x4000];
+    for cut in first..journal.op_count() {
+        for image in journal.crash_images("spi", &blank, cut, 3).unwrap() {
+            let memory = MemoryStorage::nor("spi", image, 0x1000);
+            let survivor = Shared::new(Recording::new(memory, Journal::new()));
+            let mut backend = UbootBackend::new(env_store(&survivor));
+            let found = backend.load().unwrap();
+            assert!(
+                found == factory() || found == next,
+                "cut {cut}: {found:?} {:?}",
+                backend.warnings()
+            );
+        }
+    }
+}
+
+#[test]
+fn odd_values_restrict_and_are_reported_and_never_crash() {
+    let mut env = defaults();
+    factory().write_to(&mut env).unwrap();
+    for (name, value) in [
+        ("BOOT_ORDER", "system0 B A A"),
+        ("BOOT_A_LEFT", "0x3"),
+        ("atomix_last", "A 9"),
+        ("atomix_digest_B", "not hexadecimal"),
+        ("atomix_reason", "because"),
+        ("atomix_disk", "mine"),
+    ] {
+        env.set(name, value).unwrap();
+    }
+    let (state, warnings) = BootState::from_env_warned(&env).unwrap();
+    assert_eq!(state.order, [SlotId::B, SlotId::A]);
+    assert_eq!(state.a.attempts, AttemptsLeft::ZERO);
+    assert_eq!((state.last, state.disk, state.reason), (None, None, None));
+    assert!(warnings.contains(&StateWarning::UnknownSlot { name: "system0".to_owned() }));
+    assert!(warnings.contains(&StateWarning::RepeatedSlot { slot: SlotId::A }));
+    for variable in
+        ["BOOT_A_LEFT", "atomix_last", "atomix_digest_B", "atomix_reason", "atomix_disk"]
+    {
+        assert!(
+            warnings.iter().any(|warning| warning.to_string().contains(variable)),
+            "{variable} is not reported"
+        );
+    }
+}
+
+#[test]
+fn the_largest_state_fits_beside_other_variables() {
+    let mut state = factory();
+    for byte in 0..8 {
+        state.remember_failed(BundleId::from_bytes([byte; 16]));
+    }
+    state.a.bundle = Some(BundleId::from_bytes([1; 16]));
+    state.b.bundle = Some(BundleId::from_bytes([2; 16]));
+    let mut env = Env::new();
+    state.write_to(&mut env).unwrap();
+    assert!(env.used_bytes() < 768, "the state takes {} bytes", env.used_bytes());
+}
+
+/// A boot loader in a directory: one file for each fact, every call logged.
+const SCRIPT: &str = r#"#!/bin/sh
+set -eu
+dir="$(dirname "$0")"
+echo "$*" >> "$dir/calls"
+case "$1" in
+  get-primary) cat "$dir/primary" ;;
+  set-primary) echo "$2" > "$dir/primary"; echo good > "$dir/state.$2" ;;
+  get-state) cat "$dir/state.$2" ;;
+  set-state) echo "$3" > "$dir/state.$2" ;;
+  get-current) cat "$dir/current" ;;
+esac
+"#;
+
+fn custom(dir: &Path) -> CustomBackend {
+    use std::os::unix::fs::PermissionsExt;
+    let script = dir.join("backend.sh");
+    std::fs::write(&script, SCRIPT).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for (file, content) in [
+        ("primary", "system0\n"),
+        ("state.system0", "good\n"),
+        ("state.system1", "bad\n"),
+        ("current", "system0\n"),
+    ] {
+        std::fs::write(dir.join(file), content).unwrap();
+    }
+    let names = PerSlot { a: "system0".to_owned(), b: "system1".to_owned() };
+    CustomBackend::new(script, names)
+}
+
+fn calls_of_store(backend: &mut CustomBackend, dir: &Path, command: Command) -> Vec<String> {
+    let old = backend.load().unwrap();
+    let booted = backend.booted().unwrap();
+    let new = transition(&old, booted, &command).unwrap();
+    std::fs::write(dir.join("calls"), "").unwrap();
+    backend.store(&old, &new).unwrap();
+    let log = std::fs::read_to_string(dir.join("calls")).unwrap();
+    log.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_script_is_called_as_rauc_calls_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut backend = custom(dir.path());
+    let state = backend.load().unwrap();
+    assert_eq!(state.primary(), Some(SlotId::A));
+    assert_eq!((state.a.state, state.b.state), (SlotState::Good, SlotState::Bad));
+    assert_eq!(backend.booted().unwrap(), Some(SlotId::A));
+
+    // Confirming the running slot reaches the script even when it already reads good.
+    let confirm = Command::MarkGood { slot: SlotId::A };
+    assert_eq!(calls_of_store(&mut backend, dir.path(), confirm), ["set-state system0 good"]);
+
+    // An install: bad before the first byte (it already is), primary after the last.
+    let old = backend.load().unwrap();
+    let target = SlotId::B;
+    let writing = transition(&old, Some(SlotId::A), &Command::BeginInstall { target }).unwrap();
+    backend.store(&old, &writing).unwrap();
+    let (bundle, activation) = (BundleId::from_bytes([1; 16]), Activation::Activate);
+    let finish = Command::FinishInstall { target, bundle, activation };
+    let trying = transition(&writing, Some(SlotId::A), &finish).unwrap();
+    std::fs::write(dir.path().join("calls"), "").unwrap();
+    backend.store(&writing, &trying).unwrap();
+    let log = std::fs::read_to_string(dir.path().join("calls")).unwrap();
+    assert_eq!(log, "set-state system1 good\nset-primary system1\n");
+    assert_eq!(backend.load().unwrap().primary(), Some(SlotId::B));
+
+    let old = backend.load().unwrap();
+    std::fs::write(dir.path().join("current"), "system0").unwrap();
+    let again = calls_of_store(&mut backend, dir.path(), Command::BeginInstall { target });
+    assert_eq!(old.a.state, SlotState::Good);
+    assert_eq!(again, ["set-state system1 bad", "set-primary system0"]);
+}
+
+#[test]
+fn a_failing_or_babbling_script_is_told_with_what_it_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut backend = custom(dir.path());
+    std::fs::write(dir.path().join("state.system1"), "perhaps\n").unwrap();
+    let odd = backend.load().unwrap_err();
+    assert!(odd.to_string().ends_with("get-state system1 answered \"perhaps\""), "{odd}");
+    std::fs::write(dir.path().join("primary"), "system9\n").unwrap();
+    assert!(matches!(backend.load(), Err(BackendError::Answer { .. })));
+    std::fs::remove_file(dir.path().join("primary")).unwrap();
+    let failed = backend.load().unwrap_err();
+    let text = failed.to_string();
+    assert!(text.contains("get-primary failed with") && text.contains("primary"), "{text}");
+    let names = PerSlot { a: "A".to_owned(), b: "B".to_owned() };
+    let mut absent = CustomBackend::new(dir.path().join("absent.sh"), names);
+    let start = absent.load().unwrap_err();
+    assert!(matches!(start, BackendError::Start { .. }) && start.hint().is_some());
+}

@@ -5,7 +5,8 @@
 use crate::context::{BoardRecorder, Context};
 use crate::failure::{Failure, chain};
 use bootctl::{
-    BootBackend, BootState, Command, Entry, Mark, Record, SlotId, Snapshot, Timestamp, transition,
+    BootBackend, BootState, Command, Entry, Mark, Record, RecorderFacts, SlotId, Snapshot, Timestamp,
+    transition,
 };
 use storage::Access;
 
@@ -78,6 +79,12 @@ impl BootControl {
                 Vec::new()
             }
         }
+    }
+
+    /// What the recorder knows of the slots; nothing when it could not be opened.
+    #[must_use]
+    pub fn recorder_facts(&self) -> RecorderFacts {
+        self.recorder.as_ref().map(|recorder| recorder.facts().clone()).unwrap_or_default()
     }
 
     /// Makes one change durable and remembers it.

@@ -311,6 +311,9 @@ pub struct ImageBuildArgs {
     /// The root file system image
     #[arg(long, value_name = "FILE")]
     pub rootfs: PathBuf,
+    /// Absolute path of init inside the root file system; default: the one the board's script has
+    #[arg(long, value_name = "PATH")]
+    pub init: Option<String>,
     /// Rockchip idbloader.img, for sector 64
     #[arg(long, value_name = "FILE")]
     pub idbloader: Option<PathBuf>,

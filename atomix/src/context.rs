@@ -50,6 +50,15 @@ impl Now {
     }
 }
 
+/// What answers the probes of a boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// The machine this runs on.
+    Real,
+    /// What the slots of a virtual board declare; see `virtual_board::system`.
+    Virtual,
+}
+
 /// The flight recorder in its place.
 pub type BoardRecorder = Recorder<Box<dyn Storage>>;
 
@@ -63,6 +72,8 @@ pub struct Context {
     pub devices: Box<dyn Devices>,
     /// The time this command began.
     pub now: Now,
+    /// What answers the probes of a boot.
+    pub machine: Machine,
 }
 
 impl Context {
@@ -75,7 +86,8 @@ impl Context {
     /// Files below `root` and the given devices.
     #[must_use]
     pub fn with_devices(root: &Path, devices: Box<dyn Devices>, now: Now) -> Self {
-        Self { root: root.to_owned(), files: HostFiles::new(root), devices, now }
+        let files = HostFiles::new(root);
+        Self { root: root.to_owned(), files, devices, now, machine: Machine::Real }
     }
 
     /// Our settings.
@@ -174,7 +186,7 @@ impl Context {
             },
             Bootloader::Noop => Ok(Box::new(NoopBackend)),
             Bootloader::Barebox | Bootloader::Grub | Bootloader::Efi => Err(Failure::Refused {
-                what: format!("bootloader {} is not supported", config.system.bootloader),
+                what: format!("boot loader {:?} is not supported", config.system.bootloader),
                 hint: "use uboot, custom or noop",
             }),
         }

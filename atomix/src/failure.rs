@@ -125,6 +125,15 @@ pub enum Failure {
         #[source]
         source: bundle::KeyringError,
     },
+    /// The signer's certificate or key cannot be used.
+    #[error("cannot sign with {cert}", cert = cert.display())]
+    Signer {
+        /// The certificate.
+        cert: PathBuf,
+        /// Cause.
+        #[source]
+        source: bundle::SignError,
+    },
     /// An install failed or was refused.
     #[error("cannot install {bundle}", bundle = bundle.display())]
     Install {
@@ -134,6 +143,9 @@ pub enum Failure {
         #[source]
         source: updater::InstallError,
     },
+    /// The system's variant cannot be told.
+    #[error("cannot tell the variant of this system")]
+    Variant(#[source] updater::VariantError),
     /// The install lock is taken.
     #[error("cannot start an install")]
     Lock(#[from] updater::LockError),
@@ -184,6 +196,12 @@ pub enum Failure {
     Unhealthy {
         /// All reasons, joined.
         reasons: String,
+    },
+    /// A statement of the demo is not true.
+    #[error("the demo cannot go on: {claim} does not hold")]
+    Claim {
+        /// The statement.
+        claim: String,
     },
     /// An image could not be built.
     #[error("cannot build {image}", image = image.display())]
@@ -259,6 +277,8 @@ impl Failure {
             | Self::Definitions(_)
             | Self::HealthConfig { .. }
             | Self::Keyring { .. }
+            | Self::Signer { .. }
+            | Self::Variant(_)
             | Self::Usage { .. } => Class::Usage,
             Self::Storage(StorageError::Busy { .. }) | Self::Lock(updater::LockError::Busy { .. }) => {
                 Class::Busy
@@ -288,6 +308,7 @@ impl Failure {
             | Self::Table { .. }
             | Self::Apply { .. }
             | Self::Unhealthy { .. }
+            | Self::Claim { .. }
             | Self::Image { .. }
             | Self::Io { .. }
             | Self::Print(_)
@@ -327,11 +348,14 @@ impl Failure {
             | Self::FwEnvConfig { .. }
             | Self::Recorder(_)
             | Self::Keyring { .. }
+            | Self::Signer { .. }
+            | Self::Variant(_)
             | Self::SlotCheck(_)
             | Self::Definitions(_)
             | Self::Apply { .. }
             | Self::HealthConfig { .. }
             | Self::Unhealthy { .. }
+            | Self::Claim { .. }
             | Self::Image { .. }
             | Self::No { .. }
             | Self::Io { .. }

@@ -6,7 +6,7 @@ use crate::commands::install::wants_events;
 use crate::output::Output;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{IsTerminal, stderr};
 use storage::ByteLen;
 use updater::{InstallEvent, InstallStep};
 

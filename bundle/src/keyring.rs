@@ -180,6 +180,16 @@ impl Keyring {
         Ok(Self { anchors, crls_pem, options })
     }
 
+    /// What the certificates of the PEM text say of themselves, for people.
+    ///
+    /// # Errors
+    /// [`KeyringError::BadCertificate`].
+    pub fn anchors(&self) -> Result<Vec<CertificateInfo>, KeyringError> {
+        let described: Result<_, _> =
+            self.anchors.iter().map(|anchor| CertificateInfo::of(anchor)).collect();
+        described.map_err(KeyringError::BadCertificate)
+    }
+
     /// Judges `signer` and returns its chain, leaf first. `untrusted` are certificates that came
     /// with the signature; they can link a chain, never end it.
     pub(crate) fn judge(

@@ -6,7 +6,7 @@ use crate::cli::{BootCommand, SlotName};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Output;
-use bootctl::{BootState, Command, Entry, Force, Reason, SlotId, SlotState};
+use bootctl::{BootState, Command, Force, SlotId, SlotState};
 use serde::Serialize;
 use std::io::{self, Write};
 use storage::Access;
@@ -86,22 +86,22 @@ fn is_confirmed(context: &Context, out: &mut Output) -> Result<(), Failure> {
     Err(Failure::No { what: format!("slot {slot} is not confirmed: it is {state}") })
 }
 
-/// The Linux half of a boot: what the selector did is remembered, states lost with the
-/// environment are restored from the recorder. Safe to repeat.
+/// The Linux half of a boot: states lost with the environment are restored from the recorder,
+/// what the selector did is remembered. Run once, early in every boot.
 fn started(context: &Context, out: &mut Output) -> Result<(), Failure> {
     let mut control = BootControl::open(context, Access::ReadWrite)?;
     let slot = control.require_booted()?;
-    let reason = context.cmdline()?.reason().unwrap_or(Reason::Normal);
-    let history = control.history();
-    let reconciled = bootctl::reconcile(control.state(), slot, reason, &history);
+    let reason = context.cmdline()?.reason();
+    let facts = control.recorder_facts();
+    let reconciled = bootctl::reconcile(control.state(), Some(slot), reason, &facts);
+    // The state first: an entry about a change that then does not happen would be a lie.
+    control.commit(reconciled.state)?;
     for entry in &reconciled.entries {
         control.note(entry);
     }
-    control.commit(reconciled.state)?;
-    let attempts = control.state().slot(slot).attempts;
-    control.note(&Entry::Booted { slot, reason, attempts });
     out.warn(control.warnings())?;
-    out.done(&format!("slot {slot} booted: {}", reason.describe()))
+    let reason = reason.map_or_else(|| "no reason given".to_owned(), |r| r.to_string());
+    out.done(&format!("slot {slot} booted: {reason}"))
 }
 
 fn restore_attempts(context: &Context, out: &mut Output) -> Result<(), Failure> {

@@ -3,20 +3,22 @@
 
 use crate::cli::InstallArgs;
 use crate::commands::bundle::open_verified;
-use crate::context::Context;
+use crate::context::{Context, SYSTEM_CONF_PATHS};
 use crate::failure::Failure;
 use crate::output::{Output, Style};
 use crate::progress::InstallProgress;
-use bootctl::{Activation, Force};
+use bootctl::{Activation, BundleId, Force};
 use bundle::VerifiedBundle;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process;
-use storage::{Access, ByteLen, Files};
+use storage::{Access, ByteLen, Files, Storage};
 use updater::{
-    BootedGroup, BundleVersion, CompatibleRule, InstallEvent, InstallLock, InstallOptions,
-    InstallPolicy, InstallReport, Installer, SlotStatusFile, SystemConfig, VersionRule,
+    BootedGroup, BundleVersion, CompatibleRule, InstallEvent, InstallFacts, InstallGroup,
+    InstallLock, InstallOptions, InstallPolicy, InstallReport, Installer, SEAL_BYTES, SealHealth,
+    SlotStatusFile, SystemConfig, VersionRule, choose_target,
 };
 
 /// Runs `atomix install`.
@@ -107,7 +109,7 @@ pub fn options(
         }
     };
     let variant = updater::read_variant(config, &context.files).map_err(|source| {
-        Failure::Install { bundle: args.bundle.clone(), source: source.into() }
+        Failure::Variant(source)
     })?;
     let version_floor = version_floor(context, config)?;
     Ok(InstallOptions { booted, variant, version_floor, policy })
@@ -154,9 +156,7 @@ fn dry_run(
     out: &mut Output,
 ) -> Result<(), Failure> {
     let failed = |source| Failure::Install { bundle: path.to_owned(), source };
-    let state = context.boot_state(config)?;
-    let facts = updater::install_facts(config, &*context.devices, state, verified, options)
-        .map_err(failed)?;
+    let facts = install_facts(context, config, verified, options)?;
     let plan = updater::plan_install(config, verified.manifest(), &facts, &options.policy)
         .map_err(|source| failed(source.into()))?;
     let view = PlanView {
@@ -185,6 +185,51 @@ fn dry_run(
             writeln!(to, "  {:10} {:24} {size}", image.slot, image.device)
         })
     })
+}
+
+/// What an install would find, read without opening anything for writing.
+fn install_facts(
+    context: &Context,
+    config: &SystemConfig,
+    verified: &VerifiedBundle,
+    options: &InstallOptions,
+) -> Result<InstallFacts, Failure> {
+    let state = context.boot_state(config)?;
+    let target = choose_target(options.booted, &state);
+    let mut slot_sizes = BTreeMap::new();
+    let mut seal = SealHealth::Broken;
+    for group in install_groups(config)?.iter().filter(|group| group.slot_id == target) {
+        for slot in &group.members {
+            let device = context.devices.open(&slot.device, Access::ReadOnly)?;
+            slot_sizes.insert(slot.name.clone(), device.len());
+            if slot.name == group.seal {
+                let mut head = [0; SEAL_BYTES];
+                device.read_at(0, &mut head)?;
+                if head.iter().any(|byte| *byte != 0) {
+                    seal = SealHealth::Sealed;
+                }
+            }
+        }
+    }
+    Ok(InstallFacts {
+        booted: options.booted,
+        state,
+        bundle: BundleId::from(verified.manifest_digest()),
+        slot_sizes,
+        seal,
+        variant: options.variant.clone(),
+        version_floor: options.version_floor.clone(),
+    })
+}
+
+/// The install groups of `system.conf`.
+///
+/// # Errors
+/// [`Failure::SystemConf`] when the slots do not make groups.
+pub fn install_groups(config: &SystemConfig) -> Result<Vec<InstallGroup>, Failure> {
+    config
+        .install_groups()
+        .map_err(|source| Failure::SystemConf { path: SYSTEM_CONF_PATHS[0].into(), source })
 }
 
 #[derive(Serialize)]
@@ -232,7 +277,7 @@ impl ReportView {
                 .map(|slot| SlotReportView {
                     slot: slot.slot.to_string(),
                     written_bytes: slot.count.written.get(),
-                    equal_bytes: slot.count.equal.get(),
+                    equal_bytes: slot.count.skipped.get(),
                 })
                 .collect(),
         }

@@ -36,7 +36,7 @@ fn write_pages(
     name: &str,
 ) -> Result<usize, Failure> {
     let mut page = Vec::new();
-    clap_mangen::Man::new(command.clone().name(name.to_owned())).render(&mut page)?;
+    clap_mangen::Man::new(command.clone()).title(name.to_owned()).render(&mut page)?;
     files.replace(Path::new(&format!("{name}.1")), &page)?;
     let mut written = 1;
     for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {

@@ -3,7 +3,7 @@
 
 use crate::cli::SlotCommand;
 use crate::commands::boot::resolve;
-use crate::commands::install::statuses;
+use crate::commands::install::{install_groups, statuses};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -72,11 +72,7 @@ pub fn slots(
 ) -> Result<SlotsView, Failure> {
     let statuses = statuses(context, config);
     let mut rows = Vec::new();
-    let groups = config.install_groups().map_err(|source| Failure::SystemConf {
-        path: crate::context::SYSTEM_CONF_PATHS[0].into(),
-        source,
-    })?;
-    for group in groups {
+    for group in install_groups(config)? {
         for slot in &group.members {
             let size = context.devices.open(&slot.device, Access::ReadOnly).map(|d| d.len().get());
             rows.push(SlotRow {
@@ -129,10 +125,7 @@ pub fn render_slots(to: &mut dyn Write, rows: &[SlotRow]) -> io::Result<()> {
 pub fn check(context: &Context, slot: SlotId) -> Result<Vec<String>, Failure> {
     let config = context.system_conf()?;
     let statuses = statuses(context, &config);
-    let groups = config.install_groups().map_err(|source| Failure::SystemConf {
-        path: crate::context::SYSTEM_CONF_PATHS[0].into(),
-        source,
-    })?;
+    let groups = install_groups(&config)?;
     let mut checked = Vec::new();
     for member in groups.iter().filter(|group| group.slot_id == slot).flat_map(|g| &g.members) {
         let recorded = statuses.slots.get(&member.name).filter(|status| status.sha256.is_some());

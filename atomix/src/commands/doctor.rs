@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `atomix doctor`: what would make the next update or the next fallback fail, found before it
+//! does. Reads only.
+
+use crate::boot_control::BootControl;
+use crate::context::Context;
+use crate::failure::{Failure, chain};
+use crate::output::Output;
+use crate::settings::Settings;
+use board_rock64::ROCK64;
+use bundle::{KeyringOptions, UnixTime};
+use repart::TableHealth;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::Path;
+use storage::{Access, ByteLen, Files};
+use updater::SystemConfig;
+
+/// The environment should stay below this share of its size, so that the selector can always save.
+const ENV_USED_PERCENT_MAX: usize = 75;
+
+/// The kernel's word on the watchdog.
+const WATCHDOG_STATE: &str = "/sys/class/watchdog/watchdog0/state";
+
+/// Runs `atomix doctor`.
+///
+/// # Errors
+/// [`Failure::No`] when something is broken; warnings alone are no failure.
+pub fn run(context: &Context, out: &mut Output) -> Result<(), Failure> {
+    let mut exam = Exam::default();
+    exam.examine(context);
+    let view = DoctorView { version: 1, findings: exam.findings };
+    out.answer(&view, render)?;
+    let broken = view.findings.iter().filter(|finding| finding.verdict == Verdict::Broken).count();
+    if broken == 0 { Ok(()) } else { Err(Failure::No { what: format!("{broken} found broken") }) }
+}
+
+/// How a finding counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    /// As it should be.
+    Ok,
+    /// Works, with less protection than it could have.
+    Weak,
+    /// The next update or fallback will fail.
+    Broken,
+}
+
+#[derive(Serialize)]
+struct Finding {
+    what: &'static str,
+    verdict: Verdict,
+    text: String,
+    hint: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct DoctorView {
+    version: u32,
+    findings: Vec<Finding>,
+}
+
+fn render(to: &mut dyn Write, view: &DoctorView) -> io::Result<()> {
+    for finding in &view.findings {
+        let mark = match finding.verdict {
+            Verdict::Ok => "ok    ",
+            Verdict::Weak => "weak  ",
+            Verdict::Broken => "BROKEN",
+        };
+        writeln!(to, "{mark} {:12} {}", finding.what, finding.text)?;
+        if let Some(hint) = finding.hint {
+            writeln!(to, "{:19} -> {hint}", "")?;
+        }
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Exam {
+    findings: Vec<Finding>,
+}
+
+impl Exam {
+    fn ok(&mut self, what: &'static str, text: impl Into<String>) {
+        self.findings.push(Finding { what, verdict: Verdict::Ok, text: text.into(), hint: None });
+    }
+
+    fn weak(&mut self, what: &'static str, text: impl Into<String>, hint: &'static str) {
+        let text = text.into();
+        self.findings.push(Finding { what, verdict: Verdict::Weak, text, hint: Some(hint) });
+    }
+
+    fn broken(&mut self, what: &'static str, text: impl Into<String>, hint: Option<&'static str>) {
+        self.findings.push(Finding { what, verdict: Verdict::Broken, text: text.into(), hint });
+    }
+
+    /// Takes the value of a step, or its failure as a finding.
+    fn take<T>(&mut self, what: &'static str, result: Result<T, Failure>) -> Option<T> {
+        result.map_err(|failure| self.broken(what, failure.chain(), None)).ok()
+    }
+
+    fn examine(&mut self, context: &Context) {
+        self.clock(context);
+        self.watchdog(context);
+        self.data(context);
+        if let Some(settings) = self.take("settings", context.settings()) {
+            self.recorder(context, &settings);
+            self.table(context, &settings);
+        }
+        self.environment(context);
+        if let Some(config) = self.take("system.conf", context.system_conf()) {
+            self.keyring(context, &config);
+            self.slots(context, &config);
+            self.boot_state(context);
+        }
+    }
+
+    fn clock(&mut self, context: &Context) {
+        match context.now.timestamp().unix_secs {
+            Some(_) => self.ok("clock", "set"),
+            None => self.weak(
+                "clock",
+                "was never set",
+                "certificates are judged by the signing time until the clock is set",
+            ),
+        }
+    }
+
+    fn watchdog(&mut self, context: &Context) {
+        let state = context.read_text(Path::new(WATCHDOG_STATE), ByteLen::kib(4));
+        match state.ok().flatten().as_deref().map(str::trim) {
+            Some("active") => self.ok("watchdog", "active"),
+            Some(_) | None => self.weak(
+                "watchdog",
+                "is not active",
+                "a hang needs a power cycle until it is enabled after the soak test",
+            ),
+        }
+    }
+
+    fn data(&mut self, context: &Context) {
+        match context.files.list(Path::new("/data/atomix")) {
+            Ok(names) if names.iter().any(|name| name == "provisioned") => {
+                self.ok("data", "provisioned");
+            }
+            Ok(_) => self.weak(
+                "data",
+                "/data/atomix/provisioned is missing",
+                "the first boot has not finished, or /data is not mounted; updates work without",
+            ),
+            Err(cause) => self.broken("data", chain(&cause), None),
+        }
+    }
+
+    fn recorder(&mut self, context: &Context, settings: &Settings) {
+        let opened = context.recorder(settings, Access::ReadOnly);
+        let Some(recorder) = self.take("recorder", opened) else { return };
+        match recorder.entries() {
+            Ok(entries) => self.ok("recorder", format!("{} entries", entries.len())),
+            Err(cause) => self.broken("recorder", chain(&cause), None),
+        }
+    }
+
+    fn table(&mut self, context: &Context, settings: &Settings) {
+        let Some(table) = self.take("partitions", context.table(&settings.disk.device)) else {
+            return;
+        };
+        match &table.health {
+            TableHealth::Good => {
+                self.ok("partitions", format!("{} found, both tables agree", table.partitions.len()));
+            }
+            other => self.weak(
+                "partitions",
+                other.to_string(),
+                "run `atomix repart`; it writes both tables again",
+            ),
+        }
+    }
+
+    fn environment(&mut self, context: &Context) {
+        let Some(config) = self.take("environment", context.fw_env_config()) else { return };
+        match config.copies.len() {
+            1 => self.weak(
+                "environment",
+                "has a single copy",
+                "a power cut while it is saved loses it; use two copies",
+            ),
+            _ => self.ok("environment", "two copies"),
+        }
+        let Some(store) = self.take("environment", context.env_store(Access::ReadOnly)) else {
+            return;
+        };
+        match store.load() {
+            Err(cause) => self.broken("environment", chain(&cause), cause.hint()),
+            Ok(loaded) => {
+                for warning in loaded.warnings() {
+                    self.weak("environment", warning, "the next save repairs it");
+                }
+                let percent = loaded.env.used_bytes() * 100 / store.capacity().max(1);
+                if percent > ENV_USED_PERCENT_MAX {
+                    let text = format!("{percent} % of its size is used");
+                    self.broken("environment", text, Some("remove variables that nobody needs"));
+                } else {
+                    self.ok("environment", format!("{percent} % of its size is used"));
+                }
+            }
+        }
+    }
+
+    fn keyring(&mut self, context: &Context, config: &SystemConfig) {
+        let path = config.keyring.as_ref().and_then(|keyring| keyring.path.as_deref());
+        let Some(path) = path else {
+            let hint = Some("without one no bundle can be trusted");
+            return self.broken("keyring", "system.conf names none", hint);
+        };
+        let opened = context.keyring(path, KeyringOptions::default());
+        let Some(keyring) = self.take("keyring", opened) else { return };
+        let anchors = keyring
+            .anchors()
+            .map_err(|source| Failure::Keyring { path: path.to_owned(), source });
+        for anchor in self.take("keyring", anchors).unwrap_or_default() {
+            if anchor.subject.contains("DEVELOPMENT") {
+                self.weak(
+                    "keyring",
+                    format!("trusts a development key: {}", anchor.subject),
+                    "anyone may have that key; production needs another keyring",
+                );
+            } else if expired(context.now.0, anchor.not_after) {
+                let hint = Some("install a keyring with a certificate that is still valid");
+                self.broken("keyring", format!("has expired: {}", anchor.subject), hint);
+            } else {
+                self.ok("keyring", anchor.subject.clone());
+            }
+        }
+    }
+
+    /// Slots of one class must be of one size, or an update that fits one does not fit the other.
+    fn slots(&mut self, context: &Context, config: &SystemConfig) {
+        if config.system.compatible == ROCK64.compatible {
+            self.rock64_place(context);
+        }
+        let mut sizes: BTreeMap<&str, Vec<ByteLen>> = BTreeMap::new();
+        for slot in config.slots.values() {
+            match context.devices.open(&slot.device, Access::ReadOnly) {
+                Ok(device) => sizes.entry(&slot.name.class).or_default().push(device.len()),
+                Err(cause) => {
+                    let hint = Some("compare system.conf with the partition table");
+                    self.broken("slots", format!("{}: {}", slot.name, chain(&cause)), hint);
+                }
+            }
+        }
+        for (class, sizes) in sizes {
+            if sizes.windows(2).all(|pair| pair.first() == pair.last()) {
+                self.ok("slots", format!("{class}: {} of one size", sizes.len()));
+            } else {
+                let hint = "an update that fits one may not fit the other";
+                self.weak("slots", format!("{class}: sizes differ"), hint);
+            }
+        }
+    }
+
+    /// On the board whose facts this program carries, the environment must lie where its U-Boot
+    /// looks for it.
+    fn rock64_place(&mut self, context: &Context) {
+        match context.fw_env_config() {
+            Ok(config) if config == ROCK64.fw_env_config() => {
+                self.ok("fw_env", "matches this board's U-Boot");
+            }
+            Ok(_) => self.broken(
+                "fw_env",
+                "/etc/fw_env.config differs from where this board's U-Boot keeps it",
+                Some("Linux and U-Boot would each keep an environment of their own"),
+            ),
+            // Told by the environment's own finding.
+            Err(_) => {}
+        }
+    }
+
+    fn boot_state(&mut self, context: &Context) {
+        let opened = BootControl::open(context, Access::ReadOnly);
+        let Some(control) = self.take("boot state", opened) else { return };
+        for warning in control.warnings() {
+            self.weak("boot state", warning.clone(), "the next change of the state repairs it");
+        }
+        match control.booted() {
+            Some(slot) => {
+                self.ok("boot state", format!("{slot} is {}", control.state().slot(slot).state));
+            }
+            None => self.broken(
+                "boot state",
+                "the kernel command line names no slot",
+                Some("the slot script must pass rauc.slot="),
+            ),
+        }
+    }
+}
+
+fn expired(now: UnixTime, not_after: UnixTime) -> bool {
+    now > not_after
+}

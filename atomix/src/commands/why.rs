@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `atomix why`: the last fallback, told from the flight recorder.
+
+use crate::boot_control::BootControl;
+use crate::commands::bundle::date;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::Output;
+use bootctl::{Entry, Fallback, HealthVerdict, Mark, Record, Timestamp, explain};
+use serde::Serialize;
+use std::io::{self, Write};
+use storage::Access;
+
+/// How many entries of the recorder are shown; they and the headline fill one screen.
+const SHOWN_ENTRIES: usize = 14;
+
+/// Runs `atomix why`.
+///
+/// # Errors
+/// [`Failure`] of the configuration or the devices.
+pub fn run(context: &Context, out: &mut Output) -> Result<(), Failure> {
+    let mut control = BootControl::open(context, Access::ReadOnly)?;
+    let history = control.history();
+    let explanation = explain(&history, control.state());
+    let view = WhyView {
+        version: 1,
+        fallback: explanation.fallback.as_ref().map(FallbackView::new),
+        next_slot: explanation.next.slot.map(|slot| slot.to_string()),
+        next_why: explanation.next.why,
+        history: history.iter().map(EntryView::new).collect(),
+    };
+    out.warn(control.warnings())?;
+    out.answer(&view, render)
+}
+
+/// The answer as JSON, version 1.
+#[derive(Serialize)]
+struct WhyView {
+    version: u32,
+    fallback: Option<FallbackView>,
+    next_slot: Option<String>,
+    next_why: String,
+    history: Vec<EntryView>,
+}
+
+/// The last fallback.
+#[derive(Serialize)]
+pub struct FallbackView {
+    from: String,
+    to: String,
+    at: Option<String>,
+    attempts: u8,
+    reached_userspace: u32,
+    bundle_version: Option<String>,
+    bundle: Option<String>,
+    cause: String,
+}
+
+impl FallbackView {
+    /// The fallback for programs.
+    #[must_use]
+    pub fn new(fallback: &Fallback) -> Self {
+        Self {
+            from: fallback.from.to_string(),
+            to: fallback.to.to_string(),
+            at: when(fallback.at),
+            attempts: fallback.attempts,
+            reached_userspace: fallback.reached_userspace,
+            bundle_version: fallback.version.clone(),
+            bundle: fallback.bundle.map(|bundle| bundle.to_string()),
+            cause: fallback.cause.clone(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct EntryView {
+    sequence: u64,
+    at: Option<String>,
+    text: String,
+}
+
+impl EntryView {
+    fn new(record: &Record) -> Self {
+        Self {
+            sequence: record.sequence.0,
+            at: when(record.at),
+            text: describe(&record.entry),
+        }
+    }
+}
+
+/// A recorded time as text, nothing while the clock was not set.
+pub fn when(at: Timestamp) -> Option<String> {
+    at.unix_secs.and_then(|secs| i64::try_from(secs).ok()).map(date)
+}
+
+fn describe(entry: &Entry) -> String {
+    match entry {
+        Entry::FirstBoot { disk } => format!("first boot on disk {disk}"),
+        Entry::Booted { slot, reason, attempts } => {
+            format!("booted {slot} ({reason}), {attempts} attempts left")
+        }
+        Entry::InstallBegan { slot, version, .. } => format!("install of {version} into {slot} began"),
+        Entry::InstallFinished { slot, version, .. } => format!("installed {version} into {slot}"),
+        Entry::InstallFailed { slot, cause } => format!("install into {slot} failed: {cause}"),
+        Entry::Verdict { slot, verdict: HealthVerdict::Healthy, .. } => format!("{slot} is healthy"),
+        Entry::Verdict { slot, verdict: HealthVerdict::Unhealthy, cause } => {
+            format!("{slot} is not healthy: {cause}")
+        }
+        Entry::Marked { slot, mark: Mark::Good } => format!("marked {slot} good"),
+        Entry::Marked { slot, mark: Mark::Bad } => format!("marked {slot} bad"),
+        Entry::Marked { slot, mark: Mark::Active } => format!("marked {slot} active"),
+        Entry::FellBack { from, to, cause } => format!("fell back from {from} to {to}: {cause}"),
+        Entry::States(snapshot) => {
+            format!("states A {}, B {}", snapshot.a.state, snapshot.b.state)
+        }
+        Entry::DeadEnd { slot, cause } => format!("{slot} gave up: {cause}"),
+    }
+}
+
+fn render(to: &mut dyn Write, view: &WhyView) -> io::Result<()> {
+    match &view.fallback {
+        None => writeln!(to, "no fallback is on record")?,
+        Some(fallback) => render_fallback(to, fallback)?,
+    }
+    writeln!(to, "next boot   {}", view.next_why)?;
+    writeln!(to, "\nflight recorder, newest last")?;
+    // State snapshots are for recovery; between other entries they only repeat them.
+    let told: Vec<&EntryView> =
+        view.history.iter().filter(|entry| !entry.text.starts_with("states ")).collect();
+    let skip = told.len().saturating_sub(SHOWN_ENTRIES);
+    for entry in told.into_iter().skip(skip) {
+        let at = entry.at.as_deref().and_then(|at| at.get(5..16)).unwrap_or("clock unset");
+        writeln!(to, "{:5} {at} {:.61}", entry.sequence, entry.text)?;
+    }
+    Ok(())
+}
+
+/// The fallback in a few lines.
+///
+/// # Errors
+/// The writer's.
+pub fn render_fallback(to: &mut dyn Write, fallback: &FallbackView) -> io::Result<()> {
+    let version = fallback.bundle_version.as_deref().unwrap_or("unknown version");
+    writeln!(to, "fell back   from slot {} ({version}) to slot {}", fallback.from, fallback.to)?;
+    if let Some(at) = &fallback.at {
+        writeln!(to, "noticed     {at}")?;
+    }
+    writeln!(
+        to,
+        "attempts    {}, of which {} reached userspace",
+        fallback.attempts, fallback.reached_userspace
+    )?;
+    writeln!(to, "cause       {}", fallback.cause)
+}

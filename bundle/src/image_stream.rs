@@ -30,7 +30,6 @@ impl std::fmt::Debug for ImageStream<'_> {
     }
 }
 
-#[expect(clippy::len_without_is_empty, reason = "a stream with a known length, not a collection")]
 impl<'a> ImageStream<'a> {
     pub(crate) fn new(
         file: SquashfsFile<'a>,

@@ -166,10 +166,10 @@ impl Fields<'_> {
     fn bytes(&self, entry: &Entry) -> Result<ByteLen, ManifestError> {
         let text = entry.raw().trim_end();
         // `parse` alone would take a leading plus sign.
-        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            if let Ok(bytes) = text.parse() {
-                return Ok(ByteLen::new(bytes));
-            }
+        if text.bytes().all(|byte| byte.is_ascii_digit())
+            && let Ok(bytes) = text.parse()
+        {
+            return Ok(ByteLen::new(bytes));
         }
         Err(self.bad(entry, "must be a number of bytes"))
     }

@@ -238,7 +238,7 @@ mod tests {
     const SALT: [u8; 32] = [5; 32];
 
     fn payload(bytes: usize, damage: Option<usize>) -> (Vec<u8>, Payload) {
-        let data: Vec<u8> = (0..bytes).map(|i| (i / 311 % 253) as u8).collect();
+        let data: Vec<u8> = (0..bytes).map(|i| u8::try_from(i / 311 % 253).unwrap()).collect();
         let tree = build_tree(&mut data.as_slice(), bytes as u64, &SALT).unwrap();
         let size = ByteLen::new(tree.bytes.len() as u64);
         let mut all = [data.clone(), tree.bytes].concat();

@@ -234,13 +234,17 @@ impl VerifiedBundle {
         let Some(filename) = &image.filename else {
             return Err(BundleError::ImageWithoutFile { class: class() });
         };
-        let file = self.files()?.open_file(filename).map_err(|refused| match refused {
-            SquashfsError::NotFound { .. }
-            | SquashfsError::NotAFile { .. }
-            | SquashfsError::BadPath { .. } => {
-                BundleError::ImageMissing { class: class(), filename: filename.clone() }
+        let file = self.files()?.open_file(filename).map_err(|refused| {
+            let absent = matches!(
+                refused,
+                SquashfsError::NotFound { .. }
+                    | SquashfsError::NotAFile { .. }
+                    | SquashfsError::BadPath { .. }
+            );
+            if absent {
+                return BundleError::ImageMissing { class: class(), filename: filename.clone() };
             }
-            other => squashfs_cause(other),
+            squashfs_cause(refused)
         })?;
         ImageStream::new(file, filename, image)
     }
@@ -271,12 +275,12 @@ fn plain_manifest(pinned: PinnedPayload) -> Result<(SquashfsFiles, Vec<u8>), Bun
 
 /// A failed block check below the file system is the cause, not the file system.
 pub(crate) fn squashfs_cause(refused: SquashfsError) -> BundleError {
-    match refused {
-        SquashfsError::Read(source) => source
+    if let SquashfsError::Read(source) = refused {
+        return source
             .downcast::<BundleError>()
-            .unwrap_or_else(|source| BundleError::Squashfs(SquashfsError::Read(source))),
-        other => BundleError::Squashfs(other),
+            .unwrap_or_else(|source| BundleError::Squashfs(SquashfsError::Read(source)));
     }
+    BundleError::Squashfs(refused)
 }
 
 fn sha256(bytes: &[u8]) -> Digest {

@@ -169,7 +169,8 @@ mod tests {
     const SALT: [u8; 32] = [9; 32];
 
     fn sample(blocks: usize) -> (Vec<u8>, VerityParams, Vec<u8>) {
-        let data: Vec<u8> = (0..blocks * BLOCK_BYTES).map(|i| (i / 97 % 251) as u8).collect();
+        let data: Vec<u8> =
+            (0..blocks * BLOCK_BYTES).map(|i| u8::try_from(i / 97 % 251).unwrap()).collect();
         let tree = build_tree(&mut data.as_slice(), data.len() as u64, &SALT).unwrap();
         let size = ByteLen::new(tree.bytes.len() as u64);
         let payload = [data.clone(), tree.bytes].concat();

@@ -5,7 +5,6 @@
 //! Same tree, version and time: same bytes. The serial number is derived, every timestamp given.
 
 use crate::board::{Board, Role};
-use crate::borrowed::Borrowed;
 use crate::firmware::{INITRD_PATH, InitPath, KERNEL_PATH, SCRIPT_PATH};
 use crate::image::{ImagePart, derived_uuid};
 use crate::image_error::ImageError;
@@ -130,7 +129,7 @@ pub fn build_boot_vfat(
     let (serial, ..) = id.as_fields();
     let time = FatTime::from_unix(source_date_epoch);
     let options = FatOptions { label: FatLabel::from_text(LABEL), serial, time };
-    let mut fat = FatImage::format(Borrowed(out), &options)?;
+    let mut fat = FatImage::format(out, &options)?;
     for directory in tree.directories() {
         fat.create_dir(directory)?;
     }

@@ -8,7 +8,6 @@
 
 use crate::board::{Board, PartitionFacts, Role};
 use crate::boot_tree::{BootTree, build_boot_vfat};
-use crate::borrowed::Borrowed;
 use crate::image_error::ImageError;
 use bootctl::SlotId;
 use bundle::Source;
@@ -204,7 +203,7 @@ fn copy_raw(
 ) -> Result<(), ImageError> {
     let (part, total) = (raw.part, raw.source.len());
     progress(ImageEvent::Begin { part, offset: raw.offset, len: total });
-    let mut place = View::new(Borrowed(out), part.to_string(), raw.offset, raw.room)?;
+    let mut place = View::new(&mut *out, part.to_string(), raw.offset, raw.room)?;
     each_chunk(part, raw.source, |at, chunk| {
         fingerprint.update(chunk);
         if chunk.iter().any(|byte| *byte != 0) {
@@ -242,7 +241,7 @@ fn write_boot(
     let (part, offset) = (ImagePart::Boot, boot.start.get());
     let total = request.boot.len();
     progress(ImageEvent::Begin { part, offset, len: total });
-    let mut place = View::new(Borrowed(out), part.to_string(), offset, request.board.room(boot))?;
+    let mut place = View::new(&mut *out, part.to_string(), offset, request.board.room(boot))?;
     let (version, time) = (request.version, request.source_date_epoch);
     build_boot_vfat(request.board, &request.boot, version, time, &mut place)?;
     progress(ImageEvent::Bytes { part, done: total, total });

@@ -8,7 +8,6 @@
 
 mod board;
 mod boot_tree;
-mod borrowed;
 mod conf;
 mod firmware;
 mod image;

@@ -10,7 +10,6 @@
 //! | 5 primary written, flushed, read back | new table (torn: from the backup) | next run |
 //! | 6 file systems, head of each last | partition blank, formatted again | next run |
 
-use crate::borrowed::Borrowed;
 use crate::encode::{Content, TableCopyName, put_entry};
 use crate::table::Shape;
 use crate::write::{WriteTableError, write_both, write_copy};
@@ -273,7 +272,7 @@ fn make_filesystem(
     let start = partition.first_lba.0.saturating_mul(sector_bytes(plan));
     let len = ByteLen::new(partition.sectors().saturating_mul(sector_bytes(plan)));
     let label = format!("{} partition {number}", disk.label());
-    let mut view = View::new(Borrowed(disk), label, start, len)
+    let mut view = View::new(&mut *disk, label, start, len)
         .map_err(|source| ApplyError::Partition { number, source })?;
     let request =
         FilesystemRequest { format, label: partition.label.clone(), identity: partition.part_uuid };

@@ -446,12 +446,10 @@ fn check_boot_sector(storage: &dyn Storage) -> Result<(), FatError> {
 /// # Errors
 /// [`FatError`].
 pub fn format_vfat(device: &mut dyn Storage, options: &FatOptions) -> Result<(), FatError> {
-    let storage = crate::borrowed::Borrowed(device);
-    let storage = FatImage::format_with(storage, options, WriteBack::HeadLast)?.finish()?;
-    let device = storage.0;
+    let device = FatImage::format_with(device, options, WriteBack::HeadLast)?.finish()?;
     let len = device.len().get();
     device.forget_cached(0, len)?;
-    let mut found = FatImage::open(crate::borrowed::Borrowed(device), options.time)?;
+    let mut found = FatImage::open(device, options.time)?;
     let wanted = String::from_utf8_lossy(&options.label.0).trim_end().to_owned();
     if found.label()?.map(|label| label.trim_end().to_owned()) != Some(wanted) {
         let label = found.cache.storage().label().to_owned();

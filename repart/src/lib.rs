@@ -8,7 +8,6 @@
 
 mod apply;
 mod block_cache;
-mod borrowed;
 mod create;
 mod definition;
 mod encode;

@@ -109,36 +109,44 @@ pub(crate) fn check_range(
     }
 }
 
-impl<S: Storage + ?Sized> Storage for Box<S> {
-    fn label(&self) -> &str {
-        (**self).label()
-    }
+/// Passes every call on to the device behind a pointer.
+macro_rules! forward_storage {
+    ($pointer:ty) => {
+        impl<S: Storage + ?Sized> Storage for $pointer {
+            fn label(&self) -> &str {
+                (**self).label()
+            }
 
-    fn len(&self) -> ByteLen {
-        (**self).len()
-    }
+            fn len(&self) -> ByteLen {
+                (**self).len()
+            }
 
-    fn geometry(&self) -> Geometry {
-        (**self).geometry()
-    }
+            fn geometry(&self) -> Geometry {
+                (**self).geometry()
+            }
 
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), StorageError> {
-        (**self).read_at(offset, buf)
-    }
+            fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), StorageError> {
+                (**self).read_at(offset, buf)
+            }
 
-    fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), StorageError> {
-        (**self).write_at(offset, data)
-    }
+            fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), StorageError> {
+                (**self).write_at(offset, data)
+            }
 
-    fn erase(&mut self, offset: u64, len: u64) -> Result<(), StorageError> {
-        (**self).erase(offset, len)
-    }
+            fn erase(&mut self, offset: u64, len: u64) -> Result<(), StorageError> {
+                (**self).erase(offset, len)
+            }
 
-    fn flush(&mut self) -> Result<(), StorageError> {
-        (**self).flush()
-    }
+            fn flush(&mut self) -> Result<(), StorageError> {
+                (**self).flush()
+            }
 
-    fn forget_cached(&mut self, offset: u64, len: u64) -> Result<(), StorageError> {
-        (**self).forget_cached(offset, len)
-    }
+            fn forget_cached(&mut self, offset: u64, len: u64) -> Result<(), StorageError> {
+                (**self).forget_cached(offset, len)
+            }
+        }
+    };
 }
+
+forward_storage!(Box<S>);
+forward_storage!(&mut S);

@@ -308,6 +308,57 @@ fn encodings_that_two_parsers_could_read_differently_are_refused() {
     assert!(matches!(refusal(garbage, &keyring), SignatureError::Malformed(_)));
 }
 
+#[test]
+fn attributes_out_of_order_are_refused_before_openssl_sees_them() {
+    let root = Holder::root("root");
+    let signer = root.signer("signer", Use::Signing, 2);
+    let keyring = keyring(&root, KeyringOptions::default());
+    let (payload, mut cms) = cut(&plain_by(&signer));
+    let info = ContentInfo::from_der(&cms).unwrap();
+    let data: SignedData = info.content.decode_as().unwrap();
+    let attributes = data.signer_infos.0.get(0).unwrap().signed_attrs.clone().unwrap();
+    let [first, second] = [0, 1].map(|index| attributes.get(index).unwrap().to_der().unwrap());
+    let in_order = [first.as_slice(), &second].concat();
+    let at = cms.windows(in_order.len()).position(|window| window == in_order).unwrap();
+    cms[at..at + in_order.len()].copy_from_slice(&[second, first].concat());
+    assert!(matches!(refusal(glue(&payload, &cms), &keyring), SignatureError::NotCanonical));
+}
+
+#[test]
+fn images_that_contradict_the_signed_manifest_are_refused_by_name() {
+    let root = Holder::root("root");
+    let signer = root.signer("signer", Use::Signing, 2);
+    let keyring = keyring(&root, KeyringOptions::default());
+    let text = String::from_utf8(manifest_text()).unwrap();
+    let open = |key: &str, value: &str| {
+        let mut in_image = false;
+        let changed: Vec<String> = text
+            .lines()
+            .map(|line| {
+                in_image =
+                    if line.starts_with('[') { line.starts_with("[image") } else { in_image };
+                let hit = in_image && line.starts_with(&format!("{key}="));
+                if hit { format!("{key}={value}") } else { line.to_owned() }
+            })
+            .collect();
+        let text = changed.join("\n") + "\n";
+        assert_ne!(text.as_bytes(), manifest_text());
+        let cms = sign_attached(text.as_bytes(), &signer.identity(), NOW).unwrap();
+        let verified = verify(glue(&cut(VERITY).0, &cms), &keyring).unwrap();
+        let image = verified.manifest().images[0].clone();
+        let mut stream = verified.open_image(&image)?;
+        std::io::copy(&mut stream, &mut std::io::sink())
+            .map(|_| ())
+            .map_err(bundle::ImageStream::cause)
+    };
+    let missing = open("filename", "absent.img").unwrap_err();
+    assert!(matches!(missing, BundleError::ImageMissing { .. }), "{missing:?}");
+    let size = open("size", "1").unwrap_err();
+    assert!(matches!(size, BundleError::ImageSize { expected: 1, .. }), "{size:?}");
+    let digest = open("sha256", &"00".repeat(32)).unwrap_err();
+    assert!(matches!(digest, BundleError::ImageDigest { .. }), "{digest:?}");
+}
+
 fn chain_fault(bundle: Vec<u8>, keyring: &Keyring, time: CheckTime) -> (ChainFaultKind, String) {
     match verify_at(bundle, keyring, time) {
         Err(BundleError::Signature(SignatureError::Chain(fault))) => {

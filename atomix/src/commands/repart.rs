@@ -14,7 +14,6 @@ use repart::{
     HostFilesystems, Marker, Plan, PlanOptions, TableCopyName,
 };
 use serde::Serialize;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use storage::{Access, ByteLen, Files, PartUuid, Storage};
 
@@ -62,7 +61,7 @@ pub fn run(context: &Context, args: &RepartArgs, out: &mut Output) -> Result<(),
     getrandom::fill(&mut seed).map_err(|source| Failure::Io {
         act: "draw random identities for",
         path: args.disk.clone().unwrap_or_default(),
-        source: source.into(),
+        source: std::io::Error::other(source.to_string()),
     })?;
     let decision = decide(context, args, seed)?;
     if args.dry_run {

@@ -112,8 +112,7 @@ fn the_slots_read_back_as_the_facts() {
     ] {
         let slot = config
             .slots
-            .iter()
-            .map(|(_, slot)| slot)
+            .values()
             .find(|slot| slot.name.to_string() == name)
             .unwrap_or_else(|| panic!("{name}"));
         let device = ROCK64.partition_device(ROCK64.partition(role).unwrap());

@@ -6,9 +6,12 @@
 //! hands out images. Everything it hands out was compared with the signature, block by block,
 //! when it was read, not when the bundle was opened.
 //!
-//! ```compile_fail
-//! // There is no other way to have one.
-//! let bundle = bundle::VerifiedBundle {};
+//! There is no other way to have one, and none to change one:
+//!
+//! ```compile_fail,E0451
+//! fn forge(true_one: bundle::VerifiedBundle) -> bundle::VerifiedBundle {
+//!     bundle::VerifiedBundle { manifest: bundle::Manifest::default(), ..true_one }
+//! }
 //! ```
 
 use crate::cms::{Covers, UntrustedSignature, VerifiedSignature};

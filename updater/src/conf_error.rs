@@ -101,7 +101,7 @@ pub enum SystemConfError {
         /// The later slot.
         slot: SlotName,
         /// The earlier slot.
-        other: SlotName,
+        other: Box<SlotName>,
         /// The name.
         bootname: String,
         /// Line of the later slot.
@@ -113,7 +113,7 @@ pub enum SystemConfError {
         /// The later slot.
         slot: SlotName,
         /// The earlier slot.
-        other: SlotName,
+        other: Box<SlotName>,
         /// The device.
         device: std::path::PathBuf,
         /// Line of the later slot.
@@ -135,7 +135,7 @@ pub enum SystemConfError {
         /// The later slot.
         slot: SlotName,
         /// The earlier slot.
-        other: SlotName,
+        other: Box<SlotName>,
         /// Line of the later slot.
         line: usize,
     },

@@ -27,7 +27,7 @@ pub enum ErrorClass {
 pub enum InstallError {
     /// The plan refused; nothing was written.
     #[error(transparent)]
-    Plan(#[from] PlanInstallError),
+    Plan(Box<PlanInstallError>),
     /// The boot state could not be read.
     #[error("cannot read the boot state")]
     LoadState {
@@ -61,7 +61,7 @@ pub enum InstallError {
         device: PathBuf,
         /// Cause.
         #[source]
-        source: StorageError,
+        source: Box<StorageError>,
     },
     /// The image could not be read from the bundle, or does not verify.
     #[error("cannot read the image for slot {slot} at offset {offset}")]
@@ -81,7 +81,7 @@ pub enum InstallError {
         slot: SlotName,
         /// Cause.
         #[source]
-        source: BundleError,
+        source: Box<BundleError>,
     },
     /// The image ends before or after the length in the manifest.
     #[error("the image for slot {slot} has {found} bytes, the manifest says {expected}")]
@@ -106,7 +106,7 @@ pub enum InstallError {
         device: PathBuf,
         /// Cause.
         #[source]
-        source: StorageError,
+        source: Box<StorageError>,
     },
     /// The device does not hold what was written to it.
     #[error("slot {slot} does not hold what was written: {len} at offset {offset} of {device} differ",
@@ -129,6 +129,12 @@ pub enum InstallError {
     },
 }
 
+impl From<PlanInstallError> for InstallError {
+    fn from(refusal: PlanInstallError) -> Self {
+        Self::Plan(Box::new(refusal))
+    }
+}
+
 impl InstallError {
     /// What kind of failure it is, for exit codes.
     #[must_use]
@@ -136,7 +142,7 @@ impl InstallError {
         match self {
             Self::Plan(plan) => plan.class(),
             Self::Mounted { .. } => ErrorClass::Busy,
-            Self::OpenSlot { source, .. } => match source {
+            Self::OpenSlot { source, .. } => match **source {
                 StorageError::Busy { .. } => ErrorClass::Busy,
                 StorageError::ReadOnly { .. } => ErrorClass::Refused,
                 StorageError::Open { .. }

@@ -60,7 +60,7 @@ impl OpenGroup {
             let failed = |source| InstallError::OpenSlot {
                 slot: slot.name.clone(),
                 device: slot.device.clone(),
-                source,
+                source: Box::new(source),
             };
             if let Some(at) = devices.mounted_at(&slot.device).map_err(failed)? {
                 return Err(InstallError::Mounted {

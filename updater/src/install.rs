@@ -163,9 +163,9 @@ impl Installer<'_> {
             let name = &planned.slot.name;
             meter.step(InstallStep::Write(name.clone()));
             let open = group.take(planned)?;
-            let mut source = bundle
-                .open_image(&planned.image)
-                .map_err(|source| InstallError::OpenImage { slot: name.clone(), source })?;
+            let mut source = bundle.open_image(&planned.image).map_err(|source| {
+                InstallError::OpenImage { slot: name.clone(), source: Box::new(source) }
+            })?;
             let incoming = group.incoming(planned, &mut source);
             let written = write_image(open, incoming, &mut |bytes| meter.add(bytes))?;
             meter.step(InstallStep::ReadBack(name.clone()));
@@ -292,9 +292,9 @@ impl Outcome<'_> {
 /// Reads an image to its end, so that a bundle that does not verify stops before any write.
 fn read_to_end(bundle: &VerifiedBundle, planned: &PlannedImage) -> Result<(), InstallError> {
     let slot = &planned.slot.name;
-    let mut source = bundle
-        .open_image(&planned.image)
-        .map_err(|source| InstallError::OpenImage { slot: slot.clone(), source })?;
+    let mut source = bundle.open_image(&planned.image).map_err(|source| {
+        InstallError::OpenImage { slot: slot.clone(), source: Box::new(source) }
+    })?;
     let offset = std::cell::Cell::new(0);
     for_each_chunk(
         &mut source,

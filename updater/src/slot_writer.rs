@@ -88,7 +88,13 @@ fn slot_failed(
     offset: u64,
     source: StorageError,
 ) -> InstallError {
-    InstallError::Slot { act, slot: slot.clone(), offset, device: device.to_owned(), source }
+    InstallError::Slot {
+        act,
+        slot: slot.clone(),
+        offset,
+        device: device.to_owned(),
+        source: Box::new(source),
+    }
 }
 
 /// A slot whose bytes were accepted by the device, no more. It cannot be made bootable.

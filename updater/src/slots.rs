@@ -239,7 +239,7 @@ pub(crate) fn flatten_parents(slots: &mut BTreeMap<SlotName, Slot>) -> Result<()
         if let Some(other) = bootnames.insert(bootname.clone(), name.clone()) {
             return Err(SystemConfError::BootnameTaken {
                 slot: name.clone(),
-                other,
+                other: Box::new(other),
                 bootname: bootname.clone(),
                 line: slot.line,
             });
@@ -299,7 +299,7 @@ impl SystemConfig {
             if let Some(other) = members.iter().find(|other| other.name.class == slot.name.class) {
                 return Err(SystemConfError::ClassTwiceInGroup {
                     slot: slot.name.clone(),
-                    other: other.name.clone(),
+                    other: Box::new(other.name.clone()),
                     line: slot.line,
                 });
             }

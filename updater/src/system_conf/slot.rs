@@ -130,7 +130,7 @@ pub(super) fn check_all(
         {
             return Err(SystemConfError::DeviceTaken {
                 slot: name.clone(),
-                other,
+                other: Box::new(other),
                 device: slot.device.clone(),
                 line: slot.line,
             });

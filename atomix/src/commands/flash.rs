@@ -35,7 +35,12 @@ pub struct FlashReport {
 /// # Errors
 /// [`Failure::Refused`] when the disk is too small, [`Failure::Storage`] when it is in use,
 /// [`Failure::NotVerified`] when it does not keep what was written.
-pub fn run(context: &Context, image: &Path, device: &Path, out: &mut Output) -> Result<(), Failure> {
+pub fn run(
+    context: &Context,
+    image: &Path,
+    device: &Path,
+    out: &mut Output,
+) -> Result<(), Failure> {
     let mut shown = 0;
     let report = flash(context, image, device, &mut |done, total| {
         let tenth = done.get().saturating_mul(LINES).checked_div(total.get()).unwrap_or(LINES);
@@ -48,7 +53,11 @@ pub fn run(context: &Context, image: &Path, device: &Path, out: &mut Output) -> 
     out.answer(&report, |to, report| {
         let (written, equal) = (report.written_bytes, report.equal_bytes);
         let (written, equal) = (ByteLen::new(written), ByteLen::new(equal));
-        writeln!(to, "flashed {}: {written} written, {equal} already equal, all read back", device.display())
+        writeln!(
+            to,
+            "flashed {}: {written} written, {equal} already equal, all read back",
+            device.display()
+        )
     })
 }
 

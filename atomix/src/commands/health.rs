@@ -257,4 +257,3 @@ fn conclude(verdict: &Verdict, warnings: &[String], out: &mut Output) -> Result<
 fn list(to: &mut dyn Write, word: &str, findings: &[Finding]) -> io::Result<()> {
     findings.iter().try_for_each(|found| writeln!(to, "{word}: {}: {}", found.probe, found.text))
 }
-

@@ -187,8 +187,11 @@ fn apply(
     }
     let failed = |source| Failure::Apply { disk: disk.to_owned(), source };
     let scratch_dir = context.root.join(SCRATCH_DIR);
-    std::fs::create_dir_all(&scratch_dir)
-        .map_err(|source| Failure::Io { act: "make", path: scratch_dir.clone(), source })?;
+    std::fs::create_dir_all(&scratch_dir).map_err(|source| Failure::Io {
+        act: "make",
+        path: scratch_dir.clone(),
+        source,
+    })?;
     let mut filesystems = HostFilesystems { scratch_dir, unix_time: context.now.0.0 };
     let mut device: Box<dyn Storage> = context.devices.open(disk, Access::ReadWrite)?;
     let mut committed = None;
@@ -242,7 +245,9 @@ fn describe(step: &FirstBootStep) -> String {
 
 fn describe_event(event: &ApplyEvent) -> String {
     match event {
-        ApplyEvent::HeadWiped { number, label } => format!("partition {number} ({label}): head wiped"),
+        ApplyEvent::HeadWiped { number, label } => {
+            format!("partition {number} ({label}): head wiped")
+        }
         ApplyEvent::TableWritten { copy: TableCopyName::Backup } => {
             "backup table written and read back".to_owned()
         }

@@ -7,9 +7,9 @@ use super::VirtualBoard;
 use super::firmware::{self, FirmwareRun};
 use super::slot_content;
 use crate::cli::{BootCommand, RepartArgs};
+use crate::commands::boot;
 use crate::commands::health::{self, HealthReport};
 use crate::commands::repart::{self, RepartReport};
-use crate::commands::boot;
 use crate::context::{Context, Now};
 use crate::failure::Failure;
 use crate::output::{Output, Style};
@@ -119,11 +119,8 @@ impl VirtualBoard {
         outcome.reached = Stage::Kernel;
         outcome.etc_note = self.lay_out_etc(&mut context, slot, with.factory)?;
 
-        let args = RepartArgs {
-            dry_run: false,
-            disk: None,
-            definitions: PathBuf::from("/etc/repart.d"),
-        };
+        let args =
+            RepartArgs { dry_run: false, disk: None, definitions: PathBuf::from("/etc/repart.d") };
         let decision = repart::decide(&context, &args, with.seed)?;
         let lines = &mut outcome.repart_lines;
         outcome.repart =
@@ -169,8 +166,11 @@ impl VirtualBoard {
         };
         let root = self.root();
         let mut present = Vec::new();
-        list_files(&root.join("etc"), &mut present)
-            .map_err(|source| Failure::Io { act: "list", path: root.join("etc"), source })?;
+        list_files(&root.join("etc"), &mut present).map_err(|source| Failure::Io {
+            act: "list",
+            path: root.join("etc"),
+            source,
+        })?;
         for path in present {
             let Ok(below) = path.strip_prefix(&root) else { continue };
             let path = Path::new("/").join(below);

@@ -7,9 +7,7 @@
 
 use repart::read_table;
 use std::path::{Path, PathBuf};
-use storage::{
-    Access, ByteLen, Devices, HostDevices, Lba, Shared, Storage, StorageError, View,
-};
+use storage::{Access, ByteLen, Devices, HostDevices, Lba, Shared, Storage, StorageError, View};
 
 /// Where udev keeps partitions by label.
 const BY_PARTLABEL: &str = "/dev/disk/by-partlabel";

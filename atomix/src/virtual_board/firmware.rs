@@ -7,9 +7,7 @@ use super::slot_content::{self, SlotLoad};
 use crate::context::Context;
 use crate::failure::Failure;
 use board_rock64::{Board, Role};
-use bootctl::{
-    BootState, FirmwareFacts, PerSlot, Reason, SelectStep, Selection, SlotId, select,
-};
+use bootctl::{BootState, FirmwareFacts, PerSlot, Reason, SelectStep, Selection, SlotId, select};
 use std::path::Path;
 use storage::{Access, Devices, Files, PartUuid, Storage};
 use uboot::{Env, EnvError, EnvStore, SELECTOR_VERSION};
@@ -88,10 +86,7 @@ fn run_selector(
 }
 
 /// The environment in flash, at the place built into U-Boot.
-fn env_store(
-    devices: &dyn Devices,
-    board: &Board,
-) -> Result<EnvStore<Box<dyn Storage>>, Failure> {
+fn env_store(devices: &dyn Devices, board: &Board) -> Result<EnvStore<Box<dyn Storage>>, Failure> {
     let mut copies = Vec::new();
     for place in board.fw_env_config().copies {
         copies.push((devices.open(&place.device, Access::ReadWrite)?, place));

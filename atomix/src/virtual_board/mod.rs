@@ -18,6 +18,7 @@ mod slot_content;
 pub mod system;
 
 pub use boot::{BootOutcome, Ending, PowerOn, Stage};
+pub use slot_content::{SlotLoad, boot_partition_starts};
 
 use crate::context::{Context, Machine, Now};
 use crate::failure::Failure;
@@ -52,8 +53,11 @@ impl VirtualBoard {
     /// [`Failure::Io`] or [`Failure::Storage`], also when the directory holds a board already.
     pub fn create(dir: &Path, board: &'static Board) -> Result<Self, Failure> {
         let root = dir.join(ROOT_DIR);
-        std::fs::create_dir_all(&root)
-            .map_err(|source| Failure::Io { act: "make", path: root.clone(), source })?;
+        std::fs::create_dir_all(&root).map_err(|source| Failure::Io {
+            act: "make",
+            path: root.clone(),
+            source,
+        })?;
         FileStorage::create_sparse(&dir.join(DISK_FILE), DISK_BYTES)?;
         let mut flash = FileStorage::create_sparse(&dir.join(FLASH_FILE), board.flash.size)?;
         let mut at = 0;
@@ -71,8 +75,11 @@ impl VirtualBoard {
     /// # Errors
     /// [`Failure::Usage`] when there is none.
     pub fn open(dir: &Path) -> Result<Self, Failure> {
-        let dir = std::path::absolute(dir)
-            .map_err(|source| Failure::Io { act: "find", path: dir.to_owned(), source })?;
+        let dir = std::path::absolute(dir).map_err(|source| Failure::Io {
+            act: "find",
+            path: dir.to_owned(),
+            source,
+        })?;
         for part in [DISK_FILE, FLASH_FILE, ROOT_DIR] {
             if !dir.join(part).exists() {
                 return Err(Failure::Usage {

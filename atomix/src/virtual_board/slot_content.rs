@@ -2,8 +2,8 @@
 //! What is in a slot? Its boot partition as U-Boot would load it, its root file system's `/etc`
 //! as Linux would mount it. Reads only.
 
-use crate::failure::chain;
 use crate::failure::Failure;
+use crate::failure::chain;
 use board_rock64::{Board, Role};
 use bootctl::SlotId;
 use bundle::{SquashfsEntry, SquashfsFiles, SquashfsLimits};
@@ -59,14 +59,17 @@ pub(crate) fn load(
     let Some(device) = open(devices, board, Role::Boot(slot))? else {
         return Ok(SlotLoad::NoPartition);
     };
-    Ok(match boot_files(device) {
+    Ok(match boot_partition_starts(device) {
         Ok(()) => SlotLoad::Starts,
         Err(why) => SlotLoad::Fails(why),
     })
 }
 
-/// Checks one boot file system.
-pub(crate) fn boot_files(device: Box<dyn Storage>) -> Result<(), String> {
+/// Whether a boot file system starts a kernel: script by its checksums, and what it loads.
+///
+/// # Errors
+/// Why not, in words.
+pub fn boot_partition_starts(device: Box<dyn Storage>) -> Result<(), String> {
     let mut fat = FatImage::open(device, FatTime::EPOCH).map_err(|error| chain(&error))?;
     let image = fat.read_file(SCRIPT_NAME, MAX_SCRIPT).map_err(|error| chain(&error))?;
     let script = uboot::parse_script(&image).map_err(|error| chain(&error))?;
@@ -88,7 +91,12 @@ fn loaded_paths(script: &str) -> Vec<String> {
     let mut paths = Vec::new();
     for command in script.split(['\n', ';']) {
         let words: Vec<&str> = command.split_whitespace().collect();
-        let load = words.iter().position(|word| *word == "load");
+        // Where a command may begin; elsewhere the word may be part of a message.
+        let begins = |at: &usize| match at.checked_sub(1).and_then(|before| words.get(before)) {
+            None => true,
+            Some(before) => ["if", "then", "else", "elif", "do", "&&", "||"].contains(before),
+        };
+        let load = (0..words.len()).find(|at| words.get(*at) == Some(&"load") && begins(at));
         let path = load.and_then(|at| words.get(at.saturating_add(4)));
         // A path that the script computes cannot be known here.
         if let Some(path) = path.filter(|path| !path.contains('$')) {

@@ -48,14 +48,11 @@ impl Foreign {
         keyring: &Path,
         scratch: &Path,
     ) -> Result<Self, Failure> {
-        let absolute = |path: &Path| {
-            std::path::absolute(path).map_err(|source| Failure::Io {
-                act: "find",
-                path: path.to_owned(),
-                source,
-            })
+        let resolve = |path: &Path| match path.canonicalize() {
+            Ok(path) => Ok(path),
+            Err(source) => Err(Failure::Io { act: "find", path: path.to_owned(), source }),
         };
-        let (bundle, keyring_path) = (absolute(bundle)?, absolute(keyring)?);
+        let (bundle, keyring_path) = (resolve(bundle)?, resolve(keyring)?);
         let keyring = HostFiles::new("/").read(&keyring_path, MAX_KEYRING)?;
         let keyring = keyring.ok_or_else(|| Failure::FileAbsent {
             path: keyring_path.clone(),

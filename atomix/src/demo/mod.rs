@@ -135,7 +135,7 @@ fn prepare(
 }
 
 fn end(world: &World, args: &DemoArgs, story: &mut Story<'_, '_>) -> Result<(), Failure> {
-    story.chapter("What the board went through")?;
+    story.epilogue("What the board went through")?;
     world.show_boots(story, world.boots.len())?;
     let context = world.context()?;
     story.command("status", |out| status::run(&context, out))?;

@@ -94,7 +94,7 @@ fn offers(world: &World) -> Result<[Offer; 3], Failure> {
             says: &["certificate", "signer", "chain", "CA"],
         },
         Offer {
-            what: "foreign board's",
+            what: "other board's",
             bundle: other_board,
             class: Class::Refused,
             says: &["compatible"],

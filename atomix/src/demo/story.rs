@@ -44,6 +44,17 @@ impl<'a, 'b> Story<'a, 'b> {
         self.line(&"-".repeat(title.chars().count() + 3))
     }
 
+    /// Opens what comes after the last chapter.
+    ///
+    /// # Errors
+    /// As [`Story::chapter`].
+    pub fn epilogue(&mut self, title: &str) -> Result<(), Failure> {
+        self.event("epilogue", json!({ "title": title }))?;
+        self.line("")?;
+        self.line(title)?;
+        self.line(&"-".repeat(title.chars().count()))
+    }
+
     /// Tells one thing that is done or seen.
     ///
     /// # Errors
@@ -107,8 +118,9 @@ impl<'a, 'b> Story<'a, 'b> {
             );
         }
         for line in warnings.lines().chain(String::from_utf8_lossy(&data).lines()) {
-            let shown: String = line.chars().take(WIDTH - 2 * INDENT.len()).collect();
-            self.line(format!("{INDENT}{INDENT}{shown}").trim_end())?;
+            // A line as wide as a console keeps its end and loses its indent.
+            let fits = line.chars().count() + INDENT.len() <= WIDTH;
+            self.line(format!("{}{line}", if fits { INDENT } else { "" }).trim_end())?;
         }
         Ok(())
     }

@@ -52,13 +52,13 @@ impl BootRow {
 #[must_use]
 pub fn render(rows: &[BootRow]) -> String {
     let mut text = String::from(
-        "boot slot left reason        selector  kernel  userspace  health    secs  end\n",
+        "boot slot left reason         selector kernel userspace health   secs  end\n",
     );
     let stages = ["selector", "kernel", "userspace", "health"];
     for row in rows {
         let reached = stages.iter().position(|stage| *stage == row.reached).unwrap_or(0);
         let mut path = String::new();
-        for (at, width) in [8_usize, 8, 11, 8].into_iter().enumerate() {
+        for (at, width) in [8_usize, 6, 9, 6].into_iter().enumerate() {
             let passed = at < reached || (at == reached && row.outcome == "good");
             let mark = match (at > reached, passed) {
                 (true, _) => ' ',
@@ -77,7 +77,7 @@ pub fn render(rows: &[BootRow]) -> String {
         // Writing into a String cannot fail.
         let _ = writeln!(
             text,
-            "{:>4} {slot:4} {:4} {:13} {path:39} {:>5}  {}",
+            "{:>4} {slot:4} {:4} {:14} {path:33} {:>4}  {}",
             row.number, row.attempts_left, row.reason, row.secs, row.outcome
         );
     }

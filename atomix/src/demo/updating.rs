@@ -223,6 +223,7 @@ fn cut_install(world: &World, story: &mut Story<'_, '_>, bundle: &Path) -> Resul
         None => files.remove(&status)?,
     }
     let message = cut.map(|failure| failure.chain()).unwrap_or_default();
+    let message = message.replace(&bundle.display().to_string(), &file_name(bundle));
     story.claim(
         power.is_cut() && wrote && !message.is_empty(),
         &format!("the power went after {} in {} acts", power.bytes(), power.operations()),

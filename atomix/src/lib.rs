@@ -12,6 +12,7 @@ pub mod context;
 pub mod demo;
 pub mod failure;
 pub mod output;
+mod programs;
 pub mod progress;
 pub mod run;
 pub mod settings;

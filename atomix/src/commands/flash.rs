@@ -73,10 +73,8 @@ pub fn flash(
 ) -> Result<FlashReport, Failure> {
     let image = FileStorage::open(image, Access::ReadOnly)?;
     if let Some(at) = context.devices.mounted_at(device)? {
-        return Err(Failure::Refused {
-            what: format!("{} is mounted at {}", device.display(), at.display()),
-            hint: "unmount it first; make sure that it is the disk you mean",
-        });
+        let label = format!("{}, mounted at {},", device.display(), at.display());
+        return Err(StorageError::Busy { label }.into());
     }
     let mut disk = context.devices.open(device, Access::ReadWrite)?;
     let (len, room) = (image.len(), disk.len());
@@ -139,4 +137,67 @@ fn each_chunk(
         offset += count as u64;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::Now;
+    use bundle::UnixTime;
+    use storage::{Files, HostFiles};
+
+    /// A root with `image` and `/dev/disk`.
+    fn root(image: &[u8], disk: &[u8]) -> (tempfile::TempDir, Context) {
+        let root = tempfile::tempdir().unwrap();
+        let mut files = HostFiles::new(root.path());
+        files.replace(Path::new("/image"), image).unwrap();
+        files.replace(Path::new("/dev/disk"), disk).unwrap();
+        let context = Context::host(root.path(), Now(UnixTime(1_800_000_000)));
+        (root, context)
+    }
+
+    fn flash_it(root: &Path, context: &Context) -> Result<FlashReport, Failure> {
+        flash(context, &root.join("image"), Path::new("/dev/disk"), &mut |_, _| {})
+    }
+
+    fn disk(context: &Context) -> Vec<u8> {
+        context.files.read(Path::new("/dev/disk"), ByteLen::mib(8)).unwrap().unwrap()
+    }
+
+    #[test]
+    fn old_content_is_overwritten_even_by_zeros_and_what_lies_behind_stays() {
+        let image = vec![0; CHUNK_BYTES + 512];
+        let (dir, context) = root(&image, &vec![7; 2 * CHUNK_BYTES]);
+        let report = flash_it(dir.path(), &context).unwrap();
+        assert_eq!(report.written_bytes, image.len() as u64);
+        let disk = disk(&context);
+        assert_eq!(disk[..image.len()], image);
+        assert!(disk[image.len()..].iter().all(|byte| *byte == 7));
+    }
+
+    #[test]
+    fn what_the_disk_holds_already_is_not_written_again() {
+        let mut image = vec![1; CHUNK_BYTES];
+        image.extend(vec![2; CHUNK_BYTES]);
+        let (dir, context) = root(&image, &vec![1; 2 * CHUNK_BYTES]);
+        let report = flash_it(dir.path(), &context).unwrap();
+        assert_eq!(report.equal_bytes, CHUNK_BYTES as u64);
+        assert_eq!(flash_it(dir.path(), &context).unwrap().written_bytes, 0);
+    }
+
+    #[test]
+    fn a_disk_that_is_too_small_or_mounted_is_refused_and_not_touched() {
+        let (dir, context) = root(&[1; 1024], &[9; 512]);
+        assert!(matches!(flash_it(dir.path(), &context), Err(Failure::Refused { .. })));
+        assert_eq!(disk(&context), [9; 512]);
+
+        let (dir, context) = root(&[1; 512], &[9; 512]);
+        let mounts = b"36 35 8:1 / /mnt rw - ext4 /dev/disk rw\n";
+        let mut files = context.files.clone();
+        files.replace(Path::new("/proc/self/mountinfo"), mounts).unwrap();
+        let refused = flash_it(dir.path(), &context).unwrap_err();
+        assert!(refused.to_string().contains("mounted at /mnt"), "{refused}");
+        assert_eq!(refused.class(), crate::failure::Class::Busy);
+        assert_eq!(disk(&context), [9; 512]);
+    }
 }

@@ -16,6 +16,7 @@ use crate::virtual_board::system::{Declaration, VirtualSystem};
 use bootctl::{Command, Entry, HealthVerdict, SlotId, SlotState};
 use serde::Serialize;
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 use storage::{Access, ByteLen, HostFiles};
 use verifier::{
@@ -112,11 +113,12 @@ pub fn verify(
             }
             forgive_primary(&mut control, slot)?;
         }
-        AfterVerdict::RecordAndReboot => match context.machine {
-            Machine::Real => programs::reboot()?,
-            // Whoever plays the power supply starts it again.
-            Machine::Virtual => {}
-        },
+        // Whoever looks at another root, or plays a virtual board's power supply, restarts it.
+        AfterVerdict::RecordAndReboot => {
+            if context.machine == Machine::Real && context.root == Path::new("/") {
+                programs::reboot()?;
+            }
+        }
         AfterVerdict::RecordAndStay => {}
     }
     let warnings = control.warnings().to_vec();

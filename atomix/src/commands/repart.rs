@@ -10,10 +10,11 @@ use crate::output::Output;
 use crate::settings::Settings;
 use bootctl::Command;
 use repart::{
-    Applied, ApplyError, ApplyEvent, BootKind, Effects, FirstBoot, FirstBootStep, Formatted,
-    HostFilesystems, Marker, Plan, PlanOptions, TableCopyName,
+    Applied, ApplyEvent, BootKind, Effects, FirstBoot, FirstBootStep, Formatted, HostFilesystems,
+    Marker, Plan, PlanOptions, TableCopyName,
 };
 use serde::Serialize;
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use storage::{Access, ByteLen, Files, PartUuid, Storage};
 
@@ -194,27 +195,24 @@ fn apply(
     })?;
     let mut filesystems = HostFilesystems { scratch_dir, unix_time: context.now.0.0 };
     let mut device: Box<dyn Storage> = context.devices.open(disk, Access::ReadWrite)?;
-    let mut committed = None;
+    // Two closures tell, never at once.
+    let tell = RefCell::new(tell);
     let mut before_table = |_: &Plan| {
         let Some(identity) = identity else { return Ok(()) };
         commit_environment(context, identity).map_err(|failure| failure.chain())?;
-        committed = Some(identity);
+        (tell.borrow_mut())(format!("environment bound to disk {identity}"));
         Ok(())
     };
-    let applied: Result<Applied, ApplyError> = repart::apply(
+    repart::apply(
         plan,
         &mut *device,
         &mut Effects {
             filesystems: &mut filesystems,
             before_table: &mut before_table,
-            progress: &mut |event| tell(describe_event(&event)),
+            progress: &mut |event| (tell.borrow_mut())(describe_event(&event)),
         },
-    );
-    let applied = applied.map_err(failed)?;
-    if let Some(identity) = committed {
-        tell(format!("environment bound to disk {identity} before the table was written"));
-    }
-    Ok(applied)
+    )
+    .map_err(failed)
 }
 
 /// A factory-fresh boot state, bound to the disk.

@@ -280,21 +280,15 @@ impl Failure {
             | Self::Signer { .. }
             | Self::Variant(_)
             | Self::Usage { .. } => Class::Usage,
-            Self::Storage(StorageError::Busy { .. }) | Self::Lock(updater::LockError::Busy { .. }) => {
-                Class::Busy
-            }
+            Self::Storage(StorageError::Busy { .. })
+            | Self::Lock(updater::LockError::Busy { .. }) => Class::Busy,
             Self::BootState(_)
             | Self::NotBootedFromSlot
             | Self::Refused { .. }
             | Self::Plan { .. } => Class::Refused,
             Self::Bundle { source, .. } => bundle_class(source),
-            Self::Install { source, .. } => match source.class() {
-                updater::ErrorClass::Failed => Class::Failed,
-                updater::ErrorClass::Refused => Class::Refused,
-                updater::ErrorClass::NotVerified => Class::NotVerified,
-                updater::ErrorClass::Busy => Class::Busy,
-                updater::ErrorClass::Usage => Class::Usage,
-            },
+            Self::Install { source, .. } => class_of(source.class()),
+            Self::SlotCheck(source) => class_of(source.class()),
             Self::NotVerified { .. } => Class::NotVerified,
             Self::No { .. } => Class::No,
             Self::Files(_)
@@ -304,7 +298,6 @@ impl Failure {
             | Self::Recorder(_)
             | Self::Create { .. }
             | Self::Lock(_)
-            | Self::SlotCheck(_)
             | Self::Table { .. }
             | Self::Apply { .. }
             | Self::Unhealthy { .. }
@@ -333,32 +326,37 @@ impl Failure {
             Self::Lock(source) => source.hint(),
             Self::Table { source, .. } => source.hint(),
             Self::Plan { source, .. } => source.hint(),
-            Self::Storage(StorageError::Busy { .. }) => {
-                Some("unmount it, or wait for the other program")
+            Self::Apply { source, .. } => source.hint(),
+            Self::Storage(source) => source.hint(),
+            Self::Recorder(source) => source.hint(),
+            Self::SlotCheck(source) => source.hint(),
+            Self::HealthConfig { source, .. } => source.hint(),
+            Self::Image { source, .. } => source.hint(),
+            Self::SystemConf { source, .. } => {
+                source.hint().or(Some("correct the file; nothing was tried"))
+            }
+            Self::FwEnvConfig { .. } => {
+                Some("one line per copy: device, offset, size, erase block size, erase blocks")
+            }
+            Self::Keyring { .. } => Some("the keyring has to hold CA certificates in PEM"),
+            Self::Signer { .. } => {
+                Some("give certificate and private key of one signer, both in PEM")
+            }
+            Self::Definitions(_) | Self::NotText { .. } => {
+                Some("correct the file; nothing was tried")
+            }
+            Self::Files(_) | Self::Io { .. } => {
+                Some("look at the path's permissions and at the free space of its file system")
             }
             Self::NotBootedFromSlot => Some("name the slot: A or B"),
             Self::Settings(SettingsError::Absent { .. }) => {
                 Some("on a laptop, name a virtual board with --board DIR (atomix demo --keep DIR)")
             }
-            Self::Settings(_)
-            | Self::Files(_)
-            | Self::Storage(_)
-            | Self::NotText { .. }
-            | Self::SystemConf { .. }
-            | Self::FwEnvConfig { .. }
-            | Self::Recorder(_)
-            | Self::Keyring { .. }
-            | Self::Signer { .. }
-            | Self::Variant(_)
-            | Self::SlotCheck(_)
-            | Self::Definitions(_)
-            | Self::Apply { .. }
-            | Self::HealthConfig { .. }
+            Self::Settings(_) => Some("correct the file; nothing was tried"),
+            Self::Variant(_)
             | Self::Unhealthy { .. }
             | Self::Claim { .. }
-            | Self::Image { .. }
             | Self::No { .. }
-            | Self::Io { .. }
             | Self::Print(_)
             | Self::Json(_) => None,
         };
@@ -401,10 +399,33 @@ pub fn chain(error: &dyn StdError) -> String {
     text
 }
 
+const fn class_of(class: updater::ErrorClass) -> Class {
+    match class {
+        updater::ErrorClass::Failed => Class::Failed,
+        updater::ErrorClass::Refused => Class::Refused,
+        updater::ErrorClass::NotVerified => Class::NotVerified,
+        updater::ErrorClass::Busy => Class::Busy,
+        updater::ErrorClass::Usage => Class::Usage,
+    }
+}
+
 /// A bundle that cannot be read failed; one that can and does not hold is not verified.
 fn bundle_class(error: &bundle::BundleError) -> Class {
+    use bundle::BundleError as E;
     match error {
-        bundle::BundleError::Source(_) => Class::Failed,
-        _ => Class::NotVerified,
+        E::Source(_) | E::WorkerLost => Class::Failed,
+        E::CryptUnsupported => Class::Refused,
+        E::Trailer(_)
+        | E::Signature(_)
+        | E::Manifest(_)
+        | E::Verity(_)
+        | E::Squashfs(_)
+        | E::PlainTooLarge { .. }
+        | E::PayloadDigest
+        | E::ImageMissing { .. }
+        | E::ImageWithoutFile { .. }
+        | E::ImageSize { .. }
+        | E::ImageDigest { .. }
+        | E::ManifestTooLarge { .. } => Class::NotVerified,
     }
 }

@@ -14,14 +14,36 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Runs one command line; failures are printed once, here.
+/// Runs one command line on the machine or board that it names; failures are printed once, here.
 pub fn run(cli: &Cli, now: Now, data: &mut dyn Write, people: &mut dyn Write) -> ExitCode {
+    let mut out = output(cli, data, people);
+    let ended = dispatch(cli, now, &mut out);
+    conclude(ended, &mut out)
+}
+
+/// Runs one command line on `context`, whatever `--root` or `--board` say: for devices that the
+/// command line cannot name.
+pub fn run_on(
+    context: &Context,
+    cli: &Cli,
+    data: &mut dyn Write,
+    people: &mut dyn Write,
+) -> ExitCode {
+    let mut out = output(cli, data, people);
+    let ended = on_context(context, &cli.command, &mut out);
+    conclude(ended, &mut out)
+}
+
+fn output<'a>(cli: &Cli, data: &'a mut dyn Write, people: &'a mut dyn Write) -> Output<'a> {
     let style = if cli.global.json { Style::Json } else { Style::Lines };
-    let mut out = Output { style, data, people };
-    match dispatch(cli, now, &mut out) {
+    Output { style, data, people }
+}
+
+fn conclude(ended: Result<(), Failure>, out: &mut Output) -> ExitCode {
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            report(&failure, &mut out);
+            report(&failure, out);
             ExitCode::from(failure.class().exit_code())
         }
     }

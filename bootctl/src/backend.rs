@@ -17,10 +17,11 @@ pub trait BootBackend {
     fn load(&mut self) -> Result<BootState, BackendError>;
 
     /// Makes `new` durable; `old` is what `load` gave, so that a backend which can only send
-    /// changes knows them.
+    /// changes knows them, and one that can look does not undo what others stored since.
     ///
     /// # Errors
-    /// [`BackendError`]; whether the change reached the medium is then unknown until `load`.
+    /// [`BackendError::Changed`] when nothing was written because the stored state is not `old`
+    /// any more; after any other it is unknown until `load` whether the change is on the medium.
     fn store(&mut self, old: &BootState, new: &BootState) -> Result<(), BackendError>;
 
     /// What was odd about the state loaded last, for people.
@@ -52,6 +53,18 @@ pub enum BackendError {
     /// it without a boot command.
     #[error("the environment is lost and cannot be begun anew from here")]
     NoDefaults,
+    /// Another program stored a state since this one was loaded; nothing was written.
+    #[error("another program changed the boot state meanwhile")]
+    Changed,
+    /// The lock that `fw_setenv` takes too cannot be had.
+    #[error("cannot lock the environment with {path}", path = path.display())]
+    Lock {
+        /// The lock file.
+        path: PathBuf,
+        /// Cause.
+        #[source]
+        source: std::io::Error,
+    },
     /// The script of the `custom` backend could not be started.
     #[error("cannot run {program} {arguments}", program = program.display())]
     Start {
@@ -102,6 +115,8 @@ impl BackendError {
             Self::NoDefaults => Some(
                 "reboot once: the boot loader then stores an environment made from its defaults",
             ),
+            Self::Changed => Some("look at the state again, then repeat the command"),
+            Self::Lock { .. } => Some("the directory of the lock must be writable"),
             Self::Start { .. } => Some("check that the script exists and is executable"),
             Self::Failed { .. } | Self::Answer { .. } => {
                 Some("run the script by hand with the same arguments")

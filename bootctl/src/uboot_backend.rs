@@ -4,9 +4,16 @@
 //! One store is one environment commit: all variables of a transition become valid together, and
 //! variables that are not ours stay as they are. A lost environment reads as a state of unknown
 //! slots; it is begun anew only from the boot loader's own defaults.
+//!
+//! A store is a comparison and a commit under one lock: an install takes minutes, and a mark-good
+//! of the health service in between must not be undone by the install's end, nor the begun install
+//! by a mark-good that was decided before it.
 
 use crate::backend::{BackendError, BootBackend};
 use crate::{BootState, ReadStateError};
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
 use storage::Storage;
 use uboot::{Env, EnvError, EnvStore};
 
@@ -14,6 +21,7 @@ use uboot::{Env, EnvError, EnvStore};
 pub struct UbootBackend<S> {
     store: EnvStore<S>,
     defaults: Option<Env>,
+    lock: Option<PathBuf>,
     warnings: Vec<String>,
 }
 
@@ -21,14 +29,20 @@ impl<S: Storage> UbootBackend<S> {
     /// A backend that refuses to store while the environment is lost.
     #[must_use]
     pub const fn new(store: EnvStore<S>) -> Self {
-        Self { store, defaults: None, warnings: Vec::new() }
+        Self { store, defaults: None, lock: None, warnings: Vec::new() }
     }
 
     /// A backend that begins a lost environment anew from `defaults`, which must be those of the
     /// boot loader.
     #[must_use]
     pub const fn with_defaults(store: EnvStore<S>, defaults: Env) -> Self {
-        Self { store, defaults: Some(defaults), warnings: Vec::new() }
+        Self { store, defaults: Some(defaults), lock: None, warnings: Vec::new() }
+    }
+
+    /// Every store then holds the lock file at `path` while it reads, compares and writes.
+    #[must_use]
+    pub fn locked_by(self, path: PathBuf) -> Self {
+        Self { lock: Some(path), ..self }
     }
 
     /// The stored variables, or `None` when they are lost. A place that cannot be read is not a
@@ -69,10 +83,17 @@ impl<S: Storage> BootBackend for UbootBackend<S> {
         }
     }
 
-    fn store(&mut self, _old: &BootState, new: &BootState) -> Result<(), BackendError> {
+    fn store(&mut self, old: &BootState, new: &BootState) -> Result<(), BackendError> {
+        // Held to the end of the function; the kernel drops it with the process.
+        let _lock = self.lock.as_deref().map(take_lock).transpose()?;
         // Read again and not remembered from `load`: another program may have set a variable of
         // its own meanwhile, which must not be lost.
-        let mut env = match (self.load_env()?, &self.defaults) {
+        let found = self.load_env()?;
+        let current = found.as_ref().and_then(|env| BootState::from_env(env).ok());
+        if current.unwrap_or_else(BootState::lost) != *old {
+            return Err(BackendError::Changed);
+        }
+        let mut env = match (found, &self.defaults) {
             (Some(env), _) => env,
             (None, Some(defaults)) => defaults.clone(),
             (None, None) => return Err(BackendError::NoDefaults),
@@ -85,4 +106,17 @@ impl<S: Storage> BootBackend for UbootBackend<S> {
     fn warnings(&self) -> Vec<String> {
         self.warnings.clone()
     }
+}
+
+/// Waits for the lock; a commit takes about a second on slow flash.
+fn take_lock(path: &Path) -> Result<File, BackendError> {
+    let taken = || -> io::Result<File> {
+        if let Some(dir) = path.parent() {
+            fs::create_dir_all(dir)?;
+        }
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        file.lock()?;
+        Ok(file)
+    };
+    taken().map_err(|source| BackendError::Lock { path: path.to_owned(), source })
 }

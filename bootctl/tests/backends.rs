@@ -83,6 +83,51 @@ fn one_transition_is_one_commit_and_keeps_the_variables_of_others() {
 }
 
 #[test]
+fn a_state_that_another_program_stored_meanwhile_is_not_undone() {
+    let flash = flash(&Journal::new());
+    let mut first = UbootBackend::with_defaults(env_store(&flash), defaults());
+    let lost = first.load().unwrap();
+    first.store(&lost, &factory()).unwrap();
+    let seen = first.load().unwrap();
+    let mut second = UbootBackend::new(env_store(&flash));
+    let begun =
+        transition(&seen, Some(SlotId::A), &Command::BeginInstall { target: SlotId::B }).unwrap();
+    second.store(&seen, &begun).unwrap();
+
+    let marked = transition(&seen, Some(SlotId::A), &Command::MarkActive { slot: SlotId::A });
+    let mut marked = marked.unwrap();
+    marked.a.attempts = AttemptsLeft::MAX;
+    let refused = first.store(&seen, &marked).unwrap_err();
+    assert!(matches!(refused, BackendError::Changed) && refused.hint().is_some());
+    assert_eq!(first.load().unwrap(), begun, "the begun install is still known");
+}
+
+#[test]
+fn commits_of_two_programs_wait_for_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lock/fw_printenv.lock");
+    let flash = flash(&Journal::new());
+    let mut backend =
+        UbootBackend::with_defaults(env_store(&flash), defaults()).locked_by(path.clone());
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let held = std::fs::File::create(&path).unwrap();
+    held.lock().unwrap();
+    let (done, finished) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            backend.store(&BootState::lost(), &factory()).unwrap();
+            done.send(()).unwrap();
+        });
+        let early = finished.recv_timeout(std::time::Duration::from_millis(100));
+        assert!(early.is_err(), "stored while another program held the lock");
+        held.unlock().unwrap();
+        finished.recv_timeout(std::time::Duration::from_secs(10)).unwrap();
+    });
+    let mut backend = UbootBackend::new(env_store(&flash));
+    assert_eq!(backend.load().unwrap(), factory());
+}
+
+#[test]
 fn a_lost_environment_is_not_begun_without_a_boot_command() {
     let flash = flash(&Journal::new());
     let mut bare = UbootBackend::new(env_store(&flash));

@@ -179,6 +179,9 @@ impl InstallError {
             Self::Slot { .. } | Self::ReadBackMismatch { .. } => {
                 "install again; if it fails at the same place, the device is wearing out"
             }
+            Self::StoreState { source: source @ bootctl::BackendError::Changed } => {
+                return source.hint();
+            }
             Self::StoreState { .. } | Self::LoadState { .. } => {
                 "run `atomix doctor` to see which copy of the environment is at fault"
             }

@@ -24,7 +24,9 @@ use crate::{
     PlanInstallError, PlannedImage, SlotName, SlotStatus, SlotStatusState, SystemConfig,
     choose_target, plan_install,
 };
-use bootctl::{Activation, BootBackend, BundleId, Entry, Recorder, Snapshot, Timestamp};
+use bootctl::{
+    Activation, BackendError, BootBackend, BundleId, Command, Entry, Recorder, Snapshot, Timestamp,
+};
 use bundle::VerifiedBundle;
 use storage::{ByteLen, Devices, Files, Storage};
 
@@ -98,6 +100,9 @@ impl Installer<'_> {
                 read_to_end(bundle, planned)?;
             }
         }
+        // A failure of this first commit is no failed install: the target is as it was.
+        self.tell(InstallEvent::Step(InstallStep::Begin));
+        self.store(&plan.before, &plan.writing)?;
         self.carry_out(&plan, group, bundle).inspect_err(|error| {
             let slot = plan.group.slot_id;
             self.record(&Entry::InstallFailed { slot, cause: chain(error) });
@@ -139,8 +144,6 @@ impl Installer<'_> {
         bundle: &VerifiedBundle,
     ) -> Result<InstallReport, InstallError> {
         let slot = plan.group.slot_id;
-        self.tell(InstallEvent::Step(InstallStep::Begin));
-        self.store(&plan.before, &plan.writing)?;
         let version = plan.version.clone().unwrap_or_default();
         self.record(&Entry::InstallBegan { slot, version, bundle: plan.bundle });
         self.update_status(plan, bundle, &Outcome::Pending);
@@ -188,7 +191,7 @@ impl Installer<'_> {
         let version = plan.version.clone().unwrap_or_default();
         self.record(&Entry::InstallFinished { slot, version, bundle: plan.bundle });
         self.tell(InstallEvent::Step(InstallStep::Finish));
-        self.store(&plan.writing, &plan.after)?;
+        self.make_bootable(plan)?;
         let slots = durable
             .slots()
             .iter()
@@ -200,6 +203,23 @@ impl Installer<'_> {
             version: plan.version.clone(),
             slots,
         })
+    }
+
+    /// The last commit. An install takes minutes; what others changed meanwhile, such as the
+    /// health service that confirmed the running slot, stays: the end is decided on their state.
+    fn make_bootable(&mut self, plan: &InstallPlan) -> Result<(), InstallError> {
+        match self.store(&plan.writing, &plan.after) {
+            Err(InstallError::StoreState { source: BackendError::Changed }) => {}
+            stored => return stored,
+        }
+        let current = self.backend.load().map_err(|source| InstallError::LoadState { source })?;
+        let target = plan.group.slot_id;
+        let finish =
+            Command::FinishInstall { target, bundle: plan.bundle, activation: plan.activation };
+        // The end of an install does not depend on what is booted; its beginning did.
+        let after = bootctl::transition(&current, None, &finish)
+            .map_err(|source| PlanInstallError::BootState { target, source })?;
+        self.store(&current, &after)
     }
 
     fn store(

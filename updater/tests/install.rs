@@ -11,13 +11,15 @@
 
 mod support;
 
-use bootctl::{Activation, Entry, SlotId, SlotState};
+use bootctl::{
+    Activation, BackendError, BootBackend, BootState, Command, Entry, SlotId, SlotState, transition,
+};
 use storage::{Fault, Files, Storage};
 use support::bundles::{bundle_of, make};
-use support::{BOOT_BYTES, Board, ROOTFS_BYTES, chain, image, slot_device, system};
+use support::{BOOT_BYTES, Board, ROOTFS_BYTES, SYSTEM_CONF, chain, image, slot_device, system};
 use updater::{
-    ErrorClass, InstallError, InstallEvent, InstallPolicy, InstallStep, SlotCheck, SlotStatusFile,
-    check_slot,
+    BootedGroup, ErrorClass, InstallError, InstallEvent, InstallPolicy, InstallStep, SlotCheck,
+    SlotStatusFile, check_slot,
 };
 
 #[test]
@@ -241,4 +243,67 @@ fn image_larger_than_its_slot_is_refused_before_anything_is_written() {
     assert!(board.holds(SlotId::B, &system(2)));
     assert_eq!(board.state().b.state, SlotState::Good);
     let _: &dyn Storage = &board.env;
+}
+
+/// The health service confirms the running slot while the other one is being written: an install
+/// that stored what it had planned would make the running slot unconfirmed again.
+#[test]
+fn slot_confirmed_during_an_install_stays_confirmed() {
+    let mut board = Board::new(&system(1), &system(2));
+    let mut state = board.state();
+    state.a.state = SlotState::Unknown;
+    state.b.state = SlotState::Bad;
+    state.order = vec![SlotId::A];
+    board.set_state(&state);
+    let env = board.env.clone();
+    let mut backend = Board::backend(env.clone());
+    let mut confirm = |event: InstallEvent| {
+        if matches!(event, InstallEvent::Step(InstallStep::Seal(_))) {
+            let mut health = Board::backend(env.clone());
+            let old = health.load().unwrap();
+            let good = transition(&old, Some(SlotId::A), &Command::MarkGood { slot: SlotId::A });
+            health.store(&old, &good.unwrap()).unwrap();
+        }
+    };
+    let bundle = bundle_of(&system(3), "26.1");
+    let (policy, booted) = (InstallPolicy::default(), BootedGroup::Slot(SlotId::A));
+    board.install_told(SYSTEM_CONF, &bundle, policy, booted, &mut backend, &mut confirm).unwrap();
+    let state = board.state();
+    assert_eq!(state.a.state, SlotState::Good);
+    assert_eq!(state.b.state, SlotState::Trying);
+    assert_eq!(state.order, [SlotId::B, SlotId::A]);
+}
+
+/// An environment that can be read and not written.
+struct Unwritable(BootState);
+
+impl BootBackend for Unwritable {
+    fn name(&self) -> &'static str {
+        "unwritable"
+    }
+
+    fn load(&mut self) -> Result<BootState, BackendError> {
+        Ok(self.0.clone())
+    }
+
+    fn store(&mut self, _: &BootState, _: &BootState) -> Result<(), BackendError> {
+        Err(BackendError::NoDefaults)
+    }
+}
+
+/// Otherwise the recorder would remember the untouched good slot as empty, and give that back
+/// when the environment is lost.
+#[test]
+fn install_that_cannot_begin_says_nothing_against_the_untouched_slot() {
+    let mut board = Board::new(&system(1), &system(2));
+    let mut backend = Unwritable(board.state());
+    let bundle = bundle_of(&system(3), "26.1");
+    let (policy, booted) = (InstallPolicy::default(), BootedGroup::Slot(SlotId::A));
+    let error = board
+        .install_told(SYSTEM_CONF, &bundle, policy, booted, &mut backend, &mut |_| {})
+        .unwrap_err();
+    assert!(matches!(error, InstallError::StoreState { .. }), "{error}");
+    assert!(board.history().is_empty(), "{:?}", board.history());
+    assert_eq!(board.status_text(), "");
+    assert!(board.holds(SlotId::B, &system(2)));
 }

@@ -178,21 +178,37 @@ impl Board {
         booted: BootedGroup,
     ) -> (Result<InstallReport, InstallError>, Vec<InstallEvent>) {
         let mut events = Vec::new();
+        let mut backend = Self::backend(self.env.clone());
+        let outcome = self.install_told(conf, bundle, policy, booted, &mut backend, &mut |event| {
+            events.push(event);
+        });
+        (outcome, events)
+    }
+
+    /// An install with a keeper of the boot state and a listener of the caller's.
+    pub fn install_told(
+        &mut self,
+        conf: &str,
+        bundle: &bundle::VerifiedBundle,
+        policy: InstallPolicy,
+        booted: BootedGroup,
+        backend: &mut dyn BootBackend,
+        progress: &mut dyn FnMut(InstallEvent),
+    ) -> Result<InstallReport, InstallError> {
         let history: Box<dyn Storage> = Box::new(self.history.clone());
         let mut recorder = Recorder::open(history, ENV_BYTES).unwrap();
         let lock = self.lock();
         let options = options(booted, policy);
-        let outcome = Installer {
+        Installer {
             config: &config(conf),
             devices: &self.devices,
             files: &mut self.files,
-            backend: &mut Self::backend(self.env.clone()),
+            backend,
             recorder: Some(&mut recorder),
             at: Timestamp::from_unix(1_795_230_000),
-            progress: &mut |event| events.push(event),
+            progress,
         }
-        .install(&lock, bundle, &options);
-        (outcome, events)
+        .install(&lock, bundle, &options)
     }
 
     pub fn history(&self) -> Vec<bootctl::Entry> {

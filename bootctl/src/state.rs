@@ -283,10 +283,15 @@ impl BootState {
     }
 
     /// Whether `bundle` was installed before and did not prove itself. Agents ask this before an
-    /// install; a person may force it.
+    /// install; a person may force it. The selector turns a slot bad without a word in the list,
+    /// which Linux adds at its next boot if it gets that far; until then the slot itself tells.
     #[must_use]
     pub fn is_known_failed(&self, bundle: &BundleId) -> bool {
-        self.failed.contains(bundle)
+        let turned_bad = |slot: SlotId| {
+            let record = self.slot(slot);
+            record.state == SlotState::Bad && record.bundle == Some(*bundle)
+        };
+        self.failed.contains(bundle) || SlotId::ALL.into_iter().any(turned_bad)
     }
 
     /// Remembers that `bundle` failed.

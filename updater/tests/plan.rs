@@ -317,6 +317,19 @@ fn image_of_the_variant_wins_over_the_one_without() {
     assert_eq!(name(&case), "boot.img");
 }
 
+/// The selector turns a slot bad; the list of failed bundles is Linux's, which may not have come
+/// so far. The install would wipe the only trace of the failure.
+#[test]
+fn bundle_of_a_slot_that_turned_bad_is_known_as_failed_without_the_list() {
+    let mut case = case();
+    case.facts.state.b.state = SlotState::Bad;
+    case.facts.state.b.bundle = Some(case.facts.bundle);
+    let refused = case.plan().unwrap_err();
+    assert!(matches!(refused, PlanInstallError::KnownFailed { .. }), "{refused}");
+    case.policy.force = Force::Yes;
+    assert!(case.plan().is_ok());
+}
+
 #[test]
 fn booted_group_is_never_the_target_in_any_state() {
     for a in SlotState::ALL {

@@ -42,12 +42,13 @@ impl Board {
             .collect()
     }
 
-    /// RAUC's `system.conf`.
+    /// RAUC's `system.conf`. Every image is read and checked once before the first write: a
+    /// damaged download must not cost the slot that a fallback would need.
     #[must_use]
     pub fn system_conf(&self) -> String {
         let mut text = format!(
             "{HEAD}[system]\ncompatible={}\nbootloader=uboot\nbundle-formats=-plain +verity\n\
-             statusfile=/data/rauc/status.raucs\n\n[keyring]\npath=/etc/rauc/ca.cert.pem\n",
+             perform-pre-check=true\nstatusfile=/data/rauc/status.raucs\n\n[keyring]\npath=/etc/rauc/ca.cert.pem\n",
             self.compatible
         );
         for (index, slot) in SlotId::ALL.into_iter().enumerate() {

@@ -55,8 +55,7 @@ pub fn files(
     Ok(files)
 }
 
-/// The board's `system.conf` with the bundle's compatible and format. Every image is read and
-/// checked once before the first write, so that a tampered bundle changes nothing at all.
+/// The board's `system.conf` with the bundle's compatible and format.
 fn system_conf(board: &Board, compatible: &str, format: BundleFormat) -> Result<String, Failure> {
     let text = board.system_conf();
     let mut changed = 0;
@@ -71,7 +70,6 @@ fn system_conf(board: &Board, compatible: &str, format: BundleFormat) -> Result<
                 BundleFormat::Plain => "bundle-formats=verity plain".to_owned(),
                 BundleFormat::Verity | BundleFormat::Crypt => line.to_owned(),
             });
-            lines.push("perform-pre-check=true".to_owned());
         } else {
             lines.push(line.to_owned());
         }

@@ -348,7 +348,9 @@ impl Failure {
             Self::Files(_) | Self::Io { .. } => {
                 Some("look at the path's permissions and at the free space of its file system")
             }
-            Self::NotBootedFromSlot => Some("name the slot: A or B"),
+            Self::NotBootedFromSlot => {
+                Some("boot from a slot, or name one (A or B) where the command takes it")
+            }
             Self::Settings(SettingsError::Absent { .. }) => {
                 Some("on a laptop, name a virtual board with --board DIR (atomix demo --keep DIR)")
             }

@@ -91,14 +91,15 @@ pub enum SettingsError {
         /// Which file.
         path: PathBuf,
     },
-    /// The file has a wrong key or value; the message names line and column.
-    #[error("{path} is wrong", path = path.display())]
+    /// The file has a wrong key or value.
+    #[error("{path} is wrong in line {line}: {what}", path = path.display())]
     Invalid {
         /// Which file.
         path: PathBuf,
-        /// Cause with line and column.
-        #[source]
-        source: Box<toml::de::Error>,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong with it, in one line.
+        what: String,
     },
     /// The recorder needs two blocks, so that one survives while the other is erased.
     #[error("{path}: the recorder needs at least 2 blocks, found {found}", path = path.display())]
@@ -126,9 +127,10 @@ impl Settings {
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, SettingsError> {
-        let settings: Self = toml::from_str(text).map_err(|source| SettingsError::Invalid {
+        let settings: Self = toml::from_str(text).map_err(|cause| SettingsError::Invalid {
             path: path.to_owned(),
-            source: Box::new(source),
+            line: cause.span().map_or(1, |span| line_of(text, span.start)),
+            what: cause.message().replace('\n', ", "),
         })?;
         if settings.recorder.blocks < 2 {
             return Err(SettingsError::TooFewBlocks {
@@ -138,6 +140,11 @@ impl Settings {
         }
         Ok(settings)
     }
+}
+
+/// The line, from 1, that a byte of the text stands in.
+fn line_of(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
 }
 
 #[cfg(test)]
@@ -159,7 +166,11 @@ mod tests {
     fn unknown_keys_and_single_block_recorders_are_refused() {
         let path = Path::new(SETTINGS_PATH);
         let unknown = GOOD.replace("[recorder]", "colour = 1\n[recorder]");
-        assert!(matches!(Settings::parse(path, &unknown), Err(SettingsError::Invalid { .. })));
+        let refused = Settings::parse(path, &unknown).unwrap_err().to_string();
+        assert!(
+            refused.starts_with("/etc/atomix/atomix.toml is wrong in line 5: unknown field `colour`"),
+            "{refused}"
+        );
         let single = GOOD.replace("blocks = 4", "blocks = 1");
         assert!(matches!(
             Settings::parse(path, &single),

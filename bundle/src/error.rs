@@ -245,8 +245,13 @@ impl BundleError {
                 Some("the bundle was built wrongly; its maker has to build it again")
             }
             Self::PlainTooLarge { .. } => Some("build the bundle in format verity"),
-            Self::Source(_)
-            | Self::Squashfs(_)
+            Self::Source(SourceError::Open { .. } | SourceError::NotRegularFile { .. }) => {
+                Some("give the path of a bundle file that can be read")
+            }
+            Self::Source(SourceError::Read { .. } | SourceError::OutOfBounds { .. }) => {
+                Some("look at the medium that the bundle lies on, or fetch it again")
+            }
+            Self::Squashfs(_)
             | Self::ImageWithoutFile { .. }
             | Self::WorkerLost => None,
         }

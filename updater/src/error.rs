@@ -22,6 +22,9 @@ pub enum ErrorClass {
     Busy,
 }
 
+/// The way out when the bundle itself does not know a better one.
+const FETCH_AGAIN: &str = "fetch the bundle again, then install it again";
+
 /// A failed or refused install.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
@@ -173,17 +176,20 @@ impl InstallError {
             Self::Plan(plan) => return plan.hint(),
             Self::Mounted { .. } => "unmount it; a slot that is in use is never written",
             Self::OpenSlot { source, .. } => return open_hint(source),
-            Self::ReadImage { .. } | Self::OpenImage { .. } | Self::ImageLength { .. } => {
-                "fetch the bundle again; the target is not bootable until an install succeeds"
+            // The bundle knows whether fetching it again would help.
+            Self::OpenImage { source, .. } => return source.hint().or(Some(FETCH_AGAIN)),
+            Self::ReadImage { source, .. } => {
+                let cause = bundle_error(source).and_then(BundleError::hint);
+                return cause.or(Some(FETCH_AGAIN));
             }
+            Self::ImageLength { .. } => FETCH_AGAIN,
             Self::Slot { .. } | Self::ReadBackMismatch { .. } => {
                 "install again; if it fails at the same place, the device is wearing out"
             }
-            Self::StoreState { source: source @ bootctl::BackendError::Changed } => {
-                return source.hint();
-            }
-            Self::StoreState { .. } | Self::LoadState { .. } => {
-                "run `atomix doctor` to see which copy of the environment is at fault"
+            Self::StoreState { source } | Self::LoadState { source } => {
+                return source.hint().or(Some(
+                    "run `atomix doctor` to see which copy of the environment is at fault",
+                ));
             }
             Self::NotOpened { .. } => return None,
         })
@@ -204,10 +210,12 @@ const fn open_hint(source: &StorageError) -> Option<&'static str> {
 }
 
 fn classify_io(source: &io::Error) -> ErrorClass {
-    source
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<BundleError>())
-        .map_or(ErrorClass::Failed, classify_bundle)
+    bundle_error(source).map_or(ErrorClass::Failed, classify_bundle)
+}
+
+/// Why the bundle's reader failed, which travels inside an I/O failure.
+fn bundle_error(source: &io::Error) -> Option<&BundleError> {
+    source.get_ref().and_then(|inner| inner.downcast_ref::<BundleError>())
 }
 
 /// Bytes that cannot be had are a failure; bytes that are there and wrong are not verified.

@@ -55,6 +55,11 @@ pub fn install(
     let lock = InstallLock::acquire(&context.root, process::id())?;
     let settings = context.settings()?;
     let mut backend = context.backend(config, Access::ReadWrite)?;
+    backend.load()?;
+    // Told before the install's first commit repairs what they are about.
+    for warning in backend.warnings() {
+        progress(InstallEvent::Warning(warning));
+    }
     let mut recorder = match context.recorder(&settings, Access::ReadWrite) {
         Ok(recorder) => Some(recorder),
         // An update must not depend on the memory of earlier ones.
@@ -108,9 +113,8 @@ pub fn options(
             return Err(Failure::NotBootedFromSlot);
         }
     };
-    let variant = updater::read_variant(config, &context.files).map_err(|source| {
-        Failure::Variant(source)
-    })?;
+    let variant =
+        updater::read_variant(config, &context.files).map_err(|source| Failure::Variant(source))?;
     let version_floor = version_floor(context, config)?;
     Ok(InstallOptions { booted, variant, version_floor, policy })
 }

@@ -71,7 +71,10 @@ fn assign(env: &mut Env, assignment: &str) -> Result<(), Failure> {
         env.unset(name);
         return Ok(());
     }
-    Ok(env.set(name, value)?)
+    env.set(name, value).map_err(|refused| Failure::Usage {
+        what: refused.to_string(),
+        hint: "a name holds no blank at its start, no # there and no =",
+    })
 }
 
 /// One environment copy as JSON, version 1.

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Disks that are foreign, damaged or not as the definitions say, and images that do not fit.
+
+use crate::cli_board::SmallBoard;
+use crate::table::{After, Case, Row};
+use std::fs;
+
+const SECTOR: usize = 512;
+const FLASH_AGAIN: &str = "flash the image again";
+const RIGHT_DISK: &str = "check that this is the right disk";
+
+pub fn rows() -> Vec<Row> {
+    let mut rows = table_rows();
+    rows.extend(plan_rows());
+    rows.extend(flash_rows());
+    rows
+}
+
+fn table_rows() -> Vec<Row> {
+    let repart = |name, make, code, says, hint| Row::command(name, make, &["repart"], code, says, hint);
+    vec![
+        repart("disk with an MBR only", mbr_only, 1, &["/dev/mmcblk1", "an MBR partition table"], RIGHT_DISK),
+        repart(
+            "blank disk",
+            |case| case.board.edit("/dev/mmcblk1", |disk| disk.fill(0)),
+            1,
+            &["/dev/mmcblk1 has no partition table"],
+            RIGHT_DISK,
+        ),
+        repart(
+            "both copies of the GPT damaged",
+            |case| {
+                damage_primary(case);
+                damage_backup(case);
+            },
+            1,
+            &["both copies of the GPT on /dev/mmcblk1 are damaged", "primary:", "backup:"],
+            FLASH_AGAIN,
+        ),
+        repart("primary GPT damaged", damage_primary, 0, &[], "")
+            .after(After::Works(table_is_whole)),
+        repart("backup GPT damaged", damage_backup, 0, &[], "").after(After::Works(table_is_whole)),
+        Row::command("primary GPT damaged, dry run", damage_primary, &["repart", "--dry-run"], 0, &[], ""),
+        repart(
+            "disk too small for a table",
+            |case| case.board.write("/dev/mmcblk1", [0; 4096]),
+            1,
+            &["/dev/mmcblk1 with 8 sectors", "cannot hold a GPT"],
+            "",
+        ),
+        repart(
+            "disk missing",
+            |case| fs::remove_file(case.board.path("/dev/mmcblk1")).unwrap(),
+            1,
+            &["/dev/mmcblk1 does not exist"],
+            "the device's path",
+        )
+        .because("no such device"),
+    ]
+}
+
+fn plan_rows() -> Vec<Row> {
+    let repart = |name, make, code, says, hint| Row::command(name, make, &["repart"], code, says, hint);
+    vec![
+        repart(
+            "partition of somebody else",
+            |case| case.board.replace("/etc/repart.d/30-boot-b.conf", "Label=boot-b", "Label=boot-x"),
+            3,
+            &["/dev/mmcblk1", "partition 3", "boot-b", "30-boot-b.conf"],
+            "not made from this board's image",
+        ),
+        repart(
+            "definition with an unknown key",
+            |case| append(case, "/etc/repart.d/30-boot-b.conf", "Colour=red\n"),
+            2,
+            &["30-boot-b.conf:6", "Colour"],
+            "correct the file",
+        ),
+        repart(
+            "definition with a key twice",
+            |case| append(case, "/etc/repart.d/30-boot-b.conf", "Label=boot-c\n"),
+            2,
+            &["30-boot-b.conf:6", "Label", "before"],
+            "correct the file",
+        ),
+        repart(
+            "no definitions",
+            |case| fs::remove_dir_all(case.board.path("/etc/repart.d")).unwrap(),
+            2,
+            &["no partition definitions in /etc/repart.d"],
+            "correct the file",
+        ),
+        repart(
+            "no room for a partition",
+            |case| {
+                let text = "[Partition]\nType=linux-generic\nLabel=data\nSizeMinBytes=1G\n";
+                case.board.write("/etc/repart.d/50-data.conf", text);
+            },
+            3,
+            &["/dev/mmcblk1", "not enough space", "1.0 GiB"],
+            "larger disk",
+        ),
+    ]
+}
+
+fn flash_rows() -> Vec<Row> {
+    let flash: &[&str] = &["flash", "BUNDLE", "/dev/mmcblk1p4"];
+    vec![
+        Row::command(
+            "image larger than the disk",
+            |case| case.offer(vec![1; 600 * 1024]),
+            flash,
+            3,
+            &["does not fit /dev/mmcblk1p4"],
+            "larger disk",
+        ),
+        Row::command(
+            "disk to flash is mounted",
+            |case| {
+                let line = "36 35 179:4 / /mnt/b rw - ext4 /dev/mmcblk1p4 rw\n";
+                case.board.write("/proc/self/mountinfo", line);
+            },
+            flash,
+            5,
+            &["/dev/mmcblk1p4, mounted at /mnt/b, is in use"],
+            "unmount it",
+        ),
+    ]
+}
+
+fn append(case: &Case, path: &str, text: &str) {
+    case.board.edit(path, |bytes| bytes.extend_from_slice(text.as_bytes()));
+}
+
+/// One partition of type 0x83 and nothing of a GPT.
+fn mbr_only(case: &mut Case) {
+    case.board.edit("/dev/mmcblk1", |disk| {
+        disk.fill(0);
+        disk[450] = 0x83;
+        disk[454..462].copy_from_slice(&[0, 8, 0, 0, 0, 8, 0, 0]);
+        disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+    });
+}
+
+fn damage_primary(case: &mut Case) {
+    case.board.edit("/dev/mmcblk1", |disk| disk[SECTOR + 60] ^= 1);
+}
+
+fn damage_backup(case: &mut Case) {
+    case.board.edit("/dev/mmcblk1", |disk| {
+        let at = disk.len() - SECTOR + 60;
+        disk[at] ^= 1;
+    });
+}
+
+/// Both copies are whole again, and the partitions are those that were there.
+fn table_is_whole(board: &SmallBoard) {
+    let whole = SmallBoard::new();
+    assert!(board.read("/dev/mmcblk1") == whole.read("/dev/mmcblk1"), "the table is not as it was");
+}

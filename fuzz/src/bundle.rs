@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Bundles: trailer, signature, manifest, key files, keyrings, hash trees.
+
+use crate::fixtures::{KEYRING, NOW, PLAIN, VERITY, check_no_forgery, open};
+use crate::squashfs::drain;
+use bundle::keyfile::{KeyFile, KeyFileWriter};
+use bundle::{
+    CheckTime, DevelopmentPki, DevelopmentPkiOptions, Keyring, KeyringOptions, Manifest,
+    ManifestUse, SigningIdentity, build_tree, sign_attached,
+};
+use std::sync::LazyLock;
+use storage::Digest;
+
+/// A whole bundle, as a stranger may offer it.
+pub fn bundle(data: &[u8]) {
+    let Some(untrusted) = open(data) else { return };
+    let _ = untrusted.inspect_unverified();
+    for time in [CheckTime::At(NOW), CheckTime::SigningTime] {
+        let verified = open(data).and_then(|untrusted| untrusted.verify(&KEYRING, time).ok());
+        if let Some(verified) = verified {
+            check_no_forgery(&verified);
+        }
+    }
+}
+
+/// A true bundle with bytes changed: what still verifies hands out true bytes or fails. The input
+/// is the choice of the bundle and then edits: u16 (little endian) place, u8 that is XORed in.
+pub fn bundle_edits(data: &[u8]) {
+    let Some((choice, edits)) = data.split_first() else { return };
+    let mut bytes = if choice & 1 == 0 { VERITY } else { PLAIN }.to_vec();
+    for edit in edits.chunks_exact(3).take(64) {
+        let at = usize::from(u16::from_le_bytes([edit[0], edit[1]])) % bytes.len();
+        bytes[at] ^= edit[2];
+    }
+    bundle(&bytes);
+}
+
+/// The CMS structure behind a payload of zeros: nothing but the keyring decides, and nobody has
+/// a key.
+pub fn signature(data: &[u8]) {
+    let mut bytes = vec![0; 8192];
+    bytes.extend_from_slice(data);
+    bytes.extend_from_slice(&(data.len() as u64).to_be_bytes());
+    bundle(&bytes);
+}
+
+/// A manifest: what is read is written and read again as the same.
+pub fn manifest(data: &[u8]) {
+    for used in [ManifestUse::Input, ManifestUse::Internal, ManifestUse::External] {
+        let Ok(manifest) = Manifest::parse(data, used) else { continue };
+        let written = manifest.encode();
+        match Manifest::parse(written.as_bytes(), used) {
+            Ok(again) => assert_eq!(again, manifest, "{written}"),
+            Err(refused) => panic!("{refused} in what was written: {written}"),
+        }
+    }
+}
+
+/// A key file, and every value of it as each kind.
+pub fn key_file(data: &[u8]) {
+    let Ok(file) = KeyFile::parse(data) else { return };
+    let mut writer = KeyFileWriter::new();
+    let mut expected = Vec::new();
+    for group in file.groups() {
+        assert_eq!(file.group(group.name()), Some(group));
+        writer.group(group.name());
+        for entry in group.entries() {
+            assert_eq!(group.get(entry.key()), Some(entry));
+            let _ = entry.boolean();
+            if let Ok(list) = entry.list() {
+                writer.list(&format!("{}.list", entry.key()), &list);
+                expected.push(Err(list));
+            }
+            if let Ok(string) = entry.string() {
+                writer.string(&format!("{}.string", entry.key()), &string);
+                expected.push(Ok(string));
+            }
+        }
+    }
+    // Names grow by the suffix, and a key may then exist already; such files are refused.
+    let Ok(again) = KeyFile::parse(writer.finish().as_bytes()) else { return };
+    let entries = again.groups().iter().flat_map(|group| group.entries());
+    let found: Vec<_> = entries
+        .map(|entry| match entry.key().ends_with(".list") {
+            true => Err(entry.list().expect("it was written as a list")),
+            false => Ok(entry.string().expect("it was written as a string")),
+        })
+        .collect();
+    assert_eq!(found, expected);
+}
+
+/// A keyring in PEM.
+pub fn keyring(data: &[u8]) {
+    if let Ok(keyring) = Keyring::from_pem(data, KeyringOptions::default()) {
+        let _ = keyring.anchors();
+    }
+}
+
+/// Keys of this process.
+static DEVELOPMENT: LazyLock<(SigningIdentity, Keyring)> = LazyLock::new(|| {
+    let options = DevelopmentPkiOptions::new(NOW);
+    let pki = DevelopmentPki::generate("fuzz", &options).expect("OpenSSL makes keys");
+    let identity = SigningIdentity::from_pem(&pki.signer_cert_pem, &pki.signer_key_pem, &[]);
+    let keyring = Keyring::from_pem(&pki.ca_cert_pem, KeyringOptions::default());
+    (identity.expect("the keys were just made"), keyring.expect("the CA was just made"))
+});
+
+/// What a trusted signer signed in error: the payload is the input. With an even first byte it is
+/// covered by a true hash tree, and the squashfs reader meets it; with an odd one, size of the
+/// tree (u64, little endian) and root hash are the input's too.
+pub fn verity_payload(data: &[u8]) {
+    let Some((kind, rest)) = data.split_first() else { return };
+    let salt = [3; 32];
+    let (payload, tree_bytes, root) = if kind & 1 == 0 {
+        let mut payload = rest.to_vec();
+        payload.resize(payload.len().next_multiple_of(4096).max(8192), 0);
+        let tree = build_tree(&mut payload.as_slice(), payload.len() as u64, &salt)
+            .expect("whole blocks have a tree");
+        payload.extend_from_slice(&tree.bytes);
+        (payload, tree.bytes.len() as u64, tree.root)
+    } else {
+        let Some((size, rest)) = rest.split_first_chunk::<8>() else { return };
+        let Some((root, rest)) = rest.split_first_chunk::<32>() else { return };
+        (rest.to_vec(), u64::from_le_bytes(*size), Digest::from_bytes(*root))
+    };
+    let text = format!(
+        "[update]\ncompatible=fuzz\n[bundle]\nformat=verity\nverity-hash={root}\n\
+         verity-salt={}\nverity-size={tree_bytes}\n\
+         [image.rootfs]\nsha256={root}\nsize=5000\nfilename=rootfs.img\n\
+         [image.boot]\nsha256={root}\nsize=100\nfilename=boot.vfat\n",
+        "03".repeat(32),
+    );
+    let (identity, keyring) = &*DEVELOPMENT;
+    let cms = sign_attached(text.as_bytes(), identity, NOW).expect("OpenSSL signs");
+    let length = (cms.len() as u64).to_be_bytes();
+    let bytes = [payload.as_slice(), &cms, &length].concat();
+    let Some(untrusted) = open(&bytes) else { return };
+    let Ok(verified) = untrusted.verify(keyring, CheckTime::At(NOW)) else { return };
+    for image in &verified.manifest().images {
+        if let Ok(mut stream) = verified.open_image(image) {
+            drain(&mut stream);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! No byte from outside may crash, hang or mislead a parser.
+//!
+//! One function per parser of outside bytes: it takes any input at all, must return, and panics
+//! where a promise is broken (what is read is written and read again as the same; nothing
+//! tampered is handed out; an empty slot is never booted). `fuzz_targets/` gives each to
+//! libFuzzer; `tests/seeds.rs` runs each over its seeds in `corpus/` and over mutations of them
+//! on any compiler. Where a checksum guards a structure, the function reads the input once as it
+//! is and once with the checksum made right, since no mutation gets past one by luck.
+
+mod bootctl;
+mod bundle;
+mod fixtures;
+mod repart;
+mod sparse_disk;
+mod squashfs;
+mod text;
+mod uboot;
+mod updater;
+mod verifier;
+
+pub use bootctl::{boot_state, kernel_cmdline, recorder};
+pub use bundle::{bundle, bundle_edits, key_file, keyring, manifest, signature, verity_payload};
+pub use repart::{fat, partition_table, repart_definition};
+pub use sparse_disk::SparseDisk;
+pub use squashfs::squashfs;
+pub use uboot::{boot_script, env_data, env_image, env_store, fw_env_config};
+pub use updater::{bundle_version, slot_status, system_conf};
+pub use verifier::{health_config, required_units};
+
+/// A target: its name, which is that of its folder of seeds and of its file, and its function.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 24] = [
+    ("boot_script", boot_script),
+    ("boot_state", boot_state),
+    ("bundle", bundle),
+    ("bundle_edits", bundle_edits),
+    ("bundle_version", bundle_version),
+    ("env_data", env_data),
+    ("env_image", env_image),
+    ("env_store", env_store),
+    ("fat", fat),
+    ("fw_env_config", fw_env_config),
+    ("health_config", health_config),
+    ("kernel_cmdline", kernel_cmdline),
+    ("key_file", key_file),
+    ("keyring", keyring),
+    ("manifest", manifest),
+    ("partition_table", partition_table),
+    ("recorder", recorder),
+    ("repart_definition", repart_definition),
+    ("required_units", required_units),
+    ("signature", signature),
+    ("slot_status", slot_status),
+    ("squashfs", squashfs),
+    ("system_conf", system_conf),
+    ("verity_payload", verity_payload),
+];

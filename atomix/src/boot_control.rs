@@ -5,8 +5,8 @@
 use crate::context::{BoardRecorder, Context};
 use crate::failure::{Failure, chain};
 use bootctl::{
-    BootBackend, BootState, Command, Entry, Mark, Record, RecorderFacts, SlotId, Snapshot, Timestamp,
-    transition,
+    BootBackend, BootState, Command, Entry, Mark, Record, RecorderFacts, SlotId, Snapshot,
+    Timestamp, transition,
 };
 use storage::Access;
 

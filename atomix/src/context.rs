@@ -119,10 +119,8 @@ impl Context {
         for path in SYSTEM_CONF_PATHS.map(Path::new) {
             if let Some(text) = self.read_text(path, MAX_CONFIG)? {
                 let base = path.parent().unwrap_or(Path::new("/"));
-                return SystemConfig::parse(&text, base).map_err(|source| Failure::SystemConf {
-                    path: path.to_owned(),
-                    source,
-                });
+                return SystemConfig::parse(&text, base)
+                    .map_err(|source| Failure::SystemConf { path: path.to_owned(), source });
             }
         }
         Err(Failure::FileAbsent {
@@ -243,8 +241,7 @@ impl Context {
         let place = &settings.recorder;
         let device = self.devices.open(&place.device, access)?;
         let label = format!("flight recorder on {}", place.device.display());
-        let ring: Box<dyn Storage> =
-            Box::new(View::new(device, label, place.offset, place.len())?);
+        let ring: Box<dyn Storage> = Box::new(View::new(device, label, place.offset, place.len())?);
         Ok(Recorder::open(ring, place.block_bytes)?)
     }
 

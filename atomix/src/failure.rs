@@ -386,6 +386,7 @@ impl Failure {
 }
 
 /// An error and its causes, joined by `: `. A cause whose text ends its parent's is not repeated.
+/// Further lines of a cause are indented: a foreign text in it must not pass for a line of ours.
 #[must_use]
 pub fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
@@ -398,7 +399,7 @@ pub fn chain(error: &dyn StdError) -> String {
         }
         cause = inner.source();
     }
-    text
+    text.replace('\n', "\n  ")
 }
 
 const fn class_of(class: updater::ErrorClass) -> Class {

@@ -16,4 +16,5 @@ mod programs;
 pub mod progress;
 pub mod run;
 pub mod settings;
+pub mod terminal;
 pub mod virtual_board;

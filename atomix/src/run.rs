@@ -9,6 +9,7 @@ use crate::context::{Context, Now};
 use crate::demo;
 use crate::failure::Failure;
 use crate::output::{Output, Style};
+use crate::terminal::Tame;
 use crate::virtual_board::VirtualBoard;
 use std::io::Write;
 use std::path::Path;
@@ -16,7 +17,8 @@ use std::process::ExitCode;
 
 /// Runs one command line on the machine or board that it names; failures are printed once, here.
 pub fn run(cli: &Cli, now: Now, data: &mut dyn Write, people: &mut dyn Write) -> ExitCode {
-    let mut out = output(cli, data, people);
+    let (mut data, mut people) = (Tame::new(data), Tame::new(people));
+    let mut out = output(cli, &mut data, &mut people);
     let ended = dispatch(cli, now, &mut out);
     conclude(ended, &mut out)
 }
@@ -29,7 +31,8 @@ pub fn run_on(
     data: &mut dyn Write,
     people: &mut dyn Write,
 ) -> ExitCode {
-    let mut out = output(cli, data, people);
+    let (mut data, mut people) = (Tame::new(data), Tame::new(people));
+    let mut out = output(cli, &mut data, &mut people);
     let ended = on_context(context, &cli.command, &mut out);
     conclude(ended, &mut out)
 }

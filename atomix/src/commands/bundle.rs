@@ -5,6 +5,7 @@ use crate::cli::{BundleCommand, FormatName};
 use crate::context::{Context, Now};
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::terminal::one_line;
 use bundle::{
     BundleContent, BundleFormat, CheckTime, CreateRequest, CrlCheck, FileSource, Keyring,
     KeyringOptions, Limits, Manifest, Purpose, Signer, SigningIdentity, SquashfsCompression,
@@ -88,10 +89,8 @@ fn configured(context: &Context) -> Result<(Keyring, Limits, CheckTime), Failure
             source,
         })?,
     };
-    let limits = Limits {
-        max_signature: config.system.max_bundle_signature_size,
-        ..Limits::default()
-    };
+    let limits =
+        Limits { max_signature: config.system.max_bundle_signature_size, ..Limits::default() };
     Ok((keyring, limits, check_time(context.now, Some(section))))
 }
 
@@ -137,12 +136,17 @@ fn failed(path: &Path, source: bundle::BundleError) -> Failure {
 }
 
 fn read_host(path: &Path) -> Result<Vec<u8>, Failure> {
-    let absolute = std::path::absolute(path)
-        .map_err(|source| Failure::Io { act: "find", path: path.to_owned(), source })?;
-    HostFiles::new("/").read(&absolute, MAX_PEM)?.ok_or(Failure::FileAbsent {
-        path: path.to_owned(),
-        hint: "give the path of a PEM file",
-    })
+    let absent =
+        || Failure::FileAbsent { path: path.to_owned(), hint: "give the path of a PEM file" };
+    // Resolved here, since `HostFiles` refuses the `..` that a person may well type.
+    let resolved = path.canonicalize().map_err(|source| {
+        if source.kind() == io::ErrorKind::NotFound {
+            absent()
+        } else {
+            Failure::Io { act: "find", path: path.to_owned(), source }
+        }
+    })?;
+    HostFiles::new("/").read(&resolved, MAX_PEM)?.ok_or_else(absent)
 }
 
 fn identity(cert: &Path, key: &Path, more: &[PathBuf]) -> Result<SigningIdentity, Failure> {
@@ -326,8 +330,8 @@ pub fn date(secs: i64) -> String {
 }
 
 fn render(to: &mut dyn Write, view: &InfoView) -> io::Result<()> {
-    let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-    writeln!(to, "compatible   {}", view.compatible)?;
+    let or_none = |text: &Option<String>| text.as_deref().map_or("-".to_owned(), one_line);
+    writeln!(to, "compatible   {}", one_line(&view.compatible))?;
     writeln!(to, "version      {}", or_none(&view.bundle_version))?;
     writeln!(to, "description  {}", or_none(&view.description))?;
     writeln!(to, "format       {}", view.format)?;

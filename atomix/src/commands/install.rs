@@ -7,6 +7,7 @@ use crate::context::{Context, SYSTEM_CONF_PATHS};
 use crate::failure::Failure;
 use crate::output::{Output, Style};
 use crate::progress::InstallProgress;
+use crate::terminal::one_line;
 use bootctl::{Activation, BundleId, Force};
 use bundle::VerifiedBundle;
 use serde::Serialize;
@@ -181,7 +182,7 @@ fn dry_run(
         writeln!(
             to,
             "would install {} into slot {}:",
-            view.bundle_version.as_deref().unwrap_or("(no version)"),
+            shown_version(view.bundle_version.as_deref()),
             view.target
         )?;
         view.images.iter().try_for_each(|image| {
@@ -288,11 +289,15 @@ impl ReportView {
     }
 }
 
+fn shown_version(version: Option<&str>) -> String {
+    version.map_or_else(|| "(no version)".to_owned(), one_line)
+}
+
 fn render_report(to: &mut dyn Write, view: &ReportView) -> io::Result<()> {
     writeln!(
         to,
         "installed {} into slot {}; it boots next",
-        view.bundle_version.as_deref().unwrap_or("(no version)"),
+        shown_version(view.bundle_version.as_deref()),
         view.target
     )?;
     view.slots.iter().try_for_each(|slot| {

@@ -7,6 +7,7 @@ use crate::commands::install::{install_groups, statuses};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::terminal::one_line;
 use bootctl::{BootState, SlotId};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -111,7 +112,7 @@ pub fn render_slots(to: &mut dyn Write, rows: &[SlotRow]) -> io::Result<()> {
             row.device,
             size,
             row.state,
-            row.content.as_deref().unwrap_or("-")
+            row.content.as_deref().map_or("-".to_owned(), one_line)
         )?;
     }
     Ok(())

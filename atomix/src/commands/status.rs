@@ -9,6 +9,7 @@ use crate::commands::why::FallbackView;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::terminal::one_line;
 use bootctl::{SlotId, explain};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -40,7 +41,7 @@ pub fn run(context: &Context, out: &mut Output) -> Result<(), Failure> {
         last_fallback: explanation.fallback.as_ref().map(FallbackView::new),
         slots: slots(context, &config, control.state(), booted)?.slots,
     };
-    let fallback = explanation.fallback.map(|fallback| fallback.to_string());
+    let fallback = explanation.fallback.map(|fallback| one_line(&fallback.to_string()));
     out.warn(control.warnings())?;
     out.answer(&view, |to, view| render(to, view, fallback.as_deref()))
 }
@@ -88,7 +89,7 @@ fn render_group(to: &mut dyn Write, title: &str, group: Option<&GroupView>) -> i
             group.slot,
             group.state,
             group.attempts_left,
-            group.bundle_version.as_deref().unwrap_or("not recorded")
+            group.bundle_version.as_deref().map_or("not recorded".to_owned(), one_line)
         ),
     }
 }

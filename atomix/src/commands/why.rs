@@ -6,6 +6,7 @@ use crate::commands::bundle::date;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::terminal::one_line;
 use bootctl::{Entry, Fallback, HealthVerdict, Mark, Record, Timestamp, explain};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -82,11 +83,7 @@ struct EntryView {
 
 impl EntryView {
     fn new(record: &Record) -> Self {
-        Self {
-            sequence: record.sequence.0,
-            at: when(record.at),
-            text: describe(&record.entry),
-        }
+        Self { sequence: record.sequence.0, at: when(record.at), text: describe(&record.entry) }
     }
 }
 
@@ -101,10 +98,14 @@ fn describe(entry: &Entry) -> String {
         Entry::Booted { slot, reason, attempts } => {
             format!("booted {slot} ({reason}), {attempts} attempts left")
         }
-        Entry::InstallBegan { slot, version, .. } => format!("install of {version} into {slot} began"),
+        Entry::InstallBegan { slot, version, .. } => {
+            format!("install of {version} into {slot} began")
+        }
         Entry::InstallFinished { slot, version, .. } => format!("installed {version} into {slot}"),
         Entry::InstallFailed { slot, cause } => format!("install into {slot} failed: {cause}"),
-        Entry::Verdict { slot, verdict: HealthVerdict::Healthy, .. } => format!("{slot} is healthy"),
+        Entry::Verdict { slot, verdict: HealthVerdict::Healthy, .. } => {
+            format!("{slot} is healthy")
+        }
         Entry::Verdict { slot, verdict: HealthVerdict::Unhealthy, cause } => {
             format!("{slot} is not healthy: {cause}")
         }
@@ -132,7 +133,7 @@ fn render(to: &mut dyn Write, view: &WhyView) -> io::Result<()> {
     let skip = told.len().saturating_sub(SHOWN_ENTRIES);
     for entry in told.into_iter().skip(skip) {
         let at = entry.at.as_deref().and_then(|at| at.get(5..16)).unwrap_or("clock unset");
-        writeln!(to, "{:5} {at} {:.61}", entry.sequence, entry.text)?;
+        writeln!(to, "{:5} {at} {:.61}", entry.sequence, one_line(&entry.text))?;
     }
     Ok(())
 }
@@ -142,7 +143,8 @@ fn render(to: &mut dyn Write, view: &WhyView) -> io::Result<()> {
 /// # Errors
 /// The writer's.
 pub fn render_fallback(to: &mut dyn Write, fallback: &FallbackView) -> io::Result<()> {
-    let version = fallback.bundle_version.as_deref().unwrap_or("unknown version");
+    let version = fallback.bundle_version.as_deref();
+    let version = version.map_or("unknown version".to_owned(), one_line);
     writeln!(to, "fell back   from slot {} ({version}) to slot {}", fallback.from, fallback.to)?;
     if let Some(at) = &fallback.at {
         writeln!(to, "noticed     {at}")?;
@@ -152,5 +154,5 @@ pub fn render_fallback(to: &mut dyn Write, fallback: &FallbackView) -> io::Resul
         "attempts    {}, of which {} reached userspace",
         fallback.attempts, fallback.reached_userspace
     )?;
-    writeln!(to, "cause       {}", fallback.cause)
+    writeln!(to, "cause       {}", one_line(&fallback.cause))
 }

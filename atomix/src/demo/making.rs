@@ -8,9 +8,10 @@ use crate::cli::{BundleCommand, RepartArgs};
 use crate::commands::{bundle, flash, repart};
 use crate::failure::Failure;
 use crate::virtual_board::Ending;
+use ::bundle::BundleFormat;
 use bootctl::{Reason, SlotId, SlotState};
 use std::path::{Path, PathBuf};
-use storage::Journal;
+use storage::{ByteLen, Files, HostFiles, Journal};
 
 /// Keys, a release, its bundle, and what the bundle says of itself.
 ///
@@ -31,7 +32,7 @@ pub fn create_bundle(world: &mut World, story: &mut Story<'_, '_>) -> Result<(),
             foreign.compatible,
             file_name(&foreign.keyring_path),
         ))?;
-        if foreign.format == bundle_format_plain() {
+        if foreign.format == BundleFormat::Plain {
             story.say(
                 "It is a plain bundle. This board's own configuration refuses those; here they \
                  are allowed for the sake of the story.",
@@ -58,12 +59,7 @@ pub fn create_bundle(world: &mut World, story: &mut Story<'_, '_>) -> Result<(),
     story.command(&words, |out| bundle::run(&context, &command, out))
 }
 
-fn bundle_format_plain() -> ::bundle::BundleFormat {
-    ::bundle::BundleFormat::Plain
-}
-
 fn put(path: &Path, content: Option<&Vec<u8>>) -> Result<(), Failure> {
-    use storage::{Files, HostFiles};
     let content = content.map(Vec::as_slice).unwrap_or_default();
     Ok(HostFiles::new("/").replace(path, content)?)
 }
@@ -92,7 +88,7 @@ pub fn flash_board(world: &mut World, story: &mut Story<'_, '_>) -> Result<(), F
         report.image_bytes == len.get() && report.written_bytes > 0,
         &format!(
             "{device} holds the image, every byte read back; {} of it were not zero",
-            storage::ByteLen::new(report.written_bytes)
+            ByteLen::new(report.written_bytes)
         ),
     )?;
     let table = context.table(Path::new(device))?;

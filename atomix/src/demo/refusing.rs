@@ -3,7 +3,7 @@
 //! which not one byte moved.
 
 use super::story::Story;
-use super::world::{World, file_len, install_quietly};
+use super::world::{World, file_len, file_name, install_quietly};
 use crate::failure::{Class, Failure};
 use bundle::{DevelopmentPki, DevelopmentPkiOptions};
 use serde::Serialize;
@@ -50,11 +50,16 @@ pub fn refuse(world: &mut World, story: &mut Story<'_, '_>) -> Result<(), Failur
         let answer = Answer {
             offered: offer.what,
             exit_code: failure.class().exit_code(),
-            message: failure.chain().replace(&offer.bundle.display().to_string(), offer.what),
+            message: failure
+                .chain()
+                .replace(&offer.bundle.display().to_string(), &file_name(&offer.bundle)),
             hint: failure.hint(),
         };
         story.show("refused", &answer, &format!("exit code {}:", answer.exit_code))?;
         story.say(&answer.message)?;
+        if let Some(hint) = &answer.hint {
+            story.say(&format!("hint: {hint}"))?;
+        }
         let fits = offer.says.iter().any(|word| answer.message.contains(word));
         story.claim(
             failure.class() == offer.class && fits,

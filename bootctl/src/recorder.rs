@@ -15,6 +15,10 @@
 //!
 //! A record never shares a sector with another one on a disk, so that a torn sector cannot take
 //! an older record with it. Nothing is rewritten in place.
+//!
+//! Two programs may have the recorder open: an install keeps it for minutes, and the health
+//! service writes its verdict meanwhile. So the place of the next record is looked at before it is
+//! written, and the head is searched anew when somebody has been there.
 
 use crate::reconcile::RecorderFacts;
 use crate::record::{Entry, Record, Sequence, Timestamp};
@@ -102,6 +106,8 @@ pub struct Recorder<S> {
     free: u64,
     /// Block that holds the newest record read back; never erased while it does.
     holds: Option<u64>,
+    /// The newest record read back.
+    last: Sequence,
     next: Sequence,
     torn: u64,
     facts: RecorderFacts,
@@ -139,6 +145,7 @@ impl<S: Storage> Recorder<S> {
             head: None,
             free: 0,
             holds: None,
+            last: Sequence(0),
             next: Sequence(1),
             torn: 0,
             facts: RecorderFacts::default(),
@@ -149,6 +156,8 @@ impl<S: Storage> Recorder<S> {
 
     fn find_head(&mut self) -> Result<(), RecorderError> {
         let mut newest = Sequence(0);
+        (self.head, self.holds, self.free, self.torn) = (None, None, 0, 0);
+        self.facts = RecorderFacts::default();
         for index in 0..self.blocks {
             let scan = self.scan(index)?;
             self.torn += scan.torn;
@@ -159,6 +168,7 @@ impl<S: Storage> Recorder<S> {
                 self.free = scan.free;
             }
         }
+        self.last = newest;
         self.next = Sequence(newest.0.saturating_add(1));
         for record in self.entries()? {
             self.facts.apply(&record.entry);
@@ -207,6 +217,9 @@ impl<S: Storage> Recorder<S> {
     /// [`RecorderError::Storage`] or [`RecorderError::ReadBack`]; earlier records are untouched.
     pub fn append(&mut self, at: Timestamp, entry: &Entry) -> Result<Sequence, RecorderError> {
         let len = self.padded(&self.encode_next(at, entry)).len() as u64;
+        if !self.is_free(len)? && self.newest()? > self.last {
+            self.find_head()?;
+        }
         if self.head.is_none() || self.free + len > self.block_bytes {
             self.start_block(at)?;
         }
@@ -238,6 +251,27 @@ impl<S: Storage> Recorder<S> {
     #[must_use]
     pub const fn facts(&self) -> &RecorderFacts {
         &self.facts
+    }
+
+    /// Whether the next `len` bytes of the head are there and blank. A full head is searched anew
+    /// too: what follows it may have been begun by another program.
+    fn is_free(&self, len: u64) -> Result<bool, RecorderError> {
+        let Some(head) = self.head.filter(|_| self.free + len <= self.block_bytes) else {
+            return Ok(false);
+        };
+        // At most RECORD_MAX, rounded up to the alignment.
+        let mut found = vec![0; usize::try_from(len).unwrap_or(RECORD_MAX)];
+        self.storage.read_at(head * self.block_bytes + self.free, &mut found)?;
+        Ok(found.iter().all(|byte| *byte == BLANK))
+    }
+
+    /// The newest record on the medium, whoever wrote it.
+    fn newest(&self) -> Result<Sequence, RecorderError> {
+        let mut newest = Sequence(0);
+        for index in 0..self.blocks {
+            newest = newest.max(self.scan(index)?.newest.unwrap_or(Sequence(0)));
+        }
+        Ok(newest)
     }
 
     fn encode_next(&self, at: Timestamp, entry: &Entry) -> Vec<u8> {
@@ -292,6 +326,7 @@ impl<S: Storage> Recorder<S> {
             return Err(RecorderError::ReadBack { label, offset });
         }
         self.holds = self.head;
+        self.last = sequence;
         Ok(sequence)
     }
 }

@@ -205,3 +205,25 @@ fn a_fallback_is_explained_with_version_attempts_and_cause() {
     assert_eq!((told.next.slot, told.next.reason), (Some(SlotId::A), Reason::Normal));
     assert_eq!(explain(&[], &factory()).fallback, None);
 }
+
+/// An install holds the recorder open for minutes while the health service records its verdict.
+#[test]
+fn two_programs_with_the_recorder_open_write_no_record_over_another() {
+    let flash = Shared::new(MemoryStorage::nor(LABEL, vec![0xff; 4 * 4096], 4096));
+    let open = || Recorder::open(flash.clone(), 4096).unwrap();
+    let (mut install, mut health) = (open(), open());
+    let mut written = Vec::new();
+    // More than a block, so that the head moves under the one that does not look.
+    for number in 0..60 {
+        let at = Timestamp::from_unix(number as u64);
+        let writer = if number % 7 == 0 { &mut install } else { &mut health };
+        let sequence = writer.append(at, &entry(number)).unwrap();
+        written.push(Record { sequence, at, entry: entry(number) });
+    }
+    let fresh = open();
+    assert_eq!(fresh.torn(), 0);
+    let found: Vec<Record> = fresh.entries().unwrap();
+    let newest = &written[written.len() - found.len()..];
+    assert_eq!(found, newest);
+    assert!(found.len() > 50, "{}", found.len());
+}

@@ -11,16 +11,13 @@ use crate::failure::Failure;
 use crate::output::{Output, Style};
 use crate::terminal::Tame;
 use crate::virtual_board::VirtualBoard;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 /// Runs one command line on the machine or board that it names; failures are printed once, here.
 pub fn run(cli: &Cli, now: Now, data: &mut dyn Write, people: &mut dyn Write) -> ExitCode {
-    let (mut data, mut people) = (Tame::new(data), Tame::new(people));
-    let mut out = output(cli, &mut data, &mut people);
-    let ended = dispatch(cli, now, &mut out);
-    conclude(ended, &mut out)
+    conclude(cli, data, people, |out| dispatch(cli, now, out))
 }
 
 /// Runs one command line on `context`, whatever `--root` or `--board` say: for devices that the
@@ -31,36 +28,55 @@ pub fn run_on(
     data: &mut dyn Write,
     people: &mut dyn Write,
 ) -> ExitCode {
-    let (mut data, mut people) = (Tame::new(data), Tame::new(people));
-    let mut out = output(cli, &mut data, &mut people);
-    let ended = on_context(context, &cli.command, &mut out);
-    conclude(ended, &mut out)
+    conclude(cli, data, people, |out| on_context(context, &cli.command, out))
 }
 
-fn output<'a>(cli: &Cli, data: &'a mut dyn Write, people: &'a mut dyn Write) -> Output<'a> {
+fn conclude(
+    cli: &Cli,
+    data: &mut dyn Write,
+    people: &mut dyn Write,
+    act: impl FnOnce(&mut Output) -> Result<(), Failure>,
+) -> ExitCode {
     let style = if cli.global.json { Style::Json } else { Style::Lines };
-    Output { style, data, people }
-}
-
-fn conclude(ended: Result<(), Failure>, out: &mut Output) -> ExitCode {
-    match ended {
+    let (mut data, mut people) = (Tame::new(data), Tame::new(people));
+    let mut data = Noting { inner: &mut data, wrote: false };
+    match act(&mut Output { style, data: &mut data, people: &mut people }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            report(&failure, out);
+            report(&failure, style, &mut data, &mut people);
             ExitCode::from(failure.class().exit_code())
         }
     }
 }
 
-/// Once for people, and once for programs where they asked for JSON. When a stream is gone there
-/// is nobody left to tell.
-fn report(failure: &Failure, out: &mut Output) {
-    let _ = writeln!(out.people, "atomix: {}", failure.chain());
-    if let Some(hint) = failure.hint() {
-        let _ = writeln!(out.people, "hint: {hint}");
+/// Standard output, which remembers whether it was used.
+struct Noting<'a> {
+    inner: &'a mut dyn Write,
+    wrote: bool,
+}
+
+impl Write for Noting<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.wrote = true;
+        self.inner.write(bytes)
     }
-    if out.style == Style::Json {
-        let _ = writeln!(out.data, "{}", failure.to_json());
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// Once for people, and once for programs where they asked for JSON and have no answer yet: a
+/// query that says no in its answer must not print a second object. When a stream is gone there
+/// is nobody left to tell.
+fn report(failure: &Failure, style: Style, data: &mut Noting<'_>, people: &mut dyn Write) {
+    let _ = writeln!(people, "atomix: {}", failure.chain());
+    if let Some(hint) = failure.hint() {
+        let _ = writeln!(people, "hint: {hint}");
+    }
+    let answers = matches!(failure, Failure::No { .. } | Failure::Unhealthy { .. });
+    if style == Style::Json && !(answers && data.wrote) {
+        let _ = writeln!(data, "{}", failure.to_json());
     }
 }
 

@@ -168,7 +168,8 @@ mod tests {
         let unknown = GOOD.replace("[recorder]", "colour = 1\n[recorder]");
         let refused = Settings::parse(path, &unknown).unwrap_err().to_string();
         assert!(
-            refused.starts_with("/etc/atomix/atomix.toml is wrong in line 5: unknown field `colour`"),
+            refused
+                .starts_with("/etc/atomix/atomix.toml is wrong in line 5: unknown field `colour`"),
             "{refused}"
         );
         let single = GOOD.replace("blocks = 4", "blocks = 1");

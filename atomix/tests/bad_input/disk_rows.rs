@@ -17,9 +17,16 @@ pub fn rows() -> Vec<Row> {
 }
 
 fn table_rows() -> Vec<Row> {
-    let repart = |name, make, code, says, hint| Row::command(name, make, &["repart"], code, says, hint);
+    let repart =
+        |name, make, code, says, hint| Row::command(name, make, &["repart"], code, says, hint);
     vec![
-        repart("disk with an MBR only", mbr_only, 1, &["/dev/mmcblk1", "an MBR partition table"], RIGHT_DISK),
+        repart(
+            "disk with an MBR only",
+            mbr_only,
+            1,
+            &["/dev/mmcblk1", "an MBR partition table"],
+            RIGHT_DISK,
+        ),
         repart(
             "blank disk",
             |case| case.board.edit("/dev/mmcblk1", |disk| disk.fill(0)),
@@ -40,7 +47,14 @@ fn table_rows() -> Vec<Row> {
         repart("primary GPT damaged", damage_primary, 0, &[], "")
             .after(After::Works(table_is_whole)),
         repart("backup GPT damaged", damage_backup, 0, &[], "").after(After::Works(table_is_whole)),
-        Row::command("primary GPT damaged, dry run", damage_primary, &["repart", "--dry-run"], 0, &[], ""),
+        Row::command(
+            "primary GPT damaged, dry run",
+            damage_primary,
+            &["repart", "--dry-run"],
+            0,
+            &[],
+            "",
+        ),
         repart(
             "disk too small for a table",
             |case| case.board.write("/dev/mmcblk1", [0; 4096]),
@@ -60,11 +74,14 @@ fn table_rows() -> Vec<Row> {
 }
 
 fn plan_rows() -> Vec<Row> {
-    let repart = |name, make, code, says, hint| Row::command(name, make, &["repart"], code, says, hint);
+    let repart =
+        |name, make, code, says, hint| Row::command(name, make, &["repart"], code, says, hint);
     vec![
         repart(
             "partition of somebody else",
-            |case| case.board.replace("/etc/repart.d/30-boot-b.conf", "Label=boot-b", "Label=boot-x"),
+            |case| {
+                case.board.replace("/etc/repart.d/30-boot-b.conf", "Label=boot-b", "Label=boot-x")
+            },
             3,
             &["/dev/mmcblk1", "partition 3", "boot-b", "30-boot-b.conf"],
             "not made from this board's image",

@@ -46,8 +46,14 @@ fn damaged_rows() -> Vec<Row> {
         )
         .because(one)
         .after(After::Works(installed)),
-        Row::install("both copies corrupt, no defaults", both, 1, &["the environment is lost"], "reboot once")
-            .because("both copies are corrupt and there are no defaults"),
+        Row::install(
+            "both copies corrupt, no defaults",
+            both,
+            1,
+            &["the environment is lost"],
+            "reboot once",
+        )
+        .because("both copies are corrupt and there are no defaults"),
         Row::command(
             "both copies corrupt, no defaults, mark-good",
             both,
@@ -98,12 +104,25 @@ fn damaged_rows() -> Vec<Row> {
 
 fn content_rows() -> Vec<Row> {
     vec![
-        Row::command("unknown slot in BOOT_ORDER", order_c, &["status"], 0, &["BOOT_ORDER names \"C\""], "")
-            .because("unknown slot")
-            .after(UNCHANGED),
-        Row::install("unknown slot in BOOT_ORDER, install", order_c, 0, &["BOOT_ORDER names \"C\""], "")
-            .because("unknown slot")
-            .after(After::Works(installed)),
+        Row::command(
+            "unknown slot in BOOT_ORDER",
+            order_c,
+            &["status"],
+            0,
+            &["BOOT_ORDER names \"C\""],
+            "",
+        )
+        .because("unknown slot")
+        .after(UNCHANGED),
+        Row::install(
+            "unknown slot in BOOT_ORDER, install",
+            order_c,
+            0,
+            &["BOOT_ORDER names \"C\""],
+            "",
+        )
+        .because("unknown slot")
+        .after(After::Works(installed)),
         Row::command(
             "attempts that are no digit",
             |case| case.board.set_env(|env| env.set("BOOT_A_LEFT", "many").unwrap()),
@@ -208,4 +227,3 @@ fn begun_anew(board: &SmallBoard) {
     let ran = board.run(&["uenv", "print", "bootcmd"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, "bootcmd=run atomix_select\n"));
 }
-

@@ -35,7 +35,13 @@ fn image_rows() -> Vec<Row> {
             &["BUNDLE", "rootfs.img", "the manifest says 0000"],
             BUILT_WRONGLY,
         ),
-        install("image with no size", no_size, 4, &["size is missing", "image.rootfs"], BUILT_WRONGLY),
+        install(
+            "image with no size",
+            no_size,
+            4,
+            &["size is missing", "image.rootfs"],
+            BUILT_WRONGLY,
+        ),
     ]
 }
 

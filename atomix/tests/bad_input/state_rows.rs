@@ -6,9 +6,7 @@ use crate::cli_board::bundles::good;
 use crate::cli_board::{NOW, SmallBoard};
 use crate::table::{After, BUNDLE, Case, Row};
 use bootctl::{BundleId, SlotId, SlotState};
-use bundle::{
-    CheckTime, FileSource, Keyring, KeyringOptions, Limits, UntrustedBundle,
-};
+use bundle::{CheckTime, FileSource, Keyring, KeyringOptions, Limits, UntrustedBundle};
 use std::fs;
 use std::sync::Arc;
 use storage::Fault;
@@ -203,12 +201,17 @@ fn boot_state_rows() -> Vec<Row> {
 }
 
 fn configuration_rows() -> Vec<Row> {
-    let conf = |name, make, says, hint| Row::command(name, make, &["install", BUNDLE], 2, says, hint);
+    let conf =
+        |name, make, says, hint| Row::command(name, make, &["install", BUNDLE], 2, says, hint);
     vec![
         conf(
             "section twice in system.conf",
             |case| append(case, "/etc/rauc/system.conf", "[slot.boot.0]\ndevice=/dev/x\n"),
-            &["/etc/rauc/system.conf", "duplicate section [slot.boot.0] in line", "first in line 9"],
+            &[
+                "/etc/rauc/system.conf",
+                "duplicate section [slot.boot.0] in line",
+                "first in line 9",
+            ],
             CORRECT,
         ),
         conf(

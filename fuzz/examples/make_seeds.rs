@@ -202,9 +202,9 @@ fn bundle_seeds(dir: &Path) {
     );
     let internal = format!(
         "[update]\ncompatible=x\n[bundle]\nformat=plain\n[handler]\nfilename=h\nargs='a b'\n\
-         [image.rootfs]\nfilename=r.tar.gz\nsha256={digest}\nsize=0\ntype=tar.gz\n"
+         [image.rootfs]\nfilename=r.tar.gz\nsha256={digest}\nsize=0\ntype=tar\n"
     );
-    let input = "[update]\ncompatible=x\n[image.a/b]\nfilename=x.img\nconvert=tar-extract;\n";
+    let input = "[update]\ncompatible=x\n[bundle]\nformat=verity\n[image.a/b]\nfilename=x.img\nconvert=tar-extract;\n";
     for (name, text) in [("external", external.as_str()), ("internal", &internal), ("input", input)]
     {
         put("manifest", name, text);
@@ -394,4 +394,4 @@ fn text_seeds() {
 
 const SYSTEM_CONF: &str = "[system]\ncompatible=rock64\nbootloader=uboot\nbundle-formats=verity plain\nstatusfile=/data/rauc.status\nmountprefix=/run/rauc\n\n[keyring]\npath=ca.pem\ncheck-purpose=codesign\n\n[slot.boot.0]\ndevice=/dev/mmcblk1p1\ntype=vfat\nbootname=A\n\n[slot.rootfs.0]\ndevice=/dev/mmcblk1p2\ntype=raw\nparent=boot.0\n\n[slot.boot.1]\ndevice=/dev/mmcblk1p3\ntype=vfat\nbootname=B\n\n[slot.rootfs.1]\ndevice=/dev/mmcblk1p4\ntype=raw\nparent=boot.1\n";
 
-const ALL_GROUPS: &str = "[system]\ncompatible=x\nbootloader=custom\ndata-directory=/data\nmax-bundle-download-size=8M\nboot-attempts=5\n[keyring]\ndirectory=keys\ncheck-crl=true\nallow-partial-chain=true\n[casync]\ninstall-args=-x\n[streaming]\nsandbox-user=nobody\n[polling]\nsource=https://example.com/x\ninterval-sec=60\n[encryption]\nkey=k.pem\n[autoinstall]\npath=/a.raucb\n[handlers]\nbootloader-custom-backend=/bin/b\npre-install=/bin/p\n[log.events]\nfilename=e.log\nformat=json\n[artifacts.app]\npath=/data/app\ntype=files\n[slot.rootfs.0]\ndevice=/dev/a\ntype=ext4\nresize=true\nbootname=A\n";
+const ALL_GROUPS: &str = "[system]\ncompatible=x\nbootloader=custom\ndata-directory=/data\nmax-bundle-download-size=8M\n[keyring]\ndirectory=keys\ncheck-crl=true\nallow-partial-chain=true\n[casync]\ninstall-args=-x\n[streaming]\nsandbox-user=nobody\n[polling]\nurl=https://example.com/x\ninterval-sec=60\n[encryption]\nkey=k.pem\n[autoinstall]\npath=/a.raucb\n[handlers]\nbootloader-custom-backend=/bin/b\npre-install=/bin/p\n[log.events]\nfilename=e.log\nformat=json\n[artifacts.app]\npath=/data/app\ntype=files\n[slot.rootfs.0]\ndevice=/dev/a\ntype=ext4\nresize=true\nbootname=A\n";

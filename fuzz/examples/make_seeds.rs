@@ -264,6 +264,11 @@ fn bundle_seeds(dir: &Path) {
             [&[0], &squashfs(compression)[..]].concat(),
         );
     }
+    for (name, place) in [("tampered-data", 200_u32), ("tampered-tree", 8200)] {
+        let change = [&[2][..], &place.to_le_bytes(), &[1]].concat();
+        let image = squashfs(SquashfsCompression::Stored);
+        put("verity_payload", name, [change, image].concat());
+    }
     let claimed = [&[1][..], &4096_u64.to_le_bytes(), &[9; 32], &[0; 12288]].concat();
     put("verity_payload", "wrong-root", &claimed);
     let huge = [&[1][..], &u64::MAX.to_le_bytes(), &[9; 32], &[0; 64]].concat();

@@ -2,12 +2,12 @@
 //! Bundles: trailer, signature, manifest, key files, keyrings, hash trees.
 
 use crate::fixtures::{KEYRING, NOW, PLAIN, VERITY, check_no_forgery, open};
-use crate::squashfs::drain;
 use bundle::keyfile::{KeyFile, KeyFileWriter};
 use bundle::{
     CheckTime, DevelopmentPki, DevelopmentPkiOptions, Keyring, KeyringOptions, Manifest,
     ManifestUse, SigningIdentity, build_tree, sign_attached,
 };
+use std::io::Read;
 use std::sync::LazyLock;
 use storage::Digest;
 
@@ -96,6 +96,9 @@ pub fn keyring(data: &[u8]) {
     }
 }
 
+/// Salt of the hash trees made here.
+const SALT: [u8; 32] = [3; 32];
+
 /// Keys of this process.
 static DEVELOPMENT: LazyLock<(SigningIdentity, Keyring)> = LazyLock::new(|| {
     let options = DevelopmentPkiOptions::new(NOW);
@@ -105,40 +108,79 @@ static DEVELOPMENT: LazyLock<(SigningIdentity, Keyring)> = LazyLock::new(|| {
     (identity.expect("the keys were just made"), keyring.expect("the CA was just made"))
 });
 
-/// What a trusted signer signed in error: the payload is the input. With an even first byte it is
-/// covered by a true hash tree, and the squashfs reader meets it; with an odd one, size of the
-/// tree (u64, little endian) and root hash are the input's too.
+/// What a trusted signer signed in error: the payload is the input. The first byte chooses:
+///
+/// ```text
+/// 0  a true hash tree covers the payload, and the squashfs reader meets it
+/// 1  size of the tree (u64, little endian) and root hash are the input's too
+/// 2  as 0, and then the byte at a place (u32, little endian) is changed by XOR with the byte
+///    after it: what is handed out is what would have been without the change, or a failure
+/// ```
 pub fn verity_payload(data: &[u8]) {
     let Some((kind, rest)) = data.split_first() else { return };
-    let salt = [3; 32];
-    let (payload, tree_bytes, root) = if kind & 1 == 0 {
-        let mut payload = rest.to_vec();
-        payload.resize(payload.len().next_multiple_of(4096).max(8192), 0);
-        let tree = build_tree(&mut payload.as_slice(), payload.len() as u64, &salt)
-            .expect("whole blocks have a tree");
-        payload.extend_from_slice(&tree.bytes);
-        (payload, tree.bytes.len() as u64, tree.root)
-    } else {
-        let Some((size, rest)) = rest.split_first_chunk::<8>() else { return };
-        let Some((root, rest)) = rest.split_first_chunk::<32>() else { return };
-        (rest.to_vec(), u64::from_le_bytes(*size), Digest::from_bytes(*root))
-    };
+    match kind % 3 {
+        0 => drop(read_images(&covered(rest))),
+        1 => {
+            let Some((size, rest)) = rest.split_first_chunk::<8>() else { return };
+            let Some((root, rest)) = rest.split_first_chunk::<32>() else { return };
+            let (tree_bytes, root) = (u64::from_le_bytes(*size), Digest::from_bytes(*root));
+            read_images(&signed(rest, tree_bytes, root));
+        }
+        _ => {
+            let Some(([place @ .., change], rest)) = rest.split_first_chunk::<5>() else { return };
+            let place = place.first_chunk().map_or(0, |place| u32::from_le_bytes(*place));
+            let mut bytes = covered(rest);
+            let whole = read_images(&bytes);
+            let at = place as usize % bytes.len();
+            bytes[at] ^= change;
+            for (found, whole) in read_images(&bytes).iter().zip(whole) {
+                assert!(whole.starts_with(found), "tampered bytes were handed out");
+            }
+        }
+    }
+}
+
+/// A signed bundle of `payload`, padded, and its true hash tree.
+fn covered(payload: &[u8]) -> Vec<u8> {
+    let mut payload = payload.to_vec();
+    payload.resize(payload.len().next_multiple_of(4096).max(8192), 0);
+    let tree = build_tree(&mut payload.as_slice(), payload.len() as u64, &SALT)
+        .expect("whole blocks have a tree");
+    payload.extend_from_slice(&tree.bytes);
+    signed(&payload, tree.bytes.len() as u64, tree.root)
+}
+
+/// A bundle whose manifest says this of its hash tree.
+fn signed(payload: &[u8], tree_bytes: u64, root: Digest) -> Vec<u8> {
     let text = format!(
         "[update]\ncompatible=fuzz\n[bundle]\nformat=verity\nverity-hash={root}\n\
          verity-salt={}\nverity-size={tree_bytes}\n\
          [image.rootfs]\nsha256={root}\nsize=5000\nfilename=rootfs.img\n\
          [image.boot]\nsha256={root}\nsize=100\nfilename=boot.vfat\n",
-        "03".repeat(32),
+        "03".repeat(SALT.len()),
     );
-    let (identity, keyring) = &*DEVELOPMENT;
-    let cms = sign_attached(text.as_bytes(), identity, NOW).expect("OpenSSL signs");
+    let cms = sign_attached(text.as_bytes(), &DEVELOPMENT.0, NOW).expect("OpenSSL signs");
     let length = (cms.len() as u64).to_be_bytes();
-    let bytes = [payload.as_slice(), &cms, &length].concat();
-    let Some(untrusted) = open(&bytes) else { return };
-    let Ok(verified) = untrusted.verify(keyring, CheckTime::At(NOW)) else { return };
+    [payload, &cms, &length].concat()
+}
+
+/// What each image of a bundle hands out before its end or its failure, a little at a time: the
+/// digest of an image is compared only with its last bytes.
+fn read_images(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let Some(untrusted) = open(bytes) else { return Vec::new() };
+    let Ok(verified) = untrusted.verify(&DEVELOPMENT.1, CheckTime::At(NOW)) else {
+        return Vec::new();
+    };
+    let mut images = Vec::new();
     for image in &verified.manifest().images {
+        let mut handed_out = Vec::new();
         if let Ok(mut stream) = verified.open_image(image) {
-            drain(&mut stream);
+            let mut buf = [0; 100];
+            while let Ok(read @ 1..) = stream.read(&mut buf) {
+                handed_out.extend_from_slice(&buf[..read]);
+            }
         }
+        images.push(handed_out);
     }
+    images
 }

@@ -32,7 +32,7 @@ pub fn squashfs(data: &[u8]) {
 }
 
 /// Reads to the end, the first failure or the limit; returns how many bytes came.
-pub(crate) fn drain(stream: &mut dyn Read) -> u64 {
+fn drain(stream: &mut dyn Read) -> u64 {
     let mut buf = vec![0; 16 * 1024];
     let mut done = 0;
     while done < DRAIN_BYTES {

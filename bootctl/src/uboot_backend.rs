@@ -10,10 +10,8 @@
 //! by a mark-good that was decided before it.
 
 use crate::backend::{BackendError, BootBackend};
-use crate::{BootState, ReadStateError};
-use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::path::{Path, PathBuf};
+use crate::{BootState, EnvLock, ReadStateError};
+use std::path::PathBuf;
 use storage::Storage;
 use uboot::{Env, EnvError, EnvStore};
 
@@ -84,8 +82,8 @@ impl<S: Storage> BootBackend for UbootBackend<S> {
     }
 
     fn store(&mut self, old: &BootState, new: &BootState) -> Result<(), BackendError> {
-        // Held to the end of the function; the kernel drops it with the process.
-        let _lock = self.lock.as_deref().map(take_lock).transpose()?;
+        // Held to the end of the function.
+        let _lock = self.lock.as_deref().map(EnvLock::acquire).transpose()?;
         // Read again and not remembered from `load`: another program may have set a variable of
         // its own meanwhile, which must not be lost.
         let found = self.load_env()?;
@@ -106,17 +104,4 @@ impl<S: Storage> BootBackend for UbootBackend<S> {
     fn warnings(&self) -> Vec<String> {
         self.warnings.clone()
     }
-}
-
-/// Waits for the lock; a commit takes about a second on slow flash.
-fn take_lock(path: &Path) -> Result<File, BackendError> {
-    let taken = || -> io::Result<File> {
-        if let Some(dir) = path.parent() {
-            fs::create_dir_all(dir)?;
-        }
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-        file.lock()?;
-        Ok(file)
-    };
-    taken().map_err(|source| BackendError::Lock { path: path.to_owned(), source })
 }

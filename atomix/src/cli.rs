@@ -10,6 +10,7 @@ use std::path::PathBuf;
     name = "atomix",
     version,
     propagate_version = true,
+    max_term_width = 80,
     after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 refused in this state, 4 not verified, \
                   5 busy, 10 the answer to a query is no."
 )]
@@ -41,7 +42,7 @@ pub struct Global {
 pub enum Command {
     /// Show what is booted, what boots next and why, and what failed last
     Status,
-    /// Explain the last fallback: which bundle, how many attempts, what went wrong
+    /// Explain the last fallback: which bundle, how many attempts, which cause
     Why,
     /// Find what would make the next update fail, before it does
     Doctor,
@@ -98,7 +99,7 @@ pub enum Command {
         /// The disk, for example /dev/sdx; never a mounted one.
         device: PathBuf,
     },
-    /// Tell the whole story on a virtual board: build, flash, install, fail, cut, recover
+    /// Tell the whole story on a virtual board: build, flash, install, fail, recover
     Demo(DemoArgs),
     /// Print the completion script of a shell
     Completions {
@@ -177,7 +178,9 @@ pub enum BootCommand {
     },
     /// Record that Linux has started: run once, early in every boot
     Started,
-    /// Give the booted good slot its attempts back: run after 120 s of uptime and at shutdown
+    /// Give the booted good slot its attempts back
+    ///
+    /// Run it after 120 s of uptime and at every orderly shutdown.
     RestoreAttempts,
 }
 
@@ -283,7 +286,9 @@ pub struct RepartArgs {
 /// Verbs of `atomix health`.
 #[derive(Debug, Subcommand)]
 pub enum HealthCommand {
-    /// Probe until healthy for the whole window, then mark good; on failure react as configured
+    /// Probe until healthy for the whole window, then mark good
+    ///
+    /// When the verdict is unhealthy, the reaction is the configured one.
     Run {
         /// Give the verdict without marking or rebooting.
         #[arg(long)]
@@ -297,6 +302,10 @@ pub enum HealthCommand {
 #[derive(Debug, Subcommand)]
 pub enum ImageCommand {
     /// Build the flashable image of a board from its parts
+    #[command(
+        override_usage = "atomix image build [OPTIONS] --boot <DIR> --rootfs <FILE>\n       \
+                          --image-version <VERSION> <OUT>"
+    )]
     Build(ImageBuildArgs),
 }
 

@@ -28,7 +28,10 @@ pub fn run_on(
     data: &mut dyn Write,
     people: &mut dyn Write,
 ) -> ExitCode {
-    conclude(cli, data, people, |out| on_context(context, &cli.command, out))
+    conclude(cli, data, people, |out| match without_device(&cli.command, context.now, out) {
+        Some(ended) => ended,
+        None => on_context(context, &cli.command, out),
+    })
 }
 
 fn conclude(
@@ -81,19 +84,29 @@ fn report(failure: &Failure, style: Style, data: &mut Noting<'_>, people: &mut d
 }
 
 fn dispatch(cli: &Cli, now: Now, out: &mut Output) -> Result<(), Failure> {
-    match &cli.command {
-        // These three need no device.
-        Command::Demo(args) => return demo::run(args, now, out),
-        Command::Completions { shell } => return manual::completions(*shell, out),
-        Command::Man { dir } => return manual::pages(dir, out),
-        Command::Image { command } => return image::run(command, out),
-        _ => {}
+    if let Some(ended) = without_device(&cli.command, now, out) {
+        return ended;
     }
     let context = match &cli.global.board {
         Some(dir) => VirtualBoard::open(dir)?.context(now)?,
         None => Context::host(cli.global.root.as_deref().unwrap_or(Path::new("/")), now),
     };
     on_context(&context, &cli.command, out)
+}
+
+/// The commands that need no device; nothing for the others.
+fn without_device(
+    command: &Command,
+    now: Now,
+    out: &mut Output,
+) -> Option<Result<(), Failure>> {
+    match command {
+        Command::Demo(args) => Some(demo::run(args, now, out)),
+        Command::Completions { shell } => Some(manual::completions(*shell, out)),
+        Command::Man { dir } => Some(manual::pages(dir, out)),
+        Command::Image { command } => Some(image::run(command, out)),
+        _ => None,
+    }
 }
 
 fn on_context(context: &Context, command: &Command, out: &mut Output) -> Result<(), Failure> {

@@ -26,6 +26,7 @@ struct PartitionReport<'a> {
 
 #[derive(Serialize)]
 struct PlanReport<'a> {
+    version: u32,
     table: TableReport<'a>,
     empty: bool,
     writes_table: bool,
@@ -84,6 +85,7 @@ impl Serialize for Plan {
             partition: partition_report(&planned.partition, self.table().sector_bytes),
         });
         PlanReport {
+            version: 1,
             table: table_report(self.table()),
             empty: self.is_empty(),
             writes_table: self.writes_table(),

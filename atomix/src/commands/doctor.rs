@@ -5,7 +5,7 @@
 use crate::boot_control::BootControl;
 use crate::context::Context;
 use crate::failure::{Failure, chain};
-use crate::output::Output;
+use crate::output::{Output, wrap};
 use crate::settings::Settings;
 use board_rock64::ROCK64;
 use bundle::{KeyringOptions, UnixTime};
@@ -69,9 +69,9 @@ fn render(to: &mut dyn Write, view: &DoctorView) -> io::Result<()> {
             Verdict::Weak => "weak  ",
             Verdict::Broken => "BROKEN",
         };
-        writeln!(to, "{mark} {:12} {}", finding.what, finding.text)?;
+        wrap(to, &format!("{mark} {:12} ", finding.what), &finding.text)?;
         if let Some(hint) = finding.hint {
-            writeln!(to, "{:19} -> {hint}", "")?;
+            wrap(to, &format!("{:19} -> ", ""), hint)?;
         }
     }
     Ok(())
@@ -169,7 +169,10 @@ impl Exam {
         };
         match &table.health {
             TableHealth::Good => {
-                self.ok("partitions", format!("{} found, both tables agree", table.partitions.len()));
+                self.ok(
+                    "partitions",
+                    format!("{} found, both tables agree", table.partitions.len()),
+                );
             }
             other => self.weak(
                 "partitions",
@@ -217,9 +220,8 @@ impl Exam {
         };
         let opened = context.keyring(path, KeyringOptions::default());
         let Some(keyring) = self.take("keyring", opened) else { return };
-        let anchors = keyring
-            .anchors()
-            .map_err(|source| Failure::Keyring { path: path.to_owned(), source });
+        let anchors =
+            keyring.anchors().map_err(|source| Failure::Keyring { path: path.to_owned(), source });
         for anchor in self.take("keyring", anchors).unwrap_or_default() {
             if anchor.subject.contains("DEVELOPMENT") {
                 self.weak(

@@ -5,7 +5,7 @@ use crate::boot_control::BootControl;
 use crate::commands::bundle::date;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, wrap};
 use crate::terminal::one_line;
 use bootctl::{Entry, Fallback, HealthVerdict, Mark, Record, Timestamp, explain};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use storage::Access;
 
 /// How many entries of the recorder are shown; they and the headline fill one screen.
-const SHOWN_ENTRIES: usize = 14;
+const SHOWN_ENTRIES: usize = 12;
 
 /// Runs `atomix why`.
 ///
@@ -125,7 +125,7 @@ fn render(to: &mut dyn Write, view: &WhyView) -> io::Result<()> {
         None => writeln!(to, "no fallback is on record")?,
         Some(fallback) => render_fallback(to, fallback)?,
     }
-    writeln!(to, "next boot   {}", view.next_why)?;
+    wrap(to, "next boot   ", &view.next_why)?;
     writeln!(to, "\nflight recorder, newest last")?;
     // State snapshots are for recovery; between other entries they only repeat them.
     let told: Vec<&EntryView> =
@@ -154,5 +154,5 @@ pub fn render_fallback(to: &mut dyn Write, fallback: &FallbackView) -> io::Resul
         "attempts    {}, of which {} reached userspace",
         fallback.attempts, fallback.reached_userspace
     )?;
-    writeln!(to, "cause       {}", one_line(&fallback.cause))
+    wrap(to, "cause       ", &one_line(&fallback.cause))
 }

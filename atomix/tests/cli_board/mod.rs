@@ -9,7 +9,7 @@ pub mod rig;
 
 use atomix::cli::Cli;
 use atomix::context::{Context, Now};
-use bootctl::{BootState, SlotId};
+use bootctl::{BootState, FirmwareFacts, PerSlot, SlotId, select};
 use bundle::UnixTime;
 use clap::Parser;
 use repart::{NewPartition, TypeGuid, create_table};
@@ -26,7 +26,7 @@ pub const BOOT_BYTES: usize = 64 * 1024;
 pub const ROOTFS_BYTES: usize = 512 * 1024;
 pub const ENV_BYTES: u64 = 16 * 1024;
 const FLASH_BYTES: usize = 128 * 1024;
-const DISK_BYTES: usize = 6 * 1024 * 1024;
+const DISK_BYTES: usize = 8 * 1024 * 1024;
 const PARTITION_BYTES: u64 = 1024 * 1024;
 const SECTOR: u64 = 512;
 
@@ -194,6 +194,37 @@ impl SmallBoard {
         let mut files = BTreeMap::new();
         collect(self.root(), self.root(), &mut files);
         files
+    }
+
+    /// Puts the good bundle somewhere and returns its path.
+    pub fn offer_good(&self) -> String {
+        self.write("/update.raucb", bundles::good());
+        self.path("/update.raucb").to_str().unwrap().to_owned()
+    }
+
+    /// The selector starts a slot, and Linux records that it is up.
+    pub fn power_on(&self) -> SlotId {
+        let facts = FirmwareFacts {
+            disk: Some(disk_identity()),
+            save_works: true,
+            loads: PerSlot { a: true, b: true },
+        };
+        let selection = select(Some(&self.state()), &facts);
+        let slot = selection.boots.unwrap();
+        self.set_state(&selection.state);
+        let reason = selection.reason;
+        self.write("/proc/cmdline", format!("rauc.slot={slot} atomix.reason={reason}\n"));
+        assert_eq!(self.run(&["boot", "started"]).code, 0);
+        slot
+    }
+
+    /// A board that installed 2.0.0, tried it three times in vain and is back on its old slot.
+    pub fn after_a_fallback() -> Self {
+        let board = Self::new();
+        assert_eq!(board.run(&["install", &board.offer_good()]).code, 0);
+        let slots = [(); 4].map(|()| board.power_on());
+        assert_eq!(slots, [SlotId::B, SlotId::B, SlotId::B, SlotId::A]);
+        board
     }
 
     /// Runs a command line on the board's own devices, in this process.

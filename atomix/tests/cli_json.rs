@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The JSON that programs read, one fixture per answer and version: the same members of the same
+//! types. A changed shape is a new version with a fixture of its own; the old one stays.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+mod cli_board;
+
+use cli_board::SmallBoard;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+/// Set it to write the fixtures anew.
+const UPDATE: &str = "UPDATE_FIXTURES";
+
+/// What an answer is made of: the type at every path. Elements of a list share one path.
+fn shape(value: &Value) -> BTreeMap<String, String> {
+    let mut shape = BTreeMap::new();
+    describe("", value, &mut shape);
+    shape
+}
+
+fn describe(path: &str, value: &Value, into: &mut BTreeMap<String, String>) {
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(items) => {
+            items.iter().for_each(|item| describe(&format!("{path}[]"), item, into));
+            "list"
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                describe(&format!("{path}.{name}"), member, into);
+            }
+            "object"
+        }
+    };
+    let kinds = into.entry(path.to_owned()).or_default();
+    if !kinds.split(" or ").any(|known| known == kind) {
+        *kinds = if kinds.is_empty() { kind.to_owned() } else { format!("{kinds} or {kind}") };
+    }
+}
+
+/// Replaces what differs from run to run, so that a fixture written anew shows real changes only.
+fn normalised(value: &Value, board: &SmallBoard) -> Value {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+        Value::Array(items) => items.iter().map(|item| normalised(item, board)).collect(),
+        Value::Object(members) => {
+            members.iter().map(|(name, member)| (name.clone(), normalised(member, board))).collect()
+        }
+        Value::String(text) => {
+            let text = text.replace(board.root().to_str().unwrap(), "ROOT");
+            let bare = text.replace(':', "");
+            let is_hash = bare.len() >= 32 && bare.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if is_hash { json!("0".repeat(bare.len())) } else { json!(text) }
+        }
+    }
+}
+
+fn fixture_path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/json").join(name)
+}
+
+/// Runs a query and holds its answer to the fixture.
+fn hold(board: &SmallBoard, name: &str, args: &[&str], code: u8) {
+    let ran = board.run(&[&["--json"], args].concat());
+    assert_eq!(ran.code, code, "{args:?}: {}", ran.stderr);
+    let answer: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(answer["version"], 1, "{args:?} does not say its version");
+    let answer = normalised(&answer, board);
+    let path = fixture_path(name);
+    if std::env::var_os(UPDATE).is_some() {
+        let text = serde_json::to_string_pretty(&answer).unwrap() + "\n";
+        fs::write(&path, text).unwrap();
+    }
+    let text = fs::read_to_string(&path).unwrap_or_default();
+    let fixture: Value = serde_json::from_str(&text).unwrap_or_default();
+    let (found, expected) = (shape(&answer), shape(&fixture));
+    let differs: Vec<String> = expected
+        .keys()
+        .chain(found.keys())
+        .filter(|path| expected.get(*path) != found.get(*path))
+        .map(|path| format!("{path}: was {:?}, is {:?}", expected.get(path), found.get(path)))
+        .collect();
+    assert!(
+        differs.is_empty(),
+        "`atomix --json {}` is not of the shape of {name}:\n{}\n\
+         A member that programs may rely on changed. If that is meant and was never released, \
+         run `{UPDATE}=1 cargo test -p atomix --test cli_json`; else give the answer a new \
+         version and a fixture of its own.",
+        args.join(" "),
+        differs.join("\n")
+    );
+}
+
+#[test]
+fn answers_about_a_board_keep_their_shape() {
+    let board = SmallBoard::after_a_fallback();
+    board.write("/etc/rauc/ca.cert.pem", &cli_board::bundles::pki().ca_cert_pem);
+    hold(&board, "status-v1.json", &["status"], 0);
+    hold(&board, "why-v1.json", &["why"], 0);
+    hold(&board, "slot-list-v1.json", &["slot", "list"], 0);
+    hold(&board, "boot-state-v1.json", &["boot", "state"], 0);
+    hold(&board, "uenv-check-v1.json", &["uenv", "check"], 0);
+    hold(&board, "doctor-v1.json", &["doctor"], 0);
+    fs::remove_file(board.path("/etc/healthy")).unwrap();
+    hold(&board, "health-probe-v1.json", &["health", "probe"], 10);
+}
+
+#[test]
+fn answers_about_bundles_and_disks_keep_their_shape() {
+    let board = SmallBoard::new();
+    let bundle = board.offer_good();
+    hold(&board, "bundle-info-v1.json", &["bundle", "info", &bundle], 0);
+    hold(&board, "install-plan-v1.json", &["install", "--dry-run", &bundle], 0);
+    let data = "[Partition]\nType=linux-generic\nLabel=data\nSizeMinBytes=512K\n";
+    board.write("/etc/repart.d/50-data.conf", data);
+    hold(&board, "repart-plan-v1.json", &["repart", "--dry-run"], 0);
+}
+
+/// A refusal to compare would hide everything: the comparison itself must see differences.
+#[test]
+fn shape_tells_types_and_members_apart() {
+    let one = json!({ "version": 1, "slots": [{ "bytes": 1 }, { "bytes": null }] });
+    assert_eq!(shape(&one)[".slots[].bytes"], "number or null");
+    assert_ne!(shape(&one), shape(&json!({ "version": 1, "slots": [{ "bytes": 1 }] })));
+    assert_ne!(shape(&one), shape(&json!({ "version": "1", "slots": [{ "bytes": 1 }] })));
+}

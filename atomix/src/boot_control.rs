@@ -5,8 +5,8 @@
 use crate::context::{BoardRecorder, Context};
 use crate::failure::{Failure, chain};
 use bootctl::{
-    BootBackend, BootState, Command, Entry, Mark, Record, RecorderFacts, SlotId, Snapshot,
-    Timestamp, transition,
+    BackendError, BootBackend, BootState, Command, Entry, Mark, Record, RecorderFacts, SlotId,
+    Snapshot, Timestamp, transition,
 };
 use storage::Access;
 
@@ -93,7 +93,15 @@ impl BootControl {
     /// [`Failure::BootState`] when the state does not allow it, [`Failure::Backend`].
     pub fn apply(&mut self, command: &Command) -> Result<(), Failure> {
         let next = transition(&self.state, self.booted, command)?;
-        self.commit(next)?;
+        match self.commit(next) {
+            Err(Failure::Backend(BackendError::Changed)) => {
+                // An install began or ended meanwhile: the command is judged on what is there now.
+                self.state = self.backend.load()?;
+                let next = transition(&self.state, self.booted, command)?;
+                self.commit(next)?;
+            }
+            committed => committed?,
+        }
         if let Some(entry) = marked(command) {
             self.note(&entry);
         }

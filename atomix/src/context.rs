@@ -5,8 +5,8 @@
 use crate::failure::Failure;
 use crate::settings::Settings;
 use bootctl::{
-    BootBackend, BootState, CustomBackend, KernelCmdline, NoopBackend, PerSlot, Recorder, SlotId,
-    Timestamp, UbootBackend,
+    BootBackend, BootState, CustomBackend, EnvLock, KernelCmdline, NoopBackend, PerSlot, Recorder,
+    SlotId, Timestamp, UbootBackend,
 };
 use bundle::{Keyring, KeyringOptions, UnixTime};
 use repart::Table;
@@ -24,6 +24,9 @@ pub const FW_ENV_CONFIG_PATH: &str = "/etc/fw_env.config";
 
 /// The boot loader's default environment, where libubootenv looks for it too.
 pub const INITIAL_ENV_PATH: &str = "/etc/u-boot-initial-env";
+
+/// The lock of the environment, which `fw_setenv` takes too (its `/var/lock` is a link to here).
+const ENV_LOCK_PATH: &str = "/run/lock/fw_printenv.lock";
 
 /// Longest configuration file that is read; they are written by hand and a few KiB long.
 const MAX_CONFIG: ByteLen = ByteLen::kib(256);
@@ -155,6 +158,14 @@ impl Context {
         Ok(EnvStore::open(copies)?)
     }
 
+    /// The right to change the environment, for as long as it is held.
+    ///
+    /// # Errors
+    /// [`Failure::Files`] or [`Failure::Backend`].
+    pub fn env_lock(&self) -> Result<EnvLock, Failure> {
+        Ok(EnvLock::acquire(&self.files.resolve(Path::new(ENV_LOCK_PATH))?)?)
+    }
+
     /// The boot state's keeper, as `system.conf` names it.
     ///
     /// # Errors
@@ -167,10 +178,12 @@ impl Context {
         match config.system.bootloader {
             Bootloader::Uboot => {
                 let store = self.env_store(access)?;
-                Ok(Box::new(match self.initial_env()? {
+                let backend = match self.initial_env()? {
                     Some(defaults) => UbootBackend::with_defaults(store, defaults),
                     None => UbootBackend::new(store),
-                }))
+                };
+                let lock = self.files.resolve(Path::new(ENV_LOCK_PATH))?;
+                Ok(Box::new(backend.locked_by(lock)))
             }
             Bootloader::Custom => match &config.handlers.bootloader_custom_backend {
                 Some(script) => {

@@ -7,11 +7,12 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::terminal::one_line;
 use bundle::{
-    BundleContent, BundleFormat, CheckTime, CreateRequest, CrlCheck, FileSource, Keyring,
-    KeyringOptions, Limits, Manifest, Purpose, Signer, SigningIdentity, SquashfsCompression,
-    TrustAnchors, UntrustedBundle, VerifiedBundle,
+    BundleContent, BundleFormat, CheckTime, CreateRequest, CrlCheck, FileSource, ImageStream,
+    Keyring, KeyringOptions, Limits, Manifest, Purpose, Signer, SigningIdentity,
+    SquashfsCompression, TrustAnchors, UntrustedBundle, VerifiedBundle,
 };
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -81,7 +82,7 @@ fn configured(context: &Context) -> Result<(Keyring, Limits, CheckTime), Failure
         what: "system.conf has no [keyring], so no bundle can be trusted".to_owned(),
         hint: "add [keyring] path=… with the vendor's CA certificate",
     })?;
-    let options = keyring_options(section)?;
+    let options = keyring_options(context, section)?;
     let keyring = match &section.path {
         Some(path) => context.keyring(path, options)?,
         None => Keyring::from_pem(&[], options).map_err(|source| Failure::Keyring {
@@ -105,7 +106,7 @@ fn check_time(now: Now, section: Option<&KeyringSection>) -> CheckTime {
     }
 }
 
-fn keyring_options(section: &KeyringSection) -> Result<KeyringOptions, Failure> {
+fn keyring_options(context: &Context, section: &KeyringSection) -> Result<KeyringOptions, Failure> {
     let purpose = match &section.check_purpose {
         None => Purpose::default(),
         Some(name) => Purpose::from_name(name).ok_or_else(|| Failure::Usage {
@@ -122,7 +123,12 @@ fn keyring_options(section: &KeyringSection) -> Result<KeyringOptions, Failure> 
         },
         purpose,
         allowed_signer_cns: section.allowed_signer_cns.clone(),
-        directory: section.directory.clone(),
+        // Below `--root` it is the board's directory, never that of the machine it is looked at on.
+        directory: section
+            .directory
+            .as_deref()
+            .map(|dir| context.files.resolve(dir))
+            .transpose()?,
     })
 }
 
@@ -188,8 +194,8 @@ fn create(
     out.done(&format!("created {} of {}", output.display(), made.file_len))
 }
 
-/// Every image of the manifest as a file; a partial directory is left when a block is tampered
-/// with, and said so.
+/// Every image of the manifest as a file. A block that was tampered with ends it: what is left
+/// then are whole images, all of them verified.
 fn extract(
     verified: &VerifiedBundle,
     path: &Path,
@@ -201,8 +207,12 @@ fn extract(
         move |source| Failure::Io { act, path, source }
     };
     std::fs::create_dir(dir).map_err(io("make", dir))?;
+    let mut done = BTreeSet::new();
     for image in &verified.manifest().images {
-        let Some(name) = &image.filename else { continue };
+        // Two slots may be written from one file.
+        let Some(name) = image.filename.as_ref().filter(|name| done.insert(*name)) else {
+            continue;
+        };
         let target = dir.join(name);
         let mut stream = verified.open_image(image).map_err(|source| failed(path, source))?;
         let mut file = OpenOptions::new()
@@ -210,10 +220,24 @@ fn extract(
             .create_new(true)
             .open(&target)
             .map_err(io("make", &target))?;
-        io::copy(&mut stream, &mut file).map_err(io("extract", &target))?;
+        let copied = io::copy(&mut stream, &mut file).map_err(|source| {
+            if source.get_ref().is_some_and(|inner| inner.is::<bundle::BundleError>()) {
+                failed(path, ImageStream::cause(source))
+            } else {
+                io("extract", &target)(source)
+            }
+        });
+        copied.inspect_err(|_| forget(&target))?;
         file.sync_all().map_err(io("flush", &target))?;
     }
     out.done(&format!("extracted {} into {}", path.display(), dir.display()))
+}
+
+/// Half an image under the name of a whole one could be flashed. When it cannot be removed, the
+/// failure that is told anyway names it.
+#[expect(clippy::disallowed_methods, reason = "an output of this command, not a file of a board")]
+fn forget(target: &Path) {
+    let _ = std::fs::remove_file(target);
 }
 
 /// Shows a verified bundle.

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::output::{Output, Style};
 use crate::progress::InstallProgress;
 use crate::terminal::one_line;
-use bootctl::{Activation, BundleId, Force};
+use bootctl::{Activation, BootState, BundleId, Entry, Force, SlotId, SlotState};
 use bundle::VerifiedBundle;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -120,29 +120,72 @@ pub fn options(
     Ok(InstallOptions { booted, variant, version_floor, policy })
 }
 
-/// The version of the booted good slot: what is older is a downgrade. The floor rises at mark-good
-/// only, so an unconfirmed system sets none.
+/// The newest version that a good slot holds: what is older is a downgrade. The floor rises at
+/// mark-good only, so an unconfirmed system sets none; a rollback does not lower it.
 fn version_floor(
     context: &Context,
     config: &SystemConfig,
 ) -> Result<Option<BundleVersion>, Failure> {
-    let Some(slot) = context.booted()? else { return Ok(None) };
     let state = context.boot_state(config)?;
-    if state.slot(slot).state != bootctl::SlotState::Good {
-        return Ok(None);
+    let mut floor: Option<BundleVersion> = None;
+    for slot in SlotId::ALL.into_iter().filter(|slot| state.slot(*slot).state == SlotState::Good) {
+        let version = slot_version(context, config, &state, slot);
+        let Some(version) = version.and_then(|text| text.parse::<BundleVersion>().ok()) else {
+            continue;
+        };
+        if floor.as_ref().is_none_or(|floor| floor.is_older_than(&version)) {
+            floor = Some(version);
+        }
     }
-    Ok(slot_version(context, config, slot).and_then(|version| version.parse().ok()))
+    Ok(floor)
 }
 
-/// The version recorded for a slot's root when it was installed.
+/// The version of what a slot holds: by the status file or, where that is lost or older than the
+/// slot, by the flight recorder.
 pub fn slot_version(
     context: &Context,
     config: &SystemConfig,
-    slot: bootctl::SlotId,
+    state: &BootState,
+    slot: SlotId,
 ) -> Option<String> {
     let group = config.install_groups().ok()?.into_iter().find(|group| group.slot_id == slot)?;
-    let status = statuses(context, config);
-    status.slots.get(&group.root)?.version.clone()
+    let statuses = statuses(context, config);
+    let bundle = state.slot(slot).bundle;
+    let noted = statuses.slots.get(&group.root).filter(|_| is_current(&statuses, &group, bundle));
+    match noted.and_then(|status| status.version.clone()) {
+        Some(version) => Some(version),
+        None => recorded_version(context, bundle?),
+    }
+}
+
+/// Whether the status file is about what the group holds. It can be older: an install goes on
+/// where the file cannot be written.
+pub fn is_current(
+    statuses: &SlotStatusFile,
+    group: &InstallGroup,
+    bundle: Option<BundleId>,
+) -> bool {
+    // Of a slot without an identity (the factory's, or after a loss) nothing better is known.
+    let Some(bundle) = bundle else { return true };
+    let hashes =
+        group.members.iter().filter_map(|slot| statuses.slots.get(&slot.name)?.bundle_hash);
+    // A bundle may have written one slot of the group only.
+    hashes.into_iter().any(|hash| BundleId::from(hash) == bundle)
+}
+
+/// The version that the flight recorder remembers for a bundle. What cannot be read is not known.
+fn recorded_version(context: &Context, wanted: BundleId) -> Option<String> {
+    let recorder = context.recorder(&context.settings().ok()?, Access::ReadOnly).ok()?;
+    let records = recorder.entries().ok()?;
+    records.into_iter().rev().find_map(|record| {
+        if let Entry::InstallFinished { version, bundle, .. } = record.entry
+            && bundle == wanted
+            && !version.is_empty()
+        {
+            return Some(version);
+        }
+        None
+    })
 }
 
 /// The status file, empty when there is none: it informs, it does not decide.

@@ -3,7 +3,7 @@
 
 use crate::cli::SlotCommand;
 use crate::commands::boot::resolve;
-use crate::commands::install::{install_groups, statuses};
+use crate::commands::install::{install_groups, is_current, statuses};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -74,6 +74,7 @@ pub fn slots(
     let statuses = statuses(context, config);
     let mut rows = Vec::new();
     for group in install_groups(config)? {
+        let current = is_current(&statuses, &group, state.slot(group.slot_id).bundle);
         for slot in &group.members {
             let size = context.devices.open(&slot.device, Access::ReadOnly).map(|d| d.len().get());
             rows.push(SlotRow {
@@ -82,7 +83,7 @@ pub fn slots(
                 device: slot.device.display().to_string(),
                 bytes: size.ok(),
                 state: state.slot(group.slot_id).state.to_string(),
-                content: content(&statuses, &slot.name),
+                content: content(&statuses, &slot.name).filter(|_| current),
                 booted: booted == Some(group.slot_id),
             });
         }
@@ -119,7 +120,8 @@ pub fn render_slots(to: &mut dyn Write, rows: &[SlotRow]) -> io::Result<()> {
 }
 
 /// Hashes the slots of one group and compares with what was recorded at their install. Returns
-/// what was checked; slots without a record (the factory's) are named as such.
+/// what was checked; slots without a record (the factory's, or written while the record could not
+/// be) are named as such.
 ///
 /// # Errors
 /// [`Failure::NotVerified`] when one differs, [`Failure::SlotCheck`] when one cannot be read.
@@ -127,9 +129,15 @@ pub fn check(context: &Context, slot: SlotId) -> Result<Vec<String>, Failure> {
     let config = context.system_conf()?;
     let statuses = statuses(context, &config);
     let groups = install_groups(&config)?;
+    let bundle = context.boot_state(&config)?.slot(slot).bundle;
     let mut checked = Vec::new();
-    for member in groups.iter().filter(|group| group.slot_id == slot).flat_map(|g| &g.members) {
-        let recorded = statuses.slots.get(&member.name).filter(|status| status.sha256.is_some());
+    let groups = groups.iter().filter(|group| group.slot_id == slot);
+    for (group, member) in groups.flat_map(|group| group.members.iter().map(move |m| (group, m))) {
+        // The digest of an older install says nothing about what is there now.
+        let recorded = statuses
+            .slots
+            .get(&member.name)
+            .filter(|status| status.sha256.is_some() && is_current(&statuses, group, bundle));
         let Some(status) = recorded else {
             checked.push(format!("{} (no record)", member.name));
             continue;

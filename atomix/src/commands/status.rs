@@ -8,7 +8,7 @@ use crate::commands::slot::{SlotRow, render_slots, slots};
 use crate::commands::why::FallbackView;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, wrap};
 use crate::terminal::one_line;
 use bootctl::{SlotId, explain};
 use serde::Serialize;
@@ -29,7 +29,7 @@ pub fn run(context: &Context, out: &mut Output) -> Result<(), Failure> {
         slot: slot.to_string(),
         state: control.state().slot(slot).state.to_string(),
         attempts_left: control.state().slot(slot).attempts.get(),
-        bundle_version: slot_version(context, &config, slot),
+        bundle_version: slot_version(context, &config, control.state(), slot),
     };
     let view = StatusView {
         version: 1,
@@ -91,36 +91,5 @@ fn render_group(to: &mut dyn Write, title: &str, group: Option<&GroupView>) -> i
             group.attempts_left,
             group.bundle_version.as_deref().map_or("not recorded".to_owned(), one_line)
         ),
-    }
-}
-
-/// Prints `text` in lines of 80 columns, the first begun by `title`, the others indented as far.
-fn wrap(to: &mut dyn Write, title: &str, text: &str) -> io::Result<()> {
-    const COLUMNS: usize = 80;
-    let indent = title.len();
-    let mut line = title.to_owned();
-    for word in text.split(' ') {
-        if line.len() + word.len() > COLUMNS && line.len() > indent {
-            writeln!(to, "{}", line.trim_end())?;
-            line = " ".repeat(indent);
-        }
-        line.push_str(word);
-        line.push(' ');
-    }
-    writeln!(to, "{}", line.trim_end())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::wrap;
-
-    #[test]
-    fn long_reasons_stay_within_eighty_columns() {
-        let mut out = Vec::new();
-        wrap(&mut out, "last failure ", &"unit web.service failed ".repeat(12)).unwrap();
-        let text = String::from_utf8(out).unwrap();
-        assert!(text.lines().count() > 3);
-        assert!(text.lines().all(|line| line.len() <= 80), "{text}");
-        assert!(text.lines().skip(1).all(|line| line.starts_with("             ")), "{text}");
     }
 }

@@ -251,9 +251,7 @@ impl BundleError {
             Self::Source(SourceError::Read { .. } | SourceError::OutOfBounds { .. }) => {
                 Some("look at the medium that the bundle lies on, or fetch it again")
             }
-            Self::Squashfs(_)
-            | Self::ImageWithoutFile { .. }
-            | Self::WorkerLost => None,
+            Self::Squashfs(_) | Self::ImageWithoutFile { .. } | Self::WorkerLost => None,
         }
     }
 }

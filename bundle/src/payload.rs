@@ -4,6 +4,8 @@
 //! The payload is cut into segments of 256 KiB. While a reader goes from segment to segment, two
 //! threads read and verify the next ones; a jump drops them. At most [`AHEAD`] finished segments,
 //! one per thread and the reader's own exist at any time: under 3 MiB, whatever the bundle's size.
+//! Their buffers go round: clearing and faulting in fresh memory for each would cost as much as
+//! reading it.
 //! A failure ahead is reported when the reader gets there, and not if it never does.
 
 use crate::BundleError;
@@ -44,11 +46,12 @@ impl Payload {
         }
     }
 
-    /// The verified bytes of a segment; empty behind the end.
-    fn segment(&self, segment: u64) -> Result<Vec<u8>, BundleError> {
+    /// The verified bytes of a segment, in a used buffer; empty behind the end.
+    fn segment(&self, segment: u64, used: Vec<u8>) -> Result<Vec<u8>, BundleError> {
         let start = segment.saturating_mul(SEGMENT);
         let len = self.data_bytes().saturating_sub(start).min(SEGMENT);
-        let mut bytes = vec![0; usize::try_from(len).unwrap_or(SEGMENT_BYTES)];
+        let mut bytes = used;
+        bytes.resize(usize::try_from(len).unwrap_or(SEGMENT_BYTES), 0);
         self.read_at(start, &mut bytes)?;
         Ok(bytes)
     }
@@ -59,24 +62,29 @@ struct Schedule {
     wanted: BTreeSet<u64>,
     in_work: BTreeSet<u64>,
     done: BTreeMap<u64, Result<Vec<u8>, BundleError>>,
+    /// Buffers of segments that were read.
+    used: Vec<Vec<u8>>,
+    /// The segment that the reader waits for.
+    awaited: Option<u64>,
     workers: usize,
+    /// Workers that wait for work.
+    idle: usize,
     stop: bool,
 }
 
 struct Ahead {
     payload: Payload,
     schedule: Mutex<Schedule>,
-    changed: Condvar,
+    /// There is work, or the reader is gone.
+    work: Condvar,
+    /// What the reader waits for is done, or a worker is gone.
+    ready: Condvar,
 }
 
 impl Ahead {
     fn lock(&self) -> MutexGuard<'_, Schedule> {
         // The schedule holds verified bytes or failures only, whoever panicked since.
         self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'a>(&self, guard: MutexGuard<'a, Schedule>) -> MutexGuard<'a, Schedule> {
-        self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner)
     }
 
     fn work(&self) {
@@ -87,18 +95,28 @@ impl Ahead {
                 return;
             }
             let Some(segment) = schedule.wanted.pop_first() else {
-                schedule = self.wait(schedule);
+                schedule.idle += 1;
+                schedule = wait(&self.work, schedule);
+                schedule.idle -= 1;
                 continue;
             };
             schedule.in_work.insert(segment);
+            let used = schedule.used.pop().unwrap_or_default();
             drop(schedule);
-            let bytes = self.payload.segment(segment);
+            let bytes = self.payload.segment(segment, used);
             schedule = self.lock();
             schedule.in_work.remove(&segment);
             schedule.done.insert(segment, bytes);
-            self.changed.notify_all();
+            // A wake-up that nobody waits for still costs a system call.
+            if schedule.awaited == Some(segment) {
+                self.ready.notify_one();
+            }
         }
     }
+}
+
+fn wait<'a>(on: &Condvar, guard: MutexGuard<'a, Schedule>) -> MutexGuard<'a, Schedule> {
+    on.wait(guard).unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Counts a worker out, also when it unwinds: its reader must not wait for ever.
@@ -107,7 +125,7 @@ struct Leaving<'a>(&'a Ahead);
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
         self.0.lock().workers -= 1;
-        self.0.changed.notify_all();
+        self.0.ready.notify_all();
     }
 }
 
@@ -122,7 +140,8 @@ pub(crate) struct PayloadCursor {
 
 impl PayloadCursor {
     pub fn new(payload: Payload) -> Self {
-        let ahead = Ahead { payload, schedule: Mutex::default(), changed: Condvar::new() };
+        let (work, ready) = (Condvar::new(), Condvar::new());
+        let ahead = Ahead { payload, schedule: Mutex::default(), work, ready };
         Self { ahead: Arc::new(ahead), threads: Vec::new(), position: 0, current: None }
     }
 
@@ -135,6 +154,9 @@ impl PayloadCursor {
             self.start_threads();
         }
         let mut schedule = self.ahead.lock();
+        if let Some((_, bytes)) = self.current.take() {
+            schedule.used.push(bytes);
+        }
         let window = segment..segment.saturating_add(AHEAD);
         schedule.done.retain(|known, _| window.contains(known));
         schedule.wanted.clear();
@@ -145,21 +167,26 @@ impl PayloadCursor {
                     schedule.wanted.insert(next);
                 }
             }
-            self.ahead.changed.notify_all();
+            for _ in 0..schedule.idle.min(schedule.wanted.len()) {
+                self.ahead.work.notify_one();
+            }
         }
         loop {
             if let Some(bytes) = schedule.done.remove(&segment) {
                 return bytes;
             }
             if !schedule.in_work.contains(&segment) {
+                let used = schedule.used.pop().unwrap_or_default();
                 drop(schedule);
                 // Nobody is at it: the reader's own thread is as good as any.
-                return self.ahead.payload.segment(segment);
+                return self.ahead.payload.segment(segment, used);
             }
             if schedule.workers == 0 {
                 return Err(BundleError::WorkerLost);
             }
-            schedule = self.ahead.wait(schedule);
+            schedule.awaited = Some(segment);
+            schedule = wait(&self.ahead.ready, schedule);
+            schedule.awaited = None;
         }
     }
 
@@ -185,7 +212,7 @@ impl PayloadCursor {
 impl Drop for PayloadCursor {
     fn drop(&mut self) {
         self.ahead.lock().stop = true;
-        self.ahead.changed.notify_all();
+        self.ahead.work.notify_all();
         for thread in self.threads.drain(..) {
             // A worker that panicked has nothing more to say.
             let _ = thread.join();
@@ -209,8 +236,8 @@ impl Read for PayloadCursor {
         let bytes = self.current.as_ref().map(|(_, bytes)| bytes.as_slice()).unwrap_or_default();
         let left = bytes.get(within..).unwrap_or_default();
         let taken = left.len().min(buf.len());
-        for (to, from) in buf.iter_mut().zip(left) {
-            *to = *from;
+        if let (Some(to), Some(from)) = (buf.get_mut(..taken), left.get(..taken)) {
+            to.copy_from_slice(from);
         }
         self.position += taken as u64;
         Ok(taken)

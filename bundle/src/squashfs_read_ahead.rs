@@ -9,6 +9,10 @@ use std::io::{self, BufRead, Read, Seek, SeekFrom};
 /// Bytes fetched at once: two default squashfs blocks.
 const BUFFER_BYTES: usize = 256 * 1024;
 
+/// Reads of this much go past an empty buffer: the contents of files come in blocks, and copying
+/// each of them twice would be for nothing.
+const DIRECT_BYTES: usize = 64 * 1024;
+
 /// Fetches begin at multiples of this: the block size of the verity tree.
 const ALIGNMENT: u64 = 4096;
 
@@ -76,6 +80,12 @@ impl<R: Read + Seek> BufRead for ReadAhead<R> {
 
 impl<R: Read + Seek> Read for ReadAhead<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.len() >= DIRECT_BYTES && self.buffered().is_empty() {
+            self.inner.seek(SeekFrom::Start(self.position))?;
+            let count = self.inner.read(buf)?;
+            self.consume(count);
+            return Ok(count);
+        }
         let mut available = self.fill_buf()?;
         let count = available.read(buf)?;
         self.consume(count);
@@ -104,7 +114,15 @@ mod tests {
     fn any_pattern_of_seeks_reads_what_the_source_holds() {
         let bytes: Vec<u8> = (0..700_000_u32).map(|n| n.to_le_bytes()[(n % 3) as usize]).collect();
         let mut reader = ReadAhead::new(Cursor::new(bytes.clone()));
-        for (offset, len) in [(0, 10), (5, 300_000), (699_990, 10), (4097, 1), (262_143, 2)] {
+        for (offset, len) in [
+            (0, 10),
+            (5, 300_000),
+            (699_990, 10),
+            (4097, 1),
+            (262_143, 2),
+            (300_001, 399_999),
+            (9, 9),
+        ] {
             reader.seek(SeekFrom::Start(offset as u64)).unwrap();
             let mut got = vec![0; len];
             reader.read_exact(&mut got).unwrap();

@@ -9,9 +9,10 @@ use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
+use storage::HostFiles;
 
 /// Below the root directory; `/run` is empty after each boot.
-const LOCK_PATH: &str = "run/atomix/install.lock";
+const LOCK_PATH: &str = "/run/atomix/install.lock";
 
 /// A process id has at most this many digits; more is not one.
 const MAX_PID_BYTES: u64 = 10;
@@ -28,7 +29,11 @@ impl InstallLock {
     /// # Errors
     /// [`LockError::Busy`] when somebody has it, [`LockError::Unusable`] otherwise.
     pub fn acquire(root: &Path, pid: u32) -> Result<Self, LockError> {
-        let path = root.join(LOCK_PATH);
+        // Links are followed as on the board: below `--root`, somebody else's medium must not
+        // choose a file of this machine to be overwritten.
+        let path = HostFiles::new(root).resolve(Path::new(LOCK_PATH)).map_err(|source| {
+            LockError::Unusable { path: LOCK_PATH.into(), source: io::Error::other(source) }
+        })?;
         let unusable = |source| LockError::Unusable { path: path.clone(), source };
         if let Some(dir) = path.parent() {
             fs::create_dir_all(dir).map_err(unusable)?;
@@ -68,6 +73,18 @@ fn read_pid(file: &File) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_of_a_foreign_root_do_not_lead_the_lock_out_of_it() {
+        let (root, machine) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let victim = machine.path().join("atomix/install.lock");
+        fs::create_dir(machine.path().join("atomix")).unwrap();
+        storage::Files::replace(&mut HostFiles::new("/"), &victim, b"precious").unwrap();
+        std::os::unix::fs::symlink(machine.path(), root.path().join("run")).unwrap();
+        InstallLock::acquire(root.path(), 4711).unwrap();
+        let kept = storage::Files::read(&HostFiles::new("/"), &victim, storage::ByteLen::kib(1));
+        assert_eq!(kept.unwrap().unwrap(), b"precious");
+    }
 
     #[test]
     fn second_install_is_told_who_holds_the_lock_and_gets_it_afterwards() {

@@ -28,7 +28,7 @@ const MAX_MARKER: ByteLen = ByteLen::kib(4);
 const MAP_WIDTH: usize = 78;
 
 /// Where the file system of `data` is prepared; memory on a board.
-const SCRATCH_DIR: &str = "run/atomix";
+const SCRATCH_DIR: &str = "/run/atomix";
 
 /// What was found and decided, before anything is done.
 pub struct Decision {
@@ -187,7 +187,7 @@ fn apply(
         return Ok(Applied::default());
     }
     let failed = |source| Failure::Apply { disk: disk.to_owned(), source };
-    let scratch_dir = context.root.join(SCRATCH_DIR);
+    let scratch_dir = context.files.resolve(Path::new(SCRATCH_DIR))?;
     std::fs::create_dir_all(&scratch_dir).map_err(|source| Failure::Io {
         act: "make",
         path: scratch_dir.clone(),

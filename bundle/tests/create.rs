@@ -10,8 +10,8 @@
 
 use bundle::{
     BundleContent, BundleFormat, CreateError, CreateProgress, CreateRequest, CreatedBundle,
-    DevelopmentPki, DevelopmentPkiOptions, SigningIdentity, SquashfsCompression, UnixTime,
-    create_bundle,
+    DevelopmentPki, DevelopmentPkiOptions, SigningIdentity, SquashfsCompression, SquashfsEntry,
+    SquashfsFiles, SquashfsLimits, UnixTime, create_bundle,
 };
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
@@ -244,6 +244,13 @@ fn harmless_links_and_directories_are_packed() {
     std::fs::create_dir_all(bench.content().join("extra/.hidden")).unwrap();
     symlink("rootfs.img", bench.content().join("latest")).unwrap();
     bench.create(BundleFormat::Verity, "out").unwrap();
+    let packed = std::fs::File::open(bench.path("out")).unwrap();
+    let packed = SquashfsFiles::open(packed, &SquashfsLimits::BUNDLE).unwrap();
+    let entries: BTreeMap<_, _> = packed.entries().collect();
+    let found = |path: &str| entries.get(Path::new(path));
+    let target = PathBuf::from("rootfs.img");
+    assert_eq!(found("latest"), Some(&SquashfsEntry::Symlink { target }));
+    assert_eq!(found("extra/.hidden"), Some(&SquashfsEntry::Directory));
 }
 
 #[test]

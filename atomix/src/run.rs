@@ -95,17 +95,24 @@ fn dispatch(cli: &Cli, now: Now, out: &mut Output) -> Result<(), Failure> {
 }
 
 /// The commands that need no device; nothing for the others.
-fn without_device(
-    command: &Command,
-    now: Now,
-    out: &mut Output,
-) -> Option<Result<(), Failure>> {
+fn without_device(command: &Command, now: Now, out: &mut Output) -> Option<Result<(), Failure>> {
     match command {
         Command::Demo(args) => Some(demo::run(args, now, out)),
         Command::Completions { shell } => Some(manual::completions(*shell, out)),
         Command::Man { dir } => Some(manual::pages(dir, out)),
         Command::Image { command } => Some(image::run(command, out)),
-        _ => None,
+        Command::Status
+        | Command::Why
+        | Command::Doctor
+        | Command::Install(_)
+        | Command::Rollback { .. }
+        | Command::Boot { .. }
+        | Command::Slot { .. }
+        | Command::Bundle { .. }
+        | Command::Uenv { .. }
+        | Command::Repart(_)
+        | Command::Health { .. }
+        | Command::Flash { .. } => None,
     }
 }
 

@@ -174,9 +174,12 @@ impl Exam {
                     format!("{} found, both tables agree", table.partitions.len()),
                 );
             }
-            other => self.weak(
+            damage @ (TableHealth::PrimaryDamaged(_)
+            | TableHealth::BackupDamaged(_)
+            | TableHealth::BackupMisplaced { .. }
+            | TableHealth::BackupDiffers) => self.weak(
                 "partitions",
-                other.to_string(),
+                damage.to_string(),
                 "run `atomix repart`; it writes both tables again",
             ),
         }

@@ -114,8 +114,7 @@ pub fn options(
             return Err(Failure::NotBootedFromSlot);
         }
     };
-    let variant =
-        updater::read_variant(config, &context.files).map_err(|source| Failure::Variant(source))?;
+    let variant = updater::read_variant(config, &context.files).map_err(Failure::Variant)?;
     let version_floor = version_floor(context, config)?;
     Ok(InstallOptions { booted, variant, version_floor, policy })
 }

@@ -6,6 +6,7 @@ use crate::state_rows::installed;
 use crate::table::{After, Case, Row};
 use bootctl::{SlotId, SlotState};
 use std::fs;
+use storage::Fault;
 
 const UNCHANGED: After = After::Works(|_| {});
 
@@ -196,6 +197,24 @@ fn place_rows() -> Vec<Row> {
             "",
         ),
         Row::install(
+            "environment cannot be written",
+            |case| case.faults.media = [("/dev/mtd0".into(), Fault::Write { at: 0x10 })].into(),
+            1,
+            &["cannot write the boot state", "environment copy 1", "Input/output error"],
+            "atomix doctor",
+        )
+        .because("environment write fails")
+        .after(After::Works(state_is_kept)),
+        Row::install(
+            "environment cannot be written at the end",
+            |case| case.faults.media = [("/dev/mtd0".into(), Fault::Write { at: 0x4010 })].into(),
+            1,
+            &["cannot write the boot state", "environment copy 2", "Input/output error"],
+            "atomix doctor",
+        )
+        .because("environment write fails")
+        .after(After::Works(target_is_not_started)),
+        Row::install(
             "flight recorder beyond its device",
             |case| {
                 let toml = "/etc/atomix/atomix.toml";
@@ -207,6 +226,21 @@ fn place_rows() -> Vec<Row> {
         )
         .after(After::Works(installed)),
     ]
+}
+
+/// The copy in force is untouched, so the state is the one before.
+fn state_is_kept(board: &SmallBoard) {
+    assert_eq!(board.state(), SmallBoard::both_good());
+    let whole = SmallBoard::new();
+    for device in ["/dev/mmcblk1p3", "/dev/mmcblk1p4"] {
+        assert!(board.read(device) == whole.read(device), "{device} was written");
+    }
+}
+
+/// The slots are whole and the last commit did not happen: the old system stays in charge.
+fn target_is_not_started(board: &SmallBoard) {
+    let state = board.state();
+    assert_eq!((state.b.state, state.primary()), (SlotState::Writing, Some(SlotId::A)));
 }
 
 fn both(case: &mut Case) {

@@ -39,14 +39,23 @@ fn answers(rows: &[Row]) -> Vec<Answer> {
     std::thread::scope(|scope| {
         let shares: Vec<_> = rows
             .chunks(share)
-            .map(|rows| scope.spawn(|| rows.iter().map(answer).collect::<Vec<_>>()))
+            .map(|rows| scope.spawn(|| rows.iter().map(answer_or_panic).collect::<Vec<_>>()))
             .collect();
         shares.into_iter().flat_map(|share| share.join().unwrap()).collect()
     })
 }
 
+/// A row that panics must not hide the others.
+fn answer_or_panic(row: &Row) -> Answer {
+    std::panic::catch_unwind(|| answer(row)).unwrap_or_else(|_| Answer {
+        line: String::new(),
+        problems: vec!["panicked; its words are above".to_owned()],
+    })
+}
+
 /// The one table. All rows are tried before the test fails, so that one run tells everything.
 #[test]
+#[expect(clippy::print_stdout, reason = "the words of all rows, with --nocapture")]
 fn every_bad_input_is_answered_distinctly_and_changes_nothing() {
     let rows = rows();
     let mut problems = Vec::new();

@@ -4,10 +4,14 @@
 use crate::cli_board::NOW;
 use crate::cli_board::bundles::{self, Recipe, cut, glue, good, verity_layout};
 use crate::table::{After, Case, Row};
-use bundle::{BundleFormat, DevelopmentPki, DevelopmentPkiOptions, Extended, UnixTime};
+use bundle::{
+    BundleFormat, DevelopmentPki, DevelopmentPkiOptions, Extended, UnixTime, sign_detached,
+};
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
+use storage::Digest;
 
 const FETCH_AGAIN: &str = "fetch it again";
 const CHANGED: &str = "changed or damaged after it was signed";
@@ -75,6 +79,13 @@ fn tampered_rows() -> Vec<Row> {
         install("tampered hash tree", hash_tree, 4, &["tree", "block"], CHANGED),
         install("tampered manifest", manifest, 4, &["signature does not match"], CHANGED),
         install("tampered plain payload", plain, 4, &["signed digest"], CHANGED),
+        install(
+            "plain bundle above the limit",
+            plain_above_limit,
+            4,
+            &["plain payload of 2147483648 bytes is larger than the 2147483647"],
+            "format verity",
+        ),
         // Without the first pass the first blocks are on the slot when the bad one comes.
         install("tampered, found while writing", unchecked, 4, &["rootfs.1", "offset"], "again")
             .after(After::Torn),
@@ -201,6 +212,16 @@ fn plain(case: &mut Case) {
     let mut bundle = Recipe { format: BundleFormat::Plain, ..Recipe::default() }.make();
     bundle[5000] ^= 1;
     case.offer(bundle);
+}
+
+/// RAUC's own limit; a sparse file, which is refused before it is read.
+fn plain_above_limit(case: &mut Case) {
+    const ABOVE_BYTES: u64 = 1 << 31;
+    let digest = Digest::from_bytes([0; 32]);
+    let cms = sign_detached(digest, &bundles::identity(bundles::pki()), NOW.0).unwrap();
+    let file = fs::File::create(&case.bundle).unwrap();
+    file.set_len(ABOVE_BYTES).unwrap();
+    file.write_all_at(&glue(b"", &cms), ABOVE_BYTES).unwrap();
 }
 
 fn unchecked(case: &mut Case) {

@@ -245,8 +245,49 @@ fn configuration_rows() -> Vec<Row> {
             &["/etc/atomix/atomix.toml", "line 10", "duplicate"],
             CORRECT,
         ),
+        conf(
+            "NUL in system.conf",
+            |case| {
+                let conf = "/etc/rauc/system.conf";
+                case.board.replace(conf, "device=/dev/mmcblk1p4", "device=/dev/mm\0blk1p4");
+            },
+            &["/etc/rauc/system.conf", "line 21", "bytes that are not text"],
+            CORRECT,
+        ),
+        Row::install(
+            "device path that leaves the root",
+            |case| {
+                let conf = "/etc/rauc/system.conf";
+                case.board.replace(conf, "/dev/mmcblk1p4", "/dev/../../mmcblk1p4");
+            },
+            1,
+            &["cannot open slot rootfs.1 (/dev/../../mmcblk1p4)"],
+            "",
+        ),
+        Row::install(
+            "keyring path that leaves the root",
+            |case| {
+                let conf = "/etc/rauc/system.conf";
+                case.board.replace(conf, "/etc/rauc/ca.cert.pem", "/etc/../../ca.cert.pem");
+            },
+            1,
+            &["/etc/../../ca.cert.pem leaves its root directory"],
+            "permissions",
+        ),
+        Row::install(
+            "status path that leaves the root",
+            |case| {
+                let conf = "/etc/rauc/system.conf";
+                case.board.replace(conf, "/data/rauc/status", "/data/../../status");
+            },
+            0,
+            &["/data/../../status.raucs leaves its root directory"],
+            "",
+        )
+        .because("a path that leaves the root")
+        .after(After::Works(installed)),
         Row::command(
-            "section twice in health.toml",
+            "wrong key in health.toml",
             |case| append(case, "/etc/atomix/health.toml", "interval_secs = 9\n"),
             &["health", "probe"],
             2,

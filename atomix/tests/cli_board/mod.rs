@@ -96,10 +96,10 @@ impl SmallBoard {
         let board = Self { dir: tempfile::tempdir().unwrap() };
         for (number, (label, len)) in (1..).zip(PARTITIONS) {
             let tag = if label.starts_with("boot") { 10 } else { 20 };
-            board.write(&format!("/dev/mmcblk1p{number}"), &image(tag, len));
+            board.write(&format!("/dev/mmcblk1p{number}"), image(tag, len));
         }
-        board.write("/dev/mmcblk1", &disk_with_table());
-        board.write("/dev/mtd0", &vec![0xff; FLASH_BYTES]);
+        board.write("/dev/mmcblk1", disk_with_table());
+        board.write("/dev/mtd0", vec![0xff; FLASH_BYTES]);
         board.write("/etc/rauc/system.conf", SYSTEM_CONF.as_bytes());
         board.write("/etc/rauc/ca.cert.pem", &bundles::pki().ca_cert_pem);
         board.write("/etc/atomix/atomix.toml", ATOMIX_TOML.as_bytes());

@@ -6,7 +6,7 @@ use crate::cli_board::{NOW, Ran, SmallBoard, disk_identity, run_on};
 use atomix::context::Context;
 use bootctl::{FirmwareFacts, PerSlot, SlotId, SlotState, select};
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -172,9 +172,9 @@ fn judge_board(
     problems: &mut Vec<String>,
 ) {
     let after = snapshot(board);
-    let changed: Vec<String> = before
-        .keys()
-        .chain(after.keys())
+    let paths: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let changed: Vec<String> = paths
+        .into_iter()
         .filter(|path| before.get(*path) != after.get(*path))
         .map(|path| path.display().to_string())
         .collect();

@@ -6,6 +6,7 @@ use crate::commands::install::wants_events;
 use crate::output::Output;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, stderr};
 use storage::ByteLen;
 use updater::{InstallEvent, InstallStep};
@@ -21,6 +22,7 @@ pub struct InstallProgress<'a, 'b> {
     out: &'a mut Output<'b>,
     bar: Option<ProgressBar>,
     last_percent: u64,
+    warned: BTreeSet<String>,
 }
 
 impl<'a, 'b> InstallProgress<'a, 'b> {
@@ -36,7 +38,7 @@ impl<'a, 'b> InstallProgress<'a, 'b> {
             }
             bar
         });
-        Self { out, bar, last_percent: 0 }
+        Self { out, bar, last_percent: 0, warned: BTreeSet::new() }
     }
 
     /// Shows one event. What cannot be shown does not stop an install.
@@ -49,7 +51,10 @@ impl<'a, 'b> InstallProgress<'a, 'b> {
             InstallEvent::Step(step) => self.step(&describe(step)),
             InstallEvent::Bytes { done, total } => self.bytes(*done, *total),
             InstallEvent::Warning(text) => {
-                let _ = writeln!(self.out.people, "warning: {text}");
+                // A file that cannot be written is told of at each writing.
+                if self.warned.insert(text.clone()) {
+                    let _ = writeln!(self.out.people, "warning: {text}");
+                }
             }
         }
     }
@@ -96,7 +101,7 @@ pub fn describe(step: &InstallStep) -> String {
         InstallStep::ReadBack(slot) => format!("reading back {slot}"),
         InstallStep::Seal(slot) => format!("sealing {slot}"),
         InstallStep::Record => "recording".to_owned(),
-        InstallStep::Finish => "making it boot next".to_owned(),
+        InstallStep::Finish => "storing the boot state".to_owned(),
     }
 }
 

@@ -71,7 +71,14 @@ pub fn flash(
     device: &Path,
     progress: &mut dyn FnMut(ByteLen, ByteLen),
 ) -> Result<FlashReport, Failure> {
-    let image = FileStorage::open(image, Access::ReadOnly)?;
+    let opened = FileStorage::open(image, Access::ReadOnly);
+    if let Err(StorageError::Absent { .. }) = opened {
+        return Err(Failure::Usage {
+            what: format!("{} does not exist", image.display()),
+            hint: "give the path of an image file that can be read",
+        });
+    }
+    let image = opened?;
     if let Some(at) = context.devices.mounted_at(device)? {
         let label = format!("{}, mounted at {},", device.display(), at.display());
         return Err(StorageError::Busy { label }.into());
@@ -84,6 +91,7 @@ pub fn flash(
             hint: "use a larger disk",
         });
     }
+    refuse_own_devices(context, device)?;
     let total = ByteLen::new(len.get().saturating_mul(2));
     let mut done = 0;
     let mut written = 0;
@@ -115,6 +123,25 @@ pub fn flash(
     }
     let equal_bytes = len.get().saturating_sub(written);
     Ok(FlashReport { version: 1, image_bytes: len.get(), written_bytes: written, equal_bytes })
+}
+
+/// The running system's own devices are not flashed: its updates are installed.
+fn refuse_own_devices(context: &Context, device: &Path) -> Result<(), Failure> {
+    if context.booted()?.is_none() {
+        return Ok(());
+    }
+    // Where a configuration cannot be read, the exclusive opening still guards what is mounted.
+    let settings = context.settings().ok();
+    let disks = settings.iter().flat_map(|s| [s.disk.device.clone(), s.recorder.device.clone()]);
+    let slots = context.system_conf().ok().map(|config| config.slots).unwrap_or_default();
+    let mut own = disks.chain(slots.into_values().map(|slot| slot.device));
+    if own.any(|own| own == device) {
+        return Err(Failure::Refused {
+            what: format!("{} belongs to the running system", device.display()),
+            hint: "update it by `atomix install`, or flash it from another system",
+        });
+    }
+    Ok(())
 }
 
 /// Calls `act` with the offset and both contents of every chunk of the image.

@@ -3,8 +3,9 @@
 
 use crate::cli::UenvCommand;
 use crate::context::Context;
-use crate::failure::Failure;
-use crate::output::Output;
+use crate::failure::{Failure, chain};
+use crate::output::{Output, wrap};
+use bootctl::BootState;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -61,6 +62,11 @@ fn set(context: &Context, assignments: &[String], out: &mut Output) -> Result<()
         assign(&mut env, assignment)?;
     }
     store.store(&env)?;
+    // RAUC's tools and scripts set these too; what the selector would skip is said at once.
+    match BootState::from_env_warned(&env) {
+        Ok((_, odd)) => out.warn(&odd.iter().map(ToString::to_string).collect::<Vec<_>>())?,
+        Err(cause) => out.warn(&[chain(&cause)])?,
+    }
     out.done(&format!("{} set in one commit", assignments.len()))
 }
 
@@ -145,11 +151,8 @@ fn describe(health: &CopyHealth) -> String {
 fn render_check(to: &mut dyn Write, view: &CheckView) -> io::Result<()> {
     for copy in &view.copies {
         let mark = if copy.in_force { '*' } else { ' ' };
-        writeln!(
-            to,
-            "{mark} copy {}  {} at {:#x}, {} bytes: {}",
-            copy.copy, copy.device, copy.offset, copy.bytes, copy.health
-        )?;
+        let place = format!("{} at {:#x}, {} bytes", copy.device, copy.offset, copy.bytes);
+        wrap(to, &format!("{mark} copy {}  ", copy.copy), &format!("{place}: {}", copy.health))?;
     }
     if let Some(used) = view.used_bytes {
         writeln!(to, "  used    {used} of {} bytes", view.capacity_bytes)?;

@@ -7,7 +7,7 @@
 
 use crate::boot_control::BootControl;
 use crate::cli::HealthCommand;
-use crate::commands::slot::check;
+use crate::commands::slot::{NO_RECORD, check};
 use crate::context::{Context, Machine};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -170,7 +170,7 @@ struct InstalledContent<'a> {
 impl ContentCheck for InstalledContent<'_> {
     fn check(&mut self) -> ContentFinding {
         match check(self.context, self.slot) {
-            Ok(checked) if checked.iter().all(|slot| slot.ends_with("(no record)")) => {
+            Ok(checked) if checked.iter().all(|slot| slot.ends_with(NO_RECORD)) => {
                 ContentFinding::NoRecord
             }
             Ok(_) => ContentFinding::Matches,

@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::terminal::one_line;
-use bootctl::{BootState, SlotId};
+use bootctl::{BootState, SlotId, SlotState};
 use serde::Serialize;
 use std::io::{self, Write};
 use storage::{Access, ByteLen};
@@ -28,11 +28,26 @@ pub fn run(context: &Context, command: &SlotCommand, out: &mut Output) -> Result
         }
         SlotCommand::Check { slot } => {
             let slot = resolve(*slot, context.booted()?)?;
+            let state = context.boot_state(&context.system_conf()?)?.slot(slot).state;
+            if matches!(state, SlotState::Empty | SlotState::Writing) {
+                return Err(Failure::Refused {
+                    what: format!("slot {slot} is {state}: it holds no finished install"),
+                    hint: "install a bundle into the slot",
+                });
+            }
             let checked = check(context, slot)?;
-            out.done(&format!("slot {slot} holds what was installed: {}", checked.join(", ")))
+            let says = if checked.iter().all(|member| member.ends_with(NO_RECORD)) {
+                "has nothing to be compared with"
+            } else {
+                "holds what was installed"
+            };
+            out.done(&format!("slot {slot} {says}: {}", checked.join(", ")))
         }
     }
 }
+
+/// Marks a slot without a digest to compare with.
+pub const NO_RECORD: &str = " (no record)";
 
 /// The slots as JSON, version 1.
 #[derive(Clone, Debug, Serialize)]
@@ -139,7 +154,7 @@ pub fn check(context: &Context, slot: SlotId) -> Result<Vec<String>, Failure> {
             .get(&member.name)
             .filter(|status| status.sha256.is_some() && is_current(&statuses, group, bundle));
         let Some(status) = recorded else {
-            checked.push(format!("{} (no record)", member.name));
+            checked.push(format!("{}{NO_RECORD}", member.name));
             continue;
         };
         match updater::check_slot(member, status, &*context.devices, &mut |_| {})? {

@@ -28,11 +28,17 @@ impl BootControl {
     /// [`Failure`] of the configuration or the backend.
     pub fn open(context: &Context, access: Access) -> Result<Self, Failure> {
         let config = context.system_conf()?;
-        let settings = context.settings()?;
+        let recorder = match (context.settings(), access) {
+            // Those who only look need the rest of the answer, most of all then.
+            (Err(failure), Access::ReadOnly) => Err(failure),
+            (settings, Access::ReadOnly | Access::ReadWrite) => {
+                context.recorder(&settings?, access)
+            }
+        };
         let mut backend = context.backend(&config, access)?;
         let state = backend.load()?;
         let mut warnings = backend.warnings();
-        let recorder = match context.recorder(&settings, access) {
+        let recorder = match recorder {
             Ok(recorder) => Some(recorder),
             Err(failure) => {
                 warnings.push(failure.chain());

@@ -53,6 +53,9 @@ pub enum Command {
         /// Mark the booted slot bad as well, so that it is not chosen again
         #[arg(long)]
         mark_bad: bool,
+        /// Boot it even if it is not known to be good.
+        #[arg(long)]
+        force: bool,
     },
     /// Read and change the boot state
     Boot {

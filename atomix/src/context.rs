@@ -128,7 +128,7 @@ impl Context {
         }
         Err(Failure::FileAbsent {
             path: PathBuf::from(SYSTEM_CONF_PATHS[0]),
-            hint: "this command needs a device; on a laptop use --board DIR (atomix demo --keep)",
+            hint: "restore it; on a laptop, name a board by --board DIR (atomix demo --keep)",
         })
     }
 

@@ -327,7 +327,6 @@ impl Failure {
             Self::Table { source, .. } => source.hint(),
             Self::Plan { source, .. } => source.hint(),
             Self::Apply { source, .. } => source.hint(),
-            Self::Storage(source) => source.hint(),
             Self::Recorder(source) => source.hint(),
             Self::SlotCheck(source) => source.hint(),
             Self::HealthConfig { source, .. } => source.hint(),
@@ -352,9 +351,12 @@ impl Failure {
                 Some("boot from a slot, or name one (A or B) where the command takes it")
             }
             Self::Settings(SettingsError::Absent { .. }) => {
-                Some("on a laptop, name a virtual board with --board DIR (atomix demo --keep DIR)")
+                Some("restore it; on a laptop, name a board by --board DIR (atomix demo --keep)")
             }
             Self::Settings(_) => Some("correct the file; nothing was tried"),
+            Self::Storage(source) => {
+                source.hint().or_else(|| is_denied(source).then_some("run it as root"))
+            }
             Self::Variant(_)
             | Self::Unhealthy { .. }
             | Self::Claim { .. }
@@ -363,6 +365,19 @@ impl Failure {
             | Self::Json(_) => None,
         };
         hint.map(str::to_owned)
+    }
+
+    /// Whether the reader of our output went away, as `head` does: nothing is left to tell.
+    #[must_use]
+    pub fn is_reader_gone(&self) -> bool {
+        let kind = if let Self::Print(cause) = self {
+            Some(cause.kind())
+        } else if let Self::Json(cause) = self {
+            cause.io_error_kind()
+        } else {
+            None
+        };
+        kind == Some(io::ErrorKind::BrokenPipe)
     }
 
     /// The failure and its causes, joined by `: `, each said once.
@@ -383,6 +398,12 @@ impl Failure {
             },
         })
     }
+}
+
+/// Whether this user may not open the device.
+fn is_denied(error: &StorageError) -> bool {
+    matches!(error, StorageError::Open { source, .. }
+        if source.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// An error and its causes, joined by `: `. A cause whose text ends its parent's is not repeated.

@@ -6,6 +6,7 @@
 //! code that the commands run.
 
 pub mod boot_control;
+pub mod boot_view;
 pub mod cli;
 pub mod commands;
 pub mod context;

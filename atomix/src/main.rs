@@ -3,9 +3,12 @@
 
 use atomix::cli::Cli;
 use atomix::context::Now;
+use atomix::output::Style;
+use atomix::terminal::Folded;
 use bundle::UnixTime;
 use clap::Parser;
-use std::io::{stderr, stdout};
+use std::env::args_os;
+use std::io::{IsTerminal, stderr, stdout};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,5 +16,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 fn main() -> ExitCode {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let now = Now(UnixTime(i64::try_from(since_1970).unwrap_or(i64::MAX)));
-    atomix::run::run(&Cli::parse(), now, &mut stdout().lock(), &mut stderr().lock())
+    let mut people = Folded::new(stderr().lock(), stderr().is_terminal());
+    match Cli::try_parse() {
+        Ok(cli) => atomix::run::run(&cli, now, &mut stdout().lock(), &mut people),
+        Err(usage) => {
+            let json = args_os().any(|argument| argument == "--json");
+            let style = if json { Style::Json } else { Style::Lines };
+            atomix::run::refuse(&usage, style, &mut stdout().lock())
+        }
+    }
 }

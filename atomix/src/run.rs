@@ -7,10 +7,12 @@ use crate::commands::{
 };
 use crate::context::{Context, Now};
 use crate::demo;
-use crate::failure::Failure;
+use crate::failure::{Class, Failure};
 use crate::output::{Output, Style};
 use crate::terminal::Tame;
 use crate::virtual_board::VirtualBoard;
+use bootctl::Force;
+use clap::error::ErrorKind;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -34,6 +36,25 @@ pub fn run_on(
     })
 }
 
+/// Ends a command line that could not be parsed, or that asked for help.
+pub fn refuse(usage: &clap::Error, style: Style, data: &mut dyn Write) -> ExitCode {
+    // When the stream is gone there is nobody left to tell.
+    let _ = usage.print();
+    if style == Style::Json && usage.use_stderr() {
+        let text = usage.to_string();
+        let first = text.split("\n\n").next().unwrap_or_default();
+        let first = first.split_whitespace().collect::<Vec<_>>().join(" ");
+        let what = if usage.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            "a command is missing"
+        } else {
+            first.trim_start_matches("error: ")
+        };
+        let failure = Failure::Usage { what: what.to_owned(), hint: "`--help` shows the usage" };
+        let _ = writeln!(Tame::new(data), "{}", failure.to_json());
+    }
+    ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(Class::Usage.exit_code()))
+}
+
 fn conclude(
     cli: &Cli,
     data: &mut dyn Write,
@@ -45,6 +66,7 @@ fn conclude(
     let mut data = Noting { inner: &mut data, wrote: false };
     match act(&mut Output { style, data: &mut data, people: &mut people }) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if failure.is_reader_gone() => ExitCode::from(failure.class().exit_code()),
         Err(failure) => {
             report(&failure, style, &mut data, &mut people);
             ExitCode::from(failure.class().exit_code())
@@ -122,7 +144,10 @@ fn on_context(context: &Context, command: &Command, out: &mut Output) -> Result<
         Command::Why => why::run(context, out),
         Command::Doctor => doctor::run(context, out),
         Command::Install(args) => install::run(context, args, out),
-        Command::Rollback { mark_bad } => boot::rollback(context, *mark_bad, out),
+        Command::Rollback { mark_bad, force } => {
+            let force = if *force { Force::Yes } else { Force::No };
+            boot::rollback(context, force, *mark_bad, out)
+        }
         Command::Boot { command } => boot::run(context, command, out),
         Command::Slot { command } => slot::run(context, command, out),
         Command::Bundle { command } => bundle::run(context, command, out),

@@ -9,6 +9,7 @@
 //!
 //! What is dangerous is shown as `\u001b`, which inside JSON is the very character again.
 
+use crate::output::wrap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
@@ -33,6 +34,53 @@ impl Write for Tame<'_> {
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
     }
+}
+
+/// Folds lines for people at 80 columns between words where a terminal shows them: a serial
+/// console would cut words apart, or the whole end off. A pipe or a log gets whole lines.
+pub struct Folded<W: Write> {
+    inner: W,
+    is_terminal: bool,
+    line: Vec<u8>,
+}
+
+impl<W: Write> Folded<W> {
+    /// Stands before `inner`.
+    pub const fn new(inner: W, is_terminal: bool) -> Self {
+        Self { inner, is_terminal, line: Vec::new() }
+    }
+}
+
+impl<W: Write> Write for Folded<W> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if !self.is_terminal {
+            return self.inner.write(buf);
+        }
+        for piece in buf.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(piece);
+            if piece.ends_with(b"\n") {
+                let line = String::from_utf8_lossy(&self.line).into_owned();
+                self.line.clear();
+                fold(&mut self.inner, line.trim_end_matches('\n'))?;
+            }
+        }
+        Ok(buf.len())
+    }
+
+    /// What waits for the end of its line is sent as it is.
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.write_all(&self.line)?;
+        self.line.clear();
+        self.inner.flush()
+    }
+}
+
+/// Continues below the text when a short word such as `hint: ` begins the line.
+fn fold(to: &mut dyn Write, line: &str) -> io::Result<()> {
+    const LONGEST_TITLE: usize = 10;
+    let end = line.find(": ").map_or(0, |at| at + 2);
+    let (title, text) = line.split_at(if end <= LONGEST_TITLE { end } else { 0 });
+    wrap(to, title, text)
 }
 
 /// A value that stays inside its line: line ends and tabs are shown too.
@@ -73,6 +121,22 @@ mod tests {
         let sent = String::from_utf8(sent).unwrap();
         let shown = "a\\u001b[2Jb\\u000dc\\u009b1md\\u202ee\\u007f\\u0008\tf ä✓\n";
         assert_eq!(sent, shown);
+    }
+
+    #[test]
+    fn a_terminal_gets_lines_of_its_width_and_a_pipe_gets_them_whole() {
+        let said = format!("hint: {}\nhalf", "look at the cable ".repeat(10).trim_end());
+        let (mut shown, mut piped) = (Vec::new(), Vec::new());
+        for (stream, is_terminal) in [(&mut shown, true), (&mut piped, false)] {
+            let mut folded = Folded::new(stream, is_terminal);
+            folded.write_all(said.as_bytes()).unwrap();
+            folded.flush().unwrap();
+        }
+        assert_eq!(piped, said.as_bytes());
+        let shown = String::from_utf8(shown).unwrap();
+        assert!(shown.lines().count() == 4 && shown.ends_with("\nhalf"), "{shown}");
+        assert!(shown.lines().all(|line| line.len() <= 80), "{shown}");
+        assert_eq!(shown.lines().nth(1).unwrap().find("l"), Some(6), "{shown}");
     }
 
     #[test]

@@ -36,13 +36,18 @@ pub fn run(context: &Context, command: &BootCommand, out: &mut Output) -> Result
 /// Makes the other slot boot next, and the booted one bad if asked.
 ///
 /// # Errors
-/// [`Failure::BootState`] when the other slot is not good.
-pub fn rollback(context: &Context, mark_bad: bool, out: &mut Output) -> Result<(), Failure> {
+/// [`Failure::BootState`] when the other slot is not good, unless forced.
+pub fn rollback(
+    context: &Context,
+    force: Force,
+    mark_bad: bool,
+    out: &mut Output,
+) -> Result<(), Failure> {
     let mut control = BootControl::open(context, Access::ReadWrite)?;
     let booted = control.require_booted()?;
-    control.apply(&Command::Rollback { force: Force::No })?;
+    control.apply(&Command::Rollback { force })?;
     if mark_bad {
-        control.apply(&Command::MarkBad { slot: booted, force: Force::No })?;
+        control.apply(&Command::MarkBad { slot: booted, force })?;
     }
     out.warn(control.warnings())?;
     out.done(&format!("slot {} boots next; reboot to roll back", booted.other()))

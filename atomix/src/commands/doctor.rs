@@ -3,11 +3,13 @@
 //! does. Reads only.
 
 use crate::boot_control::BootControl;
+use crate::commands::install::seal_health;
 use crate::context::Context;
 use crate::failure::{Failure, chain};
 use crate::output::{Output, wrap};
 use crate::settings::Settings;
 use board_rock64::ROCK64;
+use bootctl::{BootState, SlotId, SlotState};
 use bundle::{KeyringOptions, UnixTime};
 use repart::TableHealth;
 use serde::Serialize;
@@ -15,7 +17,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 use storage::{Access, ByteLen, Files};
-use updater::SystemConfig;
+use updater::{SealHealth, SystemConfig};
 
 /// The environment should stay below this share of its size, so that the selector can always save.
 const ENV_USED_PERCENT_MAX: usize = 75;
@@ -37,7 +39,7 @@ pub fn run(context: &Context, out: &mut Output) -> Result<(), Failure> {
 }
 
 /// How a finding counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Verdict {
     /// As it should be.
@@ -53,7 +55,7 @@ struct Finding {
     what: &'static str,
     verdict: Verdict,
     text: String,
-    hint: Option<&'static str>,
+    hint: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -63,14 +65,17 @@ struct DoctorView {
 }
 
 fn render(to: &mut dyn Write, view: &DoctorView) -> io::Result<()> {
-    for finding in &view.findings {
+    // What matters most comes last: on a serial console the first lines scroll away.
+    let mut findings: Vec<&Finding> = view.findings.iter().collect();
+    findings.sort_by_key(|finding| finding.verdict);
+    for finding in findings {
         let mark = match finding.verdict {
             Verdict::Ok => "ok    ",
             Verdict::Weak => "weak  ",
             Verdict::Broken => "BROKEN",
         };
         wrap(to, &format!("{mark} {:12} ", finding.what), &finding.text)?;
-        if let Some(hint) = finding.hint {
+        if let Some(hint) = &finding.hint {
             wrap(to, &format!("{:19} -> ", ""), hint)?;
         }
     }
@@ -89,16 +94,34 @@ impl Exam {
 
     fn weak(&mut self, what: &'static str, text: impl Into<String>, hint: &'static str) {
         let text = text.into();
-        self.findings.push(Finding { what, verdict: Verdict::Weak, text, hint: Some(hint) });
+        self.findings.push(Finding {
+            what,
+            verdict: Verdict::Weak,
+            text,
+            hint: Some(hint.to_owned()),
+        });
     }
 
-    fn broken(&mut self, what: &'static str, text: impl Into<String>, hint: Option<&'static str>) {
+    fn broken(&mut self, what: &'static str, text: impl Into<String>, hint: Option<&str>) {
+        let hint = hint.map(str::to_owned);
         self.findings.push(Finding { what, verdict: Verdict::Broken, text: text.into(), hint });
     }
 
-    /// Takes the value of a step, or its failure as a finding.
+    /// Takes the value of a step, or its failure as a finding; one that an earlier step met too is
+    /// told once.
     fn take<T>(&mut self, what: &'static str, result: Result<T, Failure>) -> Option<T> {
-        result.map_err(|failure| self.broken(what, failure.chain(), None)).ok()
+        let failure = match result {
+            Ok(value) => return Some(value),
+            Err(failure) => failure,
+        };
+        if !self.is_told(&failure.chain()) {
+            self.broken(what, failure.chain(), failure.hint().as_deref());
+        }
+        None
+    }
+
+    fn is_told(&self, text: &str) -> bool {
+        self.findings.iter().any(|finding| finding.text == text)
     }
 
     fn examine(&mut self, context: &Context) {
@@ -113,7 +136,7 @@ impl Exam {
         if let Some(config) = self.take("system.conf", context.system_conf()) {
             self.keyring(context, &config);
             self.slots(context, &config);
-            self.boot_state(context);
+            self.boot_state(context, &config);
         }
     }
 
@@ -158,6 +181,11 @@ impl Exam {
         let opened = context.recorder(settings, Access::ReadOnly);
         let Some(recorder) = self.take("recorder", opened) else { return };
         match recorder.entries() {
+            Ok(entries) if entries.is_empty() => self.weak(
+                "recorder",
+                "holds no entries, and each boot makes one",
+                "it was wiped, or its place in /etc/atomix/atomix.toml is wrong",
+            ),
             Ok(entries) => self.ok("recorder", format!("{} entries", entries.len())),
             Err(cause) => self.broken("recorder", chain(&cause), None),
         }
@@ -283,21 +311,68 @@ impl Exam {
         }
     }
 
-    fn boot_state(&mut self, context: &Context) {
+    fn boot_state(&mut self, context: &Context, config: &SystemConfig) {
         let opened = BootControl::open(context, Access::ReadOnly);
         let Some(control) = self.take("boot state", opened) else { return };
         for warning in control.warnings() {
+            // The parts' own findings told of what the state came through.
+            if self.is_told(warning) {
+                continue;
+            }
             self.weak("boot state", warning.clone(), "the next change of the state repairs it");
         }
+        self.seals(context, config, control.state());
         match control.booted() {
-            Some(slot) => {
-                self.ok("boot state", format!("{slot} is {}", control.state().slot(slot).state));
-            }
+            Some(slot) => self.booted(control.state(), slot),
             None => self.broken(
                 "boot state",
                 "the kernel command line names no slot",
                 Some("the slot script must pass rauc.slot="),
             ),
+        }
+    }
+}
+
+impl Exam {
+    /// A slot without its seal does not load, whatever its state says.
+    fn seals(&mut self, context: &Context, config: &SystemConfig, state: &BootState) {
+        for group in config.install_groups().unwrap_or_default() {
+            let slot = group.slot_id;
+            let is_complete = matches!(state.slot(slot).state, SlotState::Good | SlotState::Trying);
+            // A device that cannot be read has its own finding.
+            if is_complete && matches!(seal_health(context, &group), Ok(SealHealth::Broken)) {
+                let text = format!(
+                    "slot {slot} is {} and will not load: its seal is broken",
+                    state.slot(slot).state
+                );
+                self.broken("boot state", text, Some("install a bundle into it"));
+            }
+        }
+    }
+
+    /// A fallback needs the other slot: known to be good, and in the order.
+    fn booted(&mut self, state: &BootState, slot: SlotId) {
+        let (running, other) = (state.slot(slot).state, state.slot(slot.other()).state);
+        if running == SlotState::Bad {
+            let hint = "mark it good if it serves, or install into the other slot and boot that";
+            self.weak("boot state", format!("the booted slot {slot} is bad"), hint);
+        } else {
+            self.ok("boot state", format!("{slot} is {running}"));
+        }
+        // What is unknown is tried; that it is unknown has a finding with the cause.
+        if !matches!(other, SlotState::Good | SlotState::Unknown) {
+            let text = format!("slot {} is {other}: there is no fallback", slot.other());
+            self.weak("boot state", text, "an update that proves itself makes one");
+        }
+        for id in SlotId::ALL {
+            if state.slot(id).state == SlotState::Good && !state.order.contains(&id) {
+                let text = format!("slot {id} is good and BOOT_ORDER does not name it");
+                self.weak(
+                    "boot state",
+                    text,
+                    "`atomix boot mark-active` it, and then the slot that is to boot next",
+                );
+            }
         }
     }
 }

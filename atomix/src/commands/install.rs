@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::output::{Output, Style};
 use crate::progress::InstallProgress;
 use crate::terminal::one_line;
-use bootctl::{Activation, BootState, BundleId, Entry, Force, SlotId, SlotState};
+use bootctl::{Activation, BootState, BundleId, Entry, Force, SlotId, SlotState, describe_next};
 use bundle::VerifiedBundle;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -38,7 +38,10 @@ pub fn run(context: &Context, args: &InstallArgs, out: &mut Output) -> Result<()
         progress.show(&event);
     })?;
     progress.finish();
-    out.answer(&ReportView::new(&report), render_report)
+    let next = describe_next(&context.boot_state(&config)?).slot;
+    out.answer(&ReportView::new(&report), |to, view| {
+        render_report(to, view, next == Some(report.target))
+    })
 }
 
 /// Installs a verified bundle; the progress sink gets every step.
@@ -187,10 +190,13 @@ fn recorded_version(context: &Context, wanted: BundleId) -> Option<String> {
     })
 }
 
+/// Longest status file: RAUC's keys for some slots, a few KiB.
+pub const STATUSES_MAX: ByteLen = ByteLen::mib(1);
+
 /// The status file, empty when there is none: it informs, it does not decide.
 pub fn statuses(context: &Context, config: &SystemConfig) -> SlotStatusFile {
     let path = updater::status_path(config);
-    let bytes = context.files.read(&path, ByteLen::mib(1)).ok().flatten().unwrap_or_default();
+    let bytes = context.files.read(&path, STATUSES_MAX).ok().flatten().unwrap_or_default();
     SlotStatusFile::parse(&bytes).unwrap_or_default()
 }
 
@@ -234,6 +240,21 @@ fn dry_run(
     })
 }
 
+/// Whether the boot loader finds the start of the group's boot slot.
+///
+/// # Errors
+/// [`Failure::Storage`].
+pub fn seal_health(context: &Context, group: &InstallGroup) -> Result<SealHealth, Failure> {
+    for slot in group.members.iter().filter(|slot| slot.name == group.seal) {
+        let mut head = [0; SEAL_BYTES];
+        context.devices.open(&slot.device, Access::ReadOnly)?.read_at(0, &mut head)?;
+        if head.iter().any(|byte| *byte != 0) {
+            return Ok(SealHealth::Sealed);
+        }
+    }
+    Ok(SealHealth::Broken)
+}
+
 /// What an install would find, read without opening anything for writing.
 fn install_facts(
     context: &Context,
@@ -249,14 +270,8 @@ fn install_facts(
         for slot in &group.members {
             let device = context.devices.open(&slot.device, Access::ReadOnly)?;
             slot_sizes.insert(slot.name.clone(), device.len());
-            if slot.name == group.seal {
-                let mut head = [0; SEAL_BYTES];
-                device.read_at(0, &mut head)?;
-                if head.iter().any(|byte| *byte != 0) {
-                    seal = SealHealth::Sealed;
-                }
-            }
         }
+        seal = seal_health(context, group)?;
     }
     Ok(InstallFacts {
         booted: options.booted,
@@ -335,10 +350,11 @@ fn shown_version(version: Option<&str>) -> String {
     version.map_or_else(|| "(no version)".to_owned(), one_line)
 }
 
-fn render_report(to: &mut dyn Write, view: &ReportView) -> io::Result<()> {
+fn render_report(to: &mut dyn Write, view: &ReportView, boots_next: bool) -> io::Result<()> {
+    let then = if boots_next { "it boots next" } else { "it does not boot next" };
     writeln!(
         to,
-        "installed {} into slot {}; it boots next",
+        "installed {} into slot {}; {then}",
         shown_version(view.bundle_version.as_deref()),
         view.target
     )?;

@@ -2,55 +2,81 @@
 //! `atomix status`: one screen that answers what is booted, what boots next and why, what is in
 //! the other slot, and what failed last.
 
-use crate::boot_control::BootControl;
-use crate::commands::install::slot_version;
+use crate::boot_view::BootView;
+use crate::commands::install::{STATUSES_MAX, slot_version};
 use crate::commands::slot::{SlotRow, render_slots, slots};
 use crate::commands::why::FallbackView;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 use crate::output::{Output, wrap};
 use crate::terminal::one_line;
-use bootctl::{SlotId, explain};
+use bootctl::{BootState, SlotId, explain};
 use serde::Serialize;
 use std::io::{self, Write};
-use storage::Access;
+use storage::Files;
+use updater::{SlotStatusFile, SystemConfig};
 
 /// Runs `atomix status`.
 ///
 /// # Errors
-/// [`Failure`] of the configuration or the devices.
+/// [`Failure`] of what cannot be read; people are shown the rest.
 pub fn run(context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let config = context.system_conf()?;
-    let mut control = BootControl::open(context, Access::ReadOnly)?;
-    let history = control.history();
-    let explanation = explain(&history, control.state());
-    let booted = control.booted();
+    let mut seen = BootView::read(context)?;
+    // Stands for a state that was not read where versions and sizes are looked up; never shown.
+    let state = seen.state.clone().unwrap_or_else(BootState::lost);
+    let explanation = explain(&seen.history, &state);
+    let next = seen.state.is_some().then_some(explanation.next);
+    let config = seen.config.as_ref();
+    seen.warnings.extend(config.and_then(|config| broken_statuses(context, config)));
     let group = |slot: SlotId| GroupView {
         slot: slot.to_string(),
-        state: control.state().slot(slot).state.to_string(),
-        attempts_left: control.state().slot(slot).attempts.get(),
-        bundle_version: slot_version(context, &config, control.state(), slot),
+        state: seen.state.as_ref().map_or(NOT_READ.to_owned(), |s| s.slot(slot).state.to_string()),
+        attempts_left: seen.state.as_ref().map(|state| state.slot(slot).attempts.get()),
+        bundle_version: config.and_then(|config| slot_version(context, config, &state, slot)),
     };
+    let mut rows = match config {
+        Some(config) => slots(context, config, &state, seen.booted)?.slots,
+        None => Vec::new(),
+    };
+    if seen.state.is_none() {
+        rows.iter_mut().for_each(|row| row.state = NOT_READ.to_owned());
+    }
     let view = StatusView {
         version: 1,
-        compatible: config.system.compatible.clone(),
-        booted: booted.map(group),
-        other: booted.map(|slot| group(slot.other())),
-        next_slot: explanation.next.slot.map(|slot| slot.to_string()),
-        next_why: explanation.next.why,
+        compatible: config.map(|config| config.system.compatible.clone()),
+        booted: seen.booted.map(group),
+        other: seen.booted.map(|slot| group(slot.other())),
+        next_slot: next.as_ref().and_then(|next| next.slot).map(|slot| slot.to_string()),
+        next_why: next.map_or("the boot state could not be read".to_owned(), |next| next.why),
         last_fallback: explanation.fallback.as_ref().map(FallbackView::new),
-        slots: slots(context, &config, control.state(), booted)?.slots,
+        slots: rows,
     };
     let fallback = explanation.fallback.map(|fallback| one_line(&fallback.to_string()));
-    out.warn(control.warnings())?;
-    out.answer(&view, |to, view| render(to, view, fallback.as_deref()))
+    out.warn(&seen.warnings)?;
+    let lines = |to: &mut dyn Write, view: &_| render(to, view, fallback.as_deref());
+    seen.conclude(&view, lines, out)
+}
+
+/// In the place of a state that could not be read.
+const NOT_READ: &str = "not read";
+
+/// The status file informs only, but without it versions are missing: that has a reason.
+fn broken_statuses(context: &Context, config: &SystemConfig) -> Option<String> {
+    let path = updater::status_path(config);
+    match context.files.read(&path, STATUSES_MAX) {
+        Err(cause) => Some(chain(&cause)),
+        Ok(bytes) => {
+            let cause = SlotStatusFile::parse(&bytes?).err()?;
+            Some(format!("cannot use {}: {}", path.display(), chain(&cause)))
+        }
+    }
 }
 
 /// The status as JSON, version 1.
 #[derive(Serialize)]
 struct StatusView {
     version: u32,
-    compatible: String,
+    compatible: Option<String>,
     booted: Option<GroupView>,
     other: Option<GroupView>,
     next_slot: Option<String>,
@@ -63,33 +89,37 @@ struct StatusView {
 struct GroupView {
     slot: String,
     state: String,
-    attempts_left: u8,
+    attempts_left: Option<u8>,
     bundle_version: Option<String>,
 }
 
 fn render(to: &mut dyn Write, view: &StatusView, fallback: Option<&str>) -> io::Result<()> {
-    writeln!(to, "compatible   {}", view.compatible)?;
-    render_group(to, "booted", view.booted.as_ref())?;
-    render_group(to, "other slot", view.other.as_ref())?;
-    writeln!(to, "boots next   {}: {}", view.next_slot.as_deref().unwrap_or("-"), view.next_why)?;
+    writeln!(to, "compatible   {}", view.compatible.as_deref().map_or("-".to_owned(), one_line))?;
+    match &view.booted {
+        Some(booted) => render_group(to, "booted", booted)?,
+        None => writeln!(to, "booted       not from a slot: the kernel command line names none")?,
+    }
+    if let Some(other) = &view.other {
+        render_group(to, "other slot", other)?;
+    }
+    let next = format!("{}: {}", view.next_slot.as_deref().unwrap_or("-"), view.next_why);
+    wrap(to, "boots next   ", &next)?;
     match fallback {
         None => writeln!(to, "last failure none on record")?,
         Some(text) => wrap(to, "last failure ", text)?,
+    }
+    if view.slots.is_empty() {
+        return Ok(());
     }
     writeln!(to)?;
     render_slots(to, &view.slots)
 }
 
-fn render_group(to: &mut dyn Write, title: &str, group: Option<&GroupView>) -> io::Result<()> {
-    match group {
-        None => writeln!(to, "{title:12} not a slot"),
-        Some(group) => writeln!(
-            to,
-            "{title:12} {}  {}, {} attempts left, version {}",
-            group.slot,
-            group.state,
-            group.attempts_left,
-            group.bundle_version.as_deref().map_or("not recorded".to_owned(), one_line)
-        ),
+fn render_group(to: &mut dyn Write, title: &str, group: &GroupView) -> io::Result<()> {
+    write!(to, "{title:12} {}  {}, ", group.slot, group.state)?;
+    if let Some(attempts) = group.attempts_left {
+        write!(to, "{attempts} attempts left, ")?;
     }
+    let version = group.bundle_version.as_deref().map_or("not recorded".to_owned(), one_line);
+    writeln!(to, "version {version}")
 }

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `atomix why`: the last fallback, told from the flight recorder.
 
-use crate::boot_control::BootControl;
+use crate::boot_view::BootView;
 use crate::commands::bundle::date;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Output, wrap};
 use crate::terminal::one_line;
-use bootctl::{Entry, Fallback, HealthVerdict, Mark, Record, Timestamp, explain};
+use bootctl::{BootState, Entry, Fallback, HealthVerdict, Mark, Record, Timestamp, explain};
 use serde::Serialize;
 use std::io::{self, Write};
-use storage::Access;
 
 /// How many entries of the recorder are shown; they and the headline fill one screen.
 const SHOWN_ENTRIES: usize = 12;
@@ -18,20 +17,21 @@ const SHOWN_ENTRIES: usize = 12;
 /// Runs `atomix why`.
 ///
 /// # Errors
-/// [`Failure`] of the configuration or the devices.
+/// As `atomix status`.
 pub fn run(context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let mut control = BootControl::open(context, Access::ReadOnly)?;
-    let history = control.history();
-    let explanation = explain(&history, control.state());
+    let seen = BootView::read(context)?;
+    let lost = BootState::lost();
+    let explanation = explain(&seen.history, seen.state.as_ref().unwrap_or(&lost));
+    let next = seen.state.is_some().then_some(explanation.next);
     let view = WhyView {
         version: 1,
         fallback: explanation.fallback.as_ref().map(FallbackView::new),
-        next_slot: explanation.next.slot.map(|slot| slot.to_string()),
-        next_why: explanation.next.why,
-        history: history.iter().map(EntryView::new).collect(),
+        next_slot: next.as_ref().and_then(|next| next.slot).map(|slot| slot.to_string()),
+        next_why: next.map_or("the boot state could not be read".to_owned(), |next| next.why),
+        history: seen.history.iter().map(EntryView::new).collect(),
     };
-    out.warn(control.warnings())?;
-    out.answer(&view, render)
+    out.warn(&seen.warnings)?;
+    seen.conclude(&view, render, out)
 }
 
 /// The answer as JSON, version 1.
@@ -130,6 +130,9 @@ fn render(to: &mut dyn Write, view: &WhyView) -> io::Result<()> {
     // State snapshots are for recovery; between other entries they only repeat them.
     let told: Vec<&EntryView> =
         view.history.iter().filter(|entry| !entry.text.starts_with("states ")).collect();
+    if told.is_empty() {
+        writeln!(to, "  no entries: it is new, was wiped or cannot be read (atomix doctor)")?;
+    }
     let skip = told.len().saturating_sub(SHOWN_ENTRIES);
     for entry in told.into_iter().skip(skip) {
         let at = entry.at.as_deref().and_then(|at| at.get(5..16)).unwrap_or("clock unset");

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The technician at the serial console: when a part is broken, the rest is still told, what is
+//! said is true, and the way out that is named can be typed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+mod cli_board;
+
+use bootctl::SlotState;
+use cli_board::{SmallBoard, bundles};
+use serde_json::Value;
+use std::fs;
+use std::io::Read;
+use std::process::{Command, Stdio};
+
+const STATUS: &str = "/data/rauc/status.raucs";
+
+/// What is broken, by the file that is lost; the exit code, and what `status` still tells.
+const LOST: [(&str, u8, &[&str]); 5] = [
+    ("/etc/rauc/system.conf", 2, &["booted       A  good", "last failure slot B"]),
+    ("/etc/fw_env.config", 2, &["booted       A  not read", "last failure slot B", "2.0.0"]),
+    ("/dev/mtd0", 1, &["booted       A  not read", "none on record", "rootfs.1"]),
+    ("/etc/atomix/atomix.toml", 0, &["booted       A  good", "2.0.0"]),
+    ("/dev/mmcblk1p4", 0, &["booted       A  good", "absent", "last failure slot B"]),
+];
+
+#[test]
+fn status_and_why_tell_what_is_known_when_a_part_is_lost() {
+    for (path, code, parts) in LOST {
+        let board = SmallBoard::after_a_fallback();
+        fs::remove_file(board.path(path)).unwrap();
+        let ran = board.run(&["status"]);
+        assert_eq!(ran.code, code, "{path}: {}", ran.stderr);
+        let said = ran.stdout + &ran.stderr;
+        for part in parts {
+            assert!(said.contains(part), "{path}: no {part:?} in\n{said}");
+        }
+        assert!(said.lines().count() < 24 && said.contains(path), "{path}:\n{said}");
+        let why = board.run(&["why"]);
+        assert_eq!(why.code, code, "{path}: {}", why.stderr);
+        let has_recorder = !["/dev/mtd0", "/etc/atomix/atomix.toml"].contains(&path);
+        let said = why.stdout + &why.stderr;
+        assert_eq!(said.contains("from slot B"), has_recorder, "{path}:\n{said}");
+    }
+}
+
+/// Half an answer must not pass for a whole one.
+#[test]
+fn programs_get_the_failure_instead_of_a_partial_answer() {
+    for command in ["status", "why"] {
+        let board = SmallBoard::after_a_fallback();
+        fs::remove_file(board.path("/etc/fw_env.config")).unwrap();
+        assert_eq!(board.run(&[command]).stdout, "");
+        let ran = board.run(&["--json", command]);
+        let answer: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!((ran.code, &answer["error"]["code"]), (2, &Value::from(2)), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn a_broken_status_file_is_told_of() {
+    let board = SmallBoard::after_a_fallback();
+    board.write(STATUS, "[slot.rootfs.1\nbroken");
+    let ran = board.run(&["status"]);
+    assert_eq!(ran.code, 0);
+    assert!(ran.stderr.contains(STATUS), "{}", ran.stderr);
+}
+
+#[test]
+fn doctor_names_each_thing_once_with_a_way_out_and_the_worst_last() {
+    let board = SmallBoard::new();
+    board.corrupt_env(1);
+    board.corrupt_env(2);
+    fs::remove_file(board.path("/etc/rauc/ca.cert.pem")).unwrap();
+    let ran = board.run(&["doctor"]);
+    assert_eq!(ran.code, 10);
+    assert_eq!(ran.stdout.matches("no environment copy is valid").count(), 1, "{}", ran.stdout);
+    assert!(ran.stdout.contains("-> without a keyring"), "{}", ran.stdout);
+    let marks: Vec<&str> = ran
+        .stdout
+        .lines()
+        .filter_map(|line| line.get(..6))
+        .filter(|mark| !mark.trim().is_empty())
+        .collect();
+    let first_broken = marks.iter().position(|mark| *mark == "BROKEN").unwrap();
+    assert!(marks[first_broken..].iter().all(|mark| *mark == "BROKEN"), "{marks:?}");
+
+    fs::remove_file(board.path("/etc/fw_env.config")).unwrap();
+    let ran = board.run(&["doctor"]);
+    assert_eq!(ran.stdout.matches("fw_env.config does not exist").count(), 1, "{}", ran.stdout);
+}
+
+#[test]
+fn doctor_finds_a_slot_that_would_not_load_or_would_not_be_taken() {
+    let board = SmallBoard::new();
+    let before = board.run(&["doctor"]);
+    assert!(!before.stdout.contains("fallback") && !before.stdout.contains("seal"));
+    board.edit("/dev/mmcblk1p3", |boot| boot[..4096].fill(0));
+    let ran = board.run(&["doctor"]);
+    assert!(ran.code == 10 && ran.stdout.contains("seal is broken"), "{}", ran.stdout);
+
+    let board = SmallBoard::new();
+    assert_eq!(board.run(&["boot", "mark-bad", "B"]).code, 0);
+    let ran = board.run(&["doctor"]);
+    assert!(ran.stdout.contains("there is no fallback"), "{}", ran.stdout);
+
+    let board = SmallBoard::new();
+    let ran = board.run(&["uenv", "set", "BOOT_ORDER=X"]);
+    assert!(ran.stderr.contains("\"X\""), "{}", ran.stderr);
+    let ran = board.run(&["doctor"]);
+    assert!(ran.stdout.contains("BOOT_ORDER does not name it"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_refused_rollback_can_be_forced_as_its_hint_says() {
+    let board = SmallBoard::new();
+    assert_eq!(board.run(&["boot", "mark-bad", "B"]).code, 0);
+    let ran = board.run(&["rollback"]);
+    assert!(ran.code == 3 && ran.stderr.contains("use force"), "{}", ran.stderr);
+    let ran = board.run(&["rollback", "--force"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(board.state().b.state, SlotState::Trying);
+    let ran = board.run(&["status"]);
+    assert!(ran.stdout.contains("boots next   B"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_staged_install_does_not_claim_to_boot_next() {
+    let board = SmallBoard::new();
+    let bundle = board.offer_good();
+    let ran = board.run(&["install", "--stage", &bundle]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stdout.contains("does not boot next"), "{}", ran.stdout);
+    let ran = board.run(&["install", &bundle]);
+    assert!(ran.stdout.contains("it boots next"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_cut_install_is_not_said_to_be_what_was_installed() {
+    let board = SmallBoard::new();
+    let mut state = board.state();
+    state.b.state = SlotState::Writing;
+    board.set_state(&state);
+    let ran = board.run(&["slot", "check", "B"]);
+    assert!(ran.code == 3 && ran.stderr.contains("writing"), "{}", ran.stderr);
+    let ran = board.run(&["slot", "check", "A"]);
+    assert!(ran.code == 0 && ran.stdout.contains("nothing to be compared"), "{}", ran.stdout);
+}
+
+#[test]
+fn flash_refuses_the_running_systems_own_devices() {
+    let board = SmallBoard::new();
+    board.write("/image", vec![1; 4096]);
+    let image = board.path("/image");
+    for device in ["/dev/mmcblk1", "/dev/mmcblk1p1", "/dev/mtd0"] {
+        let before = board.read(device);
+        let ran = board.run(&["flash", image.to_str().unwrap(), device]);
+        assert!(ran.code == 3 && ran.stderr.contains(device), "{device}: {}", ran.stderr);
+        assert_eq!(board.read(device), before);
+    }
+    // From a rescue system the same device is what is to be flashed.
+    board.write("/proc/cmdline", "console=ttyS2\n");
+    assert_eq!(board.run(&["flash", image.to_str().unwrap(), "/dev/mmcblk1"]).code, 0);
+}
+
+#[test]
+fn a_warning_is_said_once_per_install() {
+    let board = SmallBoard::new();
+    fs::create_dir_all(board.path("/data/rauc")).unwrap();
+    fs::remove_dir_all(board.path("/data/rauc")).unwrap();
+    board.write("/data/rauc", "a file where a directory should be");
+    board.write("/update.raucb", bundles::good());
+    let bundle = board.path("/update.raucb");
+    let ran = board.run(&["install", bundle.to_str().unwrap()]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("the status is kept in").count(), 1, "{}", ran.stderr);
+}
+
+fn program(board: &SmallBoard, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_atomix"));
+    command.arg("--root").arg(board.root()).args(args);
+    command
+}
+
+#[test]
+fn a_reader_that_goes_away_is_not_a_failure_to_talk_about() {
+    let board = SmallBoard::new();
+    let mut running = program(&board, &["completions", "bash"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(running.stdout.take());
+    let mut said = String::new();
+    running.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    running.wait().unwrap();
+    assert_eq!(said, "");
+}
+
+#[test]
+fn a_wrong_command_line_is_one_json_object_too() {
+    let board = SmallBoard::new();
+    for args in [&["--json", "statsu"][..], &["--json"], &["install", "--json"]] {
+        let ended = program(&board, args).output().unwrap();
+        assert_eq!(ended.status.code(), Some(2), "{args:?}");
+        let answer: Value = serde_json::from_slice(&ended.stdout).unwrap();
+        assert_eq!(answer["error"]["code"], 2, "{args:?}");
+        if args[0] == "install" {
+            assert!(answer["error"]["message"].as_str().unwrap().ends_with("<BUNDLE>"));
+        }
+        assert!(!ended.stderr.is_empty());
+    }
+    let help = program(&board, &["--json", "--help"]).output().unwrap();
+    assert_eq!(help.status.code(), Some(0));
+}

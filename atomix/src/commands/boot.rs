@@ -19,15 +19,15 @@ pub fn run(context: &Context, command: &BootCommand, out: &mut Output) -> Result
     match *command {
         BootCommand::State => state(context, out),
         BootCommand::IsConfirmed => is_confirmed(context, out),
-        BootCommand::MarkGood { slot } => mark(context, out, slot, "good", |slot| {
-            Command::MarkGood { slot }
-        }),
+        BootCommand::MarkGood { slot } => {
+            mark(context, out, slot, "good", |slot| Command::MarkGood { slot })
+        }
         BootCommand::MarkBad { slot, force } => mark(context, out, slot, "bad", |slot| {
             Command::MarkBad { slot, force: if force { Force::Yes } else { Force::No } }
         }),
-        BootCommand::MarkActive { slot } => mark(context, out, slot, "active", |slot| {
-            Command::MarkActive { slot }
-        }),
+        BootCommand::MarkActive { slot } => {
+            mark(context, out, slot, "active", |slot| Command::MarkActive { slot })
+        }
         BootCommand::Started => started(context, out),
         BootCommand::RestoreAttempts => restore_attempts(context, out),
     }

@@ -72,6 +72,9 @@ fn open(path: &Path) -> Result<Arc<dyn Source>, Failure> {
 /// Half an image is worse than none: it could be flashed.
 #[expect(clippy::disallowed_methods, reason = "an output of this command, not a file of a board")]
 fn remove(path: &Path) -> Result<(), Failure> {
-    std::fs::remove_file(path)
-        .map_err(|source| Failure::Io { act: "remove", path: path.to_owned(), source })
+    std::fs::remove_file(path).map_err(|source| Failure::Io {
+        act: "remove",
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -3,7 +3,8 @@
 //!
 //! Blocks are compared with the hash tree below; on top of that the image's own SHA-256 is
 //! computed on the way and compared with the signed manifest before the last bytes are handed
-//! out. So a stream that ended well had the signed size and digest.
+//! out. So a stream that ended well had the signed size and digest, unless its caller took the
+//! digest over.
 
 use crate::verified::squashfs_cause;
 use crate::{BundleError, Image, SquashfsError, SquashfsFile};
@@ -17,7 +18,8 @@ pub struct ImageStream<'a> {
     file: SquashfsFile<'a>,
     filename: String,
     left: u64,
-    hash: Sha256,
+    /// Absent when the caller hashes.
+    hash: Option<Sha256>,
     expected: Option<Digest>,
 }
 
@@ -44,7 +46,7 @@ impl<'a> ImageStream<'a> {
             file,
             filename: filename.to_owned(),
             left: found,
-            hash: Sha256::new(),
+            hash: Some(Sha256::new()),
             expected: image.sha256,
         };
         if found == 0 {
@@ -60,6 +62,15 @@ impl<'a> ImageStream<'a> {
         self.file.len()
     }
 
+    /// Leaves the image's SHA-256 to the caller, who must compare it with the manifest's before
+    /// the bytes count: for one who stores the image and hashes it there anyway. Every block is
+    /// compared with the hash tree all the same.
+    #[must_use]
+    pub fn without_digest(mut self) -> Self {
+        self.hash = None;
+        self
+    }
+
     /// The failure behind an [`io::Error`] of a read.
     #[must_use]
     pub fn cause(failure: io::Error) -> BundleError {
@@ -67,7 +78,8 @@ impl<'a> ImageStream<'a> {
     }
 
     fn check_digest(&self) -> Result<(), BundleError> {
-        let found = Digest::from_bytes(self.hash.clone().finish());
+        let Some(hash) = &self.hash else { return Ok(()) };
+        let found = Digest::from_bytes(hash.clone().finish());
         match self.expected {
             Some(expected) if expected != found => {
                 Err(BundleError::ImageDigest { filename: self.filename.clone(), expected, found })
@@ -84,7 +96,9 @@ impl Read for ImageStream<'_> {
             io::Error::new(kind, Self::cause(failure))
         })?;
         let bytes = buf.get(..read).unwrap_or_default();
-        self.hash.update(bytes);
+        if let Some(hash) = &mut self.hash {
+            hash.update(bytes);
+        }
         self.left = self.left.saturating_sub(read as u64);
         if self.left == 0
             && read > 0

@@ -13,7 +13,7 @@ use crate::pinned::PinnedPayload;
 use crate::verity_reader::VerityReader;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 const SEGMENT_BYTES: usize = 256 * 1024;
@@ -25,8 +25,8 @@ const WORKERS: usize = 2;
 
 /// A payload all of whose bytes are compared with something signed.
 pub(crate) enum Payload {
-    /// By its hash tree.
-    Verity(VerityReader),
+    /// By its hash tree; when that was done once for all of it, by the record of that.
+    Verity { reader: VerityReader, checked: OnceLock<PinnedPayload> },
     /// By the record of the pass that verified it.
     Pinned(PinnedPayload),
 }
@@ -34,14 +34,30 @@ pub(crate) enum Payload {
 impl Payload {
     pub fn data_bytes(&self) -> u64 {
         match self {
-            Self::Verity(reader) => reader.data_bytes(),
+            Self::Verity { reader, .. } => reader.data_bytes(),
             Self::Pinned(pinned) => pinned.data_bytes(),
+        }
+    }
+
+    /// Reads and verifies all of it. A plain payload was, or it would not be here.
+    pub fn check(&self, progress: &mut dyn FnMut(u64)) -> Result<(), BundleError> {
+        match self {
+            Self::Verity { reader, checked } => {
+                let pinned = PinnedPayload::check(reader, progress)?;
+                // Whoever was first has recorded the same bytes.
+                let _ = checked.set(pinned);
+                Ok(())
+            }
+            Self::Pinned(_) => Ok(()),
         }
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), BundleError> {
         match self {
-            Self::Verity(reader) => reader.read_at(offset, buf),
+            Self::Verity { reader, checked } => match checked.get() {
+                Some(pinned) => pinned.read_at(offset, buf),
+                None => reader.read_at(offset, buf),
+            },
             Self::Pinned(pinned) => pinned.read_at(offset, buf),
         }
     }
@@ -73,7 +89,7 @@ struct Schedule {
 }
 
 struct Ahead {
-    payload: Payload,
+    payload: Arc<Payload>,
     schedule: Mutex<Schedule>,
     /// There is work, or the reader is gone.
     work: Condvar,
@@ -139,7 +155,7 @@ pub(crate) struct PayloadCursor {
 }
 
 impl PayloadCursor {
-    pub fn new(payload: Payload) -> Self {
+    pub fn new(payload: Arc<Payload>) -> Self {
         let (work, ready) = (Condvar::new(), Condvar::new());
         let ahead = Ahead { payload, schedule: Mutex::default(), work, ready };
         Self { ahead: Arc::new(ahead), threads: Vec::new(), position: 0, current: None }
@@ -264,7 +280,7 @@ mod tests {
 
     const SALT: [u8; 32] = [5; 32];
 
-    fn payload(bytes: usize, damage: Option<usize>) -> (Vec<u8>, Payload) {
+    fn payload(bytes: usize, damage: Option<usize>) -> (Vec<u8>, Arc<Payload>) {
         let data: Vec<u8> = (0..bytes).map(|i| u8::try_from(i / 311 % 253).unwrap()).collect();
         let tree = build_tree(&mut data.as_slice(), bytes as u64, &SALT).unwrap();
         let size = ByteLen::new(tree.bytes.len() as u64);
@@ -275,7 +291,8 @@ mod tests {
         let len = all.len() as u64;
         let source: Arc<dyn Source> = Arc::new(MemorySource::new("b", all));
         let params = VerityParams { hash: tree.root, salt: SALT, size };
-        (data, Payload::Verity(VerityReader::new(source, len, params).unwrap()))
+        let reader = VerityReader::new(source, len, params).unwrap();
+        (data, Arc::new(Payload::Verity { reader, checked: OnceLock::new() }))
     }
 
     #[test]

@@ -56,6 +56,7 @@ pub struct VerifiedBundle {
     manifest_digest: Digest,
     signer: Signer,
     payload_len: ByteLen,
+    payload: Arc<Payload>,
     /// The cursor waits here until the first image is asked for: the signature of a bundle can
     /// be shown although its file system is damaged.
     cursor: std::sync::Mutex<Option<PayloadCursor>>,
@@ -114,13 +115,15 @@ impl UntrustedBundle {
         match covers {
             Covers::Content(text) => {
                 let manifest = Manifest::parse(&text, ManifestUse::External)?;
-                let cursor = PayloadCursor::new(self.verity_payload(&manifest)?);
+                let payload = Arc::new(self.verity_payload(&manifest)?);
+                let cursor = PayloadCursor::new(Arc::clone(&payload));
                 Ok(VerifiedBundle {
                     format: manifest.format,
                     manifest,
                     manifest_digest: sha256(&text),
                     signer,
                     payload_len,
+                    payload,
                     cursor: std::sync::Mutex::new(Some(cursor)),
                     files: OnceLock::new(),
                 })
@@ -130,13 +133,15 @@ impl UntrustedBundle {
                 if !same_digest(&found, &expected) {
                     return Err(BundleError::PayloadDigest);
                 }
-                let (files, text) = plain_manifest(pinned)?;
+                let payload = Arc::new(Payload::Pinned(pinned));
+                let (files, text) = plain_manifest(&payload)?;
                 Ok(VerifiedBundle {
                     format: BundleFormat::Plain,
                     manifest: Manifest::parse(&text, ManifestUse::Internal)?,
                     manifest_digest: sha256(&text),
                     signer,
                     payload_len,
+                    payload,
                     cursor: std::sync::Mutex::new(None),
                     files: OnceLock::from(files),
                 })
@@ -156,7 +161,7 @@ impl UntrustedBundle {
             Some(text) => (text, ManifestUse::External),
             None => {
                 let (pinned, _) = self.plain_payload(MessageDigest::sha256())?;
-                (plain_manifest(pinned)?.1, ManifestUse::Internal)
+                (plain_manifest(&Arc::new(Payload::Pinned(pinned)))?.1, ManifestUse::Internal)
             }
         };
         let manifest = Manifest::parse(&text, used)?;
@@ -174,7 +179,7 @@ impl UntrustedBundle {
             (BundleFormat::Verity, Some(params)) => {
                 let source = Arc::clone(&self.source);
                 let reader = VerityReader::new(source, self.trailer.payload_bytes, params)?;
-                Ok(Payload::Verity(reader))
+                Ok(Payload::Verity { reader, checked: OnceLock::new() })
             }
             (BundleFormat::Crypt | BundleFormat::Plain | BundleFormat::Verity, _) => {
                 Err(BundleError::CryptUnsupported)
@@ -226,6 +231,24 @@ impl VerifiedBundle {
         self.payload_len
     }
 
+    /// Length of what [`VerifiedBundle::check_payload`] reads: the file system without its hash
+    /// tree.
+    #[must_use]
+    pub fn data_len(&self) -> ByteLen {
+        ByteLen::new(self.payload.data_bytes())
+    }
+
+    /// Reads all of the file system and compares every block with the signed hash tree, so that
+    /// damage anywhere is found before anything is written. Reading it again later is cheaper:
+    /// it is compared with the record of this pass. A plain bundle was read when it was verified.
+    /// `progress` is told the bytes of each step.
+    ///
+    /// # Errors
+    /// [`BundleError::Verity`] or [`BundleError::Source`].
+    pub fn check_payload(&self, progress: &mut dyn FnMut(u64)) -> Result<(), BundleError> {
+        self.payload.check(progress)
+    }
+
     /// Opens the file of an image of this bundle's manifest. Its size is compared with the
     /// manifest now, its digest while it is read.
     ///
@@ -270,8 +293,8 @@ fn open_files(cursor: PayloadCursor) -> Result<SquashfsFiles, BundleError> {
     SquashfsFiles::open(cursor, &SquashfsLimits::default()).map_err(squashfs_cause)
 }
 
-fn plain_manifest(pinned: PinnedPayload) -> Result<(SquashfsFiles, Vec<u8>), BundleError> {
-    let files = open_files(PayloadCursor::new(Payload::Pinned(pinned)))?;
+fn plain_manifest(payload: &Arc<Payload>) -> Result<(SquashfsFiles, Vec<u8>), BundleError> {
+    let files = open_files(PayloadCursor::new(Arc::clone(payload)))?;
     let text = files.read_file(MANIFEST_FILE, MAX_MANIFEST).map_err(squashfs_cause)?;
     Ok((files, text))
 }

@@ -86,7 +86,7 @@ pub enum VerityError {
         /// Its place in the bundle.
         offset: u64,
     },
-    /// Bytes of a plain payload changed after they were verified.
+    /// Bytes of a payload changed after they were verified.
     #[error("bytes {offset} to {end} of {name} changed after they were verified")]
     Changed {
         /// The source's name.

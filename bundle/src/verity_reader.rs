@@ -66,6 +66,10 @@ impl VerityReader {
         Ok(Self { source, layout, params, cache: Mutex::default() })
     }
 
+    pub fn source(&self) -> &Arc<dyn Source> {
+        &self.source
+    }
+
     pub fn data_bytes(&self) -> u64 {
         self.layout.data_bytes()
     }

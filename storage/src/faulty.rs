@@ -27,6 +27,12 @@ pub enum Fault {
         /// Byte offset.
         at: u64,
     },
+    /// The medium has `at` bytes and claims more: what lies behind is stored at its place modulo
+    /// `at`, as on counterfeit cards.
+    WrapsAround {
+        /// True length in bytes; not 0.
+        at: u64,
+    },
     /// Flushing fails (EIO).
     Flush,
 }
@@ -58,7 +64,10 @@ impl<S: Storage> Faulty<S> {
         let (at, errno) = match self.fault {
             Fault::Write { at } => (at, Errno::EIO),
             Fault::NoSpace { at } => (at, Errno::ENOSPC),
-            Fault::Read { .. } | Fault::ReadsBackWrong { .. } | Fault::Flush => return None,
+            Fault::Read { .. }
+            | Fault::ReadsBackWrong { .. }
+            | Fault::WrapsAround { .. }
+            | Fault::Flush => return None,
         };
         covered(offset, len, at).map(|before| (before, errno))
     }
@@ -73,6 +82,19 @@ impl<S: Storage> Faulty<S> {
 /// How many bytes of the range lie before `at`, when it covers `at`.
 fn covered(offset: u64, len: u64, at: u64) -> Option<u64> {
     at.checked_sub(offset).filter(|before| *before < len)
+}
+
+/// Where the pieces of a range are on a medium of `size` bytes, each with its length.
+fn wrapped(offset: u64, len: u64, size: u64) -> impl Iterator<Item = (u64, usize)> {
+    let mut at = offset;
+    let end = offset.saturating_add(len);
+    std::iter::from_fn(move || {
+        let place = at % size;
+        let piece = (end - at).min(size - place);
+        at += piece;
+        // A piece of a buffer in memory.
+        (piece > 0).then(|| (place, usize::try_from(piece).unwrap_or(usize::MAX)))
+    })
 }
 
 impl<S: Storage> Storage for Faulty<S> {
@@ -104,6 +126,15 @@ impl<S: Storage> Storage for Faulty<S> {
                 }
                 return Ok(());
             }
+            Fault::WrapsAround { at } => {
+                let mut rest = buf;
+                for (place, len) in wrapped(offset, len, at) {
+                    let (piece, behind) = rest.split_at_mut(len.min(rest.len()));
+                    self.inner.read_at(place, piece)?;
+                    rest = behind;
+                }
+                return Ok(());
+            }
             Fault::Read { .. } | Fault::Write { .. } | Fault::NoSpace { .. } | Fault::Flush => {}
         }
         self.inner.read_at(offset, buf)
@@ -112,6 +143,15 @@ impl<S: Storage> Storage for Faulty<S> {
     fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), StorageError> {
         self.check_poison()?;
         let len = data.len() as u64;
+        if let Fault::WrapsAround { at } = self.fault {
+            let mut rest = data;
+            for (place, len) in wrapped(offset, len, at) {
+                let (piece, behind) = rest.split_at(len.min(rest.len()));
+                self.inner.write_at(place, piece)?;
+                rest = behind;
+            }
+            return Ok(());
+        }
         let Some((before, errno)) = self.write_fault(offset, len) else {
             return self.inner.write_at(offset, data);
         };

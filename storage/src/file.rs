@@ -5,6 +5,7 @@
 //! file of that name that swallows an update.
 
 use crate::device::check_range;
+use crate::direct::Direct;
 use crate::{Access, ByteLen, Geometry, Storage, StorageError};
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -24,6 +25,7 @@ const LARGEST_PAGE_BYTES: u64 = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Handle {
     file: File,
+    direct: Option<Direct>,
     label: String,
     size: ByteLen,
     access: Access,
@@ -32,7 +34,13 @@ pub(crate) struct Handle {
 
 impl Handle {
     pub(crate) fn new(file: File, label: String, size: ByteLen, access: Access) -> Self {
-        Self { file, label, size, access, poisoned: false }
+        Self { file, direct: None, label, size, access, poisoned: false }
+    }
+
+    /// Lets large transfers pass the page cache by, where the file system can.
+    pub(crate) fn with_direct(mut self, path: &Path) -> Self {
+        self.direct = Direct::open(path, self.access, &self.file);
+        self
     }
 
     pub(crate) fn label(&self) -> &str {
@@ -67,17 +75,28 @@ impl Handle {
     pub(crate) fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), StorageError> {
         let len = buf.len() as u64;
         self.check(offset, len)?;
-        self.file.read_exact_at(buf, offset).map_err(|source| StorageError::Read {
-            label: self.label.clone(),
-            offset,
-            len,
-            source,
-        })
+        let mut read = || {
+            let done = match &self.direct {
+                Some(direct) => direct.read_front(offset, buf)?,
+                None => 0,
+            };
+            let rest = buf.get_mut(done..).unwrap_or_default();
+            self.file.read_exact_at(rest, offset + done as u64)
+        };
+        let failed = |source| StorageError::Read { label: self.label.clone(), offset, len, source };
+        read().map_err(failed)
     }
 
     pub(crate) fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), StorageError> {
         self.check_write(offset, data.len() as u64)?;
-        let written = self.file.write_all_at(data, offset);
+        let write = || {
+            let done = match &self.direct {
+                Some(direct) => direct.write_front(offset, data)?,
+                None => 0,
+            };
+            self.file.write_all_at(data.get(done..).unwrap_or_default(), offset + done as u64)
+        };
+        let written = write();
         written.map_err(|source| self.write_failed(offset, data.len() as u64, source))
     }
 
@@ -210,7 +229,8 @@ impl FileStorage {
             let source = io::Error::new(io::ErrorKind::InvalidInput, "not a plain file");
             return Err(StorageError::Open { label, source });
         }
-        Ok(Self { handle: Handle::new(file, label, ByteLen::new(facts.len()), access) })
+        let handle = Handle::new(file, label, ByteLen::new(facts.len()), access);
+        Ok(Self { handle: handle.with_direct(path) })
     }
 
     /// Makes a new image of `size` bytes that takes no room before it is written; all bytes read
@@ -230,7 +250,8 @@ impl FileStorage {
         };
         let file =
             create().map_err(|source| StorageError::Open { label: label.clone(), source })?;
-        Ok(Self { handle: Handle::new(file, label, size, Access::ReadWrite) })
+        let handle = Handle::new(file, label, size, Access::ReadWrite);
+        Ok(Self { handle: handle.with_direct(path) })
     }
 }
 

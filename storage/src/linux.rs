@@ -49,7 +49,8 @@ impl BlockDevice {
         };
         let size = ByteLen::new(ioctl::block_size(&file).map_err(failed)?);
         let sector_bytes = ioctl::sector_size(&file).map_err(failed)?;
-        Ok(Self { handle: Handle::new(file, label, size, access), sector_bytes })
+        let handle = Handle::new(file, label, size, access).with_direct(path);
+        Ok(Self { handle, sector_bytes })
     }
 }
 

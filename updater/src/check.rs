@@ -2,11 +2,10 @@
 //! Does a slot still hold what was installed? Its content is hashed again, from the medium, and
 //! compared with the digest in the status file. Never writes, never judges health.
 
+use crate::read_ahead::{fill_from_device, for_each_chunk};
 use crate::{ErrorClass, Slot, SlotName, SlotStatus, SlotStatusState};
 use openssl::sha::Sha256;
 use storage::{Access, ByteLen, Devices, Digest, StorageError};
-
-const CHUNK_BYTES: usize = 1024 * 1024;
 
 /// The outcome of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,17 +99,14 @@ pub fn check_slot(
     }
     device.forget_cached(0, size.get()).map_err(failed)?;
     let mut hash = Sha256::new();
-    let mut buffer = vec![0; CHUNK_BYTES];
-    let mut offset = 0;
-    while offset < size.get() {
-        let len = (size.get() - offset).min(CHUNK_BYTES as u64);
-        // At most CHUNK_BYTES, so the buffer holds it.
-        let chunk = buffer.get_mut(..usize::try_from(len).unwrap_or(0)).unwrap_or_default();
-        device.read_at(offset, chunk).map_err(failed)?;
-        hash.update(chunk);
-        offset += len;
-        progress(ByteLen::new(len));
-    }
+    for_each_chunk(
+        |offset, buffer| fill_from_device(&mut device, size, offset, buffer).map_err(failed),
+        |chunk| {
+            hash.update(chunk);
+            progress(ByteLen::new(chunk.len() as u64));
+            Ok(())
+        },
+    )?;
     let found = Digest::from_bytes(hash.finish());
     if found == expected {
         Ok(SlotCheck::Matches { size })

@@ -77,6 +77,13 @@ pub enum InstallError {
         #[source]
         source: io::Error,
     },
+    /// Something in the bundle does not verify; nothing was written.
+    #[error("the bundle was read before anything is written, and is damaged")]
+    PreCheck {
+        /// Cause.
+        #[source]
+        source: Box<BundleError>,
+    },
     /// The image could not be opened in the bundle.
     #[error("cannot open the image for slot {slot}")]
     OpenImage {
@@ -95,6 +102,15 @@ pub enum InstallError {
         expected: u64,
         /// Bytes found; when larger than expected, at least so many.
         found: u64,
+    },
+    /// What was stored is what was in the bundle, and that is not what the manifest says.
+    #[error("the image for slot {slot} is not the one that was signed")]
+    WrongImage {
+        /// Slot it is for.
+        slot: SlotName,
+        /// Cause: [`BundleError::ImageDigest`].
+        #[source]
+        source: Box<BundleError>,
     },
     /// A device refused a read, write or flush.
     #[error("cannot {act} slot {slot} at offset {offset} of {device}", device = device.display())]
@@ -159,7 +175,9 @@ impl InstallError {
                 | StorageError::PowerCut { .. } => ErrorClass::Failed,
             },
             Self::ReadImage { source, .. } => classify_io(source),
-            Self::OpenImage { source, .. } => classify_bundle(source),
+            Self::PreCheck { source }
+            | Self::OpenImage { source, .. }
+            | Self::WrongImage { source, .. } => classify_bundle(source),
             Self::ImageLength { .. } => ErrorClass::NotVerified,
             Self::LoadState { .. }
             | Self::StoreState { .. }
@@ -177,7 +195,11 @@ impl InstallError {
             Self::Mounted { .. } => "unmount it; a slot that is in use is never written",
             Self::OpenSlot { source, .. } => return open_hint(source),
             // The bundle knows whether fetching it again would help.
-            Self::OpenImage { source, .. } => return source.hint().or(Some(FETCH_AGAIN)),
+            Self::PreCheck { source }
+            | Self::OpenImage { source, .. }
+            | Self::WrongImage { source, .. } => {
+                return source.hint().or(Some(FETCH_AGAIN));
+            }
             Self::ReadImage { source, .. } => {
                 let cause = bundle_error(source).and_then(BundleError::hint);
                 return cause.or(Some(FETCH_AGAIN));

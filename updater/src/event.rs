@@ -11,7 +11,7 @@ use storage::ByteLen;
 pub enum InstallStep {
     /// Deciding what goes where.
     Plan,
-    /// Reading every image once before anything is written (`perform-pre-check`).
+    /// Reading all of the bundle once before anything is written (`perform-pre-check`).
     PreCheck,
     /// Taking the target out of the boot order.
     Begin,

@@ -144,7 +144,8 @@ impl UnsealedGroup {
         source: &'a mut (dyn std::io::Read + Send),
     ) -> Incoming<'a> {
         let hold_back = if planned.slot.name == self.seal { self.seal_bytes.len() } else { 0 };
-        Incoming { source, len: planned.size, digest: planned.digest, hold_back }
+        let filename = planned.image.filename.clone().unwrap_or_default();
+        Incoming { source, filename, len: planned.size, digest: planned.digest, hold_back }
     }
 
     /// Puts a slot back that was written and read back.

@@ -14,15 +14,14 @@
 
 use crate::event::SlotReport;
 use crate::group_writer::{OpenGroup, UnsealedGroup};
-use crate::read_ahead::for_each_chunk;
 use crate::slot_writer::write_image;
 use crate::status::timestamp_text;
 use crate::status_store::{chain, update_status};
 use crate::{
     BootedGroup, BundleVersion, DurableGroup, DurableSlot, InstallError, InstallEvent,
     InstallFacts, InstallLock, InstallPlan, InstallPolicy, InstallReport, InstallStep,
-    PlanInstallError, PlannedImage, SlotName, SlotStatus, SlotStatusState, SystemConfig,
-    choose_target, plan_install,
+    PlanInstallError, SlotName, SlotStatus, SlotStatusState, SystemConfig, choose_target,
+    plan_install,
 };
 use bootctl::{
     Activation, BackendError, BootBackend, BundleId, Command, Entry, Recorder, Snapshot, Timestamp,
@@ -68,7 +67,14 @@ struct Meter<'a> {
     sink: &'a mut dyn FnMut(InstallEvent),
 }
 
-impl Meter<'_> {
+impl<'a> Meter<'a> {
+    /// Every byte is written and read back; `checked` is read before that.
+    fn new(plan: &InstallPlan, checked: ByteLen, sink: &'a mut dyn FnMut(InstallEvent)) -> Self {
+        let images: u64 = plan.images.iter().map(|planned| planned.size.get()).sum();
+        let total = images.saturating_mul(2).saturating_add(checked.get());
+        Self { done: 0, total, sink }
+    }
+
     fn add(&mut self, bytes: u64) {
         self.done = self.done.saturating_add(bytes);
         let (done, total) = (ByteLen::new(self.done), ByteLen::new(self.total));
@@ -94,16 +100,14 @@ impl Installer<'_> {
     ) -> Result<InstallReport, InstallError> {
         self.tell(InstallEvent::Step(InstallStep::Plan));
         let (plan, group) = self.plan(bundle, options)?;
+        let mut checked = ByteLen::default();
         if self.config.system.perform_pre_check {
-            self.tell(InstallEvent::Step(InstallStep::PreCheck));
-            for planned in &plan.images {
-                read_to_end(bundle, planned)?;
-            }
+            checked = self.pre_check(&plan, bundle)?;
         }
         // A failure of this first commit is no failed install: the target is as it was.
         self.tell(InstallEvent::Step(InstallStep::Begin));
         self.store(&plan.before, &plan.writing)?;
-        self.carry_out(&plan, group, bundle).inspect_err(|error| {
+        self.carry_out(&plan, group, bundle, checked).inspect_err(|error| {
             let slot = plan.group.slot_id;
             self.record(&Entry::InstallFailed { slot, cause: chain(error) });
             self.update_status(&plan, bundle, &Outcome::Failed);
@@ -137,11 +141,28 @@ impl Installer<'_> {
         Ok((plan, open))
     }
 
+    /// Reads all of the bundle, so that one that does not verify stops before any write. Returns
+    /// how much that was.
+    fn pre_check(
+        &mut self,
+        plan: &InstallPlan,
+        bundle: &VerifiedBundle,
+    ) -> Result<ByteLen, InstallError> {
+        let len = bundle.data_len();
+        let mut meter = Meter::new(plan, len, &mut *self.progress);
+        meter.step(InstallStep::PreCheck);
+        bundle
+            .check_payload(&mut |bytes| meter.add(bytes))
+            .map_err(|source| InstallError::PreCheck { source: Box::new(source) })?;
+        Ok(len)
+    }
+
     fn carry_out(
         &mut self,
         plan: &InstallPlan,
         group: OpenGroup,
         bundle: &VerifiedBundle,
+        checked: ByteLen,
     ) -> Result<InstallReport, InstallError> {
         let slot = plan.group.slot_id;
         let version = plan.version.clone().unwrap_or_default();
@@ -149,7 +170,7 @@ impl Installer<'_> {
         self.update_status(plan, bundle, &Outcome::Pending);
         self.tell(InstallEvent::Step(InstallStep::BreakSeal));
         let unsealed = group.break_seal()?;
-        let durable = self.write_images(plan, unsealed, bundle)?;
+        let durable = self.write_images(plan, unsealed, bundle, checked)?;
         self.finish(plan, &durable, bundle)
     }
 
@@ -158,17 +179,19 @@ impl Installer<'_> {
         plan: &InstallPlan,
         mut group: UnsealedGroup,
         bundle: &VerifiedBundle,
+        checked: ByteLen,
     ) -> Result<DurableGroup, InstallError> {
-        let total: u64 = plan.images.iter().map(|planned| planned.size.get()).sum();
-        let mut meter =
-            Meter { done: 0, total: total.saturating_mul(2), sink: &mut *self.progress };
+        let mut meter = Meter::new(plan, checked, &mut *self.progress);
+        meter.add(checked.get());
         for planned in &plan.images {
             let name = &planned.slot.name;
             meter.step(InstallStep::Write(name.clone()));
             let open = group.take(planned)?;
-            let mut source = bundle.open_image(&planned.image).map_err(|source| {
+            let source = bundle.open_image(&planned.image).map_err(|source| {
                 InstallError::OpenImage { slot: name.clone(), source: Box::new(source) }
             })?;
+            // Hashed when it is read back.
+            let mut source = source.without_digest();
             let incoming = group.incoming(planned, &mut source);
             let written = write_image(open, incoming, &mut |bytes| meter.add(bytes))?;
             meter.step(InstallStep::ReadBack(name.clone()));
@@ -307,21 +330,4 @@ impl Outcome<'_> {
             Self::Durable(_) => SlotStatusState::Ok,
         }
     }
-}
-
-/// Reads an image to its end, so that a bundle that does not verify stops before any write.
-fn read_to_end(bundle: &VerifiedBundle, planned: &PlannedImage) -> Result<(), InstallError> {
-    let slot = &planned.slot.name;
-    let mut source = bundle.open_image(&planned.image).map_err(|source| {
-        InstallError::OpenImage { slot: slot.clone(), source: Box::new(source) }
-    })?;
-    let offset = std::cell::Cell::new(0);
-    for_each_chunk(
-        &mut source,
-        |source| InstallError::ReadImage { slot: slot.clone(), offset: offset.get(), source },
-        |chunk| {
-            offset.set(offset.get() + chunk.len() as u64);
-            Ok(())
-        },
-    )
 }

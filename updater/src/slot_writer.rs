@@ -2,22 +2,20 @@
 //! How does an image get onto a slot so that it is certainly there?
 //!
 //! Write (skipping what is equal already), flush, drop the cache, read everything again and
-//! compare with digests taken from the verified bytes on their way in: [`WrittenSlot`] becomes
-//! [`DurableSlot`] in no other way. The image is never held; one XXH3-128 per MiB is. That digest
-//! finds damage, not malice: who could forge it between write and read-back owns the device, and
-//! the bytes were checked by SHA-256 before they came here (docs/decisions/0008).
-//!
-//! Reading back does not wait for the whole image: what was flushed is compared while the next is
-//! verified and written (docs/performance.md). The order holds for every byte all the same:
-//! written, flushed, dropped from the cache, read.
+//! compare: [`WrittenSlot`] becomes [`DurableSlot`] in no other way. The image is never held; of
+//! each MiB that was written one XXH3-128 is, so that damage has a place. On top of that what the
+//! medium holds must have the SHA-256 of the signed manifest: the bytes are hashed where they will
+//! be booted from, and not once more on their way (docs/decisions/0011).
 //!
 //! Nothing behind the image's end is written, as in RAUC, and nothing is discarded.
 
-use crate::read_ahead::{CHUNK_BYTES, for_each_chunk};
+use crate::read_ahead::{CHUNK_BYTES, fill, fill_from_device, for_each_chunk};
 use crate::{InstallError, Slot, SlotName};
+use bundle::BundleError;
+use openssl::sha::Sha256;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use storage::{ByteLen, Digest, Storage, StorageError};
+use storage::{AlignedBuffer, ByteLen, Digest, Storage, StorageError};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Unit of skipping; about what eMMC programs at once, so smaller savings would save nothing.
@@ -27,10 +25,6 @@ const COMPARE_BYTES: usize = 64 * 1024;
 /// reading a slot of unrelated content costs as much as half the writing.
 const PATIENCE_CHUNKS: u32 = 4;
 const PROBE_EVERY: u64 = 32;
-
-/// After so many bytes the device is told to begin writing. Left to itself the system would keep
-/// hundreds of MiB in memory until the flush, while the device idles.
-const WRITE_OUT_BYTES: u64 = 8 * 1024 * 1024;
 
 /// How much of an image was really written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,16 +70,7 @@ impl OpenSlot {
             return Ok(());
         }
         let first = expected.iter().zip(&found).take_while(|(a, b)| a == b).count() as u64;
-        Err(self.mismatch(offset + first, len - first))
-    }
-
-    fn mismatch(&self, offset: u64, len: u64) -> InstallError {
-        InstallError::ReadBackMismatch {
-            slot: self.name.clone(),
-            device: self.device.clone(),
-            offset,
-            len: ByteLen::new(len),
-        }
+        Err(slot_differs(&self.name, &self.device, offset + first, len - first))
     }
 }
 
@@ -105,20 +90,28 @@ fn slot_failed(
     }
 }
 
-/// So much is written before it is flushed, so that reading it back can begin.
-const READ_BACK_BYTES: u64 = 32 * 1024 * 1024;
+fn slot_differs(slot: &SlotName, device: &Path, offset: u64, len: u64) -> InstallError {
+    InstallError::ReadBackMismatch {
+        slot: slot.clone(),
+        device: device.to_owned(),
+        offset,
+        len: ByteLen::new(len),
+    }
+}
 
 /// A slot whose bytes were accepted by the device, no more. It cannot be made bootable.
 pub struct WrittenSlot {
     open: OpenSlot,
     len: ByteLen,
     digest: Digest,
-    read_back: ReadBack,
+    filename: String,
+    /// XXH3-128 of each chunk as it was written.
+    chunk_digests: Vec<u128>,
     count: WriteCount,
     held_back: Vec<u8>,
 }
 
-/// A slot whose every byte was read back from the medium.
+/// A slot whose every byte was read back from the medium, after the last was written.
 ///
 /// There is no way to make one but to write and read back:
 ///
@@ -137,7 +130,10 @@ pub struct DurableSlot {
 /// An image on its way into a slot.
 pub(crate) struct Incoming<'a> {
     pub source: &'a mut (dyn Read + Send),
+    /// Its name in the bundle, for messages.
+    pub filename: String,
     pub len: ByteLen,
+    /// What the manifest promises; compared with what the medium holds in the end.
     pub digest: Digest,
     /// So many bytes at the start are kept and zeros written in their place.
     pub hold_back: usize,
@@ -152,13 +148,17 @@ pub(crate) fn write_image(
     let slot = open.name.clone();
     let mut writer = ChunkWriter::default();
     let mut held_back = Vec::new();
-    let mut read_back = ReadBack::default();
+    let mut chunk_digests = Vec::new();
     let mut offset = 0_u64;
     let expected = image.len.get();
-    let at = std::cell::Cell::new(0_u64);
     for_each_chunk(
-        image.source,
-        |source| InstallError::ReadImage { slot: slot.clone(), offset: at.get(), source },
+        |at, buffer| {
+            fill(image.source, buffer).map_err(|source| InstallError::ReadImage {
+                slot: slot.clone(),
+                offset: at,
+                source,
+            })
+        },
         |chunk| {
             let len = chunk.len() as u64;
             if offset + len > expected {
@@ -173,26 +173,22 @@ pub(crate) fn write_image(
                 }
             }
             writer.put(&mut open, offset, chunk)?;
-            read_back.note(chunk);
-            if read_back.waiting() >= READ_BACK_BYTES {
-                read_back.make_durable(&mut open)?;
-            }
+            chunk_digests.push(xxh3_128(chunk));
             offset += len;
-            at.set(offset);
-            progress(len + read_back.compare_next(&open)?);
+            progress(len);
             Ok(())
         },
     )?;
     if offset != expected {
         return Err(InstallError::ImageLength { slot, expected, found: offset });
     }
-    let WriteCount { written, skipped } = writer.count;
     Ok(WrittenSlot {
         open,
         len: image.len,
         digest: image.digest,
-        read_back,
-        count: WriteCount { written, skipped },
+        filename: image.filename,
+        chunk_digests,
+        count: writer.count,
         held_back,
     })
 }
@@ -202,46 +198,24 @@ pub(crate) fn write_image(
 struct ChunkWriter {
     count: WriteCount,
     fruitless: u32,
-    old: Vec<u8>,
-    /// Everything before was told to be written out.
-    written_out: u64,
+    /// What the slot holds at the chunk's place.
+    old: Option<AlignedBuffer>,
 }
 
 impl ChunkWriter {
-    /// Writes a chunk, and lets the device begin with what has gathered. Dropping cached bytes
-    /// starts to write out the dirty ones among them and waits for none; it makes nothing durable,
-    /// and whether it did anything shows only in how long the flush takes.
     fn put(&mut self, open: &mut OpenSlot, offset: u64, chunk: &[u8]) -> Result<(), InstallError> {
-        self.put_chunk(open, offset, chunk)?;
-        let end = offset + chunk.len() as u64;
-        let gathered = end - self.written_out;
-        if gathered >= WRITE_OUT_BYTES {
-            let from = self.written_out;
-            let begun = open.storage.forget_cached(from, gathered);
-            begun.map_err(|source| open.failed("write out", from, source))?;
-            self.written_out = end;
-        }
-        Ok(())
-    }
-
-    fn put_chunk(
-        &mut self,
-        open: &mut OpenSlot,
-        offset: u64,
-        chunk: &[u8],
-    ) -> Result<(), InstallError> {
         let number = offset / CHUNK_BYTES as u64;
         if self.fruitless >= PATIENCE_CHUNKS && !number.is_multiple_of(PROBE_EVERY) {
             return self.write(open, offset, chunk);
         }
-        self.old.resize(chunk.len(), 0);
+        let mut old = self.old.take().unwrap_or_else(|| AlignedBuffer::zeroed(CHUNK_BYTES));
+        old.set_len(chunk.len());
         open.storage
-            .read_at(offset, &mut self.old)
+            .read_at(offset, &mut old)
             .map_err(|source| open.failed("compare", offset, source))?;
-        let old = std::mem::take(&mut self.old);
         let skipped_before = self.count.skipped;
         let outcome = self.write_differences(open, offset, chunk, &old);
-        self.old = old;
+        self.old = Some(old);
         if self.count.skipped == skipped_before {
             self.fruitless += 1;
         } else {
@@ -288,106 +262,71 @@ fn add(len: &mut ByteLen, more: usize) {
     *len = ByteLen::new(len.get().saturating_add(more as u64));
 }
 
-/// What was written, and how far the medium was compared with it.
-#[derive(Default)]
-struct ReadBack {
-    /// Of each chunk of [`CHUNK_BYTES`] in order.
-    digests: Vec<u128>,
-    /// Written from the start.
-    written: u64,
-    /// Flushed after it was written, and dropped from the cache after that.
-    durable: u64,
-    /// Read back since then and found equal.
-    compared: u64,
-    buffer: Vec<u8>,
-}
-
-impl ReadBack {
-    fn note(&mut self, chunk: &[u8]) {
-        self.digests.push(xxh3_128(chunk));
-        self.written += chunk.len() as u64;
-    }
-
-    /// Bytes that were not flushed yet.
-    const fn waiting(&self) -> u64 {
-        self.written - self.durable
-    }
-
-    fn make_durable(&mut self, open: &mut OpenSlot) -> Result<(), InstallError> {
-        let (from, len) = (self.durable, self.waiting());
-        open.storage.flush().map_err(|source| open.failed("flush", from, source))?;
-        open.storage
-            .forget_cached(from, len)
-            .map_err(|source| open.failed("read back", from, source))?;
-        self.durable = self.written;
-        Ok(())
-    }
-
-    /// Compares the next durable chunk and returns its length, 0 when there is none.
-    fn compare_next(&mut self, open: &OpenSlot) -> Result<u64, InstallError> {
-        let offset = self.compared;
-        let len = (self.durable - offset).min(CHUNK_BYTES as u64);
-        if len == 0 {
-            return Ok(0);
-        }
-        // At most CHUNK_BYTES, so it fits.
-        self.buffer.resize(usize::try_from(len).unwrap_or(CHUNK_BYTES), 0);
-        open.storage
-            .read_at(offset, &mut self.buffer)
-            .map_err(|source| open.failed("read back", offset, source))?;
-        let index = usize::try_from(offset / CHUNK_BYTES as u64).ok();
-        let expected = index.and_then(|index| self.digests.get(index));
-        if expected != Some(&xxh3_128(&self.buffer)) {
-            return Err(open.mismatch(offset, len));
-        }
-        self.compared += len;
-        Ok(len)
-    }
-}
-
 impl WrittenSlot {
-    /// Makes the slot durable and proves it: flush, drop the cache, read the rest, compare.
+    /// Makes the slot durable and proves it: flush, drop the cache, read everything, compare.
+    ///
+    /// Nothing is read before the last byte is durable, so a medium is found out too on which
+    /// writing one place changes another. A chunk that differs is named by its place; when none
+    /// does, the SHA-256 of what the medium holds decides whether it is the image that was signed.
     ///
     /// # Errors
-    /// [`InstallError::Slot`] or [`InstallError::ReadBackMismatch`].
+    /// [`InstallError::Slot`], [`InstallError::ReadBackMismatch`] or
+    /// [`InstallError::WrongImage`].
     pub(crate) fn read_back(
-        mut self,
+        self,
         progress: &mut dyn FnMut(u64),
     ) -> Result<DurableSlot, InstallError> {
-        self.read_back.make_durable(&mut self.open)?;
-        loop {
-            match self.read_back.compare_next(&self.open)? {
-                0 => break,
-                len => progress(len),
-            }
+        let Self { mut open, len, digest, filename, chunk_digests, count, held_back } = self;
+        let (slot, device) = (open.name.clone(), open.device.clone());
+        open.storage.flush().map_err(|source| open.failed("flush", 0, source))?;
+        open.storage
+            .forget_cached(0, len.get())
+            .map_err(|source| open.failed("read back", 0, source))?;
+        let mut hash = Sha256::new();
+        let mut expected = chunk_digests.iter();
+        let mut offset = 0_u64;
+        for_each_chunk(
+            |at, buffer| {
+                let read = fill_from_device(&mut open.storage, len, at, buffer)
+                    .map_err(|source| slot_failed(&slot, &device, "read back", at, source))?;
+                let chunk = buffer.get(..read).unwrap_or_default();
+                if read > 0 && expected.next() != Some(&xxh3_128(chunk)) {
+                    return Err(slot_differs(&slot, &device, at, read as u64));
+                }
+                Ok(read)
+            },
+            |chunk| {
+                let read = chunk.len() as u64;
+                // The zeros of the seal were compared above; what was signed is hashed.
+                let held = if offset == 0 { held_back.len() } else { 0 };
+                hash.update(held_back.get(..held).unwrap_or_default());
+                hash.update(chunk.get(held..).unwrap_or_default());
+                offset += read;
+                progress(read);
+                Ok(())
+            },
+        )?;
+        let found = Digest::from_bytes(hash.finish());
+        if found != digest {
+            let source = BundleError::ImageDigest { filename, expected: digest, found };
+            return Err(InstallError::WrongImage { slot, source: Box::new(source) });
         }
-        let compared = self.read_back.compared;
-        if compared != self.len.get() {
-            return Err(self.open.mismatch(compared, self.len.get().saturating_sub(compared)));
-        }
-        Ok(DurableSlot {
-            open: self.open,
-            len: self.len,
-            digest: self.digest,
-            count: self.count,
-            held_back: self.held_back,
-        })
+        Ok(DurableSlot { open, len, digest, count, held_back })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io;
     use std::ops::Range;
     use std::sync::{Arc, Mutex};
     use storage::{Fault, Faulty, Geometry, MemoryStorage};
 
-    const IMAGE_BYTES: u64 = 2 * READ_BACK_BYTES + 5 * CHUNK_BYTES as u64 + 17;
+    const IMAGE_BYTES: u64 = 21 * CHUNK_BYTES as u64 + 17;
 
     #[derive(Debug)]
     enum Act {
-        Write(Range<u64>),
+        Write,
         Read(Range<u64>),
         Forget(Range<u64>),
         Flush,
@@ -424,7 +363,7 @@ mod tests {
         }
 
         fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), StorageError> {
-            self.act(Act::Write(offset..offset + data.len() as u64));
+            self.act(Act::Write);
             self.inner.write_at(offset, data)
         }
 
@@ -447,15 +386,30 @@ mod tests {
         MemoryStorage::disk("slot", vec![0; usize::try_from(IMAGE_BYTES).unwrap()])
     }
 
+    /// No two MiB of it are equal, and none of it is zero.
+    fn image() -> Vec<u8> {
+        (0..IMAGE_BYTES).map(|i| (i / 4099 % 251 + 1).to_le_bytes()[0]).collect()
+    }
+
     fn install(storage: Box<dyn Storage>) -> Result<DurableSlot, InstallError> {
+        let digest = Digest::from_bytes(openssl::sha::sha256(&image()));
+        install_as(storage, digest, 0)
+    }
+
+    fn install_as(
+        storage: Box<dyn Storage>,
+        digest: Digest,
+        hold_back: usize,
+    ) -> Result<DurableSlot, InstallError> {
         let name = "rootfs.1".parse().unwrap();
         let open = OpenSlot { name, device: PathBuf::from("/dev/slot"), storage };
-        let mut source = io::repeat(0x5a).take(IMAGE_BYTES);
+        let bytes = image();
         let image = Incoming {
-            source: &mut source,
+            source: &mut bytes.as_slice(),
+            filename: "rootfs.img".to_owned(),
             len: ByteLen::new(IMAGE_BYTES),
-            digest: Digest::from_bytes([0; 32]),
-            hold_back: 0,
+            digest,
+            hold_back,
         };
         let mut told = 0;
         let written = write_image(open, image, &mut |bytes| told += bytes)?;
@@ -465,25 +419,56 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_is_read_after_its_flush_and_past_the_cache() {
+    fn every_byte_is_read_past_the_cache_after_all_was_flushed() {
         let acts = Arc::new(Mutex::new(Vec::new()));
         let inner = blank();
         install(Box::new(Watched { inner, acts: Arc::clone(&acts) })).unwrap();
         let acts = acts.lock().unwrap();
+        let last = |wanted: &dyn Fn(&Act) -> bool| acts.iter().rposition(wanted).unwrap();
+        let written = last(&|act| matches!(act, Act::Write));
+        let flushed = last(&|act| matches!(act, Act::Flush));
+        assert!(written < flushed, "{written} {flushed}");
         for byte in (0..IMAGE_BYTES).step_by(CHUNK_BYTES) {
-            let last = |wanted: &dyn Fn(&Act) -> bool| acts.iter().rposition(wanted).unwrap();
-            let write = last(&|act| matches!(act, Act::Write(range) if range.contains(&byte)));
             let forget = last(&|act| matches!(act, Act::Forget(range) if range.contains(&byte)));
             let read = last(&|act| matches!(act, Act::Read(range) if range.contains(&byte)));
-            let flush = acts.iter().skip(write).position(|act| matches!(act, Act::Flush));
-            let flush = write + flush.unwrap();
-            assert!(flush < forget && forget < read, "{byte}: {write} {flush} {forget} {read}");
+            assert!(flushed < forget && forget < read, "{byte}: {flushed} {forget} {read}");
         }
     }
 
     #[test]
+    fn medium_whose_end_overwrites_its_start_is_found() {
+        let at = 10 * CHUNK_BYTES as u64 + 512;
+        let found = install(Box::new(Faulty::new(blank(), Fault::WrapsAround { at }))).err();
+        let first = matches!(&found, Some(InstallError::ReadBackMismatch { offset: 0, .. }));
+        assert!(first, "{found:?}");
+    }
+
+    #[test]
+    fn image_that_is_not_the_signed_one_is_found_on_the_medium() {
+        let wrong = Digest::from_bytes([7; 32]);
+        let found = install_as(Box::new(blank()), wrong, 0).err();
+        let InstallError::WrongImage { slot, source } = found.unwrap() else { panic!() };
+        assert_eq!(slot.to_string(), "rootfs.1");
+        assert!(
+            matches!(*source, BundleError::ImageDigest { expected, .. } if expected == wrong),
+            "{source:?}"
+        );
+    }
+
+    #[test]
+    fn bytes_held_back_are_zero_on_the_medium_and_hashed_as_signed() {
+        let digest = Digest::from_bytes(openssl::sha::sha256(&image()));
+        let held = install_as(Box::new(blank()), digest, 4096).unwrap();
+        assert_eq!(held.held_back, image()[..4096]);
+        let mut head = vec![1; 4097];
+        held.open.storage.read_at(0, &mut head).unwrap();
+        assert_eq!(head[..4096], [0; 4096]);
+        assert_eq!(head[4096], image()[4096]);
+    }
+
+    #[test]
     fn wrong_byte_is_found_in_every_part_of_the_image() {
-        for at in [0, READ_BACK_BYTES - 1, READ_BACK_BYTES, IMAGE_BYTES - 1] {
+        for at in [0, CHUNK_BYTES as u64 - 1, CHUNK_BYTES as u64, IMAGE_BYTES - 1] {
             let inner = blank();
             let refused = install(Box::new(Faulty::new(inner, Fault::ReadsBackWrong { at })));
             let chunk = at - at % CHUNK_BYTES as u64;

@@ -3,12 +3,14 @@
 //! follows [`Class`]; a test holds the two together.
 
 use crate::settings::SettingsError;
+use bootctl::BackendError;
 use serde_json::{Value, json};
 use std::error::Error as StdError;
 use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
 use storage::{FilesError, StorageError};
+use uboot::EnvError;
 
 /// What an exit code means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -285,6 +287,8 @@ impl Failure {
             Self::BootState(_)
             | Self::NotBootedFromSlot
             | Self::Refused { .. }
+            | Self::Environment(EnvError::Foreign { .. })
+            | Self::Backend(BackendError::Environment { source: EnvError::Foreign { .. } })
             | Self::Plan { .. } => Class::Refused,
             Self::Bundle { source, .. } => bundle_class(source),
             Self::Install { source, .. } => class_of(source.class()),

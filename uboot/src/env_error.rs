@@ -88,6 +88,12 @@ pub enum EnvError {
         /// All places with what is wrong.
         places: String,
     },
+    /// Bytes are there that are no environment and never were one; nothing was written.
+    #[error("{places} holds no environment but other bytes, and is not written")]
+    Foreign {
+        /// The places.
+        places: String,
+    },
     /// No copy is valid and at least one could not be read, so nothing may be concluded.
     #[error("cannot read environment copy {copy}")]
     Unreadable {
@@ -131,6 +137,10 @@ impl EnvError {
             Self::Lost { .. } | Self::BothCorrupt { .. } => Some(
                 "check fw_env.config; if it is right, U-Boot boots from its defaults and the \
                  state is restored from the flight recorder",
+            ),
+            Self::Foreign { .. } => Some(
+                "correct fw_env.config; if it is right, reboot: U-Boot writes the place anew; if \
+                 it cannot, erase the place (flash_erase)",
             ),
             Self::EmptyName | Self::Unterminated | Self::Checksum { .. } => {
                 Some("write the environment anew; U-Boot does not accept this one either")

@@ -20,6 +20,10 @@ const MIN_ENV_BYTES: u32 = 512;
 /// a wrong `fw_env.config` must not make us allocate gigabytes.
 const MAX_ENV_BYTES: u32 = 1024 * 1024;
 
+/// Longest first name by which a damaged environment is known; longer ones of other people's
+/// bytes would be found by chance.
+const MAX_FIRST_NAME_BYTES: usize = 64;
+
 /// Where the flag byte of a redundant copy lies.
 const FLAG_OFFSET: u64 = 4;
 
@@ -39,13 +43,17 @@ pub enum CopyHealth {
     },
     /// Blank: all bytes are 0xFF or all are zero, so nothing was ever stored here.
     Blank,
-    /// The checksum is wrong: a torn write, or the wrong place.
+    /// The checksum is wrong and the data begin as an environment does: a torn write, or bits
+    /// that flipped.
     Corrupt {
         /// Checksum in the header.
         expected_crc: u32,
         /// Checksum of the data.
         found_crc: u32,
     },
+    /// The checksum is wrong and the data do not begin as an environment does: most likely the
+    /// wrong place.
+    Foreign,
     /// The checksum is right and U-Boot refuses the content all the same.
     Malformed(EnvError),
     /// The medium did not give the bytes.
@@ -84,6 +92,7 @@ fn describe(index: usize, place: &str, health: &CopyHealth) -> String {
         CopyHealth::Corrupt { expected_crc, found_crc } => {
             format!("is corrupt (checksum {found_crc:08x}, expected {expected_crc:08x})")
         }
+        CopyHealth::Foreign => "holds no environment".to_owned(),
         CopyHealth::Malformed(cause) => format!("is malformed ({cause})"),
         CopyHealth::Unreadable(cause) => format!("is unreadable ({cause})"),
     };
@@ -149,6 +158,12 @@ impl<S: Storage> EnvStore<S> {
         Ok(LoadedEnv { env, active, copies, places })
     }
 
+    /// What each copy looks like, in order; for those who want to know although none is valid.
+    #[must_use]
+    pub fn copies(&self) -> Vec<CopyHealth> {
+        self.copies.iter().map(|(storage, place)| self.inspect(storage, place).0).collect()
+    }
+
     fn inspect(&self, storage: &S, place: &CopyPlace) -> (CopyHealth, Option<Env>) {
         let mut image = vec![0; usize::try_from(place.env_bytes).unwrap_or(0)];
         if let Err(source) = storage.read_at(place.offset, &mut image) {
@@ -159,6 +174,11 @@ impl<S: Storage> EnvStore<S> {
         }
         match parse_image(&image, self.redundancy) {
             Ok((flag, env)) => (CopyHealth::Valid { flag }, Some(env)),
+            Err(EnvError::Checksum { .. })
+                if !begins_as_environment(&image, self.redundancy.header_bytes()) =>
+            {
+                (CopyHealth::Foreign, None)
+            }
             Err(EnvError::Checksum { expected, found }) => {
                 (CopyHealth::Corrupt { expected_crc: expected, found_crc: found }, None)
             }
@@ -169,10 +189,36 @@ impl<S: Storage> EnvStore<S> {
     /// Makes `env` the environment, durably: after it returns, U-Boot reads `env`; after a cut
     /// before that, `env` or what was there before.
     ///
+    /// A place that holds other people's bytes is not written: with a wrong offset in
+    /// `fw_env.config` that would destroy them, and U-Boot would never see the result. One copy
+    /// that is, or was, an environment vouches for both.
+    ///
     /// # Errors
-    /// [`EnvError::TooBig`] before anything is touched, [`EnvError::Write`],
-    /// [`EnvError::ReadBack`].
+    /// [`EnvError::Foreign`] and [`EnvError::TooBig`] before anything is touched,
+    /// [`EnvError::Write`], [`EnvError::ReadBack`].
     pub fn store(&mut self, env: &Env) -> Result<(), EnvError> {
+        let copies = self.copies();
+        let is_foreign = |health: &CopyHealth| matches!(health, CopyHealth::Foreign);
+        let vouches = |health: &CopyHealth| match health {
+            CopyHealth::Valid { .. } | CopyHealth::Corrupt { .. } | CopyHealth::Malformed(_) => {
+                true
+            }
+            CopyHealth::Blank | CopyHealth::Foreign | CopyHealth::Unreadable(_) => false,
+        };
+        if copies.iter().any(is_foreign) && !copies.iter().any(vouches) {
+            let places = self.copies.iter().zip(&copies).filter(|(_, health)| is_foreign(health));
+            let places: Vec<String> = places.map(|(copy, _)| place_name(copy)).collect();
+            return Err(EnvError::Foreign { places: places.join(" and ") });
+        }
+        self.store_as_firmware(env)
+    }
+
+    /// As [`EnvStore::store`], whatever the place holds: what U-Boot's `saveenv` does, which knows
+    /// its place from being built for it. For models of the firmware.
+    ///
+    /// # Errors
+    /// As [`EnvStore::store`], without [`EnvError::Foreign`].
+    pub fn store_as_firmware(&mut self, env: &Env) -> Result<(), EnvError> {
         let found: Vec<(CopyHealth, Option<Env>)> =
             self.copies.iter().map(|(storage, place)| self.inspect(storage, place)).collect();
         let active = active_of(&found);
@@ -181,6 +227,7 @@ impl<S: Storage> EnvStore<S> {
                 CopyHealth::Valid { flag } => *flag,
                 CopyHealth::Blank
                 | CopyHealth::Corrupt { .. }
+                | CopyHealth::Foreign
                 | CopyHealth::Malformed(_)
                 | CopyHealth::Unreadable(_) => None,
             });
@@ -283,6 +330,15 @@ fn scheme_of<S: Storage>(
         }
     }
     Ok(if flash(first) { FlagScheme::Nor } else { FlagScheme::Counter })
+}
+
+/// Whether the data begin with `NAME=`. Bits may have flipped anywhere else; a kernel, a file
+/// system, the flight recorder or U-Boot's own code do not begin so.
+fn begins_as_environment(image: &[u8], header_bytes: usize) -> bool {
+    let start = image.iter().skip(header_bytes).take(MAX_FIRST_NAME_BYTES + 1);
+    let name: Vec<u8> = start.copied().take_while(|byte| *byte != b'=').collect();
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-#".contains(byte);
+    (1..=MAX_FIRST_NAME_BYTES).contains(&name.len()) && name.iter().all(is_name)
 }
 
 fn active_of(found: &[(CopyHealth, Option<Env>)]) -> Option<usize> {

@@ -176,6 +176,39 @@ fn lost_corrupt_and_unreadable_are_told_apart() {
     assert!(loaded.warnings()[0].contains("copy 1 at 0x0 of env is unreadable"));
 }
 
+/// With a wrong offset in `fw_env.config` a store would destroy what lies there, and U-Boot would
+/// never see the result. What is damaged and ours is begun anew all the same.
+#[test]
+fn other_peoples_bytes_are_not_written_and_a_damaged_environment_is() {
+    let foreign: Vec<u8> = (0..0x2000_u32).map(|at| (at * 7 % 251) as u8 | 0x80).collect();
+    let half_blank = [&foreign[..0x1000], &[0xff; 0x1000]].concat();
+    let mut code_with_defaults = foreign.clone();
+    code_with_defaults[0x200..0x20d].copy_from_slice(b"BOOT_ORDER=A\0");
+    for bytes in [foreign.clone(), half_blank, code_with_defaults] {
+        for kind in [Kind::Nor, Kind::Disk] {
+            let device = Shared::new(medium(kind, bytes.clone()));
+            let failed = store_on(&device).store(&env("new"));
+            assert!(matches!(failed, Err(EnvError::Foreign { .. })), "{failed:?}");
+            assert!(failed.unwrap_err().to_string().contains("0x0 of env"));
+            assert!(device.with(|device| device.bytes() == bytes));
+            // U-Boot itself does not look.
+            store_on(&device).store_as_firmware(&env("new")).unwrap();
+            assert_eq!(store_on(&device).load().unwrap().env, env("new"));
+        }
+    }
+
+    let mut flipped = image((1, "a"), (2, "b"));
+    flipped[9] ^= 1;
+    flipped[0x1800] ^= 0x80;
+    let torn = [&image((1, "a"), (0, "b"))[..0x400], &[0xff; 0x1c00]].concat();
+    let vouched = [&foreign[..0x1000], &image((1, "a"), (2, "b"))[0x1000..]].concat();
+    for bytes in [flipped, torn, vouched, vec![0xff; 0x2000], vec![0; 0x2000]] {
+        let device = Shared::new(medium(Kind::Nor, bytes));
+        store_on(&device).store(&env("new")).unwrap();
+        assert_eq!(store_on(&device).load().unwrap().env, env("new"));
+    }
+}
+
 #[test]
 fn flash_that_lies_is_caught_before_the_old_copy_is_given_up() {
     let device = Faulty { stuck: Some(0x1400), ..Faulty::over(image((1, "old"), (0, "older"))) };

@@ -4,13 +4,13 @@
 use crate::cli::UenvCommand;
 use crate::context::Context;
 use crate::failure::{Failure, chain};
-use crate::output::{Output, wrap};
+use crate::output::{Output, Style, wrap};
 use bootctl::BootState;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use storage::Access;
-use uboot::{CopyHealth, Env, EnvError};
+use uboot::{CopyHealth, CopyPlace, Env, EnvError};
 
 /// Runs a verb of `atomix uenv`.
 ///
@@ -107,32 +107,47 @@ struct CheckView {
 fn check(context: &Context, out: &mut Output) -> Result<(), Failure> {
     let places = context.fw_env_config()?.copies;
     let store = context.env_store(Access::ReadOnly)?;
-    let loaded = store.load()?;
-    let copies = places
-        .iter()
-        .zip(&loaded.copies)
-        .enumerate()
-        .map(|(index, (place, health))| CopyView {
-            copy: index + 1,
-            device: place.device.display().to_string(),
-            offset: place.offset,
-            bytes: place.env_bytes,
-            health: describe(health),
-            in_force: index == loaded.active,
-        })
-        .collect();
-    let view = CheckView {
+    let capacity_bytes = store.capacity();
+    let view = |copies: &[CopyHealth], active: Option<usize>, used_bytes| CheckView {
         version: 1,
-        copies,
-        used_bytes: Some(loaded.env.used_bytes()),
-        capacity_bytes: store.capacity(),
+        copies: view_copies(&places, copies, active),
+        used_bytes,
+        capacity_bytes,
     };
-    out.answer(&view, render_check)?;
+    let loaded = match store.load() {
+        Ok(loaded) => loaded,
+        // Which copy has which fault is what a technician came for. It is no answer for programs:
+        // they get the failure.
+        Err(cause) => {
+            if out.style == Style::Lines {
+                render_check(out.people, &view(&store.copies(), None, None))?;
+            }
+            return Err(cause.into());
+        }
+    };
+    let used = Some(loaded.env.used_bytes());
+    out.answer(&view(&loaded.copies, Some(loaded.active), used), render_check)?;
     let broken = loaded.warnings();
     if broken.is_empty() {
         return Ok(());
     }
     Err(Failure::No { what: broken.join("; ") })
+}
+
+fn view_copies(
+    places: &[CopyPlace],
+    copies: &[CopyHealth],
+    active: Option<usize>,
+) -> Vec<CopyView> {
+    let view = |(index, (place, health)): (usize, (&CopyPlace, &CopyHealth))| CopyView {
+        copy: index + 1,
+        device: place.device.display().to_string(),
+        offset: place.offset,
+        bytes: place.env_bytes,
+        health: describe(health),
+        in_force: Some(index) == active,
+    };
+    places.iter().zip(copies).enumerate().map(view).collect()
 }
 
 fn describe(health: &CopyHealth) -> String {
@@ -143,6 +158,7 @@ fn describe(health: &CopyHealth) -> String {
         CopyHealth::Corrupt { expected_crc, found_crc } => {
             format!("corrupt, checksum {found_crc:08x} expected {expected_crc:08x}")
         }
+        CopyHealth::Foreign => "no environment, other bytes are there".to_owned(),
         CopyHealth::Malformed(cause) => format!("malformed, {cause}"),
         CopyHealth::Unreadable(cause) => format!("unreadable, {cause}"),
     }

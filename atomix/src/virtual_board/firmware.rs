@@ -78,7 +78,7 @@ fn run_selector(
         return Ok(selection);
     }
     selection.state.write_to(&mut env)?;
-    match store.store(&env) {
+    match store.store_as_firmware(&env) {
         Ok(()) => Ok(selection),
         // The selector chooses again, knowing that it cannot count.
         Err(_) => Ok(select(stored.as_ref(), &FirmwareFacts { save_works: false, ..facts })),

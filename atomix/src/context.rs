@@ -5,15 +5,15 @@
 use crate::failure::Failure;
 use crate::settings::Settings;
 use bootctl::{
-    BootBackend, BootState, CustomBackend, EnvLock, KernelCmdline, NoopBackend, PerSlot, Recorder,
-    SlotId, Timestamp, UbootBackend,
+    BootBackend, BootState, BootedFrom, CustomBackend, EnvLock, KernelCmdline, NoopBackend,
+    PerSlot, Recorder, SlotId, Timestamp, UbootBackend,
 };
 use bundle::{Keyring, KeyringOptions, UnixTime};
 use repart::Table;
 use std::path::{Path, PathBuf};
 use storage::{Access, ByteLen, Devices, Files, HostDevices, HostFiles, Storage, View};
 use uboot::{Env, EnvStore, FwEnvConfig};
-use updater::{Bootloader, SystemConfig};
+use updater::{BootedGroup, Bootloader, SystemConfig};
 
 /// Where RAUC looks for its configuration, in its order.
 pub const SYSTEM_CONF_PATHS: [&str; 3] =
@@ -230,12 +230,18 @@ impl Context {
         Ok(KernelCmdline::parse(&text))
     }
 
-    /// The slot that runs now, if the command line names one.
+    /// The slot that runs now, if the command line names one: by bootname, or by anything else
+    /// that `system.conf` knows it by.
     ///
     /// # Errors
-    /// As [`Context::cmdline`].
+    /// As [`Context::cmdline`], and as [`Context::system_conf`] where only that knows the name.
     pub fn booted(&self) -> Result<Option<SlotId>, Failure> {
-        Ok(self.cmdline()?.booted_slot())
+        let said = self.cmdline()?.booted_from();
+        let BootedFrom::Named(_) = said else {
+            return Ok(self.cmdline()?.booted_slot());
+        };
+        let group = BootedGroup::resolve(&said, &self.system_conf()?);
+        Ok(group.and_then(BootedGroup::slot))
     }
 
     /// The boot state as the backend reads it.

@@ -17,5 +17,6 @@ mod programs;
 pub mod progress;
 pub mod run;
 pub mod settings;
+pub mod slot_records;
 pub mod terminal;
 pub mod virtual_board;

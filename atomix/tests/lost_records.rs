@@ -141,3 +141,42 @@ fn a_keyring_directory_is_the_boards_not_this_machines() {
     board.write(&format!("{place}/{name}"), &bundles::pki().ca_cert_pem);
     assert_eq!(install(&board, &bundle).code, 0);
 }
+
+/// `/data` could not be written during the install, so the status went to `/run`.
+#[test]
+fn a_status_kept_in_run_is_read_from_there_and_said_to_be() {
+    const FALLBACK: &str = "/run/atomix/status.raucs";
+    let board = SmallBoard::new();
+    board.write("/data/rauc", "a file where a directory should be");
+    assert_eq!(install(&board, &bundles::good()).code, 0);
+    assert!(board.path(FALLBACK).exists());
+    let ran = board.run(&["slot", "list"]);
+    assert!(ran.stdout.contains("2.0.0") && ran.stderr.contains(FALLBACK), "{}", ran.stderr);
+    let ran = board.run(&["slot", "check", "B"]);
+    assert!(ran.code == 0 && !ran.stdout.contains("no record"), "{}", ran.stdout);
+    let ran = board.run(&["status"]);
+    assert_eq!(ran.stderr.matches(FALLBACK).count(), 1, "{}", ran.stderr);
+
+    // Once the proper place says what the slot holds, it counts.
+    std::fs::remove_file(board.path("/data/rauc")).unwrap();
+    assert_eq!(install(&board, &bundles::good()).code, 0);
+    board.write(FALLBACK, "[slot.rootfs.1]\nbundle.version=9.9.9\n");
+    let ran = board.run(&["slot", "list"]);
+    assert!(ran.stdout.contains("2.0.0") && !ran.stdout.contains("9.9.9"), "{}", ran.stdout);
+    assert!(!ran.stderr.contains(FALLBACK), "{}", ran.stderr);
+}
+
+/// A `/data` that turned read-only still holds the status of the install before.
+#[test]
+fn a_status_in_run_is_preferred_to_an_older_one_in_data() {
+    let board = updated();
+    let old_status = board.read(STATUS);
+    let newer = Recipe { version: "3.0.0", rootfs_bytes: 300_000, ..Recipe::default() }.make();
+    assert_eq!(install(&board, &newer).code, 0);
+    board.write("/run/atomix/status.raucs", board.read(STATUS));
+    board.write(STATUS, old_status);
+    let ran = board.run(&["slot", "list"]);
+    assert!(ran.stdout.contains("3.0.0"), "{}", ran.stdout);
+    let ran = board.run(&["slot", "check", "B"]);
+    assert!(ran.code == 0 && !ran.stdout.contains("no record"), "{}", ran.stdout);
+}

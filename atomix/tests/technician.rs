@@ -155,7 +155,7 @@ fn a_cut_install_is_not_said_to_be_what_was_installed() {
 #[test]
 fn flash_refuses_the_running_systems_own_devices() {
     let board = SmallBoard::new();
-    board.write("/image", vec![1; 4096]);
+    board.write("/image", board.read("/dev/mmcblk1"));
     let image = board.path("/image");
     for device in ["/dev/mmcblk1", "/dev/mmcblk1p1", "/dev/mtd0"] {
         let before = board.read(device);
@@ -166,6 +166,71 @@ fn flash_refuses_the_running_systems_own_devices() {
     // From a rescue system the same device is what is to be flashed.
     board.write("/proc/cmdline", "console=ttyS2\n");
     assert_eq!(board.run(&["flash", image.to_str().unwrap(), "/dev/mmcblk1"]).code, 0);
+}
+
+/// RAUC takes a bootname, a slot's name or its device there, and so do boards that come from it.
+#[test]
+fn the_booted_slot_is_found_by_its_name_and_by_its_device_too() {
+    for said in ["boot.0", "rootfs.0", "/dev/mmcblk1p2"] {
+        let board = SmallBoard::new();
+        board.write("/proc/cmdline", format!("rauc.slot={said} atomix.reason=normal\n"));
+        let ran = board.run(&["status"]);
+        assert!(ran.stdout.contains("booted       A  good"), "{said}: {}", ran.stdout);
+        assert_eq!(board.run(&["boot", "is-confirmed"]).code, 0, "{said}");
+        let ran = board.run(&["install", &board.offer_good()]);
+        assert_eq!(ran.code, 0, "{said}: {}", ran.stderr);
+        assert_eq!(board.state().b.state, SlotState::Trying, "{said}");
+    }
+    let board = SmallBoard::new();
+    board.write("/proc/cmdline", "rauc.slot=boot.7\n");
+    let ran = board.run(&["boot", "is-confirmed"]);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+}
+
+#[test]
+fn the_copies_are_shown_although_none_is_valid() {
+    let board = SmallBoard::new();
+    board.corrupt_env(1);
+    board.edit("/dev/mtd0", |flash| flash[16 * 1024..32 * 1024].fill(0xff));
+    let ran = board.run(&["uenv", "check"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
+    for said in ["  copy 1  /dev/mtd0 at 0x0", ": corrupt, ", "  copy 2  /dev/mtd0 at 0x4000"] {
+        assert!(ran.stderr.contains(said), "no {said:?} in\n{}", ran.stderr);
+    }
+    assert!(ran.stderr.contains("blank") && !ran.stderr.contains("used"), "{}", ran.stderr);
+    let ran = board.run(&["--json", "uenv", "check"]);
+    let answer: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(answer["error"]["code"], 1);
+}
+
+/// With a wrong offset in `fw_env.config` every verb would begin an environment over whatever lies
+/// there, and U-Boot would never see it.
+#[test]
+fn no_environment_is_begun_over_bytes_that_are_none() {
+    let verbs: [&[&str]; 4] = [
+        &["boot", "mark-active", "B"],
+        &["boot", "mark-bad", "B"],
+        &["uenv", "set", "x=y"],
+        &["boot", "restore-attempts"],
+    ];
+    let board = SmallBoard::new();
+    board.write("/etc/u-boot-initial-env", "bootcmd=run atomix_select\n");
+    let foreign: Vec<u8> = (0..32 * 1024).map(|at: u32| (at * 7 % 251) as u8 | 0x80).collect();
+    board.edit("/dev/mtd0", |flash| flash[..foreign.len()].copy_from_slice(&foreign));
+    for verb in verbs.iter().chain([&["install", &board.offer_good()][..]].iter()) {
+        let ran = board.run(verb);
+        assert_ne!(ran.code, 0, "{verb:?}: {}", ran.stdout);
+        assert_eq!(board.read("/dev/mtd0")[..foreign.len()], foreign, "{verb:?} wrote");
+    }
+    let ran = board.run(&["uenv", "set", "x=y"]);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(ran.stderr.contains("0x0 of /dev/mtd0") && ran.stderr.contains("fw_env.config"));
+    let ran = board.run(&["doctor"]);
+    assert!(ran.stdout.contains("holds no environment"), "{}", ran.stdout);
+
+    // The way out that is named: an erased place is begun anew.
+    board.edit("/dev/mtd0", |flash| flash[..32 * 1024].fill(0xff));
+    assert_eq!(board.run(&["uenv", "set", "x=y"]).code, 0);
 }
 
 #[test]

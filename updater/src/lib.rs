@@ -43,7 +43,7 @@ pub use plan_error::PlanInstallError;
 pub use slot_writer::{DurableSlot, WriteCount, WrittenSlot};
 pub use slots::{InstallGroup, ParseSlotNameError, Slot, SlotAccess, SlotName, SlotType};
 pub use status::{SlotStatus, SlotStatusFile, SlotStatusState, StatusError, StatusPutAside};
-pub use status_store::status_path;
+pub use status_store::{STATUS_FALLBACK_PATH, status_path};
 pub use system_conf::{
     AfterInstall, ArtifactsSection, Bootloader, CasyncSection, EncryptionSection, EventLogSection,
     HandlersSection, KeyringSection, LogFormat, PollingSection, RepositoryType, StatusPlace,

@@ -13,6 +13,7 @@ use crate::{
 use bootctl::{Activation, BootState, BootedFrom, BundleId, Command, Force, SlotId, SlotState};
 use bundle::{Image, Manifest};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use storage::{ByteLen, Digest};
 
 /// The RAUC whose bundles we read; a bundle that asks for a newer one is refused.
@@ -28,9 +29,9 @@ pub enum BootedGroup {
 }
 
 impl BootedGroup {
-    /// Finds the group that the kernel command line names: by bootname, or by the name of one of
-    /// its slots as RAUC's own boot scripts write it (`rauc.slot=boot.0`). `None` when it says
-    /// nothing that the configuration knows; an install then has no target.
+    /// Finds the group that the kernel command line names: by bootname, by the name of one of its
+    /// slots as RAUC's own boot scripts write it (`rauc.slot=boot.0`), or by that slot's device.
+    /// `None` when it says nothing that the configuration knows; an install then has no target.
     #[must_use]
     pub fn resolve(said: &BootedFrom, config: &SystemConfig) -> Option<Self> {
         match said {
@@ -40,7 +41,10 @@ impl BootedGroup {
             BootedFrom::Named(name) => {
                 let groups = config.install_groups().ok()?;
                 let has = |group: &InstallGroup| {
-                    group.members.iter().any(|slot| slot.name.to_string() == *name)
+                    let is = |slot: &Slot| {
+                        slot.name.to_string() == *name || slot.device == Path::new(name)
+                    };
+                    group.members.iter().any(is)
                 };
                 groups.iter().find(|group| has(group)).map(|group| Self::Slot(group.slot_id))
             }

@@ -11,8 +11,9 @@ use storage::Files;
 /// We mount nothing, so the status is central then too.
 const DEFAULT_PATH: &str = "/data/atomix/status.raucs";
 
-/// Lost at the next boot, and better than nothing until then.
-const FALLBACK_PATH: &str = "/run/atomix/status.raucs";
+/// Where the status goes when its own place cannot be written: lost at the next boot, and better
+/// than nothing until then.
+pub const STATUS_FALLBACK_PATH: &str = "/run/atomix/status.raucs";
 
 /// Where the status of this system is kept.
 #[must_use]
@@ -37,8 +38,8 @@ pub(crate) fn update_status(
         change(name, status.slots.entry(name.clone()).or_default());
     }
     if let Err(error) = status.store(files, &path) {
-        warn(format!("{}; the status is kept in {FALLBACK_PATH}", chain(&error)));
-        if let Err(error) = status.store(files, Path::new(FALLBACK_PATH)) {
+        warn(format!("{}; the status is kept in {STATUS_FALLBACK_PATH}", chain(&error)));
+        if let Err(error) = status.store(files, Path::new(STATUS_FALLBACK_PATH)) {
             warn(chain(&error));
         }
     }
@@ -49,7 +50,7 @@ fn load(files: &mut dyn Files, path: &Path, warn: &mut dyn FnMut(String)) -> Slo
         Ok(loaded) => loaded,
         Err(error) => {
             warn(chain(&error));
-            SlotStatusFile::load(files, Path::new(FALLBACK_PATH)).unwrap_or_default()
+            SlotStatusFile::load(files, Path::new(STATUS_FALLBACK_PATH)).unwrap_or_default()
         }
     };
     if let Some(aside) = aside {

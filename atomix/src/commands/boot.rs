@@ -3,13 +3,15 @@
 
 use crate::boot_control::BootControl;
 use crate::cli::{BootCommand, SlotName};
+use crate::commands::install::{install_groups, seal_health};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Output;
-use bootctl::{BootState, Command, Force, SlotId, SlotState};
+use bootctl::{BootState, Command, Force, SlotId, SlotState, transition};
 use serde::Serialize;
 use std::io::{self, Write};
 use storage::Access;
+use updater::{SEAL_BYTES, SealHealth};
 
 /// Runs a verb of `atomix boot`.
 ///
@@ -45,7 +47,14 @@ pub fn rollback(
 ) -> Result<(), Failure> {
     let mut control = BootControl::open(context, Access::ReadWrite)?;
     let booted = control.require_booted()?;
-    control.apply(&Command::Rollback { force })?;
+    let command = Command::Rollback { force };
+    // The state's own refusal says more than a missing seal.
+    transition(control.state(), Some(booted), &command)?;
+    match (require_seal(context, booted.other()), force) {
+        (Err(failure), Force::Yes) => out.warn(&[failure.chain()])?,
+        (sealed, Force::Yes | Force::No) => sealed?,
+    }
+    control.apply(&command)?;
     if mark_bad {
         control.apply(&Command::MarkBad { slot: booted, force })?;
     }
@@ -76,9 +85,36 @@ fn mark(
 ) -> Result<(), Failure> {
     let mut control = BootControl::open(context, Access::ReadWrite)?;
     let slot = resolve(name, control.booted())?;
-    control.apply(&command(slot))?;
+    let command = command(slot);
+    if let Command::MarkActive { slot } = command {
+        transition(control.state(), control.booted(), &command)?;
+        require_seal(context, slot)?;
+    }
+    control.apply(&command)?;
     out.warn(control.warnings())?;
     out.done(&format!("marked slot {slot} as {verb}"))
+}
+
+/// A slot without its seal does not load: making it boot next would spend its attempts and end
+/// where it began. The state alone does not know, when it was lost or set by other tools.
+fn require_seal(context: &Context, slot: SlotId) -> Result<(), Failure> {
+    let groups = install_groups(&context.system_conf()?)?;
+    for group in groups.iter().filter(|group| group.slot_id == slot) {
+        if seal_health(context, group)? == SealHealth::Sealed {
+            continue;
+        }
+        let device = group.members.iter().find(|member| member.name == group.seal);
+        let device = device.map(|member| member.device.display().to_string()).unwrap_or_default();
+        return Err(Failure::Refused {
+            what: format!(
+                "slot {slot} would not load: {} ({device}) has no seal, its first {SEAL_BYTES} \
+                 bytes are zero",
+                group.seal
+            ),
+            hint: "an install into it did not finish: install a bundle into it",
+        });
+    }
+    Ok(())
 }
 
 fn is_confirmed(context: &Context, out: &mut Output) -> Result<(), Failure> {

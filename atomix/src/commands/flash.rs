@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `atomix flash`: a whole image onto a whole disk, every byte read back from the medium.
 //!
-//! What the disk holds already is not written again, so that blank media stay sparse and worn
+//! Only an image that begins with this board's partition table is written: a bundle, a cut
+//! download or another product's image on the disk is a board that does not boot. What the disk
+//! holds already is not written again, so that blank media stay sparse and worn
 //! ones are spared. A disk that is in use is refused by its opening. What lies behind the image's
 //! end stays as it is; the first boot puts the backup partition table where the disk ends.
 
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 use crate::output::Output;
+use crate::settings::SettingsError;
+use board_rock64::ROCK64;
+use repart::{MbrKind, Table, TableHealth};
 use serde::Serialize;
 use std::path::Path;
+use std::process;
 use storage::{Access, ByteLen, FileStorage, Storage, StorageError};
+use updater::InstallLock;
 
 /// Bytes read, compared and written at once.
 const CHUNK_BYTES: usize = 1024 * 1024;
@@ -33,7 +40,8 @@ pub struct FlashReport {
 /// Runs `atomix flash`.
 ///
 /// # Errors
-/// [`Failure::Refused`] when the disk is too small, [`Failure::Storage`] when it is in use,
+/// [`Failure::Refused`] when the image is not this board's or the disk is too small,
+/// [`Failure::Lock`] during an install, [`Failure::Storage`] when the disk is in use,
 /// [`Failure::NotVerified`] when it does not keep what was written.
 pub fn run(
     context: &Context,
@@ -78,13 +86,21 @@ pub fn flash(
             hint: "give the path of an image file that can be read",
         });
     }
-    let image = opened?;
+    let opened = opened?;
+    if let Err(why) = recognise(&opened) {
+        return Err(Failure::Refused {
+            what: format!("{} is no whole image of this board: {why}", image.display()),
+            hint: "flash what `atomix image build` made, decompressed; bundles are installed",
+        });
+    }
+    // Held to the end: an install writes to the same disk.
+    let _lock = install_lock(context)?;
     if let Some(at) = context.devices.mounted_at(device)? {
         let label = format!("{}, mounted at {},", device.display(), at.display());
         return Err(StorageError::Busy { label }.into());
     }
     let mut disk = context.devices.open(device, Access::ReadWrite)?;
-    let (len, room) = (image.len(), disk.len());
+    let (len, room) = (opened.len(), disk.len());
     if len > room {
         return Err(Failure::Refused {
             what: format!("the image of {len} does not fit {} of {room}", device.display()),
@@ -92,10 +108,64 @@ pub fn flash(
         });
     }
     refuse_own_devices(context, device)?;
+    write_and_read_back(&opened, &mut *disk, device, progress)
+}
+
+/// Why this is not a whole image of the board whose facts this program carries.
+fn recognise(image: &dyn Storage) -> Result<(), String> {
+    let table = repart::read_table(image).map_err(|cause| chain(&cause))?;
+    match table.health {
+        // An image that was padded to a card's size.
+        TableHealth::Good | TableHealth::BackupMisplaced { .. } => {}
+        damage @ (TableHealth::PrimaryDamaged(_)
+        | TableHealth::BackupDamaged(_)
+        | TableHealth::BackupDiffers) => return Err(format!("its partition table: {damage}")),
+    }
+    if table.mbr != MbrKind::Protective {
+        return Err("it has no protective MBR".to_owned());
+    }
+    if is_ours(&table) {
+        return Ok(());
+    }
+    let found = table.partitions.iter().map(|partition| partition.label.as_str());
+    let flashed = ROCK64.partitions.iter().filter(|partition| partition.is_flashed());
+    Err(format!(
+        "it has the partitions {}, and begins with {} if it is",
+        found.collect::<Vec<_>>().join(", "),
+        flashed.map(|partition| partition.label).collect::<Vec<_>>().join(", ")
+    ))
+}
+
+/// The flashed partitions are there; the rest may be, as in a copy of a board's whole disk.
+fn is_ours(table: &Table) -> bool {
+    let named = |(found, wanted): (&repart::Partition, &board_rock64::PartitionFacts)| {
+        (found.number, found.label.as_str()) == (wanted.number, wanted.label)
+    };
+    let flashed = ROCK64.partitions.iter().filter(|partition| partition.is_flashed()).count();
+    (flashed..=ROCK64.partitions.len()).contains(&table.partitions.len())
+        && table.partitions.iter().zip(&ROCK64.partitions).all(named)
+}
+
+/// The one lock of installs, on a board; a laptop has none and needs none.
+fn install_lock(context: &Context) -> Result<Option<InstallLock>, Failure> {
+    match context.settings() {
+        Err(Failure::Settings(SettingsError::Absent { .. })) => Ok(None),
+        // A board with broken settings is a board.
+        Ok(_) | Err(_) => Ok(Some(InstallLock::acquire(&context.root, process::id())?)),
+    }
+}
+
+fn write_and_read_back(
+    image: &dyn Storage,
+    disk: &mut dyn Storage,
+    device: &Path,
+    progress: &mut dyn FnMut(ByteLen, ByteLen),
+) -> Result<FlashReport, Failure> {
+    let len = image.len();
     let total = ByteLen::new(len.get().saturating_mul(2));
     let mut done = 0;
     let mut written = 0;
-    each_chunk(&image, &mut *disk, |disk, offset, wanted, found| {
+    each_chunk(image, disk, |disk, offset, wanted, found| {
         if wanted != found {
             disk.write_at(offset, wanted)?;
             written += wanted.len() as u64;
@@ -107,7 +177,7 @@ pub fn flash(
     disk.flush()?;
     disk.forget_cached(0, len.get())?;
     let mut differs = None;
-    each_chunk(&image, &mut *disk, |_, offset, wanted, found| {
+    each_chunk(image, disk, |_, offset, wanted, found| {
         if wanted != found {
             differs = differs.or(Some(offset));
         }
@@ -169,35 +239,20 @@ fn each_chunk(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::context::Now;
-    use bundle::UnixTime;
-    use storage::{Files, HostFiles};
+    use storage::MemoryStorage;
 
-    /// A root with `image` and `/dev/disk`.
-    fn root(image: &[u8], disk: &[u8]) -> (tempfile::TempDir, Context) {
-        let root = tempfile::tempdir().unwrap();
-        let mut files = HostFiles::new(root.path());
-        files.replace(Path::new("/image"), image).unwrap();
-        files.replace(Path::new("/dev/disk"), disk).unwrap();
-        let context = Context::host(root.path(), Now(UnixTime(1_800_000_000)));
-        (root, context)
-    }
-
-    fn flash_it(root: &Path, context: &Context) -> Result<FlashReport, Failure> {
-        flash(context, &root.join("image"), Path::new("/dev/disk"), &mut |_, _| {})
-    }
-
-    fn disk(context: &Context) -> Vec<u8> {
-        context.files.read(Path::new("/dev/disk"), ByteLen::mib(8)).unwrap().unwrap()
+    fn write(image: &[u8], disk: &mut MemoryStorage) -> FlashReport {
+        let image = MemoryStorage::disk("image", image.to_vec());
+        write_and_read_back(&image, disk, Path::new("/dev/disk"), &mut |_, _| {}).unwrap()
     }
 
     #[test]
     fn old_content_is_overwritten_even_by_zeros_and_what_lies_behind_stays() {
         let image = vec![0; CHUNK_BYTES + 512];
-        let (dir, context) = root(&image, &vec![7; 2 * CHUNK_BYTES]);
-        let report = flash_it(dir.path(), &context).unwrap();
+        let mut disk = MemoryStorage::disk("disk", vec![7; 2 * CHUNK_BYTES]);
+        let report = write(&image, &mut disk);
         assert_eq!(report.written_bytes, image.len() as u64);
-        let disk = disk(&context);
+        let disk = disk.bytes();
         assert_eq!(disk[..image.len()], image);
         assert!(disk[image.len()..].iter().all(|byte| *byte == 7));
     }
@@ -206,25 +261,9 @@ mod tests {
     fn what_the_disk_holds_already_is_not_written_again() {
         let mut image = vec![1; CHUNK_BYTES];
         image.extend(vec![2; CHUNK_BYTES]);
-        let (dir, context) = root(&image, &vec![1; 2 * CHUNK_BYTES]);
-        let report = flash_it(dir.path(), &context).unwrap();
+        let mut disk = MemoryStorage::disk("disk", vec![1; 2 * CHUNK_BYTES]);
+        let report = write(&image, &mut disk);
         assert_eq!(report.equal_bytes, CHUNK_BYTES as u64);
-        assert_eq!(flash_it(dir.path(), &context).unwrap().written_bytes, 0);
-    }
-
-    #[test]
-    fn a_disk_that_is_too_small_or_mounted_is_refused_and_not_touched() {
-        let (dir, context) = root(&[1; 1024], &[9; 512]);
-        assert!(matches!(flash_it(dir.path(), &context), Err(Failure::Refused { .. })));
-        assert_eq!(disk(&context), [9; 512]);
-
-        let (dir, context) = root(&[1; 512], &[9; 512]);
-        let mounts = b"36 35 8:1 / /mnt rw - ext4 /dev/disk rw\n";
-        let mut files = context.files.clone();
-        files.replace(Path::new("/proc/self/mountinfo"), mounts).unwrap();
-        let refused = flash_it(dir.path(), &context).unwrap_err();
-        assert!(refused.to_string().contains("mounted at /mnt"), "{refused}");
-        assert_eq!(refused.class(), crate::failure::Class::Busy);
-        assert_eq!(disk(&context), [9; 512]);
+        assert_eq!(write(&image, &mut disk).written_bytes, 0);
     }
 }

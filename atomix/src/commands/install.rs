@@ -7,19 +7,20 @@ use crate::context::{Context, SYSTEM_CONF_PATHS};
 use crate::failure::Failure;
 use crate::output::{Output, Style};
 use crate::progress::InstallProgress;
+use crate::slot_records::slot_version;
 use crate::terminal::one_line;
-use bootctl::{Activation, BootState, BundleId, Entry, Force, SlotId, SlotState, describe_next};
+use bootctl::{Activation, BundleId, Force, SlotId, SlotState, describe_next};
 use bundle::VerifiedBundle;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process;
-use storage::{Access, ByteLen, Files, Storage};
+use storage::{Access, ByteLen, Storage};
 use updater::{
     BootedGroup, BundleVersion, CompatibleRule, InstallEvent, InstallFacts, InstallGroup,
     InstallLock, InstallOptions, InstallPolicy, InstallReport, Installer, SEAL_BYTES, SealHealth,
-    SlotStatusFile, SystemConfig, VersionRule, choose_target,
+    SystemConfig, VersionRule, choose_target,
 };
 
 /// Runs `atomix install`.
@@ -110,13 +111,8 @@ pub fn options(
         force: if args.force { Force::Yes } else { Force::No },
         activation: args.stage.then_some(Activation::Stage),
     };
-    let booted = match context.cmdline()?.booted_from() {
-        bootctl::BootedFrom::Slot(slot) => BootedGroup::Slot(slot),
-        bootctl::BootedFrom::External => BootedGroup::External,
-        bootctl::BootedFrom::Named(_) | bootctl::BootedFrom::NotSaid => {
-            return Err(Failure::NotBootedFromSlot);
-        }
-    };
+    let booted = BootedGroup::resolve(&context.cmdline()?.booted_from(), config)
+        .ok_or(Failure::NotBootedFromSlot)?;
     let variant = updater::read_variant(config, &context.files).map_err(Failure::Variant)?;
     let version_floor = version_floor(context, config)?;
     Ok(InstallOptions { booted, variant, version_floor, policy })
@@ -140,64 +136,6 @@ fn version_floor(
         }
     }
     Ok(floor)
-}
-
-/// The version of what a slot holds: by the status file or, where that is lost or older than the
-/// slot, by the flight recorder.
-pub fn slot_version(
-    context: &Context,
-    config: &SystemConfig,
-    state: &BootState,
-    slot: SlotId,
-) -> Option<String> {
-    let group = config.install_groups().ok()?.into_iter().find(|group| group.slot_id == slot)?;
-    let statuses = statuses(context, config);
-    let bundle = state.slot(slot).bundle;
-    let noted = statuses.slots.get(&group.root).filter(|_| is_current(&statuses, &group, bundle));
-    match noted.and_then(|status| status.version.clone()) {
-        Some(version) => Some(version),
-        None => recorded_version(context, bundle?),
-    }
-}
-
-/// Whether the status file is about what the group holds. It can be older: an install goes on
-/// where the file cannot be written.
-pub fn is_current(
-    statuses: &SlotStatusFile,
-    group: &InstallGroup,
-    bundle: Option<BundleId>,
-) -> bool {
-    // Of a slot without an identity (the factory's, or after a loss) nothing better is known.
-    let Some(bundle) = bundle else { return true };
-    let hashes =
-        group.members.iter().filter_map(|slot| statuses.slots.get(&slot.name)?.bundle_hash);
-    // A bundle may have written one slot of the group only.
-    hashes.into_iter().any(|hash| BundleId::from(hash) == bundle)
-}
-
-/// The version that the flight recorder remembers for a bundle. What cannot be read is not known.
-fn recorded_version(context: &Context, wanted: BundleId) -> Option<String> {
-    let recorder = context.recorder(&context.settings().ok()?, Access::ReadOnly).ok()?;
-    let records = recorder.entries().ok()?;
-    records.into_iter().rev().find_map(|record| {
-        if let Entry::InstallFinished { version, bundle, .. } = record.entry
-            && bundle == wanted
-            && !version.is_empty()
-        {
-            return Some(version);
-        }
-        None
-    })
-}
-
-/// Longest status file: RAUC's keys for some slots, a few KiB.
-pub const STATUSES_MAX: ByteLen = ByteLen::mib(1);
-
-/// The status file, empty when there is none: it informs, it does not decide.
-pub fn statuses(context: &Context, config: &SystemConfig) -> SlotStatusFile {
-    let path = updater::status_path(config);
-    let bytes = context.files.read(&path, STATUSES_MAX).ok().flatten().unwrap_or_default();
-    SlotStatusFile::parse(&bytes).unwrap_or_default()
 }
 
 fn dry_run(

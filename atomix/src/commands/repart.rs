@@ -11,7 +11,7 @@ use crate::settings::Settings;
 use bootctl::Command;
 use repart::{
     Applied, ApplyEvent, BootKind, Effects, FirstBoot, FirstBootStep, Formatted, HostFilesystems,
-    Marker, Plan, PlanOptions, TableCopyName,
+    Marker, Plan, PlanOptions, TableCopyName, TableHealth,
 };
 use serde::Serialize;
 use std::cell::RefCell;
@@ -41,6 +41,8 @@ pub struct Decision {
 #[derive(Clone, Debug, Serialize)]
 pub struct RepartReport {
     version: u32,
+    /// The state of the two copies of the partition table, as they were found.
+    pub table_health: String,
     /// Whether there was nothing to do.
     pub nothing_to_do: bool,
     /// Whether this run ended the first boot.
@@ -66,6 +68,7 @@ pub fn run(context: &Context, args: &RepartArgs, out: &mut Output) -> Result<(),
     })?;
     let decision = decide(context, args, seed)?;
     if args.dry_run {
+        out.warn(decision.table_warning("would be").as_slice())?;
         let map = decision.plan.render_map(MAP_WIDTH);
         let steps: Vec<String> = decision.first_boot.steps.iter().map(describe).collect();
         return out.answer(&decision.plan, |to, _| {
@@ -98,6 +101,27 @@ impl Decision {
     #[must_use]
     pub const fn first_boot(&self) -> &FirstBoot {
         &self.first_boot
+    }
+
+    /// What is wrong with a copy of the table, and what happens to it; a repair that is not told
+    /// of hides a failing medium. `verb` is "is" or "would be".
+    fn table_warning(&self, verb: &str) -> Option<String> {
+        let health = &self.plan.table().health;
+        let source = match health {
+            TableHealth::Good => return None,
+            // Every image that was just written to a larger disk looks like this.
+            TableHealth::BackupMisplaced { .. } if self.first_boot.kind == BootKind::First => {
+                return None;
+            }
+            TableHealth::PrimaryDamaged(_) => "backup",
+            TableHealth::BackupDamaged(_)
+            | TableHealth::BackupMisplaced { .. }
+            | TableHealth::BackupDiffers => "primary",
+        };
+        let disk = self.disk.display();
+        Some(format!(
+            "partition table of {disk}: {health}; it {verb} written again from the {source} copy"
+        ))
     }
 }
 
@@ -139,6 +163,9 @@ pub fn carry_out(
     tell: &mut dyn FnMut(String),
 ) -> Result<RepartReport, Failure> {
     let Decision { disk, plan, first_boot } = decision;
+    if let Some(warning) = decision.table_warning("is") {
+        tell(format!("warning: {warning}"));
+    }
     let identity = first_boot.steps.iter().find_map(|step| match step {
         FirstBootStep::CommitEnvironment { disk } => Some(*disk),
         FirstBootStep::WipeHeads
@@ -168,6 +195,7 @@ pub fn carry_out(
     let formatted = applied.formatted.iter().filter(|made| made.result == Formatted::Done);
     Ok(RepartReport {
         version: 1,
+        table_health: plan.table().health.to_string(),
         nothing_to_do: plan.is_empty() && first_boot.steps.is_empty(),
         ended_first_boot: ends,
         formatted: formatted.map(|made| made.label.clone()).collect(),

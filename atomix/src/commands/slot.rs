@@ -3,10 +3,11 @@
 
 use crate::cli::SlotCommand;
 use crate::commands::boot::resolve;
-use crate::commands::install::{install_groups, is_current, statuses};
+use crate::commands::install::install_groups;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::slot_records::{SlotRecords, is_current};
 use crate::terminal::one_line;
 use bootctl::{BootState, SlotId, SlotState};
 use serde::Serialize;
@@ -24,6 +25,7 @@ pub fn run(context: &Context, command: &SlotCommand, out: &mut Output) -> Result
             let config = context.system_conf()?;
             let state = context.boot_state(&config)?;
             let view = slots(context, &config, &state, context.booted()?)?;
+            out.warn(&SlotRecords::read(context, &config, &state).warnings)?;
             out.answer(&view, |to, view| render_slots(to, &view.slots))
         }
         SlotCommand::Check { slot } => {
@@ -86,7 +88,7 @@ pub fn slots(
     state: &BootState,
     booted: Option<SlotId>,
 ) -> Result<SlotsView, Failure> {
-    let statuses = statuses(context, config);
+    let statuses = SlotRecords::read(context, config, state).statuses;
     let mut rows = Vec::new();
     for group in install_groups(config)? {
         let current = is_current(&statuses, &group, state.slot(group.slot_id).bundle);
@@ -142,9 +144,10 @@ pub fn render_slots(to: &mut dyn Write, rows: &[SlotRow]) -> io::Result<()> {
 /// [`Failure::NotVerified`] when one differs, [`Failure::SlotCheck`] when one cannot be read.
 pub fn check(context: &Context, slot: SlotId) -> Result<Vec<String>, Failure> {
     let config = context.system_conf()?;
-    let statuses = statuses(context, &config);
+    let state = context.boot_state(&config)?;
+    let statuses = SlotRecords::read(context, &config, &state).statuses;
     let groups = install_groups(&config)?;
-    let bundle = context.boot_state(&config)?.slot(slot).bundle;
+    let bundle = state.slot(slot).bundle;
     let mut checked = Vec::new();
     let groups = groups.iter().filter(|group| group.slot_id == slot);
     for (group, member) in groups.flat_map(|group| group.members.iter().map(move |m| (group, m))) {

@@ -3,18 +3,16 @@
 //! the other slot, and what failed last.
 
 use crate::boot_view::BootView;
-use crate::commands::install::{STATUSES_MAX, slot_version};
 use crate::commands::slot::{SlotRow, render_slots, slots};
 use crate::commands::why::FallbackView;
 use crate::context::Context;
-use crate::failure::{Failure, chain};
+use crate::failure::Failure;
 use crate::output::{Output, wrap};
+use crate::slot_records::{SlotRecords, slot_version};
 use crate::terminal::one_line;
 use bootctl::{BootState, SlotId, explain};
 use serde::Serialize;
 use std::io::{self, Write};
-use storage::Files;
-use updater::{SlotStatusFile, SystemConfig};
 
 /// Runs `atomix status`.
 ///
@@ -27,7 +25,9 @@ pub fn run(context: &Context, out: &mut Output) -> Result<(), Failure> {
     let explanation = explain(&seen.history, &state);
     let next = seen.state.is_some().then_some(explanation.next);
     let config = seen.config.as_ref();
-    seen.warnings.extend(config.and_then(|config| broken_statuses(context, config)));
+    if let Some(config) = config {
+        seen.warnings.extend(SlotRecords::read(context, config, &state).warnings);
+    }
     let group = |slot: SlotId| GroupView {
         slot: slot.to_string(),
         state: seen.state.as_ref().map_or(NOT_READ.to_owned(), |s| s.slot(slot).state.to_string()),
@@ -59,18 +59,6 @@ pub fn run(context: &Context, out: &mut Output) -> Result<(), Failure> {
 
 /// In the place of a state that could not be read.
 const NOT_READ: &str = "not read";
-
-/// The status file informs only, but without it versions are missing: that has a reason.
-fn broken_statuses(context: &Context, config: &SystemConfig) -> Option<String> {
-    let path = updater::status_path(config);
-    match context.files.read(&path, STATUSES_MAX) {
-        Err(cause) => Some(chain(&cause)),
-        Ok(bytes) => {
-            let cause = SlotStatusFile::parse(&bytes?).err()?;
-            Some(format!("cannot use {}: {}", path.display(), chain(&cause)))
-        }
-    }
-}
 
 /// The status as JSON, version 1.
 #[derive(Serialize)]

@@ -8,6 +8,16 @@ use std::fs;
 const SECTOR: usize = 512;
 const FLASH_AGAIN: &str = "flash the image again";
 const RIGHT_DISK: &str = "check that this is the right disk";
+const PRIMARY_WRITTEN: &[&str] = &[
+    "/dev/mmcblk1",
+    "primary copy is damaged: wrong header checksum",
+    "is written again from the backup copy",
+];
+const BACKUP_WRITTEN: &[&str] = &[
+    "/dev/mmcblk1",
+    "backup copy is damaged: wrong header checksum",
+    "is written again from the primary copy",
+];
 
 pub fn rows() -> Vec<Row> {
     let mut rows = table_rows();
@@ -44,17 +54,36 @@ fn table_rows() -> Vec<Row> {
             &["both copies of the GPT on /dev/mmcblk1 are damaged", "primary:", "backup:"],
             FLASH_AGAIN,
         ),
-        repart("primary GPT damaged", damage_primary, 0, &[], "")
+        repart("primary GPT damaged", damage_primary, 0, PRIMARY_WRITTEN, "")
             .after(After::Works(table_is_whole)),
-        repart("backup GPT damaged", damage_backup, 0, &[], "").after(After::Works(table_is_whole)),
+        repart("backup GPT damaged", damage_backup, 0, BACKUP_WRITTEN, "")
+            .after(After::Works(table_is_whole)),
+        repart("both copies of the GPT whole", |_| {}, 0, &[], ""),
         Row::command(
             "primary GPT damaged, dry run",
             damage_primary,
             &["repart", "--dry-run"],
             0,
-            &[],
+            &["/dev/mmcblk1", "primary copy is damaged: wrong header checksum", "would be written"],
             "",
         ),
+        Row::command(
+            "backup GPT damaged, dry run",
+            damage_backup,
+            &["repart", "--dry-run"],
+            0,
+            &["/dev/mmcblk1", "backup copy is damaged: wrong header checksum", "would be written"],
+            "",
+        ),
+        Row::command(
+            "backup GPT damaged, dry run as JSON",
+            damage_backup,
+            &["--json", "repart", "--dry-run"],
+            0,
+            &["backup copy is damaged", "would be written"],
+            "",
+        )
+        .because("backup GPT damaged, dry run"),
         repart(
             "disk too small for a table",
             |case| case.board.write("/dev/mmcblk1", [0; 4096]),
@@ -122,10 +151,14 @@ fn plan_rows() -> Vec<Row> {
 
 fn flash_rows() -> Vec<Row> {
     let flash: &[&str] = &["flash", "BUNDLE", "/dev/mmcblk1p4"];
+    let elsewhere: &[&str] = &["flash", "BUNDLE", "/dev/other"];
+    let not_ours = |name, make, says| {
+        Row::command(name, make, elsewhere, 3, says, "atomix image build").because(name)
+    };
     vec![
         Row::command(
             "image larger than the disk",
-            |case| case.offer(vec![1; 600 * 1024]),
+            whole_disk,
             flash,
             3,
             &["does not fit /dev/mmcblk1p4"],
@@ -134,6 +167,7 @@ fn flash_rows() -> Vec<Row> {
         Row::command(
             "disk to flash is mounted",
             |case| {
+                whole_disk(case);
                 let line = "36 35 179:4 / /mnt/b rw - ext4 /dev/mmcblk1p4 rw\n";
                 case.board.write("/proc/self/mountinfo", line);
             },
@@ -142,7 +176,77 @@ fn flash_rows() -> Vec<Row> {
             &["/dev/mmcblk1p4, mounted at /mnt/b, is in use"],
             "unmount it",
         ),
+        not_ours("bundle instead of an image", other_disk, &["BUNDLE", "no partition table"]),
+        not_ours(
+            "image with a damaged primary GPT",
+            |case| offer_disk(case, |disk| disk[SECTOR + 60] ^= 1),
+            &["BUNDLE", "primary copy is damaged: wrong header checksum"],
+        ),
+        not_ours(
+            "image that is cut short",
+            |case| offer_disk(case, |disk| disk.truncate(3 * 1024 * 1024)),
+            &["BUNDLE", "primary:"],
+        ),
+        not_ours(
+            "image without a protective MBR",
+            |case| offer_disk(case, |disk| disk[..SECTOR].fill(0)),
+            &["BUNDLE", "protective MBR"],
+        ),
+        not_ours(
+            "image of another board",
+            |case| offer_table(case, &["esp", "root"]),
+            &["BUNDLE", "partitions esp, root", "boot-a, rootfs-a"],
+        ),
+        Row::command(
+            "flash during an install",
+            |case| {
+                whole_disk(case);
+                case.board.write("/dev/other", vec![0; 8 * 1024 * 1024]);
+                case.held.push(Box::new(crate::state_rows::lock(&case.board)));
+            },
+            elsewhere,
+            5,
+            &["another install is running (process 4711)"],
+            "wait until it ends",
+        )
+        .because("a second install at once"),
+        Row::command(
+            "image of this board onto another disk",
+            |case| {
+                whole_disk(case);
+                case.board.write("/dev/other", vec![0; 8 * 1024 * 1024]);
+            },
+            elsewhere,
+            0,
+            &[],
+            "",
+        )
+        .after(After::Works(|board| {
+            assert!(board.read("/dev/other") == board.read("/dev/mmcblk1"));
+        })),
     ]
+}
+
+/// The board's own disk as the image.
+fn whole_disk(case: &mut Case) {
+    case.offer(case.board.read("/dev/mmcblk1"));
+}
+
+/// The bundle that every row offers, and a disk that is nobody's.
+fn other_disk(case: &mut Case) {
+    case.board.write("/dev/other", vec![0; 8 * 1024 * 1024]);
+}
+
+fn offer_disk(case: &mut Case, change: impl FnOnce(&mut Vec<u8>)) {
+    other_disk(case);
+    let mut disk = case.board.read("/dev/mmcblk1");
+    change(&mut disk);
+    case.offer(disk);
+}
+
+fn offer_table(case: &mut Case, labels: &[&str]) {
+    other_disk(case);
+    case.offer(crate::cli_board::disk_with_labels(labels));
 }
 
 fn append(case: &Case, path: &str, text: &str) {

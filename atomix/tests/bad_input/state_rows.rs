@@ -13,6 +13,8 @@ use storage::Fault;
 use updater::InstallLock;
 
 const CORRECT: &str = "correct the file";
+const NO_SEAL: &[&str] = &["slot B", "boot.1 (/dev/mmcblk1p3)", "first 4096 bytes are zero"];
+const REINSTALL: &str = "install a bundle into it";
 
 pub fn rows() -> Vec<Row> {
     let mut rows = slot_rows();
@@ -197,6 +199,43 @@ fn boot_state_rows() -> Vec<Row> {
             &["slot B holds no complete system (it is writing)"],
             "install",
         ),
+        Row::command(
+            "rollback to a slot without its seal",
+            unsealed,
+            &["rollback"],
+            3,
+            NO_SEAL,
+            REINSTALL,
+        )
+        .because("no seal"),
+        Row::command(
+            "mark-active of a slot without its seal",
+            unsealed,
+            &["boot", "mark-active", "B"],
+            3,
+            NO_SEAL,
+            REINSTALL,
+        )
+        .because("no seal"),
+        Row::command(
+            "mark-active of a slot whose seal cannot be read",
+            |case| fs::remove_file(case.board.path("/dev/mmcblk1p3")).unwrap(),
+            &["boot", "mark-active", "B"],
+            1,
+            &["/dev/mmcblk1p3 does not exist"],
+            "the device's path",
+        )
+        .because("no such device"),
+        Row::command(
+            "forced rollback to a slot without its seal",
+            unsealed,
+            &["rollback", "--force"],
+            0,
+            NO_SEAL,
+            "",
+        )
+        .because("no seal, forced")
+        .after(After::Works(|board| assert_eq!(board.state().primary(), Some(SlotId::B)))),
     ]
 }
 
@@ -301,6 +340,11 @@ fn append(case: &Case, path: &str, text: &str) {
     case.board.edit(path, |bytes| bytes.extend_from_slice(text.as_bytes()));
 }
 
+/// What an install leaves that was cut.
+fn unsealed(case: &mut Case) {
+    case.board.edit("/dev/mmcblk1p3", |boot| boot[..updater::SEAL_BYTES].fill(0));
+}
+
 fn mounted(case: &mut Case, device: &str, at: &str) {
     let line = format!("36 35 179:4 / {at} rw,noatime - ext4 {device} rw\n");
     case.board.write("/proc/self/mountinfo", line);
@@ -314,7 +358,7 @@ fn no_space(case: &mut Case) {
     fault(case, "/dev/mmcblk1p4", Fault::NoSpace { at: 200_000 });
 }
 
-fn lock(board: &SmallBoard) -> InstallLock {
+pub fn lock(board: &SmallBoard) -> InstallLock {
     InstallLock::acquire(board.root(), 4711).unwrap()
 }
 

@@ -274,25 +274,30 @@ fn definition(label: &str) -> String {
 /// The whole disk. Its partitions are not the files that the slots are: what writes the table
 /// must not touch a slot, and the other way round.
 fn disk_with_table() -> Vec<u8> {
+    disk_with_labels(&PARTITIONS.map(|(label, _)| label))
+}
+
+/// A disk of the board's size with partitions of these labels.
+pub fn disk_with_labels(labels: &[&str]) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     let mut disk = FileStorage::create_sparse(&path, ByteLen::new(DISK_BYTES as u64)).unwrap();
     let sectors = PARTITION_BYTES / SECTOR;
-    let partition = |(number, (label, _)): (u64, (&str, usize))| NewPartition {
+    let partition = |(number, label): (u64, &&str)| NewPartition {
         type_guid: if label.starts_with("boot") {
             TypeGuid::XBOOTLDR
         } else {
             TypeGuid::ROOT_ARM64
         },
-        part_uuid: match label {
+        part_uuid: match *label {
             "boot-b" => disk_identity(),
             _ => format!("6f1c7d62-93a9-4ad2-8d9d-3c31b2f7b00{number}").parse().unwrap(),
         },
-        label: label.to_owned(),
+        label: (*label).to_owned(),
         first_lba: Lba(number * sectors),
         last_lba: Lba((number + 1) * sectors - 1),
     };
-    let partitions: Vec<_> = (1..).zip(PARTITIONS).map(partition).collect();
+    let partitions: Vec<_> = (1..).zip(labels).map(partition).collect();
     create_table(&mut disk, disk_identity().0, &partitions).unwrap();
     drop(disk);
     fs::read(path).unwrap()

@@ -168,6 +168,21 @@ fn flash_refuses_the_running_systems_own_devices() {
     assert_eq!(board.run(&["flash", image.to_str().unwrap(), "/dev/mmcblk1"]).code, 0);
 }
 
+#[test]
+fn a_damaged_table_is_told_to_programs_too() {
+    let board = SmallBoard::new();
+    board.edit("/dev/mmcblk1", |disk| disk[512 + 60] ^= 1);
+    let ran = board.run(&["--json", "repart", "--dry-run"]);
+    let plan: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let damage = "primary copy is damaged: wrong header checksum";
+    assert_eq!((&plan["table"]["health"], &plan["writes_table"]), (&damage.into(), &true.into()));
+    let ran = board.run(&["--json", "repart"]);
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(report["table_health"], damage);
+    let ran = board.run(&["repart"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "whole again, nothing is said");
+}
+
 /// RAUC takes a bootname, a slot's name or its device there, and so do boards that come from it.
 #[test]
 fn the_booted_slot_is_found_by_its_name_and_by_its_device_too() {

@@ -16,7 +16,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
-use storage::{Access, ByteLen, Files};
+use storage::{Access, ByteLen, Files, StorageError};
 use updater::{SealHealth, SystemConfig};
 
 /// The environment should stay below this share of its size, so that the selector can always save.
@@ -279,8 +279,14 @@ impl Exam {
             match context.devices.open(&slot.device, Access::ReadOnly) {
                 Ok(device) => sizes.entry(&slot.name.class).or_default().push(device.len()),
                 Err(cause) => {
-                    let hint = Some("compare system.conf with the partition table");
-                    self.broken("slots", format!("{}: {}", slot.name, chain(&cause)), hint);
+                    let text = format!("{}: {}", slot.name, chain(&cause));
+                    // What may not be opened is there, and configured right.
+                    let hint = if matches!(cause, StorageError::Open { .. }) {
+                        Failure::Storage(cause).hint()
+                    } else {
+                        Some("compare system.conf with the partition table".to_owned())
+                    };
+                    self.broken("slots", text, hint.as_deref());
                 }
             }
         }

@@ -6,18 +6,47 @@
 //! behaviour of NOR flash. The same code above opens the same paths on a device.
 
 use repart::read_table;
+use std::io;
 use std::path::{Path, PathBuf};
 use storage::{Access, ByteLen, Devices, HostDevices, Lba, Shared, Storage, StorageError, View};
 
 /// Where udev keeps partitions by label.
 const BY_PARTLABEL: &str = "/dev/disk/by-partlabel";
 
+/// What stands in for a device, as far as this user may use it: a board that was kept by root can
+/// still be looked at.
+pub enum Medium {
+    /// Reads and writes.
+    Writable(Shared<Box<dyn Storage>>),
+    /// Reads; this user may not write the file.
+    Readable(Shared<Box<dyn Storage>>, PathBuf),
+    /// This user may not open the file.
+    Closed(PathBuf),
+}
+
+impl Medium {
+    /// The medium as the device `name`.
+    fn open(&self, name: &str, access: Access) -> Result<Shared<Box<dyn Storage>>, StorageError> {
+        match (self, access) {
+            (Self::Writable(medium), _) | (Self::Readable(medium, _), Access::ReadOnly) => {
+                Ok(medium.clone())
+            }
+            (Self::Readable(_, file), Access::ReadWrite) | (Self::Closed(file), _) => {
+                Err(StorageError::Open {
+                    label: format!("{name} ({})", file.display()),
+                    source: io::ErrorKind::PermissionDenied.into(),
+                })
+            }
+        }
+    }
+}
+
 /// The two devices of a board and their paths.
 pub struct BoardDevices {
     disk_path: PathBuf,
-    disk: Shared<Box<dyn Storage>>,
+    disk: Medium,
     flash_path: PathBuf,
-    flash: Shared<Box<dyn Storage>>,
+    flash: Medium,
     mounts: HostDevices,
 }
 
@@ -25,29 +54,29 @@ impl BoardDevices {
     /// A board whose disk is at `disk.0` and whose flash is at `flash.0`; the mount table is read
     /// below `root`.
     #[must_use]
-    pub fn new(
-        disk: (PathBuf, Box<dyn Storage>),
-        flash: (PathBuf, Box<dyn Storage>),
-        root: &Path,
-    ) -> Self {
+    pub fn new(disk: (PathBuf, Medium), flash: (PathBuf, Medium), root: &Path) -> Self {
         Self {
             disk_path: disk.0,
-            disk: Shared::new(disk.1),
+            disk: disk.1,
             flash_path: flash.0,
-            flash: Shared::new(flash.1),
+            flash: flash.1,
             mounts: HostDevices::new(root),
         }
     }
 
     /// The partition that `device` names, if it names one.
-    fn partition(&self, device: &Path) -> Result<Option<(Lba, Lba, u32)>, StorageError> {
+    fn partition(
+        &self,
+        disk: &Shared<Box<dyn Storage>>,
+        device: &Path,
+    ) -> Result<Option<(Lba, Lba, u32)>, StorageError> {
         let label = device.strip_prefix(BY_PARTLABEL).ok().and_then(Path::to_str);
         let number = partition_number(&self.disk_path, device);
         if label.is_none() && number.is_none() {
             return Ok(None);
         }
         // A disk without a readable table has no partition devices, as under Linux.
-        let Ok(table) = read_table(&self.disk) else { return Ok(None) };
+        let Ok(table) = read_table(disk) else { return Ok(None) };
         Ok(table
             .partitions
             .iter()
@@ -55,14 +84,15 @@ impl BoardDevices {
             .map(|found| (found.first_lba, found.last_lba, table.sector_bytes)))
     }
 
-    fn window(&self, device: &Path) -> Result<Box<dyn Storage>, StorageError> {
+    fn window(&self, device: &Path, access: Access) -> Result<Box<dyn Storage>, StorageError> {
         let name = device.display().to_string();
         let absent = || StorageError::Absent { label: name.clone() };
-        let (first, last, sector_bytes) = self.partition(device)?.ok_or_else(absent)?;
+        let disk = self.disk.open(&name, access)?;
+        let (first, last, sector_bytes) = self.partition(&disk, device)?.ok_or_else(absent)?;
         let start = first.byte_offset(sector_bytes).ok_or_else(absent)?;
         let end = last.0.checked_add(1).map(Lba).and_then(|lba| lba.byte_offset(sector_bytes));
         let len = end.and_then(|end| end.checked_sub(start)).ok_or_else(absent)?;
-        Ok(Box::new(View::new(self.disk.clone(), name.clone(), start, ByteLen::new(len))?))
+        Ok(Box::new(View::new(disk, name.clone(), start, ByteLen::new(len))?))
     }
 }
 
@@ -78,11 +108,11 @@ impl Devices for BoardDevices {
             return Err(StorageError::Busy { label: device.display().to_string() });
         }
         if device == self.disk_path {
-            Ok(Box::new(self.disk.clone()))
+            Ok(Box::new(self.disk.open(&device.display().to_string(), access)?))
         } else if device == self.flash_path {
-            Ok(Box::new(self.flash.clone()))
+            Ok(Box::new(self.flash.open(&device.display().to_string(), access)?))
         } else {
-            self.window(device)
+            self.window(device, access)
         }
     }
 

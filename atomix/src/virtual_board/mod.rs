@@ -23,10 +23,12 @@ pub use slot_content::{SlotLoad, boot_partition_starts};
 use crate::context::{Context, Machine, Now};
 use crate::failure::Failure;
 use board_rock64::Board;
-use devices::BoardDevices;
+use devices::{BoardDevices, Medium};
+use std::io;
 use std::path::{Path, PathBuf};
 use storage::{
-    Access, ByteLen, CutPlan, FileStorage, Journal, NorFlash, PowerCut, Recording, Storage,
+    Access, ByteLen, CutPlan, FileStorage, Journal, NorFlash, PowerCut, Recording, Shared, Storage,
+    StorageError,
 };
 
 /// The eMMC module that the Rock64 is sold with.
@@ -81,7 +83,13 @@ impl VirtualBoard {
             source,
         })?;
         for part in [DISK_FILE, FLASH_FILE, ROOT_DIR] {
-            if !dir.join(part).exists() {
+            let path = dir.join(part);
+            let is_there = path.try_exists().map_err(|source| Failure::Io {
+                act: "look at",
+                path: path.clone(),
+                source,
+            })?;
+            if !is_there {
                 return Err(Failure::Usage {
                     what: format!("{} is no virtual board: {part} is missing", dir.display()),
                     hint: "make one with `atomix demo --keep DIR`",
@@ -140,17 +148,42 @@ impl VirtualBoard {
     ) -> Result<Context, Failure> {
         let [disk, flash] = self.media();
         let (disk_path, flash_path) = (self.board.disk.device, self.board.flash.device);
-        let disk = FileStorage::open_as(&disk, disk_path, Access::ReadWrite)?;
-        let flash = FileStorage::open_as(&flash, flash_path, Access::ReadWrite)?;
-        let flash = NorFlash::new(flash, self.board.flash.erase_bytes);
+        let erase_bytes = self.board.flash.erase_bytes;
         let root = self.root();
+        let disk = medium(disk, disk_path, |file| wrap(Box::new(file)))?;
+        let flash =
+            medium(flash, flash_path, |file| wrap(Box::new(NorFlash::new(file, erase_bytes))))?;
         let devices = BoardDevices::new(
-            (PathBuf::from(disk_path), wrap(Box::new(disk))),
-            (PathBuf::from(flash_path), wrap(Box::new(flash))),
+            (PathBuf::from(disk_path), disk),
+            (PathBuf::from(flash_path), flash),
             &root,
         );
         let mut context = Context::with_devices(&root, Box::new(devices), now);
         context.machine = Machine::Virtual;
         Ok(context)
     }
+}
+
+/// Opens what stands in for `device`, for as much as this user may do.
+fn medium(
+    file: PathBuf,
+    device: &str,
+    wrap: impl Fn(FileStorage) -> Box<dyn Storage>,
+) -> Result<Medium, StorageError> {
+    let open = |access| match FileStorage::open_as(&file, device, access) {
+        Ok(opened) => Ok(Some(Shared::new(wrap(opened)))),
+        Err(StorageError::Open { source, .. })
+            if source.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            Ok(None)
+        }
+        Err(other) => Err(other),
+    };
+    if let Some(opened) = open(Access::ReadWrite)? {
+        return Ok(Medium::Writable(opened));
+    }
+    Ok(match open(Access::ReadOnly)? {
+        Some(opened) => Medium::Readable(opened, file),
+        None => Medium::Closed(file),
+    })
 }

@@ -215,7 +215,9 @@ pub enum Failure {
         source: board_rock64::ImageError,
     },
     /// The running system is not one of the slots.
-    #[error("the running system was not booted from a slot (no rauc.slot= on the command line)")]
+    #[error(
+        "the running system was not booted from a slot (rauc.slot= on its command line names none)"
+    )]
     NotBootedFromSlot,
     /// An argument does not fit.
     #[error("{what}")]

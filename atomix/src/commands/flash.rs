@@ -130,8 +130,8 @@ fn recognise(image: &dyn Storage) -> Result<(), String> {
     let found = table.partitions.iter().map(|partition| partition.label.as_str());
     let flashed = ROCK64.partitions.iter().filter(|partition| partition.is_flashed());
     Err(format!(
-        "it has the partitions {}, and begins with {} if it is",
-        found.collect::<Vec<_>>().join(", "),
+        "it has the partitions {} instead of {}",
+        found.take(ROCK64.partitions.len()).collect::<Vec<_>>().join(", "),
         flashed.map(|partition| partition.label).collect::<Vec<_>>().join(", ")
     ))
 }

@@ -184,7 +184,10 @@ fn other_peoples_bytes_are_not_written_and_a_damaged_environment_is() {
     let half_blank = [&foreign[..0x1000], &[0xff; 0x1000]].concat();
     let mut code_with_defaults = foreign.clone();
     code_with_defaults[0x200..0x20d].copy_from_slice(b"BOOT_ORDER=A\0");
-    for bytes in [foreign.clone(), half_blank, code_with_defaults] {
+    // Letters without end, and a value without a name.
+    let text = b"a".repeat(0x2000);
+    let nameless = [b"\x01\x02\x03\x04\x01=value\0".to_vec(), vec![0x55; 0x1ff4]].concat();
+    for bytes in [foreign.clone(), half_blank, code_with_defaults, text, nameless] {
         for kind in [Kind::Nor, Kind::Disk] {
             let device = Shared::new(medium(kind, bytes.clone()));
             let failed = store_on(&device).store(&env("new"));

@@ -173,15 +173,21 @@ impl Refused {
     pub const fn hint(&self) -> Option<&'static str> {
         match self {
             Self::TargetBooted { .. } => Some("install into the other slot"),
-            Self::LastGood { .. } => Some(
-                "boot the last good slot first (mark the running one bad and reboot), or force it",
+            Self::LastGood { slot: SlotId::A } => Some(
+                "install a working system into slot B first, or force it: `atomix boot mark-bad A \
+                 --force`",
+            ),
+            Self::LastGood { slot: SlotId::B } => Some(
+                "install a working system into slot A first, or force it: `atomix boot mark-bad B \
+                 --force`",
             ),
             Self::NotInstalling { .. } => Some("begin the install again"),
             Self::NotInstalled { .. } => Some("install a bundle into the slot"),
             Self::NotBooted { .. } => Some("boot the slot; it proves itself by running"),
             Self::NotConfirmed { .. } => Some("wait for the health check, or mark the slot good"),
-            Self::KnownBad { .. } => Some("install into the slot again, or roll back with force"),
-            Self::NotKnownGood { .. } => Some("install into the slot again, or use force"),
+            Self::KnownBad { .. } | Self::NotKnownGood { .. } => {
+                Some("install into the slot again, or use force: `atomix rollback --force`")
+            }
             Self::NotBootedFromSlot => Some("name the slot"),
             Self::NoFallback { .. }
             | Self::FirstBootFromOther { .. }

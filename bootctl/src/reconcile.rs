@@ -46,6 +46,7 @@ impl RecorderFacts {
         match entry {
             Entry::FirstBoot { disk } => {
                 self.snapshot = Some(Snapshot::from(&BootState::factory(*disk)));
+                self.trouble = PerSlot::default();
             }
             Entry::States(snapshot) => self.take_snapshot(snapshot),
             Entry::Booted { slot, .. } => {
@@ -75,7 +76,11 @@ impl RecorderFacts {
                 self.trouble.get_mut(*slot).cause = Some(cause.clone());
             }
             Entry::Marked { slot, mark } => self.mark(*slot, *mark),
-            Entry::FellBack { from, .. } => self.fell_back_from = Some(*from),
+            Entry::FellBack { from, .. } => {
+                self.fell_back_from = Some(*from);
+                // That is told; the next time the slot is left, its newer boots are to blame.
+                *self.trouble.get_mut(*from) = Trouble::default();
+            }
         }
     }
 

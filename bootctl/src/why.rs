@@ -3,46 +3,11 @@
 //!
 //! Pure readings of the flight recorder and the boot state, for people. They decide nothing.
 
-use crate::record::{Entry, HealthVerdict, Record, Timestamp};
+use crate::fallback::{Fallback, last_fallback};
+use crate::record::Record;
 use crate::select::{FirmwareFacts, select};
-use crate::state::{BootState, BundleId, SlotState};
+use crate::state::{BootState, SlotState};
 use crate::{AttemptsLeft, PerSlot, Reason, SlotId};
-use std::fmt;
-
-/// The last time a slot was left for another.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fallback {
-    /// The slot left.
-    pub from: SlotId,
-    /// The slot taken.
-    pub to: SlotId,
-    /// When Linux noticed.
-    pub at: Timestamp,
-    /// Why, in words.
-    pub cause: String,
-    /// How many boots the slot was given.
-    pub attempts: u8,
-    /// How many of them reached userspace.
-    pub reached_userspace: u32,
-    /// What the slot had been installed from, when the recorder still knows.
-    pub bundle: Option<BundleId>,
-    /// Its version, when the recorder still knows.
-    pub version: Option<String>,
-}
-
-impl fmt::Display for Fallback {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "slot {}", self.from)?;
-        if let Some(version) = &self.version {
-            write!(f, " (version {version})")?;
-        }
-        write!(
-            f,
-            " was left for slot {} after {} attempts, {} of which reached userspace: {}",
-            self.to, self.attempts, self.reached_userspace, self.cause
-        )
-    }
-}
 
 /// The slot that boots next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,49 +35,6 @@ pub fn explain(entries: &[Record], state: &BootState) -> Explanation {
     Explanation { fallback: last_fallback(entries), next: describe_next(state) }
 }
 
-fn last_fallback(entries: &[Record]) -> Option<Fallback> {
-    let position =
-        entries.iter().rposition(|record| matches!(record.entry, Entry::FellBack { .. }))?;
-    let (before, rest) = entries.split_at_checked(position)?;
-    let record = rest.first()?;
-    let Entry::FellBack { from, to, cause } = &record.entry else { return None };
-    let mut fallback = Fallback {
-        from: *from,
-        to: *to,
-        at: record.at,
-        cause: cause.clone(),
-        attempts: AttemptsLeft::DEFAULT.get(),
-        reached_userspace: 0,
-        bundle: None,
-        version: None,
-    };
-    for earlier in before {
-        match &earlier.entry {
-            Entry::InstallFinished { slot, version, bundle } if slot == from => {
-                fallback.bundle = Some(*bundle);
-                fallback.version = Some(version.clone());
-                fallback.reached_userspace = 0;
-            }
-            Entry::Booted { slot, .. } if slot == from => fallback.reached_userspace += 1,
-            // Boots before the slot last proved itself are not held against it.
-            Entry::Verdict { slot, verdict: HealthVerdict::Healthy, .. } if slot == from => {
-                fallback.reached_userspace = 0;
-            }
-            Entry::FirstBoot { .. }
-            | Entry::Booted { .. }
-            | Entry::InstallBegan { .. }
-            | Entry::InstallFinished { .. }
-            | Entry::InstallFailed { .. }
-            | Entry::Verdict { .. }
-            | Entry::Marked { .. }
-            | Entry::FellBack { .. }
-            | Entry::States(_)
-            | Entry::DeadEnd { .. } => {}
-        }
-    }
-    Some(fallback)
-}
-
 /// What boots next from `state`, if the environment can be saved and every complete slot loads.
 #[must_use]
 pub fn describe_next(state: &BootState) -> NextBoot {
@@ -130,11 +52,12 @@ pub fn describe_next(state: &BootState) -> NextBoot {
         let why = "no slot holds a complete system; the board goes into recovery".to_owned();
         return NextBoot { slot: None, reason: selection.reason, why };
     };
-    let left = selection.state.slot(slot).attempts;
+    let after = selection.state.slot(slot);
     let why = match selection.reason {
         Reason::Normal => format!("slot {slot} is the primary and good"),
         Reason::Trying => {
-            format!("slot {slot} is an unconfirmed update; {left} attempts are left after this one")
+            let left = left_in_words(after.attempts);
+            format!("slot {slot} is an unconfirmed update; {left} left after this one")
         }
         Reason::Fallback => {
             format!("slot {slot} is taken because the primary may not boot")
@@ -142,12 +65,33 @@ pub fn describe_next(state: &BootState) -> NextBoot {
         Reason::EnvLost | Reason::ForeignDisk => {
             format!("the states of the slots were lost; slot {slot} is tried")
         }
-        Reason::AttemptsReset => {
-            format!("every good slot ran out of attempts; slot {slot} starts anew")
+        Reason::AttemptsReset => why_reset(state, slot),
+        Reason::LastResort => {
+            format!("no slot is good; {} slot {slot} is the last resort", after.state)
         }
-        Reason::LastResort => format!("no slot is good; bad slot {slot} is the last resort"),
         Reason::LoadFailed => format!("slot {slot} is the first that may boot; one did not load"),
         Reason::EnvUnwritable | Reason::Recovery => format!("slot {slot} is what is left"),
     };
     NextBoot { slot: Some(slot), reason: selection.reason, why }
+}
+
+/// The selector gives attempts back when the order leads nowhere, whatever the cause of that is.
+fn why_reset(state: &BootState, slot: SlotId) -> String {
+    let is_good = |slot: &SlotId| state.slot(*slot).state == SlotState::Good;
+    let is_spent = |slot: SlotId| state.slot(slot).attempts == AttemptsLeft::ZERO;
+    if state.order.is_empty() {
+        return format!("BOOT_ORDER names no slot of this board; good slot {slot} starts anew");
+    }
+    if SlotId::ALL.into_iter().filter(is_good).all(is_spent) {
+        return format!("every good slot ran out of attempts; slot {slot} starts anew");
+    }
+    format!("BOOT_ORDER names no slot that may boot; good slot {slot} starts anew")
+}
+
+fn left_in_words(left: AttemptsLeft) -> String {
+    match left.get() {
+        0 => "no attempt is".to_owned(),
+        1 => "1 attempt is".to_owned(),
+        more => format!("{more} attempts are"),
+    }
 }

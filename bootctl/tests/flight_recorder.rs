@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use bootctl::{
-    BootState, BundleId, Entry, HealthVerdict, Mark, Reason, Record, Recorder, RecorderError,
-    Sequence, SlotId, Snapshot, Timestamp, explain,
+    AttemptsLeft, BootState, BundleId, Entry, HealthVerdict, Mark, Reason, Record, Recorder,
+    RecorderError, Sequence, SlotId, Snapshot, Timestamp, explain,
 };
 use std::collections::BTreeSet;
 use storage::{Journal, MemoryStorage, Recording, Shared, Storage};
@@ -20,11 +20,7 @@ fn entry(number: usize) -> Entry {
     match number % 4 {
         0 => Entry::Marked { slot: SlotId::A, mark: Mark::Active },
         1 => Entry::DeadEnd { slot: SlotId::B, cause: "x".repeat(number % 120) },
-        2 => Entry::Booted {
-            slot: SlotId::B,
-            reason: Reason::Trying,
-            attempts: bootctl::AttemptsLeft::ONE,
-        },
+        2 => Entry::Booted { slot: SlotId::B, reason: Reason::Trying, attempts: AttemptsLeft::ONE },
         _ => Entry::Verdict {
             slot: SlotId::B,
             verdict: HealthVerdict::Unhealthy,
@@ -185,8 +181,8 @@ fn a_fallback_is_explained_with_version_attempts_and_cause() {
     };
     add(10, Entry::InstallBegan { slot: b, version: "1.3".to_owned(), bundle });
     add(20, Entry::InstallFinished { slot: b, version: "1.3".to_owned(), bundle });
-    for secs in [30, 40] {
-        let attempts = bootctl::AttemptsLeft::ONE;
+    for (secs, left) in [(30, 2), (40, 1)] {
+        let attempts = AttemptsLeft::new(left).unwrap();
         add(secs, Entry::Booted { slot: b, reason: Reason::Trying, attempts });
     }
     let cause = "unit gateway.service failed".to_owned();

@@ -106,7 +106,8 @@ fn render(to: &mut dyn Write, view: &StatusView, fallback: Option<&str>) -> io::
 fn render_group(to: &mut dyn Write, title: &str, group: &GroupView) -> io::Result<()> {
     write!(to, "{title:12} {}  {}, ", group.slot, group.state)?;
     if let Some(attempts) = group.attempts_left {
-        write!(to, "{attempts} attempts left, ")?;
+        let plural = if attempts == 1 { "" } else { "s" };
+        write!(to, "{attempts} attempt{plural} left, ")?;
     }
     let version = group.bundle_version.as_deref().map_or("not recorded".to_owned(), one_line);
     writeln!(to, "version {version}")

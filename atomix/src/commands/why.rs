@@ -7,7 +7,9 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Output, wrap};
 use crate::terminal::one_line;
-use bootctl::{BootState, Entry, Fallback, HealthVerdict, Mark, Record, Timestamp, explain};
+use bootctl::{
+    BootState, Entry, Fallback, HealthVerdict, Mark, Record, RecordsLeft, Timestamp, explain,
+};
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -50,8 +52,12 @@ pub struct FallbackView {
     from: String,
     to: String,
     at: Option<String>,
-    attempts: u8,
+    attempts: u32,
     reached_userspace: u32,
+    /// Whether the two numbers are exact; else they are the least that is on record.
+    exact: bool,
+    #[serde(skip)]
+    boots: String,
     bundle_version: Option<String>,
     bundle: Option<String>,
     cause: String,
@@ -67,6 +73,8 @@ impl FallbackView {
             at: when(fallback.at),
             attempts: fallback.attempts,
             reached_userspace: fallback.reached_userspace,
+            exact: fallback.records == RecordsLeft::All,
+            boots: fallback.boots(),
             bundle_version: fallback.version.clone(),
             bundle: fallback.bundle.map(|bundle| bundle.to_string()),
             cause: fallback.cause.clone(),
@@ -96,7 +104,8 @@ fn describe(entry: &Entry) -> String {
     match entry {
         Entry::FirstBoot { disk } => format!("first boot on disk {disk}"),
         Entry::Booted { slot, reason, attempts } => {
-            format!("booted {slot} ({reason}), {attempts} attempts left")
+            let plural = if attempts.get() == 1 { "" } else { "s" };
+            format!("booted {slot} ({reason}), {attempts} attempt{plural} left")
         }
         Entry::InstallBegan { slot, version, .. } => {
             format!("install of {version} into {slot} began")
@@ -152,10 +161,6 @@ pub fn render_fallback(to: &mut dyn Write, fallback: &FallbackView) -> io::Resul
     if let Some(at) = &fallback.at {
         writeln!(to, "noticed     {at}")?;
     }
-    writeln!(
-        to,
-        "attempts    {}, of which {} reached userspace",
-        fallback.attempts, fallback.reached_userspace
-    )?;
+    wrap(to, "after       ", &fallback.boots)?;
     wrap(to, "cause       ", &one_line(&fallback.cause))
 }

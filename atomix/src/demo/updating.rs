@@ -102,9 +102,13 @@ pub fn bad_update(world: &mut World, story: &mut Story<'_, '_>) -> Result<(), Fa
         let Ending::Rebooted(cause) = &outcome.ending else {
             return story.claim(false, "an unhealthy trying slot reboots");
         };
+        let left = match outcome.attempts {
+            1 => "1 attempt".to_owned(),
+            left => format!("{left} attempts"),
+        };
         story.claim(
             outcome.slot == Some(SlotId::A) && outcome.attempts == 3 - attempt,
-            &format!("attempt {attempt}: {cause}; reboot, {} attempts left", outcome.attempts),
+            &format!("attempt {attempt}: {cause}; reboot, {left} left"),
         )?;
     }
     let outcome = world.boot()?;

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How often was a slot tried before it was left, as far as the flight recorder still knows?
+//!
+//! Pure. Attempts are not recorded one by one: a boot that dies before Linux is up leaves nothing
+//! but a smaller counter. So they are counted by what each later boot found in the counter, from
+//! the last time the slot had proved itself, was installed or was left. A counter is empty when a
+//! slot is left, which tells of the boots after the last one on record. A counter that somebody
+//! made smaller by hand looks like boots that died early.
+//!
+//! The ring forgets its oldest records, and a torn one is skipped; then the numbers are the least
+//! that it can have been, and the sentence says so.
+
+use crate::record::{Entry, HealthVerdict, Mark, Record, Sequence, Timestamp};
+use crate::state::BundleId;
+use crate::{AttemptsLeft, SlotId};
+use std::fmt;
+
+/// Whether all records of the boots before a fallback are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordsLeft {
+    /// All of them: the numbers are exact.
+    All,
+    /// The ring came round; the numbers are the least it can have been.
+    Overwritten,
+    /// Some were torn, or the recorder is younger than the slot; the same holds.
+    Missing,
+}
+
+/// The last time a slot was left for another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fallback {
+    /// The slot left.
+    pub from: SlotId,
+    /// The slot taken.
+    pub to: SlotId,
+    /// When Linux noticed.
+    pub at: Timestamp,
+    /// Why, in words.
+    pub cause: String,
+    /// How many boots the slot was given; at least so many unless all records are there.
+    pub attempts: u32,
+    /// How many of them reached userspace, with the same limit.
+    pub reached_userspace: u32,
+    /// Whether these numbers are exact.
+    pub records: RecordsLeft,
+    /// What the slot had been installed from, when the recorder still knows.
+    pub bundle: Option<BundleId>,
+    /// Its version, when the recorder still knows.
+    pub version: Option<String>,
+}
+
+impl Fallback {
+    /// The boots that the slot was given, in words that a sentence or a table can take.
+    #[must_use]
+    pub fn boots(&self) -> String {
+        let (least, lost) = match self.records {
+            RecordsLeft::All => ("", None),
+            RecordsLeft::Overwritten => ("at least ", Some("earlier records were overwritten")),
+            RecordsLeft::Missing => ("at least ", Some("some records are missing")),
+        };
+        if self.attempts == 0 {
+            let words = match self.records {
+                RecordsLeft::All => "no boot on record",
+                RecordsLeft::Overwritten => "boots whose records were overwritten",
+                RecordsLeft::Missing => "boots whose records are missing",
+            };
+            return words.to_owned();
+        }
+        let plural = if self.attempts == 1 { "" } else { "s" };
+        let mut words = format!("{least}{} attempt{plural}", self.attempts);
+        match (self.reached_userspace, lost) {
+            (0, None) => words.push_str(", none of which reached userspace"),
+            (0, Some(_)) => {}
+            (reached, _) => words += &format!(", {least}{reached} of which reached userspace"),
+        }
+        if let Some(lost) = lost {
+            words += &format!(" ({lost})");
+        }
+        words
+    }
+}
+
+impl fmt::Display for Fallback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "slot {}", self.from)?;
+        if let Some(version) = &self.version {
+            write!(f, " (version {version})")?;
+        }
+        write!(f, " was left for slot {} after {}: {}", self.to, self.boots(), self.cause)
+    }
+}
+
+/// The last fallback in `entries`, oldest first.
+pub(crate) fn last_fallback(entries: &[Record]) -> Option<Fallback> {
+    let position =
+        entries.iter().rposition(|record| matches!(record.entry, Entry::FellBack { .. }))?;
+    let (before, rest) = entries.split_at_checked(position)?;
+    let record = rest.first()?;
+    let Entry::FellBack { from, to, cause } = &record.entry else { return None };
+    let mut tally = Tally::new(*from);
+    for earlier in before {
+        tally.follow(earlier.sequence);
+        tally.add(&earlier.entry);
+    }
+    tally.follow(record.sequence);
+    // The slot was left because its counter was empty.
+    tally.count_down(0);
+    let oldest = entries.first().map_or(Sequence(1), |record| record.sequence);
+    let records = match (tally.begun, tally.gap) {
+        (true, false) => RecordsLeft::All,
+        (false, _) if oldest > Sequence(1) => RecordsLeft::Overwritten,
+        (true, true) | (false, _) => RecordsLeft::Missing,
+    };
+    Some(Fallback {
+        from: *from,
+        to: *to,
+        at: record.at,
+        cause: cause.clone(),
+        attempts: tally.attempts,
+        reached_userspace: tally.reached_userspace,
+        records,
+        bundle: tally.bundle,
+        version: tally.version,
+    })
+}
+
+/// What the records say of one slot since it began anew.
+struct Tally {
+    slot: SlotId,
+    /// Whether a beginning is on record.
+    begun: bool,
+    /// Whether a record since then is not there.
+    gap: bool,
+    last: Option<Sequence>,
+    /// The counter after the last record that tells it.
+    left: Option<u8>,
+    attempts: u32,
+    reached_userspace: u32,
+    bundle: Option<BundleId>,
+    version: Option<String>,
+}
+
+impl Tally {
+    const fn new(slot: SlotId) -> Self {
+        Self {
+            slot,
+            begun: false,
+            gap: false,
+            last: None,
+            left: None,
+            attempts: 0,
+            reached_userspace: 0,
+            bundle: None,
+            version: None,
+        }
+    }
+
+    fn follow(&mut self, sequence: Sequence) {
+        let expected = self.last.map(|last| last.0.saturating_add(1));
+        self.gap |= expected.is_some_and(|expected| expected != sequence.0);
+        self.last = Some(sequence);
+    }
+
+    /// Boots before this are not held against the slot.
+    const fn begin(&mut self, left: u8) {
+        self.begun = true;
+        self.gap = false;
+        self.left = Some(left);
+        self.attempts = 0;
+        self.reached_userspace = 0;
+    }
+
+    /// Boots that died early took the counter down to `left`.
+    fn count_down(&mut self, left: u8) {
+        let spent = self.left.map_or(0, |before| before.saturating_sub(left));
+        self.attempts = self.attempts.saturating_add(u32::from(spent));
+        self.left = Some(left);
+    }
+
+    fn count_boot(&mut self, left: u8) {
+        let given = AttemptsLeft::DEFAULT.get();
+        let spent = match self.left {
+            Some(before) if left < before => before - left,
+            // Attempts were given back in between, or set by hand to more than we give.
+            Some(_) => given.saturating_sub(left).max(1),
+            None => 1,
+        };
+        self.attempts = self.attempts.saturating_add(u32::from(spent));
+        self.reached_userspace = self.reached_userspace.saturating_add(1);
+        self.left = Some(left);
+    }
+
+    fn add(&mut self, entry: &Entry) {
+        let given = AttemptsLeft::DEFAULT.get();
+        match entry {
+            Entry::FirstBoot { .. } => {
+                self.begin(given);
+                (self.bundle, self.version) = (None, None);
+            }
+            Entry::InstallFinished { slot, version, bundle } if *slot == self.slot => {
+                self.begin(given);
+                self.bundle = Some(*bundle);
+                self.version = Some(version.clone());
+            }
+            Entry::Verdict { slot, verdict: HealthVerdict::Healthy, .. }
+            | Entry::Marked { slot, mark: Mark::Good }
+                if *slot == self.slot =>
+            {
+                self.begin(given);
+            }
+            Entry::FellBack { from, .. } if *from == self.slot => self.begin(0),
+            Entry::Marked { slot, mark: Mark::Active } if *slot == self.slot => {
+                self.left = Some(given);
+            }
+            Entry::Booted { slot, attempts, .. } if *slot == self.slot => {
+                self.count_boot(attempts.get());
+            }
+            Entry::InstallFinished { .. }
+            | Entry::Verdict { .. }
+            | Entry::Marked { .. }
+            | Entry::FellBack { .. }
+            | Entry::Booted { .. }
+            | Entry::InstallBegan { .. }
+            | Entry::InstallFailed { .. }
+            | Entry::States(_)
+            | Entry::DeadEnd { .. } => {}
+        }
+    }
+}

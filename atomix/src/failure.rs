@@ -293,7 +293,7 @@ impl Failure {
             | Self::Backend(BackendError::Environment { source: EnvError::Foreign { .. } })
             | Self::Plan { .. } => Class::Refused,
             Self::Bundle { source, .. } => bundle_class(source),
-            Self::Install { source, .. } => class_of(source.class()),
+            Self::Install { source, .. } => install_class(source),
             Self::SlotCheck(source) => class_of(source.class()),
             Self::NotVerified { .. } => Class::NotVerified,
             Self::No { .. } => Class::No,
@@ -427,6 +427,18 @@ pub fn chain(error: &dyn StdError) -> String {
         cause = inner.source();
     }
     text.replace('\n', "\n  ")
+}
+
+/// An install that may not write the environment's place is refused like every other command.
+fn install_class(error: &updater::InstallError) -> Class {
+    let updater::InstallError::StoreState { source } = error else {
+        return class_of(error.class());
+    };
+    if matches!(source, BackendError::Environment { source: EnvError::Foreign { .. } }) {
+        Class::Refused
+    } else {
+        class_of(error.class())
+    }
 }
 
 const fn class_of(class: updater::ErrorClass) -> Class {

@@ -234,7 +234,7 @@ fn no_environment_is_begun_over_bytes_that_are_none() {
     board.edit("/dev/mtd0", |flash| flash[..foreign.len()].copy_from_slice(&foreign));
     for verb in verbs.iter().chain([&["install", &board.offer_good()][..]].iter()) {
         let ran = board.run(verb);
-        assert_ne!(ran.code, 0, "{verb:?}: {}", ran.stdout);
+        assert_eq!(ran.code, 3, "{verb:?}: {}", ran.stderr);
         assert_eq!(board.read("/dev/mtd0")[..foreign.len()], foreign, "{verb:?} wrote");
     }
     let ran = board.run(&["uenv", "set", "x=y"]);

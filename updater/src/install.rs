@@ -20,13 +20,13 @@ use crate::status_store::{chain, update_status};
 use crate::{
     BootedGroup, BundleVersion, DurableGroup, DurableSlot, InstallError, InstallEvent,
     InstallFacts, InstallLock, InstallPlan, InstallPolicy, InstallReport, InstallStep,
-    PlanInstallError, SlotName, SlotStatus, SlotStatusState, SystemConfig, choose_target,
-    plan_install,
+    PlanInstallError, PlannedImage, SlotName, SlotStatus, SlotStatusState, SystemConfig,
+    choose_target, plan_install,
 };
 use bootctl::{
     Activation, BackendError, BootBackend, BundleId, Command, Entry, Recorder, Snapshot, Timestamp,
 };
-use bundle::VerifiedBundle;
+use bundle::{ImageStream, VerifiedBundle};
 use storage::{ByteLen, Devices, Files, Storage};
 
 /// What the caller knows and allows.
@@ -103,6 +103,10 @@ impl Installer<'_> {
         let mut checked = ByteLen::default();
         if self.config.system.perform_pre_check {
             checked = self.pre_check(&plan, bundle)?;
+        }
+        // A bundle that lacks what its manifest promises must not cost the target its content.
+        for planned in &plan.images {
+            open_image(bundle, planned)?;
         }
         // A failure of this first commit is no failed install: the target is as it was.
         self.tell(InstallEvent::Step(InstallStep::Begin));
@@ -187,9 +191,7 @@ impl Installer<'_> {
             let name = &planned.slot.name;
             meter.step(InstallStep::Write(name.clone()));
             let open = group.take(planned)?;
-            let source = bundle.open_image(&planned.image).map_err(|source| {
-                InstallError::OpenImage { slot: name.clone(), source: Box::new(source) }
-            })?;
+            let source = open_image(bundle, planned)?;
             // Hashed when it is read back.
             let mut source = source.without_digest();
             let incoming = group.incoming(planned, &mut source);
@@ -306,6 +308,16 @@ impl Installer<'_> {
             &mut |text| progress(InstallEvent::Warning(text)),
         );
     }
+}
+
+fn open_image<'a>(
+    bundle: &'a VerifiedBundle,
+    planned: &PlannedImage,
+) -> Result<ImageStream<'a>, InstallError> {
+    bundle.open_image(&planned.image).map_err(|source| InstallError::OpenImage {
+        slot: planned.slot.name.clone(),
+        source: Box::new(source),
+    })
 }
 
 /// How far the slots of a plan are.

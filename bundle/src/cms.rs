@@ -33,6 +33,7 @@ use cms::signed_data::{SignerIdentifier, SignerInfo};
 use der::asn1::{ObjectIdentifier, OctetString, SetOfVec};
 use der::{Any, Decode, Encode, Sequence};
 use openssl::cms::{CMSOptions, CmsContentInfo};
+use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::x509::{X509, X509Ref};
 
@@ -114,15 +115,17 @@ impl UntrustedSignature {
         let content = match data.encap_content_info.econtent {
             Some(content) => {
                 let content: OctetString =
-                    content.decode_as().map_err(SignatureError::Malformed)?;
+                    content.decode_as().map_err(|cause| SignatureError::Malformed(cause.into()))?;
                 Some(content.into_bytes())
             }
             None => None,
         };
         let mut certificates = Vec::new();
         for any in data.certificates.iter().flat_map(|set| set.iter()) {
-            let der = any.to_der().map_err(SignatureError::Malformed)?;
-            certificates.push(X509::from_der(&der).map_err(SignatureError::Certificate)?);
+            let der = any.to_der().map_err(|cause| SignatureError::Malformed(cause.into()))?;
+            certificates.push(
+                X509::from_der(&der).map_err(|cause| SignatureError::Certificate(cause.into()))?,
+            );
         }
         let signer = find_signer(&info.sid, &certificates)?;
         Ok(Self {
@@ -143,7 +146,7 @@ impl UntrustedSignature {
         keyring: &Keyring,
         time: CheckTime,
     ) -> Result<VerifiedSignature, SignatureError> {
-        let library = SignatureError::Library;
+        let library = |cause: ErrorStack| SignatureError::Library(cause.into());
         let moment = match time {
             CheckTime::At(moment) => Some(moment),
             CheckTime::SigningTime => Some(self.signing_time.ok_or(SignatureError::NoSigningTime)?),
@@ -164,7 +167,7 @@ impl UntrustedSignature {
         CmsContentInfo::from_der(&self.der)
             .map_err(library)?
             .verify(Some(&only), None, detached, Some(&mut output), flags)
-            .map_err(SignatureError::Mismatch)?;
+            .map_err(|cause| SignatureError::Mismatch(cause.into()))?;
 
         let signer = Signer { chain, signing_time: self.signing_time };
         let covers = match self.content.take() {
@@ -183,17 +186,19 @@ impl UntrustedSignature {
 }
 
 fn signed_data(cms: &[u8]) -> Result<SignedData, SignatureError> {
-    let info = ContentInfo::from_der(cms).map_err(SignatureError::Malformed)?;
+    let info =
+        ContentInfo::from_der(cms).map_err(|cause| SignatureError::Malformed(cause.into()))?;
     if info.content_type == ID_ENVELOPED_DATA {
         return Err(SignatureError::Encrypted);
     }
     if info.content_type != ID_SIGNED_DATA {
         return Err(SignatureError::ContentType { found: info.content_type.to_string() });
     }
-    let data: SignedData = info.content.decode_as().map_err(SignatureError::Malformed)?;
+    let data: SignedData =
+        info.content.decode_as().map_err(|cause| SignatureError::Malformed(cause.into()))?;
     let again = Any::encode_from(&data)
         .and_then(|content| ContentInfo { content_type: ID_SIGNED_DATA, content }.to_der())
-        .map_err(SignatureError::Malformed)?;
+        .map_err(|cause| SignatureError::Malformed(cause.into()))?;
     if again != cms {
         return Err(SignatureError::NotCanonical);
     }
@@ -222,8 +227,8 @@ where
     match values.as_slice() {
         [] if occurs == 0 => Ok(None),
         [value] if occurs == 1 => {
-            let der = value.to_der().map_err(SignatureError::Malformed)?;
-            T::from_der(&der).map(Some).map_err(SignatureError::Malformed)
+            let der = value.to_der().map_err(|cause| SignatureError::Malformed(cause.into()))?;
+            T::from_der(&der).map(Some).map_err(|cause| SignatureError::Malformed(cause.into()))
         }
         _ => Err(SignatureError::Attribute { attribute: name, found: occurs.max(values.len()) }),
     }
@@ -260,9 +265,16 @@ fn find_signer(sid: &SignerIdentifier, certificates: &[X509]) -> Result<X509, Si
 fn names(sid: &SignerIdentifier, certificate: &X509Ref) -> Result<bool, SignatureError> {
     match sid {
         SignerIdentifier::IssuerAndSerialNumber(name) => {
-            let issuer = certificate.issuer_name().to_der().map_err(SignatureError::Library)?;
-            let serial = certificate.serial_number().to_bn().map_err(SignatureError::Library)?;
-            let wanted = name.issuer.to_der().map_err(SignatureError::Malformed)?;
+            let issuer = certificate
+                .issuer_name()
+                .to_der()
+                .map_err(|cause| SignatureError::Library(cause.into()))?;
+            let serial = certificate
+                .serial_number()
+                .to_bn()
+                .map_err(|cause| SignatureError::Library(cause.into()))?;
+            let wanted =
+                name.issuer.to_der().map_err(|cause| SignatureError::Malformed(cause.into()))?;
             let bytes = name.serial_number.as_bytes();
             // Serial numbers are positive; the leading zero of DER is no digit.
             let digits: &[u8] = match bytes {

@@ -5,10 +5,10 @@
 //! reads the clock for the signing time. So a payload of any size is signed by its digest, and
 //! the same input with an RSA key gives the same bytes. Layout and attributes: see `cms`.
 
-use crate::UnixTime;
 use crate::cms::{
     CONTENT_TYPE, ID_DATA, ID_SIGNED_DATA, MESSAGE_DIGEST, SHA256, SIGNING_TIME, SignedData,
 };
+use crate::{LibraryFault, UnixTime};
 use cms::cert::IssuerAndSerialNumber;
 use cms::cert::x509::attr::{Attribute, Attributes};
 use cms::cert::x509::name::Name;
@@ -19,7 +19,6 @@ use cms::content_info::{CmsVersion, ContentInfo};
 use cms::signed_data::{EncapsulatedContentInfo, SignerIdentifier, SignerInfo};
 use der::asn1::{GeneralizedTime, ObjectIdentifier, OctetString, SetOfVec, UtcTime};
 use der::{Any, Decode, Encode};
-use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::pkey::{Id, PKey, Private};
 use openssl::x509::X509;
@@ -34,13 +33,13 @@ const ECDSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.100
 pub enum SignError {
     /// The signer's certificate does not parse.
     #[error("cannot read the signer's certificate")]
-    Certificate(#[source] ErrorStack),
+    Certificate(#[source] LibraryFault),
     /// The signer's key does not parse.
     #[error("cannot read the signer's key")]
-    Key(#[source] ErrorStack),
+    Key(#[source] LibraryFault),
     /// An intermediate certificate does not parse.
     #[error("cannot read an intermediate certificate")]
-    Intermediate(#[source] ErrorStack),
+    Intermediate(#[source] LibraryFault),
     /// The key is not that of the certificate.
     #[error("key values mismatch between the signer's certificate and key")]
     KeyMismatch,
@@ -55,10 +54,10 @@ pub enum SignError {
     },
     /// OpenSSL refused.
     #[error("cannot compute the signature")]
-    Library(#[source] ErrorStack),
+    Library(#[source] LibraryFault),
     /// The structure cannot be encoded.
     #[error("cannot encode the signature")]
-    Encode(#[source] der::Error),
+    Encode(#[source] LibraryFault),
 }
 
 /// Certificate, key and intermediates of a signer.
@@ -85,11 +84,14 @@ impl SigningIdentity {
         key_pem: &[u8],
         intermediates_pem: &[u8],
     ) -> Result<Self, SignError> {
-        let certificate = X509::from_pem(certificate_pem).map_err(SignError::Certificate)?;
-        let key = PKey::private_key_from_pem(key_pem).map_err(SignError::Key)?;
-        let intermediates =
-            X509::stack_from_pem(intermediates_pem).map_err(SignError::Intermediate)?;
-        let public = certificate.public_key().map_err(SignError::Certificate)?;
+        let certificate = X509::from_pem(certificate_pem)
+            .map_err(|cause| SignError::Certificate(cause.into()))?;
+        let key =
+            PKey::private_key_from_pem(key_pem).map_err(|cause| SignError::Key(cause.into()))?;
+        let intermediates = X509::stack_from_pem(intermediates_pem)
+            .map_err(|cause| SignError::Intermediate(cause.into()))?;
+        let public =
+            certificate.public_key().map_err(|cause| SignError::Certificate(cause.into()))?;
         if !public.public_eq(&key) {
             return Err(SignError::KeyMismatch);
         }
@@ -136,16 +138,24 @@ fn sign(
     identity: &SigningIdentity,
     signing_time: UnixTime,
 ) -> Result<Vec<u8>, SignError> {
-    let encode = SignError::Encode;
+    let encode = |cause: der::Error| SignError::Encode(cause.into());
     let attributes = signed_attributes(digest, signing_time)?;
     let mut signer = openssl::sign::Signer::new(MessageDigest::sha256(), &identity.key)
-        .map_err(SignError::Library)?;
+        .map_err(|cause| SignError::Library(cause.into()))?;
     let signature = signer
         .sign_oneshot_to_vec(&attributes.to_der().map_err(encode)?)
-        .map_err(SignError::Library)?;
+        .map_err(|cause| SignError::Library(cause.into()))?;
 
-    let issuer = identity.certificate.issuer_name().to_der().map_err(SignError::Library)?;
-    let serial = identity.certificate.serial_number().to_bn().map_err(SignError::Library)?;
+    let issuer = identity
+        .certificate
+        .issuer_name()
+        .to_der()
+        .map_err(|cause| SignError::Library(cause.into()))?;
+    let serial = identity
+        .certificate
+        .serial_number()
+        .to_bn()
+        .map_err(|cause| SignError::Library(cause.into()))?;
     let sid = IssuerAndSerialNumber {
         issuer: Name::from_der(&issuer).map_err(encode)?,
         serial_number: SerialNumber::new(&serial.to_vec()).map_err(encode)?,
@@ -180,7 +190,7 @@ fn sign(
 }
 
 fn signed_attributes(digest: Digest, time: UnixTime) -> Result<Attributes, SignError> {
-    let encode = SignError::Encode;
+    let encode = |cause: der::Error| SignError::Encode(cause.into());
     let one = |oid, value: Any| -> Result<Attribute, SignError> {
         let values = SetOfVec::try_from(vec![value]).map_err(encode)?;
         Ok(Attribute { oid, values })
@@ -203,18 +213,18 @@ fn asn1_time(time: UnixTime) -> Result<Any, SignError> {
         Ok(short) => Time::UtcTime(short),
         Err(_) => Time::GeneralTime(GeneralizedTime::from_unix_duration(since).map_err(refused)?),
     };
-    let der = time.to_der().map_err(SignError::Encode)?;
-    Any::from_der(&der).map_err(SignError::Encode)
+    let der = time.to_der().map_err(|cause| SignError::Encode(cause.into()))?;
+    Any::from_der(&der).map_err(|cause| SignError::Encode(cause.into()))
 }
 
 fn certificates(identity: &SigningIdentity) -> Result<SetOfVec<Any>, SignError> {
     let mut all = std::collections::BTreeSet::new();
     for certificate in std::iter::once(&identity.certificate).chain(&identity.intermediates) {
-        all.insert(certificate.to_der().map_err(SignError::Library)?);
+        all.insert(certificate.to_der().map_err(|cause| SignError::Library(cause.into()))?);
     }
     let mut set = Vec::new();
     for der in all {
-        set.push(Any::from_der(&der).map_err(SignError::Encode)?);
+        set.push(Any::from_der(&der).map_err(|cause| SignError::Encode(cause.into()))?);
     }
-    SetOfVec::try_from(set).map_err(SignError::Encode)
+    SetOfVec::try_from(set).map_err(|cause| SignError::Encode(cause.into()))
 }

@@ -5,7 +5,7 @@
 //! trusts it for a production one. Never writes anything to disk. Keys are drawn from OpenSSL's
 //! generator; times and serial numbers are arguments.
 
-use crate::UnixTime;
+use crate::{LibraryFault, UnixTime};
 use openssl::asn1::{Asn1Integer, Asn1Time};
 use openssl::bn::BigNum;
 use openssl::ec::{EcGroup, EcKey};
@@ -31,7 +31,7 @@ pub struct DevelopmentPkiError {
     /// The name they were wanted for.
     pub name: String,
     #[source]
-    source: ErrorStack,
+    source: LibraryFault,
 }
 
 /// What the signer's certificate says it is for.
@@ -120,7 +120,10 @@ impl DevelopmentPki {
         name: &str,
         options: &DevelopmentPkiOptions,
     ) -> Result<Self, DevelopmentPkiError> {
-        build(name, options).map_err(|source| DevelopmentPkiError { name: name.to_owned(), source })
+        build(name, options).map_err(|cause| {
+            let source = cause.into();
+            DevelopmentPkiError { name: name.to_owned(), source }
+        })
     }
 }
 

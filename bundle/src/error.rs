@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why a bundle is refused. Each cause is a variant of its own, with the place in the bundle.
 
+use crate::library_fault::{LibraryFault, in_plain_words};
 use crate::{ManifestError, SourceError, SquashfsError, TrailerError, VerityError};
-use openssl::error::ErrorStack;
 use openssl::x509::X509VerifyResult;
 use storage::{ByteLen, Digest};
 
@@ -93,7 +93,7 @@ pub enum BundleError {
 pub enum SignatureError {
     /// Not CMS, or CMS in a notation other than DER.
     #[error("signature is not a CMS structure in DER")]
-    Malformed(#[source] der::Error),
+    Malformed(#[source] LibraryFault),
     /// Valid CMS in an ambiguous encoding: two parsers could read it differently.
     #[error("signature is not in canonical DER")]
     NotCanonical,
@@ -110,7 +110,7 @@ pub enum SignatureError {
     #[error("signature covers content of another type than id-data")]
     SignedContentType,
     /// None, or several signers.
-    #[error("Unsupported number of signers: {found}")]
+    #[error("unsupported number of signers: {found}")]
     SignerCount {
         /// How many.
         found: usize,
@@ -134,7 +134,7 @@ pub enum SignatureError {
     },
     /// A certificate in the signature does not parse.
     #[error("signature has a malformed certificate")]
-    Certificate(#[source] ErrorStack),
+    Certificate(#[source] LibraryFault),
     /// The signer's certificate is not with the signature, or is ambiguous.
     #[error("signature has {found} certificates that could be its signer's, one is needed")]
     SignerCertificate {
@@ -163,18 +163,18 @@ pub enum SignatureError {
     NoSigningTime,
     /// The signature is not that of the signer's key over this content.
     #[error("signature does not match content and signer")]
-    Mismatch(#[source] ErrorStack),
+    Mismatch(#[source] LibraryFault),
     /// Revocation lists cannot be handed to OpenSSL.
     #[error("cannot load the revocation lists of the keyring")]
     CrlStore(#[source] std::io::Error),
     /// OpenSSL failed for another reason.
     #[error("cannot verify the signature")]
-    Library(#[source] ErrorStack),
+    Library(#[source] LibraryFault),
 }
 
 /// Why a chain of certificates is refused, in OpenSSL's words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}{words}", on(.subject))]
+#[error("{}{}", on(.subject), in_plain_words(.words))]
 pub struct ChainFault {
     /// The class of the cause.
     pub kind: ChainFaultKind,

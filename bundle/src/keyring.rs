@@ -4,7 +4,7 @@
 //! The verdict is OpenSSL's; this module only sets its rules and keeps its words. Never reads a
 //! clock: the moment to judge by is an argument.
 
-use crate::{CertificateInfo, ChainFault, SignatureError, UnixTime};
+use crate::{CertificateInfo, ChainFault, LibraryFault, SignatureError, UnixTime};
 use cms::cert::x509::Certificate;
 use cms::cert::x509::ext::pkix::{ExtendedKeyUsage, KeyUsage};
 use der::Decode;
@@ -134,10 +134,10 @@ pub enum CheckTime {
 pub enum KeyringError {
     /// The PEM text holds a certificate that does not parse.
     #[error("keyring has a malformed certificate")]
-    BadCertificate(#[source] ErrorStack),
+    BadCertificate(#[source] LibraryFault),
     /// The PEM text holds a revocation list that does not parse.
     #[error("keyring has a malformed revocation list")]
-    BadCrl(#[source] ErrorStack),
+    BadCrl(#[source] LibraryFault),
     /// No certificate at all: nothing could ever be verified.
     #[error("keyring has no certificate")]
     Empty,
@@ -166,7 +166,8 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError`].
     pub fn from_pem(pem: &[u8], options: KeyringOptions) -> Result<Self, KeyringError> {
-        let anchors = X509::stack_from_pem(pem).map_err(KeyringError::BadCertificate)?;
+        let anchors = X509::stack_from_pem(pem)
+            .map_err(|cause| KeyringError::BadCertificate(cause.into()))?;
         if anchors.is_empty() && options.directory.is_none() {
             return Err(KeyringError::Empty);
         }
@@ -174,8 +175,9 @@ impl Keyring {
         let mut crls_pem = Vec::new();
         for (at, _) in text.match_indices(CRL_BEGIN) {
             let crl = text.get(at..).unwrap_or_default();
-            let crl = X509Crl::from_pem(crl.as_bytes()).map_err(KeyringError::BadCrl)?;
-            crls_pem.extend(crl.to_pem().map_err(KeyringError::BadCrl)?);
+            let crl = X509Crl::from_pem(crl.as_bytes())
+                .map_err(|cause| KeyringError::BadCrl(cause.into()))?;
+            crls_pem.extend(crl.to_pem().map_err(|cause| KeyringError::BadCrl(cause.into()))?);
         }
         Ok(Self { anchors, crls_pem, options })
     }
@@ -187,7 +189,7 @@ impl Keyring {
     pub fn anchors(&self) -> Result<Vec<CertificateInfo>, KeyringError> {
         let described: Result<_, _> =
             self.anchors.iter().map(|anchor| CertificateInfo::of(anchor)).collect();
-        described.map_err(KeyringError::BadCertificate)
+        described.map_err(|cause| KeyringError::BadCertificate(cause.into()))
     }
 
     /// Judges `signer` and returns its chain, leaf first. `untrusted` are certificates that came
@@ -199,7 +201,8 @@ impl Keyring {
         time: Option<UnixTime>,
     ) -> Result<Vec<CertificateInfo>, SignatureError> {
         let store = self.store(time)?;
-        let mut context = X509StoreContext::new().map_err(SignatureError::Library)?;
+        let mut context =
+            X509StoreContext::new().map_err(|cause| SignatureError::Library(cause.into()))?;
         let (fault, chain) = context
             .init(&store, signer, untrusted, |context| {
                 let good = context.verify_cert()?;
@@ -216,7 +219,7 @@ impl Keyring {
                 }
                 Ok((fault, chain))
             })
-            .map_err(SignatureError::Library)?;
+            .map_err(|cause| SignatureError::Library(cause.into()))?;
         if let Some(fault) = fault {
             return Err(SignatureError::Chain(fault));
         }
@@ -226,12 +229,15 @@ impl Keyring {
         self.check_common_name(signer)?;
         chain
             .iter()
-            .map(|certificate| CertificateInfo::of(certificate).map_err(SignatureError::Library))
+            .map(|certificate| {
+                CertificateInfo::of(certificate)
+                    .map_err(|cause| SignatureError::Library(cause.into()))
+            })
             .collect()
     }
 
     fn store(&self, time: Option<UnixTime>) -> Result<X509Store, SignatureError> {
-        let library = SignatureError::Library;
+        let library = |cause: ErrorStack| SignatureError::Library(cause.into());
         let mut builder = X509StoreBuilder::new().map_err(library)?;
         for anchor in &self.anchors {
             builder.add_cert(anchor.clone()).map_err(library)?;
@@ -273,8 +279,12 @@ impl Keyring {
         let mut file = std::fs::File::from(anonymous);
         file.write_all(&self.crls_pem).map_err(SignatureError::CrlStore)?;
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let lookup = builder.add_lookup(X509Lookup::file()).map_err(SignatureError::Library)?;
-        lookup.load_crl_file(path, SslFiletype::PEM).map_err(SignatureError::Library)?;
+        let lookup = builder
+            .add_lookup(X509Lookup::file())
+            .map_err(|cause| SignatureError::Library(cause.into()))?;
+        lookup
+            .load_crl_file(path, SslFiletype::PEM)
+            .map_err(|cause| SignatureError::Library(cause.into()))?;
         Ok(())
     }
 
@@ -304,7 +314,7 @@ fn check_code_signing(chain: &[X509]) -> Result<(), SignatureError> {
         der::asn1::ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.3");
     for (depth, certificate) in chain.iter().enumerate() {
         let refused = |what| SignatureError::NotForCodeSigning { depth, what };
-        let der = certificate.to_der().map_err(SignatureError::Library)?;
+        let der = certificate.to_der().map_err(|cause| SignatureError::Library(cause.into()))?;
         let parsed =
             Certificate::from_der(&der).map_err(|_| refused("certificate does not parse"))?;
         let tbs = parsed.tbs_certificate;

@@ -16,6 +16,7 @@ mod image_stream;
 mod image_type;
 pub mod keyfile;
 mod keyring;
+mod library_fault;
 mod manifest;
 mod manifest_encode;
 mod manifest_parse;
@@ -48,6 +49,7 @@ pub use image_type::{ImageType, ParseImageTypeError};
 pub use keyring::{
     CheckTime, CrlCheck, Keyring, KeyringError, KeyringOptions, Purpose, TrustAnchors,
 };
+pub use library_fault::LibraryFault;
 pub use manifest::{
     BundleFormat, BundleHook, CryptKey, Handler, Hooks, Image, Manifest, ManifestUse, SlotHook,
     TypeOrigin, Update, VerityParams,

@@ -12,6 +12,7 @@
 
 use crate::verity_reader::VerityReader;
 use crate::{BundleError, Source, VerityError};
+use openssl::error::ErrorStack;
 use openssl::hash::{Hasher, MessageDigest};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,7 +36,7 @@ impl PinnedPayload {
         bytes: u64,
         digest: MessageDigest,
     ) -> Result<(Self, Vec<u8>), BundleError> {
-        let library = |stack| crate::SignatureError::Library(stack);
+        let library = |cause: ErrorStack| crate::SignatureError::Library(cause.into());
         let mut hasher = Hasher::new(digest).map_err(library)?;
         let mut buf = vec![0; PIECE_BYTES];
         let mut pieces = Vec::new();

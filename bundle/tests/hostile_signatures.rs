@@ -204,7 +204,7 @@ fn signers_and_algorithms_other_than_one_known_are_refused() {
         data.signer_infos = SignerInfos(SetOfVec::try_from(vec![first, second]).unwrap());
     });
     let refused = refusal(second, &keyring);
-    assert_eq!(refused.to_string(), "Unsupported number of signers: 2");
+    assert_eq!(refused.to_string(), "unsupported number of signers: 2");
     let nobody = forge(&bundle, |data| data.signer_infos = SignerInfos(SetOfVec::new()));
     assert!(matches!(refusal(nobody, &keyring), SignatureError::SignerCount { found: 0 }));
     let sha1 = forge(&bundle, |data| {

@@ -78,7 +78,7 @@ fn a_board_that_may_only_be_read_is_read_and_not_changed() {
     let home = kept(0o444);
     let ran = run(home.path(), &["uenv", "print"]);
     let said = String::from_utf8(ran.stderr).unwrap();
-    assert!(said.contains("no environment is stored in 0x200000 of /dev/mtd0"), "{said}");
+    assert!(said.contains("no environment is stored at 0x200000 of /dev/mtd0"), "{said}");
     let before = fs::read(home.path().join("board/spi.img")).unwrap();
     let ran = run(home.path(), &["uenv", "set", "a=b"]);
     let said = String::from_utf8(ran.stderr).unwrap();

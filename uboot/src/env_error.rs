@@ -77,28 +77,32 @@ pub enum EnvError {
         second: u64,
     },
     /// Every copy is blank: nothing was ever stored, or the flash was erased.
-    #[error("no environment is stored in {places}")]
+    #[error("no environment is stored at {places}")]
     Lost {
         /// All places.
         places: String,
     },
     /// Content is there and no copy is valid.
-    #[error("no environment copy is valid in {places}")]
+    #[error("no environment copy is valid: {places}")]
     BothCorrupt {
-        /// All places with what is wrong.
+        /// A clause for each copy: which one, where, what is wrong with it.
         places: String,
     },
     /// Bytes are there that are no environment and never were one; nothing was written.
-    #[error("{places} holds no environment but other bytes, and is not written")]
+    #[error("other bytes than an environment lie at {places}, so nothing is written")]
     Foreign {
         /// The places.
         places: String,
     },
     /// No copy is valid and at least one could not be read, so nothing may be concluded.
-    #[error("cannot read environment copy {copy}")]
+    #[error("{}environment copy {copy} at {place} cannot be read", listed(.others))]
     Unreadable {
         /// Number of the copy, from 1.
         copy: usize,
+        /// Where it lies.
+        place: String,
+        /// A clause for each other copy that is of no use either.
+        others: Vec<String>,
         /// Cause.
         #[source]
         source: StorageError,
@@ -122,6 +126,10 @@ pub enum EnvError {
         /// Offset of the first byte that differs.
         offset: u64,
     },
+}
+
+fn listed(others: &[String]) -> String {
+    others.iter().map(|other| format!("{other}, and ")).collect()
 }
 
 impl EnvError {

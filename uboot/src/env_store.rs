@@ -11,6 +11,7 @@
 
 use crate::env_image::newer_of;
 use crate::{CopyPlace, Env, EnvError, FlagScheme, Redundancy, encode_image, parse_image};
+use std::error::Error;
 use storage::{Storage, StorageError};
 
 /// Smallest environment worth having.
@@ -94,7 +95,10 @@ fn describe(index: usize, place: &str, health: &CopyHealth) -> String {
         }
         CopyHealth::Foreign => "holds no environment".to_owned(),
         CopyHealth::Malformed(cause) => format!("is malformed ({cause})"),
-        CopyHealth::Unreadable(cause) => format!("is unreadable ({cause})"),
+        CopyHealth::Unreadable(cause) => {
+            let reason = cause.source().map_or(String::new(), |reason| format!(": {reason}"));
+            format!("is unreadable ({cause}{reason})")
+        }
     };
     format!("environment copy {} at {place} {what}", index + 1)
 }
@@ -208,7 +212,7 @@ impl<S: Storage> EnvStore<S> {
         if copies.iter().any(is_foreign) && !copies.iter().any(vouches) {
             let places = self.copies.iter().zip(&copies).filter(|(_, health)| is_foreign(health));
             let places: Vec<String> = places.map(|(copy, _)| place_name(copy)).collect();
-            return Err(EnvError::Foreign { places: places.join(" and ") });
+            return Err(EnvError::Foreign { places: places.join(" and at ") });
         }
         self.store_as_firmware(env)
     }
@@ -282,9 +286,10 @@ fn expect_bytes<S: Storage>(
     expected: &[u8],
 ) -> Result<(), EnvError> {
     let mut found = vec![0; expected.len()];
-    storage
-        .read_at(offset, &mut found)
-        .map_err(|source| EnvError::Unreadable { copy: index + 1, source })?;
+    storage.read_at(offset, &mut found).map_err(|source| {
+        let place = format!("{offset:#x} of {}", storage.label());
+        EnvError::Unreadable { copy: index + 1, place, others: Vec::new(), source }
+    })?;
     match found.iter().zip(expected).position(|(found, expected)| found != expected) {
         None => Ok(()),
         Some(at) => Err(EnvError::ReadBack {
@@ -356,18 +361,24 @@ fn active_of(found: &[(CopyHealth, Option<Env>)]) -> Option<usize> {
 
 fn no_valid_copy(found: impl Iterator<Item = CopyHealth>, places: &[String]) -> EnvError {
     let mut all_blank = true;
-    let mut lines = Vec::new();
+    let mut unreadable = None;
+    let mut others = Vec::new();
     for (index, (health, place)) in found.zip(places).enumerate() {
-        if let CopyHealth::Unreadable(source) = health {
-            return EnvError::Unreadable { copy: index + 1, source };
-        }
         all_blank &= matches!(health, CopyHealth::Blank);
-        lines.push(describe(index, place, &health));
+        match (unreadable.is_none(), health) {
+            (true, CopyHealth::Unreadable(source)) => {
+                unreadable = Some((index + 1, place.clone(), source));
+            }
+            (_, health) => others.push(describe(index, place, &health)),
+        }
+    }
+    if let Some((copy, place, source)) = unreadable {
+        return EnvError::Unreadable { copy, place, others, source };
     }
     if all_blank {
-        EnvError::Lost { places: places.join(" and ") }
+        EnvError::Lost { places: places.join(" and at ") }
     } else {
-        EnvError::BothCorrupt { places: lines.join("; ") }
+        EnvError::BothCorrupt { places: others.join("; ") }
     }
 }
 

@@ -176,6 +176,38 @@ fn lost_corrupt_and_unreadable_are_told_apart() {
     assert!(loaded.warnings()[0].contains("copy 1 at 0x0 of env is unreadable"));
 }
 
+#[test]
+fn each_copy_that_fails_is_named_in_a_sentence_with_its_place_and_reason() {
+    let said = |device: Faulty| {
+        let failed = store_on(&Shared::new(device)).load().map(|_| ()).unwrap_err();
+        let source = std::error::Error::source(&failed);
+        source.map_or(failed.to_string(), |source| format!("{failed}: {source}"))
+    };
+    let mut bytes = image((1, "a"), (2, "b"));
+    bytes[0x100..0x200].fill(0);
+    bytes[0x1000..].fill(0xff);
+    let text = said(Faulty::over(bytes.clone()));
+    let begin = "no environment copy is valid: environment copy 1 at 0x0 of env is corrupt (";
+    assert!(text.starts_with(begin), "{text}");
+    assert!(text.ends_with("); environment copy 2 at 0x1000 of env is blank"), "{text}");
+
+    let unreadable = |at| Faulty { unreadable: Some(at), ..Faulty::over(bytes.clone()) };
+    let text = said(unreadable(0));
+    let begin = "environment copy 2 at 0x1000 of env is blank, and environment copy 1 at 0x0 of env \
+                 cannot be read: ";
+    assert!(text.starts_with(begin), "{text}");
+    let text = said(unreadable(0x1000));
+    let begin = "environment copy 1 at 0x0 of env is corrupt (";
+    let end = "), and environment copy 2 at 0x1000 of env cannot be read: cannot read 4096 bytes";
+    assert!(text.starts_with(begin) && text.contains(end), "{text}");
+    let text = said(Faulty::over(vec![0xff; 0x2000]));
+    assert_eq!(text, "no environment is stored at 0x0 of env and at 0x1000 of env");
+
+    let whole = Faulty { unreadable: Some(0), ..Faulty::over(image((1, "a"), (2, "b"))) };
+    let warning = store_on(&Shared::new(whole)).load().unwrap().warnings().remove(0);
+    assert!(warning.ends_with("bad block)"), "{warning}");
+}
+
 /// With a wrong offset in `fw_env.config` a store would destroy what lies there, and U-Boot would
 /// never see the result. What is damaged and ours is begun anew all the same.
 #[test]

@@ -282,7 +282,6 @@ impl Failure {
             | Self::HealthConfig { .. }
             | Self::Keyring { .. }
             | Self::Signer { .. }
-            | Self::Variant(_)
             | Self::Usage { .. } => Class::Usage,
             Self::Storage(StorageError::Busy { .. })
             | Self::Lock(updater::LockError::Busy { .. }) => Class::Busy,
@@ -295,6 +294,7 @@ impl Failure {
             Self::Bundle { source, .. } => bundle_class(source),
             Self::Install { source, .. } => install_class(source),
             Self::SlotCheck(source) => class_of(source.class()),
+            Self::Variant(source) => class_of(source.class()),
             Self::NotVerified { .. } => Class::NotVerified,
             Self::No { .. } => Class::No,
             Self::Files(_)
@@ -335,6 +335,7 @@ impl Failure {
             Self::Apply { source, .. } => source.hint(),
             Self::Recorder(source) => source.hint(),
             Self::SlotCheck(source) => source.hint(),
+            Self::Variant(source) => Some(source.hint()),
             Self::HealthConfig { source, .. } => source.hint(),
             Self::Image { source, .. } => source.hint(),
             Self::SystemConf { source, .. } => {
@@ -363,8 +364,7 @@ impl Failure {
             Self::Storage(source) => {
                 source.hint().or_else(|| is_denied(source).then_some("run it as root"))
             }
-            Self::Variant(_)
-            | Self::Unhealthy { .. }
+            Self::Unhealthy { .. }
             | Self::Claim { .. }
             | Self::No { .. }
             | Self::Print(_)

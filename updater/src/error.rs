@@ -213,22 +213,32 @@ impl InstallError {
                     "run `atomix doctor` to see which copy of the environment is at fault",
                 ));
             }
-            Self::NotOpened { .. } => return None,
+            Self::NotOpened { .. } => "install again; system.conf was changed meanwhile",
         })
     }
 }
 
-const fn open_hint(source: &StorageError) -> Option<&'static str> {
-    if matches!(source, StorageError::Busy { .. }) {
-        return Some("close or unmount what uses the device");
+fn open_hint(source: &StorageError) -> Option<&'static str> {
+    match source {
+        StorageError::Busy { .. } => Some("close or unmount what uses the device"),
+        StorageError::ReadOnly { .. } => Some("make the device writable"),
+        StorageError::Absent { .. } => {
+            Some("compare system.conf with the partition table; first boot creates slot B")
+        }
+        StorageError::Open { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            Some("run it as root")
+        }
+        StorageError::Open { .. } => {
+            Some("correct the slot's device in system.conf: it has to be a block device")
+        }
+        StorageError::Read { .. }
+        | StorageError::Write { .. }
+        | StorageError::Flush { .. }
+        | StorageError::OutOfBounds { .. }
+        | StorageError::UnalignedErase { .. }
+        | StorageError::Poisoned { .. }
+        | StorageError::PowerCut { .. } => source.hint(),
     }
-    if matches!(source, StorageError::ReadOnly { .. }) {
-        return Some("make the device writable");
-    }
-    if matches!(source, StorageError::Absent { .. }) {
-        return Some("compare system.conf with the partition table; first boot creates slot B");
-    }
-    None
 }
 
 fn classify_io(source: &io::Error) -> ErrorClass {

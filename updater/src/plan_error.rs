@@ -206,7 +206,9 @@ impl PlanInstallError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
-            Self::Groups { source } => return source.hint(),
+            Self::Groups { source } => {
+                source.hint().unwrap_or("correct the slots in system.conf; nothing was tried")
+            }
             Self::NoGroup { .. } => "give a slot in system.conf the bootname",
             Self::UnsupportedSetting { .. } => "remove the setting, or install with rauc itself",
             Self::UnsupportedFeature { .. } => "build the bundle without it",
@@ -219,19 +221,25 @@ impl PlanInstallError {
             }
             Self::KnownFailed { .. } => "pass --force to try it again",
             Self::BootedUnconfirmed { .. } => {
-                "wait for the verdict, or mark the booted slot bad, reboot into the good one and install there"
+                "wait for the verdict, or mark the booted slot bad (`atomix rollback --mark-bad`), \
+                 reboot into the good one and install there"
             }
             Self::ClassMissing { .. } => "the bundle is for another slot layout",
             Self::NoVariant { .. } => "ask for a bundle that has this variant",
             Self::TooLarge { .. } => "build a smaller image, or enlarge the slot",
             Self::PartialOnBroken { .. } => "install a bundle that holds every image",
-            Self::BootState { .. }
-            | Self::NoImages
-            | Self::ImageTwice { .. }
-            | Self::ImageUndescribed { .. }
-            | Self::SizeUnknown { .. }
-            | Self::ReadOnlySlot { .. }
-            | Self::TypeMismatch { .. } => return None,
+            Self::BootState { source, .. } => return source.hint(),
+            Self::NoImages | Self::ImageTwice { .. } | Self::ImageUndescribed { .. } => {
+                "the bundle was built wrongly; its maker has to build it again"
+            }
+            Self::SizeUnknown { .. } => "compare system.conf with the partition table",
+            Self::ReadOnlySlot { .. } => {
+                "if bundles may change the slot, remove its readonly=true from system.conf"
+            }
+            Self::TypeMismatch { .. } => {
+                "build the bundle with an image of the slot's type, or correct the slot's type in \
+                 system.conf"
+            }
         })
     }
 }

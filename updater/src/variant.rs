@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which variant of the board is this system?
 
-use crate::{SystemConfig, VariantSource};
+use crate::{ErrorClass, SystemConfig, VariantSource};
 use std::path::{Path, PathBuf};
 use storage::{ByteLen, Files, FilesError};
 
@@ -33,6 +33,38 @@ pub enum VariantError {
         /// Its path.
         path: PathBuf,
     },
+}
+
+impl VariantError {
+    /// What kind of failure it is, for exit codes.
+    #[must_use]
+    pub const fn class(&self) -> ErrorClass {
+        match self {
+            Self::Read { source: FilesError::Read { .. } | FilesError::Write { .. } } => {
+                ErrorClass::Failed
+            }
+            Self::Read { source: FilesError::TooLarge { .. } | FilesError::Escapes { .. } }
+            | Self::Absent { .. }
+            | Self::Empty { .. } => ErrorClass::Usage,
+        }
+    }
+
+    /// The way out.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::Read { source: FilesError::Read { .. } | FilesError::Write { .. } } => {
+                "look at the file's permissions and at its medium"
+            }
+            Self::Read { source: FilesError::TooLarge { .. } | FilesError::Escapes { .. } }
+            | Self::Absent { .. } => {
+                "correct variant-file, variant-dtb or variant-name in system.conf"
+            }
+            Self::Empty { .. } => {
+                "write the variant into the file, or name it by variant-name in system.conf"
+            }
+        }
+    }
 }
 
 /// The variant of this system by its configuration; `None` when it has none.
@@ -84,5 +116,34 @@ mod tests {
         assert_eq!(read("variant-dtb=true").unwrap().as_deref(), Some("pine64,rock64"));
         assert_eq!(read("").unwrap(), None);
         assert!(matches!(read("variant-file=/none"), Err(VariantError::Absent { .. })));
+    }
+
+    /// A file that is not there or empty is the configuration's matter, one that cannot be read
+    /// is the medium's; each has a way out.
+    #[test]
+    fn what_is_wrong_with_a_variant_decides_its_class_and_its_way_out() {
+        let mut files = MemoryFiles::new();
+        files.replace(Path::new("/blank"), b"\n").unwrap();
+        files.replace(Path::new("/large"), &[b'x'; 4097]).unwrap();
+        let refused = |line: &str| {
+            let text = format!("[system]\ncompatible=x\nbootloader=noop\n{line}\n");
+            let config = SystemConfig::parse(&text, Path::new("/")).unwrap();
+            read_variant(&config, &files).unwrap_err()
+        };
+        for (line, class) in [
+            ("variant-file=/none", ErrorClass::Usage),
+            ("variant-dtb=true", ErrorClass::Usage),
+            ("variant-file=/blank", ErrorClass::Usage),
+            ("variant-file=/large", ErrorClass::Usage),
+        ] {
+            let refused = refused(line);
+            assert_eq!(refused.class(), class, "{refused}");
+            assert!(refused.hint().contains("system.conf"), "{refused}");
+        }
+        let source = std::io::ErrorKind::PermissionDenied.into();
+        let source = FilesError::Read { path: "/v".into(), source };
+        let unreadable = VariantError::Read { source };
+        assert_eq!(unreadable.class(), ErrorClass::Failed);
+        assert!(unreadable.hint().contains("permissions"), "{}", unreadable.hint());
     }
 }

@@ -14,7 +14,7 @@ mod support;
 use bootctl::{
     Activation, BackendError, BootBackend, BootState, Command, Entry, SlotId, SlotState, transition,
 };
-use storage::{Fault, Files, Storage};
+use storage::{Fault, Files, Storage, StorageError};
 use support::bundles::{bundle_of, make};
 use support::{BOOT_BYTES, Board, ROOTFS_BYTES, SYSTEM_CONF, chain, image, slot_device, system};
 use updater::{
@@ -213,6 +213,19 @@ fn mounted_and_missing_devices_are_told_apart_and_nothing_is_touched() {
     let error = board.install(&bundle_of(&system(3), "3"), InstallPolicy::default()).0.unwrap_err();
     assert!(matches!(error, InstallError::OpenSlot { .. }), "{error}");
     assert!(error.hint().unwrap().contains("first boot"), "{:?}", error.hint());
+    for (kind, wanted) in [
+        (std::io::ErrorKind::InvalidInput, "system.conf"),
+        (std::io::ErrorKind::PermissionDenied, "as root"),
+    ] {
+        let source = StorageError::Open { label: "/dev/rootfs-b".to_owned(), source: kind.into() };
+        let refused = InstallError::OpenSlot {
+            slot: "rootfs.1".parse().unwrap(),
+            device: "/dev/rootfs-b".into(),
+            source: Box::new(source),
+        };
+        assert!(refused.hint().is_some_and(|hint| hint.contains(wanted)), "{refused}");
+        assert_eq!(refused.class(), ErrorClass::Failed);
+    }
     assert_eq!(board.state(), before);
     assert!(board.bytes("boot", SlotId::B).starts_with(&system(2).boot));
     assert!(board.history().is_empty());

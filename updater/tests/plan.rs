@@ -258,7 +258,25 @@ fn every_refusal_says_what_and_is_of_its_class() {
         let refusal = case.plan().expect_err(&format!("case {index}: {words}"));
         assert!(refusal.to_string().contains(words), "case {index}: {refusal}");
         assert_eq!(refusal.class(), *class, "case {index}: {refusal}");
+        assert!(refusal.hint().is_some(), "case {index} leaves no way out: {refusal}");
     }
+}
+
+#[test]
+fn hints_name_the_place_to_correct_and_the_command_to_run() {
+    let hint = |change: Change| {
+        let mut case = case();
+        change(&mut case);
+        case.plan().unwrap_err().hint().unwrap()
+    };
+    let read_only = hint(|c| c.set_conf("[slot.rootfs.1]", "readonly=true"));
+    assert!(read_only.contains("readonly=true") && read_only.contains("system.conf"));
+    let kind = hint(|c| c.set_conf("[slot.rootfs.1]", "type=nand"));
+    assert!(kind.contains("type") && kind.contains("system.conf"), "{kind}");
+    let unconfirmed = hint(|c| c.facts.state.a.state = SlotState::Trying);
+    assert!(unconfirmed.contains("`atomix rollback --mark-bad`"), "{unconfirmed}");
+    let groups = hint(|c| c.conf.push_str("[slot.boot.2]\ndevice=/dev/x\nparent=rootfs.1\n"));
+    assert!(groups.contains("system.conf"), "{groups}");
 }
 
 #[test]

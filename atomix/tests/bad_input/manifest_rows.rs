@@ -194,7 +194,7 @@ fn fit_rows() -> Vec<Row> {
             |case| change(case, "filename=rootfs.img", "filename=rootfs.img\ntype=tar"),
             3,
             &["rootfs.1"],
-            "",
+            "an image of the slot's type",
         ),
         install(
             "bundle with hooks",

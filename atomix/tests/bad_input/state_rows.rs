@@ -49,7 +49,7 @@ fn slot_rows() -> Vec<Row> {
             },
             3,
             &["slot rootfs.1 (/dev/mmcblk1p4) is configured read-only"],
-            "",
+            "remove its readonly=true",
         ),
         install(
             "slot device missing",
@@ -66,7 +66,7 @@ fn slot_rows() -> Vec<Row> {
             },
             1,
             &["cannot open slot rootfs.1", "not a device or image file"],
-            "",
+            "the slot's device in system.conf",
         ),
         install(
             "a second install at once",
@@ -294,6 +294,16 @@ fn configuration_rows() -> Vec<Row> {
             CORRECT,
         ),
         Row::install(
+            "variant file missing",
+            |case| {
+                let conf = "/etc/rauc/system.conf";
+                case.board.replace(conf, "[system]\n", "[system]\nvariant-file=/etc/variant\n");
+            },
+            2,
+            &["cannot tell the variant of this system", "/etc/variant, which does not exist"],
+            "variant-file",
+        ),
+        Row::install(
             "device path that leaves the root",
             |case| {
                 let conf = "/etc/rauc/system.conf";
@@ -301,7 +311,7 @@ fn configuration_rows() -> Vec<Row> {
             },
             1,
             &["cannot open slot rootfs.1 (/dev/../../mmcblk1p4)"],
-            "",
+            "the slot's device in system.conf",
         ),
         Row::install(
             "keyring path that leaves the root",

@@ -4,6 +4,7 @@
 //! The verdict is OpenSSL's; this module only sets its rules and keeps its words. Never reads a
 //! clock: the moment to judge by is an argument.
 
+use crate::passing_file::PassingFile;
 use crate::{CertificateInfo, ChainFault, LibraryFault, SignatureError, UnixTime};
 use cms::cert::x509::Certificate;
 use cms::cert::x509::ext::pkix::{ExtendedKeyUsage, KeyUsage};
@@ -15,8 +16,6 @@ use openssl::stack::{Stack, StackRef};
 use openssl::x509::store::{X509Lookup, X509Store, X509StoreBuilder};
 use openssl::x509::verify::{X509VerifyFlags, X509VerifyParam};
 use openssl::x509::{X509, X509Crl, X509PurposeId, X509Ref, X509StoreContext};
-use std::io::Write;
-use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 
 /// The PEM header of a revocation list.
@@ -267,23 +266,18 @@ impl Keyring {
         Ok(builder.build())
     }
 
-    /// The safe bindings load revocation lists from a path only, so they pass through an
-    /// anonymous file; the alternative was a call of our own into the C library.
+    /// The safe bindings load revocation lists from a path only, so they pass through a file
+    /// that is gone afterwards; the alternative was a call of our own into the C library.
     fn add_crls(&self, builder: &mut X509StoreBuilder) -> Result<(), SignatureError> {
         if self.crls_pem.is_empty() {
             return Ok(());
         }
-        let anonymous =
-            nix::sys::memfd::memfd_create(c"keyring-crls", nix::sys::memfd::MFdFlags::MFD_CLOEXEC)
-                .map_err(|errno| SignatureError::CrlStore(errno.into()))?;
-        let mut file = std::fs::File::from(anonymous);
-        file.write_all(&self.crls_pem).map_err(SignatureError::CrlStore)?;
-        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let file = PassingFile::holding(&self.crls_pem).map_err(SignatureError::CrlStore)?;
         let lookup = builder
             .add_lookup(X509Lookup::file())
             .map_err(|cause| SignatureError::Library(cause.into()))?;
         lookup
-            .load_crl_file(path, SslFiletype::PEM)
+            .load_crl_file(file.path(), SslFiletype::PEM)
             .map_err(|cause| SignatureError::Library(cause.into()))?;
         Ok(())
     }

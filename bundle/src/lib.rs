@@ -21,6 +21,7 @@ mod manifest;
 mod manifest_encode;
 mod manifest_parse;
 mod manifest_rules;
+mod passing_file;
 mod payload;
 mod pinned;
 mod signer;

@@ -5,8 +5,8 @@
 use crate::context::{BoardRecorder, Context};
 use crate::failure::{Failure, chain};
 use bootctl::{
-    BackendError, BootBackend, BootState, Command, Entry, Mark, Record, RecorderFacts, SlotId,
-    Snapshot, Timestamp, transition,
+    BackendError, BootBackend, BootState, Command, Entry, Force, Mark, Record, RecorderFacts,
+    SlotId, SlotState, Snapshot, Timestamp, transition,
 };
 use storage::Access;
 
@@ -16,6 +16,8 @@ pub struct BootControl {
     recorder: Option<BoardRecorder>,
     state: BootState,
     booted: Option<SlotId>,
+    /// `prevent-late-fallback`: a system that confirmed itself is never left for the one before.
+    prevent_late_fallback: bool,
     at: Timestamp,
     warnings: Vec<String>,
 }
@@ -46,7 +48,15 @@ impl BootControl {
             }
         };
         let booted = context.booted()?;
-        Ok(Self { backend, recorder, state, booted, at: context.now.timestamp(), warnings })
+        Ok(Self {
+            backend,
+            recorder,
+            state,
+            booted,
+            prevent_late_fallback: config.system.prevent_late_fallback,
+            at: context.now.timestamp(),
+            warnings,
+        })
     }
 
     /// The state as stored.
@@ -93,11 +103,25 @@ impl BootControl {
         self.recorder.as_ref().map(|recorder| recorder.facts().clone()).unwrap_or_default()
     }
 
-    /// Makes one change durable and remembers it.
+    /// Makes one change durable and remembers it. With `prevent-late-fallback` the booted slot's
+    /// confirmation turns the other slot bad, in a second commit, as RAUC does.
     ///
     /// # Errors
     /// [`Failure::BootState`] when the state does not allow it, [`Failure::Backend`].
     pub fn apply(&mut self, command: &Command) -> Result<(), Failure> {
+        self.apply_one(command)?;
+        if let Command::MarkGood { slot } = *command
+            && self.prevent_late_fallback
+            && self.booted == Some(slot)
+            // An update that waits there for its first boot is nothing to fall back to.
+            && matches!(self.state.slot(slot.other()).state, SlotState::Good | SlotState::Unknown)
+        {
+            self.apply_one(&Command::MarkBad { slot: slot.other(), force: Force::No })?;
+        }
+        Ok(())
+    }
+
+    fn apply_one(&mut self, command: &Command) -> Result<(), Failure> {
         let next = transition(&self.state, self.booted, command)?;
         match self.commit(next) {
             Err(Failure::Backend(BackendError::Changed)) => {

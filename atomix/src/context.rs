@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::settings::Settings;
 use bootctl::{
     BootBackend, BootState, BootedFrom, CustomBackend, EnvLock, KernelCmdline, NoopBackend,
-    PerSlot, Recorder, SlotId, Timestamp, UbootBackend,
+    Recorder, SlotId, Timestamp, UbootBackend,
 };
 use bundle::{Keyring, KeyringOptions, UnixTime};
 use repart::Table;
@@ -186,10 +186,7 @@ impl Context {
                 Ok(Box::new(backend.locked_by(lock)))
             }
             Bootloader::Custom => match &config.handlers.bootloader_custom_backend {
-                Some(script) => {
-                    let names = PerSlot { a: "A".to_owned(), b: "B".to_owned() };
-                    Ok(Box::new(CustomBackend::new(script.clone(), names)))
-                }
+                Some(script) => Ok(Box::new(CustomBackend::new(self.files.resolve(script)?))),
                 None => Err(Failure::Usage {
                     what: "bootloader=custom without handlers/bootloader-custom-backend".to_owned(),
                     hint: "name the script in system.conf",
@@ -230,18 +227,37 @@ impl Context {
         Ok(KernelCmdline::parse(&text))
     }
 
-    /// The slot that runs now, if the command line names one: by bootname, or by anything else
-    /// that `system.conf` knows it by.
+    /// The slot that runs now. The command line knows, by bootname or by anything else that
+    /// `system.conf` knows it by; where it says nothing, a boot loader's script is asked.
     ///
     /// # Errors
-    /// As [`Context::cmdline`], and as [`Context::system_conf`] where only that knows the name.
+    /// As [`Context::cmdline`] and [`Context::booted_group`], and as [`Context::system_conf`]
+    /// where only that knows the name.
     pub fn booted(&self) -> Result<Option<SlotId>, Failure> {
-        let said = self.cmdline()?.booted_from();
-        let BootedFrom::Named(_) = said else {
-            return Ok(self.cmdline()?.booted_slot());
+        let group = match self.cmdline()?.booted_from() {
+            BootedFrom::Slot(slot) => return Ok(Some(slot)),
+            BootedFrom::External => return Ok(None),
+            BootedFrom::Named(_) => self.booted_group(&self.system_conf()?)?,
+            // A laptop that flashes a card has no configuration, and so nobody to ask.
+            BootedFrom::NotSaid => match self.system_conf() {
+                Ok(config) => self.booted_group(&config)?,
+                Err(_) => None,
+            },
         };
-        let group = BootedGroup::resolve(&said, &self.system_conf()?);
         Ok(group.and_then(BootedGroup::slot))
+    }
+
+    /// Where the running system came from, as far as command line or boot loader know.
+    ///
+    /// # Errors
+    /// As [`Context::cmdline`], [`Context::backend`] and [`Failure::Backend`].
+    pub fn booted_group(&self, config: &SystemConfig) -> Result<Option<BootedGroup>, Failure> {
+        let said = self.cmdline()?.booted_from();
+        if said == BootedFrom::NotSaid && config.system.bootloader == Bootloader::Custom {
+            let current = self.backend(config, Access::ReadOnly)?.booted()?;
+            return Ok(current.map(BootedGroup::Slot));
+        }
+        Ok(BootedGroup::resolve(&said, config))
     }
 
     /// The boot state as the backend reads it.

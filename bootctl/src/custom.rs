@@ -9,25 +9,25 @@
 //! | `set-state NAME good\|bad` | exit status |
 //! | `get-current` | bootname |
 //!
-//! The contract knows two states, so a state is written as RAUC would (bad before the first byte,
+//! Bootnames are ours, `A` and `B`; `system.conf` with others is refused. The contract knows two
+//! states, so a state is written as RAUC would (bad before the first byte,
 //! primary after the last) and the finer ones do not come back from `load`.
 
 use crate::backend::{BackendError, BootBackend};
-use crate::{AttemptsLeft, BootState, PerSlot, SlotId, SlotRecord, SlotState, programs};
+use crate::{AttemptsLeft, BootState, SlotId, SlotRecord, SlotState, programs};
 use std::path::PathBuf;
 
 /// Talks to the script of the `custom` backend.
 #[derive(Clone, Debug)]
 pub struct CustomBackend {
     script: PathBuf,
-    names: PerSlot<String>,
 }
 
 impl CustomBackend {
-    /// A backend on `script`; `names` are the slots' bootnames as configured.
+    /// A backend on `script`.
     #[must_use]
-    pub const fn new(script: PathBuf, names: PerSlot<String>) -> Self {
-        Self { script, names }
+    pub const fn new(script: PathBuf) -> Self {
+        Self { script }
     }
 
     fn ask(&self, arguments: &[&str]) -> Result<String, BackendError> {
@@ -46,12 +46,12 @@ impl CustomBackend {
         let answer = self.ask(arguments)?;
         SlotId::ALL
             .into_iter()
-            .find(|slot| *self.names.get(*slot) == answer)
+            .find(|slot| slot.boot_name() == answer)
             .ok_or_else(|| self.unexpected(arguments, &answer))
     }
 
     fn read_slot(&self, slot: SlotId) -> Result<SlotRecord, BackendError> {
-        let arguments = ["get-state", self.names.get(slot)];
+        let arguments = ["get-state", slot.boot_name()];
         let (state, attempts) = match self.ask(&arguments)?.as_str() {
             // At least one; how many, the contract does not say.
             "good" => (SlotState::Good, AttemptsLeft::ONE),
@@ -85,14 +85,13 @@ impl BootBackend for CustomBackend {
             for slot in SlotId::ALL {
                 let (before, after) = (permission(old, slot), permission(new, slot));
                 if after == permitted && (before != after || is_confirmed_anew(old, new, slot)) {
-                    let name = self.names.get(slot);
-                    self.ask(&["set-state", name, after.word()])?;
+                    self.ask(&["set-state", slot.boot_name(), after.word()])?;
                 }
             }
         }
         match (old.order.first(), new.order.first()) {
             (before, Some(after)) if before != Some(after) => {
-                self.ask(&["set-primary", self.names.get(*after)])?;
+                self.ask(&["set-primary", after.boot_name()])?;
             }
             _ => {}
         }

@@ -229,16 +229,12 @@ fn custom(dir: &Path) -> CustomBackend {
     let script = dir.join("backend.sh");
     std::fs::write(&script, SCRIPT).unwrap();
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
-    for (file, content) in [
-        ("primary", "system0\n"),
-        ("state.system0", "good\n"),
-        ("state.system1", "bad\n"),
-        ("current", "system0\n"),
-    ] {
+    for (file, content) in
+        [("primary", "A\n"), ("state.A", "good\n"), ("state.B", "bad\n"), ("current", "A\n")]
+    {
         std::fs::write(dir.join(file), content).unwrap();
     }
-    let names = PerSlot { a: "system0".to_owned(), b: "system1".to_owned() };
-    CustomBackend::new(script, names)
+    CustomBackend::new(script)
 }
 
 fn calls_of_store(backend: &mut CustomBackend, dir: &Path, command: Command) -> Vec<String> {
@@ -262,7 +258,7 @@ fn the_script_is_called_as_rauc_calls_it() {
 
     // Confirming the running slot reaches the script even when it already reads good.
     let confirm = Command::MarkGood { slot: SlotId::A };
-    assert_eq!(calls_of_store(&mut backend, dir.path(), confirm), ["set-state system0 good"]);
+    assert_eq!(calls_of_store(&mut backend, dir.path(), confirm), ["set-state A good"]);
 
     // An install: bad before the first byte (it already is), primary after the last.
     let old = backend.load().unwrap();
@@ -275,31 +271,30 @@ fn the_script_is_called_as_rauc_calls_it() {
     std::fs::write(dir.path().join("calls"), "").unwrap();
     backend.store(&writing, &trying).unwrap();
     let log = std::fs::read_to_string(dir.path().join("calls")).unwrap();
-    assert_eq!(log, "set-state system1 good\nset-primary system1\n");
+    assert_eq!(log, "set-state B good\nset-primary B\n");
     assert_eq!(backend.load().unwrap().primary(), Some(SlotId::B));
 
     let old = backend.load().unwrap();
-    std::fs::write(dir.path().join("current"), "system0").unwrap();
+    std::fs::write(dir.path().join("current"), "A").unwrap();
     let again = calls_of_store(&mut backend, dir.path(), Command::BeginInstall { target });
     assert_eq!(old.a.state, SlotState::Good);
-    assert_eq!(again, ["set-state system1 bad", "set-primary system0"]);
+    assert_eq!(again, ["set-state B bad", "set-primary A"]);
 }
 
 #[test]
 fn a_failing_or_babbling_script_is_told_with_what_it_said() {
     let dir = tempfile::tempdir().unwrap();
     let mut backend = custom(dir.path());
-    std::fs::write(dir.path().join("state.system1"), "perhaps\n").unwrap();
+    std::fs::write(dir.path().join("state.B"), "perhaps\n").unwrap();
     let odd = backend.load().unwrap_err();
-    assert!(odd.to_string().ends_with("get-state system1 answered \"perhaps\""), "{odd}");
-    std::fs::write(dir.path().join("primary"), "system9\n").unwrap();
+    assert!(odd.to_string().ends_with("get-state B answered \"perhaps\""), "{odd}");
+    std::fs::write(dir.path().join("primary"), "C\n").unwrap();
     assert!(matches!(backend.load(), Err(BackendError::Answer { .. })));
     std::fs::remove_file(dir.path().join("primary")).unwrap();
     let failed = backend.load().unwrap_err();
     let text = failed.to_string();
     assert!(text.contains("get-primary failed with") && text.contains("primary"), "{text}");
-    let names = PerSlot { a: "A".to_owned(), b: "B".to_owned() };
-    let mut absent = CustomBackend::new(dir.path().join("absent.sh"), names);
+    let mut absent = CustomBackend::new(dir.path().join("absent.sh"));
     let start = absent.load().unwrap_err();
     assert!(matches!(start, BackendError::Start { .. }) && start.hint().is_some());
 }

@@ -18,9 +18,9 @@ use std::path::Path;
 use std::process;
 use storage::{Access, ByteLen, Storage};
 use updater::{
-    BootedGroup, BundleVersion, CompatibleRule, InstallEvent, InstallFacts, InstallGroup,
-    InstallLock, InstallOptions, InstallPolicy, InstallReport, Installer, SEAL_BYTES, SealHealth,
-    SystemConfig, VersionRule, choose_target,
+    BundleVersion, CompatibleRule, InstallEvent, InstallFacts, InstallGroup, InstallLock,
+    InstallOptions, InstallPolicy, InstallReport, Installer, SEAL_BYTES, SealHealth, SystemConfig,
+    VersionRule, choose_target,
 };
 
 /// Runs `atomix install`.
@@ -111,8 +111,7 @@ pub fn options(
         force: if args.force { Force::Yes } else { Force::No },
         activation: args.stage.then_some(Activation::Stage),
     };
-    let booted = BootedGroup::resolve(&context.cmdline()?.booted_from(), config)
-        .ok_or(Failure::NotBootedFromSlot)?;
+    let booted = context.booted_group(config)?.ok_or(Failure::NotBootedFromSlot)?;
     let variant = updater::read_variant(config, &context.files).map_err(Failure::Variant)?;
     let version_floor = version_floor(context, config)?;
     Ok(InstallOptions { booted, variant, version_floor, policy })

@@ -46,6 +46,14 @@ pub enum TaskError {
     /// `cargo metadata` printed something unexpected.
     #[error("cannot read cargo's metadata: {0}")]
     Metadata(#[from] serde_json::Error),
+    /// `deny.toml` has another shape than expected.
+    #[error("cannot read {}: {source}", path.display())]
+    Policy {
+        /// Path.
+        path: PathBuf,
+        /// Cause.
+        source: toml::de::Error,
+    },
     /// Standard output is gone.
     #[error("cannot print: {0}")]
     Print(#[from] io::Error),

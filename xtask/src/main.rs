@@ -5,6 +5,8 @@ mod book;
 mod cli;
 mod error;
 mod judges;
+mod linux_only;
+mod policy;
 mod program;
 mod suite;
 mod workspace;

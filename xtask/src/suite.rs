@@ -3,18 +3,19 @@
 
 use crate::error::TaskError;
 use crate::program::Program;
-use crate::{book, judges, workspace};
+use crate::{book, judges, linux_only, workspace};
 use std::io::Write;
 use std::time::Instant;
 
 type Step = (&'static str, fn() -> Result<(), TaskError>);
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     ("judges are installed", judges::require),
     ("workspace rules", workspace::check),
+    ("linux-only calls are gated", linux_only::check),
     ("book", book::check),
-    ("format", || cargo(&["fmt", "--all", "--check"])),
-    ("lints", || cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-Dwarnings"])),
+    ("format", format),
+    ("lints", lints),
     ("tests", || cargo(&["test", "--workspace", "--quiet"])),
     ("documents", || {
         Program::new("cargo", &["doc", "--workspace", "--no-deps", "--quiet"])
@@ -46,8 +47,23 @@ fn cargo(arguments: &[&str]) -> Result<(), TaskError> {
     Program::new("cargo", arguments).run()
 }
 
-/// Builds every fuzz target and runs each over its seeds once, so that a seed that once crashed a
-/// parser can never do so again unnoticed. Exploring is `cargo fuzz run`, by hand.
+/// The manifest of the fuzz targets, a workspace of its own.
+const FUZZ: [&str; 2] = ["--manifest-path", "fuzz/Cargo.toml"];
+
+fn format() -> Result<(), TaskError> {
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&[&["fmt"], &FUZZ[..], &["--check"]].concat())
+}
+
+fn lints() -> Result<(), TaskError> {
+    let what = ["--all-targets", "--quiet", "--", "-Dwarnings"];
+    cargo(&[&["clippy", "--workspace"], &what[..]].concat())?;
+    cargo(&[&["clippy"], &FUZZ[..], &what].concat())
+}
+
+/// Builds every fuzz target and runs each over its seeds and over some thousands of mutations of
+/// them, the same in every run, so that an input that once crashed a parser can never do so again
+/// unnoticed. Exploring is `cargo fuzz run`, by hand.
 fn fuzz() -> Result<(), TaskError> {
-    cargo(&["test", "--manifest-path", "fuzz/Cargo.toml", "--quiet"])
+    cargo(&[&["test"], &FUZZ[..], &["--quiet"]].concat())
 }

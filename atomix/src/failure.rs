@@ -373,19 +373,6 @@ impl Failure {
         hint.map(str::to_owned)
     }
 
-    /// Whether the reader of our output went away, as `head` does: nothing is left to tell.
-    #[must_use]
-    pub fn is_reader_gone(&self) -> bool {
-        let kind = if let Self::Print(cause) = self {
-            Some(cause.kind())
-        } else if let Self::Json(cause) = self {
-            cause.io_error_kind()
-        } else {
-            None
-        };
-        kind == Some(io::ErrorKind::BrokenPipe)
-    }
-
     /// The failure and its causes, joined by `: `, each said once.
     #[must_use]
     pub fn chain(&self) -> String {

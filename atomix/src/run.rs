@@ -64,9 +64,9 @@ fn conclude(
     let style = if cli.global.json { Style::Json } else { Style::Lines };
     let (mut data, mut people) = (Tame::new(data), Tame::new(people));
     let mut data = Noting { inner: &mut data, wrote: false };
+    let mut people = Noting { inner: &mut people, wrote: false };
     match act(&mut Output { style, data: &mut data, people: &mut people }) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) if failure.is_reader_gone() => ExitCode::from(failure.class().exit_code()),
         Err(failure) => {
             report(&failure, style, &mut data, &mut people);
             ExitCode::from(failure.class().exit_code())
@@ -74,7 +74,8 @@ fn conclude(
     }
 }
 
-/// Standard output, which remembers whether it was used.
+/// A stream of the caller's, which remembers whether it was used. Nobody has to read it: an
+/// install whose output goes to `head` is an install all the same, and ends with its own code.
 struct Noting<'a> {
     inner: &'a mut dyn Write,
     wrote: bool,
@@ -83,11 +84,17 @@ struct Noting<'a> {
 impl Write for Noting<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.wrote = true;
-        self.inner.write(bytes)
+        match self.inner.write(bytes) {
+            Err(failed) if failed.kind() == io::ErrorKind::BrokenPipe => Ok(bytes.len()),
+            written => written,
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
+        match self.inner.flush() {
+            Err(failed) if failed.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            flushed => flushed,
+        }
     }
 }
 

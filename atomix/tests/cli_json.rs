@@ -112,7 +112,11 @@ fn answers_about_a_board_keep_their_shape() {
     hold(&board, "slot-list-v1.json", &["slot", "list"], 0);
     hold(&board, "boot-state-v1.json", &["boot", "state"], 0);
     hold(&board, "uenv-check-v1.json", &["uenv", "check"], 0);
+    hold(&board, "uenv-print-v1.json", &["uenv", "print", "BOOT_ORDER"], 0);
+    hold(&board, "boot-is-confirmed-v1.json", &["boot", "is-confirmed"], 0);
+    hold(&board, "slot-check-v1.json", &["slot", "check", "A"], 0);
     hold(&board, "doctor-v1.json", &["doctor"], 0);
+    hold(&board, "health-run-v1.json", &["health", "run", "--dry-run"], 0);
     fs::remove_file(board.path("/etc/healthy")).unwrap();
     hold(&board, "health-probe-v1.json", &["health", "probe"], 10);
 }

@@ -209,19 +209,44 @@ fn failure_as_json_is_one_object_with_code_message_and_hint() {
     let stderr = String::from_utf8(out.stderr).unwrap();
     assert!(stderr.starts_with("atomix: refused: slot A is the last good slot\nhint: "));
     let board = with_state(SlotState::Trying, SlotState::Good);
-    let out = atomix(&board, &["--json", "boot", "is-confirmed"]);
+    let out = atomix(&board, &["--json", "uenv", "print", "no_such_variable"]);
     let error = failure_object(&out)["error"].clone();
     assert_eq!((error["code"].as_i64(), error["hint"].is_null()), (Some(10), true));
+}
+
+/// `atomix --json install … | head` hides the end of an install and must not change it.
+#[test]
+fn install_whose_output_nobody_reads_ends_with_its_own_code() {
+    let board = SmallBoard::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = Command::new(env!("CARGO_BIN_EXE_atomix"))
+        .args(["--json", "--root"])
+        .arg(board.root())
+        .args(["install", &board.offer_good()])
+        .stdout(writer.try_clone().unwrap())
+        .stderr(writer)
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(board.state().b.state, SlotState::Trying);
 }
 
 /// A query whose answer is an object says no in it and by the exit code, not by a second object.
 #[test]
 fn answer_that_is_no_stays_one_object() {
     let board = SmallBoard::new();
-    board.corrupt_env(2);
     fs::remove_file(board.path("/etc/healthy")).unwrap();
     board.edit("/dev/mmcblk1", |disk| disk.fill(0));
-    for args in [["uenv", "check"].as_slice(), &["health", "probe"], &["doctor"]] {
+    board.set_env(|env| env.set("atomix_state_A", "trying").unwrap());
+    board.corrupt_env(2);
+    let queries = [
+        ["uenv", "check"].as_slice(),
+        &["health", "probe"],
+        &["doctor"],
+        &["boot", "is-confirmed"],
+    ];
+    for args in queries {
         let out = atomix(&board, &[&["--json"], args].concat());
         assert_eq!(out.status.code(), Some(10), "{args:?}");
         let text = String::from_utf8(out.stdout).unwrap();

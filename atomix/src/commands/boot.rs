@@ -117,12 +117,26 @@ fn require_seal(context: &Context, slot: SlotId) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether the running slot is confirmed, as JSON, version 1.
+#[derive(Serialize)]
+struct ConfirmedView {
+    version: u32,
+    slot: String,
+    confirmed: bool,
+}
+
 fn is_confirmed(context: &Context, out: &mut Output) -> Result<(), Failure> {
     let control = BootControl::open(context, Access::ReadOnly)?;
     let slot = control.require_booted()?;
     let state = control.state().slot(slot).state;
-    if state == SlotState::Good {
-        return out.done(&format!("slot {slot} is confirmed"));
+    let confirmed = state == SlotState::Good;
+    let view = ConfirmedView { version: 1, slot: slot.to_string(), confirmed };
+    out.answer(&view, |to, view| {
+        // What is no is told as the failure that follows.
+        if view.confirmed { writeln!(to, "slot {} is confirmed", view.slot) } else { Ok(()) }
+    })?;
+    if confirmed {
+        return Ok(());
     }
     Err(Failure::No { what: format!("slot {slot} is not confirmed: it is {state}") })
 }

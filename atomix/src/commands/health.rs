@@ -7,7 +7,7 @@
 
 use crate::boot_control::BootControl;
 use crate::cli::HealthCommand;
-use crate::commands::slot::{NO_RECORD, check};
+use crate::commands::slot::check;
 use crate::context::{Context, Machine};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -170,9 +170,7 @@ struct InstalledContent<'a> {
 impl ContentCheck for InstalledContent<'_> {
     fn check(&mut self) -> ContentFinding {
         match check(self.context, self.slot) {
-            Ok(checked) if checked.iter().all(|slot| slot.ends_with(NO_RECORD)) => {
-                ContentFinding::NoRecord
-            }
+            Ok(checked) if !checked.iter().any(|slot| slot.recorded) => ContentFinding::NoRecord,
             Ok(_) => ContentFinding::Matches,
             Err(Failure::NotVerified { what, .. }) => ContentFinding::Differs(what),
             Err(other) => ContentFinding::Unreadable(other.chain()),

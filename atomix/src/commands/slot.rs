@@ -38,18 +38,41 @@ pub fn run(context: &Context, command: &SlotCommand, out: &mut Output) -> Result
                 });
             }
             let checked = check(context, slot)?;
-            let says = if checked.iter().all(|member| member.ends_with(NO_RECORD)) {
-                "has nothing to be compared with"
-            } else {
-                "holds what was installed"
-            };
-            out.done(&format!("slot {slot} {says}: {}", checked.join(", ")))
+            let view = CheckView { version: 1, slot: slot.to_string(), slots: checked };
+            out.answer(&view, render_check)
         }
     }
 }
 
-/// Marks a slot without a digest to compare with.
-pub const NO_RECORD: &str = " (no record)";
+/// What was compared, as JSON, version 1. Content that differs is a failure, not an answer.
+#[derive(Serialize)]
+struct CheckView {
+    version: u32,
+    slot: String,
+    slots: Vec<CheckedSlot>,
+}
+
+/// One slot of a group that was checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CheckedSlot {
+    name: String,
+    /// Whether there was a digest to compare with; its content has it.
+    pub recorded: bool,
+}
+
+fn render_check(to: &mut dyn Write, view: &CheckView) -> io::Result<()> {
+    let says = if view.slots.iter().any(|slot| slot.recorded) {
+        "holds what was installed"
+    } else {
+        "has nothing to be compared with"
+    };
+    let name = |slot: &CheckedSlot| {
+        let note = if slot.recorded { "" } else { " (no record)" };
+        format!("{}{note}", slot.name)
+    };
+    let names: Vec<String> = view.slots.iter().map(name).collect();
+    writeln!(to, "slot {} {says}: {}", view.slot, names.join(", "))
+}
 
 /// The slots as JSON, version 1.
 #[derive(Clone, Debug, Serialize)]
@@ -142,7 +165,7 @@ pub fn render_slots(to: &mut dyn Write, rows: &[SlotRow]) -> io::Result<()> {
 ///
 /// # Errors
 /// [`Failure::NotVerified`] when one differs, [`Failure::SlotCheck`] when one cannot be read.
-pub fn check(context: &Context, slot: SlotId) -> Result<Vec<String>, Failure> {
+pub fn check(context: &Context, slot: SlotId) -> Result<Vec<CheckedSlot>, Failure> {
     let config = context.system_conf()?;
     let state = context.boot_state(&config)?;
     let statuses = SlotRecords::read(context, &config, &state).statuses;
@@ -157,11 +180,13 @@ pub fn check(context: &Context, slot: SlotId) -> Result<Vec<String>, Failure> {
             .get(&member.name)
             .filter(|status| status.sha256.is_some() && is_current(&statuses, group, bundle));
         let Some(status) = recorded else {
-            checked.push(format!("{}{NO_RECORD}", member.name));
+            checked.push(CheckedSlot { name: member.name.to_string(), recorded: false });
             continue;
         };
         match updater::check_slot(member, status, &*context.devices, &mut |_| {})? {
-            SlotCheck::Matches { .. } => checked.push(member.name.to_string()),
+            SlotCheck::Matches { .. } => {
+                checked.push(CheckedSlot { name: member.name.to_string(), recorded: true });
+            }
             SlotCheck::Differs { expected, found } => {
                 return Err(Failure::NotVerified {
                     what: format!(

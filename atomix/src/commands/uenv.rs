@@ -37,8 +37,8 @@ fn print(context: &Context, names: &[String], out: &mut Output) -> Result<(), Fa
             None => return Err(Failure::No { what: format!("{name} is not set") }),
         };
     }
-    out.answer(&shown, |to, shown| {
-        shown.iter().try_for_each(|(name, value)| writeln!(to, "{name}={value}"))
+    out.answer(&VariablesView { version: 1, variables: shown }, |to, view| {
+        view.variables.iter().try_for_each(|(name, value)| writeln!(to, "{name}={value}"))
     })
 }
 
@@ -83,6 +83,13 @@ fn assign(env: &mut Env, assignment: &str) -> Result<(), Failure> {
         what: refused.to_string(),
         hint: "a name holds no blank at its start, no # there and no =",
     })
+}
+
+/// Variables as JSON, version 1.
+#[derive(Serialize)]
+struct VariablesView {
+    version: u32,
+    variables: BTreeMap<String, String>,
 }
 
 /// One environment copy as JSON, version 1.

@@ -204,17 +204,15 @@ impl Context {
     /// the system does not carry them.
     ///
     /// # Errors
-    /// [`Failure::Files`], [`Failure::NotText`] or [`Failure::Environment`].
+    /// [`Failure::Files`], [`Failure::NotText`] or [`Failure::Usage`].
     pub fn initial_env(&self) -> Result<Option<Env>, Failure> {
         let Some(text) = self.read_text(Path::new(INITIAL_ENV_PATH), MAX_CONFIG)? else {
             return Ok(None);
         };
-        let mut env = Env::new();
-        for line in text.lines() {
-            if let Some((name, value)) = line.split_once('=') {
-                env.set(name, value)?;
-            }
-        }
+        let env = Env::parse_text(&text).map_err(|cause| Failure::Usage {
+            what: format!("{INITIAL_ENV_PATH} is wrong: {cause}"),
+            hint: "put the u-boot-initial-env of this board's U-Boot build there",
+        })?;
         Ok(Some(env))
     }
 

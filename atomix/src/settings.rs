@@ -126,7 +126,11 @@ impl Settings {
         Self::parse(path, &text)
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, SettingsError> {
+    /// Reads the text of the file at `path`.
+    ///
+    /// # Errors
+    /// [`SettingsError::Invalid`] or [`SettingsError::TooFewBlocks`].
+    pub fn parse(path: &Path, text: &str) -> Result<Self, SettingsError> {
         let settings: Self = toml::from_str(text).map_err(|cause| SettingsError::Invalid {
             path: path.to_owned(),
             line: cause.span().map_or(1, |span| line_of(text, span.start)),

@@ -10,6 +10,7 @@ mod env;
 mod env_error;
 mod env_image;
 mod env_store;
+mod env_text;
 mod fw_env_config;
 mod script;
 mod selector;
@@ -19,6 +20,7 @@ pub use env::Env;
 pub use env_error::EnvError;
 pub use env_image::{FlagScheme, Redundancy, encode_image, parse_image};
 pub use env_store::{CopyHealth, EnvStore, LoadedEnv};
+pub use env_text::EnvTextError;
 pub use fw_env_config::{CopyPlace, FwEnvConfig, FwEnvConfigError};
 pub use script::{Script, ScriptError, encode_script, parse_script};
 pub use selector::{

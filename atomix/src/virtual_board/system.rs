@@ -63,7 +63,15 @@ impl Declaration {
     pub fn read(context: &Context) -> Result<Self, Failure> {
         let path = Path::new(DECLARATION_PATH);
         let text = context.read_text(path, MAX_DECLARATION)?.unwrap_or_default();
-        toml::from_str(&text).map_err(|error| Failure::Usage {
+        Self::parse(&text)
+    }
+
+    /// Reads the text of a declaration.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`].
+    pub fn parse(text: &str) -> Result<Self, Failure> {
+        toml::from_str(text).map_err(|error| Failure::Usage {
             what: format!("{DECLARATION_PATH} is wrong: {}", chain(&error).trim_end()),
             hint: "this file belongs to virtual boards only; correct it in the root file system",
         })
@@ -141,7 +149,7 @@ mod tests {
     #[test]
     fn a_unit_starts_works_and_fails_when_declared() {
         let text = "[[unit]]\nname = \"a.service\"\nactive-from-secs = 3\nfails-at-secs = 50\n";
-        let declared: Declaration = toml::from_str(text).unwrap();
+        let declared = Declaration::parse(text).unwrap();
         let (mut system, mut clock) = VirtualSystem::start(declared, HostFiles::new("/nowhere"));
         let mut at = |secs| {
             clock.wait_until(Duration::from_secs(secs));

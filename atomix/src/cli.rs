@@ -352,7 +352,7 @@ pub struct DemoArgs {
     /// Leave the virtual board in this new directory
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
-    /// Seed of everything that is random in the story
+    /// Seed of the made-up programs and of the power cut
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 }

@@ -269,12 +269,14 @@ impl Context {
     /// The flight recorder.
     ///
     /// # Errors
-    /// [`Failure::Storage`] or [`Failure::Recorder`].
+    /// [`Failure::Storage`], [`Failure::RecorderPlace`] or [`Failure::Recorder`].
     pub fn recorder(&self, settings: &Settings, access: Access) -> Result<BoardRecorder, Failure> {
         let place = &settings.recorder;
         let device = self.devices.open(&place.device, access)?;
         let label = format!("flight recorder on {}", place.device.display());
-        let ring: Box<dyn Storage> = Box::new(View::new(device, label, place.offset, place.len())?);
+        let ring = View::new(device, label, place.offset, place.len())
+            .map_err(|source| Failure::RecorderPlace { source })?;
+        let ring: Box<dyn Storage> = Box::new(ring);
         Ok(Recorder::open(ring, place.block_bytes)?)
     }
 

@@ -100,6 +100,27 @@ pub enum Failure {
     /// The flight recorder failed.
     #[error("cannot use the flight recorder")]
     Recorder(#[from] bootctl::RecorderError),
+    /// What an image is made of cannot be had.
+    #[error(transparent)]
+    Input(#[from] bundle::SourceError),
+    /// Nobody can tell whether a slot would load.
+    #[error("cannot read the seal of slot {slot} ({device})", device = device.display())]
+    Seal {
+        /// The slot.
+        slot: updater::SlotName,
+        /// Its device.
+        device: PathBuf,
+        /// Cause.
+        #[source]
+        source: StorageError,
+    },
+    /// The flight recorder's place is not on its device.
+    #[error("the flight recorder is not where [recorder] of atomix.toml says")]
+    RecorderPlace {
+        /// Cause.
+        #[source]
+        source: StorageError,
+    },
     /// A bundle is not what it should be.
     #[error("cannot use {bundle}", bundle = bundle.display())]
     Bundle {
@@ -302,6 +323,9 @@ impl Failure {
             | Self::Environment(_)
             | Self::Backend(_)
             | Self::Recorder(_)
+            | Self::RecorderPlace { .. }
+            | Self::Input(_)
+            | Self::Seal { .. }
             | Self::Create { .. }
             | Self::Lock(_)
             | Self::Table { .. }
@@ -334,6 +358,7 @@ impl Failure {
             Self::Plan { source, .. } => source.hint(),
             Self::Apply { source, .. } => source.hint(),
             Self::Recorder(source) => source.hint(),
+            Self::RecorderPlace { .. } => Some("correct [recorder] in /etc/atomix/atomix.toml"),
             Self::SlotCheck(source) => source.hint(),
             Self::Variant(source) => Some(source.hint()),
             Self::HealthConfig { source, .. } => source.hint(),
@@ -361,7 +386,8 @@ impl Failure {
                 Some("restore it; on a laptop, name a board by --board DIR (atomix demo --keep)")
             }
             Self::Settings(_) => Some("correct the file; nothing was tried"),
-            Self::Storage(source) => {
+            Self::Input(_) => Some("give the path of a file that can be read"),
+            Self::Storage(source) | Self::Seal { source, .. } => {
                 source.hint().or_else(|| is_denied(source).then_some("run it as root"))
             }
             Self::Unhealthy { .. }

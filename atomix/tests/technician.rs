@@ -117,6 +117,15 @@ fn doctor_finds_a_slot_that_would_not_load_or_would_not_be_taken() {
 }
 
 #[test]
+fn doctor_tells_of_event_logs_that_nobody_writes() {
+    let board = SmallBoard::new();
+    let log = "[log.mine]\nfilename=/data/events.log\n[keyring]";
+    board.replace("/etc/rauc/system.conf", "[keyring]", log);
+    let ran = board.run(&["doctor"]);
+    assert!(ran.stdout.contains("[log.mine] is accepted and no events"), "{}", ran.stdout);
+}
+
+#[test]
 fn a_refused_rollback_can_be_forced_as_its_hint_says() {
     let board = SmallBoard::new();
     assert_eq!(board.run(&["boot", "mark-bad", "B"]).code, 0);

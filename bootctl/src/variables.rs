@@ -67,13 +67,21 @@ impl fmt::Display for StateWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownSlot { name } => {
-                write!(f, "{ORDER} names \"{name}\", which is no slot of this board; it is skipped")
+                write!(
+                    f,
+                    "{ORDER} names \"{name}\", which is no slot of this board; it is skipped until \
+                     the next change of the boot state writes the order anew"
+                )
             }
             Self::RepeatedSlot { slot } => {
                 write!(f, "{ORDER} names slot {slot} more than once")
             }
             Self::OddValue { variable, value } => {
-                write!(f, "{variable} has the odd value \"{value}\" and counts as not set")
+                write!(
+                    f,
+                    "{variable} has the odd value \"{value}\" and counts as not set until the \
+                     next change of the boot state"
+                )
             }
         }
     }

@@ -10,8 +10,7 @@
 
 use bootctl::{
     Activation, AttemptsLeft, BackendError, BootBackend, BootState, BundleId, Command,
-    CustomBackend, PerSlot, ReadStateError, SlotId, SlotState, StateWarning, UbootBackend,
-    transition,
+    CustomBackend, ReadStateError, SlotId, SlotState, StateWarning, UbootBackend, transition,
 };
 use std::path::{Path, PathBuf};
 use storage::{Journal, MemoryStorage, OpKind, Recording, Shared};

@@ -227,7 +227,8 @@ impl TableError {
     #[must_use]
     pub const fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Unreadable(_) | Self::Unsuitable { .. } => None,
+            Self::Unreadable(_) => None,
+            Self::Unsuitable { .. } => Some("name the whole disk; check [disk] in atomix.toml"),
             Self::Absent { .. } | Self::MbrOnly { .. } => Some(
                 "check that this is the right disk; a disk gets its table by flashing the image",
             ),

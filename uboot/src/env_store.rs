@@ -81,7 +81,20 @@ impl LoadedEnv {
         let broken = self.copies.iter().zip(&self.places).enumerate();
         broken
             .filter(|(_, (health, _))| !matches!(health, CopyHealth::Valid { .. }))
-            .map(|(index, (health, place))| describe(index, place, health))
+            .map(|(index, (health, place))| {
+                let what = describe(index, place, health);
+                match health {
+                    // Fixed by the commit that follows, or by nothing but a person.
+                    CopyHealth::Unreadable(_) => format!("{what}; correct fw_env.config"),
+                    CopyHealth::Valid { .. }
+                    | CopyHealth::Blank
+                    | CopyHealth::Corrupt { .. }
+                    | CopyHealth::Foreign
+                    | CopyHealth::Malformed(_) => {
+                        format!("{what}; the next change of the boot state writes it anew")
+                    }
+                }
+            })
             .collect()
     }
 }

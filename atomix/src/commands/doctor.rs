@@ -137,6 +137,13 @@ impl Exam {
             self.keyring(context, &config);
             self.slots(context, &config);
             self.boot_state(context, &config);
+            for name in config.logs.keys() {
+                self.weak(
+                    "system.conf",
+                    format!("[log.{name}] is accepted and no events are written there"),
+                    "read the flight recorder: `atomix why`",
+                );
+            }
         }
     }
 
@@ -230,7 +237,7 @@ impl Exam {
             Err(cause) => self.broken("environment", chain(&cause), cause.hint()),
             Ok(loaded) => {
                 for warning in loaded.warnings() {
-                    self.weak("environment", warning, "the next save repairs it");
+                    self.weak("environment", warning, "`atomix uenv check` shows both copies");
                 }
                 let percent = loaded.env.used_bytes() * 100 / store.capacity().max(1);
                 if percent > ENV_USED_PERCENT_MAX {

@@ -64,9 +64,7 @@ fn init(args: &ImageBuildArgs) -> Result<InitPath, Failure> {
 }
 
 fn open(path: &Path) -> Result<Arc<dyn Source>, Failure> {
-    let source = FileSource::open(path)
-        .map_err(|source| Failure::Bundle { bundle: path.to_owned(), source: source.into() })?;
-    Ok(Arc::new(source))
+    Ok(Arc::new(FileSource::open(path)?))
 }
 
 /// Half an image is worse than none: it could be flashed.

@@ -180,11 +180,16 @@ fn dry_run(
 /// Whether the boot loader finds the start of the group's boot slot.
 ///
 /// # Errors
-/// [`Failure::Storage`].
+/// [`Failure::Seal`].
 pub fn seal_health(context: &Context, group: &InstallGroup) -> Result<SealHealth, Failure> {
     for slot in group.members.iter().filter(|slot| slot.name == group.seal) {
         let mut head = [0; SEAL_BYTES];
-        context.devices.open(&slot.device, Access::ReadOnly)?.read_at(0, &mut head)?;
+        let device = context.devices.open(&slot.device, Access::ReadOnly);
+        device.and_then(|device| device.read_at(0, &mut head)).map_err(|source| Failure::Seal {
+            slot: slot.name.clone(),
+            device: slot.device.clone(),
+            source,
+        })?;
         if head.iter().any(|byte| *byte != 0) {
             return Ok(SealHealth::Sealed);
         }

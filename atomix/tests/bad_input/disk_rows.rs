@@ -89,7 +89,7 @@ fn table_rows() -> Vec<Row> {
             |case| case.board.write("/dev/mmcblk1", [0; 4096]),
             1,
             &["/dev/mmcblk1 with 8 sectors", "cannot hold a GPT"],
-            "",
+            "name the whole disk",
         ),
         repart(
             "disk missing",

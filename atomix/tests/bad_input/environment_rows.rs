@@ -8,8 +8,6 @@ use bootctl::{SlotId, SlotState};
 use std::fs;
 use storage::Fault;
 
-const UNCHANGED: After = After::Works(|_| {});
-
 pub fn rows() -> Vec<Row> {
     let mut rows = damaged_rows();
     rows.extend(content_rows());
@@ -25,7 +23,7 @@ fn damaged_rows() -> Vec<Row> {
             |case| case.board.corrupt_env(1),
             &["status"],
             0,
-            &["copy 1", "/dev/mtd0"],
+            &["copy 1", "/dev/mtd0", "writes it anew"],
             "",
         )
         .because(one),
@@ -34,7 +32,7 @@ fn damaged_rows() -> Vec<Row> {
             |case| case.board.corrupt_env(2),
             &["status"],
             0,
-            &["copy 2", "/dev/mtd0"],
+            &["copy 2", "/dev/mtd0", "writes it anew"],
             "",
         )
         .because(one),
@@ -42,7 +40,7 @@ fn damaged_rows() -> Vec<Row> {
             "copy 2 corrupt, install",
             |case| case.board.corrupt_env(2),
             0,
-            &["copy 2", "/dev/mtd0"],
+            &["copy 2", "/dev/mtd0", "writes it anew"],
             "",
         )
         .because(one)
@@ -110,16 +108,15 @@ fn content_rows() -> Vec<Row> {
             order_c,
             &["status"],
             0,
-            &["BOOT_ORDER names \"C\""],
+            &["BOOT_ORDER names \"C\"", "writes the order anew"],
             "",
         )
-        .because("unknown slot")
-        .after(UNCHANGED),
+        .because("unknown slot"),
         Row::install(
             "unknown slot in BOOT_ORDER, install",
             order_c,
             0,
-            &["BOOT_ORDER names \"C\""],
+            &["BOOT_ORDER names \"C\"", "writes the order anew"],
             "",
         )
         .because("unknown slot")
@@ -129,7 +126,7 @@ fn content_rows() -> Vec<Row> {
             |case| case.board.set_env(|env| env.set("BOOT_A_LEFT", "many").unwrap()),
             &["boot", "state"],
             0,
-            &["BOOT_A_LEFT", "\"many\""],
+            &["BOOT_A_LEFT", "\"many\"", "until the next change"],
             "",
         ),
         Row::command(
@@ -193,7 +190,7 @@ fn place_rows() -> Vec<Row> {
             |case| case.board.replace("/etc/fw_env.config", "0x4000 0x4000", "0x9000000 0x4000"),
             &["status"],
             0,
-            &["copy 2", "/dev/mtd0", "150994944"],
+            &["copy 2", "/dev/mtd0", "150994944", "correct fw_env.config"],
             "",
         ),
         Row::install(
@@ -221,7 +218,7 @@ fn place_rows() -> Vec<Row> {
                 case.board.replace(toml, "offset = 32768", "offset = 99999999");
             },
             0,
-            &["outside /dev/mtd0"],
+            &["outside /dev/mtd0", "flight recorder", "[recorder] of atomix.toml"],
             "",
         )
         .after(After::Works(installed)),

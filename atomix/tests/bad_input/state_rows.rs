@@ -222,7 +222,7 @@ fn boot_state_rows() -> Vec<Row> {
             |case| fs::remove_file(case.board.path("/dev/mmcblk1p3")).unwrap(),
             &["boot", "mark-active", "B"],
             1,
-            &["/dev/mmcblk1p3 does not exist"],
+            &["the seal of slot boot.1", "/dev/mmcblk1p3 does not exist"],
             "the device's path",
         )
         .because("no such device"),
@@ -335,6 +335,24 @@ fn configuration_rows() -> Vec<Row> {
         )
         .because("a path that leaves the root")
         .after(After::Works(installed)),
+        Row::command(
+            "image build without a kernel",
+            |_| {},
+            &[
+                "image",
+                "build",
+                "--boot",
+                "/no/such/boot",
+                "--rootfs",
+                "/no/such/rootfs.img",
+                "--image-version",
+                "1",
+                "/no/such/out.img",
+            ],
+            1,
+            &["cannot open /no/such/boot/Image", "No such file"],
+            "give the path of a file that can be read",
+        ),
         Row::command(
             "wrong key in health.toml",
             |case| append(case, "/etc/atomix/health.toml", "interval_secs = 9\n"),

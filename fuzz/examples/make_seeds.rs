@@ -41,6 +41,7 @@ fn main() {
     bundle_seeds(dir.path());
     repart_seeds(dir.path());
     text_seeds();
+    settings_seeds();
 }
 
 fn environment() -> Env {
@@ -395,6 +396,50 @@ fn text_seeds() {
     put("bundle_version", "pre", "1.2.3-rc.1+build\x001.2.3-rc.2");
     put("bundle_version", "equal", "1\x001.0.0");
     put("bundle_version", "huge", "18446744073709551615.0.0\x0018446744073709551616");
+}
+
+fn settings_seeds() {
+    let settings = "[disk]\ndevice = \"/dev/mmcblk1\"\nidentity-label = \"boot-b\"\n\
+        protected-bytes = 16777216\n\n[recorder]\ndevice = \"/dev/mtd0\"\noffset = 0x220000\n\
+        block-bytes = 65536\nblocks = 4\n\n[health]\nconfig = \"/etc/atomix/health.toml\"\n";
+    put("settings", "board", settings);
+    put("settings", "one-block", settings.replace("blocks = 4", "blocks = 1"));
+    put("settings", "unknown-key", settings.replace("[health]", "colour = 1\n[health]"));
+
+    put(
+        "virtual_system",
+        "starts-and-fails",
+        "[[unit]]\nname = \"dnsmasq.service\"\nactive-from-secs = 3\nfails-at-secs = 50\n\n\
+         [interfaces]\neth1 = [\"172.20.30.1\"]\n",
+    );
+    put("virtual_system", "huge", "[[unit]]\nname = \"\"\nfails-at-secs = 9223372036854775807\n");
+    put("virtual_system", "no-address", "[interfaces]\neth1 = [\"172.20.30.1/24\"]\n");
+
+    put(
+        "env_text",
+        "board",
+        "# made by U-Boot's build\nbootcmd=run atomix_select\nbootdelay=2\n\nx=a=b\ny=\n",
+    );
+    put("env_text", "value-over-two-lines", "bootcmd=run a;\nrun b\n");
+    put("env_text", "no-name", "=1\n a=1\na=\0\n");
+
+    put(
+        "mountinfo",
+        "usual",
+        "21 1 0:20 / /proc rw - proc proc rw\n\
+         36 35 179:4 / /mnt/a\\040b rw,noatime shared:1 master:2 - vfat /dev/mmcblk1p4 rw\n",
+    );
+    put("mountinfo", "odd-escapes", "1 2 7:0 / /\\777\\08\\134\\012\\ rw - ext4 \\ rw\n");
+    put(
+        "mountinfo",
+        "short-lines",
+        "36\n36 35 179:4 /\n36 35 179 / / rw - a b c\n36 35 1:2 / / -\n",
+    );
+
+    put("gateway_address", "json", r#"{"lan": {"gateway": "172.20.30.1/24"}}"#);
+    put("gateway_address", "toml", "[lan]\ngateway = \"172.20.30.1\"\n");
+    put("gateway_address", "no-text", r#"{"lan": {"gateway": [172, 20, 30, 1]}}"#);
+    put("gateway_address", "nested", r#"{"lan":"#.repeat(200));
 }
 
 const SYSTEM_CONF: &str = "[system]\ncompatible=rock64\nbootloader=uboot\nbundle-formats=verity plain\nstatusfile=/data/rauc.status\nmountprefix=/run/rauc\n\n[keyring]\npath=ca.pem\ncheck-purpose=codesign\n\n[slot.boot.0]\ndevice=/dev/mmcblk1p1\ntype=vfat\nbootname=A\n\n[slot.rootfs.0]\ndevice=/dev/mmcblk1p2\ntype=raw\nparent=boot.0\n\n[slot.boot.1]\ndevice=/dev/mmcblk1p3\ntype=vfat\nbootname=B\n\n[slot.rootfs.1]\ndevice=/dev/mmcblk1p4\ntype=raw\nparent=boot.1\n";

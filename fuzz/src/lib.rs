@@ -8,31 +8,35 @@
 //! on any compiler. Where a checksum guards a structure, the function reads the input once as it
 //! is and once with the checksum made right, since no mutation gets past one by luck.
 
+mod atomix;
 mod bootctl;
 mod bundle;
 mod fixtures;
 mod repart;
 mod sparse_disk;
 mod squashfs;
+mod storage;
 mod text;
 mod uboot;
 mod updater;
 mod verifier;
 
+pub use atomix::{settings, virtual_system};
 pub use bootctl::{boot_state, kernel_cmdline, recorder};
 pub use bundle::{bundle, bundle_edits, key_file, keyring, manifest, signature, verity_payload};
 pub use repart::{fat, partition_table, repart_definition};
 pub use sparse_disk::SparseDisk;
 pub use squashfs::squashfs;
-pub use uboot::{boot_script, env_data, env_image, env_store, fw_env_config};
+pub use storage::mountinfo;
+pub use uboot::{boot_script, env_data, env_image, env_store, env_text, fw_env_config};
 pub use updater::{bundle_version, slot_status, system_conf};
-pub use verifier::{health_config, required_units};
+pub use verifier::{gateway_address, health_config, required_units};
 
 /// A target: its name, which is that of its folder of seeds and of its file, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 24] = [
+pub const TARGETS: [Target; 29] = [
     ("boot_script", boot_script),
     ("boot_state", boot_state),
     ("bundle", bundle),
@@ -41,20 +45,25 @@ pub const TARGETS: [Target; 24] = [
     ("env_data", env_data),
     ("env_image", env_image),
     ("env_store", env_store),
+    ("env_text", env_text),
     ("fat", fat),
     ("fw_env_config", fw_env_config),
+    ("gateway_address", gateway_address),
     ("health_config", health_config),
     ("kernel_cmdline", kernel_cmdline),
     ("key_file", key_file),
     ("keyring", keyring),
     ("manifest", manifest),
+    ("mountinfo", mountinfo),
     ("partition_table", partition_table),
     ("recorder", recorder),
     ("repart_definition", repart_definition),
     ("required_units", required_units),
+    ("settings", settings),
     ("signature", signature),
     ("slot_status", slot_status),
     ("squashfs", squashfs),
     ("system_conf", system_conf),
     ("verity_payload", verity_payload),
+    ("virtual_system", virtual_system),
 ];

@@ -26,6 +26,18 @@ pub fn env_data(data: &[u8]) {
     }
 }
 
+/// The text of a default environment: every line is a variable, blank or a comment, and what was
+/// read is written as text and read again as the same.
+pub fn env_text(data: &[u8]) {
+    let text = lossy(data);
+    let Ok(env) = Env::parse_text(&text) else { return };
+    for line in text.lines() {
+        assert!(line.contains('=') || line.trim().is_empty() || line.starts_with('#'), "{line:?}");
+    }
+    let written: String = env.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+    assert_eq!(Env::parse_text(&written), Ok(env), "{written:?}");
+}
+
 /// One copy of an environment, as it is and with the checksum made right.
 pub fn env_image(data: &[u8]) {
     for redundancy in REDUNDANCIES {

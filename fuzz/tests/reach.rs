@@ -93,4 +93,10 @@ fn settings_and_manifests_are_read() {
     for version in text("bundle_version/years").split('\0').map(str::trim) {
         assert!(version.parse::<updater::BundleVersion>().is_ok(), "{version}");
     }
+    let path = Path::new(atomix::settings::SETTINGS_PATH);
+    atomix::settings::Settings::parse(path, &text("settings/board")).expect("settings");
+    let declared = text("virtual_system/starts-and-fails");
+    atomix::virtual_board::system::Declaration::parse(&declared).expect("declaration");
+    assert_eq!(uboot::Env::parse_text(&text("env_text/board")).expect("text").iter().count(), 3);
+    assert_eq!(storage::parse_mountinfo(&seed("mountinfo/usual")).len(), 2);
 }

@@ -50,6 +50,7 @@ pub use journal::{Journal, Op, OpKind};
 #[cfg(target_os = "linux")]
 pub use linux::{BlockDevice, MtdDevice};
 pub use memory::{MemoryFiles, MemoryStorage};
+pub use mounts::{Mount, parse_mountinfo};
 pub use nor::NorFlash;
 pub use part_uuid::PartUuid;
 pub use power_cut::{PowerCut, PowerCutDevices, PowerCutFiles};

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 /// One mounted file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Mount {
+pub struct Mount {
     /// Major and minor device number; major 0 for file systems without a device of their own.
     pub device: (u64, u64),
     /// Where it is mounted.
@@ -20,9 +20,10 @@ pub(crate) struct Mount {
     pub source: PathBuf,
 }
 
-/// Lines of another shape are passed over: the kernel writes this file, and a new field must not
-/// make every install fail.
-pub(crate) fn parse_mountinfo(text: &[u8]) -> Vec<Mount> {
+/// Reads the whole text. Lines of another shape are passed over: the kernel writes this file, and
+/// a new field must not make every install fail.
+#[must_use]
+pub fn parse_mountinfo(text: &[u8]) -> Vec<Mount> {
     text.split(|byte| *byte == b'\n').filter_map(parse_line).collect()
 }
 

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Every file of the rooms that reads a format is known here, with the targets that reach it or
+//! the reason why it reads nothing from outside. A new parser makes this fail until it has a row.
+//!
+//! "Reads a format" is told by names: a function `parse…`, `decode…`, `from_pem`, `from_env…`,
+//! `from_str` or `read_table`, or a call of a parser of TOML, JSON, DER, squashfs or FAT. A parser
+//! under another name is not seen: give it one of these.
+
+use atomix_fuzz::TARGETS;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What tells a parser, in the text of a file before its tests.
+const MARKS: [&str; 12] = [
+    "fn parse",
+    "fn decode",
+    "fn from_pem",
+    "fn from_env",
+    "fn from_str(",
+    "fn read_table",
+    "toml::from_",
+    "serde_json::from_",
+    "::from_der(",
+    "stack_from_pem",
+    "FilesystemReader",
+    "FileSystem::new",
+];
+
+enum Row {
+    /// These targets reach it.
+    Fuzzed(&'static [&'static str]),
+    /// It reads what was made inside.
+    Inside(&'static str),
+}
+
+use Row::{Fuzzed, Inside};
+
+const PARSERS: &[(&str, Row)] = &[
+    ("atomix/src/demo/story.rs", Inside("answers of the program's own commands, in the demo")),
+    ("atomix/src/settings.rs", Fuzzed(&["settings"])),
+    ("atomix/src/virtual_board/system.rs", Fuzzed(&["virtual_system"])),
+    ("bootctl/src/attempts.rs", Fuzzed(&["boot_state"])),
+    ("bootctl/src/cmdline.rs", Fuzzed(&["kernel_cmdline"])),
+    ("bootctl/src/reason.rs", Fuzzed(&["boot_state", "kernel_cmdline"])),
+    ("bootctl/src/record_codec.rs", Fuzzed(&["recorder"])),
+    ("bootctl/src/slot.rs", Fuzzed(&["boot_state", "kernel_cmdline"])),
+    ("bootctl/src/state.rs", Fuzzed(&["boot_state"])),
+    ("bootctl/src/variables.rs", Fuzzed(&["boot_state"])),
+    ("bundle/src/cms.rs", Fuzzed(&["bundle", "signature"])),
+    ("bundle/src/cms_sign.rs", Inside("the signer's own key and certificates")),
+    ("bundle/src/image_type.rs", Fuzzed(&["manifest"])),
+    ("bundle/src/keyfile.rs", Fuzzed(&["key_file"])),
+    ("bundle/src/keyring.rs", Fuzzed(&["keyring"])),
+    ("bundle/src/manifest_parse.rs", Fuzzed(&["manifest"])),
+    ("bundle/src/squashfs.rs", Fuzzed(&["squashfs", "verity_payload"])),
+    ("bundle/src/trailer.rs", Fuzzed(&["bundle", "bundle_edits"])),
+    ("repart/src/definition.rs", Fuzzed(&["repart_definition"])),
+    ("repart/src/fat.rs", Fuzzed(&["fat"])),
+    ("repart/src/table.rs", Fuzzed(&["partition_table"])),
+    ("repart/src/type_guid.rs", Fuzzed(&["repart_definition"])),
+    ("storage/src/digest.rs", Fuzzed(&["manifest", "slot_status"])),
+    ("storage/src/mounts.rs", Fuzzed(&["mountinfo"])),
+    ("storage/src/part_uuid.rs", Fuzzed(&["boot_state"])),
+    ("uboot/src/env.rs", Fuzzed(&["env_data"])),
+    ("uboot/src/env_image.rs", Fuzzed(&["env_image", "env_store"])),
+    ("uboot/src/env_text.rs", Fuzzed(&["env_text"])),
+    ("uboot/src/fw_env_config.rs", Fuzzed(&["fw_env_config"])),
+    ("uboot/src/script.rs", Fuzzed(&["boot_script"])),
+    ("updater/src/bundle_version.rs", Fuzzed(&["bundle_version"])),
+    ("updater/src/conf_group.rs", Fuzzed(&["system_conf"])),
+    ("updater/src/slots.rs", Fuzzed(&["system_conf"])),
+    ("updater/src/status.rs", Fuzzed(&["slot_status"])),
+    ("updater/src/system_conf.rs", Fuzzed(&["system_conf"])),
+    ("updater/src/system_conf/slot.rs", Fuzzed(&["system_conf"])),
+    ("updater/src/system_conf/system.rs", Fuzzed(&["system_conf"])),
+    ("verifier/src/config.rs", Fuzzed(&["health_config"])),
+    ("verifier/src/manifest.rs", Fuzzed(&["required_units"])),
+    ("verifier/src/round.rs", Fuzzed(&["gateway_address"])),
+    ("verifier/src/system.rs", Inside("one word of systemd's, of which none is refused")),
+];
+
+const ROOMS: [&str; 9] = [
+    "atomix",
+    "board-rock64",
+    "bootctl",
+    "bundle",
+    "repart",
+    "storage",
+    "uboot",
+    "updater",
+    "verifier",
+];
+
+fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).expect("the folder is there") {
+        let path = entry.expect("the folder can be read").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The files with a parser, and the first mark in each.
+fn parsers() -> BTreeMap<String, &'static str> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut found = BTreeMap::new();
+    for room in ROOMS {
+        let mut files = Vec::new();
+        sources(&root.join(room).join("src"), &mut files);
+        for file in files {
+            let text = std::fs::read_to_string(&file).expect("a source can be read");
+            let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+            if let Some(mark) = MARKS.iter().find(|mark| code.contains(**mark)) {
+                let name = file.strip_prefix(&root).expect("it lies below the root");
+                found.insert(name.display().to_string(), *mark);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_file_with_a_parser_is_fuzzed_or_reads_nothing_from_outside() {
+    let parsers = parsers();
+    for (file, mark) in &parsers {
+        let known = PARSERS.iter().any(|(row, _)| row == file);
+        assert!(known, "{file} has a parser ({mark}…) and no row here");
+    }
+    for (file, row) in PARSERS {
+        assert!(parsers.contains_key(*file), "{file} has no parser any more");
+        match row {
+            Fuzzed(targets) => {
+                assert!(!targets.is_empty(), "{file} has no target");
+                for target in *targets {
+                    let exists = TARGETS.iter().any(|(name, _)| name == target);
+                    assert!(exists, "{file} names the target {target}, which does not exist");
+                }
+            }
+            Inside(reason) => assert!(!reason.is_empty(), "{file} has no reason"),
+        }
+    }
+}

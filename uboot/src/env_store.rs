@@ -85,7 +85,9 @@ impl LoadedEnv {
                 let what = describe(index, place, health);
                 match health {
                     // Fixed by the commit that follows, or by nothing but a person.
-                    CopyHealth::Unreadable(_) => format!("{what}; correct fw_env.config"),
+                    CopyHealth::Unreadable(_) => {
+                        format!("{what}; check fw_env.config and the medium")
+                    }
                     CopyHealth::Valid { .. }
                     | CopyHealth::Blank
                     | CopyHealth::Corrupt { .. }

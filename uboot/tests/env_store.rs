@@ -205,7 +205,7 @@ fn each_copy_that_fails_is_named_in_a_sentence_with_its_place_and_reason() {
 
     let whole = Faulty { unreadable: Some(0), ..Faulty::over(image((1, "a"), (2, "b"))) };
     let warning = store_on(&Shared::new(whole)).load().unwrap().warnings().remove(0);
-    assert!(warning.ends_with("bad block)"), "{warning}");
+    assert!(warning.ends_with("bad block); check fw_env.config and the medium"), "{warning}");
 }
 
 /// With a wrong offset in `fw_env.config` a store would destroy what lies there, and U-Boot would

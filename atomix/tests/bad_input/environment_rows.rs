@@ -190,7 +190,7 @@ fn place_rows() -> Vec<Row> {
             |case| case.board.replace("/etc/fw_env.config", "0x4000 0x4000", "0x9000000 0x4000"),
             &["status"],
             0,
-            &["copy 2", "/dev/mtd0", "150994944", "correct fw_env.config"],
+            &["copy 2", "/dev/mtd0", "150994944", "check fw_env.config"],
             "",
         ),
         Row::install(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What `system.conf` says of the boot loader: a script is asked which slot runs and told of installs,
-//! and `prevent-late-fallback` holds.
+//! What `system.conf` says of the boot loader: a script is asked which slot runs and is told of
+//! installs, and `prevent-late-fallback` holds.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,18 +16,7 @@ use cli_board::{SYSTEM_CONF, SmallBoard};
 use std::os::unix::fs::PermissionsExt;
 
 /// Keeps its answers beside itself, below the board's root.
-const SCRIPT: &str = r#"#!/bin/sh
-set -eu
-dir="$(dirname "$0")"
-echo "$*" >> "$dir/calls"
-case "$1" in
-  get-primary) cat "$dir/primary" ;;
-  set-primary) echo "$2" > "$dir/primary"; echo good > "$dir/state.$2" ;;
-  get-state) cat "$dir/state.$2" ;;
-  set-state) echo "$3" > "$dir/state.$2" ;;
-  get-current) cat "$dir/current" ;;
-esac
-"#;
+const SCRIPT: &str = include_str!("../../bootctl/tests/fixtures/custom-backend.sh");
 
 fn board() -> SmallBoard {
     let board = SmallBoard::new();

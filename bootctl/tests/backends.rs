@@ -210,18 +210,7 @@ fn the_largest_state_fits_beside_other_variables() {
 }
 
 /// A boot loader in a directory: one file for each fact, every call logged.
-const SCRIPT: &str = r#"#!/bin/sh
-set -eu
-dir="$(dirname "$0")"
-echo "$*" >> "$dir/calls"
-case "$1" in
-  get-primary) cat "$dir/primary" ;;
-  set-primary) echo "$2" > "$dir/primary"; echo good > "$dir/state.$2" ;;
-  get-state) cat "$dir/state.$2" ;;
-  set-state) echo "$3" > "$dir/state.$2" ;;
-  get-current) cat "$dir/current" ;;
-esac
-"#;
+const SCRIPT: &str = include_str!("fixtures/custom-backend.sh");
 
 fn custom(dir: &Path) -> CustomBackend {
     use std::os::unix::fs::PermissionsExt;

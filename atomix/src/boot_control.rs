@@ -33,7 +33,7 @@ impl BootControl {
         let recorder = match (context.settings(), access) {
             // Those who only look need the rest of the answer, most of all then.
             (Err(failure), Access::ReadOnly) => Err(failure),
-            (settings, Access::ReadOnly | Access::ReadWrite) => {
+            (settings, Access::ReadOnly | Access::ReadWrite | Access::WriteBeside) => {
                 context.recorder(&settings?, access)
             }
         };

@@ -153,7 +153,7 @@ impl Context {
     pub fn env_store(&self, access: Access) -> Result<EnvStore<Box<dyn Storage>>, Failure> {
         let mut copies = Vec::new();
         for place in self.fw_env_config()?.copies {
-            copies.push((self.devices.open(&place.device, access)?, place));
+            copies.push((self.devices.open(&place.device, beside(access))?, place));
         }
         Ok(EnvStore::open(copies)?)
     }
@@ -272,7 +272,7 @@ impl Context {
     /// [`Failure::Storage`], [`Failure::RecorderPlace`] or [`Failure::Recorder`].
     pub fn recorder(&self, settings: &Settings, access: Access) -> Result<BoardRecorder, Failure> {
         let place = &settings.recorder;
-        let device = self.devices.open(&place.device, access)?;
+        let device = self.devices.open(&place.device, beside(access))?;
         let label = format!("flight recorder on {}", place.device.display());
         let ring = View::new(device, label, place.offset, place.len())
             .map_err(|source| Failure::RecorderPlace { source })?;
@@ -302,4 +302,9 @@ impl Context {
         Keyring::from_pem(&pem, options)
             .map_err(|source| Failure::Keyring { path: path.to_owned(), source })
     }
+}
+
+/// Environment and flight recorder lie on disks whose partitions are mounted.
+const fn beside(access: Access) -> Access {
+    if access.writes() { Access::WriteBeside } else { Access::ReadOnly }
 }

@@ -11,11 +11,14 @@
 
 mod cli_board;
 
+use atomix::context::Context;
 use bootctl::SlotState;
-use cli_board::{SmallBoard, bundles};
+use cli_board::rig::{Faults, RiggedDevices};
+use cli_board::{NOW, SmallBoard, bundles, run_on};
 use serde_json::Value;
 use std::fs;
 use std::io::Read;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 const STATUS: &str = "/data/rauc/status.raucs";
@@ -114,6 +117,27 @@ fn doctor_finds_a_slot_that_would_not_load_or_would_not_be_taken() {
     assert!(ran.stderr.contains("\"X\""), "{}", ran.stderr);
     let ran = board.run(&["doctor"]);
     assert!(ran.stdout.contains("BOOT_ORDER does not name it"), "{}", ran.stdout);
+}
+
+/// A Rock64 without flash on its board keeps the environment in raw MMC, before the partitions.
+#[test]
+fn environment_on_a_disk_in_use_is_written_all_the_same() {
+    let board = SmallBoard::new();
+    let mut state = SmallBoard::both_good();
+    state.a.state = SlotState::Trying;
+    board.set_state(&state);
+    let faults = Faults { in_use: [PathBuf::from("/dev/mtd0")].into(), ..Faults::default() };
+    let devices = RiggedDevices::new(board.root(), faults);
+    let context = Context::with_devices(board.root(), Box::new(devices), NOW);
+    let ran = run_on(&context, &["boot", "mark-good"]);
+    assert!(ran.code == 0 && ran.stderr.is_empty(), "{}", ran.stderr);
+    assert_eq!(board.state().a.state, SlotState::Good);
+    // Slots are nobody else's.
+    let faults = Faults { in_use: [PathBuf::from("/dev/mmcblk1p4")].into(), ..Faults::default() };
+    let devices = RiggedDevices::new(board.root(), faults);
+    let context = Context::with_devices(board.root(), Box::new(devices), NOW);
+    let ran = run_on(&context, &["install", &board.offer_good()]);
+    assert_eq!(ran.code, 5, "{}", ran.stderr);
 }
 
 #[test]

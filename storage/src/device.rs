@@ -74,6 +74,20 @@ pub enum Access {
     ReadOnly,
     /// For writing; on a block device exclusively, so a mounted one is refused.
     ReadWrite,
+    /// For writing to a place of a disk that no partition holds, such as an environment in raw
+    /// MMC, while partitions of the disk are mounted. Not exclusive.
+    WriteBeside,
+}
+
+impl Access {
+    /// Whether anything may be written.
+    #[must_use]
+    pub const fn writes(self) -> bool {
+        match self {
+            Self::ReadOnly => false,
+            Self::ReadWrite | Self::WriteBeside => true,
+        }
+    }
 }
 
 /// Finds and opens devices by the path that configuration names.

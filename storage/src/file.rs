@@ -67,7 +67,7 @@ impl Handle {
     pub(crate) fn check_write(&self, offset: u64, len: u64) -> Result<(), StorageError> {
         self.check(offset, len)?;
         match self.access {
-            Access::ReadWrite => Ok(()),
+            Access::ReadWrite | Access::WriteBeside => Ok(()),
             Access::ReadOnly => Err(StorageError::ReadOnly { label: self.label.clone() }),
         }
     }
@@ -177,7 +177,7 @@ pub(crate) fn open_node(
     use std::os::unix::fs::OpenOptionsExt;
     OpenOptions::new()
         .read(true)
-        .write(access == Access::ReadWrite)
+        .write(access.writes())
         .create(false)
         .custom_flags(flags)
         .open(path)

@@ -23,8 +23,9 @@ pub struct BlockDevice {
 }
 
 impl BlockDevice {
-    /// Opens a block device; messages call it `label`. For writing it is opened exclusively:
-    /// the kernel refuses when it, or a partition of it, is mounted or opened this way already.
+    /// Opens a block device; messages call it `label`. With [`Access::ReadWrite`] it is opened
+    /// exclusively: the kernel refuses when it, or a partition of it, is mounted or opened this
+    /// way already.
     ///
     /// # Errors
     /// [`StorageError::Absent`], [`StorageError::Busy`], [`StorageError::ReadOnly`] or
@@ -38,13 +39,18 @@ impl BlockDevice {
         let failed = |source| StorageError::Open { label: label.clone(), source };
         let file = match access {
             Access::ReadOnly => open_node(path, &label, access, 0)?,
-            Access::ReadWrite => {
+            Access::ReadWrite | Access::WriteBeside => {
                 // Asked before opening for writing, which fails with different codes per driver.
                 let probe = open_node(path, &label, Access::ReadOnly, 0)?;
                 if ioctl::read_only(&probe).map_err(failed)? {
                     return Err(StorageError::ReadOnly { label });
                 }
-                open_node(path, &label, access, O_EXCL)?
+                open_node(
+                    path,
+                    &label,
+                    access,
+                    if access == Access::ReadWrite { O_EXCL } else { 0 },
+                )?
             }
         };
         let size = ByteLen::new(ioctl::block_size(&file).map_err(failed)?);
@@ -118,7 +124,7 @@ impl MtdDevice {
             let source = io::Error::new(io::ErrorKind::Unsupported, "not a NOR flash");
             return Err(failed(source));
         }
-        if access == Access::ReadWrite {
+        if access.writes() {
             if info.flags & FLASH_WRITEABLE == 0 {
                 return Err(StorageError::ReadOnly { label });
             }

@@ -31,12 +31,11 @@ impl Medium {
             (Self::Writable(medium), _) | (Self::Readable(medium, _), Access::ReadOnly) => {
                 Ok(medium.clone())
             }
-            (Self::Readable(_, file), Access::ReadWrite) | (Self::Closed(file), _) => {
-                Err(StorageError::Open {
-                    label: format!("{name} ({})", file.display()),
-                    source: io::ErrorKind::PermissionDenied.into(),
-                })
-            }
+            (Self::Readable(_, file), Access::ReadWrite | Access::WriteBeside)
+            | (Self::Closed(file), _) => Err(StorageError::Open {
+                label: format!("{name} ({})", file.display()),
+                source: io::ErrorKind::PermissionDenied.into(),
+            }),
         }
     }
 }

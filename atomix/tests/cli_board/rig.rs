@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Devices of the small board with what a file cannot have: a write-protect switch, a full or a
-//! failing medium.
+//! failing medium, other users.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,8 @@ use storage::{Access, Devices, Fault, Faulty, HostDevices, Storage, StorageError
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     pub read_only: BTreeSet<PathBuf>,
+    /// Disks of which a partition is mounted: not to be had exclusively.
+    pub in_use: BTreeSet<PathBuf>,
     pub media: BTreeMap<PathBuf, Fault>,
 }
 
@@ -27,8 +29,11 @@ impl RiggedDevices {
 
 impl Devices for RiggedDevices {
     fn open(&self, device: &Path, access: Access) -> Result<Box<dyn Storage>, StorageError> {
-        if access == Access::ReadWrite && self.faults.read_only.contains(device) {
+        if access.writes() && self.faults.read_only.contains(device) {
             return Err(StorageError::ReadOnly { label: device.display().to_string() });
+        }
+        if access == Access::ReadWrite && self.faults.in_use.contains(device) {
+            return Err(StorageError::Busy { label: device.display().to_string() });
         }
         let medium = self.inner.open(device, access)?;
         Ok(match self.faults.media.get(device) {

@@ -39,6 +39,14 @@ impl Payload {
         }
     }
 
+    /// How much [`Payload::check`] reads.
+    pub fn check_bytes(&self) -> u64 {
+        match self {
+            Self::Verity { reader, .. } => reader.data_bytes(),
+            Self::Pinned(_) => 0,
+        }
+    }
+
     /// Reads and verifies all of it. A plain payload was, or it would not be here.
     pub fn check(&self, progress: &mut dyn FnMut(u64)) -> Result<(), BundleError> {
         match self {

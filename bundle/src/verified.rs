@@ -232,10 +232,10 @@ impl VerifiedBundle {
     }
 
     /// Length of what [`VerifiedBundle::check_payload`] reads: the file system without its hash
-    /// tree.
+    /// tree, and nothing of a plain bundle.
     #[must_use]
-    pub fn data_len(&self) -> ByteLen {
-        ByteLen::new(self.payload.data_bytes())
+    pub fn check_len(&self) -> ByteLen {
+        ByteLen::new(self.payload.check_bytes())
     }
 
     /// Reads all of the file system and compares every block with the signed hash tree, so that

@@ -74,6 +74,12 @@ fn our_verifier_reads_back_what_we_packed_in_every_compression() {
                 assert_eq!(bundle.payload_len(), made.payload_len);
                 assert_eq!(bundle.signer().signing_time, Some(NOW));
                 assert!(images(&bundle)["rootfs"] == content, "{}", path.display());
+                // All of it was read for the digest of a plain bundle; of the other none was.
+                let mut read = 0;
+                bundle.check_payload(&mut |bytes| read += bytes).unwrap();
+                assert_eq!(bundle.check_len(), ByteLen::new(read));
+                assert_eq!(read == 0, format == BundleFormat::Plain);
+                assert!(images(&bundle)["rootfs"] == content, "{}", path.display());
             }
         }
     }

@@ -152,7 +152,7 @@ impl Installer<'_> {
         plan: &InstallPlan,
         bundle: &VerifiedBundle,
     ) -> Result<ByteLen, InstallError> {
-        let len = bundle.data_len();
+        let len = bundle.check_len();
         let mut meter = Meter::new(plan, len, &mut *self.progress);
         meter.step(InstallStep::PreCheck);
         bundle

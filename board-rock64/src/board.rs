@@ -15,7 +15,7 @@ pub struct Board {
     pub disk: Disk,
     /// Its partitions, in the order of their numbers.
     pub partitions: [PartitionFacts; 5],
-    /// The NOR flash with the environment.
+    /// What holds the environment and the flight recorder.
     pub flash: Flash,
     /// Where U-Boot loads things to.
     pub addresses: LoadAddresses,
@@ -23,8 +23,8 @@ pub struct Board {
     pub device_tree: &'static str,
     /// Kernel arguments of every boot, without root and init.
     pub kernel_args: &'static str,
-    /// How a technician gets in.
-    pub recovery: Recovery,
+    /// How a technician gets in; `None` where there is no button and no USB port for it.
+    pub recovery: Option<Recovery>,
     /// The hardware watchdog.
     pub watchdog: Watchdog,
     /// The network interfaces.
@@ -98,14 +98,17 @@ pub struct PartitionFacts {
     pub format: Option<Format>,
 }
 
-/// The NOR flash.
+/// What holds the environment and the flight recorder, outside the slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flash {
+    /// What it is.
+    pub medium: FlashMedium,
     /// Linux's path.
     pub device: &'static str,
     /// Its size.
     pub size: ByteLen,
-    /// Erase unit that fits every driver's idea of the chip; see decision 0009.
+    /// Erase unit that fits every driver's idea of the chip; see decision 0009. Where nothing is
+    /// erased, the distance that keeps the two environment copies apart.
     pub erase_bytes: u32,
     /// A boot loader kept in this flash lies below.
     pub boot_loader_end: ByteLen,
@@ -115,6 +118,18 @@ pub struct Flash {
     pub env_bytes: u32,
     /// The flight recorder's ring.
     pub recorder: SpiRegion,
+}
+
+/// A kind of flash as U-Boot addresses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlashMedium {
+    /// SPI NOR: bits only fall until a block is erased.
+    SpiNor,
+    /// Raw sectors of an SD card or eMMC module, outside every partition.
+    Mmc {
+        /// U-Boot's number of it.
+        number: u32,
+    },
 }
 
 /// Whole erase blocks of the flash.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is built into this board's U-Boot, and what do its slots run? Facts in, text out.
 
-use crate::board::{Board, Role, Watchdog};
+use crate::board::{Board, FlashMedium, Recovery, Role, Watchdog};
 use bootctl::SlotId;
 use std::fmt::Write as _;
 use uboot::{
@@ -15,6 +15,50 @@ pub(crate) const SCRIPT_PATH: &str = "boot.scr";
 pub(crate) const KERNEL_PATH: &str = "Image";
 /// Path of the initrd in a boot partition.
 pub(crate) const INITRD_PATH: &str = "initrd";
+
+/// Options of U-Boot that could start something else than a slot, or count boots a second time.
+const OTHER_WAYS_TO_BOOT: [&str; 12] = [
+    "BOOTCOUNT_LIMIT",
+    "BOOTSTD",
+    "BOOTMETH_RAUC",
+    "DISTRO_DEFAULTS",
+    "EFI_LOADER",
+    "CMD_PXE",
+    "CMD_DHCP",
+    "CMD_TFTPBOOT",
+    // Needs the TFTP client and does not say so: without this line U-Boot does not link.
+    "DFU_TFTP",
+    "UPDATE_TFTP",
+    "CMD_USB",
+    "USB_STORAGE",
+];
+
+/// Options of U-Boot for what the selector and the slot scripts call.
+const COMMANDS: [&str; 13] = [
+    "HUSH_PARSER",
+    "CMD_BOOTI",
+    "CMD_ECHO",
+    "CMD_FAT",
+    "CMD_FS_GENERIC",
+    "CMD_MMC",
+    "CMD_PART",
+    "CMD_SAVEENV",
+    "CMD_SLEEP",
+    "CMD_SOURCE",
+    "EFI_PARTITION",
+    "LEGACY_IMAGE_FORMAT",
+    "PARTITION_UUIDS",
+];
+
+/// Options of U-Boot for the ways in of a technician.
+const RECOVERY: [&str; 6] = [
+    "CMD_GPIO",
+    "CMD_USB_MASS_STORAGE",
+    "USB_FUNCTION_MASS_STORAGE",
+    "USB_GADGET",
+    "USB_GADGET_DOWNLOAD",
+    "USB_GADGET_DWC2_OTG",
+];
 
 /// Path of a root file system's first program, safe to stand in a boot script.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,11 +111,13 @@ impl Board {
                     Some(WatchdogFacts { name: name.to_owned(), timeout_millis })
                 }
             },
-            button: Some(ButtonFacts {
-                pin: self.recovery.pin.to_string(),
-                hold_secs: self.recovery.hold_secs,
+            button: self.recovery.map(|Recovery { pin, hold_secs, .. }| ButtonFacts {
+                pin: pin.to_string(),
+                hold_secs,
             }),
-            mass_storage: Some(MassStorageFacts { controller: self.recovery.usb_controller }),
+            mass_storage: self.recovery.map(|Recovery { usb_controller, .. }| MassStorageFacts {
+                controller: usb_controller,
+            }),
         }
     }
 
@@ -102,80 +148,62 @@ impl Board {
         format!("atomixos.lowerdev={device} atomixos.lowerfstype=squashfs")
     }
 
-    /// What is added to `rock64-rk3328_defconfig`.
+    /// What is added to the board's default configuration of U-Boot, `rock64-rk3328_defconfig`.
     #[must_use]
     pub fn uboot_fragment(&self) -> String {
         let mut text = String::new();
-        let [first, second] = self.flash.env_offsets;
-        let place = [
-            ("ENV_OFFSET", first),
-            ("ENV_OFFSET_REDUND", second),
-            ("ENV_SIZE", u64::from(self.flash.env_bytes)),
-            ("ENV_SECT_SIZE", u64::from(self.flash.erase_bytes)),
-        ];
-        section(&mut text, "The environment: two copies in SPI NOR flash and nowhere else.");
-        switch(&mut text, Switch::On, &["ENV_IS_IN_SPI_FLASH"]);
-        section(&mut text, "One option under its old and its new name; each U-Boot knows one.");
-        switch(&mut text, Switch::On, &["SYS_REDUNDAND_ENVIRONMENT", "ENV_REDUNDANT"]);
-        for (name, value) in place {
-            // Writing into a String cannot fail.
-            let _ = writeln!(text, "CONFIG_{name}={value:#x}");
-        }
-        switch(&mut text, Switch::Off, &["ENV_IS_IN_MMC", "ENV_IS_NOWHERE"]);
+        self.write_environment_place(&mut text);
         section(
             &mut text,
-            "The selector is the default environment; bootcmd takes it from there at every start.",
+            "The selector is the default environment, bootcmd included: with a file for it U-Boot \
+             knows no CONFIG_BOOTCOMMAND.",
         );
-        switch(&mut text, Switch::On, &["USE_DEFAULT_ENV_FILE", "USE_BOOTCOMMAND"]);
+        switch(&mut text, Switch::On, &["USE_DEFAULT_ENV_FILE"]);
         text.push_str("CONFIG_DEFAULT_ENV_FILE=\"selector.env\"\n");
-        text.push_str("CONFIG_BOOTCOMMAND=\"env default -f atomix_select; run atomix_select\"\n");
         section(&mut text, "No second counter, no other way to boot: not SD, USB, network or EFI.");
-        switch(
-            &mut text,
-            Switch::Off,
-            &[
-                "BOOTCOUNT_LIMIT",
-                "BOOTSTD",
-                "BOOTMETH_RAUC",
-                "DISTRO_DEFAULTS",
-                "EFI_LOADER",
-                "CMD_PXE",
-                "CMD_DHCP",
-                "CMD_TFTPBOOT",
-                "CMD_USB",
-                "USB_STORAGE",
-            ],
-        );
+        switch(&mut text, Switch::Off, &OTHER_WAYS_TO_BOOT);
         section(&mut text, "What the selector and the slot scripts call.");
-        switch(
-            &mut text,
-            Switch::On,
-            &[
-                "HUSH_PARSER",
-                "CMD_BOOTI",
-                "CMD_ECHO",
-                "CMD_FAT",
-                "CMD_FS_GENERIC",
-                "CMD_GPIO",
-                "CMD_MMC",
-                "CMD_PART",
-                "CMD_SAVEENV",
-                "CMD_SLEEP",
-                "CMD_SOURCE",
-                "CMD_USB_MASS_STORAGE",
-                "EFI_PARTITION",
-                "LEGACY_IMAGE_FORMAT",
-                "PARTITION_UUIDS",
-                "USB_FUNCTION_MASS_STORAGE",
-                "USB_GADGET",
-                "USB_GADGET_DOWNLOAD",
-                "USB_GADGET_DWC2_OTG",
-            ],
-        );
+        switch(&mut text, Switch::On, &COMMANDS);
+        if self.recovery.is_some() {
+            section(&mut text, "The recovery button and USB mass storage.");
+            switch(&mut text, Switch::On, &RECOVERY);
+        }
         section(&mut text, "Nothing here writes a file system.");
         switch(&mut text, Switch::Off, &["FAT_WRITE", "EXT4_WRITE"]);
         self.write_watchdog(&mut text);
         text
+    }
+
+    fn write_environment_place(&self, text: &mut String) {
+        let [first, second] = self.flash.env_offsets;
+        let mut place = vec![
+            ("ENV_OFFSET", first),
+            ("ENV_OFFSET_REDUND", second),
+            ("ENV_SIZE", u64::from(self.flash.env_bytes)),
+        ];
+        let not_in = match self.flash.medium {
+            FlashMedium::SpiNor => {
+                section(text, "The environment: two copies in SPI NOR flash and nowhere else.");
+                switch(text, Switch::On, &["ENV_IS_IN_SPI_FLASH"]);
+                place.push(("ENV_SECT_SIZE", u64::from(self.flash.erase_bytes)));
+                "ENV_IS_IN_MMC"
+            }
+            FlashMedium::Mmc { number } => {
+                section(text, "The environment: two copies in raw MMC sectors and nowhere else.");
+                switch(text, Switch::On, &["ENV_IS_IN_MMC"]);
+                // Partition 0 is the card itself, not one of an eMMC module's boot areas.
+                let _ =
+                    write!(text, "CONFIG_SYS_MMC_ENV_DEV={number}\nCONFIG_SYS_MMC_ENV_PART=0\n");
+                "ENV_IS_IN_SPI_FLASH"
+            }
+        };
+        section(text, "One option under its old and its new name; each U-Boot knows one.");
+        switch(text, Switch::On, &["SYS_REDUNDAND_ENVIRONMENT", "ENV_REDUNDANT"]);
+        for (name, value) in place {
+            // Writing into a String cannot fail.
+            let _ = writeln!(text, "CONFIG_{name}={value:#x}");
+        }
+        switch(text, Switch::Off, &[not_in, "ENV_IS_IN_FLASH", "ENV_IS_NOWHERE"]);
     }
 
     fn write_watchdog(&self, text: &mut String) {

@@ -16,8 +16,8 @@ mod layout;
 mod rock64;
 
 pub use board::{
-    Board, BootLoader, Disk, Flash, LoadAddresses, Network, PartitionFacts, Recovery, Role,
-    SpiRegion, Watchdog,
+    Board, BootLoader, Disk, Flash, FlashMedium, LoadAddresses, Network, PartitionFacts, Recovery,
+    Role, SpiRegion, Watchdog,
 };
 pub use boot_tree::{BootFiles, BootTree, build_boot_vfat};
 pub use firmware::{InitPath, InitPathError};

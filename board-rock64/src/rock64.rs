@@ -5,8 +5,8 @@
 //! U-Boot's defaults for `rock64-rk3328`. See decision 0009 for what deviates and why.
 
 use crate::board::{
-    Board, BootLoader, Disk, Flash, LoadAddresses, Network, PartitionFacts, Recovery, Role,
-    SpiRegion, Watchdog,
+    Board, BootLoader, Disk, Flash, FlashMedium, LoadAddresses, Network, PartitionFacts, Recovery,
+    Role, SpiRegion, Watchdog,
 };
 use bootctl::SlotId;
 use repart::{Format, TypeGuid};
@@ -40,6 +40,7 @@ pub const ROCK64: Board = Board {
         },
     ],
     flash: Flash {
+        medium: FlashMedium::SpiNor,
         device: "/dev/mtd0",
         size: ByteLen::mib(16),
         erase_bytes: 0x1_0000,
@@ -57,7 +58,7 @@ pub const ROCK64: Board = Board {
     },
     device_tree: "dtbs/rockchip/rk3328-rock64.dtb",
     kernel_args: "console=ttyS2,1500000 earlycon=uart8250,mmio32,0xff130000 loglevel=7 rootwait",
-    recovery: Recovery { pin: 100, hold_secs: 5, usb_controller: 0 },
+    recovery: Some(Recovery { pin: 100, hold_secs: 5, usb_controller: 0 }),
     watchdog: Watchdog::Off,
     network: Network { wan: "eth0", lan: "eth1", gateway: Ipv4Addr::new(172, 20, 30, 1) },
 };

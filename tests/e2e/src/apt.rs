@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where do Debian's packages for the target come from? The suite's index beside the host's own,
+//! in a directory of its own: the host's package database is neither read nor changed.
+//!
+//! The mirror is the one that the machine uses already.
+
+use crate::cache;
+use crate::program::Program;
+use anyhow::{Context as _, Result, ensure};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The suite of everything that runs on the emulated board.
+pub const SUITE: &str = "trixie";
+
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// The mirror of the machine's own sources.
+///
+/// # Errors
+/// When the machine has no Debian source.
+pub fn mirror() -> Result<String> {
+    let listed = Program::new("apt-get")
+        .args(["indextargets", "--format", "$(SITE)", "Created-By: Packages", "Origin: Debian"])
+        .output()?;
+    let first = listed.lines().find(|site| site.ends_with("/debian"));
+    first.map(str::to_owned).context("apt knows no Debian mirror: run .ci/setup-e2e")
+}
+
+/// One line of `sources.list` for the suite, with the key that must have signed it.
+///
+/// # Errors
+/// As [`mirror`].
+pub fn source_line() -> Result<String> {
+    Ok(format!("deb [signed-by={KEYRING}] {} {SUITE} main", mirror()?))
+}
+
+/// The suite's index.
+pub struct Apt {
+    config: PathBuf,
+}
+
+impl Apt {
+    /// Reads the index anew.
+    ///
+    /// # Errors
+    /// When it cannot be fetched or is not signed.
+    pub fn update() -> Result<Self> {
+        let root = cache::root()?.join(format!("apt-{SUITE}"));
+        for dir in ["state/lists/partial", "cache/archives/partial", "etc/apt.conf.d"] {
+            fs::create_dir_all(root.join(dir))?;
+        }
+        let root_text = root.display();
+        let config = root.join("apt.conf");
+        fs::write(
+            &config,
+            format!(
+                "Dir::State \"{root_text}/state\";\nDir::State::status \"{root_text}/status\";\n\
+                 Dir::Cache \"{root_text}/cache\";\nDir::Etc \"{root_text}/etc\";\n\
+                 APT::Architecture \"arm64\";\nAPT::Architectures {{ \"arm64\"; }};\n\
+                 APT::Sandbox::User \"root\";\nAcquire::Languages \"none\";\n"
+            ),
+        )?;
+        fs::write(root.join("status"), "")?;
+        let binary = source_line()?;
+        let source = binary.replacen("deb ", "deb-src ", 1);
+        fs::write(root.join("etc/sources.list"), format!("{binary}\n{source}\n"))?;
+        let apt = Self { config };
+        apt.program("apt-get").args(["update", "-qq"]).run()?;
+        Ok(apt)
+    }
+
+    fn program(&self, name: &str) -> Program {
+        Program::new(name).env("APT_CONFIG", &self.config)
+    }
+
+    /// Downloads a package for arm64 and unpacks it into `dir`.
+    ///
+    /// # Errors
+    /// When there is no such package.
+    pub fn unpack(&self, package: &str, dir: &Path) -> Result<()> {
+        let debs = dir.with_extension("debs");
+        fs::create_dir_all(&debs)?;
+        self.program("apt-get").args(["download", "-qq", package]).current_dir(&debs).run()?;
+        for deb in files_ending(&debs, ".deb")? {
+            Program::new("dpkg-deb").arg("-x").arg(deb).arg(dir).run()?;
+        }
+        fs::remove_dir_all(&debs)?;
+        Ok(())
+    }
+
+    /// The package that a metapackage stands for: its dependency with this prefix.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn dependency(&self, package: &str, prefix: &str) -> Result<String> {
+        let printed = self.program("apt-cache").args(["depends", package]).output()?;
+        let mut names = printed.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
+        let found = names.find(|name| name.starts_with(prefix));
+        found.map(str::to_owned).with_context(|| format!("{package} depends on no {prefix}*"))
+    }
+
+    /// Downloads the archives of a source package into `dir`: upstream's and Debian's changes.
+    ///
+    /// # Errors
+    /// When one of them is missing. A missing `.dsc` is none: mirrors lose it, and each archive
+    /// is checked against the signed index without it.
+    pub fn source_archives(&self, package: &str, dir: &Path) -> Result<[PathBuf; 2]> {
+        let fetched = self
+            .program("apt-get")
+            .args(["source", "--download-only", "-qq", package])
+            .current_dir(dir)
+            .run();
+        let mut found = Vec::new();
+        for part in [".orig.tar.bz2", ".orig.tar.xz", ".orig.tar.gz", ".debian.tar.xz"] {
+            found.extend(files_ending(dir, part)?);
+        }
+        if found.len() != 2 {
+            fetched?;
+        }
+        ensure!(found.len() == 2, "{package}: archives {found:?}");
+        found.try_into().map_err(|found| anyhow::anyhow!("{package}: archives {found:?}"))
+    }
+}
+
+/// The files of a directory whose names end so, ordered.
+pub(crate) fn files_ending(dir: &Path, ending: &str) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
+        let path = entry?.path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(ending)) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}

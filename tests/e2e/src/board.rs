@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is the emulated board, in numbers? QEMU's `virt` machine with an SD card for environment
+//! and recorder and a virtio disk for the slots; labels and layout follow the Rock64.
+
+use board_rock64::{
+    Board, BootLoader, Disk, Flash, FlashMedium, LoadAddresses, Network, PartitionFacts, Role,
+    SpiRegion, Watchdog,
+};
+use bootctl::SlotId;
+use repart::{Format, TypeGuid};
+use std::net::Ipv4Addr;
+use storage::{ByteLen, Lba};
+
+/// The emulated board.
+pub const QEMU: Board = Board {
+    compatible: "qemu-virt",
+    disk: Disk {
+        device: "/dev/vda",
+        interface: "virtio",
+        number: 0,
+        sector_bytes: 512,
+        gap: ByteLen::mib(16),
+        // The emulator loads U-Boot itself; the places stay reserved as on the Rock64.
+        boot_loader: BootLoader { idbloader: Lba(64), u_boot: Lba(16384) },
+    },
+    partitions: [
+        boot(1, "boot-a", 16, SlotId::A, None),
+        rootfs(2, "rootfs-a", 112, SlotId::A),
+        boot(3, "boot-b", 368, SlotId::B, Some(Format::Vfat)),
+        rootfs(4, "rootfs-b", 464, SlotId::B),
+        PartitionFacts {
+            number: 5,
+            label: "data",
+            type_guid: TypeGuid::LINUX_GENERIC,
+            start: ByteLen::mib(720),
+            size: None,
+            role: Role::Data,
+            format: Some(Format::F2fs),
+        },
+    ],
+    flash: Flash {
+        medium: FlashMedium::Mmc { number: 0 },
+        device: "/dev/mmcblk0",
+        size: ByteLen::mib(64),
+        erase_bytes: 0x8000,
+        boot_loader_end: ByteLen::mib(2),
+        env_offsets: [0x3f_0000, 0x3f_8000],
+        env_bytes: 0x8000,
+        recorder: SpiRegion { offset: 0x40_0000, blocks: 4 },
+    },
+    // Memory begins at 1 GiB, with the emulator's own device tree in its first MiB.
+    addresses: LoadAddresses {
+        kernel: 0x4040_0000,
+        ramdisk: 0x4800_0000,
+        fdt: 0x4030_0000,
+        script: 0x4020_0000,
+    },
+    device_tree: "dtbs/qemu-virt.dtb",
+    // What the kernel skips here is seconds of emulation.
+    kernel_args: "console=ttyAMA0 loglevel=4 lsm=capability audit=0 nokaslr kpti=0",
+    recovery: None,
+    watchdog: Watchdog::Off,
+    network: Network { wan: "eth0", lan: "eth1", gateway: Ipv4Addr::new(172, 20, 30, 1) },
+};
+
+/// Size of the slots' disk.
+pub const DISK_LEN: ByteLen = ByteLen::mib(1024);
+
+/// What U-Boot needs to drive the emulated devices, beside the board's own fragment.
+///
+/// The controller's default modes fail or crawl: programmed I/O reads 1.6 MiB/s, and requests
+/// beyond 1024 blocks time out now and then.
+pub const EMULATOR_FRAGMENT: &str = "\
+CONFIG_MMC=y
+CONFIG_DM_MMC=y
+CONFIG_MMC_PCI=y
+CONFIG_MMC_SDHCI=y
+CONFIG_MMC_SDHCI_ADMA=y
+CONFIG_MMC_SDHCI_ADMA_FORCE_32BIT=y
+CONFIG_SYS_MMC_MAX_BLK_COUNT=1024
+CONFIG_BOOTDELAY=0
+";
+
+const fn boot(
+    number: u32,
+    label: &'static str,
+    start_mib: u64,
+    slot: SlotId,
+    format: Option<Format>,
+) -> PartitionFacts {
+    PartitionFacts {
+        number,
+        label,
+        type_guid: TypeGuid::XBOOTLDR,
+        start: ByteLen::mib(start_mib),
+        size: Some(ByteLen::mib(96)),
+        role: Role::Boot(slot),
+        format,
+    }
+}
+
+const fn rootfs(number: u32, label: &'static str, start_mib: u64, slot: SlotId) -> PartitionFacts {
+    PartitionFacts {
+        number,
+        label,
+        type_guid: TypeGuid::ROOT_ARM64,
+        start: ByteLen::mib(start_mib),
+        size: Some(ByteLen::mib(256)),
+        role: Role::Rootfs(slot),
+        format: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_emulated_board_fits_together() {
+        assert_eq!(QEMU.check_layout(), Ok(()));
+    }
+
+    #[test]
+    fn labels_and_order_are_those_of_the_rock64() {
+        let facts = |board: &Board| board.partitions.map(|one| (one.number, one.label, one.role));
+        assert_eq!(facts(&QEMU), facts(&board_rock64::ROCK64));
+    }
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Builds the parts of the real chain and boots them.
+
+use clap::{Parser, Subcommand};
+
+/// Build and boot the real chain in an emulator
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build the named parts, or all of them, into the cache
+    Parts {
+        /// Names of parts.
+        names: Vec<String>,
+    },
+    /// Boot a freshly flashed board once and show what it says of itself
+    Boot,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Parts { names } => e2e::parts::build(&names),
+        Command::Boot => e2e::machine::show_first_boot(),
+    }
+}

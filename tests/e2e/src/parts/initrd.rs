@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What brings the root file system up? Busybox and `guest/init`, the modules of the board's
+//! devices, and `atomix` with what it needs to make the first boot's partitions.
+
+use crate::apt::{Apt, SUITE};
+use crate::cache::{Inputs, part};
+use crate::parts::rootfs::{self, put};
+use crate::parts::{atomix, kernel};
+use crate::program::Program;
+use anyhow::{Context as _, Result, bail};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+/// Modules that the board needs, in the order in which they are loaded.
+const MODULES: [&str; 9] = [
+    "virtio_blk",
+    "sdhci-pci",
+    "squashfs",
+    "nls_ascii",
+    "vfat",
+    "overlay",
+    "f2fs",
+    "qemu_fw_cfg",
+    "i6300esb",
+];
+
+const INIT: &str = include_str!("../../guest/init");
+
+/// The place of shared objects on Debian.
+const LIBRARIES: &str = "usr/lib/aarch64-linux-gnu";
+
+/// The file `initrd`.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn initrd() -> Result<PathBuf> {
+    let parts = [busybox()?, kernel::kernel()?, rootfs::base()?, atomix::aarch64()?];
+    let mut inputs = Inputs::new("initrd 1").text(INIT).text(&MODULES.join(" "));
+    for part in &parts {
+        inputs = inputs.part(part);
+    }
+    let settings = rootfs::settings();
+    for (name, text) in &settings {
+        inputs = inputs.text(name).text(text);
+    }
+    part("initrd", inputs, |dir| {
+        let [busybox, kernel, base, atomix] = &parts;
+        let root = dir.join("root");
+        for name in ["dev", "proc", "sys", "run", "root", "lower", "overlay", "data", "sbin"] {
+            fs::create_dir_all(root.join(name))?;
+        }
+        put(&root.join("init"), INIT.as_bytes(), 0o755)?;
+        put(&root.join("bin/busybox"), &fs::read(busybox.join("root/usr/bin/busybox"))?, 0o755)?;
+        symlink("busybox", root.join("bin/sh"))?;
+        for (name, text) in &settings {
+            put(&root.join(name), text.as_bytes(), 0o644)?;
+        }
+        add_modules(kernel, &root)?;
+        add_program(&atomix.join("atomix"), "usr/bin/atomix", base, &root)?;
+        let mkfs = "usr/sbin/mkfs.f2fs";
+        add_program(&base.join("root").join(mkfs), mkfs, base, &root)?;
+        pack(&root, &dir.join("initrd"))?;
+        Program::new("rm").arg("-rf").arg(&root).run()
+    })
+}
+
+fn busybox() -> Result<PathBuf> {
+    part("busybox", Inputs::new("busybox 1").text(SUITE), |dir| {
+        Apt::update()?.unpack("busybox-static", &dir.join("root"))
+    })
+}
+
+/// Debian's modules are compressed, which busybox does not read.
+fn add_modules(kernel: &Path, root: &Path) -> Result<()> {
+    let version = kernel::version(kernel)?;
+    let all = kernel.join("root/usr/lib/modules").join(&version);
+    let ours = root.join("usr/lib/modules").join(&version);
+    symlink("usr/lib", root.join("lib"))?;
+    for file in kernel::module_files(kernel, &MODULES)? {
+        let place = ours.join(file.strip_prefix(&all)?);
+        put(&place, &fs::read(&file)?, 0o644)?;
+        if place.extension().is_some_and(|extension| extension == "xz") {
+            Program::new("xz").arg("-d").arg(&place).run()?;
+        }
+    }
+    for name in ["modules.builtin", "modules.order", "modules.builtin.modinfo"] {
+        fs::copy(all.join(name), ours.join(name))?;
+    }
+    Program::new("depmod").arg("-b").arg(root.join("usr")).arg(&version).run()?;
+    put(&root.join("etc/modules"), (MODULES.join("\n") + "\n").as_bytes(), 0o644)
+}
+
+/// A program and every shared object that it needs.
+fn add_program(program: &Path, place: &str, base: &Path, root: &Path) -> Result<()> {
+    put(&root.join(place), &fs::read(program)?, 0o755)?;
+    let libraries = base.join("root").join(LIBRARIES);
+    let mut open = needed(program)?;
+    let mut done = BTreeSet::new();
+    while let Some(name) = open.pop() {
+        if !done.insert(name.clone()) {
+            continue;
+        }
+        let from = libraries.join(&name);
+        if !from.exists() {
+            bail!("{} needs {name}, which the root file system lacks", program.display());
+        }
+        open.extend(needed(&from)?);
+        put(&root.join(LIBRARIES).join(&name), &fs::read(&from)?, 0o755)?;
+    }
+    let loader = root.join("usr/lib/ld-linux-aarch64.so.1");
+    if !loader.exists() {
+        symlink("aarch64-linux-gnu/ld-linux-aarch64.so.1", loader)?;
+    }
+    Ok(())
+}
+
+fn needed(object: &Path) -> Result<Vec<String>> {
+    let printed = Program::new("aarch64-linux-gnu-readelf").arg("-d").arg(object).output()?;
+    let named = printed.lines().filter(|line| line.contains("(NEEDED)"));
+    let names = named.filter_map(|line| line.split(['[', ']']).nth(1));
+    Ok(names.map(str::to_owned).collect())
+}
+
+fn pack(root: &Path, out: &Path) -> Result<()> {
+    let archive = out.with_extension("cpio");
+    let list = out.with_extension("list");
+    let names = Program::new("find").args([".", "-mindepth", "1"]).current_dir(root).output()?;
+    let mut names: Vec<&str> = names.lines().collect();
+    names.sort_unstable();
+    fs::write(&list, names.join("\n") + "\n")?;
+    Program::new("sh")
+        .args(["-c", "exec cpio -o -H newc --quiet -R 0:0 --reproducible <\"$1\" >\"$2\"", "cpio"])
+        .arg(&list)
+        .arg(&archive)
+        .current_dir(root)
+        .run()
+        .context("packing the initrd")?;
+    Program::new("zstd").args(["-q", "-10", "--rm", "-o"]).arg(out).arg(&archive).run()?;
+    fs::remove_file(list)?;
+    Ok(())
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Does real U-Boot take what the board's facts generate? Debian's source, the board's fragment,
+//! and the selector as the only default environment.
+
+use crate::apt::{Apt, SUITE};
+use crate::board::{EMULATOR_FRAGMENT, QEMU};
+use crate::cache::{Inputs, part};
+use crate::program::Program;
+use anyhow::{Context as _, Result, ensure};
+use board_rock64::ROCK64;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The environment's place is read before PCI is enumerated unless this C macro is set; it is no
+/// Kconfig option.
+const EARLY_PCI: &str = "KCPPFLAGS=-DCONFIG_SYS_EARLY_PCI_INIT";
+
+/// Options that the fragment names twice, once for each age of U-Boot; one of them sticks.
+const RENAMED: [&str; 2] = ["CONFIG_SYS_REDUNDAND_ENVIRONMENT=y", "CONFIG_ENV_REDUNDANT=y"];
+
+/// The patched source tree.
+///
+/// # Errors
+/// When it cannot be fetched or a patch does not apply.
+pub fn source() -> Result<PathBuf> {
+    part("uboot-source", Inputs::new("source 1").text(SUITE), |dir| {
+        let tree = dir.join("tree");
+        fs::create_dir(&tree)?;
+        let [upstream, debian] = Apt::update()?.source_archives("u-boot", dir)?;
+        let unpack = |archive: &Path| Program::new("tar").arg("-xf").arg(archive).arg("-C");
+        unpack(&upstream).arg(&tree).arg("--strip-components=1").run()?;
+        unpack(&debian).arg(&tree).run()?;
+        let patches = tree.join("debian/patches");
+        let series = fs::read_to_string(patches.join("series"))?;
+        for name in series.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let patch = patches.join(name);
+            Program::new("patch").args(["-p1", "-s", "-i"]).arg(patch).current_dir(&tree).run()?;
+        }
+        fs::remove_file(debian)?;
+        fs::remove_file(upstream)?;
+        Ok(())
+    })
+}
+
+/// The emulated board's U-Boot: `u-boot.bin`.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn qemu() -> Result<PathBuf> {
+    let build = Build {
+        name: "uboot-qemu",
+        defconfig: "qemu_arm64_defconfig",
+        fragment: QEMU.uboot_fragment() + EMULATOR_FRAGMENT,
+        selector: QEMU.selector(),
+        goals: &[EARLY_PCI, "u-boot.bin"],
+        results: &["u-boot.bin"],
+    };
+    build.part(&|make| Ok(make))
+}
+
+/// The Rock64's U-Boot: `idbloader.img`, `u-boot.itb`. Nothing here can run it.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn rock64() -> Result<PathBuf> {
+    let build = Build {
+        name: "uboot-rock64",
+        defconfig: "rock64-rk3328_defconfig",
+        fragment: ROCK64.uboot_fragment(),
+        selector: ROCK64.selector(),
+        goals: &["all"],
+        results: &["idbloader.img", "u-boot.itb"],
+    };
+    let firmware = trusted_firmware()?.join("root/usr/lib/arm-trusted-firmware/rk3328/bl31.elf");
+    build.part(&|make| Ok(make.env("BL31", &firmware)))
+}
+
+/// The secure monitor that goes into the Rock64's U-Boot.
+fn trusted_firmware() -> Result<PathBuf> {
+    part("trusted-firmware", Inputs::new("firmware 1").text(SUITE), |dir| {
+        Apt::update()?.unpack("arm-trusted-firmware", &dir.join("root"))
+    })
+}
+
+struct Build<'a> {
+    name: &'a str,
+    defconfig: &'a str,
+    fragment: String,
+    selector: String,
+    goals: &'a [&'a str],
+    results: &'a [&'a str],
+}
+
+impl Build<'_> {
+    fn part(&self, prepare: &dyn Fn(Program) -> Result<Program>) -> Result<PathBuf> {
+        let source = source()?;
+        let inputs = Inputs::new("u-boot 1")
+            .part(&source)
+            .text(self.defconfig)
+            .text(&self.fragment)
+            .text(&self.selector)
+            .text(&self.goals.join(" "));
+        part(self.name, inputs, |dir| self.make(&source.join("tree"), dir, prepare))
+    }
+
+    fn make(
+        &self,
+        tree: &Path,
+        dir: &Path,
+        prepare: &dyn Fn(Program) -> Result<Program>,
+    ) -> Result<()> {
+        let out = dir.join("out");
+        fs::create_dir(&out)?;
+        fs::write(out.join("selector.env"), &self.selector)?;
+        let fragment = dir.join("fragment.config");
+        fs::write(&fragment, &self.fragment)?;
+        let make = |arguments: &[&str]| {
+            let make = Program::nice("make")
+                .args(["-s", "-j2"])
+                .arg(format!("O={}", out.display()))
+                .args(arguments)
+                .env("CROSS_COMPILE", "aarch64-linux-gnu-")
+                .env("ARCH", "arm")
+                .current_dir(tree);
+            prepare(make)?.run()
+        };
+        make(&[self.defconfig])?;
+        let config = out.join(".config");
+        Program::new("scripts/kconfig/merge_config.sh")
+            .args(["-m", "-O"])
+            .arg(&out)
+            .arg(&config)
+            .arg(&fragment)
+            .env("KCONFIG_CONFIG", &config)
+            .current_dir(tree)
+            .run()?;
+        make(&["olddefconfig"])?;
+        let merged = fs::read_to_string(&config).context("no .config")?;
+        let lost = lost_options(&self.fragment, &merged);
+        ensure!(lost.is_empty(), "U-Boot does not take {lost:?}");
+        make(self.goals)?;
+        for name in self.results {
+            fs::copy(out.join(name), dir.join(name)).with_context(|| format!("no {name}"))?;
+        }
+        fs::copy(&config, dir.join("config"))?;
+        fs::remove_dir_all(&out)?;
+        Ok(())
+    }
+}
+
+/// Options of the fragment that Kconfig did not keep as they are; a lost one says nothing.
+fn lost_options(fragment: &str, merged: &str) -> Vec<String> {
+    let has = |line: &str| merged.lines().any(|found| same_option(found, line));
+    let renamed_kept = RENAMED.iter().any(|line| has(line));
+    let kept = |line: &str| match line.strip_prefix("# CONFIG_") {
+        // What depends on something that is off is not in the file at all.
+        Some(rest) => {
+            let name = rest.strip_suffix(" is not set").unwrap_or(rest);
+            !merged.lines().any(|found| found.starts_with(&format!("CONFIG_{name}=")))
+        }
+        None => has(line) || (RENAMED.contains(&line) && renamed_kept),
+    };
+    fragment
+        .lines()
+        .filter(|line| line.starts_with("CONFIG_") || line.starts_with("# CONFIG_"))
+        .filter(|line| !kept(line))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Kconfig writes hexadecimal numbers as it was given them, or anew.
+fn same_option(found: &str, wanted: &str) -> bool {
+    found.eq_ignore_ascii_case(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_that_kconfig_drops_is_noticed() {
+        let fragment = "# why\nCONFIG_A=y\nCONFIG_N=0x10\n# CONFIG_B is not set\n";
+        let lost = |merged: &str| lost_options(fragment, merged);
+        assert!(lost("CONFIG_A=y\nCONFIG_N=0x10\n").is_empty());
+        assert_eq!(lost("CONFIG_N=0x10\n"), ["CONFIG_A=y"]);
+        assert_eq!(lost("CONFIG_A=y\nCONFIG_N=0x20\n"), ["CONFIG_N=0x10"]);
+        let on = "CONFIG_A=y\nCONFIG_N=0x10\nCONFIG_B=y\n";
+        assert_eq!(lost(on), ["# CONFIG_B is not set"]);
+    }
+
+    #[test]
+    fn one_of_the_two_names_of_a_renamed_option_is_enough() {
+        let fragment = "CONFIG_SYS_REDUNDAND_ENVIRONMENT=y\nCONFIG_ENV_REDUNDANT=y\n";
+        assert!(lost_options(fragment, "CONFIG_ENV_REDUNDANT=y\n").is_empty());
+        assert_eq!(lost_options(fragment, "").len(), 2);
+    }
+}

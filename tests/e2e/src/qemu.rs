@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How does the emulated board run? QEMU as a child in a process group of its own, which is
+//! killed with it whatever happens; a killed emulator is a power cut.
+
+use crate::parts::disk::MACHINE;
+use crate::progress::say;
+use crate::serial::Serial;
+use anyhow::{Context as _, Result};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// No emulator outlives this, even when its test was killed without a chance to clean up.
+const LONGEST_RUN: &str = "1800";
+
+/// How long the emulator may take to open its port.
+const PORT_WAIT: Duration = Duration::from_secs(10);
+
+/// What is plugged in.
+pub struct Hardware<'a> {
+    /// U-Boot.
+    pub firmware: &'a Path,
+    /// The disk with the slots.
+    pub disk: &'a Path,
+    /// The SD card with the environment.
+    pub card: &'a Path,
+    /// Whether the card takes writes.
+    pub card_writable: bool,
+    /// Files that the guest finds in `/sys/firmware/qemu_fw_cfg/by_name/opt/atomix/<name>/raw`.
+    pub handed_over: Vec<(&'a str, PathBuf)>,
+    /// Where logs and the guest's port go.
+    pub logs: &'a Path,
+}
+
+/// A running board.
+pub struct Qemu {
+    child: Child,
+    /// When it was switched on.
+    pub start: Instant,
+    /// Its serial line.
+    pub serial: Serial,
+    port: PathBuf,
+}
+
+impl Qemu {
+    /// Switches the board on.
+    ///
+    /// # Errors
+    /// When the emulator cannot be started.
+    pub fn start(hardware: &Hardware<'_>) -> Result<Self> {
+        let port = hardware.logs.join("guest.socket");
+        let mut command = Command::new("timeout");
+        command.args(["-s", "KILL", LONGEST_RUN, "qemu-system-aarch64", "-M", "virt"]);
+        command.args(MACHINE).args(["-nodefaults", "-display", "none", "-serial", "stdio"]);
+        command.arg("-bios").arg(hardware.firmware);
+        let writable = if hardware.card_writable { "off" } else { "on" };
+        command.args(["-device", "sdhci-pci", "-device", "sd-card,drive=card"]);
+        command.arg("-drive").arg(format!(
+            "if=none,id=card,format=raw,readonly={writable},file={}",
+            hardware.card.display()
+        ));
+        command.arg("-drive").arg(format!(
+            "if=virtio,format=raw,cache=writeback,discard=unmap,file={}",
+            hardware.disk.display()
+        ));
+        command.args(["-device", "i6300esb", "-device", "virtio-serial-pci"]);
+        command.arg("-chardev");
+        command.arg(format!("socket,id=guest,server=on,wait=off,path={}", port.display()));
+        command.args(["-device", "virtserialport,chardev=guest,name=guest"]);
+        for (name, file) in &hardware.handed_over {
+            command.arg("-fw_cfg");
+            command.arg(format!("name=opt/atomix/{name},file={}", file.display()));
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command.process_group(0);
+        let start = Instant::now();
+        let mut child = command.spawn().context("cannot start the emulator")?;
+        let input = child.stdin.take().context("no input")?;
+        let output = child.stdout.take().context("no output")?;
+        let serial = Serial::new(output, input, &hardware.logs.join("serial.log"), start)?;
+        Ok(Self { child, start, serial, port })
+    }
+
+    /// The guest's port, from the host's side.
+    ///
+    /// # Errors
+    /// When the emulator has not opened it.
+    pub fn port(&self) -> Result<UnixStream> {
+        let end = Instant::now() + PORT_WAIT;
+        loop {
+            match UnixStream::connect(&self.port) {
+                Ok(stream) => return Ok(stream),
+                Err(cause) if Instant::now() > end => {
+                    return Err(cause).with_context(|| self.port.display().to_string());
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+
+    /// Cuts the power.
+    pub fn cut(&mut self) {
+        if let Ok(pid) = i32::try_from(self.child.id()) {
+            // It may have ended by itself.
+            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        if let Err(cause) = self.child.wait() {
+            say(&format!("the emulator was not waited for: {cause}"));
+        }
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        self.cut();
+    }
+}

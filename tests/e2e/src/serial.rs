@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What did the line say, and when? Bytes from a reader, kept in a log with the seconds since the
+//! start before each line, and searched in order by whoever waits for something.
+
+use anyhow::{Context as _, Result, bail};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Lines shown when what was waited for does not come.
+const TAIL_LINES: usize = 25;
+
+/// One line in both directions.
+pub struct Serial {
+    log: PathBuf,
+    shared: Arc<Shared>,
+    writer: Box<dyn Write + Send>,
+    /// What was found already ends here.
+    at: usize,
+}
+
+#[derive(Default)]
+struct Shared {
+    heard: Mutex<Heard>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct Heard {
+    text: String,
+    ended: bool,
+}
+
+impl Shared {
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        // A reader that died has left whole lines.
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Serial {
+    /// Listens to `reader` from now on; `start` is second 0 of the log.
+    ///
+    /// # Errors
+    /// When the log cannot be made.
+    pub fn new(
+        mut reader: impl Read + Send + 'static,
+        writer: impl Write + Send + 'static,
+        log: &Path,
+        start: Instant,
+    ) -> Result<Self> {
+        let mut file = File::create(log).with_context(|| log.display().to_string())?;
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            let mut line_begins = true;
+            while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                let bytes = buffer.get(..count).unwrap_or_default();
+                let text = String::from_utf8_lossy(bytes).replace('\r', "");
+                for line in text.split_inclusive('\n') {
+                    let secs = start.elapsed().as_secs_f64();
+                    // What cannot be logged can still be waited for.
+                    let _ = match line_begins {
+                        true => write!(file, "[{secs:8.3}] {line}"),
+                        false => write!(file, "{line}"),
+                    };
+                    line_begins = line.ends_with('\n');
+                }
+                theirs.heard().text.push_str(&text);
+                theirs.more.notify_all();
+            }
+            theirs.heard().ended = true;
+            theirs.more.notify_all();
+        });
+        Ok(Self { log: log.to_owned(), shared, writer: Box::new(writer), at: 0 })
+    }
+
+    /// Waits until `wanted` comes, and returns what came before it since the last find.
+    ///
+    /// # Errors
+    /// When it does not come in time or the line ends; with the last lines heard.
+    pub fn expect(&mut self, wanted: &str, within: Duration) -> Result<String> {
+        let (_, before) = self.expect_any(&[wanted], within)?;
+        Ok(before)
+    }
+
+    /// Waits until one of `wanted` comes: which one, and what came before it.
+    ///
+    /// # Errors
+    /// As [`Serial::expect`].
+    pub fn expect_any(&mut self, wanted: &[&str], within: Duration) -> Result<(usize, String)> {
+        let end = Instant::now() + within;
+        let mut heard = self.shared.heard();
+        loop {
+            let new = heard.text.get(self.at..).unwrap_or_default();
+            let hits = wanted
+                .iter()
+                .enumerate()
+                .filter_map(|(index, one)| new.find(one).map(|place| (place, index, one.len())));
+            if let Some((place, index, len)) = hits.min() {
+                let before = new.get(..place).unwrap_or_default().to_owned();
+                self.at += place + len;
+                return Ok((index, before));
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if heard.ended || left.is_zero() {
+                let why = if heard.ended { "the line ended" } else { "time is up" };
+                let lines: Vec<&str> = new.lines().collect();
+                let tail = lines.get(lines.len().saturating_sub(TAIL_LINES)..).unwrap_or_default();
+                bail!(
+                    "{wanted:?} did not come within {within:?}, {why}; {}:\n{}",
+                    self.log.display(),
+                    tail.join("\n")
+                );
+            }
+            heard = self
+                .shared
+                .more
+                .wait_timeout(heard, left)
+                .map_or_else(|poisoned| poisoned.into_inner().0, |(heard, _)| heard);
+        }
+    }
+
+    /// Everything heard so far.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.shared.heard().text.clone()
+    }
+
+    /// Says something.
+    ///
+    /// # Errors
+    /// When the other end is gone.
+    pub fn send(&mut self, text: &str) -> Result<()> {
+        self.writer.write_all(text.as_bytes())?;
+        self.writer.flush()?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hearing(text: &'static str) -> Serial {
+        let log =
+            std::env::temp_dir().join(format!("e2e-serial-{}-{}", std::process::id(), text.len()));
+        let serial = Serial::new(text.as_bytes(), std::io::sink(), &log, Instant::now()).unwrap();
+        std::fs::remove_file(log).unwrap();
+        serial
+    }
+
+    #[test]
+    fn what_was_found_is_not_found_again() {
+        let mut serial = hearing("boot\r\nslot A\r\nslot B\r\n");
+        let second = Duration::from_secs(1);
+        assert_eq!(serial.expect("slot ", second).unwrap(), "boot\n");
+        assert_eq!(serial.expect_any(&["C", "B", "A"], second).unwrap(), (2, String::new()));
+        assert_eq!(serial.expect("slot ", second).unwrap(), "\n");
+        let missed = serial.expect("slot ", second).unwrap_err().to_string();
+        assert!(missed.contains("the line ended"), "{missed}");
+    }
+}

@@ -153,11 +153,24 @@ pub(crate) fn write_image(
     let expected = image.len.get();
     for_each_chunk(
         |at, buffer| {
-            fill(image.source, buffer).map_err(|source| InstallError::ReadImage {
+            let read = fill(image.source, buffer).map_err(|source| InstallError::ReadImage {
                 slot: slot.clone(),
                 offset: at,
                 source,
-            })
+            })?;
+            if read == 0 {
+                return Ok(0);
+            }
+            let chunk = buffer.get_mut(..read).unwrap_or_default();
+            if at == 0 {
+                let held = image.hold_back.min(read);
+                if let Some(head) = chunk.get_mut(..held) {
+                    held_back = head.to_vec();
+                    head.fill(0);
+                }
+            }
+            chunk_digests.push(xxh3_128(chunk));
+            Ok(read)
         },
         |chunk| {
             let len = chunk.len() as u64;
@@ -165,15 +178,7 @@ pub(crate) fn write_image(
                 let found = offset + len;
                 return Err(InstallError::ImageLength { slot: slot.clone(), expected, found });
             }
-            if offset == 0 {
-                let held = image.hold_back.min(chunk.len());
-                if let Some(head) = chunk.get_mut(..held) {
-                    held_back = head.to_vec();
-                    head.fill(0);
-                }
-            }
             writer.put(&mut open, offset, chunk)?;
-            chunk_digests.push(xxh3_128(chunk));
             offset += len;
             progress(len);
             Ok(())

@@ -18,6 +18,11 @@ pub struct Cli {
 enum Task {
     /// Run everything that must be green: format, lints, rules, tests, documents, fuzz targets
     Test,
+    /// Boot the real chain in an emulator and break it (`bash .ci/setup-e2e` as root once)
+    E2e {
+        /// Parts of test names; without any, all tests.
+        names: Vec<String>,
+    },
     /// Measure an install against dd and openssl on this machine and print the ratios
     Bench,
 }
@@ -27,6 +32,7 @@ impl Cli {
     pub fn run(self, out: &mut impl Write) -> Result<(), TaskError> {
         match self.task {
             Task::Test => suite::run(out),
+            Task::E2e { names } => suite::e2e(&names),
             Task::Bench => suite::bench(),
         }
     }

@@ -55,6 +55,7 @@ impl Case {
             ("atomix_failed", DIGEST),
             ("atomix_last", self.last),
             ("atomix_reason", self.reason),
+            ("atomix_returned", "B"),
             ("ethaddr", "02:00:00:00:00:01"),
         ]
         .into_iter()

@@ -191,7 +191,7 @@ fn identity_parts(facts: &SelectorFacts) -> Vec<Part> {
     let forget = "setenv BOOT_ORDER A B; setenv BOOT_A_LEFT 3; setenv BOOT_B_LEFT 3; \
         setenv atomix_state_A unknown; setenv atomix_state_B unknown; \
         setenv atomix_digest_A; setenv atomix_digest_B; setenv atomix_failed; \
-        setenv atomix_last; setenv atomix_reason; \
+        setenv atomix_last; setenv atomix_reason; setenv atomix_returned; \
         setenv atomix_disk ${atomix_disk_now}; setenv atomix_env 1";
     vec![
         ("atomix_find", find),

@@ -62,8 +62,7 @@ impl Machine {
         Qemu::start(&Hardware {
             firmware: &self.firmware,
             disk: &self.disk(),
-            card: &self.card(),
-            card_writable: true,
+            card: Some(&self.card()),
             handed_over: vec![("agent", self.agent())],
             logs: &self.dir,
         })

@@ -26,10 +26,9 @@ pub struct Hardware<'a> {
     pub firmware: &'a Path,
     /// The disk with the slots.
     pub disk: &'a Path,
-    /// The SD card with the environment.
-    pub card: &'a Path,
-    /// Whether the card takes writes.
-    pub card_writable: bool,
+    /// The SD card with the environment; without one nothing can be saved. (The emulator knows no
+    /// card that can be read but not written: it hides such errors from the guest.)
+    pub card: Option<&'a Path>,
     /// Files that the guest finds in `/sys/firmware/qemu_fw_cfg/by_name/opt/atomix/<name>/raw`.
     pub handed_over: Vec<(&'a str, PathBuf)>,
     /// Where logs and the guest's port go.
@@ -57,12 +56,11 @@ impl Qemu {
         command.args(["-s", "KILL", LONGEST_RUN, "qemu-system-aarch64", "-M", "virt"]);
         command.args(MACHINE).args(["-nodefaults", "-display", "none", "-serial", "stdio"]);
         command.arg("-bios").arg(hardware.firmware);
-        let writable = if hardware.card_writable { "off" } else { "on" };
-        command.args(["-device", "sdhci-pci", "-device", "sd-card,drive=card"]);
-        command.arg("-drive").arg(format!(
-            "if=none,id=card,format=raw,readonly={writable},file={}",
-            hardware.card.display()
-        ));
+        command.args(["-device", "sdhci-pci"]);
+        if let Some(card) = hardware.card {
+            command.args(["-device", "sd-card,drive=card", "-drive"]);
+            command.arg(format!("if=none,id=card,format=raw,file={}", card.display()));
+        }
         command.arg("-drive").arg(format!(
             "if=virtio,format=raw,cache=writeback,discard=unmap,file={}",
             hardware.disk.display()

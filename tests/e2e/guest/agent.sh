@@ -3,9 +3,10 @@
 for port in /dev/virtio-ports/guest /dev/vport*p1; do
   [ -c "$port" ] && break
 done
-exec <"$port" >"$port" 2>&1
+# A port opens once only.
+exec 3<>"$port" <&3 >&3 2>&3
 echo "READY $(cut -d' ' -f1 /proc/uptime)"
 while IFS= read -r line; do
-  sh -c "$line" </dev/null
+  sh -c "$line" </dev/null 3>&-
   echo "EXIT $?"
 done

@@ -57,7 +57,7 @@ pub const QEMU: Board = Board {
     },
     device_tree: "dtbs/qemu-virt.dtb",
     // What the kernel skips here is seconds of emulation.
-    kernel_args: "console=ttyAMA0 loglevel=4 lsm=capability audit=0 nokaslr kpti=0",
+    kernel_args: "console=ttyAMA0 earlycon=pl011,0x9000000 loglevel=4 lsm=capability audit=0 nokaslr kpti=0",
     recovery: None,
     watchdog: Watchdog::Off,
     network: Network { wan: "eth0", lan: "eth1", gateway: Ipv4Addr::new(172, 20, 30, 1) },

@@ -6,13 +6,16 @@ use crate::qemu::Qemu;
 use crate::serial::Serial;
 use anyhow::{Context as _, Result, ensure};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The agent.
 pub const AGENT: &str = include_str!("../guest/agent.sh");
 
 /// How long a command may take.
 const COMMAND_WAIT: Duration = Duration::from_secs(120);
+
+/// Between two tries of a command that is waited for.
+const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
 /// The agent inside a running guest.
 pub struct Guest {
@@ -40,6 +43,40 @@ impl Guest {
         port.expect("READY", within).context("the guest's agent is not there")?;
         port.expect("\n", COMMAND_WAIT)?;
         Ok(Self { port })
+    }
+
+    /// Waits until the agent is ready again, after the guest has started anew.
+    ///
+    /// # Errors
+    /// When it does not come up in time.
+    pub fn await_again(&mut self, within: Duration) -> Result<()> {
+        self.port.expect("READY", within).context("the guest's agent did not come back")?;
+        self.port.expect("\n", COMMAND_WAIT)?;
+        Ok(())
+    }
+
+    /// Sends a command whose end nobody waits for, such as a reboot.
+    ///
+    /// # Errors
+    /// When the guest is gone.
+    pub fn start(&mut self, command: &str) -> Result<()> {
+        self.port.send(&format!("{command}\n"))
+    }
+
+    /// Runs a command again and again until it exits with 0.
+    ///
+    /// # Errors
+    /// When it does not in time; with its last answer.
+    pub fn run_until(&mut self, command: &str, within: Duration) -> Result<Answer> {
+        let end = Instant::now() + within;
+        loop {
+            let answer = self.run(command)?;
+            if answer.exit == 0 {
+                return Ok(answer);
+            }
+            ensure!(Instant::now() < end, "{command}: exit {}\n{}", answer.exit, answer.printed);
+            std::thread::sleep(BETWEEN_TRIES);
+        }
     }
 
     /// Runs a shell command of one line.

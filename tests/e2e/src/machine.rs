@@ -18,6 +18,10 @@ const BOOT_WAIT: Duration = Duration::from_secs(180);
 pub struct Machine {
     /// U-Boot.
     pub firmware: PathBuf,
+    /// What is plugged in beside disk and card.
+    pub stick: Option<PathBuf>,
+    /// A script that the initrd runs before anything else, knowing `$slot`.
+    pub initrd_hook: Option<String>,
     dir: PathBuf,
 }
 
@@ -30,7 +34,7 @@ impl Machine {
         fs::create_dir_all(dir)?;
         let firmware = uboot::qemu()?.join("u-boot.bin");
         let image = disk::disk()?.join("disk.img");
-        let machine = Self { firmware, dir: dir.to_owned() };
+        let machine = Self { firmware, stick: None, initrd_hook: None, dir: dir.to_owned() };
         Program::new("cp").args(["--sparse=always"]).arg(image).arg(machine.disk()).run()?;
         let card = fs::File::create(machine.card())?;
         card.set_len(crate::board::QEMU.flash.size.get())?;
@@ -59,11 +63,18 @@ impl Machine {
     /// # Errors
     /// When the emulator does not start.
     pub fn power_on(&self) -> Result<Qemu> {
+        let mut handed_over = vec![("agent", self.agent())];
+        if let Some(hook) = &self.initrd_hook {
+            let path = self.dir.join("initrd-hook");
+            fs::write(&path, hook)?;
+            handed_over.push(("initrd", path));
+        }
         Qemu::start(&Hardware {
             firmware: &self.firmware,
             disk: &self.disk(),
             card: Some(&self.card()),
-            handed_over: vec![("agent", self.agent())],
+            stick: self.stick.as_deref(),
+            handed_over,
             logs: &self.dir,
         })
     }

@@ -29,6 +29,8 @@ pub struct Hardware<'a> {
     /// The SD card with the environment; without one nothing can be saved. (The emulator knows no
     /// card that can be read but not written: it hides such errors from the guest.)
     pub card: Option<&'a Path>,
+    /// What a technician has plugged in: a read-only disk with a file system.
+    pub stick: Option<&'a Path>,
     /// Files that the guest finds in `/sys/firmware/qemu_fw_cfg/by_name/opt/atomix/<name>/raw`.
     pub handed_over: Vec<(&'a str, PathBuf)>,
     /// Where logs and the guest's port go.
@@ -65,6 +67,10 @@ impl Qemu {
             "if=virtio,format=raw,cache=writeback,discard=unmap,file={}",
             hardware.disk.display()
         ));
+        if let Some(stick) = hardware.stick {
+            command.arg("-drive");
+            command.arg(format!("if=virtio,format=raw,readonly=on,file={}", stick.display()));
+        }
         command.args(["-device", "i6300esb", "-device", "virtio-serial-pci"]);
         command.arg("-chardev");
         command.arg(format!("socket,id=guest,server=on,wait=off,path={}", port.display()));

@@ -120,6 +120,7 @@ impl Rig {
             firmware: &self.firmware,
             disk: &disk,
             card: case.save_works.then_some(card.as_path()),
+            stick: None,
             handed_over: Vec::new(),
             logs: self.dir.path(),
         })

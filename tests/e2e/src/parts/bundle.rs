@@ -55,14 +55,14 @@ pub fn keys() -> Result<PathBuf> {
     })
 }
 
-/// The file `update.raucb` of the next release.
+/// The file `update.raucb` of the next release, and `stick.squashfs`, which carries it.
 ///
 /// # Errors
 /// When it cannot be made.
 pub fn update() -> Result<PathBuf> {
     let rootfs = rootfs::release(UPDATE_VERSION)?;
     let (keys, boot) = (keys()?, disk::boot_parts()?);
-    let mut inputs = Inputs::new("bundle 1").part(&rootfs).part(&keys);
+    let mut inputs = Inputs::new("bundle 2").part(&rootfs).part(&keys);
     inputs = inputs.text(&disk::recipe());
     for part in &boot {
         inputs = inputs.part(part);
@@ -79,7 +79,12 @@ pub fn update() -> Result<PathBuf> {
         fs::write(content.join("manifest.raucm"), manifest(UPDATE_VERSION))?;
         sign(&content, &keys, &dir.join("update.raucb"))?;
         fs::remove_dir_all(&content)?;
-        Ok(())
+        Program::new("mksquashfs")
+            .arg(dir.join("update.raucb"))
+            .arg(dir.join("stick.squashfs"))
+            // The bundle is compressed already.
+            .args(["-noappend", "-quiet", "-no-progress", "-noI", "-noD", "-noF", "-noX"])
+            .run()
     })
 }
 

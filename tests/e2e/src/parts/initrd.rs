@@ -14,13 +14,15 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 /// Modules that the board needs, in the order in which they are loaded.
-const MODULES: [&str; 9] = [
+const MODULES: [&str; 10] = [
     "virtio_blk",
     "sdhci-pci",
     "squashfs",
     "nls_ascii",
     "vfat",
     "overlay",
+    // f2fs asks for it by another name, which its list of needs does not have.
+    "crc32_generic",
     "f2fs",
     "qemu_fw_cfg",
     "i6300esb",
@@ -54,6 +56,8 @@ pub fn initrd() -> Result<PathBuf> {
         put(&root.join("init"), INIT.as_bytes(), 0o755)?;
         put(&root.join("bin/busybox"), &fs::read(busybox.join("root/usr/bin/busybox"))?, 0o755)?;
         symlink("busybox", root.join("bin/sh"))?;
+        // The kernel's own requests for modules go there.
+        symlink("../bin/busybox", root.join("sbin/modprobe"))?;
         for (name, text) in &settings {
             put(&root.join(name), text.as_bytes(), 0o644)?;
         }

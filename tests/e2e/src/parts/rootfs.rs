@@ -31,8 +31,9 @@ const MASKED: [&str; 7] = [
 ];
 
 /// Our units, by name; `guest/` has the texts that no other place has.
-const UNITS: [(&str, &str); 2] = [
+const UNITS: [(&str, &str); 3] = [
     ("atomix-started.service", include_str!("../../guest/atomix-started.service")),
+    ("os-verification.service", include_str!("../../guest/os-verification.service")),
     ("guest-agent.service", include_str!("../../guest/guest-agent.service")),
 ];
 

@@ -46,8 +46,37 @@ struct Rig {
 struct Case {
     /// `None`: the card is erased.
     env: Option<BootState>,
+    /// What someone has set over it, by name and value.
+    odd: Vec<(&'static str, &'static str)>,
     loads: PerSlot<bool>,
     save_works: bool,
+}
+
+impl Case {
+    /// A board with these slots and nothing odd.
+    fn of(env: Option<BootState>, loads: (bool, bool)) -> Self {
+        let loads = PerSlot { a: loads.0, b: loads.1 };
+        Self { env, odd: Vec::new(), loads, save_works: true }
+    }
+
+    /// The environment on the card.
+    fn stored(&self) -> Option<Env> {
+        let mut env = Env::new();
+        for line in QEMU.selector().lines() {
+            let (name, value) = line.split_once('=').unwrap();
+            env.set(name, value).unwrap();
+        }
+        self.env.as_ref()?.write_to(&mut env).unwrap();
+        for (name, value) in &self.odd {
+            env.set(name, value).unwrap();
+        }
+        Some(env)
+    }
+
+    /// What everything but the firmware reads in it.
+    fn read(&self) -> Option<BootState> {
+        self.stored().and_then(|env| BootState::from_env(&env).ok())
+    }
 }
 
 impl Rig {
@@ -101,13 +130,7 @@ impl Rig {
         let path = self.dir.path().join("card");
         let _ = std::fs::remove_file(&path);
         drop(FileStorage::create_sparse(&path, QEMU.flash.size).unwrap());
-        if let Some(state) = &case.env {
-            let mut env = Env::new();
-            for line in QEMU.selector().lines() {
-                let (name, value) = line.split_once('=').unwrap();
-                env.set(name, value).unwrap();
-            }
-            state.write_to(&mut env).unwrap();
+        if let Some(env) = case.stored() {
             store(&path, Access::ReadWrite).store_as_firmware(&env).unwrap();
         }
         path
@@ -137,14 +160,14 @@ impl Rig {
     fn check(&self, case: &Case) {
         let facts =
             FirmwareFacts { disk: Some(DISK), save_works: case.save_works, loads: case.loads };
-        let model = select(case.env.as_ref(), &facts);
+        let model = select(case.read().as_ref(), &facts);
         let (end, said, stored) = self.run(case);
         let (wanted_end, wanted) = outcome(&model);
         assert_eq!(end, wanted_end, "{case:?}\nmodel: {model:?}\nsaid: {said}");
         if end == 0 {
             assert_eq!(said, wanted, "{case:?}");
         }
-        let expected = if model.save { Some(model.state) } else { case.env.clone() };
+        let expected = if model.save { Some(model.state) } else { case.read() };
         assert_eq!(stored, expected, "{case:?}\nsaid: {said}");
     }
 }
@@ -216,25 +239,18 @@ impl Numbers {
             reason: self.one_of(&[None, Some(Reason::Normal), Some(Reason::LoadFailed)]),
             returned: self.one_of(&[None, Some(A), Some(B)]),
         };
-        let loads = self.one_of(&[
-            (true, true),
-            (true, true),
-            (true, false),
-            (false, true),
-            (false, false),
-        ]);
-        Case { env: Some(env), loads: PerSlot { a: loads.0, b: loads.1 }, save_works: true }
+        let loads = [(true, true), (true, true), (true, false), (false, true), (false, false)];
+        Case::of(Some(env), self.one_of(&loads))
     }
 }
 
-#[test]
-fn real_uboot_chooses_as_the_model_does() {
+/// Checks many cases and tells of all that differ.
+fn check_all(cases: impl IntoIterator<Item = Case>) {
     let rig = Rig::new();
-    let mut numbers = Numbers(1);
-    let count = std::env::var("E2E_CASES").map_or(60, |text| text.parse().unwrap());
     let mut wrong = Vec::new();
-    for _ in 0..count {
-        let case = numbers.case();
+    let mut count = 0;
+    for case in cases {
+        count += 1;
         let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| rig.check(&case)));
         if let Err(cause) = checked {
             wrong.push(cause.downcast_ref::<String>().cloned().unwrap_or_default());
@@ -244,9 +260,66 @@ fn real_uboot_chooses_as_the_model_does() {
 }
 
 #[test]
-fn real_uboot_tries_each_slot_three_times_on_an_erased_card() {
-    let rig = Rig::new();
-    rig.check(&Case { env: None, loads: PerSlot { a: true, b: true }, save_works: true });
-    rig.check(&Case { env: None, loads: PerSlot { a: false, b: true }, save_works: true });
-    rig.check(&Case { env: None, loads: PerSlot { a: false, b: false }, save_works: false });
+fn real_uboot_chooses_as_the_model_does() {
+    let mut numbers = Numbers(1);
+    check_all((0..60).map(|_| numbers.case()));
+}
+
+/// Values that `fw_setenv` can leave: other tools' habits, and text that a shell could obey.
+#[test]
+fn real_uboot_reads_odd_values_as_the_model_does() {
+    let odd = [
+        ("BOOT_ORDER", "A A B"),
+        ("BOOT_ORDER", "C B A"),
+        ("BOOT_ORDER", "system0"),
+        ("BOOT_ORDER", "A; setenv atomix_state_B good"),
+        ("BOOT_ORDER", "\"A"),
+        ("BOOT_ORDER", "'A B"),
+        ("BOOT_ORDER", "${atomix_state_B}"),
+        ("BOOT_ORDER", "A \\"),
+        ("BOOT_ORDER", "end A"),
+        ("BOOT_ORDER", "# A"),
+        ("BOOT_A_LEFT", "10"),
+        ("BOOT_A_LEFT", "0x3"),
+        ("BOOT_A_LEFT", "03"),
+        ("BOOT_A_LEFT", "a"),
+        ("BOOT_A_LEFT", "3 -o x"),
+        ("atomix_state_A", "excellent"),
+        ("atomix_state_A", "good -o x"),
+        ("atomix_state_A", "good\" -o \"x"),
+        ("atomix_state_A", "; reset"),
+        ("atomix_last", "B; reset"),
+        ("atomix_reason", "load-failed; reset"),
+        ("atomix_s", "B"),
+        ("atomix_slot", "B"),
+        ("atomix_choose", "setenv atomix_slot B"),
+        ("bootcmd", "env default -f atomix_select; run atomix_select"),
+    ];
+    let record = |state, left| SlotRecord {
+        state,
+        attempts: AttemptsLeft::new(left).unwrap(),
+        bundle: None,
+    };
+    check_all(odd.map(|(name, value)| {
+        let env = BootState {
+            order: vec![SlotId::A, SlotId::B],
+            a: record(SlotState::Good, 3),
+            b: record(SlotState::Trying, 2),
+            disk: Some(DISK),
+            ..BootState::lost()
+        };
+        Case { odd: vec![(name, value)], ..Case::of(Some(env), (true, true)) }
+    }));
+}
+
+#[test]
+fn real_uboot_chooses_as_the_model_does_on_an_erased_card() {
+    check_all([
+        Case::of(None, (true, true)),
+        Case::of(None, (false, true)),
+        // No card at all: nothing to read, and nothing can be saved.
+        Case { save_works: false, ..Case::of(None, (true, true)) },
+        Case { save_works: false, ..Case::of(None, (false, true)) },
+        Case { save_works: false, ..Case::of(None, (false, false)) },
+    ]);
 }

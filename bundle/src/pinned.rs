@@ -22,6 +22,9 @@ use std::thread;
 const PIECE_BYTES: usize = 256 * 1024;
 const PIECE: u64 = PIECE_BYTES as u64;
 
+/// Threads that check: while some hash, the disk serves the others.
+const CHECKERS: usize = 4;
+
 /// A payload whose pieces are remembered.
 pub(crate) struct PinnedPayload {
     source: Arc<dyn Source>,
@@ -52,7 +55,7 @@ impl PinnedPayload {
         Ok((Self { source, bytes, pieces }, digest))
     }
 
-    /// Verifies every block of `reader` once, on this thread and another; `progress` is told the
+    /// Verifies every block of `reader` once, on this thread and others; `progress` is told the
     /// bytes of each step.
     pub fn check(
         reader: &VerityReader,
@@ -77,7 +80,7 @@ impl PinnedPayload {
             }
         };
         let mut pieces = thread::scope(|scope| {
-            let other = scope.spawn(|| check(&mut || {}));
+            let others: Vec<_> = (1..CHECKERS).map(|_| scope.spawn(|| check(&mut || {}))).collect();
             let mut told = 0;
             let mut tell = || {
                 let now = done.load(Ordering::Relaxed);
@@ -85,10 +88,15 @@ impl PinnedPayload {
                 told = now;
             };
             let own = check(&mut tell);
-            let other = other.join().map_err(|_| BundleError::WorkerLost)?;
+            let mut found = vec![own];
+            for other in others {
+                found.push(other.join().map_err(|_| BundleError::WorkerLost)?);
+            }
             tell();
-            let mut pieces = own?;
-            pieces.extend(other?);
+            let mut pieces = Vec::new();
+            for checked in found {
+                pieces.extend(checked?);
+            }
             Ok::<_, BundleError>(pieces)
         })?;
         pieces.sort_unstable_by_key(|(at, _)| *at);

@@ -17,7 +17,7 @@ pub(crate) const KERNEL_PATH: &str = "Image";
 pub(crate) const INITRD_PATH: &str = "initrd";
 
 /// Options of U-Boot that could start something else than a slot, or count boots a second time.
-const OTHER_WAYS_TO_BOOT: [&str; 12] = [
+const OTHER_WAYS_TO_BOOT: [&str; 13] = [
     "BOOTCOUNT_LIMIT",
     "BOOTSTD",
     "BOOTMETH_RAUC",
@@ -31,6 +31,8 @@ const OTHER_WAYS_TO_BOOT: [&str; 12] = [
     "UPDATE_TFTP",
     "CMD_USB",
     "USB_STORAGE",
+    // On as soon as there is a USB gadget, and then asks for a buffer address, for ever.
+    "USB_FUNCTION_FASTBOOT",
 ];
 
 /// Options of U-Boot for what the selector and the slot scripts call.

@@ -7,6 +7,7 @@ use crate::program::Program;
 use crate::progress::say;
 use crate::qemu::{Hardware, Qemu};
 use anyhow::Result;
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub struct Machine {
     /// A script that the initrd runs before anything else, knowing `$slot`.
     pub initrd_hook: Option<String>,
     dir: PathBuf,
+    /// How often it was switched on; each time has its own logs.
+    starts: Cell<usize>,
 }
 
 impl Machine {
@@ -31,10 +34,19 @@ impl Machine {
     /// # Errors
     /// When a part cannot be built or copied.
     pub fn flashed(dir: &Path) -> Result<Self> {
+        if dir.exists() {
+            fs::remove_dir_all(dir)?;
+        }
         fs::create_dir_all(dir)?;
         let firmware = uboot::qemu()?.join("u-boot.bin");
         let image = disk::disk()?.join("disk.img");
-        let machine = Self { firmware, stick: None, initrd_hook: None, dir: dir.to_owned() };
+        let machine = Self {
+            firmware,
+            stick: None,
+            initrd_hook: None,
+            dir: dir.to_owned(),
+            starts: Cell::new(0),
+        };
         Program::new("cp").args(["--sparse=always"]).arg(image).arg(machine.disk()).run()?;
         let card = fs::File::create(machine.card())?;
         card.set_len(crate::board::QEMU.flash.size.get())?;
@@ -54,6 +66,12 @@ impl Machine {
         self.dir.join("card.img")
     }
 
+    /// Where the logs of the last start are.
+    #[must_use]
+    pub fn logs(&self) -> PathBuf {
+        self.dir.join(format!("start-{}", self.starts.get()))
+    }
+
     fn agent(&self) -> PathBuf {
         self.dir.join("agent.sh")
     }
@@ -69,13 +87,15 @@ impl Machine {
             fs::write(&path, hook)?;
             handed_over.push(("initrd", path));
         }
+        self.starts.set(self.starts.get() + 1);
+        fs::create_dir_all(self.logs())?;
         Qemu::start(&Hardware {
             firmware: &self.firmware,
             disk: &self.disk(),
             card: Some(&self.card()),
             stick: self.stick.as_deref(),
             handed_over,
-            logs: &self.dir,
+            logs: &self.logs(),
         })
     }
 
@@ -84,7 +104,7 @@ impl Machine {
     /// # Errors
     /// When it does not come up.
     pub fn guest(&self, qemu: &Qemu) -> Result<Guest> {
-        Guest::await_ready(qemu, &self.dir.join("guest.log"), BOOT_WAIT)
+        Guest::await_ready(qemu, &self.logs().join("guest.log"), BOOT_WAIT)
     }
 }
 

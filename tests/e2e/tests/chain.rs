@@ -9,11 +9,14 @@
     reason = "tests"
 )]
 
+use e2e::board::QEMU;
 use e2e::guest::Guest;
 use e2e::machine::Machine;
 use e2e::parts::bundle;
 use e2e::progress::say;
 use e2e::qemu::Qemu;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 const WAIT: Duration = Duration::from_secs(180);
@@ -22,23 +25,54 @@ const WAIT: Duration = Duration::from_secs(180);
 struct Board {
     qemu: Qemu,
     guest: Guest,
-    // Removed last.
-    _dir: tempfile::TempDir,
+    machine: Machine,
+}
+
+impl Drop for Board {
+    /// The logs stay; the disk stays only where it may tell why a test failed.
+    fn drop(&mut self) {
+        self.qemu.cut();
+        if !std::thread::panicking() {
+            std::fs::remove_file(self.machine.disk()).unwrap();
+        }
+    }
 }
 
 impl Board {
     /// Freshly flashed, through its first boot.
-    fn new(initrd_hook: Option<&str>) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let mut machine = Machine::flashed(dir.path()).unwrap();
+    fn new(name: &str, initrd_hook: Option<&str>) -> Self {
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let mut machine = Machine::flashed(&dir).unwrap();
         machine.stick = Some(bundle::update().unwrap().join("stick.squashfs"));
         machine.initrd_hook = initrd_hook.map(str::to_owned);
         let mut qemu = machine.power_on().unwrap();
         qemu.serial.expect("atomix: slot A, env-lost", WAIT).unwrap();
         let guest = machine.guest(&qemu).unwrap();
-        let board = Self { qemu, guest, _dir: dir };
-        board.note("first boot");
+        let board = Self { qemu, guest, machine };
+        board.note(&format!("first boot; logs: {}", dir.display()));
         board
+    }
+
+    /// The power comes back; the selector must say this, and the guest come up.
+    fn power_on(&mut self, selected: &str) {
+        self.qemu.cut();
+        self.qemu = self.machine.power_on().unwrap();
+        self.qemu.serial.expect(&format!("atomix: slot {selected}"), WAIT).unwrap();
+        self.guest = self.machine.guest(&self.qemu).unwrap();
+        self.note(&format!("up again: {selected}"));
+    }
+
+    /// Overwrites environment copies, with the power off.
+    fn corrupt(&mut self, copies: &[usize]) {
+        self.qemu.cut();
+        let card = std::fs::OpenOptions::new().write(true).open(self.machine.card()).unwrap();
+        for copy in copies {
+            card.write_all_at(&[0x5a; 512], QEMU.flash.env_offsets[*copy] + 64).unwrap();
+        }
+    }
+
+    fn variable(&mut self, name: &str) -> String {
+        self.told(&format!("fw_printenv -n {name}")).trim().to_owned()
     }
 
     fn note(&self, what: &str) {
@@ -81,7 +115,7 @@ impl Board {
 
 #[test]
 fn a_flashed_board_makes_its_other_slot_and_data_at_first_boot() {
-    let mut board = Board::new(None);
+    let mut board = Board::new("first-boot", None);
     board.check_units();
     assert_eq!(board.told("cat /data/atomix/provisioned"), "1\n");
     assert!(board.told("cat /proc/mounts").contains("/dev/vda5 /data f2fs "));
@@ -99,7 +133,7 @@ fn a_flashed_board_makes_its_other_slot_and_data_at_first_boot() {
 
 #[test]
 fn an_update_is_tried_confirmed_and_followed_by_one_back() {
-    let mut board = Board::new(None);
+    let mut board = Board::new("update", None);
     for (slot, other) in [("B", "A"), ("A", "B")] {
         board.install();
         board.reboot(&format!("{slot}, trying"));
@@ -116,7 +150,7 @@ fn an_update_is_tried_confirmed_and_followed_by_one_back() {
 
 #[test]
 fn an_update_that_panics_is_left_after_its_attempts_and_explained() {
-    let mut board = Board::new(Some("[ $slot = b ] && die 'slot B is meant to fail'\n"));
+    let mut board = Board::new("panic", Some("[ $slot = b ] && die 'slot B is meant to fail'\n"));
     board.install();
     board.guest.start("systemctl reboot").unwrap();
     for _ in 0..3 {
@@ -132,4 +166,45 @@ fn an_update_that_panics_is_left_after_its_attempts_and_explained() {
     let why = board.told("atomix why");
     say(&why);
     assert!(why.contains('B'), "{why}");
+}
+
+#[test]
+fn a_corrupt_environment_copy_is_survived_and_two_are_restored_from_the_recorder() {
+    let mut board = Board::new("environment", None);
+    board.install();
+    board.reboot("B, trying");
+    board.await_confirmation();
+    board.told("atomix boot mark-bad A");
+    // The loss of the newest copy takes the last commit back; this one may be lost.
+    board.told("fw_setenv unrelated 1");
+    for copy in [0, 1] {
+        board.corrupt(&[copy]);
+        board.power_on("B, normal");
+        assert_eq!(board.variable("atomix_state_A"), "bad");
+    }
+    board.corrupt(&[0, 1]);
+    // U-Boot knows nothing any more and begins with A; Linux remembers.
+    board.power_on("A, env-lost");
+    assert_eq!(board.variable("atomix_state_A"), "bad");
+    assert_eq!(board.variable("atomix_state_B"), "good");
+    board.check_units();
+    board.reboot("B, ");
+    board.check_units();
+}
+
+#[test]
+fn a_power_cut_during_an_install_leaves_the_running_slot_and_a_next_attempt() {
+    let mut board = Board::new("power-cut", None);
+    for millis in [300, 1000, 2500, 4500] {
+        board.told("mkdir -p /run/stick; mount -r /dev/vdb /run/stick");
+        board.guest.start("atomix install /run/stick/update.raucb").unwrap();
+        std::thread::sleep(Duration::from_millis(millis));
+        board.power_on("A, ");
+        board.check_units();
+        say(&format!("cut after {millis} ms: slot B is {}", board.variable("atomix_state_B")));
+    }
+    board.install();
+    board.reboot("B, trying");
+    board.await_confirmation();
+    board.check_units();
 }

@@ -138,6 +138,9 @@ impl Build<'_> {
         let merged = fs::read_to_string(&config).context("no .config")?;
         let lost = lost_options(&self.fragment, &merged);
         ensure!(lost.is_empty(), "U-Boot does not take {lost:?}");
+        // The build would ask for their values, without end where nobody answers.
+        let open: Vec<&str> = merged.lines().filter(|line| line.ends_with('=')).collect();
+        ensure!(open.is_empty(), "U-Boot wants a value for {open:?}");
         make(self.goals)?;
         for name in self.results {
             fs::copy(out.join(name), dir.join(name)).with_context(|| format!("no {name}"))?;

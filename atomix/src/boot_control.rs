@@ -43,7 +43,7 @@ impl BootControl {
         let recorder = match recorder {
             Ok(recorder) => Some(recorder),
             Err(failure) => {
-                warnings.push(failure.chain());
+                warnings.push(failure.as_warning());
                 None
             }
         };
@@ -104,38 +104,44 @@ impl BootControl {
     }
 
     /// Makes one change durable and remembers it. With `prevent-late-fallback` the booted slot's
-    /// confirmation turns the other slot bad, in a second commit, as RAUC does.
+    /// confirmation turns the other slot bad, as in RAUC, and in the same commit: after a cut
+    /// between two nobody would do the second, because a good slot is not marked again.
     ///
     /// # Errors
     /// [`Failure::BootState`] when the state does not allow it, [`Failure::Backend`].
     pub fn apply(&mut self, command: &Command) -> Result<(), Failure> {
-        self.apply_one(command)?;
-        if let Command::MarkGood { slot } = *command
-            && self.prevent_late_fallback
-            && self.booted == Some(slot)
-            // An update that waits there for its first boot is nothing to fall back to.
-            && matches!(self.state.slot(slot.other()).state, SlotState::Good | SlotState::Unknown)
-        {
-            self.apply_one(&Command::MarkBad { slot: slot.other(), force: Force::No })?;
-        }
-        Ok(())
-    }
-
-    fn apply_one(&mut self, command: &Command) -> Result<(), Failure> {
-        let next = transition(&self.state, self.booted, command)?;
+        let (next, mut follows) = self.decide(command)?;
         match self.commit(next) {
             Err(Failure::Backend(BackendError::Changed)) => {
                 // An install began or ended meanwhile: the command is judged on what is there now.
                 self.state = self.backend.load()?;
-                let next = transition(&self.state, self.booted, command)?;
+                let (next, now_follows) = self.decide(command)?;
                 self.commit(next)?;
+                follows = now_follows;
             }
             committed => committed?,
         }
-        if let Some(entry) = marked(command) {
-            self.note(&entry);
+        for done in [Some(command), follows.as_ref()].into_iter().flatten() {
+            if let Some(entry) = marked(done) {
+                self.note(&entry);
+            }
         }
         Ok(())
+    }
+
+    /// The state after `command` and what follows from it by the configuration.
+    fn decide(&self, command: &Command) -> Result<(BootState, Option<Command>), Failure> {
+        let next = transition(&self.state, self.booted, command)?;
+        let Command::MarkGood { slot } = *command else { return Ok((next, None)) };
+        // An update that waits there for its first boot is nothing to fall back to.
+        let falls_back =
+            matches!(next.slot(slot.other()).state, SlotState::Good | SlotState::Unknown);
+        if !self.prevent_late_fallback || self.booted != Some(slot) || !falls_back {
+            return Ok((next, None));
+        }
+        let gives_up = Command::MarkBad { slot: slot.other(), force: Force::No };
+        let next = transition(&next, self.booted, &gives_up)?;
+        Ok((next, Some(gives_up)))
     }
 
     /// Stores `next` in one commit, unless nothing changed.

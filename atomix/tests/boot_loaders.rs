@@ -12,7 +12,7 @@
 mod cli_board;
 
 use bootctl::SlotState;
-use cli_board::{SYSTEM_CONF, SmallBoard};
+use cli_board::{ENV_BYTES, SYSTEM_CONF, SmallBoard};
 use std::os::unix::fs::PermissionsExt;
 
 /// Keeps its answers beside itself, below the board's root.
@@ -35,10 +35,16 @@ fn board() -> SmallBoard {
     board
 }
 
-/// What changes the script was asked for, in order.
-fn changes(board: &SmallBoard) -> Vec<String> {
+/// What the script was asked for since the last look, in order.
+fn calls(board: &SmallBoard) -> Vec<String> {
     let calls = String::from_utf8(board.read("/usr/lib/calls")).unwrap();
-    calls.lines().filter(|call| call.starts_with("set-")).map(str::to_owned).collect()
+    board.write("/usr/lib/calls", "");
+    calls.lines().map(str::to_owned).collect()
+}
+
+/// What changes it was asked for.
+fn changes(calls: &[String]) -> Vec<&str> {
+    calls.iter().map(String::as_str).filter(|call| call.starts_with("set-")).collect()
 }
 
 #[test]
@@ -47,17 +53,50 @@ fn the_script_below_the_root_says_what_runs_and_is_told_of_an_install() {
     let status = board.run(&["status"]);
     assert_eq!(status.code, 0, "{}", status.stderr);
     assert!(status.stdout.contains("slot A"), "{}", status.stdout);
-    assert_eq!(changes(&board), [""; 0]);
+    assert_eq!(calls(&board), ["get-primary", "get-state A", "get-state B", "get-current"]);
 
     let install = board.run(&["install", &board.offer_good()]);
     assert_eq!(install.code, 0, "{}", install.stderr);
-    assert_eq!(changes(&board), ["set-state B bad", "set-state B good", "set-primary B"]);
+    let called = calls(&board);
+    assert_eq!(changes(&called), ["set-state B bad", "set-state B good", "set-primary B"]);
+    assert!(called.contains(&"get-current".to_owned()), "{called:?}");
 
     board.write("/usr/lib/current", "B\n");
-    board.write("/usr/lib/calls", "");
     let good = board.run(&["boot", "mark-good"]);
     assert_eq!(good.code, 0, "{}", good.stderr);
-    assert_eq!(changes(&board), ["set-state B good"]);
+    assert_eq!(changes(&calls(&board)), ["set-state B good"]);
+}
+
+/// Who booted over the network is in no slot, whatever the script remembers.
+#[test]
+fn the_script_is_not_asked_where_the_command_line_says_what_runs() {
+    for (line, status) in [("rauc.external\n", 3), ("root=/dev/nfs\n", 3), ("rauc.slot=A\n", 0)] {
+        let board = board();
+        board.write("/proc/cmdline", line);
+        assert_eq!(board.run(&["boot", "is-confirmed"]).code, status, "{line}");
+        let called = calls(&board);
+        assert!(!called.contains(&"get-current".to_owned()), "{line}: {called:?}");
+    }
+}
+
+/// `--root DIR` looks at another system; its configuration must not start programs of this one.
+#[test]
+fn no_program_outside_of_the_root_is_started() {
+    let outside = tempfile::tempdir().unwrap();
+    let script = outside.path().join("boot.sh");
+    std::fs::write(&script, SCRIPT).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let board = board();
+    let from = "bootloader-custom-backend=/usr/lib/boot.sh";
+    let to = format!("bootloader-custom-backend={}", script.display());
+    board.replace("/etc/rauc/system.conf", from, &to);
+    assert_eq!(board.run(&["status"]).code, 1);
+    // Nor over a link that leads out.
+    board.replace("/etc/rauc/system.conf", &to, from);
+    std::fs::remove_file(board.path("/usr/lib/boot.sh")).unwrap();
+    std::os::unix::fs::symlink(&script, board.path("/usr/lib/boot.sh")).unwrap();
+    assert_eq!(board.run(&["status"]).code, 1);
+    assert!(!outside.path().join("calls").exists());
 }
 
 #[test]
@@ -73,4 +112,32 @@ fn late_fallback_is_prevented_where_it_is_asked_for() {
         let state = board.state();
         assert_eq!((state.a.state, state.b.state), (SlotState::Good, other), "{prevents}");
     }
+}
+
+/// Between two commits a cut would leave the late fallback allowed for good: a slot that is
+/// already good is not marked again.
+#[test]
+fn late_fallback_is_prevented_in_the_commit_that_confirms() {
+    let board = SmallBoard::new();
+    let config = "[system]\nprevent-late-fallback=true\n";
+    board.replace("/etc/rauc/system.conf", "[system]\n", config);
+    let mut state = SmallBoard::both_good();
+    state.a.state = SlotState::Trying;
+    board.set_state(&state);
+    let copy_bytes = usize::try_from(ENV_BYTES).unwrap();
+    let before = board.read("/dev/mtd0");
+    assert_eq!(board.run(&["boot", "mark-good"]).code, 0);
+    let after = board.read("/dev/mtd0");
+    let copies = before.chunks(copy_bytes).zip(after.chunks(copy_bytes)).take(2);
+    assert_eq!(copies.filter(|(before, after)| before != after).count(), 1);
+}
+
+/// A script has no commits: the running slot is confirmed before the other one is given up.
+#[test]
+fn a_script_hears_of_the_confirmed_slot_first() {
+    let board = board();
+    let config = "[system]\nprevent-late-fallback=true\n";
+    board.replace("/etc/rauc/system.conf", "[system]\n", config);
+    assert_eq!(board.run(&["boot", "mark-good"]).code, 0);
+    assert_eq!(changes(&calls(&board)), ["set-state A good", "set-state B bad"]);
 }

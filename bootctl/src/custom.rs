@@ -79,13 +79,19 @@ impl BootBackend for CustomBackend {
     }
 
     fn store(&mut self, old: &BootState, new: &BootState) -> Result<(), BackendError> {
-        // What takes permission away goes first: a cut between two calls of the script must not
-        // leave a slot permitted that is about to be written.
-        for permitted in [Permission::No, Permission::Yes] {
-            for slot in SlotId::ALL {
-                let (before, after) = (permission(old, slot), permission(new, slot));
-                if after == permitted && (before != after || is_confirmed_anew(old, new, slot)) {
-                    self.ask(&["set-state", slot.boot_name(), after.word()])?;
+        let change = |slot| (permission(old, slot), permission(new, slot));
+        // A slot that stays permitted is confirmed before anything else: a cut between two calls
+        // of the script must not leave the other one given up and this one on its last attempt.
+        // Then goes what takes permission away, because that slot may be about to be written.
+        let turns = [
+            (Permission::Yes, Permission::Yes),
+            (Permission::Yes, Permission::No),
+            (Permission::No, Permission::Yes),
+        ];
+        for turn in turns {
+            for slot in SlotId::ALL.into_iter().filter(|slot| change(*slot) == turn) {
+                if turn.0 != turn.1 || is_confirmed_anew(old, new, slot) {
+                    self.ask(&["set-state", slot.boot_name(), turn.1.word()])?;
                 }
             }
         }

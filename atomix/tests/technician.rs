@@ -141,12 +141,31 @@ fn environment_on_a_disk_in_use_is_written_all_the_same() {
 }
 
 #[test]
-fn doctor_tells_of_event_logs_that_nobody_writes() {
+fn doctor_tells_of_settings_from_which_nothing_follows() {
     let board = SmallBoard::new();
-    let log = "[log.mine]\nfilename=/data/events.log\n[keyring]";
-    board.replace("/etc/rauc/system.conf", "[keyring]", log);
+    let before = board.run(&["doctor"]);
+    let groups = "[log.mine]\nfilename=/data/events.log\n[polling]\nurl=https://x/y\n[keyring]";
+    board.replace("/etc/rauc/system.conf", "[keyring]", groups);
+    board.replace("/etc/rauc/system.conf", "type=vfat\n", "type=vfat\nallow-mounted=true\n");
     let ran = board.run(&["doctor"]);
-    assert!(ran.stdout.contains("[log.mine] is accepted and no events"), "{}", ran.stdout);
+    for name in ["[log.mine]", "[polling]", "allow-mounted in [slot.boot.0]"] {
+        assert!(ran.stdout.contains(&format!("{name} has no effect")), "{}", ran.stdout);
+    }
+    // It works without them.
+    assert_eq!(ran.code, before.code);
+}
+
+/// An install refuses a setting that it would have to pass over; that must be known before.
+#[test]
+fn doctor_tells_of_settings_that_make_every_install_fail() {
+    let board = SmallBoard::new();
+    let slot = "[slot.rootfs.1]\nresize=true\n";
+    board.replace("/etc/rauc/system.conf", "[slot.rootfs.1]\n", slot);
+    let ran = board.run(&["doctor"]);
+    assert_eq!(ran.code, 10);
+    let words = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("resize in [slot.rootfs.1] is not supported"), "{}", ran.stdout);
+    assert_eq!(board.run(&["install", &board.offer_good()]).code, 2);
 }
 
 #[test]

@@ -249,6 +249,37 @@ impl SystemConfig {
         }
         found
     }
+
+    /// What is there and has no effect in this version: an install goes on without it, because it
+    /// asks for nothing that an install does here. Named as in the file.
+    #[must_use]
+    pub fn unused(&self) -> Vec<String> {
+        let groups = [
+            ("casync", self.casync.is_some()),
+            ("streaming", self.streaming.is_some()),
+            ("polling", self.polling.is_some()),
+            ("encryption", self.encryption.is_some()),
+            ("autoinstall", self.autoinstall.is_some()),
+        ];
+        let groups = groups.into_iter().filter(|(_, is_there)| *is_there);
+        let mut found: Vec<String> = groups.map(|(name, _)| format!("[{name}]")).collect();
+        found.extend(self.logs.keys().map(|name| format!("[log.{name}]")));
+        found.extend(self.artifacts.keys().map(|name| format!("[artifacts.{name}]")));
+        for slot in self.slots.values() {
+            let keys = [
+                // Only for slots with an `install` hook; bundles with hooks are refused.
+                ("allow-mounted", slot.allow_mounted),
+                // Only for archives, which are refused.
+                ("extra-mount-opts", slot.extra_mount_opts.is_some()),
+                ("extra-mkfs-opts", slot.extra_mkfs_opts.is_some()),
+                // Only for `boot-emmc`, which is refused.
+                ("size-limit", slot.size_limit != ByteLen::ZERO),
+            ];
+            let keys = keys.into_iter().filter(|(_, is_there)| *is_there);
+            found.extend(keys.map(|(key, _)| format!("{key} in [slot.{}]", slot.name)));
+        }
+        found
+    }
 }
 
 /// RAUC keeps images of slots and of repositories in one name space.

@@ -147,6 +147,22 @@ fn every_documented_key_is_read_and_relative_paths_start_at_the_file() {
             "slot.rootfs.0:resize"
         ]
     );
+    assert_eq!(
+        conf.unused(),
+        [
+            "[casync]",
+            "[streaming]",
+            "[polling]",
+            "[encryption]",
+            "[autoinstall]",
+            "[log.main]",
+            "[artifacts.apps]",
+            "allow-mounted in [slot.boot.0]",
+            "extra-mount-opts in [slot.boot.0]",
+            "extra-mkfs-opts in [slot.boot.0]",
+            "size-limit in [slot.mbr.0]",
+        ]
+    );
 }
 
 #[test]
@@ -159,6 +175,8 @@ fn absent_keys_have_raucs_defaults() {
     assert_eq!(system.max_bundle_signature_size, ByteLen::kib(64));
     assert_eq!(system.grubenv, Path::new("/boot/grub/grubenv"));
     assert!(system.efi_use_bootnext && !system.perform_pre_check);
+    let conf = parse(HEAD).unwrap();
+    assert!(conf.unused().is_empty() && conf.unsupported().is_empty());
 }
 
 /// What follows the head, and words of the refusal.

@@ -120,8 +120,11 @@ impl Exam {
         None
     }
 
+    /// A warning carries its way out behind the text.
     fn is_told(&self, text: &str) -> bool {
-        self.findings.iter().any(|finding| finding.text == text)
+        let rest = |finding: &Finding| text.strip_prefix(&finding.text).map(str::to_owned);
+        let mut rests = self.findings.iter().filter_map(rest);
+        rests.any(|rest| rest.is_empty() || rest.starts_with("; "))
     }
 
     fn examine(&mut self, context: &Context) {
@@ -137,13 +140,25 @@ impl Exam {
             self.keyring(context, &config);
             self.slots(context, &config);
             self.boot_state(context, &config);
-            for name in config.logs.keys() {
-                self.weak(
-                    "system.conf",
-                    format!("[log.{name}] is accepted and no events are written there"),
-                    "read the flight recorder: `atomix why`",
-                );
-            }
+            self.settings_without_effect(&config);
+        }
+    }
+
+    fn settings_without_effect(&mut self, config: &SystemConfig) {
+        for setting in config.unsupported() {
+            let text = format!(
+                "{} in [{}] is not supported: every install is refused",
+                setting.key, setting.group
+            );
+            let hint = "remove the setting, or install with rauc itself";
+            self.broken("system.conf", text, Some(hint));
+        }
+        for name in config.unused() {
+            self.weak(
+                "system.conf",
+                format!("{name} has no effect here"),
+                "remove it; what happened on this board is told by `atomix why`",
+            );
         }
     }
 

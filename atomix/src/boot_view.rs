@@ -46,7 +46,12 @@ impl BootView {
         let (config, mut view) = match config {
             Err(failure) => (None, Self::without_config(context, failure)),
             Ok(config) => match BootControl::open(context, Access::ReadOnly) {
-                Ok(control) => (Some(config), Self::whole(control)),
+                Ok(control) => {
+                    let way_on = context.way_on_when_lost(&config, control.state())?;
+                    let mut view = Self::whole(control);
+                    view.warnings.extend(way_on);
+                    (Some(config), view)
+                }
                 Err(failure) => (Some(config), Self::in_parts(context, failure)),
             },
         };

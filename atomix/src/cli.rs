@@ -352,7 +352,10 @@ pub struct DemoArgs {
     /// Leave the virtual board in this new directory
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
-    /// Seed of the made-up programs and of the power cut
+    /// Seed of the made-up programs, of identities and of the power cut
+    ///
+    /// Keys and the time of the run do not come from it, so two runs with one seed tell the same
+    /// story with images and bundles that differ.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 }

@@ -5,8 +5,8 @@
 use crate::failure::Failure;
 use crate::settings::Settings;
 use bootctl::{
-    BootBackend, BootState, BootedFrom, CustomBackend, EnvLock, KernelCmdline, NoopBackend,
-    Recorder, SlotId, Timestamp, UbootBackend,
+    BackendError, BootBackend, BootState, BootedFrom, CustomBackend, EnvLock, KernelCmdline,
+    NoopBackend, Recorder, SlotId, Timestamp, UbootBackend,
 };
 use bundle::{Keyring, KeyringOptions, UnixTime};
 use repart::Table;
@@ -214,6 +214,24 @@ impl Context {
             hint: "put the u-boot-initial-env of this board's U-Boot build there",
         })?;
         Ok(Some(env))
+    }
+
+    /// What brings a lost environment back; nothing where it is not lost.
+    ///
+    /// # Errors
+    /// As [`Context::initial_env`].
+    pub fn way_on_when_lost(
+        &self,
+        config: &SystemConfig,
+        state: &BootState,
+    ) -> Result<Option<String>, Failure> {
+        if config.system.bootloader != Bootloader::Uboot || *state != BootState::lost() {
+            return Ok(None);
+        }
+        Ok(Some(match self.initial_env()? {
+            Some(_) => "the next change of the boot state begins it anew".to_owned(),
+            None => Failure::Backend(BackendError::NoDefaults).as_warning(),
+        }))
     }
 
     /// The kernel command line of the running system.

@@ -264,6 +264,12 @@ pub enum Failure {
         /// The way out.
         hint: &'static str,
     },
+    /// A slot's content is not what was installed.
+    #[error("{what}")]
+    Content {
+        /// What differs where.
+        what: String,
+    },
     /// A query's answer is no.
     #[error("{what}")]
     No {
@@ -316,7 +322,7 @@ impl Failure {
             Self::Install { source, .. } => install_class(source),
             Self::SlotCheck(source) => class_of(source.class()),
             Self::Variant(source) => class_of(source.class()),
-            Self::NotVerified { .. } => Class::NotVerified,
+            Self::NotVerified { .. } | Self::Content { .. } => Class::NotVerified,
             Self::No { .. } => Class::No,
             Self::Files(_)
             | Self::Storage(_)
@@ -376,6 +382,10 @@ impl Failure {
             Self::Definitions(_) | Self::NotText { .. } => {
                 Some("correct the file; nothing was tried")
             }
+            Self::Content { .. } => Some("its content changed after the install: install it again"),
+            Self::Files(FilesError::Escapes { .. }) => {
+                Some("correct the path in the configuration: it must not lead out of the root")
+            }
             Self::Files(_) | Self::Io { .. } => {
                 Some("look at the path's permissions and at the free space of its file system")
             }
@@ -403,6 +413,12 @@ impl Failure {
     #[must_use]
     pub fn chain(&self) -> String {
         chain(self)
+    }
+
+    /// The failure with its way out in one line, where it does not stop the command.
+    #[must_use]
+    pub fn as_warning(&self) -> String {
+        self.hint().map_or_else(|| self.chain(), |hint| format!("{}; {hint}", self.chain()))
     }
 
     /// The failure as the JSON object of `docs/exit-codes.md`.

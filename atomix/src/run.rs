@@ -106,7 +106,8 @@ fn report(failure: &Failure, style: Style, data: &mut Noting<'_>, people: &mut d
     if let Some(hint) = failure.hint() {
         let _ = writeln!(people, "hint: {hint}");
     }
-    let answers = matches!(failure, Failure::No { .. } | Failure::Unhealthy { .. });
+    let answers =
+        matches!(failure, Failure::No { .. } | Failure::Unhealthy { .. } | Failure::Content { .. });
     if style == Style::Json && !(answers && data.wrote) {
         let _ = writeln!(data, "{}", failure.to_json());
     }

@@ -115,10 +115,28 @@ fn answers_about_a_board_keep_their_shape() {
     hold(&board, "uenv-print-v1.json", &["uenv", "print", "BOOT_ORDER"], 0);
     hold(&board, "boot-is-confirmed-v1.json", &["boot", "is-confirmed"], 0);
     hold(&board, "slot-check-v1.json", &["slot", "check", "A"], 0);
+    checks_of_slots(&SmallBoard::new());
     hold(&board, "doctor-v1.json", &["doctor"], 0);
     hold(&board, "health-run-v1.json", &["health", "run", "--dry-run"], 0);
     fs::remove_file(board.path("/etc/healthy")).unwrap();
     hold(&board, "health-probe-v1.json", &["health", "probe"], 10);
+}
+
+/// What `slot check` says of the slots: their content is as installed, is not, or has no record.
+fn checks_of_slots(board: &SmallBoard) {
+    let matches = |slot: &str, code: u8| -> Value {
+        let ran = board.run(&["--json", "slot", "check", slot]);
+        assert_eq!(ran.code, code, "{slot}: {}", ran.stderr);
+        let answer: Value = serde_json::from_str(&ran.stdout).unwrap();
+        let slots = answer["slots"].as_array().unwrap();
+        slots.iter().map(|slot| (slot["name"].as_str().unwrap(), slot["matches"].clone())).collect()
+    };
+    assert_eq!(matches("A", 0), json!({ "rootfs.0": null, "boot.0": null }));
+    assert_eq!(board.run(&["install", &board.offer_good()]).code, 0);
+    hold(board, "slot-check-matches-v1.json", &["slot", "check", "B"], 0);
+    assert_eq!(matches("B", 0), json!({ "rootfs.1": true, "boot.1": true }));
+    board.edit("/dev/mmcblk1p4", |slot| slot[300_000] ^= 1);
+    assert_eq!(matches("B", 4), json!({ "rootfs.1": false, "boot.1": true }));
 }
 
 #[test]

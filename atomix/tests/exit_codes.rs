@@ -240,15 +240,18 @@ fn answer_that_is_no_stays_one_object() {
     board.edit("/dev/mmcblk1", |disk| disk.fill(0));
     board.set_env(|env| env.set("atomix_state_A", "trying").unwrap());
     board.corrupt_env(2);
+    let status = format!("[slot.rootfs.0]\nstatus=ok\nsize=4096\nsha256={}\n", "00".repeat(32));
+    board.write("/data/rauc/status.raucs", status);
     let queries = [
-        ["uenv", "check"].as_slice(),
-        &["health", "probe"],
-        &["doctor"],
-        &["boot", "is-confirmed"],
+        (["uenv", "check"].as_slice(), 10),
+        (&["health", "probe"], 10),
+        (&["doctor"], 10),
+        (&["boot", "is-confirmed"], 10),
+        (&["slot", "check", "A"], 4),
     ];
-    for args in queries {
+    for (args, code) in queries {
         let out = atomix(&board, &[&["--json"], args].concat());
-        assert_eq!(out.status.code(), Some(10), "{args:?}");
+        assert_eq!(out.status.code(), Some(code), "{args:?}: {out:?}");
         let text = String::from_utf8(out.stdout).unwrap();
         let value: Result<Value, _> = serde_json::from_str(&text);
         assert!(value.is_ok(), "{args:?} prints more than one object: {text}");

@@ -51,7 +51,7 @@ pub fn rollback(
     // The state's own refusal says more than a missing seal.
     transition(control.state(), Some(booted), &command)?;
     match (require_seal(context, booted.other()), force) {
-        (Err(failure), Force::Yes) => out.warn(&[failure.chain()])?,
+        (Err(failure), Force::Yes) => out.warn(&[failure.as_warning()])?,
         (sealed, Force::Yes | Force::No) => sealed?,
     }
     control.apply(&command)?;

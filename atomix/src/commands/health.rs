@@ -7,7 +7,7 @@
 
 use crate::boot_control::BootControl;
 use crate::cli::HealthCommand;
-use crate::commands::slot::check;
+use crate::commands::slot::{Compared, check, difference};
 use crate::context::{Context, Machine};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -170,9 +170,13 @@ struct InstalledContent<'a> {
 impl ContentCheck for InstalledContent<'_> {
     fn check(&mut self) -> ContentFinding {
         match check(self.context, self.slot) {
-            Ok(checked) if !checked.iter().any(|slot| slot.recorded) => ContentFinding::NoRecord,
-            Ok(_) => ContentFinding::Matches,
-            Err(Failure::NotVerified { what, .. }) => ContentFinding::Differs(what),
+            Ok(checked) => match difference(&checked) {
+                Some(what) => ContentFinding::Differs(what),
+                None if checked.iter().all(|slot| slot.content == Compared::NoRecord) => {
+                    ContentFinding::NoRecord
+                }
+                None => ContentFinding::Matches,
+            },
             Err(other) => ContentFinding::Unreadable(other.chain()),
         }
     }

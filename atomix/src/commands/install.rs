@@ -60,16 +60,18 @@ pub fn install(
     let lock = InstallLock::acquire(&context.root, process::id())?;
     let settings = context.settings()?;
     let mut backend = context.backend(config, Access::ReadWrite)?;
-    backend.load()?;
+    let state = backend.load()?;
     // Told before the install's first commit repairs what they are about.
-    for warning in backend.warnings() {
+    let mut warnings = backend.warnings();
+    warnings.extend(context.way_on_when_lost(config, &state)?);
+    for warning in warnings {
         progress(InstallEvent::Warning(warning));
     }
     let mut recorder = match context.recorder(&settings, Access::ReadWrite) {
         Ok(recorder) => Some(recorder),
         // An update must not depend on the memory of earlier ones.
         Err(failure) => {
-            progress(InstallEvent::Warning(failure.chain()));
+            progress(InstallEvent::Warning(failure.as_warning()));
             None
         }
     };

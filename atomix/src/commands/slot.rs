@@ -13,12 +13,12 @@ use bootctl::{BootState, SlotId, SlotState};
 use serde::Serialize;
 use std::io::{self, Write};
 use storage::{Access, ByteLen};
-use updater::{SlotCheck, SlotStatusFile, SystemConfig};
+use updater::{Slot, SlotCheck, SlotStatus, SlotStatusFile, SystemConfig};
 
 /// Runs a verb of `atomix slot`.
 ///
 /// # Errors
-/// [`Failure`]; [`Failure::NotVerified`] when content differs.
+/// [`Failure`]; [`Failure::Content`] when content differs.
 pub fn run(context: &Context, command: &SlotCommand, out: &mut Output) -> Result<(), Failure> {
     match command {
         SlotCommand::List => {
@@ -38,36 +38,82 @@ pub fn run(context: &Context, command: &SlotCommand, out: &mut Output) -> Result
                 });
             }
             let checked = check(context, slot)?;
-            let view = CheckView { version: 1, slot: slot.to_string(), slots: checked };
-            out.answer(&view, render_check)
+            let slots = checked.iter().map(CheckedView::new).collect();
+            let view = CheckView { version: 1, slot: slot.to_string(), slots };
+            let differs = difference(&checked);
+            out.answer(&view, |to, view| {
+                // What differs is told as the failure that follows.
+                if differs.is_none() { render_check(to, view) } else { Ok(()) }
+            })?;
+            differs.map_or(Ok(()), |what| Err(Failure::Content { what }))
         }
     }
 }
 
-/// What was compared, as JSON, version 1. Content that differs is a failure, not an answer.
+/// What was compared, as JSON, version 1.
 #[derive(Serialize)]
 struct CheckView {
     version: u32,
     slot: String,
-    slots: Vec<CheckedSlot>,
+    slots: Vec<CheckedView>,
+}
+
+/// One slot; `matches` is null where nothing is recorded to compare with.
+#[derive(Serialize)]
+struct CheckedView {
+    name: String,
+    matches: Option<bool>,
+}
+
+impl CheckedView {
+    fn new(checked: &CheckedSlot) -> Self {
+        let matches = match checked.content {
+            Compared::Matches => Some(true),
+            Compared::Differs(_) => Some(false),
+            Compared::NoRecord => None,
+        };
+        Self { name: checked.name.clone(), matches }
+    }
+}
+
+/// What comparing a slot with its record found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Compared {
+    /// Its content is what was installed.
+    Matches,
+    /// It is not; the text says how.
+    Differs(String),
+    /// There is no digest to compare with.
+    NoRecord,
 }
 
 /// One slot of a group that was checked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckedSlot {
     name: String,
-    /// Whether there was a digest to compare with; its content has it.
-    pub recorded: bool,
+    /// What was found.
+    pub content: Compared,
+}
+
+/// What differs, of all that was checked.
+#[must_use]
+pub fn difference(checked: &[CheckedSlot]) -> Option<String> {
+    let differing = |slot: &CheckedSlot| match &slot.content {
+        Compared::Differs(text) => Some(text.clone()),
+        Compared::Matches | Compared::NoRecord => None,
+    };
+    let texts: Vec<String> = checked.iter().filter_map(differing).collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
 }
 
 fn render_check(to: &mut dyn Write, view: &CheckView) -> io::Result<()> {
-    let says = if view.slots.iter().any(|slot| slot.recorded) {
+    let says = if view.slots.iter().any(|slot| slot.matches.is_some()) {
         "holds what was installed"
     } else {
         "has nothing to be compared with"
     };
-    let name = |slot: &CheckedSlot| {
-        let note = if slot.recorded { "" } else { " (no record)" };
+    let name = |slot: &CheckedView| {
+        let note = if slot.matches.is_some() { "" } else { " (no record)" };
         format!("{}{note}", slot.name)
     };
     let names: Vec<String> = view.slots.iter().map(name).collect();
@@ -159,12 +205,11 @@ pub fn render_slots(to: &mut dyn Write, rows: &[SlotRow]) -> io::Result<()> {
     Ok(())
 }
 
-/// Hashes the slots of one group and compares with what was recorded at their install. Returns
-/// what was checked; slots without a record (the factory's, or written while the record could not
-/// be) are named as such.
+/// Hashes the slots of one group and compares with what was recorded at their install. Slots
+/// without a record (the factory's, or written while the record could not be) are named as such.
 ///
 /// # Errors
-/// [`Failure::NotVerified`] when one differs, [`Failure::SlotCheck`] when one cannot be read.
+/// [`Failure::SlotCheck`] when one cannot be read.
 pub fn check(context: &Context, slot: SlotId) -> Result<Vec<CheckedSlot>, Failure> {
     let config = context.system_conf()?;
     let state = context.boot_state(&config)?;
@@ -179,25 +224,22 @@ pub fn check(context: &Context, slot: SlotId) -> Result<Vec<CheckedSlot>, Failur
             .slots
             .get(&member.name)
             .filter(|status| status.sha256.is_some() && is_current(&statuses, group, bundle));
-        let Some(status) = recorded else {
-            checked.push(CheckedSlot { name: member.name.to_string(), recorded: false });
-            continue;
+        let content = match recorded {
+            None => Compared::NoRecord,
+            Some(status) => compare(context, member, status)?,
         };
-        match updater::check_slot(member, status, &*context.devices, &mut |_| {})? {
-            SlotCheck::Matches { .. } => {
-                checked.push(CheckedSlot { name: member.name.to_string(), recorded: true });
-            }
-            SlotCheck::Differs { expected, found } => {
-                return Err(Failure::NotVerified {
-                    what: format!(
-                        "slot {} on {} has digest {found}, installed was {expected}",
-                        member.name,
-                        member.device.display()
-                    ),
-                    hint: "its content changed after the install: install it again",
-                });
-            }
-        }
+        checked.push(CheckedSlot { name: member.name.to_string(), content });
     }
     Ok(checked)
+}
+
+fn compare(context: &Context, slot: &Slot, status: &SlotStatus) -> Result<Compared, Failure> {
+    Ok(match updater::check_slot(slot, status, &*context.devices, &mut |_| {})? {
+        SlotCheck::Matches { .. } => Compared::Matches,
+        SlotCheck::Differs { expected, found } => Compared::Differs(format!(
+            "slot {} on {} has digest {found}, installed was {expected}",
+            slot.name,
+            slot.device.display()
+        )),
+    })
 }

@@ -193,7 +193,7 @@ fn fit_rows() -> Vec<Row> {
             "image of a type for another slot",
             |case| change(case, "filename=rootfs.img", "filename=rootfs.img\ntype=tar"),
             3,
-            &["rootfs.1"],
+            &["an image of type tar cannot go to slot rootfs.1 of type raw"],
             "an image of the slot's type",
         ),
         install(

@@ -310,7 +310,7 @@ fn configuration_rows() -> Vec<Row> {
                 case.board.replace(conf, "/dev/mmcblk1p4", "/dev/../../mmcblk1p4");
             },
             1,
-            &["cannot open slot rootfs.1 (/dev/../../mmcblk1p4)"],
+            &["cannot open slot rootfs.1 (/dev/../../mmcblk1p4)", "leaves its root directory"],
             "the slot's device in system.conf",
         ),
         Row::install(
@@ -321,7 +321,7 @@ fn configuration_rows() -> Vec<Row> {
             },
             1,
             &["/etc/../../ca.cert.pem leaves its root directory"],
-            "permissions",
+            "correct the path in the configuration",
         ),
         Row::install(
             "status path that leaves the root",

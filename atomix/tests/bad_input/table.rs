@@ -16,6 +16,21 @@ pub const BUNDLE: &str = "BUNDLE";
 /// Made by every command that takes the install lock; `/run` is empty after each boot.
 const LOCKS: [&str; 2] = ["run/atomix/install.lock", "run/lock/fw_printenv.lock"];
 
+/// How a warning says what makes it go away, or that nobody has to do anything.
+const WAYS_ON: [&str; 11] = [
+    "writes it anew",
+    "writes the order anew",
+    "until the next change",
+    "is written again",
+    "would be written again",
+    "check fw_env.config",
+    "correct [recorder]",
+    "install a bundle into it",
+    "the status is kept in /run/atomix/status.raucs",
+    "begins it anew",
+    "reboot once",
+];
+
 /// What a row prepares.
 pub struct Case {
     pub board: SmallBoard,
@@ -148,6 +163,13 @@ fn judge_words(row: &Row, ran: &Ran, stderr: &str, problems: &mut Vec<String>) {
         (Some(hint), "") => wrong(format!("unexpected hint {hint:?}")),
         (Some(hint), wanted) if hint.contains(wanted) => {}
         (Some(hint), wanted) => wrong(format!("hint {hint:?}, wanted {wanted:?}")),
+    }
+    let mut warnings = stderr.lines().filter(|line| line.starts_with("warning: ")).peekable();
+    if row.code == 0
+        && warnings.peek().is_some()
+        && !warnings.any(|warning| WAYS_ON.iter().any(|way| warning.contains(way)))
+    {
+        wrong("warnings without a way on".to_owned());
     }
     let failed = stderr.lines().any(|line| line.starts_with("atomix: "));
     if failed != (row.code != 0) {

@@ -379,23 +379,20 @@ impl Failure {
             Self::Signer { .. } => {
                 Some("give certificate and private key of one signer, both in PEM")
             }
-            Self::Definitions(_) | Self::NotText { .. } => {
+            Self::Settings(SettingsError::Absent { .. }) => {
+                Some("restore it; on a laptop, name a board by --board DIR (atomix demo --keep)")
+            }
+            Self::Settings(_) | Self::Definitions(_) | Self::NotText { .. } => {
                 Some("correct the file; nothing was tried")
             }
             Self::Content { .. } => Some("its content changed after the install: install it again"),
-            Self::Files(FilesError::Escapes { .. }) => {
-                Some("correct the path in the configuration: it must not lead out of the root")
-            }
+            Self::Files(FilesError::Escapes { .. }) => Some("correct the configured path"),
             Self::Files(_) | Self::Io { .. } => {
                 Some("look at the path's permissions and at the free space of its file system")
             }
             Self::NotBootedFromSlot => {
                 Some("boot from a slot, or name one (A or B) where the command takes it")
             }
-            Self::Settings(SettingsError::Absent { .. }) => {
-                Some("restore it; on a laptop, name a board by --board DIR (atomix demo --keep)")
-            }
-            Self::Settings(_) => Some("correct the file; nothing was tried"),
             Self::Input(_) => Some("give the path of a file that can be read"),
             Self::Storage(source) | Self::Seal { source, .. } => {
                 source.hint().or_else(|| is_denied(source).then_some("run it as root"))

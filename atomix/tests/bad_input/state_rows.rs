@@ -321,7 +321,7 @@ fn configuration_rows() -> Vec<Row> {
             },
             1,
             &["/etc/../../ca.cert.pem leaves its root directory"],
-            "correct the path in the configuration",
+            "correct the configured path",
         ),
         Row::install(
             "status path that leaves the root",

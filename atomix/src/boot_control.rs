@@ -5,8 +5,8 @@
 use crate::context::{BoardRecorder, Context};
 use crate::failure::{Failure, chain};
 use bootctl::{
-    BackendError, BootBackend, BootState, Command, Entry, Force, Mark, Record, RecorderFacts,
-    SlotId, SlotState, Snapshot, Timestamp, transition,
+    BackendError, BootBackend, BootState, Command, DataReset, Entry, Force, Mark, Record,
+    RecorderFacts, SlotId, SlotState, Snapshot, Timestamp, transition,
 };
 use storage::Access;
 
@@ -157,6 +157,22 @@ impl BootControl {
         let snapshot = Entry::States(Snapshot::from(&self.state));
         self.note(&snapshot);
         Ok(())
+    }
+
+    /// Whether the data partition is to be made anew at the next boot.
+    ///
+    /// # Errors
+    /// [`Failure::Backend`].
+    pub fn data_reset(&mut self) -> Result<DataReset, Failure> {
+        Ok(self.backend.data_reset()?)
+    }
+
+    /// Makes that request durable, or takes it back.
+    ///
+    /// # Errors
+    /// [`Failure::Backend`].
+    pub fn set_data_reset(&mut self, wanted: DataReset) -> Result<(), Failure> {
+        Ok(self.backend.set_data_reset(wanted)?)
     }
 
     /// Appends to the flight recorder; a failure becomes a warning.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where the boot state is kept: the seam between the state machine and a boot loader.
 
-use crate::{BootState, SlotId};
+use crate::{BootState, DataReset, SlotId};
 use std::path::PathBuf;
 use uboot::EnvError;
 
@@ -27,6 +27,22 @@ pub trait BootBackend {
     /// What was odd about the state loaded last, for people.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Whether the data partition is to be made anew at the next boot.
+    ///
+    /// # Errors
+    /// [`BackendError`] when the place cannot be read.
+    fn data_reset(&mut self) -> Result<DataReset, BackendError> {
+        Ok(DataReset::NotRequested)
+    }
+
+    /// Makes the request durable, or takes it back so that no older copy brings it back.
+    ///
+    /// # Errors
+    /// [`BackendError`]; [`BackendError::NoRequests`] where it cannot be kept.
+    fn set_data_reset(&mut self, _wanted: DataReset) -> Result<(), BackendError> {
+        Err(BackendError::NoRequests { backend: self.name() })
     }
 
     /// The booted slot, where the boot loader itself can tell.
@@ -104,6 +120,12 @@ pub enum BackendError {
         /// Backend name.
         backend: &'static str,
     },
+    /// The backend has no environment that a request could wait in.
+    #[error("the {backend} backend cannot keep a request for the next boot")]
+    NoRequests {
+        /// Backend name.
+        backend: &'static str,
+    },
 }
 
 impl BackendError {
@@ -122,6 +144,7 @@ impl BackendError {
                 Some("run the script by hand with the same arguments")
             }
             Self::Unsupported { .. } => Some("choose a backend that can select slots"),
+            Self::NoRequests { .. } => Some("make the file system by hand, with data unmounted"),
         }
     }
 }

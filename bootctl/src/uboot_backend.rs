@@ -10,7 +10,7 @@
 //! by a mark-good that was decided before it.
 
 use crate::backend::{BackendError, BootBackend};
-use crate::{BootState, EnvLock, ReadStateError};
+use crate::{BootState, DataReset, EnvLock, ReadStateError};
 use std::path::PathBuf;
 use storage::Storage;
 use uboot::{Env, EnvError, EnvStore};
@@ -41,6 +41,15 @@ impl<S: Storage> UbootBackend<S> {
     #[must_use]
     pub fn locked_by(self, path: PathBuf) -> Self {
         Self { lock: Some(path), ..self }
+    }
+
+    /// What a change starts from: what is stored, or the boot loader's defaults where it is lost.
+    fn begun_from(&self, found: Option<Env>) -> Result<Env, BackendError> {
+        match (found, &self.defaults) {
+            (Some(env), _) => Ok(env),
+            (None, Some(defaults)) => Ok(defaults.clone()),
+            (None, None) => Err(BackendError::NoDefaults),
+        }
     }
 
     /// The stored variables, or `None` when they are lost. A place that cannot be read is not a
@@ -91,11 +100,7 @@ impl<S: Storage> BootBackend for UbootBackend<S> {
         if current.unwrap_or_else(BootState::lost) != *old {
             return Err(BackendError::Changed);
         }
-        let mut env = match (found, &self.defaults) {
-            (Some(env), _) => env,
-            (None, Some(defaults)) => defaults.clone(),
-            (None, None) => return Err(BackendError::NoDefaults),
-        };
+        let mut env = self.begun_from(found)?;
         let failed = |source| BackendError::Environment { source };
         new.write_to(&mut env).map_err(failed)?;
         self.store.store(&env).map_err(failed)
@@ -103,5 +108,28 @@ impl<S: Storage> BootBackend for UbootBackend<S> {
 
     fn warnings(&self) -> Vec<String> {
         self.warnings.clone()
+    }
+
+    fn data_reset(&mut self) -> Result<DataReset, BackendError> {
+        Ok(self.load_env()?.map_or(DataReset::NotRequested, |env| DataReset::from_env(&env)))
+    }
+
+    fn set_data_reset(&mut self, wanted: DataReset) -> Result<(), BackendError> {
+        // Held to the end of the function.
+        let _lock = self.lock.as_deref().map(EnvLock::acquire).transpose()?;
+        let found = self.load_env()?;
+        if found.as_ref().map_or(DataReset::NotRequested, DataReset::from_env) == wanted {
+            return Ok(());
+        }
+        let mut env = self.begun_from(found)?;
+        let failed = |source| BackendError::Environment { source };
+        wanted.write_to(&mut env).map_err(failed)?;
+        // A request that was done must not come back with the older copy when the newer one is
+        // lost: taking it back reaches both copies.
+        let commits = match wanted {
+            DataReset::Requested => 1,
+            DataReset::NotRequested => 2,
+        };
+        (0..commits).try_for_each(|_| self.store.store(&env)).map_err(failed)
     }
 }

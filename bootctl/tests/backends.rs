@@ -10,10 +10,11 @@
 
 use bootctl::{
     Activation, AttemptsLeft, BackendError, BootBackend, BootState, BundleId, Command,
-    CustomBackend, ReadStateError, SlotId, SlotState, StateWarning, UbootBackend, transition,
+    CustomBackend, DataReset, NoopBackend, ReadStateError, SlotId, SlotState, StateWarning,
+    UbootBackend, transition,
 };
 use std::path::{Path, PathBuf};
-use storage::{Journal, MemoryStorage, OpKind, Recording, Shared};
+use storage::{Journal, MemoryStorage, OpKind, Recording, Shared, Storage};
 use uboot::{CopyPlace, Env, EnvStore};
 
 type Flash = Shared<Recording<MemoryStorage>>;
@@ -23,14 +24,17 @@ fn flash(journal: &Journal) -> Flash {
     Shared::new(Recording::new(memory, journal.clone()))
 }
 
-fn env_store(flash: &Flash) -> EnvStore<Flash> {
-    let place = |offset| CopyPlace {
+fn place(offset: u64) -> CopyPlace {
+    CopyPlace {
         device: PathBuf::from("/dev/mtd0"),
         offset,
         env_bytes: 0x2000,
         erase_bytes: 0x1000,
         sectors: 2,
-    };
+    }
+}
+
+fn env_store(flash: &Flash) -> EnvStore<Flash> {
     EnvStore::open(vec![(flash.clone(), place(0)), (flash.clone(), place(0x2000))]).unwrap()
 }
 
@@ -124,6 +128,43 @@ fn commits_of_two_programs_wait_for_each_other() {
     });
     let mut backend = UbootBackend::new(env_store(&flash));
     assert_eq!(backend.load().unwrap(), factory());
+}
+
+#[test]
+fn a_request_to_reset_data_that_was_done_does_not_come_back_with_an_older_copy() {
+    let flash = flash(&Journal::new());
+    let mut backend = UbootBackend::with_defaults(env_store(&flash), defaults());
+    backend.store(&BootState::lost(), &factory()).unwrap();
+    assert_eq!(backend.data_reset().unwrap(), DataReset::NotRequested);
+    backend.set_data_reset(DataReset::Requested).unwrap();
+    assert_eq!(backend.data_reset().unwrap(), DataReset::Requested);
+    assert_eq!(backend.load().unwrap(), factory(), "the boot state is as it was");
+    // Boot state changes in between keep it.
+    let mut tried = factory();
+    tried.a.attempts = AttemptsLeft::MAX;
+    backend.store(&factory(), &tried).unwrap();
+    assert_eq!(backend.data_reset().unwrap(), DataReset::Requested);
+
+    backend.set_data_reset(DataReset::NotRequested).unwrap();
+    assert_eq!(backend.data_reset().unwrap(), DataReset::NotRequested);
+    for lost in 0..2_u64 {
+        let mut bytes = vec![0; 0x4000];
+        flash.read_at(0, &mut bytes).unwrap();
+        let mut copy = Shared::new(MemoryStorage::nor("spi", bytes, 0x1000));
+        copy.erase(lost * 0x2000, 0x2000).unwrap();
+        let places = vec![(copy.clone(), place(0)), (copy, place(0x2000))];
+        let mut survivor = UbootBackend::new(EnvStore::open(places).unwrap());
+        assert_eq!(survivor.load().unwrap(), tried, "copy {lost} lost");
+        assert_eq!(survivor.data_reset().unwrap(), DataReset::NotRequested, "copy {lost} lost");
+    }
+}
+
+#[test]
+fn a_boot_loader_without_environment_says_that_it_keeps_no_request() {
+    assert_eq!(NoopBackend.data_reset().unwrap(), DataReset::NotRequested);
+    let refused = NoopBackend.set_data_reset(DataReset::Requested).unwrap_err();
+    assert!(matches!(refused, BackendError::NoRequests { backend: "noop" }));
+    assert!(refused.hint().is_some());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::context::{Context, Machine};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::settings::Settings;
-use bootctl::Command;
+use bootctl::{Command, DataReset};
 use repart::{
     Applied, ApplyEvent, BootKind, Effects, FirstBoot, FirstBootStep, Formatted, HostFilesystems,
     Marker, Plan, PlanOptions, TableCopyName, TableHealth,
@@ -60,6 +60,11 @@ pub struct RepartReport {
 /// # Errors
 /// [`Failure`]; a disk that is not the board's is refused and not changed.
 pub fn run(context: &Context, args: &RepartArgs, out: &mut Output) -> Result<(), Failure> {
+    if args.reset_data || args.keep_data {
+        let wanted = if args.reset_data { DataReset::Requested } else { DataReset::NotRequested };
+        request_data_reset(context, wanted)?;
+        return out.done(describe_request(wanted));
+    }
     let mut seed = [0; 16];
     getrandom::fill(&mut seed).map_err(|source| Failure::Io {
         act: "draw random identities for",
@@ -88,6 +93,23 @@ pub fn run(context: &Context, args: &RepartArgs, out: &mut Output) -> Result<(),
         to.write_all(map.as_bytes())?;
         writeln!(to, "{}", if report.nothing_to_do { "nothing to do" } else { "done" })
     })
+}
+
+/// Asks for an empty data partition at the next boot, durably, or takes the request back. The
+/// running system goes on with the data it has.
+///
+/// # Errors
+/// [`Failure::Backend`], also where the boot loader has no environment to keep the request in.
+pub fn request_data_reset(context: &Context, wanted: DataReset) -> Result<(), Failure> {
+    BootControl::open(context, Access::ReadWrite)?.set_data_reset(wanted)
+}
+
+/// What a request means, in one line.
+const fn describe_request(wanted: DataReset) -> &'static str {
+    match wanted {
+        DataReset::Requested => "at the next boot data is wiped and gets a new file system",
+        DataReset::NotRequested => "data is kept at the next boot",
+    }
 }
 
 impl Decision {

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::virtual_board::Ending;
 use ::bundle::BundleFormat;
 use bootctl::{Reason, SlotId, SlotState};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use storage::{ByteLen, Files, HostFiles, Journal};
 
 /// Keys, a release, its bundle, and what the bundle says of itself.
@@ -143,9 +143,7 @@ fn second_run(
 ) -> Result<(), Failure> {
     let journal = Journal::new();
     let context = world.board.context_noting(world.now, &journal)?;
-    let args =
-        RepartArgs { dry_run: false, disk: None, definitions: PathBuf::from("/etc/repart.d") };
-    let decision = repart::decide(&context, &args, [0; 16])?;
+    let decision = repart::decide(&context, &RepartArgs::default(), [0; 16])?;
     let report = repart::carry_out(&context, &decision, &mut |_| {})?;
     if !all_formatted {
         story.say("mkfs.f2fs is not installed here, so data stays blank and due.")?;

@@ -119,9 +119,7 @@ impl VirtualBoard {
         outcome.reached = Stage::Kernel;
         outcome.etc_note = self.lay_out_etc(&mut context, slot, with.factory)?;
 
-        let args =
-            RepartArgs { dry_run: false, disk: None, definitions: PathBuf::from("/etc/repart.d") };
-        let decision = repart::decide(&context, &args, with.seed)?;
+        let decision = repart::decide(&context, &RepartArgs::default(), with.seed)?;
         let lines = &mut outcome.repart_lines;
         outcome.repart =
             Some(repart::carry_out(&context, &decision, &mut |line| lines.push(line))?);

@@ -89,6 +89,8 @@ pub enum Command {
         #[command(subcommand)]
         command: HealthCommand,
     },
+    /// Repair this device by a menu on its console
+    Rescue(RescueArgs),
     /// Build flashable images
     Image {
         /// What to do.
@@ -322,6 +324,10 @@ pub enum HealthCommand {
     /// Probe once and show each result: exit 0 all pass, 10 not
     Probe,
 }
+
+/// Arguments of `atomix rescue`.
+#[derive(Debug, Args)]
+pub struct RescueArgs {}
 
 /// Verbs of `atomix image`.
 #[derive(Debug, Subcommand)]

@@ -3,7 +3,8 @@
 
 use crate::cli::{Cli, Command};
 use crate::commands::{
-    boot, bundle, doctor, flash, health, image, install, manual, repart, slot, status, uenv, why,
+    boot, bundle, doctor, flash, health, image, install, manual, repart, rescue, slot, status,
+    uenv, why,
 };
 use crate::context::{Context, Now};
 use crate::demo;
@@ -142,6 +143,7 @@ fn without_device(command: &Command, now: Now, out: &mut Output) -> Option<Resul
         | Command::Uenv { .. }
         | Command::Repart(_)
         | Command::Health { .. }
+        | Command::Rescue(_)
         | Command::Flash { .. } => None,
     }
 }
@@ -162,6 +164,7 @@ fn on_context(context: &Context, command: &Command, out: &mut Output) -> Result<
         Command::Uenv { command } => uenv::run(context, command, out),
         Command::Repart(args) => repart::run(context, args, out),
         Command::Health { command } => health::run(context, command, out),
+        Command::Rescue(args) => rescue::run(context, args, out),
         Command::Flash { image, device } => flash::run(context, image, device, out),
         Command::Demo(_)
         | Command::Completions { .. }

@@ -10,6 +10,7 @@ pub mod image;
 pub mod install;
 pub mod manual;
 pub mod repart;
+pub mod rescue;
 pub mod slot;
 pub mod status;
 pub mod uenv;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is built into this board's U-Boot, and what do its slots run? Facts in, text out.
 
-use crate::board::{Board, FlashMedium, Recovery, Role, Watchdog};
+use crate::board::{Autoboot, Board, FlashMedium, Recovery, Role, Watchdog};
 use bootctl::SlotId;
 use std::fmt::Write as _;
 use uboot::{
@@ -16,8 +16,32 @@ pub(crate) const KERNEL_PATH: &str = "Image";
 /// Path of the initrd in a boot partition.
 pub(crate) const INITRD_PATH: &str = "initrd";
 
+/// What U-Boot 2025.01 lacks, as patches by file name; the fragment switches it on.
+pub const UBOOT_PATCHES: [(&str, &str); 2] = [
+    (
+        "0001-autoboot-takes-the-built-in-bootcmd.patch",
+        include_str!("../patches/0001-autoboot-takes-the-built-in-bootcmd.patch"),
+    ),
+    (
+        "0002-usb-mass-storage-ends-when-idle.patch",
+        include_str!("../patches/0002-usb-mass-storage-ends-when-idle.patch"),
+    ),
+];
+
+/// USB mass storage ends when no host has read or written for this long.
+const UMS_IDLE_SECS: u32 = 600;
+
+/// A prompt that nobody types at resets the board after this long.
+const PROMPT_IDLE_SECS: u32 = 300;
+
+/// Linux feeds an armed watchdog for this long until systemd takes over, then no more. The
+/// slowest boot is a first one, which makes a file system on a large and slow module.
+const OPEN_TIMEOUT_SECS: u32 = 180;
+
 /// Options of U-Boot that could start something else than a slot, or count boots a second time.
-const OTHER_WAYS_TO_BOOT: [&str; 13] = [
+const OTHER_WAYS_TO_BOOT: [&str; 14] = [
+    // Runs a variable of the stored environment before anything else.
+    "USE_PREBOOT",
     "BOOTCOUNT_LIMIT",
     "BOOTSTD",
     "BOOTMETH_RAUC",
@@ -109,7 +133,7 @@ impl Board {
             script_address: self.addresses.script,
             watchdog: match self.watchdog {
                 Watchdog::Off => None,
-                Watchdog::On { name, timeout_millis } => {
+                Watchdog::On { name, timeout_millis, .. } => {
                     Some(WatchdogFacts { name: name.to_owned(), timeout_millis })
                 }
             },
@@ -139,9 +163,21 @@ impl Board {
             kernel: load(KERNEL_PATH, self.addresses.kernel),
             initrd: load(INITRD_PATH, self.addresses.ramdisk),
             device_tree: DeviceTreeFacts::File(load(self.device_tree, self.addresses.fdt)),
-            common_args: format!("{} root=fstab rw init={}", self.kernel_args, init.0),
+            common_args: format!(
+                "{}{} root=fstab rw init={}",
+                self.kernel_args,
+                self.watchdog_args(),
+                init.0
+            ),
             root_args: SlotId::ALL.map(|slot| self.root_args(slot)),
         })
+    }
+
+    fn watchdog_args(&self) -> String {
+        match self.watchdog {
+            Watchdog::Off => String::new(),
+            Watchdog::On { .. } => format!(" watchdog.open_timeout={OPEN_TIMEOUT_SECS}"),
+        }
     }
 
     fn root_args(&self, slot: SlotId) -> String {
@@ -166,14 +202,50 @@ impl Board {
         switch(&mut text, Switch::Off, &OTHER_WAYS_TO_BOOT);
         section(&mut text, "What the selector and the slot scripts call.");
         switch(&mut text, Switch::On, &COMMANDS);
+        self.write_autoboot(&mut text);
         if self.recovery.is_some() {
-            section(&mut text, "The recovery button and USB mass storage.");
+            section(&mut text, "The recovery button and USB mass storage, which ends by itself.");
             switch(&mut text, Switch::On, &RECOVERY);
+            let _ = writeln!(text, "CONFIG_CMD_UMS_IDLE_SECS={UMS_IDLE_SECS}");
         }
         section(&mut text, "Nothing here writes a file system.");
         switch(&mut text, Switch::Off, &["FAT_WRITE", "EXT4_WRITE"]);
         self.write_watchdog(&mut text);
         text
+    }
+
+    fn write_autoboot(&self, text: &mut String) {
+        section(
+            text,
+            "The selector runs whatever a stored environment says, and every prompt ends.",
+        );
+        switch(text, Switch::On, &["AUTOBOOT_BUILT_IN_BOOTCMD", "BOOT_RETRY", "RESET_TO_RETRY"]);
+        let _ = writeln!(text, "CONFIG_BOOT_RETRY_TIME={PROMPT_IDLE_SECS}");
+        match self.autoboot {
+            Autoboot::Closed => section(text, "Nothing on the serial line stops it."),
+            Autoboot::StopText { .. } => section(text, "A text stops it whose SHA-256 is this."),
+        }
+        // A Ctrl-C is not obeyed either where a text is asked for.
+        switch(
+            text,
+            Switch::On,
+            &["AUTOBOOT_KEYED", "AUTOBOOT_ENCRYPTION", "AUTOBOOT_FLUSH_STDIN"],
+        );
+        switch(text, Switch::Off, &["CRYPT_PW"]);
+        match self.autoboot {
+            Autoboot::Closed => {
+                switch(text, Switch::Off, &["AUTOBOOT_STOP_STR_ENABLE"]);
+                text.push_str("CONFIG_BOOTDELAY=-2\n");
+            }
+            Autoboot::StopText { sha256, delay_secs } => {
+                switch(text, Switch::On, &["AUTOBOOT_STOP_STR_ENABLE"]);
+                let digits: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+                let _ = write!(
+                    text,
+                    "CONFIG_AUTOBOOT_STOP_STR_SHA256=\"{digits}\"\nCONFIG_BOOTDELAY={delay_secs}\n"
+                );
+            }
+        }
     }
 
     fn write_environment_place(&self, text: &mut String) {
@@ -214,9 +286,9 @@ impl Board {
                 section(text, "The watchdog stays off until its soak test.");
                 switch(text, Switch::Off, &["WDT", "CMD_WDT", "WATCHDOG_AUTOSTART"]);
             }
-            Watchdog::On { timeout_millis, .. } => {
+            Watchdog::On { timeout_millis, driver, .. } => {
                 section(text, "The selector arms the watchdog.");
-                switch(text, Switch::On, &["WDT", "CMD_WDT", "DESIGNWARE_WATCHDOG"]);
+                switch(text, Switch::On, &["WDT", "CMD_WDT", driver]);
                 switch(text, Switch::Off, &["WATCHDOG_AUTOSTART"]);
                 let _ = writeln!(text, "CONFIG_WATCHDOG_TIMEOUT_MSECS={timeout_millis}");
             }

@@ -16,12 +16,12 @@ mod layout;
 mod rock64;
 
 pub use board::{
-    Board, BootLoader, Disk, Flash, FlashMedium, LoadAddresses, Network, PartitionFacts, Recovery,
-    Role, SpiRegion, Watchdog,
+    Autoboot, Board, BootLoader, Disk, Flash, FlashMedium, LoadAddresses, Network, PartitionFacts,
+    Recovery, Role, SpiRegion, Watchdog,
 };
 pub use boot_tree::{BootFiles, BootTree, build_boot_vfat};
-pub use firmware::{InitPath, InitPathError};
+pub use firmware::{InitPath, InitPathError, UBOOT_PATCHES};
 pub use image::{BuiltImage, ImageEvent, ImagePart, ImageRequest, build_image};
 pub use image_error::ImageError;
 pub use layout::LayoutError;
-pub use rock64::ROCK64;
+pub use rock64::{ROCK64, ROCK64_WATCHDOG};

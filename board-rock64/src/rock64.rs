@@ -5,8 +5,8 @@
 //! U-Boot's defaults for `rock64-rk3328`. See decision 0009 for what deviates and why.
 
 use crate::board::{
-    Board, BootLoader, Disk, Flash, FlashMedium, LoadAddresses, Network, PartitionFacts, Recovery,
-    Role, SpiRegion, Watchdog,
+    Autoboot, Board, BootLoader, Disk, Flash, FlashMedium, LoadAddresses, Network, PartitionFacts,
+    Recovery, Role, SpiRegion, Watchdog,
 };
 use bootctl::SlotId;
 use repart::{Format, TypeGuid};
@@ -58,9 +58,20 @@ pub const ROCK64: Board = Board {
     },
     device_tree: "dtbs/rockchip/rk3328-rock64.dtb",
     kernel_args: "console=ttyS2,1500000 earlycon=uart8250,mmio32,0xff130000 loglevel=7 rootwait",
+    autoboot: Autoboot::Closed,
     recovery: Some(Recovery { pin: 100, hold_secs: 5, usb_controller: 0 }),
     watchdog: Watchdog::Off,
     network: Network { wan: "eth0", lan: "eth1", gateway: Ipv4Addr::new(172, 20, 30, 1) },
+};
+
+/// The Rock64 with its watchdog, for those who have soaked it: `docs/how-to-watchdog.md`.
+pub const ROCK64_WATCHDOG: Board = Board {
+    watchdog: Watchdog::On {
+        name: "watchdog@ff1a0000",
+        driver: "DESIGNWARE_WATCHDOG",
+        timeout_millis: 120_000,
+    },
+    ..ROCK64
 };
 
 const fn boot(

@@ -8,7 +8,7 @@
     reason = "tests"
 )]
 
-use board_rock64::{InitPath, ROCK64, Role};
+use board_rock64::{InitPath, ROCK64, ROCK64_WATCHDOG, Role, UBOOT_PATCHES};
 use bootctl::SlotId;
 use repart::{Format, parse_definition};
 use std::collections::BTreeMap;
@@ -148,30 +148,107 @@ fn sizes_are_whole_mebibytes_and_places_those_of_the_original() {
     );
 }
 
-/// Every command of the selector and the slot script is switched on in the fragment.
+/// Options that a command of the scripts needs; of hush itself none.
+fn options_of(command: &str) -> Option<&'static [&'static str]> {
+    let options: &[&str] = match command {
+        "booti" => &["CMD_BOOTI"],
+        "echo" => &["CMD_ECHO"],
+        // `env default`, `run`, `reset`, `setenv`, `test` and `false` are in every U-Boot with a
+        // shell; Kconfig names `run` only, which is on unless it is switched off.
+        "env" | "run" | "reset" | "setenv" | "test" | "true" | "false" => &["HUSH_PARSER"],
+        "gpio" => &["CMD_GPIO"],
+        "load" => &["CMD_FS_GENERIC", "CMD_FAT", "CMD_MMC"],
+        "part" => &["CMD_PART", "EFI_PARTITION", "PARTITION_UUIDS"],
+        "saveenv" => &["CMD_SAVEENV"],
+        "sleep" => &["CMD_SLEEP"],
+        "source" => &["CMD_SOURCE", "LEGACY_IMAGE_FORMAT"],
+        "ums" => &["CMD_USB_MASS_STORAGE"],
+        "wdt" => &["CMD_WDT", "WDT"],
+        _ => return None,
+    };
+    Some(options)
+}
+
+/// First words of all commands in a script.
+fn commands(script: &str) -> Vec<String> {
+    let keywords = ["if", "then", "elif", "else", "fi", "do", "done"];
+    let bare = |part: &str| {
+        let mut words = part.split_whitespace().skip_while(|word| keywords.contains(word));
+        words.next().filter(|word| *word != "for").map(str::to_owned)
+    };
+    script.split([';', '\n']).filter_map(bare).collect()
+}
+
+/// What the board's default configuration has, nobody promises for the next U-Boot.
 #[test]
 fn the_fragment_has_every_command_that_the_scripts_call() {
-    let fragment = ROCK64.uboot_fragment();
-    let scripts = ROCK64.selector() + &ROCK64.slot_script(&InitPath::default());
-    for (command, option) in [
-        ("booti ", "CMD_BOOTI"),
-        ("gpio ", "CMD_GPIO"),
-        ("load ", "CMD_FS_GENERIC"),
-        ("part number ", "CMD_PART"),
-        ("part uuid ", "PARTITION_UUIDS"),
-        ("saveenv", "CMD_SAVEENV"),
-        ("sleep ", "CMD_SLEEP"),
-        ("source ", "CMD_SOURCE"),
-        ("ums ", "CMD_USB_MASS_STORAGE"),
-    ] {
-        assert!(scripts.contains(command), "{command}");
-        assert!(fragment.contains(&format!("CONFIG_{option}=y\n")), "{option}");
+    for board in [ROCK64, ROCK64_WATCHDOG] {
+        let fragment = board.uboot_fragment();
+        let mut called = commands(&board.slot_script(&InitPath::default()));
+        for line in board.selector().lines() {
+            called.extend(commands(line.split_once('=').unwrap().1));
+        }
+        assert!(called.iter().any(|command| command == "load"), "{called:?}");
+        for command in called.iter().filter(|command| !command.starts_with('#')) {
+            let options = options_of(command).unwrap_or_else(|| panic!("{command}: which option?"));
+            for option in options {
+                let line = format!("CONFIG_{option}=y\n");
+                assert!(fragment.contains(&line), "{command} needs {option}");
+            }
+        }
+        assert!(fragment.contains("# CONFIG_BOOTCOUNT_LIMIT is not set\n"));
+        assert!(fragment.contains("CONFIG_ENV_OFFSET=0x200000\n"));
+        assert!(fragment.contains("CONFIG_ENV_OFFSET_REDUND=0x210000\n"));
     }
-    assert!(!scripts.contains("wdt "), "the watchdog is off");
-    assert!(!scripts.contains("setexpr"), "the stock build has no setexpr");
-    assert!(fragment.contains("# CONFIG_BOOTCOUNT_LIMIT is not set\n"));
-    assert!(fragment.contains("CONFIG_ENV_OFFSET=0x200000\n"));
-    assert!(fragment.contains("CONFIG_ENV_OFFSET_REDUND=0x210000\n"));
+    assert!(!ROCK64.selector().contains("wdt "), "the watchdog is off");
+}
+
+/// An option that only a patch brings is in the patch that is shipped.
+#[test]
+fn the_patches_bring_the_options_that_the_fragment_asks_for() {
+    let fragment = ROCK64.uboot_fragment();
+    for (option, (name, patch)) in
+        ["AUTOBOOT_BUILT_IN_BOOTCMD", "CMD_UMS_IDLE_SECS"].into_iter().zip(UBOOT_PATCHES)
+    {
+        assert!(patch.contains(&format!("+config {option}\n")), "{name}");
+        assert!(fragment.contains(&format!("CONFIG_{option}=")), "{option}");
+    }
+}
+
+#[test]
+fn nothing_on_the_serial_line_stops_a_production_board() {
+    let fragment = ROCK64.uboot_fragment();
+    for line in [
+        "CONFIG_BOOTDELAY=-2",
+        "CONFIG_AUTOBOOT_KEYED=y",
+        "CONFIG_AUTOBOOT_ENCRYPTION=y",
+        "# CONFIG_AUTOBOOT_STOP_STR_ENABLE is not set",
+        "# CONFIG_USE_PREBOOT is not set",
+    ] {
+        assert!(fragment.lines().any(|found| found == line), "{line}");
+    }
+    let stop = board_rock64::Autoboot::StopText { sha256: [0xab; 32], delay_secs: 2 };
+    let opened = board_rock64::Board { autoboot: stop, ..ROCK64 }.uboot_fragment();
+    let hash = format!("CONFIG_AUTOBOOT_STOP_STR_SHA256=\"{}\"\n", "ab".repeat(32));
+    assert!(opened.contains(&hash) && opened.contains("CONFIG_BOOTDELAY=2\n"), "{opened}");
+}
+
+/// The opt-in changes what it must and nothing else.
+#[test]
+fn the_watchdog_is_armed_by_the_selector_and_taken_over_by_systemd() {
+    let (off, on) = (ROCK64.generated_files(), ROCK64_WATCHDOG.generated_files());
+    let differ: Vec<&str> = on
+        .iter()
+        .filter(|(name, text)| off.get(*name) != Some(*text))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let systemd = "etc/systemd/system.conf.d/50-atomix-watchdog.conf";
+    assert_eq!(differ, [systemd, "u-boot/atomix.config", "u-boot/boot.cmd", "u-boot/selector.env"]);
+    assert!(on[systemd].ends_with("[Manager]\nRuntimeWatchdogSec=30s\nRebootWatchdogSec=10min\n"));
+    assert!(on["u-boot/boot.cmd"].contains(" watchdog.open_timeout=180 "));
+    let armed = "wdt dev watchdog@ff1a0000; wdt start 120000; run atomix_load_";
+    assert!(on["u-boot/selector.env"].contains(armed));
+    assert!(on["u-boot/atomix.config"].contains("CONFIG_DESIGNWARE_WATCHDOG=y\n"));
 }
 
 /// The whole default environment is what a first `saveenv` stores.

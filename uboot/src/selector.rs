@@ -22,7 +22,7 @@ pub const SELECTOR_VERSION: u32 = 1;
 
 /// Variables the selector works with and leaves behind in a saved environment; they mean nothing
 /// to a reader. (`atomix_s`, the loop variable, is never in it.)
-pub const TEMPORARIES: [&str; 19] = [
+pub const TEMPORARIES: [&str; 20] = [
     "atomix_args",
     "atomix_base",
     "atomix_cause",
@@ -38,11 +38,15 @@ pub const TEMPORARIES: [&str; 19] = [
     "atomix_readable",
     "atomix_slot",
     "atomix_state",
+    "atomix_stay",
     "atomix_step",
     "atomix_turn",
     "atomix_want",
     "atomix_why",
 ];
+
+/// How long a person has to let go of the recovery button, and then to press it again.
+const RELEASE_SECS: u32 = 3;
 
 /// Names of scripts that one `env default -f` command can take beside its own three words.
 const NAMES_PER_COMMAND: usize = 13;
@@ -125,13 +129,14 @@ pub fn selector_variables(facts: &SelectorFacts) -> Vec<(String, String)> {
             "setenv atomix_s",
             "setenv atomix_slot",
             "setenv atomix_pause",
+            "setenv atomix_stay",
             "run atomix_asked",
-            "run atomix_find",
-            "if test \"x${atomix_readable}\" = x1; then run atomix_identify; run atomix_choose; \
+            // Without an end of its own the script ends at the prompt.
+            "if test \"x${atomix_stay}\" = x; then run atomix_find; \
+             if test \"x${atomix_readable}\" = x1; then run atomix_identify; run atomix_choose; \
              if test \"x${atomix_slot}\" != x; then run atomix_commit; fi; \
-             if test \"x${atomix_slot}\" != x; then run atomix_start; fi; fi",
-            "run atomix_recover",
-            "reset",
+             if test \"x${atomix_slot}\" != x; then run atomix_start; fi; fi; \
+             run atomix_recover; reset; fi",
         ]
         .map(str::to_owned),
     );
@@ -150,7 +155,16 @@ fn entry_parts(facts: &SelectorFacts) -> Vec<Part> {
         let (pin, secs) = (&button.pin, button.hold_secs);
         format!(
             "if gpio input {pin}; then echo recovery button: keep it held; sleep {secs}; \
-             if gpio input {pin}; then run atomix_recover; reset; fi; fi"
+             if gpio input {pin}; then run atomix_held; fi; fi"
+        )
+    });
+    // Only a button that is let go and pressed again opens the prompt, and one that is still
+    // pressed after recovery is stuck: the board must boot all the same.
+    let held = facts.button.as_ref().map(|ButtonFacts { pin, .. }| {
+        format!(
+            "echo let go for USB mass storage, press again for the prompt; sleep {RELEASE_SECS}; \
+             if gpio input {pin}; then run atomix_recover; else sleep {RELEASE_SECS}; \
+             if gpio input {pin}; then setenv atomix_stay 1; else run atomix_recover; reset; fi; fi"
         )
     });
     // The request is cleared durably before it is obeyed; where it cannot be cleared it is not
@@ -169,7 +183,10 @@ fn entry_parts(facts: &SelectorFacts) -> Vec<Part> {
         ),
         None => "echo atomix: nothing can be started; sleep 30".to_owned(),
     };
-    vec![("atomix_asked", asked), ("atomix_recover", recover)]
+    let mut parts = vec![("atomix_asked", asked)];
+    parts.extend(held.map(|held| ("atomix_held", held)));
+    parts.push(("atomix_recover", recover));
+    parts
 }
 
 /// Does the environment belong to this disk?

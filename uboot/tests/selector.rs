@@ -200,9 +200,9 @@ fn the_watchdog_is_armed_after_the_attempt_is_saved() {
 #[test]
 fn a_held_button_and_a_request_lead_to_recovery_once() {
     let mut board = known("A", ("good", "3"), ("empty", ""));
-    board.button = vec![true, true];
+    board.button = vec![true, true, false, false];
     assert_eq!(board.power_on(), End::Reset);
-    assert_eq!(board.trace, ["sleep 5", "ums 0 mmc 0"]);
+    assert_eq!(board.trace, ["sleep 5", "sleep 3", "sleep 3", "ums 0 mmc 0"]);
     board.button = vec![true, false];
     assert_eq!(board.power_on(), started("A", "normal"));
 
@@ -215,6 +215,46 @@ fn a_held_button_and_a_request_lead_to_recovery_once() {
     board.saved.as_mut().unwrap().insert("START_UMS".to_owned(), "1".to_owned());
     board.save_works = false;
     assert_eq!(board.power_on(), started("A", "env-unwritable"), "it could not be cleared");
+}
+
+#[test]
+fn only_a_button_pressed_twice_opens_the_prompt_and_nothing_is_saved_then() {
+    let mut board = known("A", ("good", "3"), ("empty", ""));
+    board.button = vec![true, true, false, true];
+    assert_eq!(board.power_on(), End::Prompt);
+    assert_eq!(
+        (board.trace.as_slice(), board.saves),
+        (["sleep 5", "sleep 3", "sleep 3"].map(str::to_owned).as_slice(), 0)
+    );
+    // A prompt is for this time only, also when the person saved the environment there.
+    board.saved.as_mut().unwrap().insert("atomix_stay".to_owned(), "1".to_owned());
+    assert_eq!(board.power_on(), started("A", "normal"));
+}
+
+#[test]
+fn a_stuck_button_delays_the_boot_and_does_not_prevent_it() {
+    let mut board = known("A", ("good", "3"), ("empty", ""));
+    board.button = vec![true; 10];
+    assert_eq!(board.power_on(), started("A", "normal"));
+    assert_eq!(board.trace[..3], ["sleep 5", "sleep 3", "ums 0 mmc 0"]);
+}
+
+#[test]
+fn an_environment_without_bootcmd_or_with_a_foreign_one_boots_the_same() {
+    let mut board = known("A", ("good", "3"), ("empty", ""));
+    board.saved.as_mut().unwrap().remove("bootcmd");
+    assert_eq!(board.power_on(), started("A", "normal"));
+    board.saved.as_mut().unwrap().insert("bootcmd".to_owned(), "ums 0 mmc 0".to_owned());
+    assert_eq!(board.power_on(), started("A", "normal"));
+}
+
+/// A pause of minutes with a watchdog that runs would be cut short, for ever.
+#[test]
+fn the_watchdog_is_armed_after_the_pause_of_a_last_resort() {
+    let mut board = known("A B", ("bad", "0"), ("bad", "0"));
+    assert_eq!(board.power_on(), started("A", "last-resort"));
+    let at = |act: &str| board.trace.iter().position(|one| one.starts_with(act));
+    assert!(at("sleep 10").unwrap() < at("wdt start").unwrap(), "{:?}", board.trace);
 }
 
 #[test]

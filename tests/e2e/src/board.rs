@@ -3,13 +3,23 @@
 //! and recorder and a virtio disk for the slots; labels and layout follow the Rock64.
 
 use board_rock64::{
-    Board, BootLoader, Disk, Flash, FlashMedium, LoadAddresses, Network, PartitionFacts, Role,
-    SpiRegion, Watchdog,
+    Autoboot, Board, BootLoader, Disk, Flash, FlashMedium, LoadAddresses, Network, PartitionFacts,
+    Role, SpiRegion, Watchdog,
 };
 use bootctl::SlotId;
 use repart::{Format, TypeGuid};
 use std::net::Ipv4Addr;
 use storage::{ByteLen, Lba};
+
+/// What stops U-Boot at its prompt, typed while it waits; it does not wait unless the stored
+/// environment has a `bootdelay`.
+pub const STOP_TEXT: &str = "atomix-e2e";
+
+/// SHA-256 of [`STOP_TEXT`].
+const STOP_TEXT_SHA256: [u8; 32] = [
+    0xca, 0x8d, 0xdf, 0x14, 0x03, 0x6c, 0x18, 0x03, 0x9c, 0xc9, 0x53, 0x87, 0xce, 0x2b, 0x10, 0x6c,
+    0x0b, 0x57, 0x1e, 0xdd, 0xfd, 0x7d, 0xa7, 0x95, 0x72, 0xe0, 0x04, 0x9c, 0x57, 0x89, 0x4b, 0x68,
+];
 
 /// The emulated board.
 pub const QEMU: Board = Board {
@@ -59,6 +69,7 @@ pub const QEMU: Board = Board {
     // What the kernel skips here is seconds of emulation.
     kernel_args: "console=ttyAMA0 earlycon=pl011,0x9000000 loglevel=4 lsm=capability audit=0 nokaslr kpti=0",
     recovery: None,
+    autoboot: Autoboot::StopText { sha256: STOP_TEXT_SHA256, delay_secs: 0 },
     watchdog: Watchdog::Off,
     network: Network { wan: "eth0", lan: "eth1", gateway: Ipv4Addr::new(172, 20, 30, 1) },
 };
@@ -78,7 +89,6 @@ CONFIG_MMC_SDHCI=y
 CONFIG_MMC_SDHCI_ADMA=y
 CONFIG_MMC_SDHCI_ADMA_FORCE_32BIT=y
 CONFIG_SYS_MMC_MAX_BLK_COUNT=1024
-CONFIG_BOOTDELAY=0
 ";
 
 const fn boot(
@@ -118,6 +128,11 @@ mod tests {
     #[test]
     fn the_emulated_board_fits_together() {
         assert_eq!(QEMU.check_layout(), Ok(()));
+    }
+
+    #[test]
+    fn the_stop_text_is_the_one_that_was_hashed() {
+        assert_eq!(openssl::sha::sha256(STOP_TEXT.as_bytes()), STOP_TEXT_SHA256);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub enum End {
     Started { slot: String, args: String },
     /// The board was reset.
     Reset,
+    /// The script ended: the board waits at its prompt.
+    Prompt,
 }
 
 /// A board as the firmware sees it.
@@ -67,13 +69,13 @@ pub struct Shell {
 
 impl Firmware {
     /// Powers on: takes the stored environment, or the defaults where there is none, and runs
-    /// `bootcmd` until a kernel starts or the board resets.
+    /// the built-in `bootcmd` until a kernel starts or the board resets.
     pub fn power_on(&mut self) -> End {
         self.env = self.saved.clone().unwrap_or_else(|| self.defaults.clone());
         self.shell = Shell::default();
-        let bootcmd = self.env.get("bootcmd").cloned().expect("an environment has bootcmd");
+        let bootcmd = self.defaults.get("bootcmd").cloned().expect("the defaults have bootcmd");
         match self.run_text(&bootcmd) {
-            Flow::Done(status) => panic!("bootcmd returned {status}: the board stands still"),
+            Flow::Done(_) => End::Prompt,
             Flow::End(end) => end,
         }
     }

@@ -7,7 +7,7 @@ use crate::board::{EMULATOR_FRAGMENT, QEMU};
 use crate::cache::{Inputs, part};
 use crate::program::Program;
 use anyhow::{Context as _, Result, ensure};
-use board_rock64::ROCK64;
+use board_rock64::{ROCK64, UBOOT_PATCHES};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -18,12 +18,16 @@ const EARLY_PCI: &str = "KCPPFLAGS=-DCONFIG_SYS_EARLY_PCI_INIT";
 /// Options that the fragment names twice, once for each age of U-Boot; one of them sticks.
 const RENAMED: [&str; 2] = ["CONFIG_SYS_REDUNDAND_ENVIRONMENT=y", "CONFIG_ENV_REDUNDANT=y"];
 
-/// The patched source tree.
+/// The source tree with Debian's patches and ours.
 ///
 /// # Errors
 /// When it cannot be fetched or a patch does not apply.
 pub fn source() -> Result<PathBuf> {
-    part("uboot-source", Inputs::new("source 1").text(SUITE), |dir| {
+    let mut inputs = Inputs::new("source 2").text(SUITE);
+    for (_, patch) in UBOOT_PATCHES {
+        inputs = inputs.text(patch);
+    }
+    part("uboot-source", inputs, |dir| {
         let tree = dir.join("tree");
         fs::create_dir(&tree)?;
         let [upstream, debian] = Apt::update()?.source_archives("u-boot", dir)?;
@@ -31,10 +35,17 @@ pub fn source() -> Result<PathBuf> {
         unpack(&upstream).arg(&tree).arg("--strip-components=1").run()?;
         unpack(&debian).arg(&tree).run()?;
         let patches = tree.join("debian/patches");
+        let apply = |patch: &Path| {
+            Program::new("patch").args(["-p1", "-s", "-i"]).arg(patch).current_dir(&tree).run()
+        };
         let series = fs::read_to_string(patches.join("series"))?;
         for name in series.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            let patch = patches.join(name);
-            Program::new("patch").args(["-p1", "-s", "-i"]).arg(patch).current_dir(&tree).run()?;
+            apply(&patches.join(name))?;
+        }
+        for (name, text) in UBOOT_PATCHES {
+            let patch = dir.join(name);
+            fs::write(&patch, text)?;
+            apply(&patch)?;
         }
         fs::remove_file(debian)?;
         fs::remove_file(upstream)?;

@@ -4,29 +4,23 @@
 
 use crate::failure::Failure;
 use crate::settings::Settings;
+use atomix_repart::{Board, DataHome};
 use bootctl::{
     BackendError, BootBackend, BootState, BootedFrom, CustomBackend, EnvLock, KernelCmdline,
-    NoopBackend, Recorder, SlotId, Timestamp, UbootBackend,
+    NoopBackend, SlotId, Timestamp,
 };
 use bundle::{Keyring, KeyringOptions, UnixTime};
 use repart::Table;
 use std::path::{Path, PathBuf};
-use storage::{Access, ByteLen, Devices, Files, HostDevices, HostFiles, Storage, View};
+use storage::{Access, ByteLen, Devices, Files, HostDevices, HostFiles, Storage};
 use uboot::{Env, EnvStore, FwEnvConfig};
 use updater::{BootedGroup, Bootloader, SystemConfig};
+
+pub use atomix_repart::{BoardRecorder, FW_ENV_CONFIG_PATH, INITIAL_ENV_PATH};
 
 /// Where RAUC looks for its configuration, in its order.
 pub const SYSTEM_CONF_PATHS: [&str; 3] =
     ["/etc/rauc/system.conf", "/run/rauc/system.conf", "/usr/lib/rauc/system.conf"];
-
-/// Where the environment's place is described.
-pub const FW_ENV_CONFIG_PATH: &str = "/etc/fw_env.config";
-
-/// The boot loader's default environment, where libubootenv looks for it too.
-pub const INITIAL_ENV_PATH: &str = "/etc/u-boot-initial-env";
-
-/// The lock of the environment, which `fw_setenv` takes too (its `/var/lock` is a link to here).
-const ENV_LOCK_PATH: &str = "/run/lock/fw_printenv.lock";
 
 /// Longest configuration file that is read; they are written by hand and a few KiB long.
 const MAX_CONFIG: ByteLen = ByteLen::kib(256);
@@ -45,11 +39,7 @@ impl Now {
     /// The time as the flight recorder keeps it; a clock before 2020 is no clock.
     #[must_use]
     pub fn timestamp(self) -> Timestamp {
-        const YEAR_2020: u64 = 1_577_836_800;
-        match u64::try_from(self.0.0) {
-            Ok(secs) if secs >= YEAR_2020 => Timestamp::from_unix(secs),
-            Ok(_) | Err(_) => Timestamp::UNKNOWN,
-        }
+        atomix_repart::timestamp(self.0.0)
     }
 }
 
@@ -61,9 +51,6 @@ pub enum Machine {
     /// What the slots of a virtual board declare; see `virtual_board::system`.
     Virtual,
 }
-
-/// The flight recorder in its place.
-pub type BoardRecorder = Recorder<Box<dyn Storage>>;
 
 /// What a command works on.
 pub struct Context {
@@ -93,12 +80,26 @@ impl Context {
         Self { root: root.to_owned(), files, devices, now, machine: Machine::Real }
     }
 
+    /// Files and devices, as the initrd's program sees them too.
+    #[must_use]
+    pub fn board(&self) -> Board<'_> {
+        Board {
+            files: &self.files,
+            devices: &*self.devices,
+            data: match self.machine {
+                Machine::Real => DataHome::Partition,
+                Machine::Virtual => DataHome::Directory,
+            },
+            unix_time: self.now.0.0,
+        }
+    }
+
     /// Our settings.
     ///
     /// # Errors
     /// [`Failure::Settings`].
     pub fn settings(&self) -> Result<Settings, Failure> {
-        Ok(Settings::read(&self.files)?)
+        Ok(self.board().settings()?)
     }
 
     /// Reads a text file of at most `limit`; `None` when it does not exist.
@@ -106,12 +107,7 @@ impl Context {
     /// # Errors
     /// [`Failure::Files`] or [`Failure::NotText`].
     pub fn read_text(&self, path: &Path, limit: ByteLen) -> Result<Option<String>, Failure> {
-        match self.files.read(path, limit)? {
-            None => Ok(None),
-            Some(bytes) => String::from_utf8(bytes)
-                .map(Some)
-                .map_err(|_| Failure::NotText { path: path.to_owned() }),
-        }
+        Ok(self.board().read_text(path, limit)?)
     }
 
     /// RAUC's configuration.
@@ -137,13 +133,7 @@ impl Context {
     /// # Errors
     /// [`Failure::FileAbsent`] or [`Failure::FwEnvConfig`].
     pub fn fw_env_config(&self) -> Result<FwEnvConfig, Failure> {
-        let path = Path::new(FW_ENV_CONFIG_PATH);
-        let text = self.read_text(path, MAX_CONFIG)?.ok_or(Failure::FileAbsent {
-            path: path.to_owned(),
-            hint: "write it with the board's values; `atomix doctor` compares them",
-        })?;
-        FwEnvConfig::parse(&text)
-            .map_err(|source| Failure::FwEnvConfig { path: path.to_owned(), source })
+        Ok(self.board().fw_env_config()?)
     }
 
     /// The environment in its place.
@@ -151,11 +141,7 @@ impl Context {
     /// # Errors
     /// As [`Context::fw_env_config`], [`Failure::Storage`] or [`Failure::Environment`].
     pub fn env_store(&self, access: Access) -> Result<EnvStore<Box<dyn Storage>>, Failure> {
-        let mut copies = Vec::new();
-        for place in self.fw_env_config()?.copies {
-            copies.push((self.devices.open(&place.device, beside(access))?, place));
-        }
-        Ok(EnvStore::open(copies)?)
+        Ok(self.board().env_store(access)?)
     }
 
     /// The right to change the environment, for as long as it is held.
@@ -163,7 +149,7 @@ impl Context {
     /// # Errors
     /// [`Failure::Files`] or [`Failure::Backend`].
     pub fn env_lock(&self) -> Result<EnvLock, Failure> {
-        Ok(EnvLock::acquire(&self.files.resolve(Path::new(ENV_LOCK_PATH))?)?)
+        Ok(self.board().env_lock()?)
     }
 
     /// The boot state's keeper, as `system.conf` names it.
@@ -176,15 +162,7 @@ impl Context {
         access: Access,
     ) -> Result<Box<dyn BootBackend>, Failure> {
         match config.system.bootloader {
-            Bootloader::Uboot => {
-                let store = self.env_store(access)?;
-                let backend = match self.initial_env()? {
-                    Some(defaults) => UbootBackend::with_defaults(store, defaults),
-                    None => UbootBackend::new(store),
-                };
-                let lock = self.files.resolve(Path::new(ENV_LOCK_PATH))?;
-                Ok(Box::new(backend.locked_by(lock)))
-            }
+            Bootloader::Uboot => Ok(Box::new(self.board().uboot_backend(access)?)),
             Bootloader::Custom => match &config.handlers.bootloader_custom_backend {
                 Some(script) => Ok(Box::new(CustomBackend::new(self.files.resolve(script)?))),
                 None => Err(Failure::Usage {
@@ -206,14 +184,7 @@ impl Context {
     /// # Errors
     /// [`Failure::Files`], [`Failure::NotText`] or [`Failure::Usage`].
     pub fn initial_env(&self) -> Result<Option<Env>, Failure> {
-        let Some(text) = self.read_text(Path::new(INITIAL_ENV_PATH), MAX_CONFIG)? else {
-            return Ok(None);
-        };
-        let env = Env::parse_text(&text).map_err(|cause| Failure::Usage {
-            what: format!("{INITIAL_ENV_PATH} is wrong: {cause}"),
-            hint: "put the u-boot-initial-env of this board's U-Boot build there",
-        })?;
-        Ok(Some(env))
+        Ok(self.board().initial_env()?)
     }
 
     /// What brings a lost environment back; nothing where it is not lost.
@@ -289,13 +260,7 @@ impl Context {
     /// # Errors
     /// [`Failure::Storage`], [`Failure::RecorderPlace`] or [`Failure::Recorder`].
     pub fn recorder(&self, settings: &Settings, access: Access) -> Result<BoardRecorder, Failure> {
-        let place = &settings.recorder;
-        let device = self.devices.open(&place.device, beside(access))?;
-        let label = format!("flight recorder on {}", place.device.display());
-        let ring = View::new(device, label, place.offset, place.len())
-            .map_err(|source| Failure::RecorderPlace { source })?;
-        let ring: Box<dyn Storage> = Box::new(ring);
-        Ok(Recorder::open(ring, place.block_bytes)?)
+        Ok(self.board().recorder(settings, access)?)
     }
 
     /// The disk's partition table.
@@ -303,9 +268,7 @@ impl Context {
     /// # Errors
     /// [`Failure::Storage`] or [`Failure::Table`].
     pub fn table(&self, disk: &Path) -> Result<Table, Failure> {
-        let device = self.devices.open(disk, Access::ReadOnly)?;
-        repart::read_table(&device)
-            .map_err(|source| Failure::Table { disk: disk.to_owned(), source })
+        Ok(self.board().table(disk)?)
     }
 
     /// The keyring in `path` below the root, with RAUC's defaults.
@@ -320,9 +283,4 @@ impl Context {
         Keyring::from_pem(&pem, options)
             .map_err(|source| Failure::Keyring { path: path.to_owned(), source })
     }
-}
-
-/// Environment and flight recorder lie on disks whose partitions are mounted.
-const fn beside(access: Access) -> Access {
-    if access.writes() { Access::WriteBeside } else { Access::ReadOnly }
 }

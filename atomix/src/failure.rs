@@ -3,46 +3,15 @@
 //! follows [`Class`]; a test holds the two together.
 
 use crate::settings::SettingsError;
+pub use atomix_repart::Class;
+use atomix_repart::{FW_ENV_CONFIG_HINT, RECORDER_PLACE_HINT};
 use bootctl::BackendError;
 use serde_json::{Value, json};
-use std::error::Error as StdError;
-use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
+pub use storage::chain;
 use storage::{FilesError, StorageError};
 use uboot::EnvError;
-
-/// What an exit code means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// An act failed.
-    Failed,
-    /// The command line or a configuration file is wrong.
-    Usage,
-    /// The state does not allow it.
-    Refused,
-    /// Signature, certificate, hash tree or digest does not hold.
-    NotVerified,
-    /// Another install runs, or the device is in use.
-    Busy,
-    /// The answer to a query is no.
-    No,
-}
-
-impl Class {
-    /// The process exit code.
-    #[must_use]
-    pub const fn exit_code(self) -> u8 {
-        match self {
-            Self::Failed => 1,
-            Self::Usage => 2,
-            Self::Refused => 3,
-            Self::NotVerified => 4,
-            Self::Busy => 5,
-            Self::No => 10,
-        }
-    }
-}
 
 /// A failed command.
 #[derive(Debug, thiserror::Error)]
@@ -205,6 +174,15 @@ pub enum Failure {
         #[source]
         source: repart::ApplyError,
     },
+    /// The kernel does not know the partitions.
+    #[error("cannot make the partitions of {disk} known", disk = disk.display())]
+    Kernel {
+        /// Which disk.
+        disk: PathBuf,
+        /// Cause.
+        #[source]
+        source: repart::KernelError,
+    },
     /// The probes are wrong.
     #[error("cannot use {path}", path = path.display())]
     HealthConfig {
@@ -316,7 +294,10 @@ impl Failure {
             | Self::NotBootedFromSlot
             | Self::Refused { .. }
             | Self::Environment(EnvError::Foreign { .. })
-            | Self::Backend(BackendError::Environment { source: EnvError::Foreign { .. } })
+            | Self::Backend(
+                BackendError::Environment { source: EnvError::Foreign { .. } }
+                | BackendError::NoRequests { .. },
+            )
             | Self::Plan { .. } => Class::Refused,
             Self::Bundle { source, .. } => bundle_class(source),
             Self::Install { source, .. } => install_class(source),
@@ -336,6 +317,7 @@ impl Failure {
             | Self::Lock(_)
             | Self::Table { .. }
             | Self::Apply { .. }
+            | Self::Kernel { .. }
             | Self::Unhealthy { .. }
             | Self::Claim { .. }
             | Self::Image { .. }
@@ -363,8 +345,9 @@ impl Failure {
             Self::Table { source, .. } => source.hint(),
             Self::Plan { source, .. } => source.hint(),
             Self::Apply { source, .. } => source.hint(),
+            Self::Kernel { source, .. } => source.hint(),
             Self::Recorder(source) => source.hint(),
-            Self::RecorderPlace { .. } => Some("correct [recorder] in /etc/atomix/atomix.toml"),
+            Self::RecorderPlace { .. } => Some(RECORDER_PLACE_HINT),
             Self::SlotCheck(source) => source.hint(),
             Self::Variant(source) => Some(source.hint()),
             Self::HealthConfig { source, .. } => source.hint(),
@@ -372,17 +355,13 @@ impl Failure {
             Self::SystemConf { source, .. } => {
                 source.hint().or(Some("correct the file; nothing was tried"))
             }
-            Self::FwEnvConfig { .. } => {
-                Some("one line per copy: device, offset, size, erase block size, erase blocks")
-            }
+            Self::FwEnvConfig { .. } => Some(FW_ENV_CONFIG_HINT),
             Self::Keyring { .. } => Some("the keyring has to hold CA certificates in PEM"),
             Self::Signer { .. } => {
                 Some("give certificate and private key of one signer, both in PEM")
             }
-            Self::Settings(SettingsError::Absent { .. }) => {
-                Some("restore it; on a laptop, name a board by --board DIR (atomix demo --keep)")
-            }
-            Self::Settings(_) | Self::Definitions(_) | Self::NotText { .. } => {
+            Self::Settings(source) => Some(source.hint()),
+            Self::Definitions(_) | Self::NotText { .. } => {
                 Some("correct the file; nothing was tried")
             }
             Self::Content { .. } => Some("its content changed after the install: install it again"),
@@ -436,23 +415,6 @@ impl Failure {
 fn is_denied(error: &StorageError) -> bool {
     matches!(error, StorageError::Open { source, .. }
         if source.kind() == io::ErrorKind::PermissionDenied)
-}
-
-/// An error and its causes, joined by `: `. A cause whose text ends its parent's is not repeated.
-/// Further lines of a cause are indented: a foreign text in it must not pass for a line of ours.
-#[must_use]
-pub fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let said = inner.to_string();
-        if !text.ends_with(&said) {
-            // Writing to a String cannot fail.
-            let _ = write!(text, ": {said}");
-        }
-        cause = inner.source();
-    }
-    text.replace('\n', "\n  ")
 }
 
 /// An install that may not write the environment's place is refused like every other command.

@@ -3,11 +3,9 @@
 //! on standard error. Wide tables are for nobody: everything fits 80 columns.
 
 use crate::failure::Failure;
+pub use atomix_repart::wrap;
 use serde::Serialize;
 use std::io::Write;
-
-/// Columns of a serial console.
-const COLUMNS: usize = 80;
 
 /// How answers are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,38 +80,5 @@ impl Output<'_> {
             writeln!(self.people, "warning: {warning}")?;
         }
         Ok(())
-    }
-}
-
-/// Prints `text` in lines of 80 columns, the first begun by `title`, the others indented as far.
-///
-/// # Errors
-/// The writer's.
-pub fn wrap(to: &mut dyn Write, title: &str, text: &str) -> std::io::Result<()> {
-    let indent = title.len();
-    let mut line = title.to_owned();
-    for word in text.split(' ') {
-        if line.len() + word.len() > COLUMNS && line.len() > indent {
-            writeln!(to, "{}", line.trim_end())?;
-            line = " ".repeat(indent);
-        }
-        line.push_str(word);
-        line.push(' ');
-    }
-    writeln!(to, "{}", line.trim_end())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::wrap;
-
-    #[test]
-    fn long_reasons_stay_within_eighty_columns() {
-        let mut out = Vec::new();
-        wrap(&mut out, "last failure ", &"unit web.service failed ".repeat(12)).unwrap();
-        let text = String::from_utf8(out).unwrap();
-        assert!(text.lines().count() > 3);
-        assert!(text.lines().all(|line| line.len() <= 80), "{text}");
-        assert!(text.lines().skip(1).all(|line| line.starts_with("             ")), "{text}");
     }
 }

@@ -12,8 +12,7 @@ mod cli_board;
 
 use atomix::boot_control::BootControl;
 use atomix::context::Context;
-use atomix::failure::Failure;
-use bootctl::{Command, Force, Refused, SlotId, SlotState, transition};
+use bootctl::{Command, ControlError, Force, Refused, SlotId, SlotState, transition};
 use cli_board::{NOW, SmallBoard};
 use storage::Access;
 
@@ -45,7 +44,7 @@ fn a_command_that_is_not_allowed_any_more_is_refused() {
     // When it was asked B was good too; now A is the last good slot.
     let refused = operator.apply(&Command::MarkBad { slot: SlotId::A, force: Force::No });
     assert!(
-        matches!(refused, Err(Failure::BootState(Refused::LastGood { slot: SlotId::A }))),
+        matches!(refused, Err(ControlError::Refused(Refused::LastGood { slot: SlotId::A }))),
         "{refused:?}"
     );
     assert_eq!(board.state(), state);

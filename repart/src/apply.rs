@@ -8,14 +8,15 @@
 //! | 3 a damaged primary rewritten from the backup | old table | next run |
 //! | 4 backup written, flushed, read back | old table; backup newer or torn | next run |
 //! | 5 primary written, flushed, read back | new table (torn: from the backup) | next run |
-//! | 6 file systems, head of each last | partition blank, formatted again | next run |
+//! | 6 head of a partition to reset zeroed, flushed | partition blank or as before, request waits | next run |
+//! | 7 file systems, head of each last | partition blank, formatted again | next run |
 
-use crate::encode::{Content, TableCopyName, put_entry};
+use crate::encode::{self, TableCopyName, put_entry};
 use crate::table::Shape;
 use crate::write::{WriteTableError, write_both, write_copy};
 use crate::{
-    Change, FilesystemRequest, Format, FormatError, Formatted, MakeFilesystem, Partition, Plan,
-    Planned, TableError, TableHealth, read_table,
+    Change, Content, FilesystemRequest, Format, FormatError, Formatted, MakeFilesystem, Partition,
+    Plan, Planned, TableError, TableHealth, read_table,
 };
 use std::error::Error;
 use std::io;
@@ -189,6 +190,11 @@ pub fn apply(
     }
     for planned in plan.partitions() {
         if let Some(format) = planned.format {
+            if planned.content == Content::Reset
+                && !reset_head(disk, plan, planned, format, effects, &mut applied)?
+            {
+                continue;
+            }
             let outcome = make_filesystem(disk, plan, planned, format, effects)?;
             (effects.progress)(ApplyEvent::Formatted(outcome.clone()));
             applied.formatted.push(outcome);
@@ -207,6 +213,30 @@ fn wipe_head(disk: &mut dyn Storage, plan: &Plan, partition: &Partition) -> Resu
     let start = partition.first_lba.0.saturating_mul(sector_bytes(plan));
     let len = partition.sectors().saturating_mul(sector_bytes(plan)).min(WIPE_BYTES.get());
     zero(disk, start, len).map_err(|source| ApplyError::Wipe { number, source })
+}
+
+/// Makes a partition blank that is to get a new file system. `false` where that cannot be made:
+/// what is there is better than nothing.
+fn reset_head(
+    disk: &mut dyn Storage,
+    plan: &Plan,
+    planned: &Planned,
+    format: Format,
+    effects: &mut Effects<'_>,
+    applied: &mut Applied,
+) -> Result<bool, ApplyError> {
+    let Partition { number, label, .. } = &planned.partition;
+    let (number, label) = (*number, label.clone());
+    if let Some(program) = effects.filesystems.missing_program(format) {
+        let result = Formatted::ToolMissing(program);
+        let outcome = FormatOutcome { number, label, format, result };
+        (effects.progress)(ApplyEvent::Formatted(outcome.clone()));
+        applied.formatted.push(outcome);
+        return Ok(false);
+    }
+    wipe_head(disk, plan, &planned.partition)?;
+    (effects.progress)(ApplyEvent::HeadWiped { number, label });
+    Ok(true)
 }
 
 /// Zeroes a range of at most [`WIPE_BYTES`]; what is zero already is not written again.
@@ -228,7 +258,7 @@ fn write_table(
 ) -> Result<(), ApplyError> {
     let shape = Shape::of(disk)?;
     let table = plan.table();
-    let mut content = Content {
+    let mut content = encode::Content {
         disk_guid: table.disk_guid,
         first_usable: table.first_usable.0,
         array: table.array.clone(),

@@ -4,7 +4,7 @@
 use crate::Format;
 use crate::fat::{FatError, FatLabel, FatOptions, format_vfat};
 use crate::fat_time::FatTime;
-use crate::mkfs::{MkfsError, make_f2fs};
+use crate::mkfs::{MkfsError, make_f2fs, missing_mkfs};
 use std::path::PathBuf;
 use storage::{PartUuid, Storage};
 
@@ -41,6 +41,10 @@ pub enum FormatError {
 
 /// Makes a file system such that a cut leaves the partition's head blank or the file system whole.
 pub trait MakeFilesystem {
+    /// The program that a file system needs and that is not installed. Asked before a partition is
+    /// wiped for a new one.
+    fn missing_program(&self, format: Format) -> Option<&'static str>;
+
     /// Makes the file system that `request` names on `partition`.
     ///
     /// # Errors
@@ -62,6 +66,13 @@ pub struct HostFilesystems {
 }
 
 impl MakeFilesystem for HostFilesystems {
+    fn missing_program(&self, format: Format) -> Option<&'static str> {
+        match format {
+            Format::Vfat => None,
+            Format::F2fs => missing_mkfs(),
+        }
+    }
+
     fn make(
         &mut self,
         request: &FilesystemRequest,

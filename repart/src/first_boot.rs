@@ -5,7 +5,7 @@
 //! A missing partition does not mean a first boot, and an existing one does not end it: a cut
 //! between any two steps repeats what is left, and the provisioning seed is never skipped.
 
-use crate::Plan;
+use crate::{Change, Plan};
 use storage::PartUuid;
 
 /// Whether the marker that ends the first boot exists.
@@ -13,8 +13,19 @@ use storage::PartUuid;
 pub enum Marker {
     /// It exists: the first boot is over.
     Present,
-    /// It does not, or the data partition cannot be read yet.
+    /// It does not.
     Absent,
+    /// Nobody can tell yet: the data partition is not mounted, as always in the initrd's first run.
+    OutOfReach,
+}
+
+/// To which disk the board's memories outside of it belong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KnownDisk {
+    /// The one that the environment names.
+    pub environment: Option<PartUuid>,
+    /// The one that the flight recorder remembers.
+    pub recorder: Option<PartUuid>,
 }
 
 /// One thing to do, in order.
@@ -42,6 +53,8 @@ pub enum FirstBootStep {
 pub enum BootKind {
     /// The first, or one that continues it.
     First,
+    /// Nobody can tell before the data partition is mounted.
+    Untold,
     /// Any later one.
     Later,
 }
@@ -57,27 +70,37 @@ pub struct FirstBoot {
 
 impl FirstBoot {
     /// Decides from the marker, the plan, the label of the partition that binds environment and
-    /// disk, and the disk that the environment names.
+    /// disk, and the disks that are known.
+    ///
+    /// With the marker out of reach, only a plan that makes the binding partition proves a first
+    /// boot: its identity is new, so no environment can know it, and none is lost by a new one.
+    /// Where the partition exists, an environment that names another disk may be a lost one of a
+    /// later boot, whose second slot is good; it is judged when the marker can be read.
     ///
     /// On a later boot an environment bound to another disk is not touched here: that is a lost
-    /// environment, which `bootctl` restores from its recorder.
+    /// environment, which `bootctl` restores from its recorder. So is one that is lost after data
+    /// was made anew, when there is no marker: the recorder remembers this disk then.
     #[must_use]
-    pub fn decide(
-        marker: Marker,
-        plan: &Plan,
-        binding_label: &str,
-        env_disk: Option<PartUuid>,
-    ) -> Self {
-        let disk = plan.find(binding_label).map(|planned| planned.partition.part_uuid);
+    pub fn decide(marker: Marker, plan: &Plan, binding_label: &str, known: KnownDisk) -> Self {
+        let binding = plan.find(binding_label);
+        let disk = binding.map(|planned| planned.partition.part_uuid);
+        let is_new = binding.is_some_and(|planned| planned.change == Change::Create);
+        let kind = match marker {
+            Marker::Present => BootKind::Later,
+            Marker::Absent => BootKind::First,
+            Marker::OutOfReach if is_new => BootKind::First,
+            Marker::OutOfReach => BootKind::Untold,
+        };
+        // Bound already means committed already: doing it again would undo an attempt that the
+        // selector counted. A new identity is known to nobody.
+        let bound = known.environment == disk || (!is_new && known.recorder == disk);
         let mut steps = Vec::new();
         if plan.created().next().is_some() {
             steps.push(FirstBootStep::WipeHeads);
         }
-        if let (Marker::Absent, Some(disk)) = (marker, disk)
-            && env_disk != Some(disk)
+        if let (BootKind::First, Some(disk)) = (kind, disk)
+            && !bound
         {
-            // Bound already means committed already: doing it again would undo an attempt that
-            // the selector counted.
             steps.push(FirstBootStep::CommitEnvironment { disk });
         }
         if plan.writes_table() {
@@ -86,13 +109,9 @@ impl FirstBoot {
         if plan.partitions().iter().any(|planned| planned.format.is_some()) {
             steps.push(FirstBootStep::Format);
         }
-        let kind = match marker {
-            Marker::Present => BootKind::Later,
-            Marker::Absent => {
-                steps.extend([FirstBootStep::Provision, FirstBootStep::WriteMarker]);
-                BootKind::First
-            }
-        };
+        if marker == Marker::Absent {
+            steps.extend([FirstBootStep::Provision, FirstBootStep::WriteMarker]);
+        }
         Self { kind, steps }
     }
 }

@@ -9,17 +9,21 @@
 mod apply;
 mod block_cache;
 mod create;
+mod data_place;
 mod definition;
 mod encode;
 mod fat;
 mod fat_time;
 mod filesystem;
 mod first_boot;
+mod kernel;
 mod map;
 mod mkfs;
 mod plan;
 mod report;
 mod share;
+#[cfg(target_os = "linux")]
+mod sysfs;
 mod table;
 mod type_guid;
 mod window;
@@ -27,6 +31,7 @@ mod write;
 
 pub use apply::{Applied, ApplyError, ApplyEvent, BoxedError, Effects, FormatOutcome, apply};
 pub use create::{CreateTableError, create_table};
+pub use data_place::{NotOnData, find_mount, judge_data_place};
 pub use definition::{
     Definition, DefinitionError, Format, ReadDefinitionsError, parse_definition, read_definitions,
 };
@@ -34,9 +39,14 @@ pub use encode::{NewPartition, TableCopyName};
 pub use fat::{FatEntry, FatEntryKind, FatError, FatImage, FatLabel, FatOptions, format_vfat};
 pub use fat_time::FatTime;
 pub use filesystem::{FilesystemRequest, FormatError, Formatted, HostFilesystems, MakeFilesystem};
-pub use first_boot::{BootKind, FirstBoot, FirstBootStep, Marker};
+pub use first_boot::{BootKind, FirstBoot, FirstBootStep, KnownDisk, Marker};
+pub use kernel::{
+    KernelChange, KernelDisk, KernelError, KnownPartition, compare_kernel, tell_kernel,
+};
 pub use mkfs::MkfsError;
-pub use plan::{Change, Plan, PlanError, PlanOptions, Planned, plan};
+pub use plan::{Change, Content, Plan, PlanError, PlanOptions, Planned, plan};
+#[cfg(target_os = "linux")]
+pub use sysfs::SysfsDisk;
 pub use table::{
     Damage, MbrKind, Partition, PartitionHead, Table, TableError, TableHealth, read_table,
 };

@@ -170,6 +170,17 @@ pub(crate) fn make_f2fs(
     Ok(Formatted::Done)
 }
 
+/// The program, when it is not installed.
+#[expect(clippy::disallowed_methods, reason = "this is the module that runs programs")]
+pub(crate) fn missing_mkfs() -> Option<&'static str> {
+    let starts = PROGRAMS.iter().any(|candidate| {
+        let mut asked = Command::new(candidate);
+        asked.arg("-V").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        asked.status().is_ok()
+    });
+    (!starts).then_some("mkfs.f2fs")
+}
+
 /// Runs the program on `file`; `false` when it is not installed.
 #[expect(clippy::disallowed_methods, reason = "this is the module that runs programs")]
 fn run_mkfs(request: &FilesystemRequest, file: &Path, unix_time: i64) -> Result<bool, MkfsError> {

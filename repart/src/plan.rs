@@ -51,6 +51,17 @@ pub struct Planned {
     pub change: Change,
     /// File system to make in it.
     pub format: Option<Format>,
+    /// What happens to what it holds.
+    pub content: Content,
+}
+
+/// What happens to what a partition holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// It stays; a file system is made only where there is none.
+    Keep,
+    /// Its head is zeroed before the file system is made: somebody asked for an empty one.
+    Reset,
 }
 
 /// What has to be done. Made by [`plan()`] only, so it fits the table it was made from.
@@ -148,6 +159,12 @@ pub enum PlanError {
         /// The identity.
         part_uuid: PartUuid,
     },
+    /// The partition to reset has no definition that says which file system it gets.
+    #[error("partition {label} cannot be reset: no definition says which file system it gets")]
+    NoReset {
+        /// Its label.
+        label: String,
+    },
     /// A size exceeds what can be computed with.
     #[error("size in {file} exceeds any disk")]
     Absurd {
@@ -174,6 +191,9 @@ impl PlanError {
             }
             Self::TooMany { .. } | Self::DuplicateIdentity { .. } | Self::Absurd { .. } => {
                 Some("correct the partition definitions")
+            }
+            Self::NoReset { .. } => {
+                Some("give its definition a Format=, or take the request back with --keep-data")
             }
         }
     }
@@ -214,6 +234,27 @@ impl Plan {
     /// The partitions to create.
     pub fn created(&self) -> impl Iterator<Item = &Planned> {
         self.partitions.iter().filter(|planned| planned.change == Change::Create)
+    }
+
+    /// The same plan, and the partition called `label` gets a new file system, whatever it holds.
+    /// Its place in the table and every other partition stay as planned.
+    ///
+    /// # Errors
+    /// [`PlanError::NoReset`].
+    pub fn with_reset(
+        mut self,
+        label: &str,
+        definitions: &[Definition],
+    ) -> Result<Self, PlanError> {
+        let refused = || PlanError::NoReset { label: label.to_owned() };
+        let named = |planned: &&mut Planned| planned.partition.label == label;
+        let planned = self.partitions.iter_mut().find(named).ok_or_else(refused)?;
+        let file = planned.file.as_deref();
+        let definition = definitions.iter().find(|one| Some(one.file.as_str()) == file);
+        let format = definition.and_then(|definition| definition.format).ok_or_else(refused)?;
+        planned.format = Some(format);
+        planned.content = Content::Reset;
+        Ok(self)
     }
 
     /// The partition that will carry `label`.
@@ -332,6 +373,7 @@ fn keep(partition: &Partition, definition: Option<&Definition>) -> Planned {
         file: definition.map(|definition| definition.file.clone()),
         change: Change::Keep,
         format: definition.and_then(|definition| definition.format).filter(|_| blank),
+        content: Content::Keep,
     }
 }
 
@@ -437,5 +479,6 @@ fn create(
         file: Some(definition.file.clone()),
         change: Change::Create,
         format: definition.format,
+        content: Content::Keep,
     }
 }

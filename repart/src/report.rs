@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Tables and plans as JSON: plain numbers and strings, in bytes and sectors, stable names.
 
-use crate::{Change, Format, Partition, PartitionHead, Plan, Table};
+use crate::{Change, Content, Format, Partition, PartitionHead, Plan, Table};
 use serde::{Serialize, Serializer};
 
 #[derive(Serialize)]
@@ -38,6 +38,9 @@ struct PlannedReport<'a> {
     change: &'static str,
     definition: Option<&'a str>,
     format: Option<Format>,
+    /// Said only of a partition whose content goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'static str>,
     #[serde(flatten)]
     partition: PartitionReport<'a>,
 }
@@ -82,6 +85,10 @@ impl Serialize for Plan {
             },
             definition: planned.file.as_deref(),
             format: planned.format,
+            content: match planned.content {
+                Content::Keep => None,
+                Content::Reset => Some("reset"),
+            },
             partition: partition_report(&planned.partition, self.table().sector_bytes),
         });
         PlanReport {

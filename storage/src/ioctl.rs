@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The system calls that have no safe wrapper: sizes and flags of block devices, facts and
-//! erases of flash. Every `unsafe` of the project is in this file.
+//! The system calls that have no safe wrapper: sizes, flags and partitions of block devices, facts
+//! and erases of flash. Every `unsafe` of the project is in this file.
 //!
-//! Layout of the two flash structures: `include/uapi/mtd/mtd-abi.h` of Linux.
+//! Layout of the two flash structures: `include/uapi/mtd/mtd-abi.h` of Linux; of the two for
+//! partitions: `include/uapi/linux/blkpg.h`.
 #![expect(unsafe_code, reason = "an ioctl takes a raw pointer; nothing else in here does")]
 
 use std::fs::File;
@@ -17,6 +18,12 @@ mod raw {
         u64
     );
     nix::ioctl_read_bad!(sector_size, nix::request_code_none!(0x12, 104), nix::libc::c_int);
+    nix::ioctl_none_bad!(read_partitions, nix::request_code_none!(0x12, 95));
+    nix::ioctl_write_ptr_bad!(
+        change_partition,
+        nix::request_code_none!(0x12, 105),
+        super::PartitionRequest
+    );
     nix::ioctl_read_bad!(read_only, nix::request_code_none!(0x12, 94), nix::libc::c_int);
     nix::ioctl_read!(flash_info, b'M', 1, super::FlashInfo);
     nix::ioctl_write_ptr!(flash_erase, b'M', 2, super::FlashRange);
@@ -41,6 +48,65 @@ pub struct FlashInfo {
 pub struct FlashRange {
     pub start: u32,
     pub len: u32,
+}
+
+/// `struct blkpg_ioctl_arg`.
+#[repr(C)]
+struct PartitionRequest {
+    act: nix::libc::c_int,
+    flags: nix::libc::c_int,
+    data_bytes: nix::libc::c_int,
+    data: *const PartitionPlace,
+}
+
+/// `struct blkpg_partition`.
+#[repr(C)]
+struct PartitionPlace {
+    start_bytes: i64,
+    len_bytes: i64,
+    number: nix::libc::c_int,
+    /// Two names that the kernel does not look at.
+    unused: [u8; 128],
+}
+
+/// What `BLKPG` is asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum PartitionAct {
+    /// `BLKPG_ADD_PARTITION`: the number is new.
+    Add = 1,
+    /// `BLKPG_RESIZE_PARTITION`: the start is the same.
+    Resize = 3,
+}
+
+/// `BLKRRPART`: the kernel reads the partition table again; busy while a partition is in use.
+pub fn read_partitions(file: &File) -> io::Result<()> {
+    // SAFETY: the descriptor is open for the call, which takes no argument.
+    unsafe { raw::read_partitions(file.as_raw_fd()) }?;
+    Ok(())
+}
+
+/// `BLKPG`: tells the kernel of one partition, whatever else is in use.
+pub fn change_partition(
+    file: &File,
+    act: PartitionAct,
+    number: u32,
+    start_bytes: u64,
+    len_bytes: u64,
+) -> io::Result<()> {
+    let outside = |_| io::Error::from(io::ErrorKind::InvalidInput);
+    let place = PartitionPlace {
+        start_bytes: i64::try_from(start_bytes).map_err(outside)?,
+        len_bytes: i64::try_from(len_bytes).map_err(outside)?,
+        number: nix::libc::c_int::try_from(number).map_err(outside)?,
+        unused: [0; 128],
+    };
+    let data_bytes = nix::libc::c_int::try_from(size_of::<PartitionPlace>()).map_err(outside)?;
+    let request =
+        PartitionRequest { act: act as nix::libc::c_int, flags: 0, data_bytes, data: &place };
+    // SAFETY: the descriptor is open for the call; the kernel only reads the request and the
+    // place it points to, both of which live until the call returns and have the kernel's layout.
+    unsafe { raw::change_partition(file.as_raw_fd(), &request) }?;
+    Ok(())
 }
 
 /// `BLKGETSIZE64`: the size of a block device in bytes.

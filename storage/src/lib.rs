@@ -5,6 +5,7 @@
 //! (small files), so that tests can log, cut, tear and replay it. Nothing in this crate decides
 //! what to write; it only makes writes durable, readable again, and honest about failure.
 
+mod chain;
 mod crash;
 mod crash_files;
 mod cut;
@@ -35,6 +36,7 @@ mod steps;
 mod units;
 mod view;
 
+pub use chain::chain;
 pub use crash::CrashImages;
 pub use crash_files::FileTree;
 pub use cut::{CutAt, CutPlan};
@@ -50,7 +52,7 @@ pub use journal::{Journal, Op, OpKind};
 #[cfg(target_os = "linux")]
 pub use linux::{BlockDevice, MtdDevice};
 pub use memory::{MemoryFiles, MemoryStorage};
-pub use mounts::{Mount, parse_mountinfo};
+pub use mounts::{Mount, mount_holding, parse_mountinfo};
 pub use nor::NorFlash;
 pub use part_uuid::PartUuid;
 pub use power_cut::{PowerCut, PowerCutDevices, PowerCutFiles};

@@ -58,6 +58,33 @@ impl BlockDevice {
         let handle = Handle::new(file, label, size, access).with_direct(path);
         Ok(Self { handle, sector_bytes })
     }
+
+    /// Makes the kernel read the disk's partition table again, with all names in it. It refuses
+    /// while a partition of the disk is in use; [`BlockDevice::add_partition`] works then too.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn read_partitions_again(&self) -> io::Result<()> {
+        ioctl::read_partitions(self.handle.file())
+    }
+
+    /// Tells the kernel of a partition with a number that it does not know.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn add_partition(&self, number: u32, start: ByteLen, len: ByteLen) -> io::Result<()> {
+        let act = ioctl::PartitionAct::Add;
+        ioctl::change_partition(self.handle.file(), act, number, start.get(), len.get())
+    }
+
+    /// Tells the kernel that a partition got longer or shorter; its start cannot change.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn resize_partition(&self, number: u32, start: ByteLen, len: ByteLen) -> io::Result<()> {
+        let act = ioctl::PartitionAct::Resize;
+        ioctl::change_partition(self.handle.file(), act, number, start.get(), len.get())
+    }
 }
 
 impl Storage for BlockDevice {

@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One mounted file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,15 @@ pub struct Mount {
 #[must_use]
 pub fn parse_mountinfo(text: &[u8]) -> Vec<Mount> {
     text.split(|byte| *byte == b'\n').filter_map(parse_line).collect()
+}
+
+/// The mount that holds `path`: the innermost one, and of several at one place the last, which
+/// hides the others.
+#[must_use]
+pub fn mount_holding<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
+    let holding = mounts.iter().filter(|mount| path.starts_with(&mount.place));
+    // The last one of equal length wins.
+    holding.max_by_key(|mount| mount.place.components().count())
 }
 
 fn parse_line(line: &[u8]) -> Option<Mount> {
@@ -70,5 +79,19 @@ mod tests {
                 Mount { device: (0, 20), place: "/proc".into(), source: "proc".into() },
             ]
         );
+    }
+
+    #[test]
+    fn a_path_is_held_by_the_innermost_mount_and_by_the_one_on_top() {
+        let text = b"1 0 254:2 / / rw - ext4 /dev/vda2 rw\n\
+            2 1 254:5 / /data rw - f2fs /dev/vda5 rw\n\
+            3 1 0:30 / /data rw - tmpfs tmpfs rw\n\
+            4 1 0:31 / /data/atomix/deep rw - tmpfs tmpfs rw\n";
+        let mounts = parse_mountinfo(text);
+        let device = |path: &str| mount_holding(&mounts, Path::new(path)).map(|mount| mount.device);
+        assert_eq!(device("/data/atomix/provisioned"), Some((0, 30)));
+        assert_eq!(device("/data/atomix/deep/file"), Some((0, 31)));
+        assert_eq!(device("/database"), Some((254, 2)), "whole components count");
+        assert_eq!(mount_holding(&mounts[1..], Path::new("/etc")), None);
     }
 }

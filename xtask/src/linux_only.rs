@@ -32,12 +32,13 @@ const LINUX_ONLY: [&str; 18] = [
     "/proc/self/fd",
 ];
 
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     "storage/src",
     "uboot/src",
     "bundle/src",
     "bootctl/src",
     "repart/src",
+    "atomix-repart/src",
     "verifier/src",
     "updater/src",
     "board-rock64/src",

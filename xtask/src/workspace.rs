@@ -10,12 +10,13 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The rooms, lowest first: a room may use only rooms that stand before it.
-const ROOMS: [&str; 9] = [
+const ROOMS: [&str; 10] = [
     "storage",
     "uboot",
     "bundle",
     "bootctl",
     "repart",
+    "atomix-repart",
     "verifier",
     "updater",
     "board-rock64",

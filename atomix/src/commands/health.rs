@@ -7,13 +7,14 @@
 
 use crate::boot_control::BootControl;
 use crate::cli::HealthCommand;
+use crate::commands::dead_end;
 use crate::commands::slot::{Compared, check, difference};
 use crate::context::{Context, Machine};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::programs;
 use crate::virtual_board::system::{Declaration, VirtualSystem};
-use bootctl::{Command, Entry, HealthVerdict, SlotId, SlotState};
+use bootctl::{Command, ControlError, Entry, HealthVerdict, Refused, SlotId, SlotState};
 use serde::Serialize;
 use std::io::{self, Write};
 use std::path::Path;
@@ -119,7 +120,7 @@ pub fn verify(
                 programs::reboot()?;
             }
         }
-        AfterVerdict::RecordAndStay => {}
+        AfterVerdict::RecordAndStay => dead_end::keep_verdict(context, &verdict.summary())?,
     }
     let warnings = control.warnings().to_vec();
     Ok(HealthReport { slot, verdict, after, elapsed, warnings })
@@ -129,8 +130,8 @@ pub fn verify(
 /// to give back, nothing happens.
 fn forgive_primary(control: &mut BootControl, slot: SlotId) -> Result<(), Failure> {
     match control.apply(&Command::ConfirmFallback { slot }) {
-        Ok(()) | Err(Failure::BootState(bootctl::Refused::NoFallback { .. })) => Ok(()),
-        Err(other) => Err(other),
+        Ok(()) | Err(ControlError::Refused(Refused::NoFallback { .. })) => Ok(()),
+        Err(other) => Err(other.into()),
     }
 }
 

@@ -14,6 +14,8 @@ mod fat;
 mod first_boot;
 mod hostile;
 mod judges;
+mod kernel;
 mod planner;
 mod power_cut;
+mod reset;
 mod table;

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The boot state with its keeper and its memory: load, change by a command, store in one commit,
+//! remember in the flight recorder. Decides nothing: [`transition`] does.
+
+use crate::{
+    BackendError, BootBackend, BootState, Command, DataReset, Entry, Force, Mark, Record, Recorder,
+    RecorderFacts, Refused, SlotId, SlotState, Snapshot, Timestamp, transition,
+};
+use storage::{Storage, chain};
+
+/// Whether a system that confirmed itself may be left for the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LateFallback {
+    /// It may.
+    Allowed,
+    /// The booted slot's confirmation gives the other one up (RAUC's `prevent-late-fallback`).
+    Prevented,
+}
+
+/// What a boot state is controlled through.
+pub struct ControlParts {
+    /// Its keeper.
+    pub backend: Box<dyn BootBackend>,
+    /// Its memory, or why it cannot be used, in words.
+    pub recorder: Result<Recorder<Box<dyn Storage>>, String>,
+    /// The slot that runs now.
+    pub booted: Option<SlotId>,
+    /// Whether a confirmed system may be left.
+    pub late_fallback: LateFallback,
+    /// The time of what is remembered.
+    pub at: Timestamp,
+}
+
+/// The boot state could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// The state does not allow it.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The keeper failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+}
+
+/// The boot state, open for change.
+pub struct BootControl {
+    backend: Box<dyn BootBackend>,
+    recorder: Option<Recorder<Box<dyn Storage>>>,
+    state: BootState,
+    booted: Option<SlotId>,
+    late_fallback: LateFallback,
+    at: Timestamp,
+    warnings: Vec<String>,
+}
+
+impl BootControl {
+    /// Loads the state. A recorder that cannot be used is a warning: updating and booting must not
+    /// depend on it.
+    ///
+    /// # Errors
+    /// [`BackendError`] when the state cannot be read.
+    pub fn load(parts: ControlParts) -> Result<Self, BackendError> {
+        let ControlParts { mut backend, recorder, booted, late_fallback, at } = parts;
+        let state = backend.load()?;
+        let mut warnings = backend.warnings();
+        let recorder = recorder.map_err(|why| warnings.push(why)).ok();
+        Ok(Self { backend, recorder, state, booted, late_fallback, at, warnings })
+    }
+
+    /// The state as stored.
+    #[must_use]
+    pub const fn state(&self) -> &BootState {
+        &self.state
+    }
+
+    /// The slot that runs now.
+    #[must_use]
+    pub const fn booted(&self) -> Option<SlotId> {
+        self.booted
+    }
+
+    /// What should be told to a person but does not stop anything.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// What the recorder remembers, oldest first; nothing when it cannot be read.
+    pub fn history(&mut self) -> Vec<Record> {
+        match self.recorder.as_ref().map(|recorder| recorder.entries()) {
+            None => Vec::new(),
+            Some(Ok(records)) => records,
+            Some(Err(cause)) => {
+                self.warnings.push(chain(&cause));
+                Vec::new()
+            }
+        }
+    }
+
+    /// What the recorder knows of the slots; nothing when it could not be opened.
+    #[must_use]
+    pub fn recorder_facts(&self) -> RecorderFacts {
+        self.recorder.as_ref().map(|recorder| recorder.facts().clone()).unwrap_or_default()
+    }
+
+    /// Makes one change durable and remembers it. Where late fallback is prevented, the booted
+    /// slot's confirmation turns the other slot bad, as in RAUC, and in the same commit: after a
+    /// cut between two nobody would do the second, because a good slot is not marked again.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub fn apply(&mut self, command: &Command) -> Result<(), ControlError> {
+        let (next, mut follows) = self.decide(command)?;
+        match self.commit(next) {
+            Err(BackendError::Changed) => {
+                // An install began or ended meanwhile: the command is judged on what is there now.
+                self.state = self.backend.load()?;
+                let (next, now_follows) = self.decide(command)?;
+                self.commit(next)?;
+                follows = now_follows;
+            }
+            committed => committed?,
+        }
+        for done in [Some(command), follows.as_ref()].into_iter().flatten() {
+            if let Some(entry) = marked(done) {
+                self.note(&entry);
+            }
+        }
+        Ok(())
+    }
+
+    /// The state after `command` and what follows from it by the configuration.
+    fn decide(&self, command: &Command) -> Result<(BootState, Option<Command>), Refused> {
+        let next = transition(&self.state, self.booted, command)?;
+        let Command::MarkGood { slot } = *command else { return Ok((next, None)) };
+        // An update that waits there for its first boot is nothing to fall back to.
+        let falls_back =
+            matches!(next.slot(slot.other()).state, SlotState::Good | SlotState::Unknown);
+        let keeps = self.late_fallback == LateFallback::Allowed;
+        if keeps || self.booted != Some(slot) || !falls_back {
+            return Ok((next, None));
+        }
+        let gives_up = Command::MarkBad { slot: slot.other(), force: Force::No };
+        let next = transition(&next, self.booted, &gives_up)?;
+        Ok((next, Some(gives_up)))
+    }
+
+    /// Stores `next` in one commit, unless nothing changed.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    pub fn commit(&mut self, next: BootState) -> Result<(), BackendError> {
+        if next == self.state {
+            return Ok(());
+        }
+        self.backend.store(&self.state, &next)?;
+        self.state = next;
+        let snapshot = Entry::States(Snapshot::from(&self.state));
+        self.note(&snapshot);
+        Ok(())
+    }
+
+    /// Whether the data partition is to be made anew at the next boot.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    pub fn data_reset(&mut self) -> Result<DataReset, BackendError> {
+        self.backend.data_reset()
+    }
+
+    /// Makes that request durable, or takes it back.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    pub fn set_data_reset(&mut self, wanted: DataReset) -> Result<(), BackendError> {
+        self.backend.set_data_reset(wanted)
+    }
+
+    /// Appends to the flight recorder; a failure becomes a warning.
+    pub fn note(&mut self, entry: &Entry) {
+        if let Some(recorder) = &mut self.recorder
+            && let Err(cause) = recorder.append(self.at, entry)
+        {
+            self.warnings.push(chain(&cause));
+        }
+    }
+}
+
+/// What the recorder calls a command that a person or a program gave.
+const fn marked(command: &Command) -> Option<Entry> {
+    match *command {
+        Command::MarkGood { slot } => Some(Entry::Marked { slot, mark: Mark::Good }),
+        Command::MarkBad { slot, .. } => Some(Entry::Marked { slot, mark: Mark::Bad }),
+        Command::MarkActive { slot } => Some(Entry::Marked { slot, mark: Mark::Active }),
+        Command::FirstBoot { disk } => Some(Entry::FirstBoot { disk }),
+        Command::BeginInstall { .. }
+        | Command::FinishInstall { .. }
+        | Command::FailInstall { .. }
+        | Command::RestoreAttempts { .. }
+        | Command::ConfirmFallback { .. }
+        | Command::Rollback { .. } => None,
+    }
+}

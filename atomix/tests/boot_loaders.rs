@@ -53,7 +53,7 @@ fn the_script_below_the_root_says_what_runs_and_is_told_of_an_install() {
     let status = board.run(&["status"]);
     assert_eq!(status.code, 0, "{}", status.stderr);
     assert!(status.stdout.contains("slot A"), "{}", status.stdout);
-    assert_eq!(calls(&board), ["get-primary", "get-state A", "get-state B", "get-current"]);
+    assert_eq!(calls(&board), ["get-current", "get-primary", "get-state A", "get-state B"]);
 
     let install = board.run(&["install", &board.offer_good()]);
     assert_eq!(install.code, 0, "{}", install.stderr);

@@ -187,6 +187,17 @@ pub enum BootCommand {
     ///
     /// Run it after 120 s of uptime and at every orderly shutdown.
     RestoreAttempts,
+    /// Record that this system ended in a dead end; exit 3 reboots
+    ///
+    /// Does nothing when the kernel command line asked for a shell.
+    GiveUp {
+        /// What happened, in a word.
+        cause: String,
+    },
+    /// Record that a trying slot gave no verdict in time; exit 3 reboots
+    Deadline,
+    /// Serve a request for one root login on the serial console (`_RUT_OH_=1`)
+    SerialRoot,
 }
 
 /// Verbs of `atomix slot`.

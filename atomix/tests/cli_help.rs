@@ -19,10 +19,10 @@ use std::fs;
 const COLUMNS: usize = 80;
 
 /// Verbs that may begin the first line of a command's help. A new command brings its own.
-const VERBS: [&str; 28] = [
+const VERBS: [&str; 29] = [
     "Answer", "Boot", "Build", "Check", "Compare", "Confirm", "Create", "Exclude", "Explain",
     "Find", "Give", "Inspect", "Install", "List", "Look", "Mark", "Print", "Probe", "Read",
-    "Record", "Repair", "Set", "Show", "Tell", "Verify", "Write", "Remove", "Extract",
+    "Record", "Repair", "Serve", "Set", "Show", "Tell", "Verify", "Write", "Remove", "Extract",
 ];
 
 /// Every command with the words that lead to it.

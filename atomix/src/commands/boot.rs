@@ -4,6 +4,7 @@
 use crate::boot_control::BootControl;
 use crate::cli::{BootCommand, SlotName};
 use crate::commands::install::{install_groups, seal_health};
+use crate::commands::{dead_end, serial_root};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -18,20 +19,23 @@ use updater::{SEAL_BYTES, SealHealth};
 /// # Errors
 /// [`Failure`]; a refused change changed nothing.
 pub fn run(context: &Context, command: &BootCommand, out: &mut Output) -> Result<(), Failure> {
-    match *command {
+    match command {
         BootCommand::State => state(context, out),
         BootCommand::IsConfirmed => is_confirmed(context, out),
         BootCommand::MarkGood { slot } => {
-            mark(context, out, slot, "good", |slot| Command::MarkGood { slot })
+            mark(context, out, *slot, "good", |slot| Command::MarkGood { slot })
         }
-        BootCommand::MarkBad { slot, force } => mark(context, out, slot, "bad", |slot| {
-            Command::MarkBad { slot, force: if force { Force::Yes } else { Force::No } }
+        BootCommand::MarkBad { slot, force } => mark(context, out, *slot, "bad", |slot| {
+            Command::MarkBad { slot, force: if *force { Force::Yes } else { Force::No } }
         }),
         BootCommand::MarkActive { slot } => {
-            mark(context, out, slot, "active", |slot| Command::MarkActive { slot })
+            mark(context, out, *slot, "active", |slot| Command::MarkActive { slot })
         }
         BootCommand::Started => started(context, out),
         BootCommand::RestoreAttempts => restore_attempts(context, out),
+        BootCommand::GiveUp { cause } => dead_end::give_up(context, cause, out),
+        BootCommand::Deadline => dead_end::deadline(context, out),
+        BootCommand::SerialRoot => serial_root::run(context, out),
     }
 }
 

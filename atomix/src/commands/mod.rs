@@ -3,6 +3,7 @@
 
 pub mod boot;
 pub mod bundle;
+pub mod dead_end;
 pub mod doctor;
 pub mod flash;
 pub mod health;
@@ -11,6 +12,7 @@ pub mod install;
 pub mod manual;
 pub mod repart;
 pub mod rescue;
+pub mod serial_root;
 pub mod slot;
 pub mod status;
 pub mod uenv;

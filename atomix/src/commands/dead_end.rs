@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Must the running system give up on itself? What units ask in emergency mode and when a boot's
+//! verdict does not come.
+//!
+//! Decides and records; the reboot is the unit's, whose start fails (`FailureAction=`), so that it
+//! also comes where this program is what is broken. A person who asked for a shell on the kernel
+//! command line is never rebooted.
+
+use crate::boot_control::BootControl;
+use crate::context::{Context, Machine};
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::programs;
+use crate::terminal::one_line;
+use bootctl::{Entry, KernelCmdline, Reason, SlotId, SlotState};
+use std::path::Path;
+use storage::{Access, ByteLen, Files};
+
+/// Where a boot that goes on without being confirmed says so; gone with the boot.
+const VERDICT_PATH: &str = "/run/atomix/verdict";
+
+/// Longest file there that is read; it holds a line.
+const MAX_VERDICT: ByteLen = ByteLen::kib(4);
+
+/// What is recorded of a boot without a verdict.
+const NO_VERDICT: &str = "no verdict within 15 minutes of its start";
+
+/// The words by which systemd starts a shell instead of the system.
+const SHELL_WORDS: [&str; 8] = ["emergency", "-b", "rescue", "single", "-s", "s", "S", "1"];
+
+/// The targets that are such shells.
+const SHELL_TARGETS: [&str; 2] = ["emergency.target", "rescue.target"];
+
+/// Whether there is a verdict of this boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum VerdictSeen {
+    Yes,
+    No,
+}
+
+/// What the deadline means for a boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deadline {
+    /// Nothing, and why.
+    Stay(&'static str),
+    /// The slot is left.
+    Leave,
+}
+
+/// Writes down that this boot was judged and goes on unconfirmed, as configured.
+///
+/// # Errors
+/// [`Failure::Files`].
+pub fn keep_verdict(context: &Context, summary: &str) -> Result<(), Failure> {
+    Ok(context.files.clone().replace(Path::new(VERDICT_PATH), summary.as_bytes())?)
+}
+
+/// The system ended in `cause`, and nobody sits there.
+///
+/// # Errors
+/// [`Failure::Refused`], by which the unit reboots; nothing where a person asked for it.
+pub fn give_up(context: &Context, cause: &str, out: &mut Output) -> Result<(), Failure> {
+    if context.cmdline().is_ok_and(|line| wants_shell(&line)) {
+        return out.done("the kernel command line asked for this shell: the board stays");
+    }
+    let failed = if is_own_machine(context) { programs::failed_units() } else { Vec::new() };
+    let cause = match failed.as_slice() {
+        [] => cause.to_owned(),
+        units => format!("{cause}, failed: {}", units.join(" ")),
+    };
+    leave(context, context.booted().ok().flatten(), &cause, out)
+}
+
+/// The time for a verdict is over.
+///
+/// # Errors
+/// [`Failure::Refused`], by which the unit reboots; nothing where the boot may go on.
+pub fn deadline(context: &Context, out: &mut Output) -> Result<(), Failure> {
+    let line = context.cmdline().unwrap_or_default();
+    let slot = context.booted().ok().flatten();
+    // What cannot be read must neither end a good slot nor keep a trying one: the selector's word
+    // on the command line decides then.
+    let state = slot.and_then(|slot| match BootControl::open(context, Access::ReadOnly) {
+        Ok(control) => Some(control.state().slot(slot).state),
+        Err(failure) => {
+            let _ = out.warn(&[failure.as_warning()]);
+            None
+        }
+    });
+    let seen = match context.files.read(Path::new(VERDICT_PATH), MAX_VERDICT) {
+        Ok(Some(_)) => VerdictSeen::Yes,
+        Ok(None) | Err(_) => VerdictSeen::No,
+    };
+    match judge_deadline(&line, slot, state, seen) {
+        Deadline::Stay(why) => out.done(&format!("the board stays: {why}")),
+        Deadline::Leave => leave(context, slot, NO_VERDICT, out),
+    }
+}
+
+/// Only a trying slot that said nothing is left. A good one is never rebooted here: it may be the
+/// last that reaches the network.
+fn judge_deadline(
+    line: &KernelCmdline,
+    slot: Option<SlotId>,
+    state: Option<SlotState>,
+    seen: VerdictSeen,
+) -> Deadline {
+    if slot.is_none() {
+        return Deadline::Stay("it was not booted from a slot");
+    }
+    if wants_shell(line) {
+        return Deadline::Stay("the kernel command line asked for a shell");
+    }
+    match (state, seen) {
+        (Some(SlotState::Trying), VerdictSeen::Yes) => {
+            Deadline::Stay("the slot was judged, and the settings let it run")
+        }
+        (Some(SlotState::Trying), VerdictSeen::No) => Deadline::Leave,
+        (Some(SlotState::Good), VerdictSeen::Yes | VerdictSeen::No) => {
+            Deadline::Stay("the slot is confirmed")
+        }
+        (
+            Some(SlotState::Bad | SlotState::Unknown | SlotState::Empty | SlotState::Writing),
+            VerdictSeen::Yes | VerdictSeen::No,
+        ) => Deadline::Stay("the slot is not on trial, and there may be no better one"),
+        (None, VerdictSeen::No) if line.reason() == Some(Reason::Trying) => Deadline::Leave,
+        (None, VerdictSeen::Yes | VerdictSeen::No) => {
+            Deadline::Stay("nothing says that the slot is on trial")
+        }
+    }
+}
+
+/// Whether the command line asks systemd for a shell.
+fn wants_shell(line: &KernelCmdline) -> bool {
+    line.get("systemd.unit").is_some_and(|unit| SHELL_TARGETS.contains(&unit))
+        || SHELL_WORDS.iter().any(|word| line.has(word) && line.get(word).is_none())
+}
+
+/// Records the cause where that is possible, and fails.
+fn leave(
+    context: &Context,
+    slot: Option<SlotId>,
+    cause: &str,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    if let Some(slot) = slot
+        && let Err(failure) = record(context, slot, cause)
+    {
+        // The reboot must not depend on the memory of it.
+        out.warn(&[failure.as_warning()])?;
+    }
+    let who = slot.map_or("this system".to_owned(), |slot| format!("slot {slot}"));
+    Err(Failure::Refused {
+        what: format!("{who} gives up: {}", one_line(cause)),
+        hint: "the board reboots; `atomix why` tells the reason afterwards",
+    })
+}
+
+fn record(context: &Context, slot: SlotId, cause: &str) -> Result<(), Failure> {
+    let mut recorder = context.recorder(&context.settings()?, Access::ReadWrite)?;
+    let entry = Entry::DeadEnd { slot, cause: cause.to_owned() };
+    recorder.append(context.now.timestamp(), &entry)?;
+    Ok(())
+}
+
+/// Whether the context is the machine that this runs on.
+pub fn is_own_machine(context: &Context) -> bool {
+    context.machine == Machine::Real && context.root == Path::new("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATES: [SlotState; 6] = [
+        SlotState::Empty,
+        SlotState::Writing,
+        SlotState::Trying,
+        SlotState::Good,
+        SlotState::Bad,
+        SlotState::Unknown,
+    ];
+
+    fn line(text: &str) -> KernelCmdline {
+        KernelCmdline::parse(text)
+    }
+
+    #[test]
+    fn only_a_trying_slot_that_said_nothing_is_left() {
+        for state in STATES {
+            for seen in [VerdictSeen::Yes, VerdictSeen::No] {
+                let judged =
+                    judge_deadline(&line("rauc.slot=B"), Some(SlotId::B), Some(state), seen);
+                let leaves = state == SlotState::Trying && seen == VerdictSeen::No;
+                assert_eq!(judged == Deadline::Leave, leaves, "{state} {seen:?}: {judged:?}");
+            }
+        }
+    }
+
+    /// An update whose kernel cannot reach the environment can neither confirm itself nor be seen
+    /// as trying.
+    #[test]
+    fn a_slot_whose_state_is_out_of_reach_is_left_when_the_selector_called_it_trying() {
+        let judge =
+            |text: &str| judge_deadline(&line(text), Some(SlotId::B), None, VerdictSeen::No);
+        assert_eq!(judge("atomix.reason=trying"), Deadline::Leave);
+        for text in ["atomix.reason=normal", "atomix.reason=env-lost", ""] {
+            assert!(matches!(judge(text), Deadline::Stay(_)), "{text}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_rebooted_who_asked_for_a_shell_or_came_from_elsewhere() {
+        let trying = Some(SlotState::Trying);
+        for text in ["emergency", "x single y", "systemd.unit=rescue.target", "1", "-b"] {
+            let judged = judge_deadline(&line(text), Some(SlotId::A), trying, VerdictSeen::No);
+            assert!(matches!(judged, Deadline::Stay(_)), "{text}");
+            assert!(wants_shell(&line(text)), "{text}");
+        }
+        let judged = judge_deadline(&line(""), None, None, VerdictSeen::No);
+        assert!(matches!(judged, Deadline::Stay(_)));
+    }
+
+    #[test]
+    fn other_words_ask_for_no_shell() {
+        for text in ["", "rescue=no", "systemd.unit=multi-user.target", "rd.rescue", "panic=1"] {
+            assert!(!wants_shell(&line(text)), "{text}");
+        }
+    }
+}

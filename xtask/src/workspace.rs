@@ -26,6 +26,26 @@ const ROOMS: [&str; 10] = [
 /// Packages that stand outside the house: they may use every room, and no room may use them.
 const OUTSIDE: [&str; 3] = ["xtask", "e2e", "atomix-fuzz"];
 
+/// The program of the initrd, and what it must not drag in: TLS, D-Bus, asynchronous runtimes. Each
+/// stands for the many crates that come along with it.
+const LIGHT: &str = "atomix-repart";
+const HEAVY: [&str; 14] = [
+    "async-executor",
+    "async-io",
+    "async-std",
+    "bundle",
+    "futures-util",
+    "native-tls",
+    "openssl",
+    "openssl-sys",
+    "polling",
+    "ring",
+    "rustls",
+    "smol",
+    "tokio",
+    "zbus",
+];
+
 /// The manifests of the workspaces.
 const WORKSPACES: [&str; 2] = ["Cargo.toml", "fuzz/Cargo.toml"];
 
@@ -44,6 +64,7 @@ pub fn check() -> Result<(), TaskError> {
         registries
             .extend(packages.iter().filter_map(|one| one["source"].as_str()).map(str::to_owned));
         duplicates.extend(duplicates_of(packages));
+        violations.extend(check_light(&metadata["resolve"]));
     }
     violations.extend(check_registries(&registries));
     violations.extend(check_duplicates(&duplicates, &policy));
@@ -89,6 +110,41 @@ fn check_ours(name: &str, package: &Value, violations: &mut Vec<String>) {
         if OUTSIDE.contains(&used) || other.is_some_and(|other| other >= own) {
             violations.push(format!("{name} uses {used}, which is not below it"));
         }
+    }
+}
+
+/// Everything that the initrd's program links, by the resolved graph: development dependencies are
+/// not in it, those of all systems are.
+fn check_light(resolve: &Value) -> Vec<String> {
+    let mut uses: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for node in resolve["nodes"].as_array().into_iter().flatten() {
+        let linked = node["deps"].as_array().into_iter().flatten().filter(|dependency| {
+            let kinds = dependency["dep_kinds"].as_array();
+            kinds.into_iter().flatten().any(|kind| kind["kind"].is_null())
+        });
+        let linked = linked.filter_map(|dependency| dependency["pkg"].as_str()).collect();
+        uses.insert(node["id"].as_str().unwrap_or_default(), linked);
+    }
+    let Some(start) = uses.keys().find(|id| name_in(id) == LIGHT) else {
+        return vec![format!("{LIGHT} is gone: correct the rule about it")];
+    };
+    let mut open = vec![*start];
+    let mut seen = BTreeSet::new();
+    while let Some(id) = open.pop() {
+        if seen.insert(id) {
+            open.extend(uses.get(id).into_iter().flatten());
+        }
+    }
+    let heavy = seen.into_iter().map(name_in).filter(|name| HEAVY.contains(name));
+    heavy.map(|name| format!("{LIGHT} links {name}, which no initrd should carry")).collect()
+}
+
+/// The package's name in an identity: `registry+URL#name@1.2.3`, `path+file:///dir/name#1.2.3`.
+fn name_in(id: &str) -> &str {
+    let (place, fragment) = id.rsplit_once('#').unwrap_or(("", id));
+    match fragment.split_once('@') {
+        Some((name, _)) => name,
+        None => place.rsplit('/').next().unwrap_or_default(),
     }
 }
 
@@ -181,6 +237,38 @@ mod tests {
         let sources = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         assert_eq!(check_registries(&sources(&["registry+a"])), None);
         assert!(check_registries(&sources(&["registry+a", "registry+b"])).is_some());
+    }
+
+    #[test]
+    fn the_initrds_program_links_neither_tls_nor_an_async_runtime_through_anybody() {
+        let node = |id: &str, uses: &[(&str, Value)]| {
+            let deps: Vec<Value> = uses
+                .iter()
+                .map(|(pkg, kind)| json!({ "pkg": pkg, "dep_kinds": [{ "kind": kind }] }))
+                .collect();
+            json!({ "id": id, "deps": deps })
+        };
+        let own = "path+file:///somewhere/atomix-repart#0.1.0";
+        let (between, tls) =
+            ("registry+somewhere#between@1.0.0", "registry+somewhere#openssl@0.10.1");
+        let check = |kind: Value, used: &str| {
+            let nodes = [node(own, &[(between, kind)]), node(between, &[(used, Value::Null)])];
+            check_light(&json!({ "nodes": nodes }))
+        };
+        let found = check(Value::Null, tls);
+        assert_eq!(found, ["atomix-repart links openssl, which no initrd should carry"]);
+        assert_eq!(check(Value::Null, "path+file:///somewhere/bundle#0.1.0").len(), 1);
+        assert!(check("dev".into(), tls).is_empty(), "tests are not linked");
+        assert!(check("build".into(), tls).is_empty(), "build scripts are not linked");
+        assert!(check(Value::Null, "registry+somewhere#serde@1.0.0").is_empty());
+        assert_eq!(check_light(&json!({ "nodes": [] })).len(), 1, "a rule about nothing");
+    }
+
+    #[test]
+    fn the_rule_finds_the_program_it_is_about() {
+        let names =
+            ["path+file:///a/atomix-repart#0.1.0", "path+file:///a/dir#atomix-repart@0.1.0"];
+        assert_eq!(names.map(name_in), [LIGHT; 2]);
     }
 
     #[test]

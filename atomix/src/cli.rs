@@ -371,6 +371,9 @@ pub struct ImageBuildArgs {
     /// u-boot.itb, for sector 16384
     #[arg(long, value_name = "FILE")]
     pub u_boot: Option<PathBuf>,
+    /// The kernel expects the watchdog that U-Boot has armed (docs/how-to-watchdog.md)
+    #[arg(long)]
+    pub watchdog: bool,
     /// Product version; part of what the image's identifiers are derived from
     #[arg(long, value_name = "VERSION")]
     pub image_version: String,

@@ -4,7 +4,7 @@
 use crate::cli::{ImageBuildArgs, ImageCommand};
 use crate::failure::Failure;
 use crate::output::Output;
-use board_rock64::{BootFiles, BootTree, ImageRequest, InitPath, ROCK64, build_image};
+use board_rock64::{BootFiles, BootTree, ImageRequest, InitPath, ROCK64, ROCK64_WATCHDOG, build_image};
 use bundle::{FileSource, Source};
 use std::path::Path;
 use std::sync::Arc;
@@ -24,16 +24,17 @@ pub fn run(command: &ImageCommand, out: &mut Output) -> Result<(), Failure> {
 }
 
 fn build(args: &ImageBuildArgs, out: &mut Output) -> Result<(), Failure> {
+    let board = if args.watchdog { &ROCK64_WATCHDOG } else { &ROCK64 };
     let files = BootFiles {
         kernel: open(&args.boot.join(KERNEL))?,
         initrd: open(&args.boot.join(INITRD))?,
-        device_tree: open(&args.boot.join(ROCK64.device_tree))?,
+        device_tree: open(&args.boot.join(board.device_tree))?,
         init: init(args)?,
     };
     let failed = |source| Failure::Image { image: args.out.clone(), source };
-    let boot = BootTree::for_slot(&ROCK64, &files, args.source_date_epoch).map_err(failed)?;
+    let boot = BootTree::for_slot(board, &files, args.source_date_epoch).map_err(failed)?;
     let request = ImageRequest {
-        board: &ROCK64,
+        board,
         idbloader: args.idbloader.as_deref().map(open).transpose()?,
         u_boot: args.u_boot.as_deref().map(open).transpose()?,
         boot,
@@ -41,7 +42,7 @@ fn build(args: &ImageBuildArgs, out: &mut Output) -> Result<(), Failure> {
         version: &args.image_version,
         source_date_epoch: i64::from(args.source_date_epoch),
     };
-    let mut image = FileStorage::create_sparse(&args.out, ROCK64.image_len())?;
+    let mut image = FileStorage::create_sparse(&args.out, board.image_len())?;
     let built = match build_image(&request, &mut image, &mut |_| {}) {
         Ok(built) => built,
         Err(source) => {

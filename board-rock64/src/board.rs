@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The shape of a board's facts. The values are in `rock64.rs`.
 
+use crate::autoboot::Autoboot;
+use crate::watchdog::Watchdog;
 use bootctl::SlotId;
 use repart::{Format, TypeGuid};
 use std::net::Ipv4Addr;
@@ -165,40 +167,6 @@ pub struct Recovery {
     pub hold_secs: u32,
     /// USB controller in gadget mode.
     pub usb_controller: u32,
-}
-
-/// Who may stop U-Boot at its prompt over the serial line. Whoever sits there is root.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Autoboot {
-    /// Nobody: what arrives is not looked at. (Root may open it for himself, with `bootdelay` and
-    /// `bootstopkeysha256` in the environment.)
-    Closed,
-    /// Who types the right text first. U-Boot throws away what arrived before it asks, and then
-    /// hashes all that comes: one wrong character in front and it is too late until the next
-    /// start. It looks at one character every 10 ms and has the text at hand when the time is up
-    /// or boots on; with a delay of 0 it looks once, so that only a text of one character stops.
-    StopText {
-        /// SHA-256 of the text, which has at most 64 characters: `printf %s TEXT | sha256sum`.
-        sha256: [u8; 32],
-        /// How long it waits.
-        delay_secs: u32,
-    },
-}
-
-/// Whether U-Boot arms the watchdog before it starts a kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Watchdog {
-    /// No: it has not had its soak test on this board.
-    Off,
-    /// Yes.
-    On {
-        /// U-Boot's name of the device.
-        name: &'static str,
-        /// U-Boot's option for its driver.
-        driver: &'static str,
-        /// Time until it resets the board.
-        timeout_millis: u32,
-    },
 }
 
 impl Board {

@@ -2,8 +2,9 @@
 //! Which files repeat the board's facts? Facts in, text out; all of them are compared with the
 //! copies under `generated/`.
 
-use crate::board::{Board, Network, PartitionFacts, Role, Watchdog};
+use crate::board::{Board, Network, PartitionFacts, Role};
 use crate::firmware::InitPath;
+use crate::watchdog::SYSTEMD_CONF;
 use bootctl::SlotId;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,15 +14,6 @@ use uboot::{CopyPlace, FwEnvConfig};
 
 /// Smallest `data` partition worth having; the same as the original's.
 const DATA_MIN: ByteLen = ByteLen::mib(64);
-
-/// Where systemd's half of an enforced watchdog lies.
-const WATCHDOG_CONF: &str = "etc/systemd/system.conf.d/50-atomix-watchdog.conf";
-
-/// systemd feeds the watchdog at half of this; it is set this short once systemd has it.
-const RUNTIME_WATCHDOG: &str = "30s";
-
-/// How long a shutdown may take before the watchdog ends it.
-const REBOOT_WATCHDOG: &str = "10min";
 
 const HEAD: &str = "# Generated from board-rock64; change it there.\n";
 
@@ -117,18 +109,6 @@ impl Board {
         )
     }
 
-    /// systemd's half of an enforced watchdog; `None` where it is off.
-    #[must_use]
-    pub fn watchdog_conf(&self) -> Option<String> {
-        match self.watchdog {
-            Watchdog::Off => None,
-            Watchdog::On { .. } => Some(format!(
-                "{HEAD}[Manager]\nRuntimeWatchdogSec={RUNTIME_WATCHDOG}\n\
-                 RebootWatchdogSec={REBOOT_WATCHDOG}\n"
-            )),
-        }
-    }
-
     /// Every file that repeats a fact, by its path below `generated/`. The slot script stands
     /// there with the default init; each release has its own.
     #[must_use]
@@ -149,7 +129,7 @@ impl Board {
         ];
         files.extend(single.map(|(name, text)| (name.to_owned(), text)));
         let watchdog = self.watchdog_conf();
-        files.extend(watchdog.map(|text| (WATCHDOG_CONF.to_owned(), text)));
+        files.extend(watchdog.map(|text| (SYSTEMD_CONF.to_owned(), format!("{HEAD}{text}"))));
         files
     }
 }

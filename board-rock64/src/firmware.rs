@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is built into this board's U-Boot, and what do its slots run? Facts in, text out.
 
-use crate::board::{Autoboot, Board, FlashMedium, Recovery, Role, Watchdog};
+use crate::autoboot::Autoboot;
+use crate::board::{Board, FlashMedium, Recovery, Role};
+use crate::watchdog::Watchdog;
 use bootctl::SlotId;
 use std::fmt::Write as _;
 use uboot::{
@@ -17,7 +19,7 @@ pub(crate) const KERNEL_PATH: &str = "Image";
 pub(crate) const INITRD_PATH: &str = "initrd";
 
 /// What U-Boot 2025.01 lacks, as patches by file name; the fragment switches it on.
-pub const UBOOT_PATCHES: [(&str, &str); 2] = [
+pub const UBOOT_PATCHES: [(&str, &str); 3] = [
     (
         "0001-autoboot-takes-the-built-in-bootcmd.patch",
         include_str!("../patches/0001-autoboot-takes-the-built-in-bootcmd.patch"),
@@ -26,6 +28,10 @@ pub const UBOOT_PATCHES: [(&str, &str); 2] = [
         "0002-usb-mass-storage-ends-when-idle.patch",
         include_str!("../patches/0002-usb-mass-storage-ends-when-idle.patch"),
     ),
+    (
+        "0003-the-watchdog-of-the-rk3328-has-a-clock.patch",
+        include_str!("../patches/0003-the-watchdog-of-the-rk3328-has-a-clock.patch"),
+    ),
 ];
 
 /// USB mass storage ends when no host has read or written for this long.
@@ -33,10 +39,6 @@ const UMS_IDLE_SECS: u32 = 600;
 
 /// A prompt that nobody types at resets the board after this long.
 const PROMPT_IDLE_SECS: u32 = 300;
-
-/// Linux feeds an armed watchdog for this long until systemd takes over, then no more. The
-/// slowest boot is a first one, which makes a file system on a large and slow module.
-const OPEN_TIMEOUT_SECS: u32 = 180;
 
 /// Options of U-Boot that could start something else than a slot, or count boots a second time.
 const OTHER_WAYS_TO_BOOT: [&str; 14] = [
@@ -166,18 +168,11 @@ impl Board {
             common_args: format!(
                 "{}{} root=fstab rw init={}",
                 self.kernel_args,
-                self.watchdog_args(),
+                self.watchdog.kernel_args(),
                 init.0
             ),
             root_args: SlotId::ALL.map(|slot| self.root_args(slot)),
         })
-    }
-
-    fn watchdog_args(&self) -> String {
-        match self.watchdog {
-            Watchdog::Off => String::new(),
-            Watchdog::On { .. } => format!(" watchdog.open_timeout={OPEN_TIMEOUT_SECS}"),
-        }
     }
 
     fn root_args(&self, slot: SlotId) -> String {
@@ -226,11 +221,7 @@ impl Board {
             Autoboot::StopText { .. } => section(text, "A text stops it whose SHA-256 is this."),
         }
         // A Ctrl-C is not obeyed either where a text is asked for.
-        switch(
-            text,
-            Switch::On,
-            &["AUTOBOOT_KEYED", "AUTOBOOT_ENCRYPTION", "AUTOBOOT_FLUSH_STDIN"],
-        );
+        switch(text, Switch::On, &["AUTOBOOT_KEYED", "AUTOBOOT_ENCRYPTION"]);
         switch(text, Switch::Off, &["CRYPT_PW"]);
         match self.autoboot {
             Autoboot::Closed => {
@@ -238,7 +229,9 @@ impl Board {
                 text.push_str("CONFIG_BOOTDELAY=-2\n");
             }
             Autoboot::StopText { sha256, delay_secs } => {
-                switch(text, Switch::On, &["AUTOBOOT_STOP_STR_ENABLE"]);
+                // Without SHA256 U-Boot says that it knows no such hash, and boots.
+                let options = ["AUTOBOOT_STOP_STR_ENABLE", "AUTOBOOT_FLUSH_STDIN", "SHA256"];
+                switch(text, Switch::On, &options);
                 let digits: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
                 let _ = write!(
                     text,
@@ -287,8 +280,8 @@ impl Board {
                 switch(text, Switch::Off, &["WDT", "CMD_WDT", "WATCHDOG_AUTOSTART"]);
             }
             Watchdog::On { timeout_millis, driver, .. } => {
-                section(text, "The selector arms the watchdog.");
-                switch(text, Switch::On, &["WDT", "CMD_WDT", driver]);
+                section(text, "The selector arms the watchdog, U-Boot feeds it while it loads.");
+                switch(text, Switch::On, &["WDT", "WATCHDOG", "CMD_WDT", driver]);
                 switch(text, Switch::Off, &["WATCHDOG_AUTOSTART"]);
                 let _ = writeln!(text, "CONFIG_WATCHDOG_TIMEOUT_MSECS={timeout_millis}");
             }

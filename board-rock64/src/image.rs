@@ -122,6 +122,7 @@ pub fn build_image(
 ) -> Result<BuiltImage, ImageError> {
     let board = request.board;
     board.check_layout()?;
+    board.check_watchdog()?;
     let expected = board.image_len();
     if out.len() != expected {
         let label = out.label().to_owned();

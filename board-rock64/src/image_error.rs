@@ -3,6 +3,7 @@
 
 use crate::image::ImagePart;
 use crate::layout::LayoutError;
+use crate::watchdog::WatchdogError;
 use bundle::SourceError;
 use repart::{CreateTableError, FatError};
 use storage::{ByteLen, StorageError};
@@ -14,6 +15,9 @@ pub enum ImageError {
     /// The board's facts contradict each other.
     #[error("the board's layout does not fit together")]
     Layout(#[from] LayoutError),
+    /// The times of the board's watchdog would reset healthy boards.
+    #[error("the board's watchdog does not fit the board")]
+    Watchdog(#[from] WatchdogError),
     /// The output has another size than the image.
     #[error("{label} of {found} is not the size of the image, {expected}")]
     OutputSize {
@@ -101,6 +105,7 @@ impl ImageError {
             Self::OutputSize { .. } => Some("give a new, empty file of the image's size"),
             Self::Empty { .. } => Some("check how the file was built; leave a missing part out"),
             Self::Layout(_)
+            | Self::Watchdog(_)
             | Self::NoPartition { .. }
             | Self::RepeatedPath { .. }
             | Self::Script(_)

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Do the facts of a board fit together? Nothing may overlap, on the disk or in the flash.
 
-use crate::board::{Board, PartitionFacts, Watchdog};
+use crate::board::{Board, PartitionFacts};
 use storage::ByteLen;
 
 /// GPT header and array at the disk's start: 34 sectors of 512 bytes.
 const GPT_HEAD: ByteLen = ByteLen::new(34 * 512);
-
-/// From the selector's last word to the kernel's driver: loading 60 MB from a slow module,
-/// unpacking, and the probe.
-const MIN_WATCHDOG_MILLIS: u32 = 60_000;
 
 /// Facts that contradict each other.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,12 +38,6 @@ pub enum LayoutError {
         env: ByteLen,
         /// Size of an erase block.
         erase: ByteLen,
-    },
-    /// The watchdog of the boot loader would reset a slow boot that is healthy.
-    #[error("a watchdog of {millis} ms resets slow boots; it needs {MIN_WATCHDOG_MILLIS} ms")]
-    WatchdogTooShort {
-        /// Its time.
-        millis: u32,
     },
     /// A partition that is followed by another one has no size.
     #[error("{label} has no size but is not the last partition")]
@@ -92,11 +82,6 @@ impl Board {
     /// [`LayoutError`], the first found.
     pub fn check_layout(&self) -> Result<(), LayoutError> {
         check_order(&self.disk_claims()?)?;
-        if let Watchdog::On { timeout_millis, .. } = self.watchdog
-            && timeout_millis < MIN_WATCHDOG_MILLIS
-        {
-            return Err(LayoutError::WatchdogTooShort { millis: timeout_millis });
-        }
         self.check_flash()
     }
 
@@ -164,15 +149,6 @@ mod tests {
     #[test]
     fn the_rock64_fits_together() {
         assert_eq!(ROCK64.check_layout(), Ok(()));
-    }
-
-    #[test]
-    fn a_watchdog_that_resets_slow_boots_is_refused() {
-        let mut board = crate::ROCK64_WATCHDOG;
-        assert_eq!(board.check_layout(), Ok(()));
-        let Watchdog::On { timeout_millis, .. } = &mut board.watchdog else { panic!() };
-        *timeout_millis = 10_000;
-        assert_eq!(board.check_layout(), Err(LayoutError::WatchdogTooShort { millis: 10_000 }));
     }
 
     /// The original kept its environment at 0x140000, inside a boot loader that lies in flash.

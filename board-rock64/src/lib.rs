@@ -6,6 +6,7 @@
 //! `generated/`, where people read it and a test compares it. Images are assembled from the same
 //! facts ([`build_image`]). Nothing here runs on the board or decides anything there.
 
+mod autoboot;
 mod board;
 mod boot_tree;
 mod conf;
@@ -14,10 +15,12 @@ mod image;
 mod image_error;
 mod layout;
 mod rock64;
+mod watchdog;
 
+pub use autoboot::{Autoboot, StopTextError};
 pub use board::{
-    Autoboot, Board, BootLoader, Disk, Flash, FlashMedium, LoadAddresses, Network, PartitionFacts,
-    Recovery, Role, SpiRegion, Watchdog,
+    Board, BootLoader, Disk, Flash, FlashMedium, LoadAddresses, Network, PartitionFacts, Recovery,
+    Role, SpiRegion,
 };
 pub use boot_tree::{BootFiles, BootTree, build_boot_vfat};
 pub use firmware::{InitPath, InitPathError, UBOOT_PATCHES};
@@ -25,3 +28,4 @@ pub use image::{BuiltImage, ImageEvent, ImagePart, ImageRequest, build_image};
 pub use image_error::ImageError;
 pub use layout::LayoutError;
 pub use rock64::{ROCK64, ROCK64_WATCHDOG};
+pub use watchdog::{Watchdog, WatchdogError, WatchdogTimes};

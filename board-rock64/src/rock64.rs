@@ -4,10 +4,12 @@
 //! Sources: the original project's layout and boot script, the RK3328 boot ROM's search places,
 //! U-Boot's defaults for `rock64-rk3328`. See decision 0009 for what deviates and why.
 
+use crate::autoboot::Autoboot;
 use crate::board::{
-    Autoboot, Board, BootLoader, Disk, Flash, FlashMedium, LoadAddresses, Network, PartitionFacts,
-    Recovery, Role, SpiRegion, Watchdog,
+    Board, BootLoader, Disk, Flash, FlashMedium, LoadAddresses, Network, PartitionFacts, Recovery,
+    Role, SpiRegion,
 };
+use crate::watchdog::{Watchdog, WatchdogTimes};
 use bootctl::SlotId;
 use repart::{Format, TypeGuid};
 use std::net::Ipv4Addr;
@@ -69,7 +71,10 @@ pub const ROCK64_WATCHDOG: Board = Board {
     watchdog: Watchdog::On {
         name: "watchdog@ff1a0000",
         driver: "DESIGNWARE_WATCHDOG",
-        timeout_millis: 120_000,
+        timeout_millis: 28_000,
+        // 32 bits, of which 31 are a time, at the 75 MHz of the bus; U-Boot may find it slower.
+        limit_millis: 28_633,
+        times: WatchdogTimes::USUAL,
     },
     ..ROCK64
 };

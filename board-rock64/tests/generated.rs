@@ -16,8 +16,16 @@ use std::path::{Path, PathBuf};
 use storage::ByteLen;
 use uboot::FwEnvConfig;
 
-fn directory() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("generated")
+fn directory(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// The files that the watchdog's opt-in changes or adds.
+fn watchdog_files() -> BTreeMap<String, String> {
+    let off = ROCK64.generated_files();
+    let on = ROCK64_WATCHDOG.generated_files();
+    assert!(off.keys().all(|name| on.contains_key(name)));
+    on.into_iter().filter(|(name, text)| off.get(name) != Some(text)).collect()
 }
 
 fn read_below(root: &Path, dir: &Path, found: &mut BTreeMap<String, String>) {
@@ -35,13 +43,17 @@ fn read_below(root: &Path, dir: &Path, found: &mut BTreeMap<String, String>) {
 /// `UPDATE=1 cargo test -p board-rock64 --test generated` writes the files anew.
 #[test]
 fn generated_files_are_what_the_facts_say() {
-    let wanted = ROCK64.generated_files();
-    let root = directory();
+    check_golden("generated", &ROCK64.generated_files());
+    check_golden("generated-watchdog", &watchdog_files());
+}
+
+fn check_golden(name: &str, wanted: &BTreeMap<String, String>) {
+    let root = directory(name);
     if std::env::var_os("UPDATE").is_some() {
         if root.exists() {
             std::fs::remove_dir_all(&root).unwrap();
         }
-        for (name, text) in &wanted {
+        for (name, text) in wanted {
             let path = root.join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
@@ -56,7 +68,7 @@ fn generated_files_are_what_the_facts_say() {
         .collect();
     assert!(
         differ.is_empty(),
-        "{differ:?} differ from the board's facts; \
+        "{differ:?} in {name} differ from the board's facts; \
          run: UPDATE=1 cargo test -p board-rock64 --test generated"
     );
 }
@@ -203,16 +215,19 @@ fn the_fragment_has_every_command_that_the_scripts_call() {
     assert!(!ROCK64.selector().contains("wdt "), "the watchdog is off");
 }
 
-/// An option that only a patch brings is in the patch that is shipped.
+/// An option that only a patch brings is in the patch that is shipped, and all patches are shipped.
 #[test]
 fn the_patches_bring_the_options_that_the_fragment_asks_for() {
     let fragment = ROCK64.uboot_fragment();
-    for (option, (name, patch)) in
-        ["AUTOBOOT_BUILT_IN_BOOTCMD", "CMD_UMS_IDLE_SECS"].into_iter().zip(UBOOT_PATCHES)
-    {
-        assert!(patch.contains(&format!("+config {option}\n")), "{name}");
+    for option in ["AUTOBOOT_BUILT_IN_BOOTCMD", "CMD_UMS_IDLE_SECS"] {
+        let added = format!("+config {option}\n");
+        assert!(UBOOT_PATCHES.iter().any(|(_, patch)| patch.contains(&added)), "{option}");
         assert!(fragment.contains(&format!("CONFIG_{option}=")), "{option}");
     }
+    let mut found = BTreeMap::new();
+    read_below(&directory("patches"), &directory("patches"), &mut found);
+    let shipped = UBOOT_PATCHES.map(|(name, text)| (name.to_owned(), text.to_owned()));
+    assert_eq!(found, BTreeMap::from(shipped));
 }
 
 #[test]
@@ -227,28 +242,42 @@ fn nothing_on_the_serial_line_stops_a_production_board() {
     ] {
         assert!(fragment.lines().any(|found| found == line), "{line}");
     }
-    let stop = board_rock64::Autoboot::StopText { sha256: [0xab; 32], delay_secs: 2 };
-    let opened = board_rock64::Board { autoboot: stop, ..ROCK64 }.uboot_fragment();
-    let hash = format!("CONFIG_AUTOBOOT_STOP_STR_SHA256=\"{}\"\n", "ab".repeat(32));
-    assert!(opened.contains(&hash) && opened.contains("CONFIG_BOOTDELAY=2\n"), "{opened}");
+    assert!(!fragment.contains("STOP_STR_SHA256"), "{fragment}");
+}
+
+#[test]
+fn a_builder_opens_the_prompt_with_a_hash() {
+    let digits = "0badcafe".repeat(8);
+    let opened = ROCK64.with_stop_text(&digits.to_uppercase(), 2).unwrap().uboot_fragment();
+    for line in [
+        &format!("CONFIG_AUTOBOOT_STOP_STR_SHA256=\"{digits}\""),
+        "CONFIG_AUTOBOOT_STOP_STR_ENABLE=y",
+        "CONFIG_AUTOBOOT_FLUSH_STDIN=y",
+        "CONFIG_SHA256=y",
+        "CONFIG_BOOTDELAY=2",
+        "CONFIG_AUTOBOOT_BUILT_IN_BOOTCMD=y",
+    ] {
+        assert!(opened.lines().any(|found| found == line), "{line}");
+    }
 }
 
 /// The opt-in changes what it must and nothing else.
 #[test]
 fn the_watchdog_is_armed_by_the_selector_and_taken_over_by_systemd() {
-    let (off, on) = (ROCK64.generated_files(), ROCK64_WATCHDOG.generated_files());
-    let differ: Vec<&str> = on
-        .iter()
-        .filter(|(name, text)| off.get(*name) != Some(*text))
-        .map(|(name, _)| name.as_str())
-        .collect();
+    let on = watchdog_files();
+    let differ: Vec<&str> = on.keys().map(String::as_str).collect();
     let systemd = "etc/systemd/system.conf.d/50-atomix-watchdog.conf";
     assert_eq!(differ, [systemd, "u-boot/atomix.config", "u-boot/boot.cmd", "u-boot/selector.env"]);
     assert!(on[systemd].ends_with("[Manager]\nRuntimeWatchdogSec=30s\nRebootWatchdogSec=10min\n"));
-    assert!(on["u-boot/boot.cmd"].contains(" watchdog.open_timeout=180 "));
-    let armed = "wdt dev watchdog@ff1a0000; wdt start 120000; run atomix_load_";
+    assert!(
+        on["u-boot/boot.cmd"]
+            .contains(" watchdog.handle_boot_enabled=1 watchdog.open_timeout=300 ")
+    );
+    let armed = "wdt dev watchdog@ff1a0000; wdt start 28000; run atomix_load_";
     assert!(on["u-boot/selector.env"].contains(armed));
-    assert!(on["u-boot/atomix.config"].contains("CONFIG_DESIGNWARE_WATCHDOG=y\n"));
+    for option in ["WDT=y", "WATCHDOG=y", "DESIGNWARE_WATCHDOG=y", "WATCHDOG_TIMEOUT_MSECS=28000"] {
+        assert!(on["u-boot/atomix.config"].contains(&format!("CONFIG_{option}\n")), "{option}");
+    }
 }
 
 /// The whole default environment is what a first `saveenv` stores.

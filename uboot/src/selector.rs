@@ -158,12 +158,15 @@ fn entry_parts(facts: &SelectorFacts) -> Vec<Part> {
              if gpio input {pin}; then run atomix_held; fi; fi"
         )
     });
-    // Only a button that is let go and pressed again opens the prompt, and one that is still
-    // pressed after recovery is stuck: the board must boot all the same.
+    // Two ways to the prompt: let the button go and press it again, or keep it pressed until the
+    // host ejects the disk. Nobody did either where it is still pressed and USB mass storage ended
+    // by itself: it is stuck, and the board must boot all the same.
     let held = facts.button.as_ref().map(|ButtonFacts { pin, .. }| {
         format!(
             "echo let go for USB mass storage, press again for the prompt; sleep {RELEASE_SECS}; \
-             if gpio input {pin}; then run atomix_recover; else sleep {RELEASE_SECS}; \
+             if gpio input {pin}; then run atomix_recover; \
+             if gpio input {pin}; then setenv atomix_stay ${{atomix_ok}}; else reset; fi; \
+             else sleep {RELEASE_SECS}; \
              if gpio input {pin}; then setenv atomix_stay 1; else run atomix_recover; reset; fi; fi"
         )
     });
@@ -178,10 +181,11 @@ fn entry_parts(facts: &SelectorFacts) -> Vec<Part> {
     let asked = if asked.is_empty() { "true".to_owned() } else { asked.join("; ") };
     let recover = match &facts.mass_storage {
         Some(usb) => format!(
-            "echo atomix: recovery over USB; ums {} {} {}",
+            "setenv atomix_ok; echo atomix: recovery over USB; \
+             if ums {} {} {}; then setenv atomix_ok 1; fi",
             usb.controller, facts.interface, facts.device
         ),
-        None => "echo atomix: nothing can be started; sleep 30".to_owned(),
+        None => "setenv atomix_ok; echo atomix: nothing can be started; sleep 30".to_owned(),
     };
     let mut parts = vec![("atomix_asked", asked)];
     parts.extend(held.map(|held| ("atomix_held", held)));

@@ -231,10 +231,14 @@ fn only_a_button_pressed_twice_opens_the_prompt_and_nothing_is_saved_then() {
     assert_eq!(board.power_on(), started("A", "normal"));
 }
 
+/// USB mass storage tells by its status whether a host ejected the disk or nobody was there.
 #[test]
 fn a_stuck_button_delays_the_boot_and_does_not_prevent_it() {
     let mut board = known("A", ("good", "3"), ("empty", ""));
     board.button = vec![true; 10];
+    board.failing.insert("ums".to_owned());
+    // What an earlier boot left in the environment is not this one's answer.
+    board.saved.as_mut().unwrap().insert("atomix_ok".to_owned(), "1".to_owned());
     assert_eq!(board.power_on(), started("A", "normal"));
     assert_eq!(board.trace[..3], ["sleep 5", "sleep 3", "ums 0 mmc 0"]);
 }
@@ -248,13 +252,49 @@ fn an_environment_without_bootcmd_or_with_a_foreign_one_boots_the_same() {
     assert_eq!(board.power_on(), started("A", "normal"));
 }
 
+#[test]
+fn a_button_held_until_the_host_ejects_opens_the_prompt_and_one_let_go_resets() {
+    let mut board = known("A", ("good", "3"), ("empty", ""));
+    for (after, end) in [(true, End::Prompt), (false, End::Reset)] {
+        board.button = vec![true, true, true, after];
+        board.trace.clear();
+        assert_eq!(board.power_on(), end);
+        assert_eq!(board.trace, ["sleep 5", "sleep 3", "ums 0 mmc 0"]);
+        assert_eq!(board.saves, 0);
+    }
+}
+
+/// Nobody came for ten minutes: the board boots, and the request does not come back.
+#[test]
+fn a_request_for_mass_storage_that_nobody_serves_costs_one_reset() {
+    let mut board = known("A", ("good", "3"), ("empty", ""));
+    board.saved.as_mut().unwrap().insert("START_UMS".to_owned(), "1".to_owned());
+    board.failing.insert("ums".to_owned());
+    assert_eq!(board.power_on(), End::Reset);
+    assert_eq!(board.trace, ["saveenv", "ums 0 mmc 0"], "cleared before it is obeyed");
+    assert_eq!(board.power_on(), started("A", "normal"));
+}
+
+#[test]
+fn a_watchdog_that_cannot_be_armed_does_not_keep_a_slot_from_booting() {
+    let mut board = known("A", ("good", "3"), ("empty", ""));
+    board.failing.insert("wdt".to_owned());
+    assert_eq!(board.power_on(), started("A", "normal"));
+    assert_eq!(board.trace, ["saveenv", "wdt dev watchdog@ff1a0000", "wdt start 120000"]);
+}
+
 /// A pause of minutes with a watchdog that runs would be cut short, for ever.
 #[test]
 fn the_watchdog_is_armed_after_the_pause_of_a_last_resort() {
     let mut board = known("A B", ("bad", "0"), ("bad", "0"));
-    assert_eq!(board.power_on(), started("A", "last-resort"));
-    let at = |act: &str| board.trace.iter().position(|one| one.starts_with(act));
-    assert!(at("sleep 10").unwrap() < at("wdt start").unwrap(), "{:?}", board.trace);
+    for (slot, pause) in ["A", "B", "A", "B", "A", "B"].into_iter().zip([10, 30, 60, 120, 300, 300])
+    {
+        board.trace.clear();
+        assert_eq!(board.power_on(), started(slot, "last-resort"));
+        let acts: Vec<&str> = board.trace.iter().map(String::as_str).collect();
+        let pause = format!("sleep {pause}");
+        assert_eq!(acts, ["saveenv", &pause, "wdt dev watchdog@ff1a0000", "wdt start 120000"]);
+    }
 }
 
 #[test]

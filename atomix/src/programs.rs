@@ -2,7 +2,8 @@
 //! The one place of this crate that runs programs: argument lists only, no shell.
 
 use crate::failure::Failure;
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// What speaks with the service manager.
@@ -34,7 +35,7 @@ pub fn failed_units() -> Vec<String> {
 
 /// What a program printed, once it ended well.
 #[expect(clippy::disallowed_methods, reason = "the one module that runs programs")]
-fn output_of(program: &str, arguments: &[&str]) -> Result<String, Failure> {
+fn output_of(program: &str, arguments: &[impl AsRef<OsStr>]) -> Result<String, Failure> {
     let failed = |source| Failure::Io { act: "run", path: PathBuf::from(program), source };
     let Output { status, stdout, stderr } =
         Command::new(program).args(arguments).stdin(Stdio::null()).output().map_err(failed)?;
@@ -43,4 +44,51 @@ fn output_of(program: &str, arguments: &[&str]) -> Result<String, Failure> {
     }
     let said = String::from_utf8_lossy(&stderr).trim().to_owned();
     Err(failed(std::io::Error::other(format!("{status}: {said}"))))
+}
+
+/// What our units said since this boot began, newest last.
+///
+/// # Errors
+/// [`Failure::Io`] where there is no journal.
+pub fn journal() -> Result<String, Failure> {
+    let arguments = [
+        "--boot",
+        "--no-pager",
+        "--output=short-monotonic",
+        "--lines=500",
+        "--unit=atomix-*",
+        "--unit=os-*",
+        "--unit=rauc.service",
+    ];
+    output_of("journalctl", &arguments)
+}
+
+/// Mounts a stick so that nothing on it can be written, run or used as a device.
+///
+/// # Errors
+/// [`Failure::Io`] when it holds no file system that the kernel knows.
+pub fn mount_to_read(device: &Path, place: &Path) -> Result<(), Failure> {
+    let options = ["-o", "ro,nosuid,nodev,noexec", "--"].map(OsStr::new);
+    let arguments = options.into_iter().chain([device.as_os_str(), place.as_os_str()]);
+    output_of("mount", &arguments.collect::<Vec<_>>()).map(drop)
+}
+
+/// Unmounts what is mounted there.
+///
+/// # Errors
+/// [`Failure::Io`] when it is in use.
+pub fn unmount(place: &Path) -> Result<(), Failure> {
+    output_of("umount", &[OsStr::new("--"), place.as_os_str()]).map(drop)
+}
+
+/// Hands the terminal to a shell and comes back when it ends.
+///
+/// # Errors
+/// [`Failure::Io`] when there is none.
+#[expect(clippy::disallowed_methods, reason = "the one module that runs programs")]
+pub fn shell() -> Result<(), Failure> {
+    const SHELL: &str = "/bin/sh";
+    let failed = |source| Failure::Io { act: "run", path: PathBuf::from(SHELL), source };
+    // How the last command in it ended says nothing about the menu.
+    Command::new(SHELL).arg("-l").status().map(drop).map_err(failed)
 }

@@ -148,7 +148,12 @@ fn without_device(command: &Command, now: Now, out: &mut Output) -> Option<Resul
     }
 }
 
-fn on_context(context: &Context, command: &Command, out: &mut Output) -> Result<(), Failure> {
+/// Runs one command on what it works on.
+pub(crate) fn on_context(
+    context: &Context,
+    command: &Command,
+    out: &mut Output,
+) -> Result<(), Failure> {
     match command {
         Command::Status => status::run(context, out),
         Command::Why => why::run(context, out),

@@ -100,7 +100,8 @@ pub fn when(at: Timestamp) -> Option<String> {
     at.unix_secs.and_then(|secs| i64::try_from(secs).ok()).map(date)
 }
 
-fn describe(entry: &Entry) -> String {
+/// An entry in words.
+pub fn describe(entry: &Entry) -> String {
     match entry {
         Entry::FirstBoot { disk } => format!("first boot on disk {disk}"),
         Entry::Booted { slot, reason, attempts } => {

@@ -1,16 +1,122 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `atomix rescue`: what does the technician at the serial line need?
+//!
+//! A menu for 24 lines of 80 columns, by arrow keys and by plain numbers; without a terminal, or
+//! on one that can do nothing, by numbers line by line. The menu is a value ([`menu`]), its screens
+//! are text ([`draw`]), and what is chosen runs the commands of this program ([`carry_out`]).
+
+mod carry_out;
+mod draw;
+mod keys;
+mod media;
+mod menu;
+mod screens;
+#[cfg(test)]
+mod walk;
 
 use crate::cli::RescueArgs;
-use crate::commands::status;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, Style};
+use carry_out::{Next, carry_out};
+use console::Term;
+use draw::{Keys, draw};
+use keys::Decoder;
+use media::Media;
+use menu::{Act, Key, Menu};
+use std::io::{self, BufRead, IsTerminal};
 
 /// Serves the technician on this device.
 ///
 /// # Errors
-/// [`Failure`] of what was asked for.
+/// [`Failure`] of the terminal; what a chosen command fails with is shown in the menu.
 pub fn run(context: &Context, _args: &RescueArgs, out: &mut Output) -> Result<(), Failure> {
-    status::run(context, out)
+    if out.style == Style::Json {
+        return Err(Failure::Usage {
+            what: "the menu has no JSON".to_owned(),
+            hint: "run the command itself: status, why, doctor, boot, install",
+        });
+    }
+    let mut menu = Menu::new(screens::main());
+    let mut media = Media::default();
+    let term = Term::stdout();
+    let has_keys = term.is_term() && io::stdin().is_terminal() && !console::is_dumb();
+    let ended = if has_keys {
+        by_keys(context, &term, &mut menu, &mut media, out)
+    } else {
+        by_lines(context, &mut io::stdin().lock(), &mut menu, &mut media, out)
+    };
+    media.release();
+    ended
+}
+
+fn by_keys(
+    context: &Context,
+    term: &Term,
+    menu: &mut Menu,
+    media: &mut Media,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let mut decoder = Decoder::default();
+    loop {
+        term.clear_screen()?;
+        term.write_str(&draw(menu.screen(), Keys::Single).join("\n"))?;
+        let act = loop {
+            let key = match term.read_key_raw() {
+                Ok(read) => decoder.take(&read),
+                // The line is gone.
+                Err(gone) if gone.kind() == io::ErrorKind::UnexpectedEof => Some(Key::Leave),
+                Err(other) => return Err(other.into()),
+            };
+            if let Some(key) = key {
+                break menu.press(key);
+            }
+        };
+        let Some(act) = act else { continue };
+        term.clear_screen()?;
+        announce(&act, out)?;
+        if carry_out(context, act, menu, media, out.people) == Next::End {
+            return Ok(());
+        }
+    }
+}
+
+fn by_lines(
+    context: &Context,
+    input: &mut dyn BufRead,
+    menu: &mut Menu,
+    media: &mut Media,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    loop {
+        write!(out.data, "{}", draw(menu.screen(), Keys::Lines).join("\n"))?;
+        out.data.flush()?;
+        let mut line = String::new();
+        let act = match input.read_line(&mut line)? {
+            0 => Some(Act::Quit),
+            _ => menu.press_line(&line),
+        };
+        writeln!(out.data)?;
+        let Some(act) = act else { continue };
+        announce(&act, out)?;
+        if carry_out(context, act, menu, media, out.people) == Next::End {
+            return Ok(());
+        }
+    }
+}
+
+/// What takes a while says so before it begins.
+fn announce(act: &Act, out: &mut Output) -> Result<(), Failure> {
+    let said = match act {
+        Act::Install(bundle) => {
+            format!("installing {}; leave stick and power alone", bundle.display())
+        }
+        Act::Inspect(bundle) => format!("verifying {}", bundle.display()),
+        Act::FindBundles(_) => "looking for bundles".to_owned(),
+        Act::Shell => "`exit` comes back to the menu".to_owned(),
+        Act::Reboot => "rebooting".to_owned(),
+        Act::Run(_) | Act::Logs | Act::Quit => return Ok(()),
+    };
+    writeln!(out.data, "{said}")?;
+    Ok(out.data.flush()?)
 }

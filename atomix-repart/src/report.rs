@@ -42,7 +42,7 @@ pub(crate) fn describe_step(step: &FirstBootStep, marker: &str) -> String {
     match step {
         FirstBootStep::WipeHeads => "wipe the heads of the new partitions".to_owned(),
         FirstBootStep::CommitEnvironment { disk } => {
-            format!("commit a factory-fresh boot state bound to disk {disk}")
+            format!("commit a fresh boot state for disk {disk}")
         }
         FirstBootStep::WriteTable => "write the partition table, backup first".to_owned(),
         FirstBootStep::Format => "make the file systems that are due".to_owned(),

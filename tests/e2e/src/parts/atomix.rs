@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Does the program that ships run on the target? This checkout's `atomix` for arm64, built by
-//! the target suite's compiler.
+//! Do the programs that ship run on the target? This checkout's `atomix` and `atomix-repart` for
+//! arm64, built by the target suite's compiler from a copy of the sources: an edit during the
+//! minutes of a build can neither break it nor get into it.
 
 use crate::cache::{self, Inputs, part};
 use crate::parts::rust_chroot;
 use crate::program::Program;
+use crate::progress::say;
 use anyhow::{Context as _, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 
-/// What of the checkout the program is built from.
-const SOURCES: [&str; 11] = [
+/// What of the checkout the programs are built from.
+const SOURCES: [&str; 12] = [
     "Cargo.toml",
     "Cargo.lock",
     "storage",
@@ -20,6 +22,7 @@ const SOURCES: [&str; 11] = [
     "bundle",
     "bootctl",
     "repart",
+    "atomix-repart",
     "verifier",
     "updater",
     "board-rock64",
@@ -39,39 +42,71 @@ pub fn checkout() -> Result<PathBuf> {
     root.canonicalize().with_context(|| format!("{} is gone", root.display()))
 }
 
-/// The directory with `atomix` for arm64.
+/// The directory with `atomix` and `atomix-repart` for arm64.
 ///
 /// # Errors
-/// When it cannot be built, or its sources change meanwhile.
+/// When they cannot be built, or their sources change while they are copied.
 pub fn aarch64() -> Result<PathBuf> {
     let chroot = rust_chroot::chroot()?;
-    let inputs = || sources().map(|inputs| inputs.part(&chroot));
-    let digest = inputs()?.digest();
-    part("atomix-aarch64", inputs()?, |dir| {
-        build(&chroot, dir)?;
-        ensure!(inputs()?.digest() == digest, "the sources changed while they were built: again");
-        Ok(())
+    let root = checkout()?;
+    let names = listed(&root)?;
+    let inputs = |root: &Path| digest_sources(root, &names).map(|inputs| inputs.part(&chroot));
+    let wanted = inputs(&root)?;
+    let digest = inputs(&root)?.digest();
+    part("atomix-aarch64", wanted, |dir| {
+        let copy = dir.join("sources");
+        fs::create_dir_all(&copy)?;
+        // With their times: what did not change is not compiled again.
+        let cp = Program::new("cp").args(["-p", "--parents", "--"]).args(&names).arg(&copy);
+        cp.current_dir(&root).run()?;
+        ensure!(
+            inputs(&copy)?.digest() == digest,
+            "the sources changed while they were copied: again"
+        );
+        build(&chroot, &copy, dir)?;
+        Program::new("rm").arg("-rf").arg(&copy).run()?;
+        compare_sizes(dir)
     })
 }
 
-fn sources() -> Result<Inputs> {
-    let root = checkout()?;
+/// Every file of the checkout that cargo wants to see; other members are looked at, not built.
+fn listed(root: &Path) -> Result<Vec<String>> {
     let listed = Program::new("git")
         .arg("-C")
-        .arg(&root)
-        .args(["ls-files", "--cached", "--others", "--exclude-standard", "--"])
-        .args(SOURCES)
+        .arg(root)
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
         .output()?;
-    let mut inputs = Inputs::new("atomix 1");
-    // Tests and benches do not end up in the program.
-    let ours = |name: &&str| !name.contains("/tests/") && !name.contains("/benches/");
-    for name in listed.lines().filter(ours).filter(|name| root.join(name).is_file()) {
+    let names = listed.lines().filter(|name| root.join(name).is_file());
+    Ok(names.map(str::to_owned).collect())
+}
+
+fn digest_sources(root: &Path, names: &[String]) -> Result<Inputs> {
+    // Tests and benches do not end up in the programs.
+    let ours = |name: &&String| {
+        let room = name.split('/').next().unwrap_or_default();
+        SOURCES.contains(&room) && !name.contains("/tests/") && !name.contains("/benches/")
+    };
+    let mut inputs = Inputs::new("atomix 2");
+    for name in names.iter().filter(ours) {
         inputs = inputs.text(name).file(&root.join(name))?;
     }
     Ok(inputs)
 }
 
-fn build(chroot: &Path, dir: &Path) -> Result<()> {
+/// The small program has to stay small: it is in every initrd, which U-Boot loads before the
+/// kernel starts.
+fn compare_sizes(dir: &Path) -> Result<()> {
+    let kib = |name: &str| Ok::<_, std::io::Error>(fs::metadata(dir.join(name))?.len() / 1024);
+    let (large, small) = (kib("atomix")?, kib("atomix-repart")?);
+    say(&format!("stripped: atomix {large} KiB, atomix-repart {small} KiB"));
+    ensure!(
+        small * 2 < large,
+        "atomix-repart ({small} KiB) is not small beside atomix ({large} KiB)"
+    );
+    Ok(())
+}
+
+fn build(chroot: &Path, sources: &Path, dir: &Path) -> Result<()> {
     // Kept from build to build: most of it is other people's crates.
     let target = cache::root()?.join("target-aarch64");
     fs::create_dir_all(&target)?;
@@ -81,11 +116,10 @@ fn build(chroot: &Path, dir: &Path) -> Result<()> {
     let home = home.context("neither CARGO_HOME nor HOME is set")?;
     fs::create_dir_all(&home)?;
     let mut bwrap = Program::nice("bwrap");
-    let checkout = checkout()?;
     let root = chroot.join("root");
     for (kind, from, to) in [
         ("--bind", root.as_path(), "/"),
-        ("--ro-bind", checkout.as_path(), "/src"),
+        ("--ro-bind", sources, "/src"),
         ("--bind", target.as_path(), "/target"),
         ("--bind", home.as_path(), "/cargo"),
     ] {
@@ -113,8 +147,11 @@ fn build(chroot: &Path, dir: &Path) -> Result<()> {
         bwrap = bwrap.args(["--setenv", name, value]);
     }
     bwrap
-        .args(["cargo", "build", "--locked", "--release", "-p", "atomix", "--target", TARGET])
+        .args(["cargo", "build", "--locked", "--release", "--target", TARGET])
+        .args(["-p", "atomix", "-p", "atomix-repart"])
         .run()?;
-    fs::copy(target.join(TARGET).join("release/atomix"), dir.join("atomix"))?;
+    for program in ["atomix", "atomix-repart"] {
+        fs::copy(target.join(TARGET).join("release").join(program), dir.join(program))?;
+    }
     Ok(())
 }

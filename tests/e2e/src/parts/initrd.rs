@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What brings the root file system up? Busybox and `guest/init`, the modules of the board's
-//! devices, and `atomix` with what it needs to make the first boot's partitions.
+//! devices, and `atomix-repart` with what it needs to make the first boot's partitions.
 
 use crate::apt::{Apt, SUITE};
 use crate::cache::{Inputs, part};
 use crate::parts::rootfs::{self, put};
 use crate::parts::{atomix, kernel};
 use crate::program::Program;
+use crate::progress::say;
 use anyhow::{Context as _, Result, bail};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -39,7 +40,7 @@ const LIBRARIES: &str = "usr/lib/aarch64-linux-gnu";
 /// When it cannot be built.
 pub fn initrd() -> Result<PathBuf> {
     let parts = [busybox()?, kernel::kernel()?, rootfs::base()?, atomix::aarch64()?];
-    let mut inputs = Inputs::new("initrd 1").text(INIT).text(&MODULES.join(" "));
+    let mut inputs = Inputs::new("initrd 2").text(INIT).text(&MODULES.join(" "));
     for part in &parts {
         inputs = inputs.part(part);
     }
@@ -62,10 +63,18 @@ pub fn initrd() -> Result<PathBuf> {
             put(&root.join(name), text.as_bytes(), 0o644)?;
         }
         add_modules(kernel, &root)?;
-        add_program(&atomix.join("atomix"), "usr/bin/atomix", base, &root)?;
+        let repart = atomix.join("atomix-repart");
+        add_program(&repart, "usr/bin/atomix-repart", base, &root)?;
         let mkfs = "usr/sbin/mkfs.f2fs";
         add_program(&base.join("root").join(mkfs), mkfs, base, &root)?;
-        pack(&root, &dir.join("initrd"))?;
+        let packed = dir.join("initrd");
+        pack(&root, &packed)?;
+        let spared = weight(&atomix.join("atomix"), base)? - weight(&repart, base)?;
+        say(&format!(
+            "initrd: {} KiB packed; the large program and its libraries would add {} KiB unpacked",
+            fs::metadata(&packed)?.len() / 1024,
+            spared / 1024
+        ));
         Program::new("rm").arg("-rf").arg(&root).run()
     })
 }
@@ -96,21 +105,14 @@ fn add_modules(kernel: &Path, root: &Path) -> Result<()> {
     put(&root.join("etc/modules"), (MODULES.join("\n") + "\n").as_bytes(), 0o644)
 }
 
-/// A program and every shared object that it needs.
+/// Puts in a program and every shared object that it needs.
 fn add_program(program: &Path, place: &str, base: &Path, root: &Path) -> Result<()> {
     put(&root.join(place), &fs::read(program)?, 0o755)?;
-    let libraries = base.join("root").join(LIBRARIES);
-    let mut open = needed(program)?;
-    let mut done = BTreeSet::new();
-    while let Some(name) = open.pop() {
-        if !done.insert(name.clone()) {
-            continue;
+    for (name, from) in libraries(program, base)? {
+        // What speaks TLS has no business before the root file system.
+        if name.starts_with("libssl") || name.starts_with("libcrypto") {
+            bail!("{} needs {name}, which the initrd must not carry", program.display());
         }
-        let from = libraries.join(&name);
-        if !from.exists() {
-            bail!("{} needs {name}, which the root file system lacks", program.display());
-        }
-        open.extend(needed(&from)?);
         put(&root.join(LIBRARIES).join(&name), &fs::read(&from)?, 0o755)?;
     }
     let loader = root.join("usr/lib/ld-linux-aarch64.so.1");
@@ -118,6 +120,34 @@ fn add_program(program: &Path, place: &str, base: &Path, root: &Path) -> Result<
         symlink("aarch64-linux-gnu/ld-linux-aarch64.so.1", loader)?;
     }
     Ok(())
+}
+
+/// Every shared object that a program needs, by name.
+fn libraries(program: &Path, base: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    let libraries = base.join("root").join(LIBRARIES);
+    let mut open = needed(program)?;
+    let mut found = BTreeMap::new();
+    while let Some(name) = open.pop() {
+        if found.contains_key(&name) {
+            continue;
+        }
+        let from = libraries.join(&name);
+        if !from.exists() {
+            bail!("{} needs {name}, which the root file system lacks", program.display());
+        }
+        open.extend(needed(&from)?);
+        found.insert(name, from);
+    }
+    Ok(found)
+}
+
+/// Bytes of a program with its shared objects.
+fn weight(program: &Path, base: &Path) -> Result<u64> {
+    let mut bytes = fs::metadata(program)?.len();
+    for file in libraries(program, base)?.into_values() {
+        bytes += fs::metadata(file)?.len();
+    }
+    Ok(bytes)
 }
 
 fn needed(object: &Path) -> Result<Vec<String>> {

@@ -90,6 +90,10 @@ pub enum Command {
         command: HealthCommand,
     },
     /// Repair this device by a menu on its console
+    ///
+    /// A menu for 24 lines of 80 columns: state, reasons and logs, the three marks, the rollback,
+    /// an install from a USB stick, an empty data partition, doctor, a shell. Arrow keys and
+    /// Return or plain numbers; without a terminal, or with TERM=dumb, numbers line by line.
     Rescue(RescueArgs),
     /// Build flashable images
     Image {

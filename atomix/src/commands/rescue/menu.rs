@@ -49,25 +49,14 @@ pub enum Act {
     FindBundles(Option<PathBuf>),
     /// Verify a bundle and offer to install it.
     Inspect(PathBuf),
-    /// Mount a partition of a removable medium, then look for bundles there.
-    Mount(PathBuf),
     /// Install a bundle, showing its progress.
-    Install(PathBuf, Rules),
+    Install(PathBuf),
     /// Hand the terminal to a shell.
     Shell,
     /// Reboot in order.
     Reboot,
     /// End the menu.
     Quit,
-}
-
-/// What an install refuses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rules {
-    /// Whatever `atomix install` refuses.
-    Usual,
-    /// Not a bundle that is older, or that failed here before.
-    Lifted,
 }
 
 /// What choosing a line does.
@@ -181,20 +170,6 @@ impl Menu {
             self.above.pop();
         }
         self.above.push(screen);
-    }
-
-    /// Goes back to the main menu, which says something new.
-    pub fn go_home(&mut self, main: Screen) {
-        self.above.clear();
-        self.renew(main);
-    }
-
-    /// Lets the main menu say something new; its cursor stays.
-    pub fn renew(&mut self, mut main: Screen) {
-        if let (Screen::List { at, .. }, Screen::List { at: new, .. }) = (&self.main, &mut main) {
-            *new = *at;
-        }
-        self.main = main;
     }
 
     /// What a whole typed line means, for those who have no keys: a number, a text, or nothing

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which screens are there, and what do they say before something is changed?
 
-use super::menu::{Act, ERASE_WORD, Purpose, Rules, Screen, Then, list, question, words};
+use super::menu::{Act, ERASE_WORD, Purpose, Screen, Then, list, question, words};
 use std::path::PathBuf;
 use storage::ByteLen;
 
-/// Most bundles offered on one screen; the other digits are for sticks and another directory.
-pub const MAX_OFFERED: usize = 6;
-
-/// Most partitions offered for mounting there.
-pub const MAX_STICKS: usize = 2;
+/// Most bundles offered on one screen; one digit is left for another directory.
+pub const MAX_OFFERED: usize = 8;
 
 /// A bundle that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,29 +17,9 @@ pub struct Candidate {
     pub bytes: u64,
 }
 
-/// A partition of a removable medium that is not mounted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stick {
-    /// Its device.
-    pub device: PathBuf,
-    /// How large.
-    pub bytes: u64,
-}
-
-/// What was found, and where was looked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
-    /// The bundles.
-    pub bundles: Vec<Candidate>,
-    /// What may hold more.
-    pub sticks: Vec<Stick>,
-    /// The directories.
-    pub looked: Vec<PathBuf>,
-}
-
-/// The main menu; `now` says in a line where the board stands.
+/// The main menu.
 #[must_use]
-pub fn main(now: &str) -> Screen {
+pub fn main() -> Screen {
     let run = |line: &[&str]| Then::Do(Act::Run(words(line)));
     let lines = [
         ("Status: slots, attempts, what boots next", run(&["status"])),
@@ -56,7 +33,7 @@ pub fn main(now: &str) -> Screen {
         ("Root shell, or reboot", Then::Open(Box::new(leave()))),
     ];
     let lines = lines.into_iter().map(|(label, then)| (label.to_owned(), then)).collect();
-    list("main menu", &[now], lines, ("Quit", Then::Do(Act::Quit)))
+    list("main menu", &[], lines, ("Quit", Then::Do(Act::Quit)))
 }
 
 /// The three boot-state verbs and the rollback.

@@ -211,7 +211,8 @@ impl ChainFault {
     pub(crate) fn new(result: X509VerifyResult, subject: Option<String>) -> Self {
         // Numbers of OpenSSL's x509_vfy.h, which are part of its binary interface.
         let kind = match result.as_raw() {
-            2 | 18 | 19 | 20 | 21 => ChainFaultKind::UnknownIssuer,
+            // 7: the keyring holds a CA of that name with another key.
+            2 | 7 | 18 | 19 | 20 | 21 => ChainFaultKind::UnknownIssuer,
             9 => ChainFaultKind::NotYetValid,
             10 => ChainFaultKind::Expired,
             23 => ChainFaultKind::Revoked,

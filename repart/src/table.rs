@@ -317,7 +317,8 @@ pub fn read_table(disk: &dyn Storage) -> Result<Table, TableError> {
     };
     let mut partitions = copy.partitions;
     for partition in &mut partitions {
-        partition.head = read_head(disk, shape, partition)?;
+        // What cannot be read may hold something; the table itself is whole.
+        partition.head = read_head(disk, shape, partition).unwrap_or(PartitionHead::Filled);
     }
     Ok(Table {
         disk_guid: copy.header.disk_guid,

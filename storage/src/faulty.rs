@@ -12,6 +12,12 @@ pub enum Fault {
         /// Byte offset.
         at: u64,
     },
+    /// Reading the byte fails (EIO) until it is written, as on media that replace a bad sector
+    /// when they get a new content for it.
+    ReadUntilWritten {
+        /// Byte offset.
+        at: u64,
+    },
     /// Writing or erasing the byte fails (EIO) after what lies before it was done.
     Write {
         /// Byte offset.
@@ -44,12 +50,14 @@ pub struct Faulty<S> {
     inner: S,
     fault: Fault,
     poisoned: bool,
+    /// The sector that could not be read was written.
+    healed: bool,
 }
 
 impl<S: Storage> Faulty<S> {
     /// Gives `inner` the fault.
     pub fn new(inner: S, fault: Fault) -> Self {
-        Self { inner, fault, poisoned: false }
+        Self { inner, fault, poisoned: false, healed: false }
     }
 
     fn check_poison(&self) -> Result<(), StorageError> {
@@ -65,6 +73,7 @@ impl<S: Storage> Faulty<S> {
             Fault::Write { at } => (at, Errno::EIO),
             Fault::NoSpace { at } => (at, Errno::ENOSPC),
             Fault::Read { .. }
+            | Fault::ReadUntilWritten { .. }
             | Fault::ReadsBackWrong { .. }
             | Fault::WrapsAround { .. }
             | Fault::Flush => return None,
@@ -113,11 +122,20 @@ impl<S: Storage> Storage for Faulty<S> {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), StorageError> {
         self.check_poison()?;
         let len = buf.len() as u64;
+        let fails = match self.fault {
+            Fault::Read { at } => covered(offset, len, at).is_some(),
+            Fault::ReadUntilWritten { at } => !self.healed && covered(offset, len, at).is_some(),
+            Fault::Write { .. }
+            | Fault::NoSpace { .. }
+            | Fault::ReadsBackWrong { .. }
+            | Fault::WrapsAround { .. }
+            | Fault::Flush => false,
+        };
+        if fails {
+            let label = self.inner.label().to_owned();
+            return Err(StorageError::Read { label, offset, len, source: Errno::EIO.into() });
+        }
         match self.fault {
-            Fault::Read { at } if covered(offset, len, at).is_some() => {
-                let label = self.inner.label().to_owned();
-                return Err(StorageError::Read { label, offset, len, source: Errno::EIO.into() });
-            }
             Fault::ReadsBackWrong { at } => {
                 self.inner.read_at(offset, buf)?;
                 let before = covered(offset, len, at).and_then(|at| usize::try_from(at).ok());
@@ -135,7 +153,11 @@ impl<S: Storage> Storage for Faulty<S> {
                 }
                 return Ok(());
             }
-            Fault::Read { .. } | Fault::Write { .. } | Fault::NoSpace { .. } | Fault::Flush => {}
+            Fault::Read { .. }
+            | Fault::ReadUntilWritten { .. }
+            | Fault::Write { .. }
+            | Fault::NoSpace { .. }
+            | Fault::Flush => {}
         }
         self.inner.read_at(offset, buf)
     }
@@ -151,6 +173,9 @@ impl<S: Storage> Storage for Faulty<S> {
                 rest = behind;
             }
             return Ok(());
+        }
+        if let Fault::ReadUntilWritten { at } = self.fault {
+            self.healed |= covered(offset, len, at).is_some();
         }
         let Some((before, errno)) = self.write_fault(offset, len) else {
             return self.inner.write_at(offset, data);

@@ -52,7 +52,7 @@ pub struct DurableGroup {
 }
 
 impl OpenGroup {
-    /// Opens every device of the group and reads the seal. A mounted one is refused by name,
+    /// Opens every device of the group and reads the seal; one that cannot be read is broken. A mounted one is refused by name,
     /// because the exclusive open alone could only say *busy*.
     pub fn open(group: &InstallGroup, devices: &dyn Devices) -> Result<Self, InstallError> {
         let mut slots = BTreeMap::new();
@@ -80,9 +80,10 @@ impl OpenGroup {
             .get(&group.seal)
             .ok_or_else(|| InstallError::NotOpened { slot: group.seal.clone() })?;
         let mut seal_bytes = vec![0; seal_len(seal)];
-        seal.storage
-            .read_at(0, &mut seal_bytes)
-            .map_err(|source| seal.failed("read the seal of", 0, source))?;
+        if seal.storage.read_at(0, &mut seal_bytes).is_err() {
+            // Firmware cannot read it either: it counts as broken, and writing it may heal it.
+            seal_bytes.fill(0);
+        }
         Ok(Self { slot_id: group.slot_id, seal: group.seal.clone(), slots, seal_bytes })
     }
 

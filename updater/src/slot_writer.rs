@@ -215,9 +215,12 @@ impl ChunkWriter {
         }
         let mut old = self.old.take().unwrap_or_else(|| AlignedBuffer::zeroed(CHUNK_BYTES));
         old.set_len(chunk.len());
-        open.storage
-            .read_at(offset, &mut old)
-            .map_err(|source| open.failed("compare", offset, source))?;
+        if open.storage.read_at(offset, &mut old).is_err() {
+            // What cannot be read differs. Media replace a bad sector when it is written, and
+            // one that does not is found when it is read back.
+            self.old = Some(old);
+            return self.write(open, offset, chunk);
+        }
         let skipped_before = self.count.skipped;
         let outcome = self.write_differences(open, offset, chunk, &old);
         self.old = Some(old);
@@ -446,6 +449,15 @@ mod tests {
         let found = install(Box::new(Faulty::new(blank(), Fault::WrapsAround { at }))).err();
         let first = matches!(&found, Some(InstallError::ReadBackMismatch { offset: 0, .. }));
         assert!(first, "{found:?}");
+    }
+
+    #[test]
+    fn old_content_that_cannot_be_read_is_overwritten() {
+        let at = CHUNK_BYTES as u64 + 512;
+        install(Box::new(Faulty::new(blank(), Fault::ReadUntilWritten { at }))).unwrap();
+        let dead = install(Box::new(Faulty::new(blank(), Fault::Read { at }))).err();
+        let named = matches!(&dead, Some(InstallError::Slot { act: "read back", .. }));
+        assert!(named, "{dead:?}");
     }
 
     #[test]

@@ -134,6 +134,21 @@ fn rootfs_only_bundle_keeps_the_boot_slot_and_puts_its_seal_back() {
     assert!(board.bytes("rootfs", SlotId::B).starts_with(&rootfs));
 }
 
+/// Old content is not needed: what cannot be read is written, which heals most media.
+#[test]
+fn old_content_that_cannot_be_read_does_not_stop_an_install() {
+    for part in ["boot", "rootfs"] {
+        for at in [0, 60_000] {
+            let mut board = Board::new(&system(1), &system(2));
+            let fault = Fault::ReadUntilWritten { at };
+            board.devices.faults.insert(slot_device(part, SlotId::B), fault);
+            let bundle = bundle_of(&system(3), "26.1");
+            let (outcome, _) = board.install(&bundle, InstallPolicy::default());
+            assert!(outcome.is_ok(), "{part} {at}: {}", chain(&outcome.unwrap_err()));
+        }
+    }
+}
+
 /// Each fault: where it is, what the message must name.
 #[test]
 fn every_device_fault_leaves_the_target_unbootable_and_names_slot_offset_and_device() {
@@ -152,7 +167,7 @@ fn every_device_fault_leaves_the_target_unbootable_and_names_slot_offset_and_dev
         (
             "rootfs",
             Fault::Read { at: 3 },
-            "cannot compare slot rootfs.1 at offset 0 of /dev/rootfs-b",
+            "cannot read back slot rootfs.1 at offset 0 of /dev/rootfs-b",
         ),
         (
             "rootfs",

@@ -12,7 +12,7 @@ use crate::terminal::one_line;
 use bootctl::{BootState, SlotId, SlotState};
 use serde::Serialize;
 use std::io::{self, Write};
-use storage::{Access, ByteLen};
+use storage::{Access, ByteLen, Digest};
 use updater::{Slot, SlotCheck, SlotStatus, SlotStatusFile, SystemConfig};
 
 /// Runs a verb of `atomix slot`.
@@ -237,9 +237,17 @@ fn compare(context: &Context, slot: &Slot, status: &SlotStatus) -> Result<Compar
     Ok(match updater::check_slot(slot, status, &*context.devices, &mut |_| {})? {
         SlotCheck::Matches { .. } => Compared::Matches,
         SlotCheck::Differs { expected, found } => Compared::Differs(format!(
-            "slot {} on {} has digest {found}, installed was {expected}",
+            "slot {} on {} has digest {}…, installed was {}…",
             slot.name,
-            slot.device.display()
+            slot.device.display(),
+            short(&found),
+            short(&expected),
         )),
     })
+}
+
+/// Enough digits to tell two digests apart and to find one in a manifest; whole ones do not fit a
+/// line of the console, nor the flight recorder's room for a cause.
+fn short(digest: &Digest) -> String {
+    digest.to_string().chars().take(16).collect()
 }

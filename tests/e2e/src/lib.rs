@@ -20,3 +20,4 @@ pub mod program;
 pub mod progress;
 pub mod qemu;
 pub mod serial;
+pub mod wiring;

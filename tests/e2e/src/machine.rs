@@ -6,6 +6,7 @@ use crate::parts::{disk, uboot};
 use crate::program::Program;
 use crate::progress::say;
 use crate::qemu::{Hardware, Qemu};
+use crate::wiring::Wiring;
 use anyhow::Result;
 use std::cell::Cell;
 use std::fs;
@@ -21,6 +22,8 @@ pub struct Machine {
     pub firmware: PathBuf,
     /// What is plugged in beside disk and card.
     pub stick: Option<PathBuf>,
+    /// How disk and card are attached.
+    pub wiring: Wiring,
     /// A script that the initrd runs before anything else, knowing `$slot`.
     pub initrd_hook: Option<String>,
     dir: PathBuf,
@@ -43,6 +46,7 @@ impl Machine {
         let machine = Self {
             firmware,
             stick: None,
+            wiring: Wiring::Plain,
             initrd_hook: None,
             dir: dir.to_owned(),
             starts: Cell::new(0),
@@ -93,6 +97,7 @@ impl Machine {
             firmware: &self.firmware,
             disk: &self.disk(),
             card: Some(&self.card()),
+            wiring: &self.wiring,
             stick: self.stick.as_deref(),
             handed_over,
             logs: &self.logs(),

@@ -5,6 +5,7 @@
 use crate::parts::disk::MACHINE;
 use crate::progress::say;
 use crate::serial::Serial;
+use crate::wiring::Wiring;
 use anyhow::{Context as _, Result};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -29,6 +30,8 @@ pub struct Hardware<'a> {
     /// The SD card with the environment; without one nothing can be saved. (The emulator knows no
     /// card that can be read but not written: it hides such errors from the guest.)
     pub card: Option<&'a Path>,
+    /// How disk and card are attached.
+    pub wiring: &'a Wiring,
     /// What a technician has plugged in: a read-only disk with a file system.
     pub stick: Option<&'a Path>,
     /// Files that the guest finds in `/sys/firmware/qemu_fw_cfg/by_name/opt/atomix/<name>/raw`.
@@ -59,14 +62,7 @@ impl Qemu {
         command.args(MACHINE).args(["-nodefaults", "-display", "none", "-serial", "stdio"]);
         command.arg("-bios").arg(hardware.firmware);
         command.args(["-device", "sdhci-pci"]);
-        if let Some(card) = hardware.card {
-            command.args(["-device", "sd-card,drive=card", "-drive"]);
-            command.arg(format!("if=none,id=card,format=raw,file={}", card.display()));
-        }
-        command.arg("-drive").arg(format!(
-            "if=virtio,format=raw,cache=writeback,discard=unmap,file={}",
-            hardware.disk.display()
-        ));
+        command.args(hardware.wiring.arguments(hardware.disk, hardware.card));
         if let Some(stick) = hardware.stick {
             command.arg("-drive");
             command.arg(format!("if=virtio,format=raw,readonly=on,file={}", stick.display()));

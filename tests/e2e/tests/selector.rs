@@ -19,6 +19,7 @@ use bootctl::{
 use e2e::board::QEMU;
 use e2e::parts;
 use e2e::qemu::{Hardware, Qemu};
+use e2e::wiring::Wiring;
 use repart::NewPartition;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -143,6 +144,7 @@ impl Rig {
             firmware: &self.firmware,
             disk: &disk,
             card: case.save_works.then_some(card.as_path()),
+            wiring: &Wiring::Plain,
             stick: None,
             handed_over: Vec::new(),
             logs: self.dir.path(),

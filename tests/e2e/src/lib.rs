@@ -13,6 +13,7 @@
 pub mod apt;
 pub mod board;
 pub mod cache;
+pub mod crash_images;
 pub mod guest;
 pub mod machine;
 pub mod parts;

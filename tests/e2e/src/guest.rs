@@ -32,27 +32,31 @@ pub struct Answer {
 }
 
 impl Guest {
-    /// Waits until the agent is ready.
+    /// Listens to the port of a board that was just switched on.
     ///
     /// # Errors
-    /// When it does not come up in time.
-    pub fn await_ready(qemu: &Qemu, log: &Path, within: Duration) -> Result<Self> {
+    /// When the emulator has no port.
+    pub fn connect(qemu: &Qemu, log: &Path) -> Result<Self> {
         let stream = qemu.port()?;
-        let reader = stream.try_clone()?;
-        let mut port = Serial::new(reader, stream, log, qemu.start)?;
-        port.expect("READY", within).context("the guest's agent is not there")?;
-        port.expect("\n", COMMAND_WAIT)?;
+        let port = Serial::new(stream.try_clone()?, stream, log, qemu.start)?;
         Ok(Self { port })
     }
 
-    /// Waits until the agent is ready again, after the guest has started anew.
+    /// Waits until the agent is ready: for the first time, or after the guest has started anew.
     ///
     /// # Errors
     /// When it does not come up in time.
-    pub fn await_again(&mut self, within: Duration) -> Result<()> {
-        self.port.expect("READY", within).context("the guest's agent did not come back")?;
+    pub fn await_ready(&mut self, within: Duration) -> Result<()> {
+        self.port.expect("READY", within).context("the guest's agent did not come up")?;
         self.port.expect("\n", COMMAND_WAIT)?;
         Ok(())
+    }
+
+    /// When the agent became ready, in seconds since the board was switched on.
+    #[must_use]
+    pub fn readiness(&self) -> Vec<f64> {
+        let lines = self.port.lines();
+        lines.iter().filter(|line| line.text.starts_with("READY")).map(|line| line.secs).collect()
     }
 
     /// Sends a command whose end nobody waits for, such as a reboot.

@@ -2,7 +2,7 @@
 //! One board with its own disk and card, from freshly flashed on.
 
 use crate::guest::{AGENT, Guest};
-use crate::parts::{disk, uboot};
+use crate::parts::{disk, provisioned, uboot};
 use crate::program::Program;
 use crate::progress::say;
 use crate::qemu::{Hardware, Qemu};
@@ -26,6 +26,11 @@ pub struct Machine {
     pub wiring: Wiring,
     /// A script that the initrd runs before anything else, knowing `$slot`.
     pub initrd_hook: Option<String>,
+    /// A script that the initrd runs when the slot's root is there, writable at `/root`, knowing
+    /// `$slot`.
+    pub root_hook: Option<String>,
+    /// Arguments of the emulator beside the usual ones.
+    pub more_args: Vec<String>,
     dir: PathBuf,
     /// How often it was switched on; each time has its own logs.
     starts: Cell<usize>,
@@ -37,25 +42,48 @@ impl Machine {
     /// # Errors
     /// When a part cannot be built or copied.
     pub fn flashed(dir: &Path) -> Result<Self> {
+        let machine = Self::bare(dir)?;
+        copy_sparse(&disk::disk()?.join("disk.img"), &machine.disk())?;
+        let card = fs::File::create(machine.card())?;
+        card.set_len(crate::board::QEMU.flash.size.get())?;
+        Ok(machine)
+    }
+
+    /// A board whose first boot is over, confirmed and switched off in order.
+    ///
+    /// # Errors
+    /// As [`Machine::flashed`].
+    pub fn provisioned(dir: &Path) -> Result<Self> {
+        let machine = Self::bare(dir)?;
+        let part = provisioned::provisioned()?;
+        copy_sparse(&part.join("disk.img"), &machine.disk())?;
+        copy_sparse(&part.join("card.img"), &machine.card())?;
+        Ok(machine)
+    }
+
+    fn bare(dir: &Path) -> Result<Self> {
         if dir.exists() {
             fs::remove_dir_all(dir)?;
         }
         fs::create_dir_all(dir)?;
-        let firmware = uboot::qemu()?.join("u-boot.bin");
-        let image = disk::disk()?.join("disk.img");
         let machine = Self {
-            firmware,
+            firmware: uboot::qemu()?.join("u-boot.bin"),
             stick: None,
-            wiring: Wiring::Plain,
             initrd_hook: None,
+            root_hook: None,
+            more_args: Vec::new(),
+            wiring: Wiring::Plain,
             dir: dir.to_owned(),
             starts: Cell::new(0),
         };
-        Program::new("cp").args(["--sparse=always"]).arg(image).arg(machine.disk()).run()?;
-        let card = fs::File::create(machine.card())?;
-        card.set_len(crate::board::QEMU.flash.size.get())?;
         fs::write(machine.agent(), AGENT)?;
         Ok(machine)
+    }
+
+    /// Where everything of this board is.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// The disk with the slots.
@@ -86,10 +114,12 @@ impl Machine {
     /// When the emulator does not start.
     pub fn power_on(&self) -> Result<Qemu> {
         let mut handed_over = vec![("agent", self.agent())];
-        if let Some(hook) = &self.initrd_hook {
-            let path = self.dir.join("initrd-hook");
-            fs::write(&path, hook)?;
-            handed_over.push(("initrd", path));
+        for (name, hook) in [("initrd", &self.initrd_hook), ("root", &self.root_hook)] {
+            if let Some(hook) = hook {
+                let path = self.dir.join(format!("{name}-hook"));
+                fs::write(&path, hook)?;
+                handed_over.push((name, path));
+            }
         }
         self.starts.set(self.starts.get() + 1);
         fs::create_dir_all(self.logs())?;
@@ -100,6 +130,7 @@ impl Machine {
             wiring: &self.wiring,
             stick: self.stick.as_deref(),
             handed_over,
+            more_args: &self.more_args,
             logs: &self.logs(),
         })
     }
@@ -109,8 +140,22 @@ impl Machine {
     /// # Errors
     /// When it does not come up.
     pub fn guest(&self, qemu: &Qemu) -> Result<Guest> {
-        Guest::await_ready(qemu, &self.logs().join("guest.log"), BOOT_WAIT)
+        let mut guest = self.connect(qemu)?;
+        guest.await_ready(BOOT_WAIT)?;
+        Ok(guest)
     }
+
+    /// Listens to the agent's port of a board that was just switched on.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn connect(&self, qemu: &Qemu) -> Result<Guest> {
+        Guest::connect(qemu, &self.logs().join("guest.log"))
+    }
+}
+
+fn copy_sparse(from: &Path, to: &Path) -> Result<()> {
+    Program::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(from).arg(to).run()
 }
 
 /// Boots a freshly flashed board once and prints what it says of itself.

@@ -2,9 +2,11 @@
 //! How does the emulated board run? QEMU as a child in a process group of its own, which is
 //! killed with it whatever happens; a killed emulator is a power cut.
 
+use crate::board::QEMU;
 use crate::parts::disk::MACHINE;
 use crate::progress::say;
-use crate::serial::Serial;
+use crate::serial::{Annotate, Serial};
+use crate::timeline::{Selected, What, read_line};
 use crate::wiring::Wiring;
 use anyhow::{Context as _, Result};
 use nix::sys::signal::{Signal, killpg};
@@ -14,6 +16,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use storage::{Access, FileStorage};
+use uboot::{Env, EnvStore};
 
 /// No emulator outlives this, even when its test was killed without a chance to clean up.
 const LONGEST_RUN: &str = "1800";
@@ -36,6 +40,8 @@ pub struct Hardware<'a> {
     pub stick: Option<&'a Path>,
     /// Files that the guest finds in `/sys/firmware/qemu_fw_cfg/by_name/opt/atomix/<name>/raw`.
     pub handed_over: Vec<(&'a str, PathBuf)>,
+    /// Arguments of the emulator beside all others.
+    pub more_args: &'a [String],
     /// Where logs and the guest's port go.
     pub logs: &'a Path,
 }
@@ -75,13 +81,18 @@ impl Qemu {
             command.arg("-fw_cfg");
             command.arg(format!("name=opt/atomix/{name},file={}", file.display()));
         }
+        command.args(hardware.more_args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         command.process_group(0);
         let start = Instant::now();
         let mut child = command.spawn().context("cannot start the emulator")?;
         let input = child.stdin.take().context("no input")?;
         let output = child.stdout.take().context("no output")?;
-        let serial = Serial::new(output, input, &hardware.logs.join("serial.log"), start)?;
+        let log = hardware.logs.join("serial.log");
+        // A logged card is a part of another file.
+        let card = hardware.card.filter(|_| !matches!(hardware.wiring, Wiring::Logged { .. }));
+        let annotate = note_attempts(card.map(Path::to_owned));
+        let serial = Serial::annotated(output, input, &log, start, annotate)?;
         Ok(Self { child, start, serial, port })
     }
 
@@ -102,6 +113,16 @@ impl Qemu {
         }
     }
 
+    /// Waits until the guest has switched the board off.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    pub fn await_off(&mut self, within: Duration) -> Result<()> {
+        self.serial.await_end(within)?;
+        self.child.wait().context("the emulator was not waited for")?;
+        Ok(())
+    }
+
     /// Cuts the power.
     pub fn cut(&mut self) {
         if let Ok(pid) = i32::try_from(self.child.id()) {
@@ -112,6 +133,26 @@ impl Qemu {
             say(&format!("the emulator was not waited for: {cause}"));
         }
     }
+}
+
+/// At the selector's choice, which is saved by then: the attempts that its slot has left.
+fn note_attempts(card: Option<PathBuf>) -> Annotate {
+    Box::new(move |line| {
+        let Some(What::Selected(Selected { slot, .. })) = read_line(line, None) else {
+            return None;
+        };
+        read_env(card.as_deref()?)?.get(&format!("BOOT_{slot}_LEFT")).map(str::to_owned)
+    })
+}
+
+/// The environment on a card, if a copy is valid; the emulator may be running.
+#[must_use]
+pub fn read_env(card: &Path) -> Option<Env> {
+    let mut copies = Vec::new();
+    for place in QEMU.fw_env_config().copies {
+        copies.push((FileStorage::open(card, Access::ReadOnly).ok()?, place));
+    }
+    EnvStore::open(copies).ok()?.load().ok().map(|loaded| loaded.env)
 }
 
 impl Drop for Qemu {

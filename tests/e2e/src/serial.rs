@@ -2,7 +2,7 @@
 //! What did the line say, and when? Bytes from a reader, kept in a log with the seconds since the
 //! start before each line, and searched in order by whoever waits for something.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -30,13 +30,60 @@ struct Shared {
 #[derive(Default)]
 struct Heard {
     text: String,
+    lines: Vec<Line>,
     ended: bool,
 }
+
+/// One line as it was heard.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// Seconds since the start when its first byte came.
+    pub secs: f64,
+    /// Without its end.
+    pub text: String,
+    /// What the listener knew at its end.
+    pub note: Option<String>,
+}
+
+/// Asked at the end of each line: what is worth keeping beside it?
+pub type Annotate = Box<dyn FnMut(&str) -> Option<String> + Send>;
 
 impl Shared {
     fn heard(&self) -> MutexGuard<'_, Heard> {
         // A reader that died has left whole lines.
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Cuts what comes into lines and keeps them in the log.
+struct Listener {
+    file: File,
+    annotate: Annotate,
+    /// The line whose end has not come.
+    open: Option<Line>,
+}
+
+impl Listener {
+    /// The lines that end in `text`.
+    fn hear(&mut self, text: &str, secs: f64) -> Vec<Line> {
+        let mut ended = Vec::new();
+        for piece in text.split_inclusive('\n') {
+            // What cannot be logged can still be waited for.
+            let _ = match &self.open {
+                None => write!(self.file, "[{secs:8.3}] {piece}"),
+                Some(_) => write!(self.file, "{piece}"),
+            };
+            let fresh = || Line { secs, text: String::new(), note: None };
+            let line = self.open.get_or_insert_with(fresh);
+            line.text.push_str(piece.trim_end_matches('\n'));
+            if piece.ends_with('\n')
+                && let Some(mut line) = self.open.take()
+            {
+                line.note = (self.annotate)(&line.text);
+                ended.push(line);
+            }
+        }
+        ended
     }
 }
 
@@ -46,33 +93,45 @@ impl Serial {
     /// # Errors
     /// When the log cannot be made.
     pub fn new(
-        mut reader: impl Read + Send + 'static,
+        reader: impl Read + Send + 'static,
         writer: impl Write + Send + 'static,
         log: &Path,
         start: Instant,
     ) -> Result<Self> {
-        let mut file = File::create(log).with_context(|| log.display().to_string())?;
+        Self::annotated(reader, writer, log, start, Box::new(|_| None))
+    }
+
+    /// As [`Serial::new`]; `annotate` is asked at the end of each line, while its speaker goes on.
+    ///
+    /// # Errors
+    /// As [`Serial::new`].
+    pub fn annotated(
+        mut reader: impl Read + Send + 'static,
+        writer: impl Write + Send + 'static,
+        log: &Path,
+        start: Instant,
+        annotate: Annotate,
+    ) -> Result<Self> {
+        let file = File::create(log).with_context(|| log.display().to_string())?;
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
+        let mut listener = Listener { file, annotate, open: None };
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
-            let mut line_begins = true;
             while let Ok(count @ 1..) = reader.read(&mut buffer) {
                 let bytes = buffer.get(..count).unwrap_or_default();
                 let text = String::from_utf8_lossy(bytes).replace('\r', "");
-                for line in text.split_inclusive('\n') {
-                    let secs = start.elapsed().as_secs_f64();
-                    // What cannot be logged can still be waited for.
-                    let _ = match line_begins {
-                        true => write!(file, "[{secs:8.3}] {line}"),
-                        false => write!(file, "{line}"),
-                    };
-                    line_begins = line.ends_with('\n');
-                }
-                theirs.heard().text.push_str(&text);
+                let lines = listener.hear(&text, start.elapsed().as_secs_f64());
+                let mut heard = theirs.heard();
+                heard.text.push_str(&text);
+                heard.lines.extend(lines);
+                drop(heard);
                 theirs.more.notify_all();
             }
-            theirs.heard().ended = true;
+            let mut heard = theirs.heard();
+            heard.lines.extend(listener.open.take());
+            heard.ended = true;
+            drop(heard);
             theirs.more.notify_all();
         });
         Ok(Self { log: log.to_owned(), shared, writer: Box::new(writer), at: 0 })
@@ -130,6 +189,24 @@ impl Serial {
         self.shared.heard().text.clone()
     }
 
+    /// The whole lines heard so far.
+    #[must_use]
+    pub fn lines(&self) -> Vec<Line> {
+        self.shared.heard().lines.clone()
+    }
+
+    /// Waits until the other end is gone.
+    ///
+    /// # Errors
+    /// When it does not go in time.
+    pub fn await_end(&self, within: Duration) -> Result<()> {
+        let wait =
+            self.shared.more.wait_timeout_while(self.shared.heard(), within, |heard| !heard.ended);
+        let (heard, _) = wait.unwrap_or_else(PoisonError::into_inner);
+        ensure!(heard.ended, "{}: the line has not ended within {within:?}", self.log.display());
+        Ok(())
+    }
+
     /// Says something.
     ///
     /// # Errors
@@ -162,5 +239,19 @@ mod tests {
         assert_eq!(serial.expect("slot ", second).unwrap(), "\n");
         let missed = serial.expect("slot ", second).unwrap_err().to_string();
         assert!(missed.contains("the line ended"), "{missed}");
+    }
+
+    #[test]
+    fn each_line_is_kept_with_what_was_known_at_its_end() {
+        let log = std::env::temp_dir().join(format!("e2e-lines-{}", std::process::id()));
+        let annotate: Annotate = Box::new(|line| line.strip_prefix("slot ").map(str::to_owned));
+        let text: &[u8] = b"boot\r\nslot A\r\nhalf";
+        let serial =
+            Serial::annotated(text, std::io::sink(), &log, Instant::now(), annotate).unwrap();
+        serial.await_end(Duration::from_secs(1)).unwrap();
+        std::fs::remove_file(log).unwrap();
+        let lines: Vec<_> = serial.lines().into_iter().map(|line| (line.text, line.note)).collect();
+        let known = |text: &str, note: Option<&str>| (text.to_owned(), note.map(str::to_owned));
+        assert_eq!(lines, [known("boot", None), known("slot A", Some("A")), known("half", None)]);
     }
 }

@@ -147,6 +147,7 @@ impl Rig {
             wiring: &Wiring::Plain,
             stick: None,
             handed_over: Vec::new(),
+            more_args: &[],
             logs: self.dir.path(),
         })
         .unwrap();

@@ -7,6 +7,7 @@ pub mod bundle;
 pub mod disk;
 pub mod initrd;
 pub mod kernel;
+pub mod provisioned;
 pub mod rootfs;
 pub mod rust_chroot;
 pub mod uboot;
@@ -19,7 +20,7 @@ use std::path::PathBuf;
 type Part = (&'static str, fn() -> Result<PathBuf>);
 
 /// Every part, in an order in which they can be built.
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     ("uboot-source", uboot::source),
     ("uboot-qemu", uboot::qemu),
     ("uboot-rock64", uboot::rock64),
@@ -30,6 +31,7 @@ const PARTS: [Part; 10] = [
     ("initrd", initrd::initrd),
     ("disk", disk::disk),
     ("bundle", bundle::update),
+    ("provisioned", provisioned::provisioned),
 ];
 
 /// Builds the named parts, or all of them, and says where they are.

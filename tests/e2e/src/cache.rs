@@ -124,8 +124,8 @@ fn forget_old_builds(root: &Path, name: &str) -> Result<()> {
     let surplus = builds.len().saturating_sub(KEPT_BUILDS);
     let now = SystemTime::now();
     let unused = |used: &SystemTime| now.duration_since(*used).is_ok_and(|age| age > IN_USE);
-    let old = builds.iter().take(surplus).filter(|(used, _)| unused(used));
-    old.map(|(_, path)| remove_tree(path)).collect()
+    let mut old = builds.iter().take(surplus).filter(|(used, _)| unused(used));
+    old.try_for_each(|(_, path)| remove_tree(path))
 }
 
 /// Removes a tree that may hold read-only directories and what an emulated system left.

@@ -74,3 +74,35 @@ fn rauc_confirm_is_the_verifiers_word_and_nothing_else() -> Result<()> {
         board.reboot("B, normal")
     })
 }
+
+/// The original suite's `rauc-rollback`: somebody wants the version before.
+#[test]
+fn rauc_rollback_by_hand_boots_the_slot_before_and_stays_there() -> Result<()> {
+    Scenario::new("rollback").run(|board| {
+        board.install()?;
+        board.reboot("B, trying")?;
+        board.await_confirmation()?;
+        board.told("atomix rollback --mark-bad")?;
+        board.reboot("A, normal")?;
+        assert!(board.told("cat /etc/os-release")?.contains("IMAGE_VERSION=1.0"));
+        assert_eq!(board.variable("atomix_state_B")?, "bad");
+        assert_eq!(board.variable("atomix_state_A")?, "good");
+        Ok(())
+    })
+}
+
+/// A board without a battery: nothing of the chain may need to know what day it is.
+#[test]
+#[ignore = "long: cargo xtask e2e --all"]
+fn with_the_clock_at_1970_an_update_is_installed_and_confirmed() -> Result<()> {
+    let scenario = Scenario::new("clock-1970").more_args(&["-rtc", "base=1970-01-01T00:00:10"]);
+    scenario.run(|board| {
+        // systemd moves the clock to its own build date at most; nobody set it.
+        let year: u32 = board.told("date +%Y")?.trim().parse()?;
+        board.note(&format!("the guest takes the year for {year}"));
+        board.told("date -s @10")?;
+        board.install()?;
+        board.reboot("B, trying")?;
+        board.await_confirmation()
+    })
+}

@@ -7,7 +7,7 @@ use crate::cache::{Inputs, part};
 use crate::parts::{disk, rootfs};
 use crate::program::Program;
 use anyhow::{Context as _, Result};
-use board_rock64::{Role, build_boot_vfat};
+use board_rock64::{BootTree, Role, build_boot_vfat};
 use bootctl::SlotId;
 use bundle::{
     BundleContent, BundleFormat, CreateRequest, SigningIdentity, SquashfsCompression, UnixTime,
@@ -28,7 +28,19 @@ const KEY_DAYS: &str = "3650";
 /// # Errors
 /// When they cannot be made.
 pub fn keys() -> Result<PathBuf> {
-    part("keys", Inputs::new("keys 1"), |dir| {
+    keys_called("keys")
+}
+
+/// As [`keys`], of somebody whom no board trusts.
+///
+/// # Errors
+/// As [`keys`].
+pub fn foreign_keys() -> Result<PathBuf> {
+    keys_called("foreign-keys")
+}
+
+fn keys_called(name: &str) -> Result<PathBuf> {
+    part(name, Inputs::new("keys 1"), |dir| {
         let openssl =
             |arguments: &[&str]| Program::new("openssl").args(arguments).current_dir(dir).run();
         let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
@@ -62,38 +74,63 @@ pub fn keys() -> Result<PathBuf> {
 pub fn update() -> Result<PathBuf> {
     let rootfs = rootfs::release(UPDATE_VERSION)?;
     let (keys, boot) = (keys()?, disk::boot_parts()?);
-    let mut inputs = Inputs::new("bundle 2").part(&rootfs).part(&keys);
+    let mut inputs = Inputs::new("bundle 3").part(&rootfs).part(&keys);
     inputs = inputs.text(&disk::recipe());
     for part in &boot {
         inputs = inputs.part(part);
     }
     part("bundle", inputs, |dir| {
-        let content = dir.join("content");
-        fs::create_dir(&content)?;
-        let facts = QEMU.partition(Role::Boot(SlotId::A)).context("no boot partition")?;
-        let size = facts.size.context("a boot partition without size")?;
-        let tree = disk::boot_tree(&boot)?;
-        let mut vfat = FileStorage::create_sparse(&content.join("boot.vfat"), size)?;
-        build_boot_vfat(&QEMU, &tree, UPDATE_VERSION, disk::EPOCH.into(), &mut vfat)?;
-        fs::hard_link(rootfs.join("rootfs.squashfs"), content.join("rootfs.img"))?;
-        fs::write(content.join("manifest.raucm"), manifest(UPDATE_VERSION))?;
-        sign(&content, &keys, &dir.join("update.raucb"))?;
-        fs::remove_dir_all(&content)?;
-        Program::new("mksquashfs")
-            .arg(dir.join("update.raucb"))
-            .arg(dir.join("stick.squashfs"))
-            // The bundle is compressed already.
-            .args(["-noappend", "-quiet", "-no-progress", "-noI", "-noD", "-noF", "-noX"])
-            .run()
+        let release = Release {
+            boot: &disk::boot_tree(&boot)?,
+            rootfs: &rootfs.join("rootfs.squashfs"),
+            compatible: QEMU.compatible,
+            version: UPDATE_VERSION,
+            keys: &keys,
+        };
+        release.write(&dir.join("update.raucb"))?;
+        pack_stick(&[dir.join("update.raucb")], &dir.join("stick.squashfs"))
     })
 }
 
-fn manifest(version: &str) -> String {
-    format!(
-        "[update]\ncompatible={}\nversion={version}\n\n[bundle]\nformat=verity\n\n\
-         [image.boot]\nfilename=boot.vfat\n\n[image.rootfs]\nfilename=rootfs.img\n",
-        QEMU.compatible
-    )
+/// What a bundle is made of.
+pub(crate) struct Release<'a> {
+    pub(crate) boot: &'a BootTree,
+    pub(crate) rootfs: &'a Path,
+    pub(crate) compatible: &'a str,
+    pub(crate) version: &'a str,
+    pub(crate) keys: &'a Path,
+}
+
+impl Release<'_> {
+    /// Makes the bundle `out`.
+    pub(crate) fn write(&self, out: &Path) -> Result<()> {
+        let content = out.with_extension("content");
+        fs::create_dir(&content)?;
+        let facts = QEMU.partition(Role::Boot(SlotId::A)).context("no boot partition")?;
+        let size = facts.size.context("a boot partition without size")?;
+        let mut vfat = FileStorage::create_sparse(&content.join("boot.vfat"), size)?;
+        build_boot_vfat(&QEMU, self.boot, self.version, disk::EPOCH.into(), &mut vfat)?;
+        fs::hard_link(self.rootfs, content.join("rootfs.img"))?;
+        let manifest = format!(
+            "[update]\ncompatible={}\nversion={}\n\n[bundle]\nformat=verity\n\n\
+             [image.boot]\nfilename=boot.vfat\n\n[image.rootfs]\nfilename=rootfs.img\n",
+            self.compatible, self.version
+        );
+        fs::write(content.join("manifest.raucm"), manifest)?;
+        sign(&content, self.keys, out)?;
+        fs::remove_dir_all(&content)?;
+        Ok(())
+    }
+}
+
+/// Packs bundles into a file system that is plugged in.
+pub(crate) fn pack_stick(bundles: &[PathBuf], out: &Path) -> Result<()> {
+    Program::new("mksquashfs")
+        .args(bundles)
+        .arg(out)
+        // The bundles are compressed already.
+        .args(["-noappend", "-quiet", "-no-progress", "-noI", "-noD", "-noF", "-noX"])
+        .run()
 }
 
 fn sign(content: &Path, keys: &Path, out: &Path) -> Result<()> {

@@ -26,6 +26,7 @@ pub mod parts;
 pub mod program;
 pub mod progress;
 pub mod qemu;
+pub mod sandbox;
 pub mod scenario;
 pub mod serial;
 pub mod timeline;

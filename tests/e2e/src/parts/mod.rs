@@ -10,6 +10,7 @@ pub mod kernel;
 pub mod provisioned;
 pub mod rootfs;
 pub mod rust_chroot;
+pub mod sandbox;
 pub mod uboot;
 pub mod variants;
 
@@ -24,10 +25,11 @@ use std::path::PathBuf;
 type Part = (&'static str, fn() -> Result<PathBuf>);
 
 /// Every part, in an order in which they can be built.
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 13] = [
     ("uboot-source", uboot::source),
     ("uboot-qemu", uboot::qemu),
     ("uboot-rock64", uboot::rock64),
+    ("uboot-sandbox", sandbox::sandbox),
     ("rust-chroot", rust_chroot::chroot),
     ("atomix-aarch64", atomix::aarch64),
     ("kernel", kernel::kernel),

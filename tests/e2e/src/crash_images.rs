@@ -11,13 +11,15 @@
 //! sector's edge, each write for itself. The card has none: its sectors are there one by one, in
 //! the order in which they were written.
 
+mod content;
 mod cuts;
 mod extents;
 mod image;
 mod judge;
 mod write_log;
 
+pub use content::Content;
 pub use cuts::{CrashImages, Cut, Effort, plan_cuts};
-pub use image::CrashImage;
-pub use judge::{Content, Judge, Verdict};
+pub use image::{CrashImage, join};
+pub use judge::{Judge, Verdict};
 pub use write_log::{Act, LogCounts, WriteLog};

@@ -5,7 +5,7 @@ use super::extents::{Extents, From};
 use anyhow::Result;
 use std::path::Path;
 use std::sync::Arc;
-use storage::{ByteLen, FileStorage, Geometry, Storage, StorageError, View};
+use storage::{Access, ByteLen, FileStorage, Geometry, Storage, StorageError, View};
 
 /// Unit in which an image is copied into a file; zeros stay holes.
 const COPY_BYTES: usize = 64 * 1024;
@@ -47,14 +47,31 @@ impl<B: Storage + Sync, L: Storage + Sync> CrashImage<'_, B, L> {
     /// # Errors
     /// When a file cannot be written.
     pub fn write_to(&self, disk: &Path, card: &Path) -> Result<()> {
-        copy_sparsely(&self.disk()?, disk)?;
-        copy_sparsely(&self.card()?, card)
+        let (from_disk, from_card) = (self.disk()?, self.card()?);
+        let mut disk = FileStorage::create_sparse(disk, from_disk.len())?;
+        let mut card = FileStorage::create_sparse(card, from_card.len())?;
+        copy_sparsely(&from_disk, &mut disk, 0)?;
+        copy_sparsely(&from_card, &mut card, 0)
     }
 }
 
+/// Puts a disk and a card into one file, the card behind the disk, sparsely.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn join(disk: &Path, card: &Path, joined: &Path) -> Result<ByteLen> {
+    let disk = FileStorage::open(disk, Access::ReadOnly)?;
+    let card = FileStorage::open(card, Access::ReadOnly)?;
+    let disk_len = disk.len();
+    let len = ByteLen::new(disk_len.get() + card.len().get());
+    let mut joined = FileStorage::create_sparse(joined, len)?;
+    copy_sparsely(&disk, &mut joined, 0)?;
+    copy_sparsely(&card, &mut joined, disk_len.get())?;
+    Ok(disk_len)
+}
+
 /// Copies everything but zeros.
-fn copy_sparsely(from: &impl Storage, path: &Path) -> Result<()> {
-    let mut to = FileStorage::create_sparse(path, from.len())?;
+fn copy_sparsely(from: &impl Storage, to: &mut FileStorage, place: u64) -> Result<()> {
     let mut buffer = vec![0; COPY_BYTES];
     let mut at = 0;
     while at < from.len().get() {
@@ -62,7 +79,7 @@ fn copy_sparsely(from: &impl Storage, path: &Path) -> Result<()> {
         buffer.truncate(left);
         from.read_at(at, &mut buffer)?;
         if buffer.iter().any(|byte| *byte != 0) {
-            to.write_at(at, &buffer)?;
+            to.write_at(place + at, &buffer)?;
         }
         at += buffer.len() as u64;
     }

@@ -5,41 +5,30 @@
 //! Held for each image: both tables agree or one is whole; one copy of the environment is valid;
 //! what can be loaded is complete, byte by byte; and the slot that the selector would take, with
 //! this environment and with none at all, is one of those. The slot that ran when the record began
-//! is whole because nothing was ever written to it ([`Judge::untouched`]).
+//! is whole because nothing was ever written to it ([`Judge::untouched`]). During a first boot
+//! there may be no environment yet, and no other slot.
 
+use super::content::{Content, place_of, range};
 use super::extents::Extent;
 use super::image::CrashImage;
 use super::write_log::WriteLog;
 use crate::board::QEMU;
 use anyhow::{Context as _, Result, bail, ensure};
-use board_rock64::{PartitionFacts, Role};
+use board_rock64::Role;
 use bootctl::{BootState, FirmwareFacts, PerSlot, SlotId, SlotState, select};
-use openssl::sha::Sha256;
-use storage::{ByteLen, Digest, Storage, View};
-use uboot::EnvStore;
-
-/// Unit of hashing.
-const HASH_BYTES: usize = 1024 * 1024;
+use storage::Storage;
+use uboot::{EnvError, EnvStore};
 
 /// What firmware reads first to know a file system.
 const FIRST_BYTES: usize = 512;
-
-/// What a complete slot holds: length and SHA-256 of each image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Content {
-    /// Of the boot partition's.
-    pub boot: (ByteLen, Digest),
-    /// Of the root file system's.
-    pub rootfs: (ByteLen, Digest),
-}
 
 /// What was found in an image that is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// The slot that the selector takes.
     pub boots: SlotId,
-    /// State of the slot that was installed.
-    pub state: SlotState,
+    /// State of the target; nothing when there is no environment.
+    pub state: Option<SlotState>,
     /// Whether that slot can be loaded.
     pub loads: bool,
 }
@@ -47,7 +36,8 @@ pub struct Verdict {
 /// Looks at images of one record.
 pub struct Judge {
     target: SlotId,
-    content: Content,
+    /// What an install puts into the target.
+    content: Option<Content>,
     /// Which ranges the last hashed slot had, and what they came to: most images share it.
     known: Option<(Vec<Extent>, bool)>,
 }
@@ -55,8 +45,14 @@ pub struct Judge {
 impl Judge {
     /// For a record of an install into `target`, which could not be loaded before.
     #[must_use]
-    pub fn new(target: SlotId, content: Content) -> Self {
-        Self { target, content, known: None }
+    pub fn of_install(target: SlotId, content: Content) -> Self {
+        Self { target, content: Some(content), known: None }
+    }
+
+    /// For a record of a first boot, which makes slot B and leaves it empty.
+    #[must_use]
+    pub fn of_first_boot() -> Self {
+        Self { target: SlotId::B, content: None, known: None }
     }
 
     /// The slot that ran was never written, not even with what it held already.
@@ -83,15 +79,14 @@ impl Judge {
         L: Storage + Sync,
     {
         let table = repart::read_table(&image.disk()?).context("partition table")?;
-        let boot_b = facts(Role::Boot(SlotId::B))?;
+        let boot_b = place_of(Role::Boot(SlotId::B))?;
         let disk = table.partitions.iter().find(|one| one.number == boot_b.number);
         let disk = disk.map(|one| one.part_uuid);
-        ensure!(disk.is_some(), "slot B has no partition");
-        let copies = QEMU.fw_env_config().copies.into_iter();
-        let copies = copies.map(|place| Ok((image.card()?, place))).collect::<Result<Vec<_>>>()?;
-        let env = EnvStore::open(copies)?.load().context("environment")?.env;
-        let state = BootState::from_env(&env).context("boot state")?;
-
+        let state = boot_state(image)?;
+        if self.content.is_some() {
+            ensure!(disk.is_some(), "slot B has no partition");
+            ensure!(state.is_some(), "no copy of the environment is valid");
+        }
         let loads = self.loads(image)?;
         if loads {
             ensure!(self.is_complete(image)?, "slot {} loads and is not complete", self.target);
@@ -99,26 +94,30 @@ impl Judge {
         let loads_of = |slot| slot != self.target || loads;
         let loads_each = PerSlot { a: loads_of(SlotId::A), b: loads_of(SlotId::B) };
         let firmware = FirmwareFacts { disk, save_works: true, loads: loads_each };
-        for env in [Some(&state), None] {
-            let boots = select(env, &firmware).boots;
-            let taken = boots.with_context(|| format!("no slot is taken with {env:?}"))?;
-            ensure!(loads_of(taken), "slot {taken} is taken and does not load: {env:?}");
-        }
-        let boots = select(Some(&state), &firmware).boots.context("no slot is taken")?;
-        Ok(Verdict { boots, state: state.slot(self.target).state, loads })
+        let taken = |env: Option<&BootState>| {
+            let slot = select(env, &firmware).boots;
+            let slot = slot.with_context(|| format!("no slot is taken with {env:?}"))?;
+            ensure!(loads_of(slot), "slot {slot} is taken and does not load: {env:?}");
+            Ok(slot)
+        };
+        taken(None)?;
+        let boots = taken(state.as_ref())?;
+        Ok(Verdict { boots, state: state.map(|state| state.slot(self.target).state), loads })
     }
 
-    /// Whether firmware would find a file system in the target's boot partition: anything in its
-    /// first sector counts, so that this errs on the strict side.
+    /// Whether firmware would find an installed slot: its boot partition begins with anything but
+    /// zeros and what it began with before. That errs on the strict side.
     fn loads<B, L>(&self, image: &CrashImage<'_, B, L>) -> Result<bool>
     where
         B: Storage + Sync,
         L: Storage + Sync,
     {
+        let Some(_) = self.content else { return Ok(false) };
         let (start, _) = range(Role::Boot(self.target))?;
-        let mut first = [0; FIRST_BYTES];
+        let (mut first, mut before) = ([0; FIRST_BYTES], [0; FIRST_BYTES]);
         image.read_at(start, &mut first)?;
-        Ok(first != [0; FIRST_BYTES])
+        image.base.read_at(start, &mut before)?;
+        Ok(first != [0; FIRST_BYTES] && first != before)
     }
 
     fn is_complete<B, L>(&mut self, image: &CrashImage<'_, B, L>) -> Result<bool>
@@ -126,12 +125,9 @@ impl Judge {
         B: Storage + Sync,
         L: Storage + Sync,
     {
-        let parts = [
-            (Role::Boot(self.target), self.content.boot),
-            (Role::Rootfs(self.target), self.content.rootfs),
-        ];
+        let Some(content) = self.content else { return Ok(false) };
         let mut ranges = Vec::new();
-        for (role, (len, _)) in parts {
+        for (role, (len, _)) in content.parts(self.target) {
             let (start, _) = range(role)?;
             ranges.extend(image.extents.overlapping(start, start + len.get()));
         }
@@ -140,38 +136,25 @@ impl Judge {
         {
             return Ok(*complete);
         }
-        let mut complete = true;
-        for (role, (len, expected)) in parts {
-            let place = View::new(image.clone(), "slot", range(role)?.0, len)?;
-            complete &= digest(&place)? == expected;
-        }
+        let complete = content.is_in(image, self.target)?;
         self.known = Some((ranges, complete));
         Ok(complete)
     }
 }
 
-/// SHA-256 of everything.
-pub(super) fn digest(storage: &dyn Storage) -> Result<Digest> {
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; HASH_BYTES];
-    let mut at = 0;
-    while at < storage.len().get() {
-        buffer.truncate(usize::try_from(storage.len().get() - at)?);
-        storage.read_at(at, &mut buffer)?;
-        hash.update(&buffer);
-        at += buffer.len() as u64;
+/// What the environment on the card says; nothing when no copy is valid.
+fn boot_state<B, L>(image: &CrashImage<'_, B, L>) -> Result<Option<BootState>>
+where
+    B: Storage + Sync,
+    L: Storage + Sync,
+{
+    let copies = QEMU.fw_env_config().copies.into_iter();
+    let copies = copies.map(|place| Ok((image.card()?, place))).collect::<Result<Vec<_>>>()?;
+    match EnvStore::open(copies)?.load() {
+        Ok(loaded) => Ok(Some(BootState::from_env(&loaded.env).context("boot state")?)),
+        Err(EnvError::Lost { .. } | EnvError::BothCorrupt { .. }) => Ok(None),
+        Err(other) => Err(other).context("environment"),
     }
-    Ok(Digest::from_bytes(hash.finish()))
-}
-
-fn facts(role: Role) -> Result<&'static PartitionFacts> {
-    QEMU.partition(role).with_context(|| format!("the board has no {role:?}"))
-}
-
-fn range(role: Role) -> Result<(u64, u64)> {
-    let facts = facts(role)?;
-    let end = facts.end().context("a partition without an end")?;
-    Ok((facts.start.get(), end.get()))
 }
 
 #[cfg(test)]
@@ -182,7 +165,10 @@ mod tests {
     use crate::board::DISK_LEN;
     use bootctl::{AttemptsLeft, BundleId, SlotRecord};
     use repart::NewPartition;
-    use storage::{FileStorage, Journal, Lba, MemoryStorage, OpKind, PartUuid, Recording, Shared};
+    use storage::{
+        ByteLen, Digest, FileStorage, Journal, Lba, MemoryStorage, OpKind, PartUuid, Recording,
+        Shared, View,
+    };
     use uuid::Uuid;
 
     const DISK: PartUuid = PartUuid(Uuid::from_u128(7));
@@ -345,7 +331,7 @@ mod tests {
         if !consumer_sees_flushes {
             log.acts.retain(|act| *act != super::super::Act::Flush);
         }
-        let mut judge = Judge::new(SlotId::B, content);
+        let mut judge = Judge::of_install(SlotId::B, content);
         judge.untouched(&log)?;
         let disk_bytes = DISK_LEN.get();
         let effort = Effort { between: 40, most: usize::MAX };
@@ -359,7 +345,8 @@ mod tests {
     #[test]
     fn an_install_after_the_protocol_is_whole_at_every_cut() {
         let verdicts = judge_all(Installer::Honest, true).unwrap();
-        let has = |boots, state, loads| verdicts.contains(&Verdict { boots, state, loads });
+        let has =
+            |boots, state, loads| verdicts.contains(&Verdict { boots, state: Some(state), loads });
         assert!(has(SlotId::A, SlotState::Empty, false));
         assert!(has(SlotId::A, SlotState::Writing, false));
         assert!(has(SlotId::A, SlotState::Writing, true));

@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The power goes: at moments of a running board, and at moments of a recorded run that no killed
+//! emulator can show. Never a dead board, and the next attempt converges.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+use anyhow::{Context as _, Result, ensure};
+use bootctl::SlotId;
+use e2e::crash_images::{
+    Content, CrashImages, Cut, Effort, Judge, Verdict, WriteLog, join, plan_cuts,
+};
+use e2e::live::Board;
+use e2e::progress::say;
+use e2e::scenario::Scenario;
+use e2e::wiring::Wiring;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use storage::{Access, FileStorage};
+
+/// Another seed plays other moments; a run says which it had.
+const SEED_VARIABLE: &str = "ATOMIX_E2E_SEED";
+const DEFAULT_SEED: u64 = 3;
+
+const FROM_CUT: &str = "from power cut to booted";
+
+/// What the first boot says, in its order; a cut after each leaves another half of its work.
+const FIRST_BOOT_MARKS: [&str; 8] = [
+    "(boot-b): head wiped",
+    "(data): head wiped",
+    "environment bound to disk",
+    "backup table written",
+    "primary table written",
+    "(boot-b): vfat made",
+    "(data): f2fs made",
+    "provisioned written",
+];
+
+fn seed() -> u64 {
+    let set = std::env::var(SEED_VARIABLE).ok();
+    let seed = set.map_or(DEFAULT_SEED, |text| text.parse().expect("a number"));
+    say(&format!("seed {seed}; {SEED_VARIABLE} sets another"));
+    seed
+}
+
+/// Numbers that look random and are the same for the same seed (splitmix64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % end
+    }
+}
+
+/// What the board does when the power goes.
+#[derive(Clone, Copy, Debug)]
+enum During {
+    /// It installs.
+    Install,
+    /// It changes its environment, again and again.
+    Commits,
+    /// It goes down.
+    Reboot,
+    /// U-Boot chooses and saves.
+    Selector,
+    /// Linux starts.
+    Boot,
+    /// The running slot is confirmed.
+    Confirmation,
+}
+
+/// What each slot may hold: what it was flashed or switched off with, and the update.
+struct Known {
+    before: BTreeMap<SlotId, Content>,
+    update: Content,
+}
+
+impl Known {
+    fn of(board: &Board) -> Result<Self> {
+        let disk = FileStorage::open(&board.machine.disk(), Access::ReadOnly)?;
+        let a = Content::whole_slot(&disk, SlotId::A)?;
+        let update = Content::of_update(board.machine.dir())?;
+        Ok(Self { before: BTreeMap::from([(SlotId::A, a)]), update })
+    }
+
+    /// The slot that runs is one that was complete.
+    fn check_running(&self, board: &mut Board) -> Result<SlotId> {
+        let arguments = board.told("cat /proc/cmdline")?;
+        let slot = if arguments.contains("rauc.slot=A") { SlotId::A } else { SlotId::B };
+        let disk = FileStorage::open(&board.machine.disk(), Access::ReadOnly)?;
+        let before = self.before.get(&slot);
+        let whole = self.update.is_in(&disk, slot)?
+            || before.map(|content| content.is_in(&disk, slot)).transpose()?.unwrap_or(false);
+        ensure!(whole, "slot {slot} runs and is not complete");
+        Ok(slot)
+    }
+}
+
+/// Cuts the power and switches on again: the board must come back by itself, in a complete slot.
+fn comes_back(board: &mut Board, known: &Known, after: &str) -> Result<SlotId> {
+    board.cut();
+    board.note(&format!("power cut: {after}"));
+    let begin = Instant::now();
+    board.switch_on()?;
+    board.selected("")?;
+    board.guest_up()?;
+    let secs = begin.elapsed().as_secs_f64();
+    board.measure(FROM_CUT, secs);
+    board.told("atomix status")?;
+    let slot = known.check_running(board)?;
+    let state = board.variable("atomix_state_B")?;
+    say(&format!("cut {after}: slot {slot} is up after {secs:.1} s; B is {state}"));
+    Ok(slot)
+}
+
+/// Brings the board to where it does this, and to a moment in it.
+fn reach(board: &mut Board, during: During, millis: u64) -> Result<()> {
+    match during {
+        During::Install => {
+            board.mount_stick()?;
+            board.start("atomix install --force /run/stick/update.raucb")?;
+        }
+        During::Commits => {
+            board.start("while :; do fw_setenv e2e_1 $RANDOM; fw_setenv e2e_2; done")?
+        }
+        During::Reboot => board.start("systemctl reboot")?,
+        During::Selector => {
+            board.start("systemctl reboot")?;
+            board.expect("Hit any key")?;
+        }
+        During::Boot => {
+            board.start("systemctl reboot")?;
+            board.expect("Starting kernel")?;
+        }
+        During::Confirmation => board.start("atomix boot mark-good")?,
+    }
+    std::thread::sleep(Duration::from_millis(millis));
+    Ok(())
+}
+
+/// Installs, boots what was installed, and waits for its confirmation.
+fn converges(board: &mut Board, known: &Known, running: SlotId) -> Result<()> {
+    board.await_confirmation()?;
+    board.install()?;
+    board.reboot(&format!("{}, trying", running.other()))?;
+    let slot = known.check_running(board)?;
+    ensure!(slot == running.other(), "slot {slot} runs");
+    board.await_confirmation()
+}
+
+#[test]
+fn power_loss() -> Result<()> {
+    Scenario::new("power-loss").flashed().starts_off().run(|board| {
+        let mut numbers = Numbers(seed());
+        let known = Known::of(board)?;
+        let mark = FIRST_BOOT_MARKS[usize::try_from(numbers.below(8))?];
+        board.switch_on()?;
+        board.expect(mark)?;
+        comes_back(board, &known, &format!("at {mark:?}"))?;
+        for during in [During::Install, During::Install, During::Commits] {
+            let millis = 100 + numbers.below(4000);
+            reach(board, during, millis)?;
+            let slot = comes_back(board, &known, &format!("{millis} ms into {during:?}"))?;
+            ensure!(slot == SlotId::A, "slot {slot} runs");
+        }
+        board.install()?;
+        let millis = numbers.below(100);
+        reach(board, During::Selector, millis)?;
+        let slot = comes_back(board, &known, &format!("{millis} ms into the selector"))?;
+        ensure!(slot == SlotId::B, "slot {slot} runs");
+        let millis = numbers.below(400);
+        reach(board, During::Confirmation, millis)?;
+        let slot = comes_back(board, &known, &format!("{millis} ms into the confirmation"))?;
+        ensure!(slot == SlotId::B, "slot {slot} runs");
+        board.await_confirmation()?;
+        ensure!(board.variable("atomix_state_B")? == "good");
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "long: 24 cuts, each a boot"]
+fn power_loss_at_many_moments() -> Result<()> {
+    use During::{Boot, Commits, Confirmation, Install, Reboot, Selector};
+    Scenario::new("power-loss-long").run(|board| {
+        let mut numbers = Numbers(seed());
+        let mut known = Known::of(board)?;
+        let disk = FileStorage::open(&board.machine.disk(), Access::ReadOnly)?;
+        known.before.insert(SlotId::A, Content::whole_slot(&disk, SlotId::A)?);
+        let mut running = SlotId::A;
+        for round in 0..24 {
+            let kinds = [Install, Install, Commits, Reboot, Selector, Boot, Confirmation];
+            let during = kinds[usize::try_from(numbers.below(7))?];
+            let millis = numbers.below(5000);
+            reach(board, during, millis)?;
+            let after = format!("{round}: {millis} ms into {during:?}");
+            running = comes_back(board, &known, &after)?;
+        }
+        converges(board, &known, running)
+    })
+}
+
+#[test]
+fn a_first_boot_that_is_cut_while_it_repartitions_is_ended_by_the_next() -> Result<()> {
+    first_boot_cut_at("first-boot-cut", &["(data): head wiped", "backup table written"])
+}
+
+#[test]
+#[ignore = "long: a cut at every step of the first boot"]
+fn a_first_boot_that_is_cut_at_any_step_is_ended_by_the_next() -> Result<()> {
+    first_boot_cut_at("first-boot-cut-long", &FIRST_BOOT_MARKS)
+}
+
+/// Cuts one board's first boot once at each mark that comes, and lets the last try go through.
+fn first_boot_cut_at(name: &str, marks: &[&str]) -> Result<()> {
+    for mark in marks {
+        let name = format!("{name}-{}", mark.replace(|c: char| !c.is_alphanumeric(), ""));
+        Scenario::new(&name).flashed().starts_off().run(|board| {
+            let known = Known::of(board)?;
+            board.switch_on()?;
+            board.expect(mark)?;
+            comes_back(board, &known, &format!("at {mark:?}"))?;
+            ensure!(board.told("cat /data/atomix/provisioned")? == "1\n");
+            ensure!(board.told("cat /proc/mounts")?.contains("/dev/vda5 /data f2fs "));
+            ensure!(board.variable("atomix_state_A")? == "good");
+            board.power_off()?;
+            let verified = std::process::Command::new("sgdisk")
+                .arg("--verify")
+                .arg(board.machine.disk())
+                .output()?;
+            let said = String::from_utf8_lossy(&verified.stdout).into_owned();
+            ensure!(verified.status.success() && said.contains("No problems found"), "{said}");
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// What a recorded run left.
+struct Record {
+    base: FileStorage,
+    data: FileStorage,
+    log: WriteLog,
+    disk_bytes: u64,
+    content: Content,
+    dir: PathBuf,
+}
+
+impl Record {
+    /// Wires a board that is off so that all it writes is logged, and plays `run`.
+    fn of(board: &mut Board, run: impl FnOnce(&mut Board) -> Result<()>) -> Result<Self> {
+        let dir = board.machine.dir().to_owned();
+        let (base, joined) = (dir.join("before.img"), dir.join("joined.img"));
+        let (disk, card) = (board.machine.disk(), board.machine.card());
+        let disk_bytes = join(&disk, &card, &base)?.get();
+        join(&disk, &card, &joined)?;
+        let log = dir.join("writes.log");
+        File::create(&log)?;
+        board.machine.wiring = Wiring::Logged {
+            joined: joined.clone(),
+            disk_bytes,
+            card_bytes: fs::metadata(&card)?.len(),
+            log: log.clone(),
+        };
+        run(board)?;
+        board.cut();
+        board.machine.wiring = Wiring::Plain;
+        fs::remove_file(joined)?;
+        let data = FileStorage::open(&log, Access::ReadOnly)?;
+        let log = WriteLog::parse(&data)?;
+        let base = FileStorage::open(&base, Access::ReadOnly)?;
+        let content = Content::of_update(&dir)?;
+        Ok(Self { base, data, log, disk_bytes, content, dir })
+    }
+
+    /// Judges the images of many cuts; chooses some of them to be booted, of each kind of verdict
+    /// by turns.
+    fn judge(&self, mut judge: Judge, most: usize, booted: usize) -> Result<Sample> {
+        judge.untouched(&self.log)?;
+        let seed = seed();
+        let effort = Effort { between: 6, most };
+        let cuts = plan_cuts(&self.log, self.disk_bytes, seed, effort);
+        let mut images = CrashImages::new(&self.base, &self.data, &self.log, self.disk_bytes);
+        let begin = Instant::now();
+        let mut kinds: Vec<(Verdict, Vec<Cut>)> = Vec::new();
+        for cut in &cuts {
+            let image = images.image(*cut);
+            let verdict = judge.judge(&image).with_context(|| cut.to_string())?;
+            match kinds.iter_mut().find(|(kind, _)| *kind == verdict) {
+                Some((_, all)) => all.push(*cut),
+                None => kinds.push((verdict, vec![*cut])),
+            }
+        }
+        let counts = self.log.counts();
+        say(&format!(
+            "{} writes, {} flushes, {} images checked in {:.1} s",
+            counts.writes,
+            counts.flushes,
+            cuts.len(),
+            begin.elapsed().as_secs_f64()
+        ));
+        for (verdict, cuts) in &kinds {
+            say(&format!("{:5} images: {verdict:?}", cuts.len()));
+        }
+        let mut numbers = Numbers(seed);
+        let mut chosen = Vec::new();
+        for round in 0..booted {
+            let (verdict, cuts) = &kinds[round * kinds.len() / booted.max(1) % kinds.len()];
+            let index = usize::try_from(numbers.below(cuts.len() as u64))?;
+            chosen.push((cuts[index], *verdict));
+        }
+        chosen.sort_by_key(|(cut, _)| *cut);
+        Ok(Sample { images: cuts.len(), kinds: kinds.len(), chosen })
+    }
+
+    /// Boots an image: the selector takes the slot that the model took, and the next attempt
+    /// converges.
+    fn boot(&self, name: &str, cut: Cut, verdict: Verdict) -> Result<()> {
+        let mut images = CrashImages::new(&self.base, &self.data, &self.log, self.disk_bytes);
+        let image = images.image(cut);
+        say(&format!("booting the image of a cut {cut}: {verdict:?}"));
+        Scenario::new(name).starts_off().run(|board| {
+            fs::remove_file(board.machine.disk())?;
+            fs::remove_file(board.machine.card())?;
+            image.write_to(&board.machine.disk(), &board.machine.card())?;
+            let known = Known::of(board)?;
+            board.power_on(&format!("{}, ", verdict.boots))?;
+            board.told("atomix status")?;
+            let running = known.check_running(board)?;
+            let state = board.variable(&format!("atomix_state_{running}"))?;
+            if state == "trying" {
+                board.await_confirmation()?;
+            }
+            board.install()?;
+            board.reboot(&format!("{}, trying", running.other()))?;
+            known.check_running(board).map(drop)
+        })
+    }
+
+    fn forget(self) -> Result<()> {
+        for name in ["before.img", "writes.log"] {
+            fs::remove_file(self.dir.join(name))?;
+        }
+        Ok(())
+    }
+}
+
+struct Sample {
+    images: usize,
+    kinds: usize,
+    chosen: Vec<(Cut, Verdict)>,
+}
+
+/// Records an install with everything up to its confirmation, judges images of it, boots some.
+fn crash_images_of_an_install(name: &str, most: usize, booted: usize) -> Result<()> {
+    let mut record = None;
+    Scenario::new(name).starts_off().run(|board| {
+        record = Some(Record::of(board, |board| {
+            board.power_on("A, normal")?;
+            board.install()?;
+            board.reboot("B, trying")?;
+            board.await_confirmation()?;
+            board.told("sync").map(drop)
+        })?);
+        Ok(())
+    })?;
+    let record = record.context("nothing was recorded")?;
+    let sample = record.judge(Judge::of_install(SlotId::B, record.content), most, booted)?;
+    // Before the install, in it, sealed and not committed, to be tried, confirmed.
+    ensure!(sample.kinds >= 4, "the cuts show {} states only", sample.kinds);
+    for (number, (cut, verdict)) in sample.chosen.iter().enumerate() {
+        record.boot(&format!("{name}-{number}"), *cut, *verdict)?;
+    }
+    say(&summary(&record, &sample));
+    record.forget()
+}
+
+fn summary(record: &Record, sample: &Sample) -> String {
+    let counts = record.log.counts();
+    format!(
+        "{} writes, {} flushes, {} images checked, {} booted, 0 dead",
+        counts.writes,
+        counts.flushes,
+        sample.images,
+        sample.chosen.len()
+    )
+}
+
+#[test]
+fn no_crash_image_of_a_recorded_install_is_a_dead_board() -> Result<()> {
+    crash_images_of_an_install("crash-images", 1000, 3)
+}
+
+#[test]
+#[ignore = "long: 15 images booted"]
+fn no_crash_image_of_a_recorded_install_is_a_dead_board_by_many_images() -> Result<()> {
+    crash_images_of_an_install("crash-images-long", 5000, 15)
+}

@@ -21,6 +21,7 @@ use e2e::wiring::Wiring;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 use storage::{Access, FileStorage};
 
@@ -158,8 +159,9 @@ fn converges(board: &mut Board, known: &Known, running: SlotId) -> Result<()> {
     board.await_confirmation()
 }
 
+/// The original suite's `power-loss`: six cuts in one board's life.
 #[test]
-fn power_loss() -> Result<()> {
+fn rauc_power_loss_is_survived_in_every_phase_of_a_boards_life() -> Result<()> {
     Scenario::new("power-loss").flashed().starts_off().run(|board| {
         let mut numbers = Numbers(seed());
         let known = Known::of(board)?;
@@ -189,7 +191,7 @@ fn power_loss() -> Result<()> {
 }
 
 #[test]
-#[ignore = "long: 24 cuts, each a boot"]
+#[ignore = "long: cargo xtask e2e --all"]
 fn power_loss_at_many_moments() -> Result<()> {
     use During::{Boot, Commits, Confirmation, Install, Reboot, Selector};
     Scenario::new("power-loss-long").run(|board| {
@@ -211,12 +213,13 @@ fn power_loss_at_many_moments() -> Result<()> {
 }
 
 #[test]
+#[ignore = "long: cargo xtask e2e --all"]
 fn a_first_boot_that_is_cut_while_it_repartitions_is_ended_by_the_next() -> Result<()> {
     first_boot_cut_at("first-boot-cut", &["(data): head wiped", "backup table written"])
 }
 
 #[test]
-#[ignore = "long: a cut at every step of the first boot"]
+#[ignore = "long: cargo xtask e2e --all"]
 fn a_first_boot_that_is_cut_at_any_step_is_ended_by_the_next() -> Result<()> {
     first_boot_cut_at("first-boot-cut-long", &FIRST_BOOT_MARKS)
 }
@@ -230,17 +233,7 @@ fn first_boot_cut_at(name: &str, marks: &[&str]) -> Result<()> {
             board.switch_on()?;
             board.expect(mark)?;
             comes_back(board, &known, &format!("at {mark:?}"))?;
-            ensure!(board.told("cat /data/atomix/provisioned")? == "1\n");
-            ensure!(board.told("cat /proc/mounts")?.contains("/dev/vda5 /data f2fs "));
-            ensure!(board.variable("atomix_state_A")? == "good");
-            board.power_off()?;
-            let verified = std::process::Command::new("sgdisk")
-                .arg("--verify")
-                .arg(board.machine.disk())
-                .output()?;
-            let said = String::from_utf8_lossy(&verified.stdout).into_owned();
-            ensure!(verified.status.success() && said.contains("No problems found"), "{said}");
-            Ok(())
+            is_provisioned(board)
         })?;
     }
     Ok(())
@@ -312,20 +305,18 @@ impl Record {
         for (verdict, cuts) in &kinds {
             say(&format!("{:5} images: {verdict:?}", cuts.len()));
         }
-        let mut numbers = Numbers(seed);
-        let mut chosen = Vec::new();
-        for round in 0..booted {
-            let (verdict, cuts) = &kinds[round * kinds.len() / booted.max(1) % kinds.len()];
-            let index = usize::try_from(numbers.below(cuts.len() as u64))?;
-            chosen.push((cuts[index], *verdict));
-        }
-        chosen.sort_by_key(|(cut, _)| *cut);
+        let chosen = choose(&kinds, booted, seed);
         Ok(Sample { images: cuts.len(), kinds: kinds.len(), chosen })
     }
 
-    /// Boots an image: the selector takes the slot that the model took, and the next attempt
-    /// converges.
-    fn boot(&self, name: &str, cut: Cut, verdict: Verdict) -> Result<()> {
+    /// Boots an image: the selector takes the slot that the model took, that slot is complete, and
+    /// `then` goes on from there.
+    fn boot(
+        &self,
+        name: &str,
+        (cut, verdict): (Cut, Verdict),
+        then: impl FnOnce(&mut Board, &Known, SlotId) -> Result<()>,
+    ) -> Result<()> {
         let mut images = CrashImages::new(&self.base, &self.data, &self.log, self.disk_bytes);
         let image = images.image(cut);
         say(&format!("booting the image of a cut {cut}: {verdict:?}"));
@@ -337,13 +328,7 @@ impl Record {
             board.power_on(&format!("{}, ", verdict.boots))?;
             board.told("atomix status")?;
             let running = known.check_running(board)?;
-            let state = board.variable(&format!("atomix_state_{running}"))?;
-            if state == "trying" {
-                board.await_confirmation()?;
-            }
-            board.install()?;
-            board.reboot(&format!("{}, trying", running.other()))?;
-            known.check_running(board).map(drop)
+            then(board, &known, running)
         })
     }
 
@@ -355,13 +340,36 @@ impl Record {
     }
 }
 
+/// Cuts of all kinds by turns, each once.
+fn choose(kinds: &[(Verdict, Vec<Cut>)], count: usize, seed: u64) -> Vec<(Cut, Verdict)> {
+    let mut numbers = Numbers(seed);
+    let mut left = kinds.to_vec();
+    let first = usize::try_from(numbers.below(kinds.len() as u64)).unwrap();
+    left.rotate_left(first);
+    let mut chosen = Vec::new();
+    while chosen.len() < count && !left.is_empty() {
+        let step = (left.len() / (count - chosen.len())).max(1);
+        let (verdict, mut cuts) = left.remove(0);
+        let index = usize::try_from(numbers.below(cuts.len() as u64)).unwrap();
+        chosen.push((cuts.swap_remove(index), verdict));
+        if !cuts.is_empty() {
+            left.push((verdict, cuts));
+        }
+        let skipped = (step - 1).min(left.len());
+        left.rotate_left(skipped);
+    }
+    chosen.sort_by_key(|(cut, _)| *cut);
+    chosen
+}
+
 struct Sample {
     images: usize,
     kinds: usize,
     chosen: Vec<(Cut, Verdict)>,
 }
 
-/// Records an install with everything up to its confirmation, judges images of it, boots some.
+/// Records an install with everything up to its confirmation, judges images of it, boots some;
+/// the next install converges.
 fn crash_images_of_an_install(name: &str, most: usize, booted: usize) -> Result<()> {
     let mut record = None;
     Scenario::new(name).starts_off().run(|board| {
@@ -378,11 +386,50 @@ fn crash_images_of_an_install(name: &str, most: usize, booted: usize) -> Result<
     let sample = record.judge(Judge::of_install(SlotId::B, record.content), most, booted)?;
     // Before the install, in it, sealed and not committed, to be tried, confirmed.
     ensure!(sample.kinds >= 4, "the cuts show {} states only", sample.kinds);
-    for (number, (cut, verdict)) in sample.chosen.iter().enumerate() {
-        record.boot(&format!("{name}-{number}"), *cut, *verdict)?;
+    for (number, chosen) in sample.chosen.iter().enumerate() {
+        record.boot(&format!("{name}-{number}"), *chosen, |board, known, running| {
+            if board.variable(&format!("atomix_state_{running}"))? == "trying" {
+                board.await_confirmation()?;
+            }
+            board.install()?;
+            board.reboot(&format!("{}, trying", running.other()))?;
+            known.check_running(board).map(drop)
+        })?;
     }
     say(&summary(&record, &sample));
     record.forget()
+}
+
+/// Records a first boot, judges images of it, boots some; each ends the first boot.
+fn crash_images_of_a_first_boot(name: &str, most: usize, booted: usize) -> Result<()> {
+    let mut record = None;
+    Scenario::new(name).flashed().starts_off().run(|board| {
+        record = Some(Record::of(board, |board| {
+            board.power_on("A, env-lost")?;
+            board.told("sync").map(drop)
+        })?);
+        Ok(())
+    })?;
+    let record = record.context("nothing was recorded")?;
+    let sample = record.judge(Judge::of_first_boot(), most, booted)?;
+    for (number, chosen) in sample.chosen.iter().enumerate() {
+        record.boot(&format!("{name}-{number}"), *chosen, |board, _, _| is_provisioned(board))?;
+    }
+    say(&summary(&record, &sample));
+    record.forget()
+}
+
+/// The first boot is over: data is there, slot A is good, and a foreign judge finds the partition
+/// table whole.
+fn is_provisioned(board: &mut Board) -> Result<()> {
+    ensure!(board.told("cat /data/atomix/provisioned")? == "1\n");
+    ensure!(board.told("cat /proc/mounts")?.contains("/dev/vda5 /data f2fs "));
+    ensure!(board.variable("atomix_state_A")? == "good");
+    board.power_off()?;
+    let verified = Command::new("sgdisk").arg("--verify").arg(board.machine.disk()).output()?;
+    let said = String::from_utf8_lossy(&verified.stdout).into_owned();
+    ensure!(verified.status.success() && said.contains("No problems found"), "{said}");
+    Ok(())
 }
 
 fn summary(record: &Record, sample: &Sample) -> String {
@@ -402,7 +449,13 @@ fn no_crash_image_of_a_recorded_install_is_a_dead_board() -> Result<()> {
 }
 
 #[test]
-#[ignore = "long: 15 images booted"]
+#[ignore = "long: cargo xtask e2e --all"]
 fn no_crash_image_of_a_recorded_install_is_a_dead_board_by_many_images() -> Result<()> {
     crash_images_of_an_install("crash-images-long", 5000, 15)
+}
+
+#[test]
+#[ignore = "long: cargo xtask e2e --all"]
+fn no_crash_image_of_a_recorded_first_boot_is_a_dead_board() -> Result<()> {
+    crash_images_of_a_first_boot("crash-images-first-boot", 1000, 4)
 }

@@ -11,6 +11,7 @@ pub mod provisioned;
 pub mod rootfs;
 pub mod rust_chroot;
 pub mod sandbox;
+pub mod stock;
 pub mod uboot;
 pub mod variants;
 
@@ -25,11 +26,12 @@ use std::path::PathBuf;
 type Part = (&'static str, fn() -> Result<PathBuf>);
 
 /// Every part, in an order in which they can be built.
-const PARTS: [Part; 13] = [
+const PARTS: [Part; 14] = [
     ("uboot-source", uboot::source),
     ("uboot-qemu", uboot::qemu),
     ("uboot-rock64", uboot::rock64),
     ("uboot-sandbox", sandbox::sandbox),
+    ("uboot-stock", stock::stock),
     ("rust-chroot", rust_chroot::chroot),
     ("atomix-aarch64", atomix::aarch64),
     ("kernel", kernel::kernel),

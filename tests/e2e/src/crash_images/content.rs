@@ -102,3 +102,34 @@ pub(super) fn range(role: Role) -> Result<(u64, u64)> {
     let end = facts.end().context("a partition without an end")?;
     Ok((facts.start.get(), end.get()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::board::DISK_LEN;
+
+    #[test]
+    fn a_slot_with_one_wrong_byte_does_not_hold_its_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut disk = FileStorage::create_sparse(&dir.path().join("disk"), DISK_LEN).unwrap();
+        let image = vec![7; 2 * HASH_BYTES + 5];
+        let digest = Digest::from_bytes(openssl::sha::sha256(&image));
+        let part = (ByteLen::new(image.len() as u64), digest);
+        let content = Content { boot: part, rootfs: part };
+        let places = [Role::Boot(SlotId::B), Role::Rootfs(SlotId::B)].map(|role| {
+            let start = range(role).unwrap().0;
+            disk.write_at(start, &image).unwrap();
+            start
+        });
+        assert!(content.is_in(&disk, SlotId::B).unwrap());
+        assert!(!content.is_in(&disk, SlotId::A).unwrap());
+        for start in places {
+            for at in [start, start + image.len() as u64 - 1] {
+                disk.write_at(at, &[8]).unwrap();
+                assert!(!content.is_in(&disk, SlotId::B).unwrap(), "{at}");
+                disk.write_at(at, &[7]).unwrap();
+            }
+        }
+        assert!(content.is_in(&disk, SlotId::B).unwrap());
+    }
+}

@@ -21,8 +21,8 @@ const SHOWN_LINES: usize = 40;
 /// # Errors
 /// When the board does not start.
 pub fn attend(board: &mut Board) -> Result<()> {
-    board.switch_on()?;
     say(HELP);
+    board.switch_on()?;
     match board.guest_up() {
         Ok(()) => say("the guest is up"),
         Err(cause) => say(&format!("the guest is not up: {cause:#}")),

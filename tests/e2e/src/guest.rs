@@ -42,14 +42,14 @@ impl Guest {
         Ok(Self { port })
     }
 
-    /// Waits until the agent is ready: for the first time, or after the guest has started anew.
+    /// Waits until the agent is ready that was started at second `since` or later: an earlier
+    /// boot may have had one whom nobody waited for.
     ///
     /// # Errors
     /// When it does not come up in time.
-    pub fn await_ready(&mut self, within: Duration) -> Result<()> {
-        self.port.expect("READY", within).context("the guest's agent did not come up")?;
-        self.port.expect("\n", COMMAND_WAIT)?;
-        Ok(())
+    pub fn await_ready(&mut self, since: f64, within: Duration) -> Result<()> {
+        let ready = self.port.expect_line("READY", since, within);
+        ready.context("the guest's agent did not come up")
     }
 
     /// When the agent became ready, in seconds since the board was switched on.

@@ -6,6 +6,7 @@ use crate::board::QEMU;
 use crate::guest::{Answer, Guest};
 use crate::machine::Machine;
 use crate::measures::Measure;
+use crate::parts::provisioned::FIND_CARD_READER;
 use crate::progress::say;
 use crate::qemu::{Qemu, read_env};
 use crate::timeline::{End, Event, Stage, Timeline, What, read_line, timeline};
@@ -14,7 +15,7 @@ use openssl::sha::Sha256;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long anything may take that is waited for; a busy machine is three times slower.
 pub const WAIT: Duration = Duration::from_secs(180);
@@ -39,6 +40,8 @@ struct Power {
     guest: Guest,
     /// Whether the agent answers in this boot, as far as the scenario has waited for it.
     up: bool,
+    /// When the selector chose last, in seconds since the power came.
+    selected_at: f64,
 }
 
 impl Board {
@@ -82,8 +85,24 @@ impl Board {
         self.record(What::PowerOn);
         let qemu = self.machine.power_on()?;
         let guest = self.machine.connect(&qemu)?;
-        self.power = Some(Power { qemu, guest, up: false });
+        self.power = Some(Power { qemu, guest, up: false, selected_at: 0.0 });
         Ok(())
+    }
+
+    /// Lets a board go on that was saved while slot A ran.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn resume(&mut self) -> Result<()> {
+        let qemu = self.machine.power_on()?;
+        let guest = self.machine.connect(&qemu)?;
+        self.power = Some(Power { qemu, guest, up: true, selected_at: 0.0 });
+        // Its clock stood still meanwhile.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        self.told(&format!("{FIND_CARD_READER}; date -s @{now}"))?;
+        self.record(What::Resumed("A".to_owned()));
+        say(&format!("{:7.1} s slot A goes on", self.now()));
+        self.check_units()
     }
 
     /// Cuts the power, if it is on: the emulator is killed.
@@ -141,6 +160,7 @@ impl Board {
         let power = self.power()?;
         let said = power.qemu.serial.expect("\n", WAIT)?;
         power.up = false;
+        power.selected_at = power.qemu.serial.found_at();
         ensure!(said.starts_with(wanted), "the selector says {said:?}, not {wanted:?}");
         say(&format!("{:7.1} s selector: {said}", self.now()));
         Ok(())
@@ -151,7 +171,7 @@ impl Board {
     /// # Errors
     /// When it does not in time.
     pub fn expect(&mut self, wanted: &str) -> Result<String> {
-        self.power()?.qemu.serial.expect(wanted, WAIT)
+        Ok(self.expect_any(&[wanted], WAIT)?.1)
     }
 
     /// As [`Board::expect`], for several: which one came.
@@ -159,7 +179,13 @@ impl Board {
     /// # Errors
     /// When none does in time.
     pub fn expect_any(&mut self, wanted: &[&str], within: Duration) -> Result<(usize, String)> {
-        self.power()?.qemu.serial.expect_any(wanted, within)
+        let power = self.power()?;
+        let found = power.qemu.serial.expect_any(wanted, within)?;
+        if wanted.get(found.0).is_some_and(|text| text.starts_with("atomix: slot ")) {
+            power.up = false;
+            power.selected_at = power.qemu.serial.found_at();
+        }
+        Ok(found)
     }
 
     /// Types on the serial line.
@@ -184,7 +210,7 @@ impl Board {
     /// When it does not come up, or a unit has failed.
     pub fn guest_up(&mut self) -> Result<()> {
         let power = self.power()?;
-        power.guest.await_ready(WAIT)?;
+        power.guest.await_ready(power.selected_at, WAIT)?;
         power.up = true;
         say(&format!("{:7.1} s guest is up", self.now()));
         self.check_units()

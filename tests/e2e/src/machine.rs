@@ -31,6 +31,8 @@ pub struct Machine {
     pub root_hook: Option<String>,
     /// Arguments of the emulator beside the usual ones.
     pub more_args: Vec<String>,
+    /// The memory with which the next start goes on; it is used once.
+    saved: Cell<Option<PathBuf>>,
     dir: PathBuf,
     /// How often it was switched on; each time has its own logs.
     starts: Cell<usize>,
@@ -61,6 +63,20 @@ impl Machine {
         Ok(machine)
     }
 
+    /// A board that runs slot A when it is switched on for the first time: everything of the boot
+    /// before is over, and an update may be plugged in.
+    ///
+    /// # Errors
+    /// As [`Machine::flashed`].
+    pub fn running(dir: &Path) -> Result<Self> {
+        let machine = Self::bare(dir)?;
+        let part = provisioned::running()?;
+        copy_sparse(&part.join("disk.img"), &machine.disk())?;
+        copy_sparse(&part.join("card.img"), &machine.card())?;
+        machine.saved.set(Some(part.join("memory")));
+        Ok(machine)
+    }
+
     fn bare(dir: &Path) -> Result<Self> {
         if dir.exists() {
             fs::remove_dir_all(dir)?;
@@ -73,6 +89,7 @@ impl Machine {
             root_hook: None,
             more_args: Vec::new(),
             wiring: Wiring::Plain,
+            saved: Cell::new(None),
             dir: dir.to_owned(),
             starts: Cell::new(0),
         };
@@ -121,6 +138,7 @@ impl Machine {
                 handed_over.push((name, path));
             }
         }
+        let saved = self.saved.take();
         self.starts.set(self.starts.get() + 1);
         fs::create_dir_all(self.logs())?;
         Qemu::start(&Hardware {
@@ -131,6 +149,7 @@ impl Machine {
             stick: self.stick.as_deref(),
             handed_over,
             more_args: &self.more_args,
+            saved: saved.as_deref(),
             logs: &self.logs(),
         })
     }
@@ -141,7 +160,7 @@ impl Machine {
     /// When it does not come up.
     pub fn guest(&self, qemu: &Qemu) -> Result<Guest> {
         let mut guest = self.connect(qemu)?;
-        guest.await_ready(BOOT_WAIT)?;
+        guest.await_ready(0.0, BOOT_WAIT)?;
         Ok(guest)
     }
 

@@ -23,7 +23,10 @@ use uboot::{Env, EnvStore};
 const LONGEST_RUN: &str = "1800";
 
 /// How long the emulator may take to open its port.
-const PORT_WAIT: Duration = Duration::from_secs(10);
+const PORT_WAIT: Duration = Duration::from_secs(60);
+
+/// How long the emulator may take to save a machine.
+const SAVE_WAIT: Duration = Duration::from_secs(120);
 
 /// What is plugged in.
 pub struct Hardware<'a> {
@@ -42,6 +45,8 @@ pub struct Hardware<'a> {
     pub handed_over: Vec<(&'a str, PathBuf)>,
     /// Arguments of the emulator beside all others.
     pub more_args: &'a [String],
+    /// What [`Qemu::save`] saved of such a machine, to go on with instead of a start.
+    pub saved: Option<&'a Path>,
     /// Where logs and the guest's port go.
     pub logs: &'a Path,
 }
@@ -54,6 +59,7 @@ pub struct Qemu {
     /// Its serial line.
     pub serial: Serial,
     port: PathBuf,
+    monitor: PathBuf,
 }
 
 impl Qemu {
@@ -75,13 +81,20 @@ impl Qemu {
         }
         command.args(["-device", "i6300esb", "-device", "virtio-serial-pci"]);
         command.arg("-chardev");
-        command.arg(format!("socket,id=guest,server=on,wait=off,path={}", port.display()));
+        // A guest that goes on must not see its port closed for a moment: its agent would end.
+        let wait = if hardware.saved.is_some() { "on" } else { "off" };
+        command.arg(format!("socket,id=guest,server=on,wait={wait},path={}", port.display()));
         command.args(["-device", "virtserialport,chardev=guest,name=guest"]);
         for (name, file) in &hardware.handed_over {
             command.arg("-fw_cfg");
             command.arg(format!("name=opt/atomix/{name},file={}", file.display()));
         }
         command.args(hardware.more_args);
+        let monitor = hardware.logs.join("monitor.socket");
+        command.arg("-monitor").arg(format!("unix:{},server=on,wait=off", monitor.display()));
+        if let Some(saved) = hardware.saved {
+            command.arg("-incoming").arg(format!("file:{}", saved.display()));
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         command.process_group(0);
         let start = Instant::now();
@@ -93,7 +106,7 @@ impl Qemu {
         let card = hardware.card.filter(|_| !matches!(hardware.wiring, Wiring::Logged { .. }));
         let annotate = note_attempts(card.map(Path::to_owned));
         let serial = Serial::annotated(output, input, &log, start, annotate)?;
-        Ok(Self { child, start, serial, port })
+        Ok(Self { child, start, serial, port, monitor })
     }
 
     /// The guest's port, from the host's side.
@@ -101,16 +114,23 @@ impl Qemu {
     /// # Errors
     /// When the emulator has not opened it.
     pub fn port(&self) -> Result<UnixStream> {
-        let end = Instant::now() + PORT_WAIT;
-        loop {
-            match UnixStream::connect(&self.port) {
-                Ok(stream) => return Ok(stream),
-                Err(cause) if Instant::now() > end => {
-                    return Err(cause).with_context(|| self.port.display().to_string());
-                }
-                Err(_) => std::thread::sleep(Duration::from_millis(20)),
-            }
-        }
+        connect(&self.port)
+    }
+
+    /// Stops the machine for good and saves its memory, to go on with the disk and the card as
+    /// they are now.
+    ///
+    /// # Errors
+    /// When the emulator does not do it.
+    pub fn save(&mut self, to: &Path) -> Result<()> {
+        let stream = connect(&self.monitor)?;
+        let log = self.monitor.with_extension("log");
+        let mut monitor = Serial::new(stream.try_clone()?, stream, &log, Instant::now())?;
+        monitor.expect("(qemu) ", PORT_WAIT)?;
+        monitor.send(&format!("migrate file:{}\ninfo status\n", to.display()))?;
+        monitor.expect("VM status: paused (postmigrate)", SAVE_WAIT)?;
+        self.cut();
+        Ok(())
     }
 
     /// Waits until the guest has switched the board off.
@@ -131,6 +151,19 @@ impl Qemu {
         }
         if let Err(cause) = self.child.wait() {
             say(&format!("the emulator was not waited for: {cause}"));
+        }
+    }
+}
+
+fn connect(socket: &Path) -> Result<UnixStream> {
+    let end = Instant::now() + PORT_WAIT;
+    loop {
+        match UnixStream::connect(socket) {
+            Ok(stream) => return Ok(stream),
+            Err(cause) if Instant::now() > end => {
+                return Err(cause).with_context(|| socket.display().to_string());
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
         }
     }
 }

@@ -26,8 +26,12 @@ pub const INTERACTIVE_VARIABLE: &str = "ATOMIX_E2E_INTERACTIVE";
 /// Where a scenario begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Begin {
+    /// Erased but for what was flashed, and off.
     Flashed,
+    /// In use, and off.
     Provisioned,
+    /// In use, and running.
+    Running,
 }
 
 /// A scenario before it begins.
@@ -44,12 +48,13 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// A board in use: its first boot is over, slot A is confirmed and runs.
+    /// A board in use: its first boot is over, slot A is confirmed and runs. Hooks take effect at
+    /// the next boot.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            begin: Begin::Provisioned,
+            begin: Begin::Running,
             starts_off: false,
             initrd_hook: None,
             root_hook: None,
@@ -67,11 +72,20 @@ impl Scenario {
         self
     }
 
+    /// Slot A is booted when the scenario begins, with its hooks, instead of found running.
+    #[must_use]
+    pub fn booted(mut self) -> Self {
+        if self.begin == Begin::Running {
+            self.begin = Begin::Provisioned;
+        }
+        self
+    }
+
     /// The power is off when the scenario begins.
     #[must_use]
     pub fn starts_off(mut self) -> Self {
         self.starts_off = true;
-        self
+        self.booted()
     }
 
     /// A script that the initrd runs before anything else, knowing `$slot`.
@@ -99,14 +113,14 @@ impl Scenario {
     #[must_use]
     pub fn wiring(mut self, wiring: Wiring) -> Self {
         self.wiring = wiring;
-        self
+        self.booted()
     }
 
     /// Arguments of the emulator beside the usual ones.
     #[must_use]
     pub fn more_args(mut self, arguments: &[&str]) -> Self {
         self.more_args.extend(arguments.iter().map(|one| (*one).to_owned()));
-        self
+        self.booted()
     }
 
     /// What is plugged in instead of the update.
@@ -121,19 +135,20 @@ impl Scenario {
     /// # Errors
     /// Those of `body`; or a unit has failed that was not allowed to.
     pub fn run(self, body: impl FnOnce(&mut Board) -> Result<()>) -> Result<()> {
+        if std::env::var_os(INTERACTIVE_VARIABLE).is_some() {
+            return console::attend(&mut self.booted().board()?);
+        }
         let starts_off = self.starts_off;
         let (name, begin) = (self.name.clone(), self.begin);
         let mut board = self.board()?;
-        if std::env::var_os(INTERACTIVE_VARIABLE).is_some() {
-            return console::attend(&mut board);
-        }
         // A failed assertion has a timeline too; it says most where it is needed.
         let done = catch_unwind(AssertUnwindSafe(|| {
             if !starts_off {
-                board.power_on(match begin {
-                    Begin::Flashed => "A, env-lost",
-                    Begin::Provisioned => "A, normal",
-                })?;
+                match begin {
+                    Begin::Flashed => board.power_on("A, env-lost")?,
+                    Begin::Provisioned => board.power_on("A, normal")?,
+                    Begin::Running => board.resume()?,
+                }
             }
             body(&mut board)?;
             board.check_units_if_up()
@@ -152,6 +167,7 @@ impl Scenario {
         let mut machine = match self.begin {
             Begin::Flashed => Machine::flashed(&dir)?,
             Begin::Provisioned => Machine::provisioned(&dir)?,
+            Begin::Running => Machine::running(&dir)?,
         };
         machine.stick = Some(match self.stick {
             Some(stick) => stick,

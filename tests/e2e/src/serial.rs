@@ -43,6 +43,8 @@ pub struct Line {
     pub text: String,
     /// What the listener knew at its end.
     pub note: Option<String>,
+    /// Where it ends in everything heard.
+    end: usize,
 }
 
 /// Asked at the end of each line: what is worth keeping beside it?
@@ -61,6 +63,8 @@ struct Listener {
     annotate: Annotate,
     /// The line whose end has not come.
     open: Option<Line>,
+    /// How much was heard.
+    heard: usize,
 }
 
 impl Listener {
@@ -73,9 +77,11 @@ impl Listener {
                 None => write!(self.file, "[{secs:8.3}] {piece}"),
                 Some(_) => write!(self.file, "{piece}"),
             };
-            let fresh = || Line { secs, text: String::new(), note: None };
+            let fresh = || Line { secs, text: String::new(), note: None, end: 0 };
             let line = self.open.get_or_insert_with(fresh);
             line.text.push_str(piece.trim_end_matches('\n'));
+            self.heard += piece.len();
+            line.end = self.heard;
             if piece.ends_with('\n')
                 && let Some(mut line) = self.open.take()
             {
@@ -115,7 +121,7 @@ impl Serial {
         let file = File::create(log).with_context(|| log.display().to_string())?;
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
-        let mut listener = Listener { file, annotate, open: None };
+        let mut listener = Listener { file, annotate, open: None, heard: 0 };
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(count @ 1..) = reader.read(&mut buffer) {
@@ -195,6 +201,42 @@ impl Serial {
         self.shared.heard().lines.clone()
     }
 
+    /// When the line came with which the last find ended.
+    #[must_use]
+    pub fn found_at(&self) -> f64 {
+        let heard = self.shared.heard();
+        let line = heard.lines.iter().find(|line| line.end >= self.at);
+        // One that has not ended yet is younger than the last that has.
+        line.or(heard.lines.last()).map_or(0.0, |line| line.secs)
+    }
+
+    /// Waits for a whole line that begins so and came at second `since` or later; earlier ones
+    /// are passed over.
+    ///
+    /// # Errors
+    /// When none comes in time or the line ends.
+    pub fn expect_line(&mut self, begin: &str, since: f64, within: Duration) -> Result<()> {
+        let end = Instant::now() + within;
+        let mut heard = self.shared.heard();
+        loop {
+            let wanted = |line: &&Line| {
+                line.secs >= since && line.end > self.at && line.text.starts_with(begin)
+            };
+            if let Some(line) = heard.lines.iter().find(wanted) {
+                self.at = line.end;
+                return Ok(());
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            ensure!(
+                !heard.ended && !left.is_zero(),
+                "no line {begin:?} came within {within:?} after second {since:.1}; {}",
+                self.log.display()
+            );
+            let waited = self.shared.more.wait_timeout(heard, left);
+            heard = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(heard, _)| heard);
+        }
+    }
+
     /// Waits until the other end is gone.
     ///
     /// # Errors
@@ -253,5 +295,23 @@ mod tests {
         let lines: Vec<_> = serial.lines().into_iter().map(|line| (line.text, line.note)).collect();
         let known = |text: &str, note: Option<&str>| (text.to_owned(), note.map(str::to_owned));
         assert_eq!(lines, [known("boot", None), known("slot A", Some("A")), known("half", None)]);
+    }
+
+    #[test]
+    fn a_line_of_an_earlier_boot_is_not_taken_for_one_of_this() {
+        let (mut theirs, ours) = std::os::unix::net::UnixStream::pair().unwrap();
+        let log = std::env::temp_dir().join(format!("e2e-since-{}", std::process::id()));
+        let mut serial = Serial::new(ours, std::io::sink(), &log, Instant::now()).unwrap();
+        std::fs::remove_file(log).unwrap();
+        let second = Duration::from_secs(1);
+        theirs.write_all(b"READY 1\nslot B\n").unwrap();
+        serial.expect("slot B\n", second).unwrap();
+        let since = serial.found_at();
+        assert!(since > 0.0);
+        theirs.write_all(b"READY 2\nrest\n").unwrap();
+        serial.expect_line("READY", since, second).unwrap();
+        assert_eq!(serial.expect("rest", second).unwrap(), "");
+        drop(theirs);
+        assert!(serial.expect_line("READY", since, second).is_err());
     }
 }

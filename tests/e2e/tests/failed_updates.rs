@@ -158,7 +158,7 @@ fn an_update_that_is_unhealthy_reboots_and_is_left() -> Result<()> {
 fn a_good_slot_that_is_unhealthy_goes_on_running() -> Result<()> {
     let hook = UNHEALTHY_IN_B.replace("$slot = b", "$slot = a");
     let scenario = Scenario::new("good-unhealthy").allow_failed("os-verification.service");
-    scenario.root_hook(&hook).run(|board| {
+    scenario.root_hook(&hook).booted().run(|board| {
         board.run_until("systemctl is-failed os-verification.service")?;
         let history = board.told("atomix why")?;
         assert!(history.contains("A is not healthy"), "{history}");

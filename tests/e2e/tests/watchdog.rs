@@ -34,7 +34,7 @@ true
 /// The original suite's `rauc-watchdog`.
 #[test]
 fn rauc_watchdog_resets_a_frozen_systemd_and_three_resets_are_a_rollback() -> Result<()> {
-    Scenario::new("watchdog").root_hook(HOOK).run(|board| {
+    Scenario::new("watchdog").root_hook(HOOK).booted().run(|board| {
         let fed = board.told("systemctl show -p RuntimeWatchdogUSec --value")?;
         assert_eq!(fed.trim(), "10s");
         board.install()?;

@@ -6,7 +6,7 @@ use crate::board::QEMU;
 use crate::cache::{Inputs, part};
 use crate::parts::{disk, rootfs};
 use crate::program::Program;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use board_rock64::{BootTree, Role, build_boot_vfat};
 use bootctl::SlotId;
 use bundle::{
@@ -19,6 +19,9 @@ use storage::FileStorage;
 
 /// Version of the update.
 pub const UPDATE_VERSION: &str = "2.0";
+
+/// Size of everything that is plugged in.
+const STICK_BYTES: u64 = 256 << 20;
 
 /// Days for which the keys are valid: a cache outlives a year seldom.
 const KEY_DAYS: &str = "3650";
@@ -74,7 +77,7 @@ fn keys_called(name: &str) -> Result<PathBuf> {
 pub fn update() -> Result<PathBuf> {
     let rootfs = rootfs::release(UPDATE_VERSION)?;
     let (keys, boot) = (keys()?, disk::boot_parts()?);
-    let mut inputs = Inputs::new("bundle 3").part(&rootfs).part(&keys);
+    let mut inputs = Inputs::new("bundle 4").part(&rootfs).part(&keys);
     inputs = inputs.text(&disk::recipe());
     for part in &boot {
         inputs = inputs.part(part);
@@ -130,7 +133,12 @@ pub(crate) fn pack_stick(bundles: &[PathBuf], out: &Path) -> Result<()> {
         .arg(out)
         // The bundles are compressed already.
         .args(["-noappend", "-quiet", "-no-progress", "-noI", "-noD", "-noF", "-noX"])
-        .run()
+        .run()?;
+    // A guest that goes on from a saved state knows the size of what was plugged in then.
+    let stick = fs::OpenOptions::new().write(true).open(out)?;
+    ensure!(stick.metadata()?.len() <= STICK_BYTES, "{} is too large", out.display());
+    stick.set_len(STICK_BYTES)?;
+    Ok(())
 }
 
 fn sign(content: &Path, keys: &Path, out: &Path) -> Result<()> {

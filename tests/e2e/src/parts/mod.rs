@@ -26,7 +26,7 @@ use std::path::PathBuf;
 type Part = (&'static str, fn() -> Result<PathBuf>);
 
 /// Every part, in an order in which they can be built.
-const PARTS: [Part; 14] = [
+const PARTS: [Part; 15] = [
     ("uboot-source", uboot::source),
     ("uboot-qemu", uboot::qemu),
     ("uboot-rock64", uboot::rock64),
@@ -41,6 +41,7 @@ const PARTS: [Part; 14] = [
     ("bundle", bundle::update),
     ("variants", variants::stick),
     ("provisioned", provisioned::provisioned),
+    ("running", provisioned::running),
 ];
 
 /// Builds the named parts, or all of them, and says where they are.

@@ -43,7 +43,7 @@ const BROKEN: [(&str, BootContent); 4] = [
 /// When one cannot be made.
 pub fn stick() -> Result<PathBuf> {
     let (update, keys, foreign) = (bundle::update()?, bundle::keys()?, bundle::foreign_keys()?);
-    let inputs = Inputs::new("variants 1").part(&update).part(&keys).part(&foreign);
+    let inputs = Inputs::new("variants 2").part(&update).part(&keys).part(&foreign);
     part("variants", inputs, |dir| {
         let garbage_image = dir.join("garbage");
         fs::write(&garbage_image, garbage())?;

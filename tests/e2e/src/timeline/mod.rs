@@ -21,6 +21,8 @@ pub struct Event {
 pub enum What {
     /// The rig switched the power on.
     PowerOn,
+    /// The rig let a board go on that had been saved while this slot ran.
+    Resumed(String),
     /// U-Boot has begun.
     Firmware,
     /// The selector has chosen.
@@ -177,6 +179,13 @@ pub fn timeline(mut events: Vec<Event>, over: f64) -> Timeline {
                 made.boots.extend(open.take().map(|open| open.close(secs, End::Cut)));
                 open = Some(Open::new(secs, true));
             }
+            What::Resumed(slot) => {
+                let chosen = Selected { slot, reason: "resumed".to_owned(), left: None };
+                let stages = BTreeMap::from([(Stage::Agent, secs)]);
+                let new = Open::new(secs, false);
+                let boot = Boot { selected: Some(chosen), stages, ..new.boot };
+                open = Some(Open { boot, spoke: true, said: None });
+            }
             // The first words of U-Boot belong to the power that has just come.
             What::Firmware => match &mut open {
                 Some(open) if !open.spoke => open.spoke = true,
@@ -309,6 +318,18 @@ pub(crate) mod tests {
         let panic = read_line("[    5.2] Kernel panic - not syncing: init", None);
         assert_eq!(panic, Some(What::Ended(End::Panic)));
         assert_eq!(read_line("Loading Environment from MMC... OK", None), None);
+    }
+
+    #[test]
+    fn a_board_that_goes_on_has_no_time_to_boot() {
+        let events = vec![
+            event(1.0, What::Resumed("A".to_owned())),
+            event(9.0, What::Ended(End::Reboot)),
+            event(9.5, What::Firmware),
+        ];
+        let boots = timeline(events, 10.0).boots;
+        assert_eq!((boots.len(), boots[0].powered, boots[0].end), (2, false, End::Reboot));
+        assert_eq!(boots[0].after(Stage::Agent), Some(0.0));
     }
 
     #[test]

@@ -191,7 +191,8 @@ fn rauc_power_loss_is_survived_in_every_phase_of_a_boards_life() -> Result<()> {
 #[ignore = "long: cargo xtask e2e --all"]
 fn power_loss_at_many_moments() -> Result<()> {
     use During::{Boot, Commits, Confirmation, Install, Reboot, Selector};
-    Scenario::new("power-loss-long").run(|board| {
+    Scenario::new("power-loss-long").starts_off().run(|board| {
+        board.power_on("A, normal")?;
         let mut numbers = Numbers(seed());
         let known = Known::of(board)?;
         let mut running = SlotId::A;

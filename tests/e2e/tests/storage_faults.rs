@@ -62,7 +62,8 @@ fn lose_last_commit(board: &mut Board, name: &str, before: &str) -> Result<()> {
 #[test]
 #[ignore = "long: cargo xtask e2e --all"]
 fn without_environment_and_without_slot_a_the_board_comes_to_b_by_itself() -> Result<()> {
-    Scenario::new("environment-and-a-lost").run(|board| {
+    Scenario::new("environment-and-a-lost").starts_off().run(|board| {
+        board.power_on("A, normal")?;
         with_b_confirmed(board)?;
         board.corrupt(&[0, 1])?;
         board.overwrite("boot-a", 0, &[0; 4096])?;
@@ -81,7 +82,8 @@ fn without_environment_and_without_slot_a_the_board_comes_to_b_by_itself() -> Re
 #[test]
 #[ignore = "long: cargo xtask e2e --all"]
 fn losing_the_last_commit_takes_it_back_and_the_next_attempt_converges() -> Result<()> {
-    Scenario::new("last-commit").run(|board| {
+    Scenario::new("last-commit").starts_off().run(|board| {
+        board.power_on("A, normal")?;
         // Begin of an install: as if it had not begun.
         board.mount_stick()?;
         board.start("atomix install /run/stick/update.raucb")?;
@@ -183,7 +185,8 @@ fn what_cannot_be_written_is_not_started_and_its_place_is_named() -> Result<()> 
 #[test]
 #[ignore = "long: cargo xtask e2e --all"]
 fn a_slot_whose_kernel_cannot_be_read_is_left_for_the_other() -> Result<()> {
-    Scenario::new("unreadable-kernel").run(|board| {
+    Scenario::new("unreadable-kernel").starts_off().run(|board| {
+        board.power_on("A, normal")?;
         with_b_confirmed(board)?;
         board.power_off()?;
         board.machine.wiring =

@@ -106,6 +106,22 @@ fn a_save_that_fails_in_the_middle_never_starts_a_trying_slot() {
     }
 }
 
+/// What is not safe, written down: a write-protected chip ignores every act and reports none, and
+/// U-Boot does not read back what it saved. Linux does, so it cannot have made a slot `trying` on
+/// such a chip; only one that became protected afterwards can start a trying slot without end.
+#[test]
+fn uboot_does_not_notice_that_a_write_protected_chip_kept_nothing() {
+    let rig = Rig::new();
+    let case = Case::of(Some(updated()), (true, true));
+    rig.prepare(&case);
+    let before = rig.surroundings();
+    for _ in 0..2 {
+        let ran = rig.run(&case.loads, Fault::Protected);
+        assert!(ran.said.starts_with("B rauc.slot=B atomix.reason=trying"), "{ran:?}");
+        assert!(rig.surroundings() == before, "the attempt is not spent");
+    }
+}
+
 #[test]
 fn the_watchdog_is_armed_before_the_slot_and_its_absence_stops_nothing() {
     let rig = Rig::new();

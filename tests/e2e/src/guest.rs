@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 pub const AGENT: &str = include_str!("../guest/agent.sh");
 
 /// How long a command may take.
-const COMMAND_WAIT: Duration = Duration::from_secs(120);
+const COMMAND_WAIT: Duration = Duration::from_secs(240);
 
 /// Between two tries of a command that is waited for.
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);

@@ -18,7 +18,7 @@ use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long anything may take that is waited for; a busy machine is three times slower.
-pub const WAIT: Duration = Duration::from_secs(180);
+pub const WAIT: Duration = Duration::from_secs(300);
 
 /// Bytes of a slot that are hashed at once.
 const HASHED_BYTES: usize = 1 << 20;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long a boot may take on a busy machine.
-const BOOT_WAIT: Duration = Duration::from_secs(180);
+const BOOT_WAIT: Duration = Duration::from_secs(300);
 
 /// A board: what stays when the power is off.
 pub struct Machine {

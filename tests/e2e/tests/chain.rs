@@ -71,7 +71,7 @@ fn rauc_confirm_is_the_verifiers_word_and_nothing_else() -> Result<()> {
         assert_eq!(board.variable("atomix_state_B")?, "good");
         let why = board.told("atomix why")?;
         assert!(why.contains("B is healthy") && why.contains("marked B good"), "{why}");
-        board.reboot("B, normal")
+        Ok(())
     })
 }
 

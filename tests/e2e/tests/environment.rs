@@ -13,6 +13,7 @@ use e2e::machine::Machine;
 use e2e::scenario::Scenario;
 
 #[test]
+#[ignore = "long: cargo xtask e2e --all"]
 fn a_corrupt_copy_is_survived_and_two_are_restored_from_the_recorder() -> Result<()> {
     Scenario::new("environment").run(|board| {
         board.install()?;
@@ -38,6 +39,7 @@ fn a_corrupt_copy_is_survived_and_two_are_restored_from_the_recorder() -> Result
 /// A technician flashes the module anew and leaves the environment's flash as it was: it tells of
 /// a slot B that is not there any more.
 #[test]
+#[ignore = "long: cargo xtask e2e --all"]
 fn a_stale_environment_after_a_new_flash_is_not_believed() -> Result<()> {
     Scenario::new("stale-environment").starts_off().run(|board| {
         let old = board.environment().expect("the card has an environment");

@@ -84,6 +84,7 @@ fn an_update_that_hangs_early_is_reset_by_the_watchdog_and_left() -> Result<()> 
 }
 
 #[test]
+#[ignore = "long: cargo xtask e2e --all"]
 fn an_update_that_does_not_load_is_left_whatever_of_it_is_missing() -> Result<()> {
     let stick = variants::stick()?.join("stick.squashfs");
     Scenario::new("no-load").stick(&stick).run(|board| {
@@ -138,6 +139,7 @@ fn an_update_that_differs_from_what_was_installed_is_never_confirmed() -> Result
 }
 
 #[test]
+#[ignore = "long: cargo xtask e2e --all"]
 fn an_update_that_is_unhealthy_reboots_and_is_left() -> Result<()> {
     let scenario = Scenario::new("unhealthy").allow_failed("os-verification.service");
     scenario.root_hook(UNHEALTHY_IN_B).run(|board| {
@@ -155,6 +157,7 @@ fn an_update_that_is_unhealthy_reboots_and_is_left() -> Result<()> {
 
 /// Failed verification reboots a trying slot and never a good one.
 #[test]
+#[ignore = "long: cargo xtask e2e --all"]
 fn a_good_slot_that_is_unhealthy_goes_on_running() -> Result<()> {
     let hook = UNHEALTHY_IN_B.replace("$slot = b", "$slot = a");
     let scenario = Scenario::new("good-unhealthy").allow_failed("os-verification.service");
@@ -254,6 +257,7 @@ true
 
 /// Nothing is good any more: the board says so loudly, boots what is there, and can be updated.
 #[test]
+#[ignore = "long: cargo xtask e2e --all"]
 fn with_both_slots_bad_the_last_resort_boots_and_says_so() -> Result<()> {
     Scenario::new("last-resort").run(|board| {
         board.install()?;

@@ -6,7 +6,40 @@
 //! in the set or says that it is not, and none is skipped in silence.
 
 /// What is played without names, in this order.
-pub const CI_SET: [&str; 0] = [];
+pub const CI_SET: [&str; 27] = [
+    // The whole chain, in the guest.
+    "rauc_slots_are_seen_and_named",
+    "a_flashed_board_makes_its_other_slot_and_data_at_first_boot",
+    "rauc_update_is_tried_and_confirmed_there_and_back_and_there_again",
+    "rauc_rollback_by_hand_boots_the_slot_before_and_stays_there",
+    "rauc_confirm_is_the_verifiers_word_and_nothing_else",
+    "an_update_that_panics_is_left_explained_and_not_installed_again",
+    "an_update_that_differs_from_what_was_installed_is_never_confirmed",
+    "what_is_old_foreign_or_tampered_with_is_refused_and_changes_nothing",
+    "rauc_watchdog_resets_a_frozen_systemd_and_three_resets_are_a_rollback",
+    // Power cuts and storage that fails.
+    "rauc_power_loss_is_survived_in_every_phase_of_a_boards_life",
+    "no_crash_image_of_a_recorded_install_is_a_dead_board",
+    "what_cannot_be_read_back_is_not_started_and_its_place_is_named",
+    // U-Boot alone: the selector against the model of it.
+    "real_uboot_chooses_as_the_model_does",
+    "real_uboot_chooses_as_the_model_does_on_an_erased_card",
+    "real_uboot_reads_odd_values_as_the_model_does",
+    // U-Boot's sandbox build: NOR flash and the watchdog.
+    "a_save_that_fails_in_the_middle_never_starts_a_trying_slot",
+    "a_slot_that_hangs_is_reset_by_the_watchdog_and_left_after_its_attempts",
+    "cuts::a_power_cut_in_the_first_saves_on_an_erased_flash_forgets_nothing_that_was_known",
+    "cuts::a_power_cut_in_uboots_save_leaves_the_old_or_the_new_environment",
+    "cuts::uboot_reads_what_a_cut_commit_of_linux_leaves_as_linux_does",
+    "linux_and_uboot_write_the_flash_by_turns_and_read_each_other",
+    "the_sandbox_chooses_as_the_model_does",
+    "the_sandbox_chooses_as_the_model_does_on_an_erased_flash",
+    "the_sandbox_reads_odd_values_as_the_model_does",
+    "the_watchdog_is_armed_before_the_slot_and_its_absence_stops_nothing",
+    "two_bad_slots_take_turns_with_growing_pauses_over_resets",
+    // Debian's own U-Boot.
+    "stock_uboot_chooses_as_the_model_does",
+];
 
 /// A test as its program lists it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,6 +165,6 @@ mod tests {
         let found = violations(&all());
         assert!(found.iter().any(|text| text.starts_with("an_update_fails is not in CI_SET")));
         assert!(!found.iter().any(|text| text.starts_with("late ")), "{found:?}");
-        assert!(CI_SET.is_empty() || found.iter().any(|text| text.ends_with("is no test")));
+        assert!(found.iter().any(|text| text.ends_with("is no test")));
     }
 }

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long each step may take on a busy machine.
-const WAIT: Duration = Duration::from_secs(180);
+const WAIT: Duration = Duration::from_secs(300);
 
 /// Card readers are the PCI class 0x0805.
 const REMOVE_CARD_READER: &str = "for one in /sys/bus/pci/devices/*; do \

@@ -31,7 +31,7 @@ const KEY_DAYS: &str = "3650";
 /// # Errors
 /// When they cannot be made.
 pub fn keys() -> Result<PathBuf> {
-    keys_called("keys")
+    keys_of("keys", "keys 1", "/CN=e2e CA")
 }
 
 /// As [`keys`], of somebody whom no board trusts.
@@ -39,15 +39,15 @@ pub fn keys() -> Result<PathBuf> {
 /// # Errors
 /// As [`keys`].
 pub fn foreign_keys() -> Result<PathBuf> {
-    keys_called("foreign-keys")
+    keys_of("foreign-keys", "foreign keys 1", "/CN=foreign CA")
 }
 
-fn keys_called(name: &str) -> Result<PathBuf> {
-    part(name, Inputs::new("keys 1"), |dir| {
+fn keys_of(name: &str, recipe: &str, authority: &str) -> Result<PathBuf> {
+    part(name, Inputs::new(recipe), |dir| {
         let openssl =
             |arguments: &[&str]| Program::new("openssl").args(arguments).current_dir(dir).run();
         let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-        let ca = ["req", "-x509", "-days", KEY_DAYS, "-subj", "/CN=e2e CA"];
+        let ca = ["req", "-x509", "-days", KEY_DAYS, "-subj", authority];
         let out = ["-keyout", "ca.key", "-out", "ca.pem"];
         openssl(&[&ca[..], &curve[..], &out[..]].concat())?;
         let request = ["req", "-subj", "/CN=e2e signer", "-keyout", "signer.key"];

@@ -72,6 +72,7 @@ impl Rig {
             stick: None,
             handed_over: Vec::new(),
             more_args: &self.more_args,
+            saved: None,
             logs: self.dir.path(),
         })
         .unwrap();

@@ -57,8 +57,8 @@ pub struct Hardware<'a> {
     pub reset: Reset,
     /// Name of the watchdog, where there is one.
     pub watchdog: Option<&'a str>,
-    /// Commands that stand for the waiting for a key and the boot command after it.
-    pub commands: &'a str,
+    /// Commands to end with, instead of the boot that begins when nobody presses a key.
+    pub commands: Option<&'a str>,
     /// Where the log and the device tree go.
     pub logs: &'a Path,
 }
@@ -77,14 +77,19 @@ impl Sandbox {
     /// When it cannot be started.
     pub fn start(hardware: &Hardware<'_>) -> Result<Self> {
         let tree = device_tree(hardware)?;
-        let mut commands = String::new();
-        if let Some(disk) = hardware.disk {
-            commands = format!("host bind 0 {}; ", disk.display());
-        }
-        commands.push_str(hardware.commands);
+        // What the board finds by itself, the sandbox is told.
+        let mut commands = match hardware.disk {
+            Some(disk) => format!("host bind 0 {}; ", disk.display()),
+            None => "true; ".to_owned(),
+        };
+        commands.push_str(hardware.commands.unwrap_or("true"));
         let mut command = Command::new("timeout");
         command.args(["-s", "KILL", LONGEST_RUN]).arg(hardware.firmware);
         command.arg("-d").arg(tree).arg("-c").arg(commands);
+        if hardware.commands.is_none() {
+            // Goes on to autoboot.
+            command.arg("-i");
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         command.current_dir(hardware.logs).process_group(0);
         let mut child = command.spawn().context("cannot start the sandbox")?;

@@ -17,9 +17,6 @@ use storage::{Access, ByteLen, FileStorage, NorFlash};
 /// The sandbox takes a tenth of a second to its choice.
 pub const CHOICE_WAIT: Duration = Duration::from_secs(30);
 
-/// What U-Boot's main loop does when nobody presses a key.
-pub const BOOT: &str = "run bootcmd";
-
 /// Where the two copies and everything around them lie.
 pub const SURROUNDINGS: std::ops::Range<usize> = 0x1f_0000..0x23_0000;
 
@@ -116,7 +113,7 @@ impl Rig {
             fault,
             reset,
             watchdog,
-            commands: BOOT,
+            commands: None,
             logs: self.dir.path(),
         })
         .unwrap()

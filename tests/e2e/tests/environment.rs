@@ -46,7 +46,7 @@ fn a_stale_environment_after_a_new_flash_is_not_believed() -> Result<()> {
         let (disk, card) = (board.machine.disk(), board.machine.card());
         let kept = std::fs::read(&card)?;
         let more = board.machine.stick.take();
-        board.machine = Machine::flashed(&board.machine.dir().to_owned())?;
+        board.machine = Machine::flashed(board.machine.dir())?;
         board.machine.stick = more;
         assert_eq!((disk, card.clone()), (board.machine.disk(), board.machine.card()));
         std::fs::write(&card, kept)?;

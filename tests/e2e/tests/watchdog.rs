@@ -13,22 +13,24 @@
 use anyhow::Result;
 use e2e::scenario::Scenario;
 
-/// From the next boot on systemd feeds the watchdog, with little patience; in slot B it freezes.
+/// In slot B systemd feeds the watchdog, with little patience, and then freezes. (With as little
+/// patience in slot A, a busy machine that runs this test would reset it as well.)
 const HOOK: &str = r#"
-mkdir -p /root/etc/systemd/system.conf.d
-cat >/root/etc/systemd/system.conf.d/99-e2e-watchdog.conf <<END
+if [ $slot = b ]; then
+  mkdir -p /root/etc/systemd/system.conf.d
+  cat >/root/etc/systemd/system.conf.d/99-e2e-watchdog.conf <<END
 [Manager]
-RuntimeWatchdogSec=8s
+RuntimeWatchdogSec=10s
 RebootWatchdogSec=2min
 END
-[ $slot = b ] && cat >/root/etc/systemd/system/freeze.service <<END
+  cat >/root/etc/systemd/system/freeze.service <<END
 [Unit]
 After=atomix-started.service
 [Service]
 ExecStart=/bin/sh -c 'echo systemd freezes >/dev/console; kill -SEGV 1'
 END
-[ $slot = b ] && ln -s ../freeze.service /root/etc/systemd/system/multi-user.target.wants/
-true
+  ln -s ../freeze.service /root/etc/systemd/system/multi-user.target.wants/
+fi
 "#;
 
 /// The original suite's `rauc-watchdog`.
@@ -44,8 +46,6 @@ fn rauc_watchdog_resets_a_frozen_systemd_and_three_resets_are_a_rollback() -> Re
         }
         board.selected("A, fallback")?;
         board.guest_up()?;
-        let fed = board.told("systemctl show -p RuntimeWatchdogUSec --value")?;
-        assert_eq!(fed.trim(), "8s", "slot A is under the same watchdog, and lives");
         assert_eq!(board.variable("atomix_state_B")?, "bad");
         let why = board.told("atomix why")?;
         assert!(why.contains("3 attempts, 3 of which reached userspace"), "{why}");

@@ -11,14 +11,16 @@
 
 use anyhow::{Context as _, Result, ensure};
 use bootctl::SlotId;
+use e2e::board::QEMU;
 use e2e::crash_images::{
-    Content, CrashImages, Cut, Effort, Judge, Verdict, WriteLog, join, plan_cuts,
+    Content, CrashImages, Cut, Effort, Judge, LogCounts, Verdict, WriteLog, join, plan_cuts,
 };
-use e2e::live::Board;
+use e2e::live::{Board, WAIT};
 use e2e::progress::say;
 use e2e::scenario::Scenario;
 use e2e::wiring::Wiring;
 use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -27,8 +29,6 @@ use storage::{Access, FileStorage};
 /// Another seed plays other moments; a run says which it had.
 const SEED_VARIABLE: &str = "ATOMIX_E2E_SEED";
 const DEFAULT_SEED: u64 = 3;
-
-const FROM_CUT: &str = "from power cut to booted";
 
 /// What the first boot says, in its order; a cut after each leaves another half of its work.
 const FIRST_BOOT_MARKS: [&str; 8] = [
@@ -113,7 +113,7 @@ fn comes_back(board: &mut Board, known: &Known, after: &str) -> Result<SlotId> {
     board.selected("")?;
     board.guest_up()?;
     let secs = begin.elapsed().as_secs_f64();
-    board.measure(FROM_CUT, secs);
+    board.measure("from power cut to booted", secs);
     board.told("atomix status")?;
     let slot = known.check_running(board)?;
     let state = board.variable("atomix_state_B")?;
@@ -121,15 +121,37 @@ fn comes_back(board: &mut Board, known: &Known, after: &str) -> Result<SlotId> {
     Ok(slot)
 }
 
-/// Brings the board to where it does this, and to a moment in it.
+/// Brings the board to where it does this, and to a moment in it. Where it writes its environment
+/// the moment is found on the card: a busy machine is too slow for any fixed time.
 fn reach(board: &mut Board, during: During, millis: u64) -> Result<()> {
+    let mut wait = Duration::from_millis(millis);
     match during {
         During::Install => {
+            board.await_confirmation()?;
             board.mount_stick()?;
+            let begun = |board: &Board| {
+                let env = board.environment().unwrap_or_default();
+                env.iter()
+                    .any(|(name, value)| name.starts_with("atomix_state_") && value == "writing")
+            };
+            // One that was cut before has left it so.
+            let again = begun(board);
+            let before = environment_bytes(board)?;
             board.start("atomix install /run/stick/update.raucb")?;
+            await_on_card(|| Ok(environment_bytes(board)? != before && (again || begun(board))))?;
         }
-        During::Commits => {
-            board.start("while :; do fw_setenv e2e_1 $RANDOM; fw_setenv e2e_2; done")?
+        During::Commits | During::Confirmation => {
+            // What is confirmed already is not written again.
+            let confirmed = board.run("atomix boot is-confirmed")?.exit == 0;
+            let before = environment_bytes(board)?;
+            board.start(if confirmed || matches!(during, During::Commits) {
+                "n=0; while :; do n=$((n + 1)); fw_setenv e2e $n; done"
+            } else {
+                "atomix boot mark-good"
+            })?;
+            // A commit is a matter of milliseconds.
+            wait = Duration::from_micros(millis);
+            await_on_card(|| Ok(environment_bytes(board)? != before))?;
         }
         During::Reboot => board.start("systemctl reboot")?,
         During::Selector => {
@@ -140,9 +162,29 @@ fn reach(board: &mut Board, during: During, millis: u64) -> Result<()> {
             board.start("systemctl reboot")?;
             board.expect("Starting kernel")?;
         }
-        During::Confirmation => board.start("atomix boot mark-good")?,
     }
-    std::thread::sleep(Duration::from_millis(millis));
+    std::thread::sleep(wait);
+    Ok(())
+}
+
+/// Both copies of the environment as they are on the card, whole or not.
+fn environment_bytes(board: &Board) -> Result<Vec<u8>> {
+    let card = File::open(board.machine.card())?;
+    let mut all = Vec::new();
+    for offset in QEMU.flash.env_offsets {
+        let mut copy = vec![0; usize::try_from(QEMU.flash.env_bytes)?];
+        card.read_exact_at(&mut copy, offset)?;
+        all.extend(copy);
+    }
+    Ok(all)
+}
+
+fn await_on_card(mut come: impl FnMut() -> Result<bool>) -> Result<()> {
+    let end = Instant::now() + WAIT;
+    while !come()? {
+        ensure!(Instant::now() < end, "nothing comes on the card");
+        std::thread::sleep(Duration::from_micros(200));
+    }
     Ok(())
 }
 
@@ -167,19 +209,20 @@ fn rauc_power_loss_is_survived_in_every_phase_of_a_boards_life() -> Result<()> {
         board.expect(mark)?;
         comes_back(board, &known, &format!("at {mark:?}"))?;
         for during in [During::Install, During::Install, During::Commits] {
-            let millis = 100 + numbers.below(4000);
+            let millis = numbers.below(2500);
             reach(board, during, millis)?;
-            let slot = comes_back(board, &known, &format!("{millis} ms into {during:?}"))?;
+            let slot = comes_back(board, &known, &format!("in {during:?}, {millis}"))?;
             ensure!(slot == SlotId::A, "slot {slot} runs");
+            ensure!(board.variable("atomix_state_B")? == "writing", "no install was cut");
         }
         board.install()?;
         let millis = numbers.below(100);
         reach(board, During::Selector, millis)?;
-        let slot = comes_back(board, &known, &format!("{millis} ms into the selector"))?;
+        let slot = comes_back(board, &known, &format!("in the selector, {millis}"))?;
         ensure!(slot == SlotId::B, "slot {slot} runs");
         let millis = numbers.below(400);
         reach(board, During::Confirmation, millis)?;
-        let slot = comes_back(board, &known, &format!("{millis} ms into the confirmation"))?;
+        let slot = comes_back(board, &known, &format!("in the confirmation, {millis}"))?;
         ensure!(slot == SlotId::B, "slot {slot} runs");
         board.await_confirmation()?;
         ensure!(board.variable("atomix_state_B")? == "good");
@@ -201,7 +244,7 @@ fn power_loss_at_many_moments() -> Result<()> {
             let during = kinds[usize::try_from(numbers.below(7))?];
             let millis = numbers.below(5000);
             reach(board, during, millis)?;
-            let after = format!("{round}: {millis} ms into {during:?}");
+            let after = format!("{round}: in {during:?}, {millis}");
             running = comes_back(board, &known, &after)?;
         }
         converges(board, &known, running)
@@ -429,14 +472,9 @@ fn is_provisioned(board: &mut Board) -> Result<()> {
 }
 
 fn summary(record: &Record, sample: &Sample) -> String {
-    let counts = record.log.counts();
-    format!(
-        "{} writes, {} flushes, {} images checked, {} booted, 0 dead",
-        counts.writes,
-        counts.flushes,
-        sample.images,
-        sample.chosen.len()
-    )
+    let LogCounts { writes, flushes } = record.log.counts();
+    let (images, booted) = (sample.images, sample.chosen.len());
+    format!("{writes} writes, {flushes} flushes, {images} images checked, {booted} booted, 0 dead")
 }
 
 #[test]

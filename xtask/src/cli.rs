@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Arguments of `cargo xtask`.
 
+use crate::e2e::{self, E2eArgs};
 use crate::error::TaskError;
 use crate::suite;
 use clap::{Parser, Subcommand};
@@ -19,10 +20,7 @@ enum Task {
     /// Run everything that must be green: format, lints, rules, tests, documents, fuzz targets
     Test,
     /// Boot the real chain in an emulator and break it (`bash .ci/setup-e2e` as root once)
-    E2e {
-        /// Parts of test names; without any, all tests.
-        names: Vec<String>,
-    },
+    E2e(E2eArgs),
     /// Measure an install against dd and openssl on this machine and print the ratios
     Bench,
 }
@@ -32,7 +30,7 @@ impl Cli {
     pub fn run(self, out: &mut impl Write) -> Result<(), TaskError> {
         match self.task {
             Task::Test => suite::run(out),
-            Task::E2e { names } => suite::e2e(&names),
+            Task::E2e(args) => e2e::run(&args, out),
             Task::Bench => suite::bench(),
         }
     }

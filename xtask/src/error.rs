@@ -54,6 +54,18 @@ pub enum TaskError {
         /// Cause.
         source: toml::de::Error,
     },
+    /// No scenario is called so.
+    #[error("{name} is not the name of one scenario; `cargo xtask e2e --list` has them all")]
+    NoScenario {
+        /// What was asked for.
+        name: String,
+    },
+    /// Scenarios of the real chain failed.
+    #[error("failed: {}", failed.join(", "))]
+    Scenarios {
+        /// Their names.
+        failed: Vec<String>,
+    },
     /// Standard output is gone.
     #[error("cannot print: {0}")]
     Print(#[from] io::Error),

@@ -2,6 +2,8 @@
 //! The one place where this crate starts programs.
 
 use crate::error::TaskError;
+use std::fs::File;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// A program with its arguments and environment.
@@ -23,6 +25,20 @@ impl Program {
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
         self
+    }
+
+    /// Lets it read what is typed.
+    pub fn with_terminal(mut self) -> Self {
+        self.command.stdin(Stdio::inherit());
+        self
+    }
+
+    /// Runs it with its output going into a file.
+    #[expect(clippy::disallowed_methods, reason = "a log of this run")]
+    pub fn run_into(mut self, log: &Path) -> Result<(), TaskError> {
+        let file = File::create(log)?;
+        self.command.stdout(file.try_clone()?).stderr(file);
+        self.run()
     }
 
     /// Runs it with its output going where ours goes.

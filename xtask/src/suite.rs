@@ -44,14 +44,6 @@ pub fn bench() -> Result<(), TaskError> {
     cargo(&["bench", "--package", "atomix", "--bench", "install"])
 }
 
-/// Runs the tests of the real chain whose names hold one of `names`, or all of them. One after the
-/// other: each boots an emulator that takes both cores.
-pub fn e2e(names: &[String]) -> Result<(), TaskError> {
-    let run = ["test", "--package", "e2e", "--", "--nocapture", "--test-threads=1"];
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    cargo(&[&run[..], &names].concat())
-}
-
 fn cargo(arguments: &[&str]) -> Result<(), TaskError> {
     Program::new("cargo", arguments).run()
 }

@@ -4,7 +4,8 @@
 //! A part is a directory `$XDG_CACHE_HOME/atomix/e2e/<name>-<digest of its inputs>`. It is built
 //! in a temporary directory beside it and renamed, so a directory of that name is complete. A
 //! lock file keeps two runs from building the same part at once. Older builds of a part are
-//! removed when a new one is made, except the one before: a branch is tested beside `main`.
+//! removed when a new one is made, except the last ones and what was used lately: two checkouts may
+//! be tested side by side.
 
 use crate::program::Program;
 use crate::progress::timed;
@@ -13,9 +14,13 @@ use openssl::sha::Sha256;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// Builds of a part that are kept, the new one included.
 const KEPT_BUILDS: usize = 3;
+
+/// A build that was used since then is kept as well: a test may be at it.
+const IN_USE: Duration = Duration::from_secs(6 * 3600);
 
 /// Digits of the digest in a directory's name; 64 bits are enough to tell builds apart.
 const DIGEST_DIGITS: usize = 16;
@@ -85,6 +90,8 @@ pub fn part(name: &str, inputs: Inputs, make: impl FnOnce(&Path) -> Result<()>) 
     let root = root()?;
     let done = root.join(format!("{name}-{}", inputs.digest()));
     if done.is_dir() {
+        // The time of the last use; a foreign cache that cannot be marked is still a cache.
+        let _ = fs::File::open(&done).and_then(|dir| dir.set_modified(SystemTime::now()));
         return Ok(done);
     }
     let lock = fs::File::create(root.join(format!("{name}.lock")))?;
@@ -115,7 +122,10 @@ fn forget_old_builds(root: &Path, name: &str) -> Result<()> {
     }
     builds.sort();
     let surplus = builds.len().saturating_sub(KEPT_BUILDS);
-    builds.iter().take(surplus).try_for_each(|(_, path)| remove_tree(path))
+    let now = SystemTime::now();
+    let unused = |used: &SystemTime| now.duration_since(*used).is_ok_and(|age| age > IN_USE);
+    let mut old = builds.iter().take(surplus).filter(|(used, _)| unused(used));
+    old.try_for_each(|(_, path)| remove_tree(path))
 }
 
 /// Removes a tree that may hold read-only directories and what an emulated system left.

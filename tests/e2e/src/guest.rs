@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 pub const AGENT: &str = include_str!("../guest/agent.sh");
 
 /// How long a command may take.
-const COMMAND_WAIT: Duration = Duration::from_secs(120);
+const COMMAND_WAIT: Duration = Duration::from_secs(240);
 
 /// Between two tries of a command that is waited for.
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
@@ -32,27 +32,31 @@ pub struct Answer {
 }
 
 impl Guest {
-    /// Waits until the agent is ready.
+    /// Listens to the port of a board that was just switched on.
     ///
     /// # Errors
-    /// When it does not come up in time.
-    pub fn await_ready(qemu: &Qemu, log: &Path, within: Duration) -> Result<Self> {
+    /// When the emulator has no port.
+    pub fn connect(qemu: &Qemu, log: &Path) -> Result<Self> {
         let stream = qemu.port()?;
-        let reader = stream.try_clone()?;
-        let mut port = Serial::new(reader, stream, log, qemu.start)?;
-        port.expect("READY", within).context("the guest's agent is not there")?;
-        port.expect("\n", COMMAND_WAIT)?;
+        let port = Serial::new(stream.try_clone()?, stream, log, qemu.start)?;
         Ok(Self { port })
     }
 
-    /// Waits until the agent is ready again, after the guest has started anew.
+    /// Waits until the agent is ready that was started at second `since` or later: an earlier
+    /// boot may have had one whom nobody waited for.
     ///
     /// # Errors
     /// When it does not come up in time.
-    pub fn await_again(&mut self, within: Duration) -> Result<()> {
-        self.port.expect("READY", within).context("the guest's agent did not come back")?;
-        self.port.expect("\n", COMMAND_WAIT)?;
-        Ok(())
+    pub fn await_ready(&mut self, since: f64, within: Duration) -> Result<()> {
+        let ready = self.port.expect_line("READY", since, within);
+        ready.context("the guest's agent did not come up")
+    }
+
+    /// When the agent became ready, in seconds since the board was switched on.
+    #[must_use]
+    pub fn readiness(&self) -> Vec<f64> {
+        let lines = self.port.lines();
+        lines.iter().filter(|line| line.text.starts_with("READY")).map(|line| line.secs).collect()
     }
 
     /// Sends a command whose end nobody waits for, such as a reboot.

@@ -2,6 +2,7 @@
 //! Builds the parts of the real chain and boots them.
 
 use clap::{Parser, Subcommand};
+use std::io::Write as _;
 
 /// Build and boot the real chain in an emulator
 #[derive(Debug, Parser)]
@@ -17,6 +18,8 @@ enum Command {
         /// Names of parts.
         names: Vec<String>,
     },
+    /// Print names and versions of what runs, each with a tab between
+    Versions,
     /// Boot a freshly flashed board once and show what it says of itself
     Boot,
 }
@@ -24,6 +27,12 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Parts { names } => e2e::parts::build(&names),
+        Command::Versions => {
+            for (name, version) in e2e::parts::versions()? {
+                writeln!(std::io::stdout(), "{name}\t{version}")?;
+            }
+            Ok(())
+        }
         Command::Boot => e2e::machine::show_first_boot(),
     }
 }

@@ -2,9 +2,12 @@
 //! How does the emulated board run? QEMU as a child in a process group of its own, which is
 //! killed with it whatever happens; a killed emulator is a power cut.
 
+use crate::board::QEMU;
 use crate::parts::disk::MACHINE;
 use crate::progress::say;
-use crate::serial::Serial;
+use crate::serial::{Annotate, Serial};
+use crate::timeline::{Selected, What, read_line};
+use crate::wiring::Wiring;
 use anyhow::{Context as _, Result};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -13,12 +16,17 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use storage::{Access, FileStorage};
+use uboot::{Env, EnvStore};
 
 /// No emulator outlives this, even when its test was killed without a chance to clean up.
 const LONGEST_RUN: &str = "1800";
 
 /// How long the emulator may take to open its port.
-const PORT_WAIT: Duration = Duration::from_secs(10);
+const PORT_WAIT: Duration = Duration::from_secs(60);
+
+/// How long the emulator may take to save a machine.
+const SAVE_WAIT: Duration = Duration::from_secs(120);
 
 /// What is plugged in.
 pub struct Hardware<'a> {
@@ -29,10 +37,16 @@ pub struct Hardware<'a> {
     /// The SD card with the environment; without one nothing can be saved. (The emulator knows no
     /// card that can be read but not written: it hides such errors from the guest.)
     pub card: Option<&'a Path>,
+    /// How disk and card are attached.
+    pub wiring: &'a Wiring,
     /// What a technician has plugged in: a read-only disk with a file system.
     pub stick: Option<&'a Path>,
     /// Files that the guest finds in `/sys/firmware/qemu_fw_cfg/by_name/opt/atomix/<name>/raw`.
     pub handed_over: Vec<(&'a str, PathBuf)>,
+    /// Arguments of the emulator beside all others.
+    pub more_args: &'a [String],
+    /// What [`Qemu::save`] saved of such a machine, to go on with instead of a start.
+    pub saved: Option<&'a Path>,
     /// Where logs and the guest's port go.
     pub logs: &'a Path,
 }
@@ -45,6 +59,7 @@ pub struct Qemu {
     /// Its serial line.
     pub serial: Serial,
     port: PathBuf,
+    monitor: PathBuf,
 }
 
 impl Qemu {
@@ -59,25 +74,26 @@ impl Qemu {
         command.args(MACHINE).args(["-nodefaults", "-display", "none", "-serial", "stdio"]);
         command.arg("-bios").arg(hardware.firmware);
         command.args(["-device", "sdhci-pci"]);
-        if let Some(card) = hardware.card {
-            command.args(["-device", "sd-card,drive=card", "-drive"]);
-            command.arg(format!("if=none,id=card,format=raw,file={}", card.display()));
-        }
-        command.arg("-drive").arg(format!(
-            "if=virtio,format=raw,cache=writeback,discard=unmap,file={}",
-            hardware.disk.display()
-        ));
+        command.args(hardware.wiring.arguments(hardware.disk, hardware.card));
         if let Some(stick) = hardware.stick {
             command.arg("-drive");
             command.arg(format!("if=virtio,format=raw,readonly=on,file={}", stick.display()));
         }
         command.args(["-device", "i6300esb", "-device", "virtio-serial-pci"]);
         command.arg("-chardev");
-        command.arg(format!("socket,id=guest,server=on,wait=off,path={}", port.display()));
+        // A guest that goes on must not see its port closed for a moment: its agent would end.
+        let wait = if hardware.saved.is_some() { "on" } else { "off" };
+        command.arg(format!("socket,id=guest,server=on,wait={wait},path={}", port.display()));
         command.args(["-device", "virtserialport,chardev=guest,name=guest"]);
         for (name, file) in &hardware.handed_over {
             command.arg("-fw_cfg");
             command.arg(format!("name=opt/atomix/{name},file={}", file.display()));
+        }
+        command.args(hardware.more_args);
+        let monitor = hardware.logs.join("monitor.socket");
+        command.arg("-monitor").arg(format!("unix:{},server=on,wait=off", monitor.display()));
+        if let Some(saved) = hardware.saved {
+            command.arg("-incoming").arg(format!("file:{}", saved.display()));
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         command.process_group(0);
@@ -85,8 +101,12 @@ impl Qemu {
         let mut child = command.spawn().context("cannot start the emulator")?;
         let input = child.stdin.take().context("no input")?;
         let output = child.stdout.take().context("no output")?;
-        let serial = Serial::new(output, input, &hardware.logs.join("serial.log"), start)?;
-        Ok(Self { child, start, serial, port })
+        let log = hardware.logs.join("serial.log");
+        // A logged card is a part of another file.
+        let card = hardware.card.filter(|_| !matches!(hardware.wiring, Wiring::Logged { .. }));
+        let annotate = note_attempts(card.map(Path::to_owned));
+        let serial = Serial::annotated(output, input, &log, start, annotate)?;
+        Ok(Self { child, start, serial, port, monitor })
     }
 
     /// The guest's port, from the host's side.
@@ -94,16 +114,33 @@ impl Qemu {
     /// # Errors
     /// When the emulator has not opened it.
     pub fn port(&self) -> Result<UnixStream> {
-        let end = Instant::now() + PORT_WAIT;
-        loop {
-            match UnixStream::connect(&self.port) {
-                Ok(stream) => return Ok(stream),
-                Err(cause) if Instant::now() > end => {
-                    return Err(cause).with_context(|| self.port.display().to_string());
-                }
-                Err(_) => std::thread::sleep(Duration::from_millis(20)),
-            }
-        }
+        connect(&self.port)
+    }
+
+    /// Stops the machine for good and saves its memory, to go on with the disk and the card as
+    /// they are now.
+    ///
+    /// # Errors
+    /// When the emulator does not do it.
+    pub fn save(&mut self, to: &Path) -> Result<()> {
+        let stream = connect(&self.monitor)?;
+        let log = self.monitor.with_extension("log");
+        let mut monitor = Serial::new(stream.try_clone()?, stream, &log, Instant::now())?;
+        monitor.expect("(qemu) ", PORT_WAIT)?;
+        monitor.send(&format!("migrate file:{}\ninfo status\n", to.display()))?;
+        monitor.expect("VM status: paused (postmigrate)", SAVE_WAIT)?;
+        self.cut();
+        Ok(())
+    }
+
+    /// Waits until the guest has switched the board off.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    pub fn await_off(&mut self, within: Duration) -> Result<()> {
+        self.serial.await_end(within)?;
+        self.child.wait().context("the emulator was not waited for")?;
+        Ok(())
     }
 
     /// Cuts the power.
@@ -116,6 +153,39 @@ impl Qemu {
             say(&format!("the emulator was not waited for: {cause}"));
         }
     }
+}
+
+fn connect(socket: &Path) -> Result<UnixStream> {
+    let end = Instant::now() + PORT_WAIT;
+    loop {
+        match UnixStream::connect(socket) {
+            Ok(stream) => return Ok(stream),
+            Err(cause) if Instant::now() > end => {
+                return Err(cause).with_context(|| socket.display().to_string());
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+/// At the selector's choice, which is saved by then: the attempts that its slot has left.
+fn note_attempts(card: Option<PathBuf>) -> Annotate {
+    Box::new(move |line| {
+        let Some(What::Selected(Selected { slot, .. })) = read_line(line, None) else {
+            return None;
+        };
+        read_env(card.as_deref()?)?.get(&format!("BOOT_{slot}_LEFT")).map(str::to_owned)
+    })
+}
+
+/// The environment on a card, if a copy is valid; the emulator may be running.
+#[must_use]
+pub fn read_env(card: &Path) -> Option<Env> {
+    let mut copies = Vec::new();
+    for place in QEMU.fw_env_config().copies {
+        copies.push((FileStorage::open(card, Access::ReadOnly).ok()?, place));
+    }
+    EnvStore::open(copies).ok()?.load().ok().map(|loaded| loaded.env)
 }
 
 impl Drop for Qemu {

@@ -7,22 +7,31 @@ pub mod bundle;
 pub mod disk;
 pub mod initrd;
 pub mod kernel;
+pub mod provisioned;
 pub mod rootfs;
 pub mod rust_chroot;
+pub mod sandbox;
+pub mod stock;
 pub mod uboot;
+pub mod variants;
 
+use crate::apt::files_ending;
+use crate::program::Program;
 use crate::progress::say;
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
+use std::fs;
 use std::path::PathBuf;
 
 /// A part by its name.
 type Part = (&'static str, fn() -> Result<PathBuf>);
 
 /// Every part, in an order in which they can be built.
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 15] = [
     ("uboot-source", uboot::source),
     ("uboot-qemu", uboot::qemu),
     ("uboot-rock64", uboot::rock64),
+    ("uboot-sandbox", sandbox::sandbox),
+    ("uboot-stock", stock::stock),
     ("rust-chroot", rust_chroot::chroot),
     ("atomix-aarch64", atomix::aarch64),
     ("kernel", kernel::kernel),
@@ -30,6 +39,9 @@ const PARTS: [Part; 10] = [
     ("initrd", initrd::initrd),
     ("disk", disk::disk),
     ("bundle", bundle::update),
+    ("variants", variants::stick),
+    ("provisioned", provisioned::provisioned),
+    ("running", provisioned::running),
 ];
 
 /// Builds the named parts, or all of them, and says where they are.
@@ -48,4 +60,28 @@ pub fn build(names: &[String]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Names and versions of what is not ours.
+///
+/// # Errors
+/// When a part cannot be built.
+pub fn versions() -> Result<Vec<(&'static str, String)>> {
+    let uboot = fs::read_to_string(uboot::qemu()?.join("config"))?;
+    // "# U-Boot 2025.01 Configuration"
+    let title = uboot.lines().find_map(|line| line.strip_prefix("# U-Boot "));
+    let uboot = title.unwrap_or_default().trim_end_matches(" Configuration").to_owned();
+    let base = rootfs::base()?.join("root/usr/lib/aarch64-linux-gnu/systemd");
+    let systemd = files_ending(&base, ".so")?.into_iter().find_map(|path| {
+        let name = path.file_stem()?.to_string_lossy().into_owned();
+        name.strip_prefix("libsystemd-shared-").map(str::to_owned)
+    });
+    let qemu = Program::new("qemu-system-aarch64").arg("--version").output()?;
+    let qemu = qemu.lines().next().unwrap_or_default().to_owned();
+    Ok(vec![
+        ("U-Boot", uboot),
+        ("Linux", kernel::version(&kernel::kernel()?)?),
+        ("systemd", systemd.context("no systemd in the root file system")?),
+        ("QEMU", qemu.trim_start_matches("QEMU emulator version ").to_owned()),
+    ])
 }

@@ -93,20 +93,29 @@ fn trusted_firmware() -> Result<PathBuf> {
     })
 }
 
-struct Build<'a> {
-    name: &'a str,
-    defconfig: &'a str,
-    fragment: String,
-    selector: String,
-    goals: &'a [&'a str],
-    results: &'a [&'a str],
+/// One configuration of U-Boot.
+pub(crate) struct Build<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) defconfig: &'a str,
+    pub(crate) fragment: String,
+    pub(crate) selector: String,
+    pub(crate) goals: &'a [&'a str],
+    pub(crate) results: &'a [&'a str],
 }
 
 impl Build<'_> {
     fn part(&self, prepare: &dyn Fn(Program) -> Result<Program>) -> Result<PathBuf> {
-        let source = source()?;
+        self.part_from(&source()?, prepare)
+    }
+
+    /// Builds it from the `tree` in this part.
+    pub(crate) fn part_from(
+        &self,
+        source: &Path,
+        prepare: &dyn Fn(Program) -> Result<Program>,
+    ) -> Result<PathBuf> {
         let inputs = Inputs::new("u-boot 1")
-            .part(&source)
+            .part(source)
             .text(self.defconfig)
             .text(&self.fragment)
             .text(&self.selector)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Argument types of the `atomix` program: noun, then verb. No behaviour.
 
+pub use crate::line_cli::{RescueArgs, SerialCommand};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -95,6 +96,12 @@ pub enum Command {
     /// an install from a USB stick, an empty data partition, doctor, a shell. Arrow keys and
     /// Return or plain numbers; without a terminal, or with TERM=dumb, numbers line by line.
     Rescue(RescueArgs),
+    /// Record what serial lines say
+    Serial {
+        /// What to do.
+        #[command(subcommand)]
+        command: SerialCommand,
+    },
     /// Build flashable images
     Image {
         /// What to do.
@@ -339,10 +346,6 @@ pub enum HealthCommand {
     /// Probe once and show each result: exit 0 all pass, 10 not
     Probe,
 }
-
-/// Arguments of `atomix rescue`.
-#[derive(Debug, Args)]
-pub struct RescueArgs {}
 
 /// Verbs of `atomix image`.
 #[derive(Debug, Subcommand)]

@@ -213,6 +213,20 @@ pub enum Failure {
         #[source]
         source: board_rock64::ImageError,
     },
+    /// A serial line failed.
+    #[error(transparent)]
+    Line(#[from] crate::serial_line::LineError),
+    /// A board on a serial line did not do what was asked.
+    #[error("{what}")]
+    Board {
+        /// What it did instead.
+        what: String,
+        /// The way out.
+        hint: String,
+    },
+    /// A value cannot be typed at U-Boot's prompt.
+    #[error(transparent)]
+    NotLiteral(#[from] crate::commands::rescue::laptop::NotLiteral),
     /// The running system is not one of the slots.
     #[error(
         "the running system was not booted from a slot (rauc.slot= on its command line names none)"
@@ -299,6 +313,7 @@ impl Failure {
                 | BackendError::NoRequests { .. },
             )
             | Self::Plan { .. } => Class::Refused,
+            Self::Line(source) => source.class(),
             Self::Bundle { source, .. } => bundle_class(source),
             Self::Install { source, .. } => install_class(source),
             Self::SlotCheck(source) => class_of(source.class()),
@@ -321,6 +336,8 @@ impl Failure {
             | Self::Unhealthy { .. }
             | Self::Claim { .. }
             | Self::Image { .. }
+            | Self::Board { .. }
+            | Self::NotLiteral(_)
             | Self::Io { .. }
             | Self::Print(_)
             | Self::Json(_) => Class::Failed,
@@ -335,6 +352,8 @@ impl Failure {
             | Self::Usage { hint, .. }
             | Self::Refused { hint, .. }
             | Self::NotVerified { hint, .. } => Some(hint),
+            Self::Board { hint, .. } => Some(hint),
+            Self::Line(source) => Some(source.hint()),
             Self::Environment(source) => source.hint(),
             Self::Backend(source) => source.hint(),
             Self::BootState(source) => source.hint(),
@@ -377,6 +396,7 @@ impl Failure {
                 source.hint().or_else(|| is_denied(source).then_some("run it as root"))
             }
             Self::Unhealthy { .. }
+            | Self::NotLiteral(_)
             | Self::Claim { .. }
             | Self::No { .. }
             | Self::Print(_)

@@ -3,8 +3,8 @@
 
 use crate::cli::{Cli, Command};
 use crate::commands::{
-    boot, bundle, doctor, flash, health, image, install, manual, repart, rescue, slot, status,
-    uenv, why,
+    boot, bundle, doctor, flash, health, image, install, manual, repart, rescue, serial, slot,
+    status, uenv, why,
 };
 use crate::context::{Context, Now};
 use crate::demo;
@@ -132,6 +132,10 @@ fn without_device(command: &Command, now: Now, out: &mut Output) -> Option<Resul
         Command::Completions { shell } => Some(manual::completions(*shell, out)),
         Command::Man { dir } => Some(manual::pages(dir, out)),
         Command::Image { command } => Some(image::run(command, out)),
+        Command::Serial { command } => Some(serial::run(command, out)),
+        Command::Rescue(args) => {
+            args.tty.as_deref().map(|tty| rescue::laptop::run(tty, &args.line, out))
+        }
         Command::Status
         | Command::Why
         | Command::Doctor
@@ -143,7 +147,6 @@ fn without_device(command: &Command, now: Now, out: &mut Output) -> Option<Resul
         | Command::Uenv { .. }
         | Command::Repart(_)
         | Command::Health { .. }
-        | Command::Rescue(_)
         | Command::Flash { .. } => None,
     }
 }
@@ -172,6 +175,7 @@ pub(crate) fn on_context(
         Command::Rescue(args) => rescue::run(context, args, out),
         Command::Flash { image, device } => flash::run(context, image, device, out),
         Command::Demo(_)
+        | Command::Serial { .. }
         | Command::Completions { .. }
         | Command::Man { .. }
         | Command::Image { .. } => Ok(()),

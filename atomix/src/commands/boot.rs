@@ -173,7 +173,7 @@ fn restore_attempts(context: &Context, out: &mut Output) -> Result<(), Failure> 
 
 /// The boot state as JSON, version 1.
 #[derive(Serialize)]
-struct StateView {
+pub(in crate::commands) struct StateView {
     version: u32,
     booted: Option<String>,
     order: Vec<String>,
@@ -192,7 +192,7 @@ struct SlotView {
 }
 
 impl StateView {
-    fn new(state: &BootState, booted: Option<SlotId>) -> Self {
+    pub(in crate::commands) fn new(state: &BootState, booted: Option<SlotId>) -> Self {
         Self {
             version: 1,
             booted: booted.map(|slot| slot.to_string()),
@@ -219,7 +219,7 @@ fn state(context: &Context, out: &mut Output) -> Result<(), Failure> {
     out.answer(&StateView::new(control.state(), control.booted()), render_state)
 }
 
-fn render_state(to: &mut dyn Write, view: &StateView) -> io::Result<()> {
+pub(in crate::commands) fn render_state(to: &mut dyn Write, view: &StateView) -> io::Result<()> {
     let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     writeln!(to, "booted  {}", or_none(&view.booted))?;
     writeln!(to, "order   {}", view.order.join(" "))?;

@@ -12,6 +12,7 @@ pub mod install;
 pub mod manual;
 pub mod repart;
 pub mod rescue;
+pub mod serial;
 pub mod serial_root;
 pub mod slot;
 pub mod status;

@@ -8,6 +8,7 @@
 mod carry_out;
 mod draw;
 mod keys;
+pub mod laptop;
 mod media;
 mod menu;
 mod screens;

@@ -243,6 +243,7 @@ fn script_and_model_agree_on_a_board_that_is_left_alone() {
                 let slot = match board.power_on() {
                     End::Started { slot, .. } => Some(slot.parse::<SlotId>().unwrap()),
                     End::Reset => None,
+                    End::Prompt => panic!("boot {boot} of {case:?} stands at the prompt"),
                 };
                 assert_eq!(slot, model.boots, "boot {boot} of {case:?}");
                 if model.save {

@@ -61,7 +61,7 @@ const KEYS: [(&str, &[&str]); 5] = [
             "TTYVHangup",
             "IgnoreSIGPIPE",
             "SendSIGHUP",
-            "KillMode",
+            "UtmpIdentifier",
         ],
     ),
     ("Timer", &["OnBootSec", "AccuracySec"]),

@@ -4,7 +4,9 @@
 use crate::cli::{ImageBuildArgs, ImageCommand};
 use crate::failure::Failure;
 use crate::output::Output;
-use board_rock64::{BootFiles, BootTree, ImageRequest, InitPath, ROCK64, ROCK64_WATCHDOG, build_image};
+use board_rock64::{
+    BootFiles, BootTree, ImageRequest, InitPath, ROCK64, ROCK64_WATCHDOG, build_image,
+};
 use bundle::{FileSource, Source};
 use std::path::Path;
 use std::sync::Arc;

@@ -12,6 +12,7 @@ use bootctl::{
 use bundle::{Keyring, KeyringOptions, UnixTime};
 use repart::Table;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use storage::{Access, ByteLen, Devices, Files, HostDevices, HostFiles, Storage};
 use uboot::{Env, EnvStore, FwEnvConfig};
 use updater::{BootedGroup, Bootloader, SystemConfig};
@@ -59,7 +60,7 @@ pub struct Context {
     /// Small files below the root.
     pub files: HostFiles,
     /// Devices as configuration names them.
-    pub devices: Box<dyn Devices>,
+    pub devices: Rc<dyn Devices>,
     /// The time this command began.
     pub now: Now,
     /// What answers the probes of a boot.
@@ -77,7 +78,14 @@ impl Context {
     #[must_use]
     pub fn with_devices(root: &Path, devices: Box<dyn Devices>, now: Now) -> Self {
         let files = HostFiles::new(root);
-        Self { root: root.to_owned(), files, devices, now, machine: Machine::Real }
+        Self { root: root.to_owned(), files, devices: devices.into(), now, machine: Machine::Real }
+    }
+
+    /// The same for a command that begins later.
+    #[must_use]
+    pub fn at(&self, now: Now) -> Self {
+        let (files, devices) = (self.files.clone(), Rc::clone(&self.devices));
+        Self { root: self.root.clone(), files, devices, now, machine: self.machine }
     }
 
     /// Files and devices, as the initrd's program sees them too.

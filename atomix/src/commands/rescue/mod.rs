@@ -16,9 +16,10 @@ mod screens;
 mod walk;
 
 use crate::cli::RescueArgs;
-use crate::context::Context;
+use crate::context::{Context, Now};
 use crate::failure::Failure;
 use crate::output::{Output, Style};
+use bundle::UnixTime;
 use carry_out::{Next, carry_out};
 use console::Term;
 use draw::{Keys, draw};
@@ -26,6 +27,7 @@ use keys::Decoder;
 use media::Media;
 use menu::{Act, Key, Menu};
 use std::io::{self, BufRead, IsTerminal};
+use std::time::SystemTime;
 
 /// Serves the technician on this device.
 ///
@@ -38,21 +40,45 @@ pub fn run(context: &Context, _args: &RescueArgs, out: &mut Output) -> Result<()
             hint: "run the command itself: status, why, doctor, boot, install",
         });
     }
+    let desk = Desk { context, opened: clock() };
     let mut menu = Menu::new(screens::main());
     let mut media = Media::default();
     let term = Term::stdout();
     let has_keys = term.is_term() && io::stdin().is_terminal() && !console::is_dumb();
     let ended = if has_keys {
-        by_keys(context, &term, &mut menu, &mut media, out)
+        by_keys(&desk, &term, &mut menu, &mut media, out)
     } else {
-        by_lines(context, &mut io::stdin().lock(), &mut menu, &mut media, out)
+        by_lines(&desk, &mut io::stdin().lock(), &mut menu, &mut media, out)
     };
     media.release();
     ended
 }
 
+/// What the menu works on, for as long as it is open.
+struct Desk<'a> {
+    context: &'a Context,
+    opened: SystemTime,
+}
+
+impl Desk<'_> {
+    /// The device as a command sees it that begins now: a menu stays open for hours, and the clock
+    /// may be set meanwhile.
+    fn context(&self) -> Context {
+        let since = match clock().duration_since(self.opened) {
+            Ok(later) => i64::try_from(later.as_secs()).unwrap_or(i64::MAX),
+            Err(earlier) => -i64::try_from(earlier.duration().as_secs()).unwrap_or(i64::MAX),
+        };
+        self.context.at(Now(UnixTime(self.context.now.0.0.saturating_add(since))))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a menu outlives the time its program began at")]
+fn clock() -> SystemTime {
+    SystemTime::now()
+}
+
 fn by_keys(
-    context: &Context,
+    desk: &Desk<'_>,
     term: &Term,
     menu: &mut Menu,
     media: &mut Media,
@@ -76,14 +102,14 @@ fn by_keys(
         let Some(act) = act else { continue };
         term.clear_screen()?;
         announce(&act, out)?;
-        if carry_out(context, act, menu, media, out.people) == Next::End {
+        if carry_out(&desk.context(), act, menu, media, out.people) == Next::End {
             return Ok(());
         }
     }
 }
 
 fn by_lines(
-    context: &Context,
+    desk: &Desk<'_>,
     input: &mut dyn BufRead,
     menu: &mut Menu,
     media: &mut Media,
@@ -100,7 +126,7 @@ fn by_lines(
         writeln!(out.data)?;
         let Some(act) = act else { continue };
         announce(&act, out)?;
-        if carry_out(context, act, menu, media, out.people) == Next::End {
+        if carry_out(&desk.context(), act, menu, media, out.people) == Next::End {
             return Ok(());
         }
     }

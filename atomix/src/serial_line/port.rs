@@ -175,19 +175,27 @@ fn is_nothing_yet(cause: &io::Error) -> bool {
 }
 
 #[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
-    use nix::pty::{OpenptyResult, openpty};
-    use nix::unistd::ttyname;
+    use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
+    use std::os::fd::OwnedFd;
     use storage::ByteLen;
 
     const SOON: Duration = Duration::from_secs(5);
 
-    /// The board's end of a line, and the laptop's by its path.
+    /// The board's end of a line, and the laptop's with its path. No child of another test
+    /// inherits them: a line whose end is held open somewhere does not go away.
     fn line() -> (File, File, PathBuf) {
-        let OpenptyResult { master, slave } = openpty(None, None).unwrap();
-        let path = ttyname(&slave).unwrap();
-        (File::from(master), File::from(slave), path)
+        let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let master = posix_openpt(flags).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let path = PathBuf::from(ptsname_r(&master).unwrap());
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits());
+        let slave = options.open(&path).unwrap();
+        (File::from(OwnedFd::from(master)), slave, path)
     }
 
     fn baud() -> Baud {

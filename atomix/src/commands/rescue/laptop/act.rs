@@ -146,22 +146,20 @@ fn mass_storage(session: &mut Session, found: &Found) -> Result<Report, Failure>
         );
     }
     let mut report = Report::new("ums", found);
-    let shown = session.begin(&Command::Run("atomix_recover"), "UMS: LUN 0")?;
-    if shown.is_none() {
-        return Err(Failure::Board {
+    let meanwhile = "the board's disk appears as a USB disk here: `lsblk` names it, `atomix flash \
+                     IMAGE /dev/sdX` writes it. Eject it when you are done; after 10 minutes \
+                     without a transfer it ends by itself";
+    let command = Command::Run("atomix_recover");
+    if !session.attend(&command, "UMS: LUN 0", meanwhile, UMS_PATIENCE)? {
+        let failed = Failure::Board {
             what: "the board does not show its disk over USB".to_owned(),
             hint: "plug a cable into the board's USB port that can be a device, then try again"
                 .to_owned(),
-        });
+        };
+        return or_leave(session, Err(failed));
     }
-    session.tell(
-        "the board's disk appears as a USB disk here: `lsblk` names it, `atomix flash IMAGE \
-         /dev/sdX` writes it. Eject it when you are done; after 10 minutes without a transfer it \
-         ends by itself",
-    )?;
-    session.next_line("=> ", UMS_PATIENCE)?;
-    report.outcome = "the disk was shown over USB; the board restarts".to_owned();
-    session.restart()?;
+    let seen = session.restart()?;
+    report.outcome = format!("the disk was shown over USB until it was let go; {}", told(&seen));
     Ok(report)
 }
 

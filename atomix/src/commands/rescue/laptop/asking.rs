@@ -74,6 +74,12 @@ impl Asking {
         None
     }
 
+    /// Whether a line of the answer so far begins like this.
+    #[must_use]
+    pub fn has_line(&self, begin: &str) -> bool {
+        self.was_echoed && self.lines.iter().any(|line| line.starts_with(begin))
+    }
+
     fn take_line(&mut self, line: String) -> Option<Reply> {
         if line.ends_with(&format!("echo {}:$?", self.word)) {
             self.was_echoed = true;

@@ -57,6 +57,8 @@ pub enum Sight {
     NoTime,
     /// The stop text was typed and it booted all the same.
     TextRefused,
+    /// Any key would have stopped it, and none came in time.
+    KeyMissed,
     /// It booted without waiting for anybody.
     Closed,
     /// The recovery button is pressed.
@@ -92,6 +94,14 @@ pub enum Step {
     Saw(Sight),
 }
 
+/// What was typed at this run of U-Boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Typed {
+    Nothing,
+    Key,
+    Text,
+}
+
 /// How much of the answer came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
@@ -123,7 +133,7 @@ pub struct Dialogue {
     type_next: Duration,
     /// Of this run of U-Boot: whether it asked for a text or key, and whether one was typed.
     asked: bool,
-    typed: bool,
+    typed: Typed,
     began: bool,
     /// When the prompt should have come.
     prompt_due: Option<Duration>,
@@ -134,6 +144,8 @@ pub struct Dialogue {
     bytes: u32,
     odd_bytes: u32,
     last: Option<Sight>,
+    /// Why U-Boot could not be stopped when it started last.
+    unstopped: Option<Sight>,
 }
 
 impl Dialogue {
@@ -148,7 +160,7 @@ impl Dialogue {
             to_type: VecDeque::new(),
             type_next: Duration::ZERO,
             asked: false,
-            typed: false,
+            typed: Typed::Nothing,
             began: false,
             prompt_due: None,
             heard_at: None,
@@ -158,13 +170,15 @@ impl Dialogue {
             bytes: 0,
             odd_bytes: 0,
             last: None,
+            unstopped: None,
         }
     }
 
     /// What the board did last, as far as it was seen.
     #[must_use]
     pub fn last(&self) -> Option<Sight> {
-        self.last
+        // Why it could not be stopped says more than what it did then.
+        self.unstopped.or(self.last)
     }
 
     /// Takes what was heard.
@@ -177,7 +191,7 @@ impl Dialogue {
                 self.take_line(now, line.trim_end(), &mut steps);
             } else if !self.asked && self.ear.open().contains("Hit any key to stop autoboot") {
                 self.asked = true;
-                self.typed = true;
+                self.typed = Typed::Key;
                 self.prompt_due = Some(now + PROMPT_PATIENCE);
                 steps.push(Step::Send(b" ".to_vec()));
             }
@@ -260,7 +274,7 @@ impl Dialogue {
             }
         }
         if line.starts_with("U-Boot ") {
-            (self.asked, self.typed, self.began) = (false, false, true);
+            (self.asked, self.typed, self.began) = (false, Typed::Nothing, true);
             self.forget_typing();
             self.phase = Phase::Listening;
             self.saw(Sight::Banner, steps);
@@ -289,16 +303,17 @@ impl Dialogue {
         // It throws away what came before it asked, and then hashes every character.
         self.to_type = stop.bytes().iter().copied().collect();
         self.type_next = now + TYPE_EVERY;
-        self.typed = true;
+        self.typed = Typed::Text;
     }
 
     fn take_selection(&mut self, slot: SlotId, reason: Reason, steps: &mut Vec<Step>) {
         self.forget_typing();
         self.saw(Sight::Selected(slot, reason), steps);
-        if self.typed {
-            self.saw(Sight::TextRefused, steps);
-        } else if self.began && !self.asked {
-            self.saw(Sight::Closed, steps);
+        match self.typed {
+            Typed::Text => self.saw(Sight::TextRefused, steps),
+            Typed::Key => self.saw(Sight::KeyMissed, steps),
+            Typed::Nothing if self.began && !self.asked => self.saw(Sight::Closed, steps),
+            Typed::Nothing => {}
         }
         self.began = false;
     }
@@ -322,6 +337,24 @@ impl Dialogue {
 
     fn saw(&mut self, sight: Sight, steps: &mut Vec<Step>) {
         self.last = Some(sight);
+        match sight {
+            Sight::Banner | Sight::Prompt => self.unstopped = None,
+            Sight::WantsText
+            | Sight::NoTime
+            | Sight::TextRefused
+            | Sight::KeyMissed
+            | Sight::Closed => self.unstopped = Some(sight),
+            Sight::EnvironmentLost
+            | Sight::Button
+            | Sight::Selected(..)
+            | Sight::Recovery
+            | Sight::Kernel
+            | Sight::Login
+            | Sight::Shell
+            | Sight::FalsePrompt
+            | Sight::Silence
+            | Sight::Noise => {}
+        }
         steps.push(Step::Saw(sight));
     }
 

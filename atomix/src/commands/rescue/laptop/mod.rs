@@ -16,6 +16,8 @@ mod found;
 mod plan;
 mod report;
 mod session;
+#[cfg(test)]
+mod transcripts;
 mod watch;
 mod words;
 

@@ -135,15 +135,9 @@ impl<'a, 'b> Session<'a, 'b> {
     /// # Errors
     /// [`Failure::Board`] when the answer does not come, or [`Failure::Line`].
     pub fn ask(&mut self, command: &Command) -> Result<Answer, Failure> {
-        self.asked += 1;
-        let (bytes, mut asking) = Asking::new(command, &format!("{}-{}", self.word, self.asked));
-        self.port.say(&bytes)?;
+        let mut asking = self.begin(command)?;
         let begin = self.clock.elapsed();
         let mut buffer = [0; 4096];
-        let failed = |what: &str| Failure::Board {
-            what: format!("U-Boot {what} `{command}`"),
-            hint: "start again; nothing is saved unless it was said".to_owned(),
-        };
         while self.clock.elapsed().saturating_sub(begin) < COMMAND_PATIENCE {
             let Heard::Bytes(count) = self.port.hear(&mut buffer, TICK)? else { continue };
             let bytes = buffer.get(..count).unwrap_or_default();
@@ -151,11 +145,20 @@ impl<'a, 'b> Session<'a, 'b> {
             match asking.hear(bytes) {
                 None => {}
                 Some(Reply::Answer(answer)) => return Ok(answer),
-                Some(Reply::Restarted) => return Err(failed("restarted during")),
-                Some(Reply::TooLong) => return Err(failed("does not end its answer to")),
+                Some(Reply::Restarted) => return Err(lost_answer("restarted during", command)),
+                Some(Reply::TooLong) => {
+                    return Err(lost_answer("does not end its answer to", command));
+                }
             }
         }
-        Err(failed("does not answer"))
+        Err(lost_answer("does not answer", command))
+    }
+
+    fn begin(&mut self, command: &Command) -> Result<Asking, Failure> {
+        self.asked += 1;
+        let (bytes, asking) = Asking::new(command, &format!("{}-{}", self.word, self.asked));
+        self.port.say(&bytes)?;
+        Ok(asking)
     }
 
     /// Types a command that has to succeed.
@@ -219,34 +222,45 @@ impl<'a, 'b> Session<'a, 'b> {
         Ok(watch.seen)
     }
 
-    /// Types a command that has no end of its own, and waits until `sign` comes or the time is up.
+    /// Types a command that goes on until somebody ends it, and tells `meanwhile` once a line
+    /// begins with `sign`. True when it was told.
     ///
     /// # Errors
-    /// [`Failure::Line`].
-    pub fn begin(&mut self, command: &Command, sign: &str) -> Result<Option<String>, Failure> {
-        self.port.say(format!("{command}\r").as_bytes())?;
-        self.next_line(sign, COMMAND_PATIENCE)
-    }
-
-    /// The next line that begins with `sign`, if it comes in time.
-    ///
-    /// # Errors
-    /// [`Failure::Line`].
-    pub fn next_line(&mut self, sign: &str, within: Duration) -> Result<Option<String>, Failure> {
-        let mut ear = super::ear::Ear::default();
+    /// As [`Session::ask`]; also when neither sign nor end comes.
+    pub fn attend(
+        &mut self,
+        command: &Command,
+        sign: &str,
+        meanwhile: &str,
+        patience: Duration,
+    ) -> Result<bool, Failure> {
+        let mut asking = self.begin(command)?;
         let begin = self.clock.elapsed();
         let mut buffer = [0; 4096];
-        while self.clock.elapsed().saturating_sub(begin) < within {
+        let mut is_told = false;
+        loop {
+            let limit = if is_told { patience } else { COMMAND_PATIENCE };
+            if self.clock.elapsed().saturating_sub(begin) >= limit {
+                return Err(lost_answer("does not end", command));
+            }
             let Heard::Bytes(count) = self.port.hear(&mut buffer, TICK)? else { continue };
             let bytes = buffer.get(..count).unwrap_or_default();
             self.write_down(bytes)?;
-            for byte in bytes {
-                if let Some(line) = ear.hear(*byte).filter(|line| line.starts_with(sign)) {
-                    return Ok(Some(line));
-                }
+            let reply = asking.hear(bytes);
+            // An answer that is whole has taken the lines along.
+            let is_in_reply = matches!(&reply, Some(Reply::Answer(answer))
+                if answer.lines.iter().any(|line| line.starts_with(sign)));
+            if !is_told && (is_in_reply || asking.has_line(sign)) {
+                is_told = true;
+                self.tell(meanwhile)?;
+            }
+            match reply {
+                None => {}
+                // The end of it, whatever it was.
+                Some(Reply::Answer(_) | Reply::Restarted) => return Ok(is_told),
+                Some(Reply::TooLong) => return Err(lost_answer("does not end", command)),
             }
         }
-        Ok(None)
     }
 
     /// Hands the terminal to the board until the person types the escape.
@@ -268,5 +282,12 @@ impl<'a, 'b> Session<'a, 'b> {
             log.hear(self.clock.now(), bytes)?;
         }
         Ok(())
+    }
+}
+
+fn lost_answer(what: &str, command: &Command) -> Failure {
+    Failure::Board {
+        what: format!("U-Boot {what} `{command}`"),
+        hint: "start again; nothing is saved unless it was said".to_owned(),
     }
 }

@@ -27,6 +27,7 @@ pub fn explain(sight: Sight) -> Option<String> {
         Sight::TextRefused => {
             "U-Boot was not stopped by this text; the next start is another chance".to_owned()
         }
+        Sight::KeyMissed => "U-Boot booted before a key reached it".to_owned(),
         Sight::Closed => {
             format!("this board's U-Boot listens to nobody on the serial line: {BUTTON_WAY}")
         }
@@ -84,6 +85,10 @@ pub fn no_prompt(last: Option<Sight>, patience: Duration, baud: Baud) -> Failure
         Some(Sight::TextRefused) => Failure::Refused {
             what: "this board's U-Boot was not stopped by the stop text that was given".to_owned(),
             hint: "give the text that the image was built for, or use the recovery button",
+        },
+        Some(Sight::KeyMissed) => Failure::Refused {
+            what: "this board's U-Boot gives no time to stop it by a key".to_owned(),
+            hint: "give it time from the running system: `atomix uenv set bootdelay=3`",
         },
         Some(Sight::Closed) => Failure::Refused {
             what: "this board's U-Boot listens to nobody on the serial line".to_owned(),

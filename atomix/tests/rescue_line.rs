@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The program at one end of a pseudo-terminal, a board that is played by this test at the other:
+//! what the emulator cannot do (USB, a U-Boot that reads its environment back, a save that is not
+//! kept, a cable that is pulled), and the person's terminal.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+use nix::fcntl::OFlag;
+use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
+use nix::sys::termios::{LocalFlags, SetArg, cfmakeraw, tcgetattr, tcsetattr};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::{self, JoinHandle};
+
+const DISK: &str = "11111111-2222-3333-4444-555555555555";
+
+/// A line: the board's end, and the laptop's by its path.
+struct Line {
+    board: File,
+    /// Held, so that the line is there before the program opens it.
+    _laptop: File,
+    path: PathBuf,
+}
+
+/// Both ends of a line, of which no other test's child inherits one: a line whose end is held open
+/// somewhere does not go away.
+fn open_pty() -> (File, File, PathBuf) {
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let master = posix_openpt(flags).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let path = PathBuf::from(ptsname_r(&master).unwrap());
+    let mut options = File::options();
+    let options = options.read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits());
+    let slave = options.open(&path).unwrap();
+    (File::from(OwnedFd::from(master)), slave, path)
+}
+
+fn line() -> Line {
+    let (board, laptop, path) = open_pty();
+    // As a board: what it says is not echoed back to it.
+    let mut raw = tcgetattr(&laptop).unwrap();
+    cfmakeraw(&mut raw);
+    tcsetattr(&laptop, SetArg::TCSANOW, &raw).unwrap();
+    Line { board, _laptop: laptop, path }
+}
+
+fn rescue(line: &Line, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_atomix"));
+    command.args(["rescue", "--timeout", "30", "--tty"]).arg(&line.path).args(arguments);
+    command.env_remove("ATOMIX_STOP_STRING");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn said(output: &Output) -> (i32, String) {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code().unwrap(), text + &String::from_utf8_lossy(&output.stdout))
+}
+
+/// A board at U-Boot's prompt.
+#[derive(Clone, Default)]
+struct Board {
+    env: BTreeMap<String, String>,
+    stored: BTreeMap<String, String>,
+    can_load: bool,
+    keeps_nothing: bool,
+    recover: &'static str,
+    /// Every command that was typed.
+    typed: Vec<String>,
+}
+
+impl Board {
+    fn new() -> Self {
+        let env = [
+            ("atomix_env", "1"),
+            ("BOOT_ORDER", "A B"),
+            ("BOOT_A_LEFT", "3"),
+            ("BOOT_B_LEFT", "3"),
+            ("atomix_state_A", "good"),
+            ("atomix_state_B", "good"),
+            ("atomix_disk", DISK),
+        ];
+        let env: BTreeMap<_, _> =
+            env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { stored: env.clone(), env, can_load: true, ..Self::default() }
+    }
+
+    /// Plays until the line is closed or the board is restarted; it is then given back.
+    fn play(mut self, mut line: File) -> JoinHandle<Self> {
+        thread::spawn(move || {
+            line.write_all(b"=> ").unwrap();
+            let mut typed = Vec::new();
+            let mut byte = [0];
+            while let Ok(1) = line.read(&mut byte) {
+                if byte[0] != b'\r' {
+                    line.write_all(&byte).unwrap();
+                    typed.push(byte[0]);
+                    continue;
+                }
+                let text = String::from_utf8(std::mem::take(&mut typed)).unwrap();
+                line.write_all(b"\r\n").unwrap();
+                if text == "reset" {
+                    let order = self.stored.get("BOOT_ORDER").map_or("A", String::as_str);
+                    let first = order.split(' ').next().unwrap().to_owned();
+                    let start = format!(
+                        "resetting ...\r\n\r\nU-Boot 2025.01 (x)\r\natomix: slot {first}, normal\r\n\
+                         ## Executing script at 00500000\r\n"
+                    );
+                    line.write_all(start.as_bytes()).unwrap();
+                    return self;
+                }
+                let answer = self.run(&text).replace('\n', "\r\n");
+                line.write_all(answer.as_bytes()).unwrap();
+                line.write_all(b"=> ").unwrap();
+            }
+            self
+        })
+    }
+
+    fn run(&mut self, text: &str) -> String {
+        let (mut said, mut status) = (String::new(), 0);
+        for command in text.split("; ") {
+            if let Some(word) = command.strip_prefix("echo ") {
+                said += &format!("{}\n", word.replace("$?", &status.to_string()));
+                continue;
+            }
+            if command.trim().is_empty() {
+                continue;
+            }
+            self.typed.push(command.to_owned());
+            let words: Vec<&str> = command.split(' ').collect();
+            status = 0;
+            match words.as_slice() {
+                ["version"] => said += "U-Boot 2025.01 (x)\n\n",
+                ["printenv", name] => match self.env.get(*name) {
+                    Some(value) => said += &format!("{name}={value}\n"),
+                    None => {
+                        said += &format!("## Error: \"{name}\" not defined\n");
+                        status = 1;
+                    }
+                },
+                ["setenv", name] => drop(self.env.remove(*name)),
+                ["setenv", name, value @ ..] => {
+                    self.env.insert((*name).to_owned(), value.join(" "));
+                }
+                ["saveenv"] => {
+                    said += "Saving Environment to SPIFlash... OK\n";
+                    if !self.keeps_nothing {
+                        self.stored = self.env.clone();
+                    }
+                }
+                ["env", "load"] if self.can_load => self.env = self.stored.clone(),
+                ["env", "load"] => {
+                    said += "env - environment handling commands\n\nUsage:\nenv save\n";
+                    status = 1;
+                }
+                ["env", "default", "-f", names @ ..] => {
+                    if names.contains(&"atomix_recover") {
+                        self.env.insert("atomix_recover".to_owned(), self.recover.to_owned());
+                    }
+                }
+                ["run", "atomix_find"] => {
+                    self.env.insert("atomix_readable".to_owned(), "1".to_owned());
+                    self.env.insert("atomix_disk_now".to_owned(), DISK.to_owned());
+                }
+                ["run", "atomix_load_A" | "atomix_load_B"] => {
+                    self.env.insert("atomix_ok".to_owned(), "1".to_owned());
+                }
+                ["run", "atomix_recover"] => {
+                    said += "atomix: recovery over USB\n\
+                             UMS: LUN 0, dev mmc 1, hwpart 0, sector 0x0, count 0x1d5a000\n\
+                             \rOperation aborted.\n";
+                }
+                other => panic!("U-Boot does not know {other:?}"),
+            }
+        }
+        said
+    }
+}
+
+#[test]
+fn what_was_saved_is_read_back_where_uboot_can_and_then_proved_by_the_restart() {
+    let line = line();
+    let board = Board::new().play(line.board.try_clone().unwrap());
+    let (code, text) = said(&rescue(&line, &["--boot", "B"]).output().unwrap());
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("saved and read back; the board started slot B (normal)"), "{text}");
+    let board = board.join().unwrap();
+    assert_eq!(board.stored["BOOT_ORDER"], "B A");
+    assert!(board.typed.contains(&"env load".to_owned()));
+}
+
+/// A worn flash says OK and keeps nothing.
+#[test]
+fn a_save_that_is_not_kept_is_not_called_done() {
+    for can_load in [true, false] {
+        let line = line();
+        let board = Board { keeps_nothing: true, can_load, ..Board::new() };
+        let _board = board.play(line.board.try_clone().unwrap());
+        let (code, text) = said(&rescue(&line, &["--boot", "B"]).output().unwrap());
+        assert_eq!(code, 4, "{text}");
+        let told = if can_load {
+            "BOOT_ORDER was set to \"B A\" and reads \"A B\""
+        } else {
+            "slot B was asked for and saved, but the board started slot A (normal)"
+        };
+        assert!(text.contains(told), "{text}");
+        assert!(text.contains("hint: "), "{text}");
+    }
+}
+
+#[test]
+fn a_disk_over_usb_is_explained_while_it_is_shown() {
+    let line = line();
+    let board = Board { recover: "echo atomix: recovery over USB; ums 0 mmc 1", ..Board::new() };
+    let board = board.play(line.board.try_clone().unwrap());
+    let (code, text) = said(&rescue(&line, &["--ums"]).output().unwrap());
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("the board's disk appears as a USB disk here"), "{text}");
+    assert!(text.contains("the disk was shown over USB until it was let go"), "{text}");
+    let board = board.join().unwrap();
+    // The script that ran is the one that is built in, not a stored one.
+    let at = |command: &str| board.typed.iter().position(|typed| typed == command).unwrap();
+    assert!(at("env default -f atomix_recover") < at("run atomix_recover"));
+}
+
+/// Values that a shell would obey are read, shown tamely, and never typed.
+#[test]
+fn no_stored_value_becomes_part_of_a_command_or_steers_the_terminal() {
+    let line = line();
+    let mut board = Board::new();
+    for name in ["BOOT_ORDER", "atomix_failed", "atomix_last", "atomix_state_B", "START_UMS"] {
+        let hostile = "A; reset\x1b[2J ${bootcmd} `x` \"' && saveenv";
+        board.env.insert(name.to_owned(), hostile.to_owned());
+    }
+    let board = board.play(line.board.try_clone().unwrap());
+    let (code, text) = said(&rescue(&line, &["--env-repair"]).output().unwrap());
+    assert_eq!(code, 0, "{text}");
+    assert!(!text.contains('\x1b'), "{text:?}");
+    let board = board.join().unwrap();
+    for typed in &board.typed {
+        assert!(
+            typed.bytes().all(|b| b.is_ascii_alphanumeric() || b" _.:-".contains(&b)),
+            "{typed}"
+        );
+    }
+    // Read as the most restrictive that it can mean, and written so.
+    assert_eq!(board.stored["atomix_state_B"], "unknown");
+    assert!(!board.stored.contains_key("atomix_failed"));
+}
+
+#[test]
+fn a_cable_that_is_pulled_ends_with_its_name_and_a_way_on() {
+    let mut line = line();
+    let child = rescue(&line, &["--status"]).spawn().unwrap();
+    let path = line.path.display().to_string();
+    let mut knock = [0; 2];
+    line.board.read_exact(&mut knock).unwrap();
+    assert_eq!(&knock, b" \r");
+    drop(line);
+    let (code, text) = said(&child.wait_with_output().unwrap());
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains(&format!("atomix: {path} went away")), "{text}");
+    assert!(text.contains("hint: look at the adapter's USB plug"), "{text}");
+}
+
+#[test]
+fn a_silent_line_and_wrong_devices_end_with_what_to_look_at() {
+    let line = line();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_atomix"));
+        said(&command.args(arguments).stdin(Stdio::null()).output().unwrap())
+    };
+    let tty = line.path.to_str().unwrap();
+    let (code, text) = run(&["rescue", "--tty", tty, "--timeout", "2", "--status"]);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("nothing at all came at 1500000 baud"), "{text}");
+    assert!(text.contains("hint: look at power, ground, and whether TX goes to RX"), "{text}");
+    let (code, text) = run(&["rescue", "--tty", "/dev/null", "--status"]);
+    assert_eq!((code, text.contains("/dev/null is no serial line")), (2, true), "{text}");
+    let (code, text) = run(&["rescue", "--tty", "/dev/ttyNONE", "--status"]);
+    assert_eq!((code, text.contains("/dev/ttyNONE does not exist")), (2, true), "{text}");
+    let (code, text) = run(&["rescue", "--tty", tty]);
+    assert_eq!((code, text.contains("the board's console needs a terminal")), (2, true), "{text}");
+    let _other = atomix::serial_line::Port::open(&line.path, "115200".parse().unwrap()).unwrap();
+    let (code, text) = run(&["rescue", "--tty", tty, "--status"]);
+    assert_eq!((code, text.contains("in use by another program")), (5, true), "{text}");
+}
+
+fn wait_for(from: &mut File, wanted: &str) -> String {
+    let mut text = String::new();
+    let mut buffer = [0; 256];
+    while !text.contains(wanted) {
+        let count = from.read(&mut buffer).unwrap();
+        text.push_str(&String::from_utf8_lossy(&buffer[..count]));
+    }
+    text
+}
+
+#[test]
+fn the_console_passes_keys_and_screens_and_gives_the_terminal_back() {
+    let mut board = line();
+    let (mut person, terminal, _) = open_pty();
+    let before = tcgetattr(&terminal).unwrap().local_flags;
+    assert!(before.contains(LocalFlags::ICANON | LocalFlags::ECHO));
+    let mut command = rescue(&board, &[]);
+    let stdio = || Stdio::from(terminal.try_clone().unwrap());
+    let mut child: Child = command.stdin(stdio()).stdout(stdio()).stderr(stdio()).spawn().unwrap();
+    drop(command);
+    wait_for(&mut person, "Ctrl-] ends it");
+    // The terminal is raw a moment later; what is typed before is not lost.
+    while tcgetattr(&terminal).unwrap().local_flags.contains(LocalFlags::ICANON) {
+        thread::yield_now();
+    }
+    person.write_all(b"ls\x03\t\x1b[A").unwrap();
+    let mut keys = [0; 7];
+    board.board.read_exact(&mut keys).unwrap();
+    assert_eq!(&keys, b"ls\x03\t\x1b[A");
+    // A menu draws itself.
+    board.board.write_all(b"\x1b[2J\x1b[1;1Hmenu").unwrap();
+    assert!(wait_for(&mut person, "menu").contains("\x1b[2J\x1b[1;1H"));
+    person.write_all(b"\x1d").unwrap();
+    wait_for(&mut person, "the console is closed");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(tcgetattr(&terminal).unwrap().local_flags, before);
+}
+
+#[test]
+fn a_capture_in_json_has_one_event_for_each_line() {
+    let mut board = line();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_atomix"))
+        .args(["serial", "capture", "--json", "--tty"])
+        .arg(&board.path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    let mut event =
+        || -> serde_json::Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    assert_eq!(event()["event"], "note");
+    board.board.write_all(b"U-Boot 2025.01\r\n\x1b[31mDRAM\r\n").unwrap();
+    let (first, second) = (event(), event());
+    assert_eq!((&first["event"], &first["text"]), (&"line".into(), &"U-Boot 2025.01".into()));
+    assert_eq!((&second["version"], &second["text"]), (&1.into(), &"\\x1b[31mDRAM".into()));
+    assert!(second["unix_millis"].as_u64().unwrap() > 1_700_000_000_000);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

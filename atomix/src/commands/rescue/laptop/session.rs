@@ -50,7 +50,7 @@ impl<'a, 'b> Session<'a, 'b> {
         getrandom::fill(&mut random).map_err(|source| Failure::Io {
             act: "get randomness from",
             path: "the system".into(),
-            source: source.into(),
+            source: std::io::Error::other(source.to_string()),
         })?;
         let word: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let log = args.log.as_deref().map(|path| LineLog::open(path, LOG_MAX)).transpose()?;

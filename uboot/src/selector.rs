@@ -209,7 +209,11 @@ fn identity_parts(facts: &SelectorFacts) -> Vec<Part> {
         setenv atomix_why foreign-disk; fi; else setenv atomix_why env-lost; fi; \
         if test \"x${atomix_why}\" != x; then run atomix_forget; fi; \
         setenv atomix_note ${atomix_reason}";
-    let forget = "setenv BOOT_ORDER A B; setenv BOOT_A_LEFT 3; setenv BOOT_B_LEFT 3; \
+    // Another U-Boot's environment may say where `booti` has to put things; on this board that can
+    // keep both slots from starting.
+    let forget = "setenv fdt_high; setenv initrd_high; \
+        setenv bootm_low; setenv bootm_size; setenv bootm_mapsize; \
+        setenv BOOT_ORDER A B; setenv BOOT_A_LEFT 3; setenv BOOT_B_LEFT 3; \
         setenv atomix_state_A unknown; setenv atomix_state_B unknown; \
         setenv atomix_digest_A; setenv atomix_digest_B; setenv atomix_failed; \
         setenv atomix_last; setenv atomix_reason; setenv atomix_returned; \

@@ -134,6 +134,27 @@ fn an_environment_of_another_disk_is_not_believed() {
     assert_eq!(saved(&board, "atomix_state_B"), "unknown");
 }
 
+/// A stale environment of another U-Boot, in which nothing is ours.
+#[test]
+fn addresses_of_a_foreign_environment_are_forgotten_and_those_of_ours_are_kept() {
+    for (marker, kept) in [("", ""), ("1", "0x1fffffff")] {
+        let mut board = known("A", ("good", "3"), ("empty", ""));
+        let env = board.saved.as_mut().unwrap();
+        for name in ["fdt_high", "initrd_high", "bootm_low", "bootm_size", "bootm_mapsize"] {
+            env.insert(name.to_owned(), "0x1fffffff".to_owned());
+        }
+        env.insert("ethaddr".to_owned(), "02:00:00:00:00:01".to_owned());
+        if marker.is_empty() {
+            env.remove("atomix_env");
+        }
+        board.power_on();
+        for name in ["fdt_high", "initrd_high", "bootm_low", "bootm_size", "bootm_mapsize"] {
+            assert_eq!(saved(&board, name), kept, "{name}");
+        }
+        assert_eq!(saved(&board, "ethaddr"), "02:00:00:00:00:01");
+    }
+}
+
 #[test]
 fn an_unreadable_partition_table_makes_nothing_forgotten() {
     let mut board = known("A B", ("good", "3"), ("bad", "0"));

@@ -17,9 +17,9 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Run everything that must be green: format, lints, rules, tests, documents, fuzz targets
+    /// Run everything that must be green: format, lints, rules, tests, documents, fuzz, real chain
     Test,
-    /// Boot the real chain in an emulator and break it (`bash .ci/setup-e2e` as root once)
+    /// Boot the real chain in an emulator and break it
     E2e(E2eArgs),
     /// Measure an install against dd and openssl on this machine and print the ratios
     Bench,

@@ -6,7 +6,9 @@ use std::env;
 use std::path::PathBuf;
 
 /// Names of the programs that the tests call.
-const JUDGES: [&str; 16] = [
+const JUDGES: [&str; 21] = [
+    "aarch64-linux-gnu-gcc",
+    "bwrap",
     "fsck.f2fs",
     "fsck.vfat",
     "fw_printenv",
@@ -17,8 +19,11 @@ const JUDGES: [&str; 16] = [
     "mkfs.vfat",
     "mkimage",
     "mksquashfs",
+    "mmdebstrap",
     "openssl",
     "parted",
+    "qemu-aarch64-static",
+    "qemu-system-aarch64",
     "rauc",
     "sfdisk",
     "sgdisk",

@@ -39,7 +39,7 @@ const RESULTS_VARIABLE: &str = "ATOMIX_E2E_RESULTS";
 const INTERACTIVE_VARIABLE: &str = "ATOMIX_E2E_INTERACTIVE";
 
 /// What was asked for.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct E2eArgs {
     /// Names of the original suite, or parts of test names; without any, the set for CI.
     names: Vec<String>,

@@ -20,9 +20,11 @@ use std::time::Instant;
 
 /// The parts that scenarios are made of; the Rock64's boot loader is built with them, since
 /// nothing else here proves that it builds.
-const PARTS: [&str; 8] = [
+const PARTS: [&str; 10] = [
     "uboot-qemu",
     "uboot-rock64",
+    "uboot-sandbox",
+    "uboot-stock",
     "rootfs",
     "disk",
     "bundle",

@@ -6,7 +6,7 @@
 //! in the set or says that it is not, and none is skipped in silence.
 
 /// What is played without names, in this order.
-pub const CI_SET: [&str; 28] = [
+pub const CI_SET: [&str; 31] = [
     // The whole chain, in the guest.
     "rauc_slots_are_seen_and_named",
     "a_flashed_board_makes_its_other_slot_and_data_at_first_boot",
@@ -25,6 +25,9 @@ pub const CI_SET: [&str; 28] = [
     "real_uboot_chooses_as_the_model_does",
     "real_uboot_chooses_as_the_model_does_on_an_erased_card",
     "real_uboot_reads_odd_values_as_the_model_does",
+    "a_stored_hash_does_not_replace_the_built_in_one",
+    "no_stored_environment_keeps_real_uboot_from_its_selector",
+    "the_stop_text_opens_the_prompt_and_nothing_else_does",
     // U-Boot's sandbox build: NOR flash and the watchdog.
     "a_save_that_fails_in_the_middle_never_starts_a_trying_slot",
     "a_slot_that_hangs_is_reset_by_the_watchdog_and_left_after_its_attempts",

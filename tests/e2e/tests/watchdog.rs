@@ -13,13 +13,16 @@
 use anyhow::Result;
 use e2e::scenario::Scenario;
 
-/// In slot B systemd feeds the watchdog, with little patience, and then freezes. (With as little
+/// In slot B systemd feeds the watchdog, with little patience, and then freezes; a crash that
+/// rebooted by itself, as our units want it, would need no watchdog. (With as little
 /// patience in slot A, a busy machine that runs this test would reset it as well.)
 const HOOK: &str = r#"
 if [ $slot = b ]; then
   mkdir -p /root/etc/systemd/system.conf.d
-  cat >/root/etc/systemd/system.conf.d/99-e2e-watchdog.conf <<END
+  cat >/root/etc/systemd/system.conf.d/zz-e2e-watchdog.conf <<END
 [Manager]
+CrashReboot=no
+CrashAction=freeze
 RuntimeWatchdogSec=10s
 RebootWatchdogSec=2min
 END

@@ -20,8 +20,18 @@ use std::time::Instant;
 
 /// The parts that scenarios are made of; the Rock64's boot loader is built with them, since
 /// nothing else here proves that it builds.
-const PARTS: [&str; 7] =
-    ["uboot-qemu", "uboot-rock64", "rootfs", "disk", "bundle", "variants", "provisioned"];
+const PARTS: [&str; 10] = [
+    "uboot-qemu",
+    "uboot-rock64",
+    "uboot-sandbox",
+    "uboot-stock",
+    "rootfs",
+    "disk",
+    "bundle",
+    "variants",
+    "provisioned",
+    "running",
+];
 
 /// What is shown of the output of a test that failed.
 const TAIL_LINES: usize = 40;

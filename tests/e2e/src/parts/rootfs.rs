@@ -5,7 +5,7 @@
 //! Package scripts do not run: that would be minutes of emulation. What they would have done and
 //! a boot needs is done here: users, the linker's cache, links of `/var`, presets.
 
-use crate::apt::{SUITE, source_line};
+use crate::apt::{SUITE, files_ending, source_line};
 use crate::board::QEMU;
 use crate::cache::{Inputs, part};
 use crate::parts::{atomix, bundle};
@@ -30,11 +30,16 @@ const MASKED: [&str; 7] = [
     "systemd-hwdb-update.service",
 ];
 
-/// Our units, by name; `guest/` has the texts that no other place has.
-const UNITS: [(&str, &str); 3] = [
-    ("atomix-started.service", include_str!("../../guest/atomix-started.service")),
-    ("os-verification.service", include_str!("../../guest/os-verification.service")),
-    ("guest-agent.service", include_str!("../../guest/guest-agent.service")),
+/// The unit that a test has in the guest beside those that ship.
+const AGENT_UNIT: (&str, &str) =
+    ("system/guest-agent.service", include_str!("../../guest/guest-agent.service"));
+
+/// Anybody may log in: package scripts, which do not run, would have made the real files.
+const PAM: [(&str, &str); 4] = [
+    ("etc/pam.d/common-auth", "auth required pam_permit.so\n"),
+    ("etc/pam.d/common-account", "account required pam_permit.so\n"),
+    ("etc/pam.d/common-password", "password required pam_permit.so\n"),
+    ("etc/pam.d/common-session", "session required pam_permit.so\n"),
 ];
 
 /// Health of the emulated board: its bus answers.
@@ -46,7 +51,7 @@ const HEALTH: &str = "settle_secs = 60\nwindow_secs = 10\ninterval_secs = 5\non_
 /// # Errors
 /// When it cannot be built.
 pub fn base() -> Result<PathBuf> {
-    let inputs = Inputs::new("base 2").text(PACKAGES).text(SUITE).text(&MASKED.join(" "));
+    let inputs = Inputs::new("base 3").text(PACKAGES).text(SUITE).text(&MASKED.join(" "));
     part("rootfs-base", inputs, |dir| {
         let root = dir.join("root");
         Program::nice("mmdebstrap")
@@ -78,6 +83,9 @@ fn configure(root: &Path) -> Result<()> {
         ("etc/machine-id", "0123456789abcdef0123456789abcdef\n"),
     ] {
         fs::write(root.join(name), text)?;
+    }
+    for (name, text) in PAM {
+        put(&root.join(name), text.as_bytes(), 0o644)?;
     }
     emulate(root, "/usr/bin/systemd-sysusers", &[])?;
     emulate(root, "/usr/sbin/ldconfig", &[])?;
@@ -124,12 +132,13 @@ pub fn rootfs() -> Result<PathBuf> {
 /// When it cannot be built.
 pub fn release(version: &str) -> Result<PathBuf> {
     let (base, atomix, keys) = (base()?, atomix::aarch64()?, bundle::keys()?);
-    let mut inputs = Inputs::new("rootfs 3").part(&base).part(&atomix).part(&keys).text(version);
+    let mut inputs = Inputs::new("rootfs 4").part(&base).part(&atomix).part(&keys).text(version);
     let files = settings();
     for (name, text) in &files {
         inputs = inputs.text(name).text(text);
     }
-    for (name, text) in UNITS {
+    let units = units()?;
+    for (name, text) in &units {
         inputs = inputs.text(name).text(text);
     }
     part(&format!("rootfs-{version}"), inputs, |dir| {
@@ -146,11 +155,8 @@ pub fn release(version: &str) -> Result<PathBuf> {
         );
         Program::new("rm").arg("-f").arg(root.join("etc/os-release")).run()?;
         put(&root.join("etc/os-release"), release.as_bytes(), 0o644)?;
-        let wants = root.join("etc/systemd/system/multi-user.target.wants");
-        fs::create_dir_all(&wants)?;
-        for (name, text) in UNITS {
-            put(&root.join("etc/systemd/system").join(name), text.as_bytes(), 0o644)?;
-            symlink(format!("../{name}"), wants.join(name))?;
+        for (name, text) in &units {
+            install_unit(&root.join("etc/systemd"), name, text)?;
         }
         fs::create_dir_all(root.join("data"))?;
         symlink("/sbin/init", root.join("init"))?;
@@ -166,6 +172,36 @@ pub fn release(version: &str) -> Result<PathBuf> {
             .run()?;
         Program::new("rm").arg("-rf").arg(&root).run()
     })
+}
+
+/// The units that ship and the test's own, by their path below `/etc/systemd`.
+fn units() -> Result<Vec<(String, String)>> {
+    let shipped = atomix::checkout()?.join("atomix/units");
+    let mut units = vec![(AGENT_UNIT.0.to_owned(), AGENT_UNIT.1.to_owned())];
+    let mut files = Vec::new();
+    for path in files_ending(&shipped, "")? {
+        if path.is_dir() { files.extend(files_ending(&path, "")?) } else { files.push(path) }
+    }
+    for path in files {
+        let name = path.strip_prefix(&shipped)?.to_string_lossy().into_owned();
+        let below = if name.starts_with("system.conf.d/") { "" } else { "system/" };
+        let text = fs::read_to_string(&path).with_context(|| name.clone())?;
+        units.push((format!("{below}{name}"), text));
+    }
+    units.sort();
+    Ok(units)
+}
+
+/// Puts a unit in its place and enables it as its own `[Install]` section says.
+fn install_unit(dir: &Path, name: &str, text: &str) -> Result<()> {
+    put(&dir.join(name), text.as_bytes(), 0o644)?;
+    for target in text.lines().filter_map(|line| line.strip_prefix("WantedBy=")) {
+        let wants = dir.join(format!("system/{target}.wants"));
+        fs::create_dir_all(&wants)?;
+        let file = Path::new(name).file_name().context("a unit without a name")?;
+        symlink(Path::new("..").join(file), wants.join(file))?;
+    }
+    Ok(())
 }
 
 /// The board's files below `/etc`, for the root file system and for the initrd.

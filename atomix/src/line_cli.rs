@@ -37,7 +37,7 @@ pub struct LineArgs {
     #[arg(long, requires = "tty", group = "act")]
     pub env_repair: bool,
     /// Stay at U-Boot's prompt instead of booting on
-    #[arg(long, requires = "tty", conflicts_with_all = ["boot", "root_shell", "ums"])]
+    #[arg(long, requires = "act", conflicts_with_all = ["boot", "root_shell", "ums"])]
     pub stay: bool,
     /// Boot a slot that is bad, holds no complete system or does not load
     #[arg(long, requires = "boot")]

@@ -10,6 +10,7 @@ use super::record::{Piece, Recorder};
 use super::stamp::Stamp;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use storage::ByteLen;
 
@@ -31,7 +32,12 @@ impl LineLog {
     /// [`LineError::Io`].
     pub fn open(path: &Path, max: ByteLen) -> Result<Self, LineError> {
         let (file, len) = open(path)?;
-        Ok(Self { path: path.to_owned(), file, len, max, recorder: Recorder::default() })
+        let recorder = Recorder::default();
+        let mut log = Self { path: path.to_owned(), file, len, max, recorder };
+        if log.ends_within_a_line()? {
+            log.write(&[Piece::End])?;
+        }
+        Ok(log)
     }
 
     /// Writes down what was heard.
@@ -52,6 +58,15 @@ impl LineLog {
         self.write(&open)?;
         let text = crate::terminal::one_line(text);
         self.write(&[Piece::Text(format!("{at} # {text}")), Piece::End])
+    }
+
+    /// As one does whose writer was killed.
+    fn ends_within_a_line(&self) -> Result<bool, LineError> {
+        let Some(last) = self.len.checked_sub(1) else { return Ok(false) };
+        let mut byte = [0];
+        let read = self.file.read_exact_at(&mut byte, last);
+        read.map_err(|source| self.failed("read", source))?;
+        Ok(byte != [b'\n'])
     }
 
     fn write(&mut self, pieces: &[Piece]) -> Result<(), LineError> {
@@ -95,7 +110,8 @@ pub fn as_text(piece: &Piece) -> String {
 
 fn open(path: &Path) -> Result<(File, u64), LineError> {
     let failed = |source| LineError::Io { act: "open", path: path.to_owned(), source };
-    let file = OpenOptions::new().append(true).create(true).open(path).map_err(failed)?;
+    let file =
+        OpenOptions::new().read(true).append(true).create(true).open(path).map_err(failed)?;
     let len = file.metadata().map_err(failed)?.len();
     Ok((file, len))
 }
@@ -138,5 +154,17 @@ mod tests {
         let once = "1970-01-01T00:00:00.000Z     0.000 | => \n\
                     1970-01-01T00:00:00.000Z     0.000 # sent reset\\u000a\n";
         assert_eq!(text, once.repeat(2));
+    }
+
+    #[test]
+    fn a_log_whose_writer_was_killed_goes_on_in_a_line_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("line.log");
+        for _ in 0..2 {
+            LineLog::open(&path, ByteLen::mib(1)).unwrap().hear(AT, b"=> ").unwrap();
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let line = "1970-01-01T00:00:00.000Z     0.000 | => ";
+        assert_eq!(text, format!("{line}\n{line}"));
     }
 }

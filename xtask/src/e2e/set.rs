@@ -6,7 +6,7 @@
 //! in the set or says that it is not, and none is skipped in silence.
 
 /// What is played without names, in this order.
-pub const CI_SET: [&str; 31] = [
+pub const CI_SET: [&str; 34] = [
     // The whole chain, in the guest.
     "rauc_slots_are_seen_and_named",
     "a_flashed_board_makes_its_other_slot_and_data_at_first_boot",
@@ -44,6 +44,10 @@ pub const CI_SET: [&str; 31] = [
     "uboot_does_not_notice_that_a_write_protected_chip_kept_nothing",
     // Debian's own U-Boot.
     "stock_uboot_chooses_as_the_model_does",
+    // The technician's laptop on U-Boot's serial line.
+    "a_capture_goes_on_when_the_line_went_away_and_came_back",
+    "status_shows_the_state_of_the_board_and_changes_nothing",
+    "the_slot_asked_for_boots_and_one_without_a_whole_system_is_refused",
 ];
 
 /// A test as its program lists it.

@@ -6,8 +6,8 @@ use crate::apt::{Apt, SUITE};
 use crate::board::{EMULATOR_FRAGMENT, QEMU};
 use crate::cache::{Inputs, part};
 use crate::program::Program;
-use anyhow::{Context as _, Result, ensure};
-use board_rock64::{ROCK64, UBOOT_PATCHES};
+use anyhow::{Context as _, Result, bail, ensure};
+use board_rock64::{Autoboot, Board, ROCK64, UBOOT_PATCHES};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -58,10 +58,26 @@ pub fn source() -> Result<PathBuf> {
 /// # Errors
 /// When it cannot be built.
 pub fn qemu() -> Result<PathBuf> {
+    emulated("uboot-qemu", &QEMU)
+}
+
+/// The same for a board that gives its technician time to type, whatever is stored.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn patient() -> Result<PathBuf> {
+    let autoboot = match QEMU.autoboot {
+        Autoboot::StopText { sha256, .. } => Autoboot::StopText { sha256, delay_secs: 5 },
+        Autoboot::Closed => bail!("the emulated board is closed"),
+    };
+    emulated("uboot-patient", &Board { autoboot, ..QEMU })
+}
+
+fn emulated(name: &str, board: &Board) -> Result<PathBuf> {
     let build = Build {
-        name: "uboot-qemu",
+        name,
         defconfig: "qemu_arm64_defconfig",
-        fragment: QEMU.uboot_fragment() + EMULATOR_FRAGMENT,
+        fragment: board.uboot_fragment() + EMULATOR_FRAGMENT,
         selector: QEMU.selector(),
         goals: &[EARLY_PCI, "u-boot.bin"],
         results: &["u-boot.bin"],

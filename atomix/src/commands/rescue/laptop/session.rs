@@ -114,6 +114,13 @@ impl<'a, 'b> Session<'a, 'b> {
                         if sight == Sight::Prompt {
                             return Ok(());
                         }
+                        // The next start ends the same way, until a person does something else.
+                        let unstopped = dialogue.last();
+                        if matches!(sight, Sight::Selected(..))
+                            && matches!(unstopped, Some(Sight::WantsText | Sight::NoTime))
+                        {
+                            return Err(no_prompt(unstopped, self.patience, self.baud));
+                        }
                     }
                 }
             }

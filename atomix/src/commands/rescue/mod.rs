@@ -2,8 +2,8 @@
 //! `atomix rescue`: what does the technician at the serial line need?
 //!
 //! A menu for 24 lines of 80 columns, by arrow keys and by plain numbers; without a terminal, or
-//! on one that can do nothing, by numbers line by line. The menu is a value ([`menu`]), its screens
-//! are text ([`draw`]), and what is chosen runs the commands of this program ([`carry_out`]).
+//! on one that can do nothing, by numbers line by line. The menu is a value (`menu`), its screens
+//! are text (`draw`), and what is chosen runs the commands of this program (`carry_out`).
 
 mod carry_out;
 mod draw;

@@ -3,9 +3,9 @@
 //! that nobody can log in to? U-Boot's prompt, used so that nothing is believed, changed or left
 //! undone silently.
 //!
-//! Deciding is pure: the way to the prompt ([`dialogue`]), what may be typed ([`command`]), what an
-//! answer is ([`asking`]), what the board holds ([`found`]), what has to change ([`plan`]), and what
-//! a boot proves ([`watch`]). Only [`session`] touches the line.
+//! Deciding is pure: the way to the prompt (`dialogue`), what may be typed (`command`), what an
+//! answer is (`asking`), what the board holds (`found`), what has to change (`plan`), and what
+//! a boot proves (`watch`). Only `session` touches the line.
 
 mod act;
 mod asking;

@@ -3,8 +3,9 @@
 //! remember in the flight recorder. Decides nothing: [`transition`] does.
 
 use crate::{
-    BackendError, BootBackend, BootState, Command, DataReset, Entry, Force, Mark, Record, Recorder,
-    RecorderFacts, Refused, SlotId, SlotState, Snapshot, Timestamp, transition,
+    BackendError, BootBackend, BootState, Command, DataReset, Entry, Force, Mark, Reason, Record,
+    Recorder, RecorderFacts, Refused, SlotId, SlotState, Snapshot, Timestamp, reconcile,
+    transition,
 };
 use storage::{Storage, chain};
 
@@ -143,6 +144,30 @@ impl BootControl {
         let gives_up = Command::MarkBad { slot: slot.other(), force: Force::No };
         let next = transition(&next, self.booted, &gives_up)?;
         Ok((next, Some(gives_up)))
+    }
+
+    /// Restores in one commit what the recorder knows and the environment lost, and remembers what
+    /// the selector did: once per boot, with the reason of the kernel command line.
+    ///
+    /// # Errors
+    /// [`BackendError`].
+    pub fn reconcile(&mut self, reason: Option<Reason>) -> Result<(), BackendError> {
+        let facts = self.recorder_facts();
+        let mut found = reconcile(&self.state, self.booted, reason, &facts);
+        match self.commit(found.state.clone()) {
+            Err(BackendError::Changed) => {
+                // An install or a verdict was stored meanwhile: this boot is judged on that.
+                self.state = self.backend.load()?;
+                found = reconcile(&self.state, self.booted, reason, &facts);
+                self.commit(found.state)?;
+            }
+            committed => committed?,
+        }
+        // The state first: an entry about a change that then does not happen would be a lie.
+        for entry in &found.entries {
+            self.note(entry);
+        }
+        Ok(())
     }
 
     /// Stores `next` in one commit, unless nothing changed.

@@ -151,13 +151,7 @@ fn started(context: &Context, out: &mut Output) -> Result<(), Failure> {
     let mut control = BootControl::open(context, Access::ReadWrite)?;
     let slot = control.require_booted()?;
     let reason = context.cmdline()?.reason();
-    let facts = control.recorder_facts();
-    let reconciled = bootctl::reconcile(control.state(), Some(slot), reason, &facts);
-    // The state first: an entry about a change that then does not happen would be a lie.
-    control.commit(reconciled.state)?;
-    for entry in &reconciled.entries {
-        control.note(entry);
-    }
+    control.reconcile(reason)?;
     out.warn(control.warnings())?;
     let reason = reason.map_or_else(|| "no reason given".to_owned(), |r| r.to_string());
     out.done(&format!("slot {slot} booted: {reason}"))

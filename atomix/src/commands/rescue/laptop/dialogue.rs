@@ -63,6 +63,8 @@ pub enum Sight {
     Closed,
     /// The recovery button is pressed.
     Button,
+    /// It was held long enough; whether it is let go and pressed again decides.
+    LetGo,
     /// The selector chose a slot.
     Selected(SlotId, Reason),
     /// It shows its disk over USB, or has nothing to start.
@@ -284,6 +286,8 @@ impl Dialogue {
             self.take_question(now, line, steps);
         } else if line.starts_with("recovery button:") {
             self.saw(Sight::Button, steps);
+        } else if line.starts_with("let go for USB mass storage") {
+            self.saw(Sight::LetGo, steps);
         } else if line == "atomix: recovery over USB" || line == "atomix: nothing can be started" {
             self.saw(Sight::Recovery, steps);
         } else if let Some((slot, reason)) = parse_selection(line) {
@@ -346,6 +350,7 @@ impl Dialogue {
             | Sight::Closed => self.unstopped = Some(sight),
             Sight::EnvironmentLost
             | Sight::Button
+            | Sight::LetGo
             | Sight::Selected(..)
             | Sight::Recovery
             | Sight::Kernel

@@ -6,6 +6,7 @@
 
 use super::dialogue::{Dialogue, Sight, Step};
 use super::watch::{End, Watch};
+use super::words::{explain, no_prompt};
 use bootctl::{Reason, SlotId};
 use std::time::Duration;
 
@@ -128,6 +129,42 @@ fn a_board_that_boots_says_why_it_could_not_be_stopped() {
     assert_eq!(asked("Autoboot in 0 seconds\r\n", Some(STOP)), Some(Sight::NoTime));
     assert_eq!(asked("Autoboot in 3 seconds\r\n", Some(STOP)), Some(Sight::TextRefused));
     assert_eq!(asked("Hit any key to stop autoboot:  0 \r\n", None), Some(Sight::KeyMissed));
+}
+
+/// The selector looks at the button twice after it said that one may let go; the first time a
+/// pressed one means the disk, the second time the prompt.
+#[test]
+fn what_a_person_is_told_of_the_button_is_what_the_selector_looks_for() {
+    let script = board_rock64::ROCK64.selector();
+    let held = script.lines().find_map(|line| line.strip_prefix("atomix_held=")).unwrap();
+    let said = held.strip_prefix("echo ").unwrap().split("; ").next().unwrap();
+    let mut play = Play::new(None);
+    play.says(b"U-Boot 2025.01 (x)\r\nrecovery button: keep it held\r\n").waits(5000);
+    play.says(format!("{said}\r\n").as_bytes());
+    assert_eq!(play.seen, [Sight::Banner, Sight::Button, Sight::LetGo]);
+    assert!(script.contains("echo recovery button: keep it held; sleep 5; if gpio"), "{script}");
+
+    let looks: Vec<&str> = held.split("sleep ").skip(1).collect();
+    let [first, second] = looks.as_slice() else { panic!("{held}") };
+    assert!(first.starts_with("3; if gpio input 100; then run atomix_recover;"), "{first}");
+    assert!(second.starts_with("3; if gpio input 100; then setenv atomix_stay 1;"), "{second}");
+    // Up at 3 s, down at 6 s.
+    assert!(
+        explain(Sight::LetGo).unwrap().contains("let go of the recovery button now, count to 4")
+    );
+    play.waits(6000).says(b"=> ").waits(1000);
+    assert_eq!(play.sent, b"echo atomix-test; version\r");
+}
+
+/// Whoever reads that stands before a board that does not run.
+#[test]
+fn no_way_out_wants_the_system_that_does_not_run() {
+    let baud = "1500000".parse().unwrap();
+    for sight in [Sight::NoTime, Sight::KeyMissed, Sight::Closed, Sight::TextRefused] {
+        let failure = no_prompt(Some(sight), Duration::from_secs(120), baud);
+        let hint = failure.hint().unwrap();
+        assert!(hint.contains("let go at once, count to 4, then press it and hold it"), "{hint}");
+    }
 }
 
 #[test]

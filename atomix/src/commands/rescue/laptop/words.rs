@@ -6,9 +6,21 @@ use crate::failure::Failure;
 use crate::serial_line::Baud;
 use std::time::Duration;
 
-/// How the prompt of a board is opened that takes no text.
-const BUTTON_WAY: &str = "hold the recovery button while you switch the board on, for 5 s and \
-     until it says so, let go, and press again within 3 s";
+/// How the prompt of a board is opened that takes no text. The selector looks at the button when it
+/// says that one may let go, 3 s after and 6 s after: it has to be up at the first of the two, and
+/// down at the second.
+macro_rules! button_way {
+    () => {
+        "hold the recovery button while you switch the board on, until you are told to let go (5 \
+         s); let go at once, count to 4, then press it and hold it until the prompt comes"
+    };
+}
+
+/// How a board gets time to be stopped, whether its system runs or not.
+const TIME_WAY: &str = concat!(
+    "where the system runs, `atomix uenv set bootdelay=3` gives it time; where it does not, ",
+    button_way!()
+);
 
 /// What to say while it happens; nothing for what leads on by itself.
 #[must_use]
@@ -21,18 +33,20 @@ pub fn explain(sight: Sight) -> Option<String> {
         Sight::WantsText => "U-Boot waits for its stop text, and none was given: --stop-string or \
                              ATOMIX_STOP_STRING"
             .to_owned(),
-        Sight::NoTime => "U-Boot asks for its stop text and gives no time to type it: \
-                          `atomix uenv set bootdelay=3` on the running board gives 3 s"
-            .to_owned(),
+        Sight::NoTime => "U-Boot asks for its stop text and gives no time to type it".to_owned(),
         Sight::TextRefused => {
             "U-Boot was not stopped by this text; the next start is another chance".to_owned()
         }
         Sight::KeyMissed => "U-Boot booted before a key reached it".to_owned(),
         Sight::Closed => {
-            format!("this board's U-Boot listens to nobody on the serial line: {BUTTON_WAY}")
+            concat!("this board's U-Boot listens to nobody on the serial line: ", button_way!())
+                .to_owned()
         }
-        Sight::Button => "the recovery button is held; let go when U-Boot says so, then press \
-                          again for the prompt"
+        Sight::Button => "the recovery button is pressed: hold it until you are told to let go, \
+                          5 s"
+        .to_owned(),
+        Sight::LetGo => "let go of the recovery button now, count to 4, then press it and hold it \
+                         until the prompt comes"
             .to_owned(),
         Sight::Selected(slot, reason) => format!("the selector takes slot {slot}: {reason}"),
         Sight::Recovery => "the board is in recovery: it starts anew by itself".to_owned(),
@@ -67,8 +81,8 @@ pub fn no_prompt(last: Option<Sight>, patience: Duration, baud: Baud) -> Failure
     match last {
         None => failed(
             &format!("nothing at all came at {baud} baud"),
-            "look at power, ground, and whether TX goes to RX; then start again and switch the \
-             board on",
+            "look at power, ground, and whether TX goes to RX, and whether this is the adapter: \
+             `ls -l /dev/serial/by-id`; then start again and switch the board on",
         ),
         Some(Sight::Noise) => failed(
             &format!("what came at {baud} baud is no text"),
@@ -76,23 +90,23 @@ pub fn no_prompt(last: Option<Sight>, patience: Duration, baud: Baud) -> Failure
         ),
         Some(Sight::WantsText) => Failure::Refused {
             what: "this board's U-Boot wants a stop text, and none was given".to_owned(),
-            hint: "set ATOMIX_STOP_STRING to the text, whose hash the image was built with",
+            hint: "set ATOMIX_STOP_STRING to the text whose hash the image was built with",
         },
         Some(Sight::NoTime) => Failure::Refused {
             what: "this board's U-Boot gives no time to type its stop text".to_owned(),
-            hint: "give it time from the running system: `atomix uenv set bootdelay=3`",
+            hint: TIME_WAY,
         },
         Some(Sight::TextRefused) => Failure::Refused {
             what: "this board's U-Boot was not stopped by the stop text that was given".to_owned(),
-            hint: "give the text that the image was built for, or use the recovery button",
+            hint: concat!("give the text that the image was built for, or ", button_way!()),
         },
         Some(Sight::KeyMissed) => Failure::Refused {
             what: "this board's U-Boot gives no time to stop it by a key".to_owned(),
-            hint: "give it time from the running system: `atomix uenv set bootdelay=3`",
+            hint: TIME_WAY,
         },
         Some(Sight::Closed) => Failure::Refused {
             what: "this board's U-Boot listens to nobody on the serial line".to_owned(),
-            hint: BUTTON_WAY,
+            hint: button_way!(),
         },
         Some(Sight::Login | Sight::Shell) => failed(
             "Linux runs and waits for somebody",
@@ -111,6 +125,7 @@ pub fn no_prompt(last: Option<Sight>, patience: Duration, baud: Baud) -> Failure
             Sight::Banner
             | Sight::EnvironmentLost
             | Sight::Button
+            | Sight::LetGo
             | Sight::Recovery
             | Sight::Silence
             | Sight::Prompt,

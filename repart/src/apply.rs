@@ -9,7 +9,7 @@
 //! | 4 backup written, flushed, read back | old table; backup newer or torn | next run |
 //! | 5 primary written, flushed, read back | new table (torn: from the backup) | next run |
 //! | 6 head of a partition to reset zeroed, flushed | partition blank or as before, request waits | next run |
-//! | 7 file systems, head of each last | partition blank, formatted again | next run |
+//! | 7 file systems, superblocks of each last | partition blank, formatted again | next run |
 
 use crate::encode::{self, TableCopyName, put_entry};
 use crate::table::Shape;
@@ -23,7 +23,8 @@ use std::io;
 use storage::{ByteLen, Storage, StorageError, View};
 
 /// How much of a new partition is zeroed: every superblock and every backup of one that a mount
-/// or a probe looks for at a partition's start. Our own check needs the first 4 KiB.
+/// or a probe looks for at a partition's start. Our own check needs the first 8 KiB, in which F2FS
+/// has both of its superblocks.
 const WIPE_BYTES: ByteLen = ByteLen::mib(1);
 
 /// What `apply` tells while it works.

@@ -4,9 +4,10 @@
 //! The program takes a whole device or file, never an offset in one, and needs no device node
 //! here: it formats a sparse file of the partition's size, of which the written extents are
 //! copied. That serves image files and boards alike, does not depend on the kernel having read
-//! the new table, and lets us write the head last.
+//! the new table, and lets us write the superblocks last.
 
 use crate::filesystem::{FilesystemRequest, Formatted};
+use crate::table::{F2FS_MAGIC, F2FS_SUPERBLOCKS};
 use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
 use std::fs::{File, OpenOptions};
@@ -20,9 +21,6 @@ use storage::{ByteLen, Storage, StorageError};
 const PROGRAMS: [&str; 3] = ["mkfs.f2fs", "/usr/sbin/mkfs.f2fs", "/sbin/mkfs.f2fs"];
 /// Bytes copied at a time.
 const CHUNK_BYTES: u64 = 1024 * 1024;
-/// Offset and value of the magic number in an F2FS superblock (source: kernel documentation of
-/// F2FS: the superblock starts at byte 1024).
-const F2FS_MAGIC: (u64, [u8; 4]) = (1024, 0xf2f5_2010_u32.to_le_bytes());
 /// How much of the program's complaint is kept.
 const MAX_COMPLAINT_BYTES: usize = 2048;
 
@@ -58,10 +56,12 @@ pub enum MkfsError {
         complaint: String,
     },
     /// The program ended well and left no F2FS.
-    #[error("{program} made no F2FS superblock")]
+    #[error("{program} made no F2FS superblock at byte {offset}")]
     NoSuperblock {
         /// Program.
         program: &'static str,
+        /// Where it is missing.
+        offset: u64,
     },
     /// The partition failed.
     #[error("cannot copy the file system to {label}")]
@@ -150,24 +150,35 @@ pub(crate) fn make_f2fs(
         return Ok(Formatted::ToolMissing("mkfs.f2fs"));
     }
     let unusable = |source| MkfsError::Scratch { path: scratch.path.clone(), source };
-    let mut magic = [0; 4];
-    scratch.file.read_exact_at(&mut magic, F2FS_MAGIC.0).map_err(unusable)?;
-    if magic != F2FS_MAGIC.1 {
-        return Err(MkfsError::NoSuperblock { program: "mkfs.f2fs" });
+    for offset in F2FS_SUPERBLOCKS {
+        let mut magic = [0; F2FS_MAGIC.len()];
+        scratch.file.read_exact_at(&mut magic, offset).map_err(unusable)?;
+        if magic != F2FS_MAGIC {
+            return Err(MkfsError::NoSuperblock { program: "mkfs.f2fs", offset });
+        }
     }
     let extents = scratch.extents(partition.len().get()).map_err(unusable)?;
-    // The sector with the magic number comes last and alone, when the rest is durable and proven:
-    // until then the partition counts as blank.
+    // The sectors with the magic numbers come last and one by one, when the rest is durable and
+    // proven: until then the partition counts as blank. The second superblock is first, so that
+    // the first sector that is there makes a file system which the kernel mounts.
     let sector = u64::from(partition.geometry().sector_bytes.max(512));
-    let seal = (F2FS_MAGIC.0 / sector * sector, (F2FS_MAGIC.0 / sector + 1) * sector);
-    let mut rest = Vec::new();
-    for (start, end) in extents {
-        rest.push((start, end.min(seal.0)));
-        rest.push((start.max(seal.1), end));
-    }
-    copy_extents(&scratch, partition, &rest)?;
-    copy_extents(&scratch, partition, &[seal])?;
+    let [first, second] = F2FS_SUPERBLOCKS.map(|offset| sector_of(offset, sector));
+    copy_extents(&scratch, partition, &without(&without(&extents, first), second))?;
+    copy_extents(&scratch, partition, &[second])?;
+    copy_extents(&scratch, partition, &[first])?;
     Ok(Formatted::Done)
+}
+
+/// The sector that holds the byte at `offset`, as start and end.
+const fn sector_of(offset: u64, sector: u64) -> (u64, u64) {
+    (offset / sector * sector, (offset / sector + 1) * sector)
+}
+
+/// What is left of `extents` when `hole` is cut out; empty ones are harmless.
+fn without(extents: &[(u64, u64)], hole: (u64, u64)) -> Vec<(u64, u64)> {
+    let parts =
+        |(start, end): &(u64, u64)| [(*start, (*end).min(hole.0)), ((*start).max(hole.1), *end)];
+    extents.iter().flat_map(parts).collect()
 }
 
 /// The program, when it is not installed.

@@ -34,13 +34,18 @@ const HEADER_BYTES: u32 = 92;
 /// The sectors that decide whether a partition was ever formatted: every file system this chain
 /// meets has its first magic number in one of them. Ours are written last, one sector on its own
 /// (the unit that a cut cannot tear), so a cut inside formatting leaves both zero.
-pub(crate) const SEALS: [(u64, usize); 2] = [(0, 512), (1024, 512)];
+const SEALS: [(u64, usize); 2] = [(0, 512), (1024, 512)];
+/// Where F2FS has its two superblocks (source: kernel documentation of F2FS: at byte 1024 of the
+/// first two blocks of 4 KiB). Either of them is enough to mount it.
+pub(crate) const F2FS_SUPERBLOCKS: [u64; 2] = [1024, 4096 + 1024];
+/// The magic number that each of them begins with.
+pub(crate) const F2FS_MAGIC: [u8; 4] = 0xf2f5_2010_u32.to_le_bytes();
 
 /// Whether a partition holds a file system's magic number, or any other first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PartitionHead {
-    /// Zeros in the first sector and at byte 1024: wiped and not wholly formatted, or never
-    /// written.
+    /// Zeros in the first sector and at byte 1024, and no second superblock of F2FS: wiped and not
+    /// wholly formatted, or never written.
     Blank,
     /// Something.
     Filled,
@@ -369,14 +374,22 @@ fn read_head(
     // In range: read_copy checked the entry against the disk's size.
     let start = partition.first_lba.0.saturating_mul(shape.sector());
     let len = partition.sectors().saturating_mul(shape.sector());
+    // What lies behind the partition's end is nothing of its own: zeros.
+    let read = |offset: u64, size: usize| -> Result<Vec<u8>, StorageError> {
+        let mut bytes = vec![0; size];
+        if offset.saturating_add(size as u64) <= len {
+            disk.read_at(start.saturating_add(offset), &mut bytes)?;
+        }
+        Ok(bytes)
+    };
     let mut blank = true;
     for (offset, size) in SEALS {
-        let mut seal = vec![0; size];
-        if offset.saturating_add(size as u64) <= len {
-            disk.read_at(start.saturating_add(offset), &mut seal)?;
-        }
-        blank &= seal.iter().all(|byte| *byte == 0);
+        blank &= read(offset, size)?.iter().all(|byte| *byte == 0);
     }
+    // One sector that a medium lost must not cost a file system that its second superblock still
+    // mounts. The magic alone counts: of a FAT whose writing was cut, anything may be here.
+    let [_, second] = F2FS_SUPERBLOCKS;
+    blank &= read(second, F2FS_MAGIC.len())? != F2FS_MAGIC;
     Ok(if blank { PartitionHead::Blank } else { PartitionHead::Filled })
 }
 

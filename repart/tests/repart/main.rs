@@ -18,4 +18,5 @@ mod kernel;
 mod planner;
 mod power_cut;
 mod reset;
+mod superblocks;
 mod table;

@@ -298,6 +298,26 @@ fn a_silent_line_and_wrong_devices_end_with_what_to_look_at() {
     assert_eq!((code, text.contains("in use by another program")), (5, true), "{text}");
 }
 
+#[test]
+fn a_log_that_cannot_be_kept_is_named_and_the_adapter_is_not_blamed() {
+    let line = line();
+    let tty = line.path.to_str().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let absent = dir.path().join("nowhere/x.log");
+    for log in [dir.path(), &absent] {
+        let log = log.to_str().unwrap();
+        for command in [&["rescue", "--status"][..], &["serial", "capture"]] {
+            let mut program = Command::new(env!("CARGO_BIN_EXE_atomix"));
+            program.args(command).args(["--tty", tty, "--log", log]).stdin(Stdio::null());
+            let (code, text) = said(&program.output().unwrap());
+            assert_eq!(code, 1, "{text}");
+            assert!(text.contains(&format!("atomix: cannot open the log {log}: ")), "{text}");
+            let hint = "hint: give --log a file in a directory that is there and writable";
+            assert!(text.contains(hint) && !text.contains("adapter"), "{text}");
+        }
+    }
+}
+
 fn wait_for(from: &mut File, wanted: &str) -> String {
     let mut text = String::new();
     let mut buffer = [0; 256];

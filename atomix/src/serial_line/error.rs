@@ -47,12 +47,23 @@ pub enum LineError {
         /// The device.
         path: PathBuf,
     },
+    /// The log cannot be kept.
+    #[error("cannot {act} the log {path}", path = path.display())]
+    Log {
+        /// The verb.
+        act: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Cause.
+        #[source]
+        source: io::Error,
+    },
     /// The system says something else.
     #[error("cannot {act} {path}", path = path.display())]
     Io {
         /// The verb.
         act: &'static str,
-        /// The device or file.
+        /// The device.
         path: PathBuf,
         /// Cause.
         #[source]
@@ -67,9 +78,11 @@ impl LineError {
         match self {
             Self::Absent { .. } | Self::NotALine { .. } => Class::Usage,
             Self::InUse { .. } => Class::Busy,
-            Self::Denied { .. } | Self::Gone { .. } | Self::Stuck { .. } | Self::Io { .. } => {
-                Class::Failed
-            }
+            Self::Denied { .. }
+            | Self::Gone { .. }
+            | Self::Stuck { .. }
+            | Self::Log { .. }
+            | Self::Io { .. } => Class::Failed,
         }
     }
 
@@ -93,6 +106,10 @@ impl LineError {
             }
             Self::Stuck { .. } => {
                 "the line waits for flow control that nobody gives: unplug and plug in the adapter"
+            }
+            Self::Log { .. } => {
+                "give --log a file in a directory that is there and writable, on a disk with free \
+                 space"
             }
             Self::Io { .. } => "unplug and plug in the adapter, then start again",
         }

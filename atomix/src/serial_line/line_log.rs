@@ -29,7 +29,7 @@ impl LineLog {
     /// file before it.
     ///
     /// # Errors
-    /// [`LineError::Io`].
+    /// [`LineError::Log`].
     pub fn open(path: &Path, max: ByteLen) -> Result<Self, LineError> {
         let (file, len) = open(path)?;
         let recorder = Recorder::default();
@@ -43,7 +43,7 @@ impl LineLog {
     /// Writes down what was heard.
     ///
     /// # Errors
-    /// [`LineError::Io`], when the disk is full for example.
+    /// [`LineError::Log`], when the disk is full for example.
     pub fn hear(&mut self, at: Stamp, bytes: &[u8]) -> Result<(), LineError> {
         let pieces = self.recorder.hear(at, bytes);
         self.write(&pieces)
@@ -52,7 +52,7 @@ impl LineLog {
     /// Writes down a line of ours, marked so that it is not taken for the board's.
     ///
     /// # Errors
-    /// [`LineError::Io`].
+    /// [`LineError::Log`].
     pub fn note(&mut self, at: Stamp, text: &str) -> Result<(), LineError> {
         let open = self.recorder.break_line(at);
         self.write(&open)?;
@@ -94,7 +94,7 @@ impl LineLog {
     }
 
     fn failed(&self, act: &'static str, source: std::io::Error) -> LineError {
-        LineError::Io { act, path: self.path.clone(), source }
+        LineError::Log { act, path: self.path.clone(), source }
     }
 }
 
@@ -109,7 +109,7 @@ pub fn as_text(piece: &Piece) -> String {
 }
 
 fn open(path: &Path) -> Result<(File, u64), LineError> {
-    let failed = |source| LineError::Io { act: "open", path: path.to_owned(), source };
+    let failed = |source| LineError::Log { act: "open", path: path.to_owned(), source };
     let file =
         OpenOptions::new().read(true).append(true).create(true).open(path).map_err(failed)?;
     let len = file.metadata().map_err(failed)?.len();

@@ -7,6 +7,7 @@
 
 use super::baud::Baud;
 use super::error::LineError;
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{
@@ -45,12 +46,12 @@ impl Port {
     /// [`LineError`] of its existence, its owner or another listener.
     pub fn open(path: &Path, baud: Baud) -> Result<Self, LineError> {
         let own = || path.to_owned();
-        let failed = |act| move |source| LineError::Io { act, path: own(), source };
         // Without waiting: a modem line would wait for its carrier.
         let flags = OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
         let mut options = OpenOptions::new();
         options.read(true).write(true).custom_flags(flags.bits());
         let file = options.open(path).map_err(|source| not_opened(path, source))?;
+        // Also one of the names that the kernel has for ports that are not there.
         let Ok(mut settings) = tcgetattr(&file) else {
             return Err(LineError::NotALine { path: own() });
         };
@@ -68,7 +69,7 @@ impl Port {
             .and_then(|()| tcsetattr(&file, SetArg::TCSANOW, &settings))
             .and_then(|()| tcflush(&file, FlushArg::TCIOFLUSH))
             .map_err(io::Error::from)
-            .map_err(failed("set up"))?;
+            .map_err(|cause| lost(path, "set up", cause))?;
         Ok(Self { path: own(), file })
     }
 
@@ -138,13 +139,7 @@ impl Port {
     }
 
     fn lost(&self, act: &'static str, source: io::Error) -> LineError {
-        use nix::errno::Errno;
-        let gone = [Errno::EIO, Errno::ENXIO, Errno::ENODEV, Errno::EBADF, Errno::EPIPE];
-        let is_gone = source.raw_os_error().is_some_and(|raw| gone.contains(&Errno::from_raw(raw)));
-        if is_gone {
-            return self.gone();
-        }
-        LineError::Io { act, path: self.path.clone(), source }
+        lost(&self.path, act, source)
     }
 }
 
@@ -152,6 +147,14 @@ impl AsFd for Port {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
+}
+
+/// An act on an open line failed, most often because it went away.
+fn lost(path: &Path, act: &'static str, source: io::Error) -> LineError {
+    let gone = [Errno::EIO, Errno::ENXIO, Errno::ENODEV, Errno::EBADF, Errno::EPIPE];
+    let is_gone = source.raw_os_error().is_some_and(|raw| gone.contains(&Errno::from_raw(raw)));
+    let path = path.to_owned();
+    if is_gone { LineError::Gone { path } } else { LineError::Io { act, path, source } }
 }
 
 fn not_opened(path: &Path, source: io::Error) -> LineError {

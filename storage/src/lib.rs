@@ -22,6 +22,7 @@ mod ioctl;
 mod journal;
 #[cfg(target_os = "linux")]
 mod linux;
+mod lock_file;
 mod medium;
 mod memory;
 mod mounts;
@@ -51,6 +52,7 @@ pub use host::HostDevices;
 pub use journal::{Journal, Op, OpKind};
 #[cfg(target_os = "linux")]
 pub use linux::{BlockDevice, MtdDevice};
+pub use lock_file::{open_own_lock, open_shared_lock};
 pub use memory::{MemoryFiles, MemoryStorage};
 pub use mounts::{Mount, mount_holding, parse_mountinfo};
 pub use nor::NorFlash;

@@ -252,7 +252,11 @@ impl Installer<'_> {
         old: &bootctl::BootState,
         new: &bootctl::BootState,
     ) -> Result<(), InstallError> {
+        let told = self.backend.warnings();
         self.backend.store(old, new).map_err(|source| InstallError::StoreState { source })?;
+        for warning in self.backend.warnings().into_iter().filter(|said| !told.contains(said)) {
+            self.tell(InstallEvent::Warning(warning));
+        }
         self.record(&Entry::States(Snapshot::from(new)));
         Ok(())
     }

@@ -2,17 +2,21 @@
 //! Does an install run already? One lock for every program and agent on the machine.
 //!
 //! The kernel drops the lock with the process, so a crash leaves nothing to clean up. The file
-//! holds the process id for the message only; nobody decides by it.
+//! holds the process id for the message only; nobody decides by it. Nobody else can open it: who
+//! can, for reading is enough, could hold it, and every install would be told to wait for ever.
 
 use crate::LockError;
 use nix::fcntl::{Flock, FlockArg};
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
-use storage::HostFiles;
+use storage::{HostFiles, open_own_lock};
 
 /// Below the root directory; `/run` is empty after each boot.
-const LOCK_PATH: &str = "/run/atomix/install.lock";
+const LOCK_DIR: &str = "/run/atomix";
+
+/// The lock file in it. The directory is resolved and this is not: a link here is refused.
+const LOCK_FILE: &str = "install.lock";
 
 /// A process id has at most this many digits; more is not one.
 const MAX_PID_BYTES: u64 = 10;
@@ -31,20 +35,12 @@ impl InstallLock {
     pub fn acquire(root: &Path, pid: u32) -> Result<Self, LockError> {
         // Links are followed as on the board: below `--root`, somebody else's medium must not
         // choose a file of this machine to be overwritten.
-        let path = HostFiles::new(root).resolve(Path::new(LOCK_PATH)).map_err(|source| {
-            LockError::Unusable { path: LOCK_PATH.into(), source: io::Error::other(source) }
+        let dir = HostFiles::new(root).resolve(Path::new(LOCK_DIR)).map_err(|source| {
+            LockError::Unusable { path: LOCK_DIR.into(), source: io::Error::other(source) }
         })?;
+        let path = dir.join(LOCK_FILE);
         let unusable = |source| LockError::Unusable { path: path.clone(), source };
-        if let Some(dir) = path.parent() {
-            fs::create_dir_all(dir).map_err(unusable)?;
-        }
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(unusable)?;
+        let file = open_own_lock(&path).map_err(unusable)?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(mut file) => {
                 write_pid(&mut file, pid).map_err(unusable)?;
@@ -73,6 +69,51 @@ fn read_pid(file: &File) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::{self, OpenOptions, Permissions};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn nobody_else_can_open_the_lock_and_keep_installs_waiting() {
+        let root = tempfile::tempdir().unwrap();
+        let (dir, path) =
+            (root.path().join("run/atomix"), root.path().join("run/atomix/install.lock"));
+        drop(InstallLock::acquire(root.path(), 4711).unwrap());
+        assert_eq!((mode(&dir) & 0o022, mode(&path)), (0, 0o600));
+        // As it was made before, and worse.
+        fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+        fs::set_permissions(&dir, Permissions::from_mode(0o777)).unwrap();
+        drop(InstallLock::acquire(root.path(), 4712).unwrap());
+        assert_eq!((mode(&dir), mode(&path)), (0o755, 0o600));
+    }
+
+    #[test]
+    fn lock_file_is_put_right_also_while_another_install_holds_it() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("run/atomix/install.lock");
+        let first = InstallLock::acquire(root.path(), 4711).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        let second = InstallLock::acquire(root.path(), 4712).unwrap_err();
+        assert!(matches!(second, LockError::Busy { holder: Some(4711) }), "{second}");
+        assert_eq!(mode(&path), 0o600);
+        drop(first);
+    }
+
+    #[test]
+    fn link_in_the_place_of_the_lock_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let (dir, other) = (root.path().join("run/atomix"), root.path().join("other"));
+        fs::create_dir_all(&dir).unwrap();
+        OpenOptions::new().write(true).create_new(true).open(&other).unwrap();
+        fs::set_permissions(&other, Permissions::from_mode(0o644)).unwrap();
+        symlink("/other", dir.join("install.lock")).unwrap();
+        let refused = InstallLock::acquire(root.path(), 4711).unwrap_err();
+        assert!(matches!(refused, LockError::Unusable { .. }) && refused.hint().is_some());
+        assert_eq!((mode(&other), fs::metadata(&other).unwrap().len()), (0o644, 0));
+    }
 
     #[test]
     fn links_of_a_foreign_root_do_not_lead_the_lock_out_of_it() {
@@ -80,7 +121,7 @@ mod tests {
         let victim = machine.path().join("atomix/install.lock");
         fs::create_dir(machine.path().join("atomix")).unwrap();
         storage::Files::replace(&mut HostFiles::new("/"), &victim, b"precious").unwrap();
-        std::os::unix::fs::symlink(machine.path(), root.path().join("run")).unwrap();
+        symlink(machine.path(), root.path().join("run")).unwrap();
         InstallLock::acquire(root.path(), 4711).unwrap();
         let kept = storage::Files::read(&HostFiles::new("/"), &victim, storage::ByteLen::kib(1));
         assert_eq!(kept.unwrap().unwrap(), b"precious");

@@ -204,6 +204,9 @@ pub enum BootCommand {
     GiveUp {
         /// What happened, in a word.
         cause: String,
+        /// Wait so long before that unless the slot is on trial
+        #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+        pause: u64,
     },
     /// Record that a trying slot gave no verdict in time; exit 3 reboots
     Deadline,

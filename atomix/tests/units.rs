@@ -247,12 +247,18 @@ fn emergency_rescue_and_a_missing_verdict_reboot_when_their_command_fails() {
         assert_eq!(only(unit, "Unit", "FailureAction"), "reboot-force", "{name}");
         // A minus before the command would hide the failure.
         assert!(only(unit, "Service", key).starts_with(PROGRAM), "{name}");
-        assert!(only(unit, "Service", "TimeoutStartSec").parse::<u32>().unwrap() <= 60, "{name}");
+        let limit = only(unit, "Service", "TimeoutStartSec").parse::<u64>().unwrap();
+        let pause = match own_commands(name, unit).as_slice() {
+            [Command::Boot { command: BootCommand::GiveUp { pause, .. } }] => *pause,
+            _ => 0,
+        };
+        assert!(limit <= pause + 60, "{name}");
     }
     for mode in ["emergency", "rescue"] {
         let unit = &units[&format!("{mode}.service.d/atomix.conf")];
         let commands = own_commands(mode, unit);
-        let [Command::Boot { command: BootCommand::GiveUp { cause } }] = commands.as_slice() else {
+        let [Command::Boot { command: BootCommand::GiveUp { cause, .. } }] = commands.as_slice()
+        else {
             panic!("{commands:?}");
         };
         assert_eq!(cause, &format!("{mode}.target"));
@@ -368,7 +374,11 @@ fn emergency_mode_is_recorded_unless_somebody_asked_for_it() {
         assert_eq!(board.run(&["boot", "give-up", "emergency.target"]).code, 3, "{lost}");
     }
     let board = SmallBoard::new();
-    assert_eq!(board.run(&["boot", "give-up", "rescue.target"]).code, 3);
+    let ran = board.run(&["boot", "give-up", "--pause", "1", "rescue.target"]);
+    assert_eq!(ran.code, 3);
+    assert!(ran.stdout.contains("the board reboots in 1 s"), "{}", ran.stdout);
+    let ran = trying_b().run(&["boot", "give-up", "--pause", "1", "rescue.target"]);
+    assert_eq!((ran.code, ran.stdout.contains("reboots in")), (3, false), "{}", ran.stdout);
     board.write("/proc/cmdline", "rauc.slot=A systemd.unit=rescue.target\n");
     let before = board.everything();
     assert_eq!(board.run(&["boot", "give-up", "rescue.target"]).code, 0);

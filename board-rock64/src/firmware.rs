@@ -61,6 +61,12 @@ const OTHER_WAYS_TO_BOOT: [&str; 14] = [
     "USB_FUNCTION_FASTBOOT",
 ];
 
+/// Bytes of the shortest variable in a stored environment: `a=b` and its end.
+const SHORTEST_ENTRY: u64 = 4;
+
+/// Variables that the selector brings and sets, generously.
+const SELECTOR_ENTRIES: u64 = 256;
+
 /// Options of U-Boot for what the selector and the slot scripts call.
 const COMMANDS: [&str; 13] = [
     "HUSH_PARSER",
@@ -264,6 +270,10 @@ impl Board {
                 "ENV_IS_IN_SPI_FLASH"
             }
         };
+        section(text, "Room for the selector beside all that fits into a stored copy.");
+        let entries = u64::from(self.flash.env_bytes) / SHORTEST_ENTRY + SELECTOR_ENTRIES;
+        let _ =
+            writeln!(text, "CONFIG_ENV_MIN_ENTRIES={entries}\nCONFIG_ENV_MAX_ENTRIES={entries}");
         section(text, "One option under its old and its new name; each U-Boot knows one.");
         switch(text, Switch::On, &["SYS_REDUNDAND_ENVIRONMENT", "ENV_REDUNDANT"]);
         for (name, value) in place {

@@ -131,8 +131,8 @@ pub fn selector_variables(facts: &SelectorFacts) -> Vec<(String, String)> {
             "setenv atomix_pause",
             "setenv atomix_stay",
             "run atomix_asked",
-            // Without an end of its own the script ends at the prompt.
-            "if test \"x${atomix_stay}\" = x; then run atomix_find; \
+            // The firmware takes success for the wish to come to the prompt, and nothing else.
+            "if test \"x${atomix_stay}\" != x; then true; else run atomix_find; \
              if test \"x${atomix_readable}\" = x1; then run atomix_identify; run atomix_choose; \
              if test \"x${atomix_slot}\" != x; then run atomix_commit; fi; \
              if test \"x${atomix_slot}\" != x; then run atomix_start; fi; fi; \
@@ -204,9 +204,11 @@ fn identity_parts(facts: &SelectorFacts) -> Vec<Part> {
          if part number {disk} {label_b} atomix_part; then setenv atomix_readable 1; \
          part uuid {disk}:${{atomix_part}} atomix_disk_now; fi"
     );
+    // What a person asked for was asked of that board: a root login, a reset of its data.
     let identify = "setenv atomix_why; if test \"x${atomix_env}\" = x1; then \
         if test \"x${atomix_disk}\" != \"x${atomix_disk_now}\"; then \
-        setenv atomix_why foreign-disk; fi; else setenv atomix_why env-lost; fi; \
+        setenv atomix_why foreign-disk; setenv _RUT_OH_; setenv atomix_reset_data; fi; \
+        else setenv atomix_why env-lost; fi; \
         if test \"x${atomix_why}\" != x; then run atomix_forget; fi; \
         setenv atomix_note ${atomix_reason}";
     // Another U-Boot's environment may say where `booti` has to put things; on this board that can

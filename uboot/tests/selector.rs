@@ -134,6 +134,23 @@ fn an_environment_of_another_disk_is_not_believed() {
     assert_eq!(saved(&board, "atomix_state_B"), "unknown");
 }
 
+/// Otherwise the data of another board's disk would be wiped when it is put into this one.
+#[test]
+fn what_was_asked_of_another_disk_is_not_done_to_this_one() {
+    for (disk, kept) in [(DISK.to_owned(), "1"), (DISK.replace('0', "1"), "")] {
+        let mut board = known("A", ("good", "3"), ("empty", ""));
+        let env = board.saved.as_mut().unwrap();
+        env.insert("atomix_disk".to_owned(), disk);
+        for name in ["_RUT_OH_", "atomix_reset_data"] {
+            env.insert(name.to_owned(), "1".to_owned());
+        }
+        board.power_on();
+        for name in ["_RUT_OH_", "atomix_reset_data"] {
+            assert_eq!(saved(&board, name), kept, "{name}");
+        }
+    }
+}
+
 /// A stale environment of another U-Boot, in which nothing is ours.
 #[test]
 fn addresses_of_a_foreign_environment_are_forgotten_and_those_of_ours_are_kept() {

@@ -11,6 +11,7 @@ use crate::output::Output;
 use bootctl::{BootState, Command, Force, SlotId, SlotState, transition};
 use serde::Serialize;
 use std::io::{self, Write};
+use std::time::Duration;
 use storage::Access;
 use updater::{SEAL_BYTES, SealHealth};
 
@@ -33,7 +34,9 @@ pub fn run(context: &Context, command: &BootCommand, out: &mut Output) -> Result
         }
         BootCommand::Started => started(context, out),
         BootCommand::RestoreAttempts => restore_attempts(context, out),
-        BootCommand::GiveUp { cause } => dead_end::give_up(context, cause, out),
+        BootCommand::GiveUp { cause, pause } => {
+            dead_end::give_up(context, cause, Duration::from_secs(*pause), out)
+        }
         BootCommand::Deadline => dead_end::deadline(context, out),
         BootCommand::SerialRoot => serial_root::run(context, out),
     }

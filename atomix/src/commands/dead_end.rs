@@ -14,6 +14,7 @@ use crate::programs;
 use crate::terminal::one_line;
 use bootctl::{Entry, KernelCmdline, Reason, SlotId, SlotState};
 use std::path::Path;
+use std::time::Duration;
 use storage::{Access, ByteLen, Files};
 
 /// Where a boot that goes on without being confirmed says so; gone with the boot.
@@ -55,11 +56,18 @@ pub fn keep_verdict(context: &Context, summary: &str) -> Result<(), Failure> {
     Ok(context.files.clone().replace(Path::new(VERDICT_PATH), summary.as_bytes())?)
 }
 
-/// The system ended in `cause`, and nobody sits there.
+/// The system ended in `cause`, and nobody sits there. A slot that is not on trial waits `pause`
+/// first: what it lacks, the other one lacks as well, and each turn of the two costs the flash some
+/// of its erase cycles.
 ///
 /// # Errors
 /// [`Failure::Refused`], by which the unit reboots; nothing where a person asked for it.
-pub fn give_up(context: &Context, cause: &str, out: &mut Output) -> Result<(), Failure> {
+pub fn give_up(
+    context: &Context,
+    cause: &str,
+    pause: Duration,
+    out: &mut Output,
+) -> Result<(), Failure> {
     if context.cmdline().is_ok_and(|line| wants_shell(&line)) {
         return out.done("the kernel command line asked for this shell: the board stays");
     }
@@ -68,7 +76,34 @@ pub fn give_up(context: &Context, cause: &str, out: &mut Output) -> Result<(), F
         [] => cause.to_owned(),
         units => format!("{cause}, failed: {}", units.join(" ")),
     };
-    leave(context, context.booted().ok().flatten(), &cause, out)
+    let line = context.cmdline().unwrap_or_default();
+    let slot = context.booted().ok().flatten();
+    let end = leave(context, slot, &cause, out);
+    let state = state_of(context, slot, out);
+    if !pause.is_zero() && !is_on_trial(&line, state) {
+        out.done(&format!("the board reboots in {} s", pause.as_secs()))?;
+        std::thread::sleep(pause);
+    }
+    end
+}
+
+/// Whether the slot has still to prove itself. Where its state cannot be read the selector's word
+/// on the command line decides.
+fn is_on_trial(line: &KernelCmdline, state: Option<SlotState>) -> bool {
+    match state {
+        Some(state) => state == SlotState::Trying,
+        None => line.reason() == Some(Reason::Trying),
+    }
+}
+
+fn state_of(context: &Context, slot: Option<SlotId>, out: &mut Output) -> Option<SlotState> {
+    slot.and_then(|slot| match BootControl::open(context, Access::ReadOnly) {
+        Ok(control) => Some(control.state().slot(slot).state),
+        Err(failure) => {
+            let _ = out.warn(&[failure.as_warning()]);
+            None
+        }
+    })
 }
 
 /// The time for a verdict is over.
@@ -78,15 +113,8 @@ pub fn give_up(context: &Context, cause: &str, out: &mut Output) -> Result<(), F
 pub fn deadline(context: &Context, out: &mut Output) -> Result<(), Failure> {
     let line = context.cmdline().unwrap_or_default();
     let slot = context.booted().ok().flatten();
-    // What cannot be read must neither end a good slot nor keep a trying one: the selector's word
-    // on the command line decides then.
-    let state = slot.and_then(|slot| match BootControl::open(context, Access::ReadOnly) {
-        Ok(control) => Some(control.state().slot(slot).state),
-        Err(failure) => {
-            let _ = out.warn(&[failure.as_warning()]);
-            None
-        }
-    });
+    // What cannot be read must neither end a good slot nor keep a trying one.
+    let state = state_of(context, slot, out);
     let seen = match context.files.read(Path::new(VERDICT_PATH), MAX_VERDICT) {
         Ok(Some(_)) => VerdictSeen::Yes,
         Ok(None) | Err(_) => VerdictSeen::No,
@@ -123,7 +151,7 @@ fn judge_deadline(
             Some(SlotState::Bad | SlotState::Unknown | SlotState::Empty | SlotState::Writing),
             VerdictSeen::Yes | VerdictSeen::No,
         ) => Deadline::Stay("the slot is not on trial, and there may be no better one"),
-        (None, VerdictSeen::No) if line.reason() == Some(Reason::Trying) => Deadline::Leave,
+        (None, VerdictSeen::No) if is_on_trial(line, None) => Deadline::Leave,
         (None, VerdictSeen::Yes | VerdictSeen::No) => {
             Deadline::Stay("nothing says that the slot is on trial")
         }
@@ -207,6 +235,16 @@ mod tests {
         for text in ["atomix.reason=normal", "atomix.reason=env-lost", ""] {
             assert!(matches!(judge(text), Deadline::Stay(_)), "{text}");
         }
+    }
+
+    #[test]
+    fn only_a_slot_on_trial_is_left_without_a_pause() {
+        for state in STATES {
+            let line = line("rauc.slot=B atomix.reason=trying");
+            assert_eq!(is_on_trial(&line, Some(state)), state == SlotState::Trying, "{state}");
+        }
+        assert!(is_on_trial(&line("atomix.reason=trying"), None));
+        assert!(!is_on_trial(&line("atomix.reason=normal"), None));
     }
 
     #[test]

@@ -2,10 +2,10 @@
 //! Argument types of what works over a serial line. No behaviour.
 
 use crate::serial_line::Baud;
-use bootctl::SlotId;
+use bootctl::{SlotId, UnknownSlot};
 use clap::{Args, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 /// Arguments of `atomix rescue`.
 #[derive(Clone, Debug, Args)]
@@ -22,19 +22,19 @@ pub struct RescueArgs {
 #[derive(Clone, Debug, Args)]
 pub struct LineArgs {
     /// Show the boot state and what boots next, and change nothing
-    #[arg(long, requires = "tty", group = "act")]
+    #[arg(long, group = "act")]
     pub status: bool,
     /// Make a slot boot next, then boot it
-    #[arg(long, value_name = "SLOT", requires = "tty", group = "act")]
+    #[arg(long, value_name = "SLOT", group = "act", value_parser = slot)]
     pub boot: Option<SlotId>,
     /// Ask for one root login on the serial console, then boot into it
-    #[arg(long, requires = "tty", group = "act")]
+    #[arg(long, group = "act")]
     pub root_shell: bool,
     /// Show the board's disk to this machine over USB
-    #[arg(long, requires = "tty", group = "act")]
+    #[arg(long, group = "act")]
     pub ums: bool,
     /// Write the environment anew, both copies; keep the slots' states where they are readable
-    #[arg(long, requires = "tty", group = "act")]
+    #[arg(long, group = "act")]
     pub env_repair: bool,
     /// Stay at U-Boot's prompt instead of booting on
     #[arg(long, requires = "act", conflicts_with_all = ["boot", "root_shell", "ums"])]
@@ -45,9 +45,10 @@ pub struct LineArgs {
     /// The line's speed
     #[arg(long, default_value = Baud::ROCK64, requires = "tty")]
     pub baud: Baud,
-    /// Text that stops the board's U-Boot; who lists processes sees it, so the variable is better
-    #[arg(long, value_name = "TEXT", env = "ATOMIX_STOP_STRING", hide_env_values = true)]
-    pub stop_string: Option<StopText>,
+    /// Text that stops the board's U-Boot; better in ATOMIX_STOP_STRING, unseen in process lists
+    // Judged by the command, which does not show it: it is a password.
+    #[arg(long, value_name = "TEXT", requires = "tty", allow_hyphen_values = true)]
+    pub stop_string: Option<OsString>,
     /// Seconds to wait for U-Boot's prompt, and for the board to boot
     #[arg(long, value_name = "SECS", default_value_t = 120, requires = "tty")]
     pub timeout: u32,
@@ -82,37 +83,7 @@ pub struct CaptureArgs {
     pub baud: Baud,
 }
 
-/// The text that stops U-Boot. It is a password: never shown, never logged.
-#[derive(Clone, PartialEq, Eq)]
-pub struct StopText(String);
-
-/// A text that U-Boot cannot be stopped by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("U-Boot takes 1 to 64 printable characters")]
-pub struct BadStopText;
-
-impl StopText {
-    /// What is typed.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-}
-
-impl FromStr for StopText {
-    type Err = BadStopText;
-
-    fn from_str(text: &str) -> Result<Self, BadStopText> {
-        let is_typable = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
-        if is_typable && (1..=64).contains(&text.len()) {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(BadStopText)
-    }
-}
-
-impl std::fmt::Debug for StopText {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("StopText(..)")
-    }
+/// A slot, in either case.
+fn slot(text: &str) -> Result<SlotId, UnknownSlot> {
+    text.to_ascii_uppercase().parse()
 }

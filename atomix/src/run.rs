@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From arguments to a command on a context.
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Global};
 use crate::commands::{
     boot, bundle, doctor, flash, health, image, install, manual, repart, rescue, serial, slot,
     status, uenv, why,
@@ -115,6 +115,7 @@ fn report(failure: &Failure, style: Style, data: &mut Noting<'_>, people: &mut d
 }
 
 fn dispatch(cli: &Cli, now: Now, out: &mut Output) -> Result<(), Failure> {
+    demand_one_place(cli)?;
     if let Some(ended) = without_device(&cli.command, now, out) {
         return ended;
     }
@@ -123,6 +124,25 @@ fn dispatch(cli: &Cli, now: Now, out: &mut Output) -> Result<(), Failure> {
         None => Context::host(cli.global.root.as_deref().unwrap_or(Path::new("/")), now),
     };
     on_context(&context, &cli.command, out)
+}
+
+/// The board at the other end of a line is not below a directory of this machine. The parser cannot
+/// tell: it judges the options of a command apart from those before it.
+fn demand_one_place(cli: &Cli) -> Result<(), Failure> {
+    let is_over_line = matches!(&cli.command, Command::Serial { .. })
+        || matches!(&cli.command, Command::Rescue(args) if args.tty.is_some());
+    let option = match &cli.global {
+        Global { root: Some(_), .. } => "--root",
+        Global { board: Some(_), .. } => "--board",
+        Global { root: None, board: None, .. } => return Ok(()),
+    };
+    if !is_over_line {
+        return Ok(());
+    }
+    Err(Failure::Usage {
+        what: format!("{option} and --tty name two different boards"),
+        hint: "give one of the two",
+    })
 }
 
 /// The commands that need no device; nothing for the others.

@@ -12,12 +12,15 @@
 
 use nix::fcntl::OFlag;
 use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{LocalFlags, SetArg, cfmakeraw, tcgetattr, tcsetattr};
+use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::{self, JoinHandle};
@@ -298,6 +301,87 @@ fn a_silent_line_and_wrong_devices_end_with_what_to_look_at() {
     assert_eq!((code, text.contains("in use by another program")), (5, true), "{text}");
 }
 
+/// An exported variable that is empty or of another board must not cost the menu, nor be printed.
+#[test]
+fn a_stop_text_is_asked_of_a_line_only_and_shown_by_nothing() {
+    let line = line();
+    let tty = line.path.to_str().unwrap();
+    let run = |variable: &str, arguments: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_atomix"));
+        program.args(arguments).env("ATOMIX_STOP_STRING", variable).stdin(Stdio::null());
+        said(&program.output().unwrap())
+    };
+    let over_line = ["rescue", "--tty", tty, "--status", "--timeout", "1"];
+    for (variable, from, option) in [
+        ("hällo-secret", "ATOMIX_STOP_STRING", None),
+        ("", "--stop-string", Some("hällo-secret")),
+        ("", "--stop-string", Some("-hällo-secret")),
+        ("fits", "--stop-string", Some("hällo-secret")),
+    ] {
+        let given: Vec<&str> = option.iter().flat_map(|text| ["--stop-string", text]).collect();
+        let (code, text) = run(variable, &[&over_line[..], &given].concat());
+        assert_eq!(code, 2, "{text}");
+        assert!(text.contains(&format!("the stop text in {from} is none")), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+    // As if it were not set.
+    let (code, text) = run("", &over_line);
+    assert_eq!((code, text.contains("nothing at all came")), (1, true), "{text}");
+    for variable in ["", "hällo-secret"] {
+        let nowhere = tempfile::tempdir().unwrap();
+        let root = nowhere.path().to_str().unwrap();
+        let (code, text) = run(variable, &["--root", root, "rescue"]);
+        assert_eq!((code, text.contains("main menu")), (0, true), "{text}");
+    }
+}
+
+#[test]
+fn what_is_asked_of_the_wrong_board_says_how_to_ask_the_right_one() {
+    let line = line();
+    let tty = line.path.to_str().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_atomix"));
+        said(&program.args(arguments).stdin(Stdio::null()).output().unwrap())
+    };
+    for (act, way) in [
+        (&["--boot", "A"][..], "`atomix boot mark-active SLOT`"),
+        (&["--status"], "`atomix status`"),
+        (&["--root-shell"], "`atomix uenv set _RUT_OH_=1`"),
+        (&["--ums"], "`atomix uenv set START_UMS=1`"),
+        (&["--env-repair"], "`atomix uenv check`"),
+    ] {
+        let (code, text) = run(&[&["rescue"], act].concat());
+        assert_eq!(code, 2, "{text}");
+        assert!(text.contains("--tty <DEVICE>") && text.contains(way), "{text}");
+    }
+    for (option, command) in [
+        ("--root", &["rescue", "--status"][..]),
+        ("--board", &["rescue"]),
+        ("--root", &["serial", "capture"]),
+    ] {
+        let place = [option, "/nowhere"];
+        for arguments in [
+            [&place, command, &["--tty", tty]].concat(),
+            [command, &["--tty", tty], &place].concat(),
+        ] {
+            let (code, text) = run(&arguments);
+            assert_eq!(code, 2, "{arguments:?}: {text}");
+            let told = format!("{option} and --tty name two different boards");
+            assert!(text.contains(&told), "{arguments:?}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_slot_is_taken_in_either_case() {
+    let line = line();
+    let board = Board::new().play(line.board.try_clone().unwrap());
+    let (code, text) = said(&rescue(&line, &["--boot", "b"]).output().unwrap());
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(board.join().unwrap().stored["BOOT_ORDER"], "B A");
+    assert_eq!(said(&rescue(&line, &["--boot", "c"]).output().unwrap()).0, 2);
+}
+
 #[test]
 fn a_log_that_cannot_be_kept_is_named_and_the_adapter_is_not_blamed() {
     let line = line();
@@ -374,6 +458,44 @@ fn a_capture_in_json_has_one_event_for_each_line() {
     assert_eq!((&first["event"], &first["text"]), (&"line".into(), &"U-Boot 2025.01".into()));
     assert_eq!((&second["version"], &second["text"]), (&1.into(), &"\\x1b[31mDRAM".into()));
     assert!(second["unix_millis"].as_u64().unwrap() > 1_700_000_000_000);
+    // A board that asks for something does not end its line.
+    board.board.write_all(b"board login: ").unwrap();
+    let open = event();
+    assert_eq!((&open["event"], &open["text"]), (&"open".into(), &"board login: ".into()));
+    board.board.write_all(b"root\r\n").unwrap();
+    let line = event();
+    assert_eq!((&line["event"], &line["text"]), (&"line".into(), &"board login: root".into()));
+    // No handler: who starts it is told of the signal, and a shell says 130.
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(2));
+}
+
+/// Modem managers open an adapter that was just plugged in, for seconds.
+#[test]
+fn a_capture_outlives_an_adapter_that_is_busy_when_it_comes_back() {
+    let mut board = line();
+    let dir = tempfile::tempdir().unwrap();
+    let adapter = dir.path().join("ttyUSB0");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_atomix"))
+        .args(["serial", "capture", "--tty"])
+        .arg(&adapter)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut lines = std::io::BufRead::lines(said).map(Result::unwrap);
+    let waits = lines.next().unwrap();
+    let way = format!("# waiting for {}; plug in the adapter; `ls ", adapter.display());
+    assert!(waits.contains(&way), "{waits}");
+    let other = atomix::serial_line::Port::open(&board.path, "115200".parse().unwrap()).unwrap();
+    std::os::unix::fs::symlink(&board.path, &adapter).unwrap();
+    let busy = lines.next().unwrap();
+    assert!(busy.contains("in use by another program; end the other terminal program"), "{busy}");
+    drop(other);
+    assert!(lines.next().unwrap().contains("# listening to "));
+    board.board.write_all(b"U-Boot 2025.01\r\n").unwrap();
+    assert!(lines.next().unwrap().ends_with(" | U-Boot 2025.01"));
     child.kill().unwrap();
     child.wait().unwrap();
 }

@@ -6,7 +6,9 @@ use crate::cli::SerialCommand;
 use crate::failure::Failure;
 use crate::line_cli::CaptureArgs;
 use crate::output::{Output, Style};
-use crate::serial_line::{Clock, Heard, LineError, LineLog, Piece, Port, Recorder, Stamp, as_text};
+use crate::serial_line::{
+    Clock, Heard, LineLog, Piece, Port, Recorder, Stamp, Wait, Waiting, as_text,
+};
 use serde::Serialize;
 use std::thread;
 use std::time::Duration;
@@ -15,8 +17,8 @@ use storage::ByteLen;
 /// How often an adapter is looked for that is not there.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// How long one wait for bytes lasts; nothing depends on it.
-const LISTEN: Duration = Duration::from_secs(3600);
+/// After so long without a byte a program is told the line so far, which may be a prompt.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs a verb of `atomix serial`.
 ///
@@ -44,42 +46,42 @@ fn capture(args: &CaptureArgs, out: &mut Output) -> Result<(), Failure> {
     let log = args.log.as_deref().map(|path| LineLog::open(path, max)).transpose()?;
     let clock = Clock::start();
     let mut shown = Shown { log, recorder: Recorder::default(), line: None, clock };
-    let mut is_awaited = false;
+    let mut waiting = Waiting::default();
     loop {
         let mut port = match Port::open(&args.tty, args.baud) {
             Ok(port) => port,
-            // Between its coming and its settings it may go again.
-            Err(LineError::Absent { .. } | LineError::Gone { .. }) => {
-                if !is_awaited {
-                    shown.note(&format!("waiting for {}", args.tty.display()), out)?;
-                    is_awaited = true;
+            Err(refused) => {
+                match waiting.refused(refused, shown.clock.elapsed()) {
+                    Wait::GiveUp(refused) => return Err(refused.into()),
+                    Wait::Told(text) => shown.note(&text, out)?,
+                    Wait::Silent => {}
                 }
                 thread::sleep(RETRY);
                 continue;
             }
-            // The system gives the device to its group a moment after it came.
-            Err(LineError::Denied { .. }) if is_awaited => {
-                thread::sleep(RETRY);
-                continue;
-            }
-            Err(other) => return Err(other.into()),
         };
-        is_awaited = true;
         shown.note(&format!("listening to {} at {} baud", args.tty.display(), args.baud), out)?;
         match listen(&mut port, &mut shown, out) {
-            Err(Failure::Line(LineError::Gone { .. })) => {
-                shown.note(&format!("{} went away; waiting for it", args.tty.display()), out)?;
-            }
+            Err(Failure::Line(lost)) => match waiting.lost(lost) {
+                Wait::GiveUp(lost) => return Err(lost.into()),
+                Wait::Told(text) => shown.note(&text, out)?,
+                Wait::Silent => {}
+            },
             ended => return ended,
         }
+        // A line that comes and goes at once must not fill the log with that.
+        thread::sleep(RETRY);
     }
 }
 
 fn listen(port: &mut Port, shown: &mut Shown, out: &mut Output) -> Result<(), Failure> {
     let mut buffer = [0; 4096];
     loop {
-        if let Heard::Bytes(count) = port.hear(&mut buffer, LISTEN)? {
-            shown.hear(buffer.get(..count).unwrap_or_default(), out)?;
+        match port.hear(&mut buffer, PAUSE)? {
+            Heard::Bytes(count) => {
+                shown.hear(buffer.get(..count).unwrap_or_default(), out)?;
+            }
+            Heard::Nothing => shown.pause(out)?,
         }
     }
 }
@@ -88,9 +90,17 @@ fn listen(port: &mut Port, shown: &mut Shown, out: &mut Output) -> Result<(), Fa
 struct Shown {
     log: Option<LineLog>,
     recorder: Recorder,
-    /// The line so far, for JSON, which has whole lines only; the recorder bounds it.
-    line: Option<(Stamp, String)>,
+    /// For JSON.
+    line: Option<OpenLine>,
     clock: Clock,
+}
+
+/// The line so far; the recorder bounds it.
+struct OpenLine {
+    at: Stamp,
+    text: String,
+    /// Nothing of it came since a program was told.
+    is_told: bool,
 }
 
 impl Shown {
@@ -120,6 +130,15 @@ impl Shown {
         }
     }
 
+    /// A board that asks for something does not end its line.
+    fn pause(&mut self, out: &mut Output) -> Result<(), Failure> {
+        if let Some(line) = self.line.as_mut().filter(|line| !line.is_told) {
+            line.is_told = true;
+            event(out, "open", line.at, &line.text)?;
+        }
+        Ok(())
+    }
+
     fn show(&mut self, pieces: Vec<Piece>, out: &mut Output) -> Result<(), Failure> {
         if out.style == Style::Lines {
             for piece in &pieces {
@@ -129,15 +148,18 @@ impl Shown {
         }
         for piece in pieces {
             match piece {
-                Piece::Begin { at, .. } => self.line = Some((at, String::new())),
-                Piece::Text(text) => {
-                    if let Some((_, line)) = &mut self.line {
-                        line.push_str(&text);
+                Piece::Begin { at, .. } => {
+                    self.line = Some(OpenLine { at, text: String::new(), is_told: false });
+                }
+                Piece::Text(more) => {
+                    if let Some(line) = &mut self.line {
+                        line.text.push_str(&more);
+                        line.is_told = false;
                     }
                 }
                 Piece::End => {
-                    if let Some((at, line)) = self.line.take() {
-                        event(out, "line", at, &line)?;
+                    if let Some(line) = self.line.take() {
+                        event(out, "line", line.at, &line.text)?;
                     }
                 }
             }

@@ -13,6 +13,7 @@ mod line_log;
 mod port;
 mod record;
 mod stamp;
+mod waiting;
 
 pub use baud::{Baud, UnknownBaud};
 pub use console::{Ended, bridge};
@@ -21,3 +22,4 @@ pub use line_log::{LineLog, as_text};
 pub use port::{Heard, Port};
 pub use record::{Piece, Recorder};
 pub use stamp::{Clock, Stamp};
+pub use waiting::{Wait, Waiting};

@@ -18,6 +18,7 @@ mod walk;
 use crate::cli::RescueArgs;
 use crate::context::{Context, Now};
 use crate::failure::Failure;
+use crate::line_cli::LineArgs;
 use crate::output::{Output, Style};
 use bundle::UnixTime;
 use carry_out::{Next, carry_out};
@@ -33,7 +34,8 @@ use std::time::SystemTime;
 ///
 /// # Errors
 /// [`Failure`] of the terminal; what a chosen command fails with is shown in the menu.
-pub fn run(context: &Context, _args: &RescueArgs, out: &mut Output) -> Result<(), Failure> {
+pub fn run(context: &Context, args: &RescueArgs, out: &mut Output) -> Result<(), Failure> {
+    demand_no_act(&args.line)?;
     if out.style == Style::Json {
         return Err(Failure::Usage {
             what: "the menu has no JSON".to_owned(),
@@ -52,6 +54,41 @@ pub fn run(context: &Context, _args: &RescueArgs, out: &mut Output) -> Result<()
     };
     media.release();
     ended
+}
+
+/// What drives a board over a line has another command on the board itself.
+fn demand_no_act(line: &LineArgs) -> Result<(), Failure> {
+    let (option, hint) = match line {
+        LineArgs { status: true, .. } => {
+            ("--status", "on the board itself: `atomix status`, or `atomix rescue` alone")
+        }
+        LineArgs { boot: Some(_), .. } => {
+            ("--boot", "on the board itself: `atomix boot mark-active SLOT`, then reboot")
+        }
+        LineArgs { root_shell: true, .. } => {
+            ("--root-shell", "on the board itself: `atomix uenv set _RUT_OH_=1`, then reboot")
+        }
+        LineArgs { ums: true, .. } => {
+            ("--ums", "on the board itself: `atomix uenv set START_UMS=1`, then reboot")
+        }
+        LineArgs { env_repair: true, .. } => {
+            ("--env-repair", "on the board itself: `atomix uenv check`, and any change repairs it")
+        }
+        LineArgs {
+            status: false,
+            boot: None,
+            root_shell: false,
+            ums: false,
+            env_repair: false,
+            ..
+        } => {
+            return Ok(());
+        }
+    };
+    Err(Failure::Usage {
+        what: format!("{option} is for a board at the other end of a serial line: --tty <DEVICE>"),
+        hint,
+    })
 }
 
 /// What the menu works on, for as long as it is open.

@@ -8,11 +8,13 @@ use super::found::{Found, value_of};
 use super::plan::{Plan, plan_boot, plan_root_login, plan_state};
 use super::report::Report;
 use super::session::Session;
+use super::stop_text::{self, StopText};
 use super::watch::{End, Seen};
 use crate::failure::Failure;
 use crate::line_cli::LineArgs;
 use crate::output::{Output, Style};
 use bootctl::{Force, SlotId};
+use std::env;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::time::Duration;
@@ -33,12 +35,19 @@ pub fn run(tty: &Path, args: &LineArgs, out: &mut Output) -> Result<(), Failure>
             hint: "name an action, such as --status; `atomix serial capture` only listens",
         });
     }
+    // A console types nothing by itself.
+    let stop = if is_console {
+        None
+    } else {
+        let variable = env::var_os(stop_text::VARIABLE);
+        StopText::given(args.stop_string.as_deref(), variable.as_deref())?
+    };
     let mut session = Session::open(tty, args, out)?;
     if is_console {
         session.console()?;
         return session.tell("the console is closed; the board goes on as it is");
     }
-    session.reach_prompt(args)?;
+    session.reach_prompt(stop)?;
     let found = session.read()?;
     for warning in found.state().1 {
         session.tell(&format!("warning: {}", crate::terminal::one_line(&warning)))?;

@@ -9,7 +9,7 @@
 //! the last command of a U-Boot.)
 
 use super::ear::Ear;
-use crate::line_cli::StopText;
+use super::stop_text::StopText;
 use bootctl::{Reason, SlotId};
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -16,6 +16,7 @@ mod found;
 mod plan;
 mod report;
 mod session;
+mod stop_text;
 #[cfg(test)]
 mod transcripts;
 mod watch;

@@ -6,6 +6,7 @@ use super::asking::{Answer, Asking, Reply};
 use super::command::Command;
 use super::dialogue::{Dialogue, Sight, Step};
 use super::found::{Found, loaded_slot, questions};
+use super::stop_text::StopText;
 use super::watch::{Seen, Watch};
 use super::words::{explain, no_prompt};
 use crate::failure::Failure;
@@ -86,9 +87,9 @@ impl<'a, 'b> Session<'a, 'b> {
     ///
     /// # Errors
     /// [`Failure`] with what was seen instead.
-    pub fn reach_prompt(&mut self, args: &LineArgs) -> Result<(), Failure> {
+    pub fn reach_prompt(&mut self, stop: Option<StopText>) -> Result<(), Failure> {
         self.tell("switch the board off and on, or reset it, so that U-Boot starts")?;
-        let mut dialogue = Dialogue::new(args.stop_string.clone(), &self.word);
+        let mut dialogue = Dialogue::new(stop, &self.word);
         let begin = self.clock.elapsed();
         let mut buffer = [0; 4096];
         loop {

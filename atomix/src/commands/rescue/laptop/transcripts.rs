@@ -5,9 +5,11 @@
 //! chain's restart; `atomix-test` was the word there.
 
 use super::dialogue::{Dialogue, Sight, Step};
+use super::stop_text::StopText;
 use super::watch::{End, Watch};
 use super::words::{explain, no_prompt};
 use bootctl::{Reason, SlotId};
+use std::ffi::OsStr;
 use std::time::Duration;
 
 const KEYED: &[u8] = include_bytes!("../../../../tests/fixtures/serial/keyed.bin");
@@ -27,7 +29,7 @@ struct Play {
 
 impl Play {
     fn new(stop: Option<&str>) -> Self {
-        let stop = stop.map(|text| text.parse().unwrap());
+        let stop = StopText::given(stop.map(OsStr::new), None).unwrap();
         Self {
             dialogue: Dialogue::new(stop, "atomix-test"),
             now: Duration::ZERO,

@@ -52,6 +52,7 @@ const KEYS: [(&str, &[&str]); 5] = [
             "ExecStop",
             "TimeoutStartSec",
             "TimeoutStopSec",
+            "RuntimeMaxSec",
             "StandardInput",
             "StandardOutput",
             "StandardError",
@@ -304,6 +305,11 @@ fn the_root_login_replaces_the_getty_of_its_line_and_is_started_by_nobody_else()
     assert!(words(login, "Unit", "After").contains("serial-getty@%i.service"));
     assert!(values(login, "Install", "WantedBy").is_empty());
     assert!(values(login, "Service", "Restart").is_empty());
+    // Nobody may come: it ends by itself, which is a failure for systemd, and the getty is back.
+    assert_eq!(only(login, "Service", "RuntimeMaxSec"), "1h");
+    for end in ["OnSuccess", "OnFailure"] {
+        assert_eq!(only(login, "Unit", end), "serial-getty@%i.service");
+    }
     let gate = &units["atomix-serial-root.service"];
     assert!(words(gate, "Unit", "Before").contains("getty-pre.target"));
     let commands = own_commands("gate", gate);

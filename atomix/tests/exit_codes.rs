@@ -139,6 +139,12 @@ fn exit_code_10_when_the_answer_is_no() {
     assert_eq!(code(&board, &["uenv", "print", "no_such_variable"]), 10);
     board.corrupt_env(2);
     assert_eq!(code(&board, &["uenv", "check"]), 10);
+    board.edit("/dev/mmcblk1", |disk| disk.fill(0));
+    assert_eq!(code(&board, &["doctor"]), 10);
+    let row = PAGE.lines().find(|line| line.starts_with("| 10 |")).unwrap();
+    for query in ["boot is-confirmed", "health probe", "uenv print", "uenv check", "doctor"] {
+        assert!(row.contains(&format!("`{query}")), "{query} is not in {row}");
+    }
 }
 
 /// Every class, and its row in the page; a new class does not compile here before it has a name.

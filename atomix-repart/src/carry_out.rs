@@ -7,8 +7,8 @@
 //! whoever runs it with `/data` in place, in this boot or in another.
 
 use crate::data::{DataPlace, PROVISIONED_PATH, tell_kernel};
-use crate::decide::Reset;
 use crate::report::{ResetResult, describe_event};
+use crate::reset::Reset;
 use crate::{Board, DataHome, Decision, Failure, OpenBoot, RepartReport};
 use bootctl::{Command, DataReset};
 use repart::{Applied, BootKind, Effects, Formatted, HostFilesystems, Marker};
@@ -34,8 +34,17 @@ pub fn carry_out<B: OpenBoot>(
     if let Some(warning) = decision.table_warning("is") {
         tell(format!("warning: {warning}"));
     }
-    if let Reset::Waits(why) = &decision.reset {
-        tell(why.clone());
+    match &decision.reset {
+        Reset::NotRequested | Reset::Planned => {}
+        Reset::Waits(why) => tell(why.clone()),
+        // Before anything is bound: a cut must not leave a bare request in this disk's environment.
+        Reset::Refused(why) => {
+            tell(format!("warning: {why}"));
+            tell(take_back(boot).map_or_else(
+                |failure| format!("warning: the request stays: {}", chain(&failure)),
+                |()| "the request is taken back".to_owned(),
+            ));
+        }
     }
     let binds = decision.binds();
     if let Some(identity) = binds.filter(|_| !plan.writes_table()) {
@@ -66,7 +75,10 @@ pub fn carry_out<B: OpenBoot>(
     Ok(RepartReport {
         version: 1,
         table_health: plan.table().health.to_string(),
-        nothing_to_do: plan.is_empty() && first_boot.steps.is_empty() && told_kernel.is_empty(),
+        nothing_to_do: plan.is_empty()
+            && first_boot.steps.is_empty()
+            && told_kernel.is_empty()
+            && data_reset != Some(ResetResult::Refused),
         ended_first_boot: ends,
         waits_for: waits_for(board, decision)?,
         data_reset,
@@ -101,13 +113,19 @@ fn finish_reset<B: OpenBoot>(
     match decision.reset {
         Reset::NotRequested => Ok(None),
         Reset::Planned if decision.resets_data() && made(applied) => {
-            let mut control = boot.open(Access::ReadWrite)?;
-            control.set_data_reset(DataReset::NotRequested).map_err(Failure::Backend)?;
+            take_back(boot)?;
             tell(format!("{label} is empty, as was asked for; the request is done"));
             Ok(Some(ResetResult::Done))
         }
         Reset::Planned | Reset::Waits(_) => Ok(Some(ResetResult::Waits)),
+        Reset::Refused(_) => Ok(Some(ResetResult::Refused)),
     }
+}
+
+/// Takes the request out of both copies of the environment.
+fn take_back<B: OpenBoot>(boot: &B) -> Result<(), B::Error> {
+    let mut control = boot.open(Access::ReadWrite)?;
+    Ok(control.set_data_reset(DataReset::NotRequested).map_err(Failure::Backend)?)
 }
 
 fn apply<B: OpenBoot>(

@@ -4,8 +4,9 @@
 
 use crate::data::{DataPlace, PROVISIONED_PATH};
 use crate::report::describe_step;
+use crate::reset::{DiskInFront, Reset, judge_reset};
 use crate::{Board, DataHome, Failure, OpenBoot, Request, Settings};
-use bootctl::{BootControl, DataReset};
+use bootctl::BootControl;
 use repart::{
     BootKind, Content, FirstBoot, FirstBootStep, KnownDisk, Marker, Plan, PlanOptions, TableHealth,
 };
@@ -23,17 +24,6 @@ pub struct Decision {
     pub(crate) warnings: Vec<String>,
 }
 
-/// What becomes of a request for an empty data partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Reset {
-    /// There is none.
-    NotRequested,
-    /// It is part of the plan.
-    Planned,
-    /// Not now, and why.
-    Waits(String),
-}
-
 impl Decision {
     /// The plan for the disk.
     #[must_use]
@@ -49,12 +39,13 @@ impl Decision {
 
     /// The steps in words.
     pub(crate) fn describe_steps(&self) -> Vec<String> {
-        let wipes = match &self.reset {
+        let asked = match &self.reset {
             Reset::Planned => Some(format!("wipe {}: it was asked for", self.data_label())),
+            Reset::Refused(why) => Some(format!("take a request back: {why}")),
             Reset::NotRequested | Reset::Waits(_) => None,
         };
         let steps = self.first_boot.steps.iter();
-        wipes.into_iter().chain(steps.map(|step| describe_step(step, PROVISIONED_PATH))).collect()
+        asked.into_iter().chain(steps.map(|step| describe_step(step, PROVISIONED_PATH))).collect()
     }
 
     pub(crate) fn data_label(&self) -> &str {
@@ -117,7 +108,10 @@ pub fn decide<B: OpenBoot>(
                 known = known_disk(&control);
                 // The directory of a virtual board is nothing that could be made anew.
                 if board.data == DataHome::Partition {
-                    reset = judge_reset(&mut control, &place)?;
+                    let request = control.data_reset().map_err(Failure::Backend)?;
+                    let front = DiskInFront::new(&settings.disk, &table);
+                    let mounted = place.mounted.as_deref();
+                    reset = judge_reset(request, &front, known.environment, mounted);
                 }
             }
             // A first boot must know whether the environment is bound already. Later a board with
@@ -138,18 +132,6 @@ fn known_disk(control: &BootControl) -> KnownDisk {
         environment: control.state().disk,
         recorder: control.recorder_facts().snapshot().and_then(|snapshot| snapshot.disk),
     }
-}
-
-/// A mounted file system is never wiped under its user.
-fn judge_reset(control: &mut BootControl, place: &DataPlace) -> Result<Reset, Failure> {
-    Ok(match (control.data_reset().map_err(Failure::Backend)?, &place.mounted) {
-        (DataReset::NotRequested, _) => Reset::NotRequested,
-        (DataReset::Requested, None) => Reset::Planned,
-        (DataReset::Requested, Some(mounted)) => Reset::Waits(format!(
-            "data is mounted on {}: it is made anew at the next boot",
-            mounted.display()
-        )),
-    })
 }
 
 impl Decision {

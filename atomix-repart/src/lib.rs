@@ -16,6 +16,7 @@ mod decide;
 mod failure;
 mod report;
 mod request;
+mod reset;
 pub mod run;
 mod settings;
 mod terminal;

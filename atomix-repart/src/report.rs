@@ -36,6 +36,8 @@ pub enum ResetResult {
     Done,
     /// It is mounted, or nothing can make its file system: the request stays.
     Waits,
+    /// It was meant for another disk: data is kept, and the request goes where that can be.
+    Refused,
 }
 
 pub(crate) fn describe_step(step: &FirstBootStep, marker: &str) -> String {

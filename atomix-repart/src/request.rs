@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is asked for, and the answer that both programs print.
 
+use crate::reset::DiskInFront;
 use crate::{Board, DataHome, Failure, OpenBoot, RepartReport, carry_out, decide};
 use bootctl::DataReset;
 use repart::Plan;
 use serde::{Serialize, Serializer};
 use std::io::{self, Write};
 use std::path::PathBuf;
-use storage::Access;
+use storage::{Access, PartUuid};
 
 /// Width of the maps; a serial console has 80 columns.
 const MAP_WIDTH: usize = 78;
@@ -99,7 +100,7 @@ impl Serialize for Answer {
             Self::Asked(wanted) => serde_json::json!({
                 "version": 1,
                 "done": describe_asked(*wanted),
-                "data_reset_requested": *wanted == DataReset::Requested,
+                "data_reset_requested": *wanted != DataReset::NotRequested,
             })
             .serialize(serializer),
         }
@@ -109,7 +110,9 @@ impl Serialize for Answer {
 /// What a request means, in one line.
 const fn describe_asked(wanted: DataReset) -> &'static str {
     match wanted {
-        DataReset::Requested => "at the next boot data is wiped and gets a new file system",
+        DataReset::Partition(_) | DataReset::BoundDisk => {
+            "at the next boot data is wiped and gets a new file system"
+        }
         DataReset::NotRequested => "data is kept at the next boot",
     }
 }
@@ -126,8 +129,8 @@ pub fn perform<B: OpenBoot>(
     tell: &mut dyn FnMut(String),
 ) -> Result<Answer, B::Error> {
     match request.act {
-        Act::ResetData => return ask(board, boot, DataReset::Requested),
-        Act::KeepData => return ask(board, boot, DataReset::NotRequested),
+        Act::ResetData => return ask(board, boot, Wanted::Empty),
+        Act::KeepData => return ask(board, boot, Wanted::Kept),
         Act::DryRun | Act::CarryOut => {}
     }
     let decision = decide(board, boot, request, seed)?;
@@ -145,8 +148,15 @@ pub fn perform<B: OpenBoot>(
     Ok(Answer::Done { report, map })
 }
 
+/// What the next boot is to do with data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Empty,
+    Kept,
+}
+
 /// Makes a request for the next boot durable; the running system goes on with the data it has.
-fn ask<B: OpenBoot>(board: &Board<'_>, boot: &B, wanted: DataReset) -> Result<Answer, B::Error> {
+fn ask<B: OpenBoot>(board: &Board<'_>, boot: &B, wanted: Wanted) -> Result<Answer, B::Error> {
     if board.data == DataHome::Directory {
         return Err(Failure::Refused {
             what: "a virtual board keeps /data in a directory, which no boot makes anew".to_owned(),
@@ -154,7 +164,22 @@ fn ask<B: OpenBoot>(board: &Board<'_>, boot: &B, wanted: DataReset) -> Result<An
         }
         .into());
     }
+    let request = match wanted {
+        Wanted::Empty => DataReset::Partition(data_partition(board)?),
+        Wanted::Kept => DataReset::NotRequested,
+    };
     let mut control = boot.open(Access::ReadWrite)?;
-    control.set_data_reset(wanted).map_err(Failure::Backend)?;
-    Ok(Answer::Asked(wanted))
+    control.set_data_reset(request).map_err(Failure::Backend)?;
+    Ok(Answer::Asked(request))
+}
+
+/// The data partition of the disk that is in the board now: no other is to be wiped.
+fn data_partition(board: &Board<'_>) -> Result<PartUuid, Failure> {
+    let settings = board.settings()?;
+    let (disk, label) = (&settings.disk.device, &settings.disk.data_label);
+    let front = DiskInFront::new(&settings.disk, &board.table(disk)?);
+    front.data.ok_or_else(|| Failure::Refused {
+        what: format!("{} has no partition {label} that could be wiped", disk.display()),
+        hint: "run atomix repart: it makes the partition, with an empty file system",
+    })
 }

@@ -12,7 +12,7 @@
 mod cli_board;
 
 use bootctl::SlotState;
-use cli_board::{SmallBoard, bundles};
+use cli_board::{PARTITIONS, SmallBoard, bundles, disk_with_labels};
 use nix::pty::openpty;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -233,10 +233,15 @@ fn without_a_terminal_the_menu_works_line_by_line() {
 #[test]
 fn data_is_asked_to_be_emptied_only_by_the_word() {
     let board = SmallBoard::new();
+    let mut labels = PARTITIONS.map(|(label, _)| label).to_vec();
+    labels.push("data");
+    board.write("/dev/mmcblk1", disk_with_labels(&labels));
     by_lines("--root", board.root(), "7\n1\nyes\n0\n0\n");
     assert_eq!(board.run(&["uenv", "print", "atomix_reset_data"]).code, 10);
     by_lines("--root", board.root(), "7\n1\nERASE\n\n0\n0\n");
-    assert_eq!(board.run(&["uenv", "print", "atomix_reset_data"]).code, 0);
+    let request = board.run(&["uenv", "print", "atomix_reset_data"]);
+    let partition = "6f1c7d62-93a9-4ad2-8d9d-3c31b2f7b005";
+    assert!(request.code == 0 && request.stdout.contains(partition), "{}", request.stdout);
 }
 
 #[test]

@@ -127,7 +127,7 @@ impl<S: Storage> BootBackend for UbootBackend<S> {
         // A request that was done must not come back with the older copy when the newer one is
         // lost: taking it back reaches both copies.
         let commits = match wanted {
-            DataReset::Requested => 1,
+            DataReset::Partition(_) | DataReset::BoundDisk => 1,
             DataReset::NotRequested => 2,
         };
         (0..commits).try_for_each(|_| self.store.store(&env)).map_err(failed)

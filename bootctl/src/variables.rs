@@ -13,7 +13,7 @@
 //! | `atomix_disk` | partition UUID of boot-b |
 //! | `atomix_reason` | why that slot was taken |
 //! | `atomix_returned` | slot that got its attempts back after a healthy fallback |
-//! | `atomix_reset_data` | `1`: make the data partition anew at the next boot (see `data_reset`) |
+//! | `atomix_reset_data` | partition UUID of data, or `1`: make it anew at the next boot (see `data_reset`) |
 //!
 //! Reading never fails on a single odd value and never permits because of one: an odd value of
 //! RAUC's variables counts as absent, which only restricts, and is reported as a warning.

@@ -136,14 +136,15 @@ fn a_request_to_reset_data_that_was_done_does_not_come_back_with_an_older_copy()
     let mut backend = UbootBackend::with_defaults(env_store(&flash), defaults());
     backend.store(&BootState::lost(), &factory()).unwrap();
     assert_eq!(backend.data_reset().unwrap(), DataReset::NotRequested);
-    backend.set_data_reset(DataReset::Requested).unwrap();
-    assert_eq!(backend.data_reset().unwrap(), DataReset::Requested);
+    let request = DataReset::Partition("66666666-7777-8888-9999-aaaaaaaaaaaa".parse().unwrap());
+    backend.set_data_reset(request).unwrap();
+    assert_eq!(backend.data_reset().unwrap(), request);
     assert_eq!(backend.load().unwrap(), factory(), "the boot state is as it was");
     // Boot state changes in between keep it.
     let mut tried = factory();
     tried.a.attempts = AttemptsLeft::MAX;
     backend.store(&factory(), &tried).unwrap();
-    assert_eq!(backend.data_reset().unwrap(), DataReset::Requested);
+    assert_eq!(backend.data_reset().unwrap(), request);
 
     backend.set_data_reset(DataReset::NotRequested).unwrap();
     assert_eq!(backend.data_reset().unwrap(), DataReset::NotRequested);
@@ -162,7 +163,7 @@ fn a_request_to_reset_data_that_was_done_does_not_come_back_with_an_older_copy()
 #[test]
 fn a_boot_loader_without_environment_says_that_it_keeps_no_request() {
     assert_eq!(NoopBackend.data_reset().unwrap(), DataReset::NotRequested);
-    let refused = NoopBackend.set_data_reset(DataReset::Requested).unwrap_err();
+    let refused = NoopBackend.set_data_reset(DataReset::BoundDisk).unwrap_err();
     assert!(matches!(refused, BackendError::NoRequests { backend: "noop" }));
     assert!(refused.hint().is_some());
 }

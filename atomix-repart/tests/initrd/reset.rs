@@ -4,7 +4,8 @@
 use crate::rig::{DATA, MIB, Rig};
 use atomix_repart::{Act, Answer};
 use bootctl::{BootBackend, DataReset};
-use storage::{CutAt, CutPlan};
+use storage::{CutAt, CutPlan, PartUuid};
+use uuid::Uuid;
 
 /// A board in use, with bytes of its owner in data.
 fn in_use() -> Rig {
@@ -27,13 +28,14 @@ fn a_request_waits_for_the_next_boot_and_is_done_once() {
     let mut rig = in_use();
     let state = rig.state();
     let before = rig.disk();
+    let request = DataReset::Partition(rig.identities().1);
     let (answer, _) = rig.perform(Act::ResetData, None).unwrap();
-    assert!(matches!(answer, Answer::Asked(DataReset::Requested)));
-    assert!(rig.disk() == before && rig.asked() == DataReset::Requested, "only asked for");
+    assert!(matches!(answer, Answer::Asked(asked) if asked == request));
+    assert!(rig.disk() == before && rig.asked() == request, "only asked for");
     // The running system has data mounted: its run leaves it alone.
     let (_, told) = rig.perform(Act::CarryOut, None).unwrap();
     assert!(told.contains("data is mounted on /data"), "{told}");
-    assert!(rig.disk() == before && rig.asked() == DataReset::Requested);
+    assert!(rig.disk() == before && rig.asked() == request);
 
     let (first, second) = rig.boot();
     let json = serde_json::to_value(&first).unwrap();
@@ -98,14 +100,98 @@ fn a_reset_that_is_done_does_not_come_back_when_either_copy_is_lost() {
     }
 }
 
+/// Another gateway's module was put in: its owner asked for nothing.
 #[test]
-fn a_request_of_an_earlier_life_is_satisfied_by_the_first_boot() {
-    let mut rig = Rig::new();
-    rig.backend().set_data_reset(DataReset::Requested).unwrap();
+fn a_request_for_another_disk_keeps_the_data_of_this_one_and_is_taken_back() {
+    let other = |rig: &Rig| {
+        let mut state = rig.state();
+        state.disk = Some(PartUuid(Uuid::from_u128(0xbad)));
+        rig.backend().store(&rig.state(), &state).unwrap();
+    };
+    let named = DataReset::Partition(PartUuid(Uuid::from_u128(0xbad_da7a)));
+    for (request, is_bound) in [(named, true), (named, false), (DataReset::BoundDisk, false)] {
+        let mut rig = in_use();
+        if !is_bound {
+            other(&rig);
+        }
+        rig.set_request(request);
+        let (before, state) = (rig.disk(), rig.state());
+        let context = format!("{request:?} bound {is_bound}");
+        let (answer, _) = rig.perform(Act::DryRun, None).unwrap();
+        let Answer::Plan { steps, .. } = answer else { panic!("{answer:?}") };
+        assert!(matches!(&steps[..], [step] if step.contains("take a request back")), "{steps:?}");
+        rig.unmount();
+        let (answer, told) = rig.perform(Act::CarryOut, None).unwrap();
+        assert!(told.contains("warning: data is kept: ") && told.contains("taken back"), "{told}");
+        let json = serde_json::to_value(&answer).unwrap();
+        assert_eq!(
+            (&json["data_reset"], &json["nothing_to_do"]),
+            (&"refused".into(), &false.into())
+        );
+        assert!(rig.disk() == before && is_owners(&rig.disk()), "{context}");
+        assert_eq!((rig.asked(), rig.state()), (DataReset::NotRequested, state), "{context}");
+        assert!(rig.boot().0.nothing_to_do && rig.path("/data/photo").exists(), "{context}");
+    }
+}
+
+#[test]
+fn a_request_for_another_disk_that_cannot_be_taken_back_is_told_and_stops_nothing() {
+    let mut rig = in_use();
+    let request = DataReset::Partition(PartUuid(Uuid::from_u128(0xbad_da7a)));
+    rig.set_request(request);
+    // Who booted is not to be told: nothing may be written then.
+    rig.write("/proc/cmdline", "rauc.slot=system0\n");
+    let before = rig.disk();
+    rig.unmount();
+    let (_, told) = rig.perform(Act::CarryOut, None).unwrap();
+    assert!(told.contains("data is kept") && told.contains("the request stays: "), "{told}");
+    assert!(rig.disk() == before && rig.asked() == request);
+}
+
+/// `setenv atomix_reset_data 1` at the prompt of the board that stands there.
+#[test]
+fn a_bare_request_is_done_on_the_disk_that_the_environment_is_bound_to() {
+    let mut rig = in_use();
+    assert_eq!(rig.state().disk, Some(rig.identities().0));
+    rig.set_request(DataReset::BoundDisk);
     let (first, second) = rig.boot();
-    assert_eq!(first.created, [3, 4, 5]);
-    assert!(second.ended_first_boot && rig.asked() == DataReset::NotRequested);
-    let data = rig.disk()[DATA..DATA + MIB].to_vec();
-    let (first, _) = rig.boot();
-    assert!(first.nothing_to_do && rig.disk()[DATA..DATA + MIB] == data);
+    assert_eq!(first.formatted, ["data"]);
+    assert!(second.ended_first_boot && !is_owners(&rig.disk()));
+    assert_eq!(rig.asked(), DataReset::NotRequested);
+}
+
+#[test]
+fn a_disk_without_data_has_nothing_that_could_be_asked_for() {
+    let mut rig = Rig::new();
+    let refused = rig.perform(Act::ResetData, None).unwrap_err();
+    assert_eq!(refused.to_string(), "/dev/vda has no partition data that could be wiped");
+    assert!(refused.hint().is_some() && rig.asked() == DataReset::NotRequested);
+}
+
+/// Data is new and empty all the same, and a cut never leaves a request behind that this disk's
+/// environment would honour later.
+#[test]
+fn a_request_of_an_earlier_life_ends_with_the_first_boot() {
+    for request in
+        [DataReset::BoundDisk, DataReset::Partition(PartUuid(Uuid::from_u128(0xbad_da7a)))]
+    {
+        let mut rig = Rig::new();
+        rig.set_request(request);
+        let (first, second) = rig.boot();
+        assert_eq!(first.created, [3, 4, 5]);
+        assert!(second.ended_first_boot && rig.asked() == DataReset::NotRequested);
+        let data = rig.disk()[DATA..DATA + MIB].to_vec();
+        let (first, _) = rig.boot();
+        assert!(first.nothing_to_do && rig.disk()[DATA..DATA + MIB] == data);
+    }
+    let start = Rig::new();
+    start.set_request(DataReset::BoundDisk);
+    let whole = CutPlan::new(CutAt::Never, 0);
+    start.copy().perform(Act::CarryOut, Some(&whole)).unwrap();
+    for operation in 0..whole.operations() {
+        let mut rig = start.copy();
+        rig.cut_run(&CutPlan::new(CutAt::Operation(operation), operation));
+        let is_bound = rig.state().disk != start.state().disk;
+        assert!(!is_bound || rig.asked() == DataReset::NotRequested, "operation {operation}");
+    }
 }

@@ -166,6 +166,20 @@ impl Rig {
         self.backend().data_reset().unwrap()
     }
 
+    /// The identities of boot-b, which is the disk's, and of data, as the table has them.
+    pub fn identities(&self) -> (PartUuid, PartUuid) {
+        let table = read_table(&self.device("/dev/vda")).unwrap();
+        let of = |label: &str| {
+            table.partitions.iter().find(|found| found.label == label).unwrap().part_uuid
+        };
+        (of("boot-b"), of("data"))
+    }
+
+    /// What somebody asks for who does not know this disk, or types at the boot loader's prompt.
+    pub fn set_request(&self, request: DataReset) {
+        self.backend().set_data_reset(request).unwrap();
+    }
+
     /// One run of the program; each has its own randomness.
     pub fn perform(
         &mut self,

@@ -9,7 +9,6 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Output;
 use atomix_repart::{Act, Decision, OpenBoot, Request, perform};
-use bootctl::DataReset;
 use storage::Access;
 
 pub use atomix_repart::{PROVISIONED_PATH, RepartReport};
@@ -61,22 +60,6 @@ pub fn carry_out(
     tell: &mut dyn FnMut(String),
 ) -> Result<RepartReport, Failure> {
     atomix_repart::carry_out(&context.board(), &ContextBoot(context), decision, tell)
-}
-
-/// Asks for an empty data partition at the next boot, durably, or takes the request back. The
-/// running system goes on with the data it has.
-///
-/// # Errors
-/// [`Failure::Backend`], also where the boot loader has no environment to keep the request in;
-/// [`Failure::Refused`] on a virtual board.
-pub fn request_data_reset(context: &Context, wanted: DataReset) -> Result<(), Failure> {
-    let act = match wanted {
-        DataReset::Requested => Act::ResetData,
-        DataReset::NotRequested => Act::KeepData,
-    };
-    let request = Request { act, ..Request::default() };
-    let boot = ContextBoot(context);
-    perform(&context.board(), &boot, &request, [0; 16], &mut |_| {}).map(|_| ())
 }
 
 fn request(args: &RepartArgs) -> Request {

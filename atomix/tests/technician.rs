@@ -96,6 +96,10 @@ fn doctor_names_each_thing_once_with_a_way_out_and_the_worst_last() {
     fs::remove_file(board.path("/etc/fw_env.config")).unwrap();
     let ran = board.run(&["doctor"]);
     assert_eq!(ran.stdout.matches("fw_env.config does not exist").count(), 1, "{}", ran.stdout);
+    // Whoever reads that has just run it.
+    let words = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(!words.contains("atomix doctor"), "{}", ran.stdout);
+    assert!(words.contains("one line per copy"), "{}", ran.stdout);
 }
 
 #[test]
@@ -268,6 +272,21 @@ fn the_copies_are_shown_although_none_is_valid() {
     let ran = board.run(&["--json", "uenv", "check"]);
     let answer: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(answer["error"]["code"], 1);
+}
+
+#[test]
+fn what_a_change_of_the_environment_did_is_said_as_it_was() {
+    let board = SmallBoard::new();
+    for (assignments, told) in [
+        (&["x=1", "y=2"][..], "2 set in one commit\n"),
+        (&["x=", "y=3"], "1 set and 1 removed in one commit\n"),
+        (&["y="], "1 removed in one commit\n"),
+        (&["foo="], "nothing to remove; foo was not set\n"),
+        (&["_RUT_OH_=1"], "1 set in one commit; _RUT_OH_ is read at the next boot\n"),
+    ] {
+        let ran = board.run(&[&["uenv", "set"], assignments].concat());
+        assert_eq!((ran.code, ran.stdout.as_str()), (0, told), "{}", ran.stderr);
+    }
 }
 
 /// With a wrong offset in `fw_env.config` every verb would begin an environment over whatever lies

@@ -25,6 +25,10 @@ const ENV_USED_PERCENT_MAX: usize = 75;
 /// The kernel's word on the watchdog.
 const WATCHDOG_STATE: &str = "/sys/class/watchdog/watchdog0/state";
 
+/// The way out of a file that is not there.
+const WRITE_FW_ENV: &str = "write what the board's U-Boot was built with: one line per copy, with \
+     device, offset, size, erase block size and erase blocks";
+
 /// Runs `atomix doctor`.
 ///
 /// # Errors
@@ -236,7 +240,12 @@ impl Exam {
     }
 
     fn environment(&mut self, context: &Context) {
-        let Some(config) = self.take("environment", context.fw_env_config()) else { return };
+        let config = context.fw_env_config().map_err(|failure| {
+            let Failure::FileAbsent { path, .. } = failure else { return failure };
+            // Elsewhere the way out leads here.
+            Failure::FileAbsent { path, hint: WRITE_FW_ENV }
+        });
+        let Some(config) = self.take("environment", config) else { return };
         match config.copies.len() {
             1 => self.weak(
                 "environment",

@@ -2,6 +2,7 @@
 //! `atomix uenv`: the U-Boot environment, variable by variable and copy by copy.
 
 use crate::cli::UenvCommand;
+use crate::commands::rescue::laptop::REQUESTS;
 use crate::context::Context;
 use crate::failure::{Failure, chain};
 use crate::output::{Output, Style, wrap};
@@ -58,8 +59,9 @@ fn set(context: &Context, assignments: &[String], out: &mut Output) -> Result<()
         }
         Err(other) => return Err(other.into()),
     };
+    let mut done = Done::default();
     for assignment in assignments {
-        assign(&mut env, assignment)?;
+        assign(&mut env, assignment, &mut done)?;
     }
     store.store(&env)?;
     // RAUC's tools and scripts set these too; what the selector would skip is said at once.
@@ -67,18 +69,53 @@ fn set(context: &Context, assignments: &[String], out: &mut Output) -> Result<()
         Ok((_, odd)) => out.warn(&odd.iter().map(ToString::to_string).collect::<Vec<_>>())?,
         Err(cause) => out.warn(&[chain(&cause)])?,
     }
-    out.done(&format!("{} set in one commit", assignments.len()))
+    out.done(&done.told())
 }
 
-fn assign(env: &mut Env, assignment: &str) -> Result<(), Failure> {
+/// What one commit did.
+#[derive(Default)]
+struct Done<'a> {
+    set: usize,
+    removed: usize,
+    /// What was to be removed and is not there.
+    absent: Vec<&'a str>,
+    /// What was asked of the next boot.
+    requests: Vec<&'a str>,
+}
+
+impl Done<'_> {
+    fn told(&self) -> String {
+        let mut told = match (self.set, self.removed) {
+            (0, 0) => "nothing to remove".to_owned(),
+            (set, 0) => format!("{set} set in one commit"),
+            (0, removed) => format!("{removed} removed in one commit"),
+            (set, removed) => format!("{set} set and {removed} removed in one commit"),
+        };
+        for name in &self.absent {
+            told.push_str(&format!("; {name} was not set"));
+        }
+        for name in &self.requests {
+            told.push_str(&format!("; {name} is read at the next boot"));
+        }
+        told
+    }
+}
+
+fn assign<'a>(env: &mut Env, assignment: &'a str, done: &mut Done<'a>) -> Result<(), Failure> {
     let (name, value) = assignment.split_once('=').ok_or_else(|| Failure::Usage {
         what: format!("{assignment:?} is not NAME=VALUE"),
         hint: "write NAME= to remove a variable",
     })?;
     if value.is_empty() {
+        match env.get(name) {
+            Some(_) => done.removed += 1,
+            None => done.absent.push(name),
+        }
         env.unset(name);
         return Ok(());
     }
+    done.set += 1;
+    done.requests.extend(REQUESTS.contains(&name).then_some(name));
     env.set(name, value).map_err(|refused| Failure::Usage {
         what: refused.to_string(),
         hint: "a name holds no blank at its start, no # there and no =",

@@ -24,3 +24,4 @@ mod words;
 
 pub use act::run;
 pub use command::NotLiteral;
+pub use found::REQUESTS;

@@ -303,7 +303,8 @@ impl Failure {
             | Self::Signer { .. }
             | Self::Usage { .. } => Class::Usage,
             Self::Storage(StorageError::Busy { .. })
-            | Self::Lock(updater::LockError::Busy { .. }) => Class::Busy,
+            | Self::Lock(updater::LockError::Busy { .. })
+            | Self::Backend(BackendError::LockHeld { .. }) => Class::Busy,
             Self::BootState(_)
             | Self::NotBootedFromSlot
             | Self::Refused { .. }

@@ -24,7 +24,7 @@ pub trait BootBackend {
     /// any more; after any other it is unknown until `load` whether the change is on the medium.
     fn store(&mut self, old: &BootState, new: &BootState) -> Result<(), BackendError>;
 
-    /// What was odd about the state loaded last, for people.
+    /// What was odd about the state loaded last, or about how it was stored since, for people.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
@@ -72,7 +72,7 @@ pub enum BackendError {
     /// Another program stored a state since this one was loaded; nothing was written.
     #[error("another program changed the boot state meanwhile")]
     Changed,
-    /// The lock that `fw_setenv` takes too cannot be had.
+    /// Our own lock cannot be had.
     #[error("cannot lock the environment with {path}", path = path.display())]
     Lock {
         /// The lock file.
@@ -80,6 +80,14 @@ pub enum BackendError {
         /// Cause.
         #[source]
         source: std::io::Error,
+    },
+    /// Another program of this project holds our own lock.
+    #[error("another atomix command has held {path} for {secs} seconds", path = path.display())]
+    LockHeld {
+        /// The lock file.
+        path: PathBuf,
+        /// How long it was waited for.
+        secs: u64,
     },
     /// The script of the `custom` backend could not be started.
     #[error("cannot run {program} {arguments}", program = program.display())]
@@ -138,7 +146,8 @@ impl BackendError {
                 "reboot once: the boot loader then stores an environment made from its defaults",
             ),
             Self::Changed => Some("look at the state again, then repeat the command"),
-            Self::Lock { .. } => Some("the directory of the lock must be writable"),
+            Self::LockHeld { .. } => Some("wait until it ends, then repeat this one"),
+            Self::Lock { .. } => Some("run as root; the directory of the lock must be writable"),
             Self::Start { .. } => Some("check that the script exists and is executable"),
             Self::Failed { .. } | Self::Answer { .. } => {
                 Some("run the script by hand with the same arguments")

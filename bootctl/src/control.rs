@@ -180,6 +180,7 @@ impl BootControl {
         }
         self.backend.store(&self.state, &next)?;
         self.state = next;
+        self.hear_backend();
         let snapshot = Entry::States(Snapshot::from(&self.state));
         self.note(&snapshot);
         Ok(())
@@ -198,7 +199,18 @@ impl BootControl {
     /// # Errors
     /// [`BackendError`].
     pub fn set_data_reset(&mut self, wanted: DataReset) -> Result<(), BackendError> {
-        self.backend.set_data_reset(wanted)
+        self.backend.set_data_reset(wanted)?;
+        self.hear_backend();
+        Ok(())
+    }
+
+    /// Takes over what the keeper has to say, once: it repeats what it said at loading.
+    fn hear_backend(&mut self) {
+        for warning in self.backend.warnings() {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
     }
 
     /// Appends to the flight recorder; a failure becomes a warning.

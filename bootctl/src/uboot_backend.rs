@@ -37,7 +37,8 @@ impl<S: Storage> UbootBackend<S> {
         Self { store, defaults: Some(defaults), lock: None, warnings: Vec::new() }
     }
 
-    /// Every store then holds the lock file at `path` while it reads, compares and writes.
+    /// Every store then holds [`EnvLock`] with the lock file at `path` while it reads, compares
+    /// and writes.
     #[must_use]
     pub fn locked_by(self, path: PathBuf) -> Self {
         Self { lock: Some(path), ..self }
@@ -67,6 +68,15 @@ impl<S: Storage> UbootBackend<S> {
             Err(source) => Err(BackendError::Environment { source }),
         }
     }
+
+    /// As [`Self::load_env`], with the right to change what was found, for as long as it is held.
+    fn load_locked(&mut self) -> Result<(Option<Env>, Option<EnvLock>), BackendError> {
+        let lock = self.lock.as_deref().map(EnvLock::acquire).transpose()?;
+        let found = self.load_env()?;
+        let warning = lock.as_ref().and_then(EnvLock::warning);
+        self.warnings.extend(warning.map(str::to_owned));
+        Ok((found, lock))
+    }
 }
 
 impl<S: Storage> BootBackend for UbootBackend<S> {
@@ -91,11 +101,9 @@ impl<S: Storage> BootBackend for UbootBackend<S> {
     }
 
     fn store(&mut self, old: &BootState, new: &BootState) -> Result<(), BackendError> {
-        // Held to the end of the function.
-        let _lock = self.lock.as_deref().map(EnvLock::acquire).transpose()?;
         // Read again and not remembered from `load`: another program may have set a variable of
-        // its own meanwhile, which must not be lost.
-        let found = self.load_env()?;
+        // its own meanwhile, which must not be lost. The lock is held to the end of the function.
+        let (found, _lock) = self.load_locked()?;
         let current = found.as_ref().and_then(|env| BootState::from_env(env).ok());
         if current.unwrap_or_else(BootState::lost) != *old {
             return Err(BackendError::Changed);
@@ -115,9 +123,8 @@ impl<S: Storage> BootBackend for UbootBackend<S> {
     }
 
     fn set_data_reset(&mut self, wanted: DataReset) -> Result<(), BackendError> {
-        // Held to the end of the function.
-        let _lock = self.lock.as_deref().map(EnvLock::acquire).transpose()?;
-        let found = self.load_env()?;
+        // The lock is held to the end of the function.
+        let (found, _lock) = self.load_locked()?;
         if found.as_ref().map_or(DataReset::NotRequested, DataReset::from_env) == wanted {
             return Ok(());
         }

@@ -9,9 +9,9 @@
 )]
 
 use bootctl::{
-    Activation, AttemptsLeft, BackendError, BootBackend, BootState, BundleId, Command,
-    CustomBackend, DataReset, NoopBackend, ReadStateError, SlotId, SlotState, StateWarning,
-    UbootBackend, transition,
+    Activation, AttemptsLeft, BackendError, BootBackend, BootControl, BootState, BundleId, Command,
+    ControlParts, CustomBackend, DataReset, LateFallback, NoopBackend, ReadStateError, SlotId,
+    SlotState, StateWarning, Timestamp, UbootBackend, transition,
 };
 use std::path::{Path, PathBuf};
 use storage::{Journal, MemoryStorage, OpKind, Recording, Shared, Storage};
@@ -126,6 +126,33 @@ fn commits_of_two_programs_wait_for_each_other() {
         held.unlock().unwrap();
         finished.recv_timeout(std::time::Duration::from_secs(10)).unwrap();
     });
+    let mut backend = UbootBackend::new(env_store(&flash));
+    assert_eq!(backend.load().unwrap(), factory());
+}
+
+/// The whole wait, once: a process that anybody can start must not keep a slot unconfirmed.
+#[test]
+fn a_lock_that_is_never_let_go_delays_a_commit_and_is_told_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lock/fw_printenv.lock");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let _made = std::fs::File::create(&path).unwrap();
+    let held = std::fs::File::open(&path).unwrap();
+    held.lock().unwrap();
+    let flash = flash(&Journal::new());
+    let backend = UbootBackend::with_defaults(env_store(&flash), defaults()).locked_by(path);
+    let mut control = BootControl::load(ControlParts {
+        backend: Box::new(backend),
+        recorder: Err("no recorder here".to_owned()),
+        booted: Some(SlotId::A),
+        late_fallback: LateFallback::Allowed,
+        at: Timestamp::UNKNOWN,
+    })
+    .unwrap();
+    control.commit(factory()).unwrap();
+    assert_eq!(control.state(), &factory());
+    let told = control.warnings().iter().filter(|warning| warning.contains("fw_printenv.lock"));
+    assert_eq!(told.count(), 1, "{:?}", control.warnings());
     let mut backend = UbootBackend::new(env_store(&flash));
     assert_eq!(backend.load().unwrap(), factory());
 }

@@ -42,7 +42,8 @@ enum Request {
 /// [`Failure`] when the request cannot be taken back, or names no console: no login then.
 pub fn run(context: &Context, out: &mut Output) -> Result<(), Failure> {
     // Held to the end of the function.
-    let _lock = context.env_lock()?;
+    let lock = context.env_lock()?;
+    out.warn(lock.warning().map(str::to_owned).as_slice())?;
     let mut store = context.env_store(Access::ReadWrite)?;
     if take(&mut store)? == Request::None {
         return out.done("no root login was asked for");

@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 pub const BUNDLE: &str = "BUNDLE";
 
 /// Made by every command that takes the install lock; `/run` is empty after each boot.
-const LOCKS: [&str; 2] = ["run/atomix/install.lock", "run/lock/fw_printenv.lock"];
+const LOCKS: [&str; 3] =
+    ["run/atomix/install.lock", "run/atomix/env.lock", "run/lock/fw_printenv.lock"];
 
 /// How a warning says what makes it go away, or that nobody has to do anything.
 const WAYS_ON: [&str; 11] = [

@@ -13,7 +13,7 @@ mod cli_board;
 
 use bootctl::SlotState;
 use cli_board::{PARTITIONS, SmallBoard, bundles, disk_with_labels};
-use nix::pty::openpty;
+use nix::pty::{Winsize, openpty};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
@@ -37,7 +37,13 @@ struct Terminal {
 
 impl Terminal {
     fn open(place: &str, board: &Path) -> Self {
-        let pty = openpty(None, None).unwrap();
+        // As a serial line: nobody knows its size.
+        Self::of_size(place, board, 0, 0)
+    }
+
+    fn of_size(place: &str, board: &Path, lines: u16, columns: u16) -> Self {
+        let size = Winsize { ws_row: lines, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let pty = openpty(Some(&size), None).unwrap();
         let line = || Stdio::from(pty.slave.try_clone().unwrap());
         let child = Command::new(env!("CARGO_BIN_EXE_atomix"))
             .arg(place)
@@ -135,6 +141,20 @@ fn numbers_and_arrows_both_reach_the_status() {
     menu.when(FOOT, "\u{1b}OA\u{1b}OA");
     menu.when("> 0  Quit", "\r");
     menu.ends();
+}
+
+#[test]
+fn a_small_terminal_is_served_and_told_that_it_is_small() {
+    let board = SmallBoard::new();
+    for (lines, columns, is_small) in [(12, 40, true), (24, 80, false), (0, 0, false)] {
+        let mut menu = Terminal::of_size("--root", board.root(), lines, columns);
+        let main = menu.when(FOOT, "1");
+        let told = format!("(small terminal, {columns}x{lines}: the menu needs 80x24)");
+        assert_eq!(main.contains(&told), is_small, "{main}");
+        assert!(menu.when(END, "0").contains(STATUS));
+        menu.when(FOOT, "0");
+        menu.ends();
+    }
 }
 
 #[test]

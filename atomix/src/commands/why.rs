@@ -16,6 +16,9 @@ use std::io::{self, Write};
 /// How many entries of the recorder are shown; they and the headline fill one screen.
 const SHOWN_ENTRIES: usize = 12;
 
+/// How many characters of an entry are shown; they and the time before them fill one line.
+const SHOWN_CHARS: usize = 60;
+
 /// Runs `atomix why`.
 ///
 /// # Errors
@@ -146,9 +149,18 @@ fn render(to: &mut dyn Write, view: &WhyView) -> io::Result<()> {
     let skip = told.len().saturating_sub(SHOWN_ENTRIES);
     for entry in told.into_iter().skip(skip) {
         let at = entry.at.as_deref().and_then(|at| at.get(5..16)).unwrap_or("clock unset");
-        writeln!(to, "{:5} {at} {:.61}", entry.sequence, one_line(&entry.text))?;
+        writeln!(to, "{:5} {at} {}", entry.sequence, shortened(&one_line(&entry.text)))?;
     }
     Ok(())
+}
+
+/// The begin of a text that is too long for one line, marked: `rescue` shows the whole in its logs.
+fn shortened(text: &str) -> String {
+    if text.chars().count() <= SHOWN_CHARS {
+        return text.to_owned();
+    }
+    let begin: String = text.chars().take(SHOWN_CHARS - 1).collect();
+    format!("{}…", begin.trim_end())
 }
 
 /// The fallback in a few lines.
@@ -164,4 +176,20 @@ pub fn render_fallback(to: &mut dyn Write, fallback: &FallbackView) -> io::Resul
     }
     wrap(to, "after       ", &fallback.boots)?;
     wrap(to, "cause       ", &one_line(&fallback.cause))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_that_is_cut_says_so() {
+        let whole = "x".repeat(SHOWN_CHARS);
+        assert_eq!(shortened(&whole), whole);
+        let cut = shortened(&format!("{whole}y"));
+        assert_eq!(cut.chars().count(), SHOWN_CHARS);
+        assert!(cut.ends_with("x…"), "{cut}");
+        let words = shortened(&format!("{} {whole}", "é".repeat(SHOWN_CHARS - 2)));
+        assert!(words.ends_with("é…"), "{words}");
+    }
 }

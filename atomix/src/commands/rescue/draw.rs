@@ -7,7 +7,6 @@ use super::menu::{PAGE_ROWS, Screen};
 use crate::terminal::one_line;
 
 /// Lines of the terminal; what is drawn is built to fit, and the tests hold it.
-#[cfg(test)]
 pub const ROWS: usize = 24;
 
 /// Columns of the terminal.
@@ -60,6 +59,17 @@ pub fn draw(screen: &Screen, keys: Keys) -> Vec<String> {
         }
     }
     rows
+}
+
+/// Says on the screen that it is larger than a terminal of so many lines and columns. The place is
+/// the empty line before the prompt: what is at the top has scrolled away there.
+pub fn warn_if_small(rows: &mut [String], lines: usize, columns: usize) {
+    if lines >= ROWS && columns >= COLUMNS {
+        return;
+    }
+    if let [.., free, _prompt] = rows {
+        *free = format!("(small terminal, {columns}x{lines}: the menu needs {COLUMNS}x{ROWS})");
+    }
 }
 
 fn head(rows: &mut Vec<String>, title: &str) {

@@ -23,7 +23,7 @@ use crate::output::{Output, Style};
 use bundle::UnixTime;
 use carry_out::{Next, carry_out};
 use console::Term;
-use draw::{Keys, draw};
+use draw::{Keys, draw, warn_if_small};
 use keys::Decoder;
 use media::Media;
 use menu::{Act, Key, Menu};
@@ -124,7 +124,12 @@ fn by_keys(
     let mut decoder = Decoder::default();
     loop {
         term.clear_screen()?;
-        term.write_str(&draw(menu.screen(), Keys::Single).join("\n"))?;
+        let mut rows = draw(menu.screen(), Keys::Single);
+        // A serial line has no size: what is unknown is taken for a whole screen.
+        if let Some((lines, columns)) = term.size_checked() {
+            warn_if_small(&mut rows, lines.into(), columns.into());
+        }
+        term.write_str(&rows.join("\n"))?;
         let act = loop {
             let key = match term.read_key_raw() {
                 Ok(read) => decoder.take(&read),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Every screen of the menu, walked through as a technician could.
 
-use super::draw::{COLUMNS, Keys, ROWS, draw, fold};
+use super::draw::{COLUMNS, Keys, ROWS, draw, fold, warn_if_small};
 use super::menu::{Act, ERASE_WORD, Key, Menu, PAGE_ROWS, Screen, Then};
 use super::screens::{Candidate, MAX_OFFERED, candidates, main, offer, text};
 use crate::cli::Cli;
@@ -54,6 +54,25 @@ fn every_screen_fits_24_lines_of_80_columns_and_steers_no_terminal() {
                 assert!(!row.chars().any(char::is_control), "{row:?}");
             }
         }
+    }
+}
+
+/// On a smaller one the prompt stays where it is, and the person is told.
+#[test]
+fn a_small_terminal_is_told_of_without_another_line() {
+    for screen in every_screen() {
+        for (lines, columns) in [(ROWS, COLUMNS - 1), (ROWS - 1, COLUMNS), (5, 20)] {
+            let (before, mut rows) = (draw(&screen, Keys::Single), draw(&screen, Keys::Single));
+            warn_if_small(&mut rows, lines, columns);
+            assert_eq!((rows.len(), rows.last()), (before.len(), before.last()));
+            let lost: Vec<_> = before.iter().filter(|row| !rows.contains(row)).collect();
+            assert!(lost.iter().all(|row| row.is_empty()), "{lost:?}");
+            let told = format!("{columns}x{lines}: the menu needs 80x24");
+            assert!(rows[rows.len() - 2].contains(&told), "{rows:#?}");
+        }
+        let mut rows = draw(&screen, Keys::Single);
+        warn_if_small(&mut rows, ROWS, COLUMNS);
+        assert_eq!(rows, draw(&screen, Keys::Single));
     }
 }
 

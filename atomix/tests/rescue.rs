@@ -295,3 +295,39 @@ fn the_menu_works_on_a_virtual_board_and_on_a_broken_one() {
 fn programs_are_told_that_a_menu_is_not_for_them() {
     assert_eq!(SmallBoard::new().run(&["--json", "rescue"]).code, 2);
 }
+
+#[test]
+fn what_is_asked_of_the_wrong_board_says_how_to_ask_the_right_one() {
+    let run = |arguments: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_atomix"));
+        let ended = program.args(arguments).stdin(Stdio::null()).output().unwrap();
+        (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+    };
+    for (act, way) in [
+        (&["--boot", "A"][..], "`atomix boot mark-active SLOT`"),
+        (&["--status"], "`atomix status`"),
+        (&["--root-shell"], "`atomix uenv set _RUT_OH_=1`"),
+        (&["--ums"], "`atomix uenv set START_UMS=1`"),
+        (&["--env-repair"], "`atomix uenv check`"),
+    ] {
+        let (code, text) = run(&[&["rescue"], act].concat());
+        assert_eq!(code, Some(2), "{text}");
+        assert!(text.contains("--tty <DEVICE>") && text.contains(way), "{text}");
+    }
+    for (option, command) in [
+        ("--root", &["rescue", "--status"][..]),
+        ("--board", &["rescue"]),
+        ("--root", &["serial", "capture"]),
+    ] {
+        let place = [option, "/nowhere"];
+        for arguments in [
+            [&place, command, &["--tty", "/dev/ttyNONE"]].concat(),
+            [command, &["--tty", "/dev/ttyNONE"], &place].concat(),
+        ] {
+            let (code, text) = run(&arguments);
+            assert_eq!(code, Some(2), "{arguments:?}: {text}");
+            let told = format!("{option} and --tty name two different boards");
+            assert!(text.contains(&told), "{arguments:?}: {text}");
+        }
+    }
+}

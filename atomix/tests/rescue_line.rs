@@ -336,43 +336,6 @@ fn a_stop_text_is_asked_of_a_line_only_and_shown_by_nothing() {
 }
 
 #[test]
-fn what_is_asked_of_the_wrong_board_says_how_to_ask_the_right_one() {
-    let line = line();
-    let tty = line.path.to_str().unwrap();
-    let run = |arguments: &[&str]| {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_atomix"));
-        said(&program.args(arguments).stdin(Stdio::null()).output().unwrap())
-    };
-    for (act, way) in [
-        (&["--boot", "A"][..], "`atomix boot mark-active SLOT`"),
-        (&["--status"], "`atomix status`"),
-        (&["--root-shell"], "`atomix uenv set _RUT_OH_=1`"),
-        (&["--ums"], "`atomix uenv set START_UMS=1`"),
-        (&["--env-repair"], "`atomix uenv check`"),
-    ] {
-        let (code, text) = run(&[&["rescue"], act].concat());
-        assert_eq!(code, 2, "{text}");
-        assert!(text.contains("--tty <DEVICE>") && text.contains(way), "{text}");
-    }
-    for (option, command) in [
-        ("--root", &["rescue", "--status"][..]),
-        ("--board", &["rescue"]),
-        ("--root", &["serial", "capture"]),
-    ] {
-        let place = [option, "/nowhere"];
-        for arguments in [
-            [&place, command, &["--tty", tty]].concat(),
-            [command, &["--tty", tty], &place].concat(),
-        ] {
-            let (code, text) = run(&arguments);
-            assert_eq!(code, 2, "{arguments:?}: {text}");
-            let told = format!("{option} and --tty name two different boards");
-            assert!(text.contains(&told), "{arguments:?}: {text}");
-        }
-    }
-}
-
-#[test]
 fn a_slot_is_taken_in_either_case() {
     let line = line();
     let board = Board::new().play(line.board.try_clone().unwrap());

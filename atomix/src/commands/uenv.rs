@@ -45,7 +45,8 @@ fn print(context: &Context, names: &[String], out: &mut Output) -> Result<(), Fa
 
 fn set(context: &Context, assignments: &[String], out: &mut Output) -> Result<(), Failure> {
     // An install or a health verdict may change the environment at the same time.
-    let _lock = context.env_lock()?;
+    let lock = context.env_lock()?;
+    out.warn(lock.warning().map(str::to_owned).as_slice())?;
     let mut store = context.env_store(Access::ReadWrite)?;
     let mut env = match store.load() {
         Ok(loaded) => {

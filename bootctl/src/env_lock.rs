@@ -12,8 +12,9 @@
 //! all variables anew, refuses when the boot state is not the one that was decided on, writes the
 //! copy that does not count and reads it back; so what was stored before that reading is kept.
 //! What `fw_setenv` stores between our reading and our writing is lost, or our change is, one
-//! whole environment or the other. That needs a holder that lets go within this second, because
-//! while somebody else holds the lock `fw_setenv` waits for it too, without end.
+//! whole environment or the other (unless the power fails just then, with a copy in work at each).
+//! That needs a holder that lets go within this second, because while somebody else holds the lock
+//! `fw_setenv` waits for it too, without end.
 //!
 //! The kernel drops the locks with the process, so a crash leaves nothing to clean up.
 

@@ -5,7 +5,7 @@
 use crate::{Failure, Settings};
 use bootctl::{EnvLock, Recorder, Timestamp, UbootBackend};
 use repart::Table;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use storage::{Access, ByteLen, Devices, Files, HostFiles, Storage, View};
 use uboot::{Env, EnvStore, FwEnvConfig};
 
@@ -15,8 +15,13 @@ pub const FW_ENV_CONFIG_PATH: &str = "/etc/fw_env.config";
 /// The boot loader's default environment, where libubootenv looks for it too.
 pub const INITIAL_ENV_PATH: &str = "/etc/u-boot-initial-env";
 
-/// The lock of the environment, which `fw_setenv` takes too (its `/var/lock` is a link to here).
-const ENV_LOCK_PATH: &str = "/run/lock/fw_printenv.lock";
+/// Where the lock of the environment lies, which `fw_setenv` takes too (its `/var/lock` is a link
+/// to here). The directory is resolved and the file is not: where everybody may write, a link of
+/// somebody else's must not choose what is opened, nor a loop of links stop every change.
+const ENV_LOCK_DIR: &str = "/run/lock";
+
+/// Its name there.
+const ENV_LOCK_FILE: &str = "fw_printenv.lock";
 
 /// Longest configuration file that is read; they are written by hand and a few KiB long.
 const MAX_CONFIG: ByteLen = ByteLen::kib(256);
@@ -105,7 +110,11 @@ impl Board<'_> {
     /// # Errors
     /// [`Failure::Files`] or [`Failure::Backend`].
     pub fn env_lock(&self) -> Result<EnvLock, Failure> {
-        Ok(EnvLock::acquire(&self.files.resolve(Path::new(ENV_LOCK_PATH))?)?)
+        Ok(EnvLock::acquire(&self.env_lock_path()?)?)
+    }
+
+    fn env_lock_path(&self) -> Result<PathBuf, Failure> {
+        Ok(self.files.resolve(Path::new(ENV_LOCK_DIR))?.join(ENV_LOCK_FILE))
     }
 
     /// The boot loader's own defaults, from which a lost environment is begun anew; `None` when
@@ -134,7 +143,7 @@ impl Board<'_> {
             Some(defaults) => UbootBackend::with_defaults(store, defaults),
             None => UbootBackend::new(store),
         };
-        Ok(backend.locked_by(self.files.resolve(Path::new(ENV_LOCK_PATH))?))
+        Ok(backend.locked_by(self.env_lock_path()?))
     }
 
     /// The flight recorder.

@@ -144,7 +144,8 @@ fn check_cut_first_saves(each: usize) {
                 }
             };
             left.borrow_mut()[which] += 1;
-            assert!(act > 144 || which == 0, "act {act}: {found:?}");
+            // Sixteen erases and 128 programs make the first copy whole.
+            assert!(act >= 144 || which == 0, "act {act}: {found:?}");
             rig.check_stored(&case.loads);
         },
     );

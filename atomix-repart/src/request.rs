@@ -160,7 +160,7 @@ fn ask<B: OpenBoot>(board: &Board<'_>, boot: &B, wanted: Wanted) -> Result<Answe
     if board.data == DataHome::Directory {
         return Err(Failure::Refused {
             what: "a virtual board keeps /data in a directory, which no boot makes anew".to_owned(),
-            hint: "remove the board's data directory",
+            hint: "remove root/data in the board's directory",
         }
         .into());
     }

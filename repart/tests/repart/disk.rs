@@ -95,7 +95,10 @@ pub fn disk_guid() -> Uuid {
 }
 
 pub fn scratch() -> HostFilesystems {
-    let scratch_dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    // A test has a thread of its own, and many tests have partitions with the same identity.
+    let thread = format!("{:?}", std::thread::current().id());
+    let scratch_dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(thread);
+    std::fs::create_dir_all(&scratch_dir).unwrap();
     HostFilesystems { scratch_dir, unix_time: 1_700_000_000 }
 }
 

@@ -11,7 +11,7 @@ pub const WATCHDOG: &str = "watchdog";
 pub const SANDBOX: Board = Board {
     compatible: "sandbox",
     disk: Disk { interface: "host", number: 0, ..ROCK64.disk },
-    // Neither a button nor a USB gadget is emulated.
+    // No button is emulated, and of USB only a port without a host, which is for tests of `ums`.
     recovery: None,
     // Short, since its time is real: it goes off by an alarm signal.
     watchdog: Watchdog::On {
@@ -41,6 +41,12 @@ CONFIG_NO_NET=y
 # CONFIG_CMD_UPL is not set
 # CONFIG_LTO is not set
 # CONFIG_MTD_RAW_NAND is not set
+CONFIG_USB_GADGET=y
+CONFIG_USB_GADGET_DOWNLOAD=y
+CONFIG_USB_FUNCTION_MASS_STORAGE=y
+# CONFIG_USB_FUNCTION_FASTBOOT is not set
+CONFIG_CMD_USB_MASS_STORAGE=y
+CONFIG_CMD_UMS_IDLE_SECS=600
 ";
 
 #[cfg(test)]

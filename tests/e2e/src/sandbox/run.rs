@@ -152,6 +152,7 @@ fn device_tree(hardware: &Hardware<'_>) -> Result<PathBuf> {
     {reset}
     timer {{ compatible = \"sandbox,timer\"; clock-frequency = <{TICKS_PER_SECOND}>; }};
     {watchdog}
+    udc {{ compatible = \"sandbox,udc\"; }};
     spi@0 {{
         compatible = \"sandbox,spi\";
         #address-cells = <1>;

@@ -193,3 +193,17 @@ fn two_bad_slots_take_turns_with_growing_pauses_over_resets() {
         assert!(heard.elapsed() > least, "{slot} after {:?}", heard.elapsed());
     }
 }
+
+/// A board on which a technician asked for its disk over USB and went away, or whose button is
+/// stuck, must boot again.
+#[test]
+fn usb_mass_storage_without_a_host_ends_by_itself() {
+    let rig = Rig::new();
+    rig.prepare(&Case::of(Some(updated()), (true, true)));
+    let asked = "if ums 0 host 0; then echo E2E-EJECTED; else echo E2E-TIMED-OUT; fi";
+    let mut sandbox = rig.start_commands(&rig.disk(&both()), asked);
+    let said = sandbox.serial.expect("E2E-TIMED-OUT\n", CHOICE_WAIT).unwrap();
+    assert!(said.contains("UMS: LUN 0, dev host 0"), "{said}");
+    assert!(said.contains("No transfer for 600 s - Operation ended"), "{said}");
+    sandbox.cut();
+}

@@ -106,6 +106,22 @@ impl Rig {
         reset: Reset,
         watchdog: Option<&str>,
     ) -> Sandbox {
+        self.start_for(disk, fault, reset, watchdog, None)
+    }
+
+    /// U-Boot with commands instead of its autoboot.
+    pub fn start_commands(&self, disk: &Path, commands: &str) -> Sandbox {
+        self.start_for(disk, Fault::None, Reset::Halts, None, Some(commands))
+    }
+
+    fn start_for(
+        &self,
+        disk: &Path,
+        fault: Fault,
+        reset: Reset,
+        watchdog: Option<&str>,
+        commands: Option<&str>,
+    ) -> Sandbox {
         Sandbox::start(&Hardware {
             firmware: &self.firmware,
             disk: Some(disk),
@@ -113,7 +129,7 @@ impl Rig {
             fault,
             reset,
             watchdog,
-            commands: None,
+            commands,
             logs: self.dir.path(),
         })
         .unwrap()

@@ -40,10 +40,13 @@ pub fn carry_out<B: OpenBoot>(
         // Before anything is bound: a cut must not leave a bare request in this disk's environment.
         Reset::Refused(why) => {
             tell(format!("warning: {why}"));
-            tell(take_back(boot).map_or_else(
-                |failure| format!("warning: the request stays: {}", chain(&failure)),
-                |()| "the request is taken back".to_owned(),
-            ));
+            match take_back(boot) {
+                Ok(()) => tell("the request is taken back".to_owned()),
+                Err(failure) if decision.binds().is_none() => {
+                    tell(format!("warning: the request stays: {}", chain(&failure)));
+                }
+                Err(failure) => return Err(failure),
+            }
         }
     }
     let binds = decision.binds();

@@ -41,6 +41,7 @@ fn main() {
     bundle_seeds(dir.path());
     repart_seeds(dir.path());
     text_seeds();
+    serial_seeds();
     settings_seeds();
 }
 
@@ -396,6 +397,27 @@ fn text_seeds() {
     put("bundle_version", "pre", "1.2.3-rc.1+build\x001.2.3-rc.2");
     put("bundle_version", "equal", "1\x001.0.0");
     put("bundle_version", "huge", "18446744073709551615.0.0\x0018446744073709551616");
+}
+
+fn serial_seeds() {
+    let fixture = |name: &str| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../atomix/tests/fixtures/serial");
+        std::fs::read(root.join(name)).expect("a recording")
+    };
+    for name in ["keyed.bin", "any-key.bin", "restart.bin"] {
+        let said = fixture(name);
+        let short = &said[..said.len().min(8192)];
+        put("serial_dialogue", name, [b"\0", short, b"\xff\xfa\xff\xfa"].concat());
+        put("serial_record", name, short);
+    }
+    let asked = b"\0U-Boot 2025.01\r\nAutoboot in 5 seconds\r\n\xff\xc8=> \xff\xc8\
+        echo atomix-0123456789abcdef; version\r\natomix-0123456789abcdef\r\nU-Boot 2025.01\r\n=> ";
+    put("serial_dialogue", "prompt", asked);
+    put(
+        "serial_record",
+        "steering",
+        b"A\x1b[2J\x07B\x7f \xff\xe2\x82\xac \xc3( \xe2\x80\xae\tZ\r\n",
+    );
 }
 
 fn settings_seeds() {

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The program's own settings, and what a slot of a virtual board declares.
+//! The program's own settings, what a slot of a virtual board declares, and what a board says on a
+//! serial line.
 
 use crate::text::lossy;
+use atomix::commands::rescue::laptop::{Dialogue, Sight, Step, StopText};
+use atomix::serial_line::{Recorder, Stamp, as_text};
 use atomix::settings::{SETTINGS_PATH, Settings};
 use atomix::virtual_board::system::{Declaration, VirtualSystem};
 use std::path::Path;
@@ -39,4 +42,63 @@ pub fn virtual_system(data: &[u8]) {
         }
         assert!(system.addresses("eth1").is_ok_and(|addresses| addresses.is_some()));
     }
+}
+
+/// What stops the board, and the word that only its prompt would say.
+const STOP_TEXT: &str = "stop-text";
+const WORD: &str = "atomix-0123456789abcdef";
+
+/// A board that says anything, between pauses (a byte of 255 and their length in steps of 20 ms):
+/// only what was decided on is ever sent, the stop text only where it was asked for, and nothing
+/// that did not say the word is taken for the prompt.
+pub fn serial_dialogue(data: &[u8]) {
+    let stop = StopText::given(Some(STOP_TEXT.as_ref()), None).expect("a text");
+    let mut dialogue = Dialogue::new(stop, WORD);
+    let probe = format!("echo {WORD}; version\r");
+    let (mut now, mut heard, mut typed) = (Duration::ZERO, Vec::new(), 0);
+    for part in data.split(|byte| *byte == 255) {
+        let (pause, said) = part.split_first().unwrap_or((&0, &[]));
+        heard.extend_from_slice(said);
+        let mut steps = dialogue.hear(now, said);
+        for _ in 0..*pause {
+            now += Duration::from_millis(20);
+            steps.extend(dialogue.wait(now));
+        }
+        for step in steps {
+            match step {
+                Step::Send(sent) => {
+                    assert!([&b" "[..], b" \r", probe.as_bytes()].contains(&&sent[..]), "{sent:?}");
+                }
+                Step::Secret(byte) => {
+                    assert!(STOP_TEXT.as_bytes().contains(&byte));
+                    typed += 1;
+                }
+                Step::Saw(Sight::Prompt) => assert!(holds(&heard, WORD)),
+                Step::Saw(_) => {}
+            }
+        }
+    }
+    let questions = heard.iter().filter(|byte| **byte == b'A').count();
+    assert!(typed == 0 || holds(&heard, "Autoboot in "));
+    assert!(typed <= STOP_TEXT.len() * questions, "{typed} typed");
+}
+
+/// Whether the letters were heard in this order; what steers a terminal may stand between them.
+fn holds(heard: &[u8], word: &str) -> bool {
+    let mut heard = heard.iter();
+    word.bytes().all(|letter| heard.any(|byte| *byte == letter))
+}
+
+/// What is written down of a line steers no terminal, and no byte of text is lost.
+pub fn serial_record(data: &[u8]) {
+    let mut recorder = Recorder::default();
+    let at = Stamp { unix_millis: 0, since_start: Duration::ZERO };
+    let mut pieces: Vec<_> = data.chunks(7).flat_map(|part| recorder.hear(at, part)).collect();
+    pieces.extend(recorder.break_line(at));
+    let text: String = pieces.iter().map(as_text).collect();
+    assert!(text.chars().all(|shown| shown == '\n' || shown == '\t' || !shown.is_control()));
+    // Other capitals come with the time of each line only.
+    let told = text.replace(&at.to_string(), "");
+    let capitals = |text: &[u8]| text.iter().filter(|byte| byte.is_ascii_uppercase()).count();
+    assert_eq!(capitals(told.as_bytes()), capitals(data), "{told}");
 }

@@ -3,7 +3,7 @@
 
 use crate::text::lossy;
 use bootctl::{
-    Activation, BootState, BootedFrom, BundleId, Command, Entry, FirmwareFacts, Force,
+    Activation, BootState, BootedFrom, BundleId, Command, DataReset, Entry, FirmwareFacts, Force,
     KernelCmdline, Mark, PerSlot, Recorder, RecorderFacts, SlotId, SlotState, Timestamp,
     describe_next, explain, reconcile, select, transition,
 };
@@ -32,6 +32,9 @@ pub fn kernel_cmdline(data: &[u8]) {
 /// same, and no environment whatever makes the selector start an empty or a writing slot.
 pub fn boot_state(data: &[u8]) {
     let Ok(env) = Env::parse_data(data) else { return };
+    let (request, mut asked) = (DataReset::from_env(&env), env.clone());
+    request.write_to(&mut asked).expect("every request fits a variable");
+    assert_eq!(DataReset::from_env(&asked), request);
     let Ok((state, _)) = BootState::from_env_warned(&env) else { return };
     let mut written = env.clone();
     state.write_to(&mut written).expect("every value of a state fits a variable");

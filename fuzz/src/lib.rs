@@ -21,7 +21,7 @@ mod uboot;
 mod updater;
 mod verifier;
 
-pub use atomix::{settings, virtual_system};
+pub use atomix::{serial_dialogue, serial_record, settings, virtual_system};
 pub use bootctl::{boot_state, kernel_cmdline, recorder};
 pub use bundle::{bundle, bundle_edits, key_file, keyring, manifest, signature, verity_payload};
 pub use repart::{fat, partition_table, repart_definition};
@@ -36,7 +36,7 @@ pub use verifier::{gateway_address, health_config, required_units};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 29] = [
+pub const TARGETS: [Target; 31] = [
     ("boot_script", boot_script),
     ("boot_state", boot_state),
     ("bundle", bundle),
@@ -59,6 +59,8 @@ pub const TARGETS: [Target; 29] = [
     ("recorder", recorder),
     ("repart_definition", repart_definition),
     ("required_units", required_units),
+    ("serial_dialogue", serial_dialogue),
+    ("serial_record", serial_record),
     ("settings", settings),
     ("signature", signature),
     ("slot_status", slot_status),

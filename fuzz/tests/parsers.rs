@@ -36,11 +36,14 @@ enum Row {
 use Row::{Fuzzed, Inside};
 
 const PARSERS: &[(&str, Row)] = &[
+    ("atomix-repart/src/settings.rs", Fuzzed(&["settings"])),
+    ("atomix/src/commands/rescue/laptop/dialogue.rs", Fuzzed(&["serial_dialogue"])),
     ("atomix/src/demo/story.rs", Inside("answers of the program's own commands, in the demo")),
-    ("atomix/src/settings.rs", Fuzzed(&["settings"])),
+    ("atomix/src/serial_line/baud.rs", Inside("a word of the command line, one of twelve")),
     ("atomix/src/virtual_board/system.rs", Fuzzed(&["virtual_system"])),
     ("bootctl/src/attempts.rs", Fuzzed(&["boot_state"])),
     ("bootctl/src/cmdline.rs", Fuzzed(&["kernel_cmdline"])),
+    ("bootctl/src/data_reset.rs", Fuzzed(&["boot_state"])),
     ("bootctl/src/reason.rs", Fuzzed(&["boot_state", "kernel_cmdline"])),
     ("bootctl/src/record_codec.rs", Fuzzed(&["recorder"])),
     ("bootctl/src/slot.rs", Fuzzed(&["boot_state", "kernel_cmdline"])),
@@ -79,8 +82,9 @@ const PARSERS: &[(&str, Row)] = &[
     ("verifier/src/system.rs", Inside("one word of systemd's, of which none is refused")),
 ];
 
-const ROOMS: [&str; 9] = [
+const ROOMS: [&str; 10] = [
     "atomix",
+    "atomix-repart",
     "board-rock64",
     "bootctl",
     "bundle",

@@ -26,10 +26,13 @@ pub const STATE_VARIABLES: [&str; 13] = [
 ];
 
 /// Requests that a person left in the environment.
-pub const REQUESTS: [&str; 3] = [ROOT_LOGIN, "START_UMS", "atomix_reset_data"];
+pub const REQUESTS: [&str; 3] = [ROOT_LOGIN, "START_UMS", DATA_RESET];
 
 /// The request for one root login; the name is the original's.
 pub const ROOT_LOGIN: &str = "_RUT_OH_";
+
+/// The request for empty data.
+pub const DATA_RESET: &str = "atomix_reset_data";
 
 /// Partition UUID of boot-b, as the selector's own script finds it.
 const DISK_NOW: &str = "atomix_disk_now";
@@ -129,6 +132,13 @@ impl Found {
     #[must_use]
     pub fn is_ours(&self) -> bool {
         BootState::from_env(&self.env).is_ok()
+    }
+
+    /// Whether the environment is one of ours and of another disk.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        let stored = BootState::from_env(&self.env);
+        self.has_table && stored.is_ok_and(|state| state.disk != self.disk)
     }
 
     /// What the selector begins with: the state, or that of a lost environment on this disk.

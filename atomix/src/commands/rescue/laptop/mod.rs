@@ -24,4 +24,6 @@ mod words;
 
 pub use act::run;
 pub use command::NotLiteral;
+pub use dialogue::{Dialogue, Sight, Step};
 pub use found::REQUESTS;
+pub use stop_text::StopText;

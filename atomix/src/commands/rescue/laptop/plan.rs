@@ -3,7 +3,7 @@
 //! machine; what it refuses is refused here, unless a person insists.
 
 use super::command::{Command, Literal, NotLiteral};
-use super::found::{Found, ROOT_LOGIN, STATE_VARIABLES};
+use super::found::{DATA_RESET, Found, ROOT_LOGIN, STATE_VARIABLES};
 use crate::failure::Failure;
 use bootctl::{AttemptsLeft, BootState, Force, SlotId, SlotState, transition};
 use uboot::Env;
@@ -39,7 +39,13 @@ pub fn plan_boot(found: &Found, slot: SlotId, force: Force) -> Result<Plan, Fail
             hint: "install a bundle into it from the other slot, or flash the board anew",
         });
     }
-    Ok(plan_state(found, &after)?)
+    let mut plan = plan_state(found, &after)?;
+    if found.is_foreign() {
+        // What was asked of the other disk's board must not be done to this one.
+        plan.set(&found.env, ROOT_LOGIN, "")?;
+        plan.set(&found.env, DATA_RESET, "")?;
+    }
+    Ok(plan)
 }
 
 /// A slot of which nobody knows whether it works: the selector tries it and claims nothing.
@@ -53,12 +59,17 @@ fn insisted(before: &BootState, slot: SlotId) -> BootState {
     after
 }
 
-/// What asks for one root login.
+/// What asks for one root login. An environment of another disk becomes this one's with it: the
+/// selector would forget the request with the other disk's states.
 ///
 /// # Errors
-/// [`NotLiteral`], never for this value.
+/// [`NotLiteral`], never for these values.
 pub fn plan_root_login(found: &Found) -> Result<Plan, NotLiteral> {
     let mut plan = Plan::default();
+    if found.is_foreign() {
+        plan = plan_state(found, &found.believed())?;
+        plan.set(&found.env, DATA_RESET, "")?;
+    }
     plan.set(&found.env, ROOT_LOGIN, "1")?;
     Ok(plan)
 }
@@ -155,13 +166,35 @@ mod tests {
     /// The selector believes no environment of another disk: setting the order alone would do
     /// nothing, and the other disk's states are not this one's.
     #[test]
+    fn what_was_asked_of_another_disk_is_not_done_to_this_one() {
+        let mut found = found(SlotState::Good, SlotState::Good);
+        for name in [ROOT_LOGIN, DATA_RESET] {
+            found.env.set(name, "1").unwrap();
+        }
+        let cleared = |plan: &Plan| {
+            [ROOT_LOGIN, DATA_RESET].map(|name| plan.wanted.contains(&(name, String::new())))
+        };
+        let own = plan_boot(&found, SlotId::B, Force::No).unwrap();
+        assert_eq!(cleared(&own), [false, false]);
+        found.disk = "99999999-2222-3333-4444-555555555555".parse().ok();
+        let foreign = plan_boot(&found, SlotId::B, Force::No).unwrap();
+        assert_eq!(cleared(&foreign), [true, true]);
+        let login = plan_root_login(&found).unwrap();
+        assert_eq!(cleared(&login), [false, true]);
+        assert!(login.wanted.contains(&(ROOT_LOGIN, "1".to_owned())));
+        let disk = found.disk.unwrap().to_string();
+        assert!(login.wanted.contains(&("atomix_disk", disk)), "{login:?}");
+    }
+
+    #[test]
     fn on_a_foreign_or_lost_environment_the_whole_state_is_set() {
         let mut found = found(SlotState::Good, SlotState::Empty);
         found.disk = "99999999-2222-3333-4444-555555555555".parse().ok();
         let foreign = plan_boot(&found, SlotId::B, Force::No).unwrap();
         found.env = Env::new();
         let lost = plan_boot(&found, SlotId::B, Force::No).unwrap();
-        assert_eq!(foreign.wanted, lost.wanted);
+        // A lost one has no requests of another disk.
+        assert_eq!(foreign.wanted[..lost.wanted.len()], lost.wanted);
         let typed = typed(&lost);
         for command in [
             "setenv atomix_env 1",

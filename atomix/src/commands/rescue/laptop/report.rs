@@ -36,7 +36,7 @@ impl Report {
     pub fn new(action: &'static str, found: &Found) -> Self {
         let (state, warnings) = found.state();
         let (next, next_why) = found.next();
-        let is_foreign = found.is_ours() && state.disk != found.disk && found.has_table;
+        let is_foreign = found.is_foreign();
         let environment = match (found.is_ours(), is_foreign) {
             (false, _) => "lost",
             (true, true) => "foreign-disk",

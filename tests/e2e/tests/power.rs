@@ -156,7 +156,7 @@ fn reach(board: &mut Board, during: During, millis: u64) -> Result<()> {
         During::Reboot => board.start("systemctl reboot")?,
         During::Selector => {
             board.start("systemctl reboot")?;
-            board.expect("Hit any key")?;
+            board.expect("Autoboot in")?;
         }
         During::Boot => {
             board.start("systemctl reboot")?;

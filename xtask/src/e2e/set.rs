@@ -6,7 +6,7 @@
 //! in the set or says that it is not, and none is skipped in silence.
 
 /// What is played without names, in this order.
-pub const CI_SET: [&str; 35] = [
+pub const CI_SET: [&str; 33] = [
     // The whole chain, in the guest.
     "rauc_slots_are_seen_and_named",
     "a_flashed_board_makes_its_other_slot_and_data_at_first_boot",
@@ -14,7 +14,6 @@ pub const CI_SET: [&str; 35] = [
     "rauc_rollback_by_hand_boots_the_slot_before_and_stays_there",
     "rauc_confirm_is_the_verifiers_word_and_nothing_else",
     "an_update_that_panics_is_left_explained_and_not_installed_again",
-    "an_update_that_differs_from_what_was_installed_is_never_confirmed",
     "what_is_old_foreign_or_tampered_with_is_refused_and_changes_nothing",
     "rauc_watchdog_resets_a_frozen_systemd_and_three_resets_are_a_rollback",
     // Power cuts and storage that fails.
@@ -46,7 +45,6 @@ pub const CI_SET: [&str; 35] = [
     // Debian's own U-Boot.
     "stock_uboot_chooses_as_the_model_does",
     // The technician's laptop on U-Boot's serial line.
-    "a_capture_goes_on_when_the_line_went_away_and_came_back",
     "status_shows_the_state_of_the_board_and_changes_nothing",
     "the_slot_asked_for_boots_and_one_without_a_whole_system_is_refused",
 ];

@@ -302,9 +302,7 @@ fn status_shows_the_state_of_the_board_and_changes_nothing() {
     let ran = board.rescue(&["--status"]);
     assert!(ran.stdout.contains("the board started slot A (normal)"), "{}", ran.stdout);
     let log = fs::read_to_string(board.dir.path().join("line.log")).unwrap();
-    for heard in
-        ["# U-Boot's prompt answers\n", " | => \n", "# the selector takes slot A: normal\n"]
-    {
+    for heard in ["# U-Boot's prompt answers\n", " | => \n", " | atomix: slot A, normal\n"] {
         assert!(log.contains(heard), "{heard:?} in {log}");
     }
     assert!(!log.contains(STOP_TEXT), "the log has the stop text");

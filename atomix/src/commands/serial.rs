@@ -45,7 +45,8 @@ fn capture(args: &CaptureArgs, out: &mut Output) -> Result<(), Failure> {
     let max = ByteLen::mib(u64::from(args.max_size));
     let log = args.log.as_deref().map(|path| LineLog::open(path, max)).transpose()?;
     let clock = Clock::start();
-    let mut shown = Shown { log, recorder: Recorder::default(), line: None, clock };
+    let mut shown =
+        Shown { log, recorder: Recorder::default(), line: None, clock, has_heard: false };
     let mut waiting = Waiting::default();
     loop {
         let mut port = match Port::open(&args.tty, args.baud) {
@@ -60,9 +61,13 @@ fn capture(args: &CaptureArgs, out: &mut Output) -> Result<(), Failure> {
                 continue;
             }
         };
-        shown.note(&format!("listening to {} at {} baud", args.tty.display(), args.baud), out)?;
+        if waiting.is_news() {
+            let text = format!("listening to {} at {} baud", args.tty.display(), args.baud);
+            shown.note(&text, out)?;
+        }
+        shown.has_heard = false;
         match listen(&mut port, &mut shown, out) {
-            Err(Failure::Line(lost)) => match waiting.lost(lost) {
+            Err(Failure::Line(lost)) => match waiting.lost(lost, shown.has_heard) {
                 Wait::GiveUp(lost) => return Err(lost.into()),
                 Wait::Told(text) => shown.note(&text, out)?,
                 Wait::Silent => {}
@@ -93,6 +98,8 @@ struct Shown {
     /// For JSON.
     line: Option<OpenLine>,
     clock: Clock,
+    /// Since the line was opened last.
+    has_heard: bool,
 }
 
 /// The line so far; the recorder bounds it.
@@ -106,6 +113,7 @@ struct OpenLine {
 impl Shown {
     /// The log first: a screen that is gone costs nothing of it.
     fn hear(&mut self, bytes: &[u8], out: &mut Output) -> Result<(), Failure> {
+        self.has_heard = true;
         let at = self.clock.now();
         if let Some(log) = &mut self.log {
             log.hear(at, bytes)?;

@@ -15,6 +15,10 @@ use std::time::Duration;
 /// What lasts shorter is the adapter's coming, and nobody's trouble.
 const SETTLES_WITHIN: Duration = Duration::from_secs(2);
 
+/// So often in a row a line may come and go without a byte before that is no news any more: the
+/// log is bounded, and what a board said must not be pushed out of it by what an adapter does.
+const EMPTY_ROUNDS: u32 = 3;
+
 /// What to do about a line that is refused or lost.
 #[derive(Debug)]
 pub enum Wait {
@@ -56,9 +60,16 @@ pub struct Waiting {
     since: Option<(Reason, Duration)>,
     /// Those that were told since the line was heard last.
     told: Vec<Reason>,
+    /// How often in a row it was lost again before a byte came.
+    empty_rounds: u32,
 }
 
 impl Waiting {
+    /// Whether it is news that the line was opened.
+    pub const fn is_news(&self) -> bool {
+        self.empty_rounds < EMPTY_ROUNDS
+    }
+
     /// The line could not be opened.
     pub fn refused(&mut self, refused: LineError, now: Duration) -> Wait {
         let reason = Reason::of(&refused);
@@ -91,18 +102,28 @@ impl Waiting {
         Wait::Told(text)
     }
 
-    /// The line was opened, and lost again.
-    pub fn lost(&mut self, lost: LineError) -> Wait {
+    /// The line was opened, and lost again, after bytes or without one.
+    pub fn lost(&mut self, lost: LineError, has_heard: bool) -> Wait {
         if matches!(lost, LineError::Log { .. }) {
             return Wait::GiveUp(lost);
         }
-        let (has_begun, since) = (true, None);
-        if matches!(lost, LineError::Gone { .. }) {
-            *self = Self { has_begun, since, told: vec![Reason::Absent] };
-            return Wait::Told(format!("{lost}; waiting for it"));
+        let was_news = has_heard || self.is_news();
+        let empty_rounds = if has_heard { 0 } else { self.empty_rounds.saturating_add(1) };
+        let is_gone = matches!(lost, LineError::Gone { .. });
+        (self.has_begun, self.since, self.empty_rounds) = (true, None, empty_rounds);
+        if !was_news {
+            return Wait::Silent;
         }
-        *self = Self { has_begun, since, told: Vec::new() };
-        Wait::Told(format!("waiting: {}", with_way_out(&lost)))
+        self.told = if is_gone { vec![Reason::Absent] } else { Vec::new() };
+        let mut text = if is_gone {
+            format!("{lost}; waiting for it")
+        } else {
+            format!("waiting: {}", with_way_out(&lost))
+        };
+        if !self.is_news() {
+            text.push_str(" (this goes on, and is not told again until the board is heard)");
+        }
+        Wait::Told(text)
     }
 }
 
@@ -169,7 +190,7 @@ mod tests {
     fn an_adapter_that_comes_slowly_is_waited_out_and_what_lasts_is_told_once() {
         for lost in [absent(), LineError::Gone { path: path() }, fails()] {
             let mut waiting = Waiting::default();
-            assert!(matches!(waiting.lost(lost), Wait::Told(_)));
+            assert!(matches!(waiting.lost(lost, true), Wait::Told(_)));
             for (begin, refused, part) in [
                 (0, in_use as fn() -> LineError, "end the other terminal program"),
                 (10, denied, "become a member of the group"),
@@ -196,9 +217,27 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_comes_and_goes_without_a_byte_is_told_three_times() {
+        let mut waiting = Waiting::default();
+        for lost in [fails as fn() -> LineError, || LineError::Gone { path: path() }] {
+            let mut told = Vec::new();
+            for _ in 0..100 {
+                if let Wait::Told(text) = waiting.lost(lost(), false) {
+                    told.push(text);
+                }
+            }
+            let [.., last] = told.as_slice() else { panic!("nothing told") };
+            assert!(told.len() == 3 && last.ends_with("until the board is heard)"), "{told:?}");
+            assert!(!waiting.is_news());
+            assert!(matches!(waiting.lost(lost(), true), Wait::Told(_)));
+            assert!(waiting.is_news());
+        }
+    }
+
+    #[test]
     fn a_full_disk_is_not_waited_out() {
         let source = Error::from(ErrorKind::StorageFull);
         let lost = LineError::Log { act: "write", path: PathBuf::from("x.log"), source };
-        assert!(matches!(Waiting::default().lost(lost), Wait::GiveUp(_)));
+        assert!(matches!(Waiting::default().lost(lost, true), Wait::GiveUp(_)));
     }
 }

@@ -5,6 +5,7 @@
 //! Each test runs as a program of its own: one that fails or hangs takes no other with it, and its
 //! output is a file.
 
+mod kept;
 mod outcome;
 mod set;
 
@@ -48,6 +49,9 @@ pub struct E2eArgs {
     /// Play everything
     #[arg(long, conflicts_with = "names")]
     all: bool,
+    /// Play only what did not pass when it was played last, and take the other results from there
+    #[arg(long, conflicts_with = "names")]
+    failed: bool,
     /// Say what there is, and what is in the set for CI
     #[arg(long)]
     list: bool,
@@ -92,16 +96,21 @@ pub fn run(args: &E2eArgs, out: &mut impl Write) -> Result<(), TaskError> {
         .run()?;
     writeln!(out, "parts: {:.1} s", begun.elapsed().as_secs_f64())?;
     let mut outcomes = Vec::new();
+    let commit = commit();
     for scenario in &chosen {
-        let outcome = play(&programs, scenario, args.names.is_empty(), out)?;
+        let logs = logs_of(program_of(&programs, scenario));
+        let last = kept::find(&logs, &scenario.name)?;
+        let outcome = match last.filter(|last| args.failed && last.passed) {
+            Some(last) => last,
+            None => play(&programs, scenario, &commit, args.names.is_empty(), out)?,
+        };
         writeln!(out, "{}", row(&outcome))?;
         out.flush()?;
         outcomes.push(outcome);
     }
-    let secs = begun.elapsed().as_secs_f64();
-    write!(out, "\n{}\n{}", measures(&outcomes), conclusion(&outcomes, secs))?;
+    write!(out, "\n{}\n{}", measures(&outcomes), conclusion(&outcomes))?;
     if let Some(file) = &args.report {
-        write_report(file, &outcomes, secs)?;
+        write_report(file, &outcomes)?;
     }
     let failed = outcomes.iter().filter(|outcome| !outcome.passed);
     let failed: Vec<String> = failed.map(|outcome| outcome.name.clone()).collect();
@@ -148,6 +157,18 @@ fn program_of<'a>(programs: &'a [(String, String)], scenario: &Scenario) -> &'a 
     found.map_or("", |(_, path)| path.as_str())
 }
 
+/// Where the logs of a program's scenarios are.
+fn logs_of(program: &str) -> PathBuf {
+    Path::new(program).ancestors().nth(3).unwrap_or(Path::new(".")).join("tmp/e2e-logs")
+}
+
+/// What is checked out, for the report.
+fn commit() -> String {
+    let printed = Program::new("git", &["describe", "--always", "--dirty"]).output();
+    let name = printed.map(|name| String::from_utf8_lossy(&name).trim().to_owned());
+    name.unwrap_or_else(|_| "no checkout".to_owned())
+}
+
 fn arguments(scenario: &Scenario) -> [&str; 5] {
     ["--exact", &scenario.name, "--nocapture", "--include-ignored", "--test-threads=1"]
 }
@@ -169,12 +190,14 @@ fn attend(programs: &[(String, String)], chosen: &[Scenario]) -> Result<(), Task
 fn play(
     programs: &[(String, String)],
     scenario: &Scenario,
+    commit: &str,
     quiet: bool,
     out: &mut impl Write,
 ) -> Result<Outcome, TaskError> {
     let program = program_of(programs, scenario);
-    let logs = Path::new(program).ancestors().nth(3).unwrap_or(Path::new(".")).join("tmp/e2e-logs");
+    let logs = logs_of(program);
     fs::create_dir_all(&logs)?;
+    kept::forget(&logs, &scenario.name)?;
     let results = logs.join(format!("{}.jsonl", scenario.name));
     let log = logs.join(format!("{}.log", scenario.name));
     if results.exists() {
@@ -199,11 +222,14 @@ fn play(
             told.push(serde_json::from_str(line)?);
         }
     }
-    Ok(Outcome { name: scenario.name.clone(), passed: done.is_ok(), secs, told })
+    let (name, commit) = (scenario.name.clone(), commit.to_owned());
+    let outcome = Outcome { name, commit, passed: done.is_ok(), secs, told };
+    kept::keep(&logs, &outcome)?;
+    Ok(outcome)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a report in the checkout, for the next commit")]
-fn write_report(file: &Path, outcomes: &[Outcome], secs: f64) -> Result<(), TaskError> {
+fn write_report(file: &Path, outcomes: &[Outcome]) -> Result<(), TaskError> {
     let printed =
         Program::new("cargo", &["run", "--quiet", "-p", "e2e", "--", "versions"]).output()?;
     let versions = String::from_utf8_lossy(&printed).into_owned();
@@ -214,7 +240,7 @@ fn write_report(file: &Path, outcomes: &[Outcome], secs: f64) -> Result<(), Task
     };
     let dir = file.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(dir)?;
-    fs::write(file, report(&place, outcomes, secs))?;
+    fs::write(file, report(&place, outcomes))?;
     for told in outcomes.iter().flat_map(|outcome| &outcome.told) {
         fs::copy(&told.picture, dir.join(format!("{}.svg", told.scenario)))?;
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What came out of a run? The table at its end, and the report. Pure.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -9,10 +9,12 @@ use std::fmt::Write as _;
 const COLUMNS: usize = 80;
 
 /// One test.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Its name.
     pub name: String,
+    /// What was checked out when it was played, as `git describe` names it.
+    pub commit: String,
     /// Whether it passed.
     pub passed: bool,
     /// How long it took.
@@ -22,7 +24,7 @@ pub struct Outcome {
 }
 
 /// The line of a scenario, as the harness writes it.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Told {
     /// Name of the scenario.
     pub scenario: String,
@@ -35,7 +37,7 @@ pub struct Told {
 }
 
 /// One number.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measure {
     /// What was measured.
     pub what: String,
@@ -81,7 +83,8 @@ pub fn measures(outcomes: &[Outcome]) -> String {
 }
 
 /// The last words of a run.
-pub fn conclusion(outcomes: &[Outcome], secs: f64) -> String {
+pub fn conclusion(outcomes: &[Outcome]) -> String {
+    let secs: f64 = outcomes.iter().map(|outcome| outcome.secs).sum();
     let failed = outcomes.iter().filter(|outcome| !outcome.passed).count();
     let passed = outcomes.len() - failed;
     format!("{passed} passed, {failed} failed, {} in {secs:.0} s\n", outcomes.len())
@@ -96,24 +99,25 @@ pub struct Place {
 }
 
 /// The report; `picture` gives the link to a scenario's picture.
-pub fn report(place: &Place, outcomes: &[Outcome], secs: f64) -> String {
+pub fn report(place: &Place, outcomes: &[Outcome]) -> String {
     let mut text = format!(
         "# The real chain: report of a run\n\nWritten by `cargo xtask e2e --all --report FILE`.\n\n\
          Machine: {}. {}\n| What ran | Version |\n|---|---|\n",
         place.machine,
-        conclusion(outcomes, secs)
+        conclusion(outcomes)
     );
     for (name, version) in &place.versions {
         let _ = writeln!(text, "| {name} | {version} |");
     }
-    text.push_str("\n| Scenario | Result | Seconds | Boots | Timeline |\n|---|---|---|---|---|\n");
+    text.push_str("\n| Scenario | Commit | Result | Seconds | Boots | Timeline |\n|---|---|---|---|---|---|\n");
     for outcome in outcomes {
         let word = if outcome.passed { "ok" } else { "**failed**" };
         let boots: usize = outcome.told.iter().map(|told| told.boots).sum();
         let links = outcome.told.iter().map(|told| format!("[{0}]({0}.svg)", told.scenario));
         let links = links.collect::<Vec<_>>().join(" ");
         let name = outcome.name.replace('_', " ");
-        let _ = writeln!(text, "| {name} | {word} | {:.0} | {boots} | {links} |", outcome.secs);
+        let (commit, secs) = (&outcome.commit, outcome.secs);
+        let _ = writeln!(text, "| {name} | {commit} | {word} | {secs:.0} | {boots} | {links} |");
     }
     let _ = write!(text, "\n```text\n{}```\n", measures(outcomes));
     text
@@ -131,9 +135,11 @@ mod tests {
                         {"what":"attempts before a fallback","value":3.0,"unit":""}]}"#;
         let told = vec![serde_json::from_str(line).unwrap()];
         let name = "an_update_that_panics_is_left_explained_and_not_installed_again".to_owned();
+        let commit = || "abc".to_owned();
+        let other = "other".to_owned();
         vec![
-            Outcome { name, passed: true, secs: 81.0, told },
-            Outcome { name: "other".to_owned(), passed: false, secs: 1.0, told: Vec::new() },
+            Outcome { name, commit: commit(), passed: true, secs: 81.0, told },
+            Outcome { name: other, commit: commit(), passed: false, secs: 1.0, told: Vec::new() },
         ]
     }
 
@@ -143,7 +149,7 @@ mod tests {
         assert!(rows.iter().all(|row| row.chars().count() <= COLUMNS), "{rows:?}");
         assert!(rows[0].starts_with("ok       81.0 s   5 boots  an update that panics"));
         assert!(rows[1].starts_with("FAILED"));
-        assert_eq!(conclusion(&outcomes(), 82.0), "1 passed, 1 failed, 2 in 82 s\n");
+        assert_eq!(conclusion(&outcomes()), "1 passed, 1 failed, 2 in 82 s\n");
     }
 
     #[test]
@@ -159,8 +165,9 @@ mod tests {
     fn the_report_names_machine_versions_scenarios_and_pictures() {
         let versions = vec![("QEMU".to_owned(), "10.0.2".to_owned())];
         let place = Place { machine: "2 cores".to_owned(), versions };
-        let text = report(&place, &outcomes(), 82.0);
-        for wanted in ["2 cores", "| QEMU | 10.0.2 |", "[panic](panic.svg)", "**failed**"] {
+        let text = report(&place, &outcomes());
+        let row = "| other | abc | **failed** | 1 | 0 |";
+        for wanted in ["2 cores", "| QEMU | 10.0.2 |", "[panic](panic.svg)", row] {
             assert!(text.contains(wanted), "{wanted}\n{text}");
         }
     }

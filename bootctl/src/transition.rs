@@ -65,6 +65,11 @@ fn begin_install(
         | SlotState::Unknown => {}
     }
     let mut next = state.clone();
+    // The selector turns a slot bad without a word in the list. Where this comes before Linux has
+    // added it, or after that commit was lost, the record about to go is all that tells of it (I3).
+    if let SlotRecord { state: SlotState::Bad, bundle: Some(bundle), .. } = *state.slot(target) {
+        next.remember_failed(bundle);
+    }
     *next.slot_mut(target) = SlotRecord { state: SlotState::Writing, ..SlotRecord::EMPTY };
     next.remove_from_order(target);
     // Someone may have edited the order down to the target alone: a cut during the install must

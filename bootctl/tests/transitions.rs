@@ -209,6 +209,20 @@ fn a_failed_bundle_is_remembered_until_it_proves_itself() {
     assert_eq!(again.primary(), Some(B));
 }
 
+/// The selector turns a slot bad without a word in the list. Linux adds it at its next boot; an
+/// install that comes first, or after that commit was lost, must not erase what alone tells of it.
+#[test]
+fn an_install_over_a_bad_slot_remembers_what_failed_there() {
+    for found in SlotState::ALL {
+        let before = state(SlotState::Good, found);
+        assert!(before.failed.is_empty());
+        let after = transition(&before, FROM_A, &Command::BeginInstall { target: B }).unwrap();
+        // What did not fail is no news.
+        assert_eq!(after.is_known_failed(&OLD), found == SlotState::Bad, "{found}");
+        assert_eq!(after.failed.is_empty(), found != SlotState::Bad, "{found}");
+    }
+}
+
 #[test]
 fn only_eight_failed_bundles_are_remembered_newest_first() {
     let mut state = BootState::lost();

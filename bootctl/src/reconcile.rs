@@ -84,8 +84,13 @@ impl RecorderFacts {
         }
     }
 
-    /// What is new and known replaces what was; an unknown slot of the same disk does not.
+    /// What is new and known replaces what was; an unknown slot of the same disk does not, and the
+    /// state of no disk neither: that is what a lost environment reads as, and nothing could be
+    /// restored from it.
     fn take_snapshot(&mut self, new: &Snapshot) {
+        if new.disk.is_none() && self.snapshot.as_ref().is_some_and(|old| old.disk.is_some()) {
+            return;
+        }
         let mut merged = new.clone();
         if let Some(old) = &self.snapshot
             && old.disk == new.disk

@@ -197,6 +197,27 @@ fn after_an_environment_loss_the_recorder_restores_the_states_of_its_own_disk_on
     assert_eq!(unknown.state, elsewhere);
 }
 
+/// Found by the model: both copies were lost between the selector's save and `boot started`, which
+/// then wrote down that nothing was known, of no disk; and that was all there was to restore from.
+#[test]
+fn an_environment_lost_under_a_running_system_does_not_make_the_recorder_forget() {
+    let before = BootState {
+        failed: vec![BUNDLE],
+        ..state(&[B, A], record(SlotState::Good, 3), record(SlotState::Bad, 0))
+    };
+    let mut entries = vec![Entry::States(Snapshot::from(&before))];
+    let found = BootState::lost();
+    let started = reconcile(&found, Some(A), None, &RecorderFacts::from_entries(&entries));
+    entries.extend(started.entries);
+
+    let facts = RecorderFacts::from_entries(&entries);
+    assert_eq!(facts.snapshot().map(|known| known.disk), Some(before.disk));
+    let lost = select(None, &self::facts());
+    let known = reconcile(&lost.state, Some(A), Some(Reason::EnvLost), &facts).state;
+    assert_eq!((known.a.state, known.b.state), (SlotState::Good, SlotState::Bad));
+    assert_eq!(known.failed, [BUNDLE]);
+}
+
 #[test]
 fn a_half_written_slot_stays_unbootable_through_an_environment_loss() {
     let writing = SlotRecord { state: SlotState::Writing, ..SlotRecord::EMPTY };

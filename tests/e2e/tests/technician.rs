@@ -469,7 +469,8 @@ fn a_capture_goes_on_when_the_line_went_away_and_came_back() {
         board.power_off();
         await_true("its end", || heard("went away; waiting for it", time));
     }
-    kill(Pid::from_raw(i32::try_from(capture.id()).unwrap()), Signal::SIGINT).unwrap();
+    // As Ctrl-C does it; that itself would be ignored by what a shell began in the background.
+    kill(Pid::from_raw(i32::try_from(capture.id()).unwrap()), Signal::SIGTERM).unwrap();
     capture.wait().unwrap();
     let text = text();
     let times: Vec<&str> = text.lines().map(|line| &line[..24]).collect();

@@ -36,7 +36,10 @@ const DISK: PartUuid = PartUuid(Uuid::from_u128(0x1111_1111_2222_3333_4444_5555_
 /// Of a busy machine.
 const WAIT: Duration = Duration::from_secs(180);
 
-/// The emulator looks once a second whether somebody listens; a start before that is not heard.
+/// The emulator looks once a second whether somebody listens.
+const NOTICED_WITHIN: Duration = Duration::from_secs(3);
+
+/// A start before that is not heard.
 const SWITCH_EVERY: Duration = Duration::from_secs(20);
 
 /// A board: what it is made of, and the emulator while it is on.
@@ -44,6 +47,8 @@ struct Board {
     dir: tempfile::TempDir,
     firmware: PathBuf,
     emulator: Option<Child>,
+    /// Its power comes once the laptop listens.
+    is_held: bool,
 }
 
 /// What the program said, and how it ended.
@@ -100,7 +105,7 @@ impl Board {
     fn with_firmware(built: &Path) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let firmware = built.join("u-boot.bin");
-        let board = Self { dir, firmware, emulator: None };
+        let board = Self { dir, firmware, emulator: None, is_held: false };
         drop(FileStorage::create_sparse(&board.card(), QEMU.flash.size).unwrap());
         make_disk(&board.dir.path().join("disk"));
         board
@@ -142,6 +147,12 @@ impl Board {
         self.dir.path().join("monitor")
     }
 
+    /// As a technician is told to do it: nothing of the first start is missed.
+    fn power_on_when_listened_to(&mut self) {
+        self.is_held = true;
+        self.power_on();
+    }
+
     fn power_on(&mut self) {
         let _ = fs::remove_file(self.tty());
         let mut command = Command::new("timeout");
@@ -155,6 +166,9 @@ impl Board {
         command.arg("-chardev").arg(format!("pty,id=line,path={}", self.tty().display()));
         command.args(["-serial", "chardev:line", "-monitor"]);
         command.arg(format!("unix:{},server=on,wait=off", self.monitor().display()));
+        if self.is_held {
+            command.arg("-S");
+        }
         command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
         self.emulator = Some(command.spawn().unwrap());
         await_true("the line", || self.tty().exists() && self.monitor().exists());
@@ -170,10 +184,14 @@ impl Board {
 
     /// Off and on, as far as U-Boot sees it.
     fn switch(&self) {
+        self.tell_emulator("system_reset\n");
+    }
+
+    fn tell_emulator(&self, command: &str) {
         let mut monitor = UnixStream::connect(self.monitor()).unwrap();
         let mut greeting = [0; 256];
         let _ = monitor.read(&mut greeting).unwrap();
-        monitor.write_all(b"system_reset\n").unwrap();
+        monitor.write_all(command.as_bytes()).unwrap();
         let _ = monitor.read(&mut greeting).unwrap();
     }
 
@@ -206,6 +224,10 @@ impl Board {
             match lines.recv_timeout(SWITCH_EVERY) {
                 Ok(line) => {
                     is_heard |= line.starts_with("U-Boot");
+                    if self.is_held && line.starts_with("listening to") {
+                        std::thread::sleep(NOTICED_WITHIN);
+                        self.tell_emulator("cont\n");
+                    }
                     said.push_str(&line);
                     said.push('\n');
                 }
@@ -347,7 +369,7 @@ fn two_damaged_copies_are_replaced_and_the_board_begins_anew() {
     }
     fs::write(board.card(), card).unwrap();
     assert_eq!(board.whole_copies(), 0);
-    board.power_on();
+    board.power_on_when_listened_to();
     let ran = board.rescue(&["--env-repair"]);
     assert_eq!(ran.code, 0);
     assert!(ran.stdout.contains("neither copy of the environment is whole"), "{}", ran.stdout);
@@ -371,7 +393,7 @@ fn one_damaged_copy_is_replaced_and_the_states_are_kept() {
     card[other..other + 4096].fill(0x5a);
     fs::write(board.card(), card).unwrap();
     assert_eq!(board.whole_copies(), 1);
-    board.power_on();
+    board.power_on_when_listened_to();
     let ran = board.rescue(&["--env-repair"]);
     assert_eq!(ran.code, 0);
     assert!(ran.stdout.contains("the board started slot A (normal)"), "{}", ran.stdout);

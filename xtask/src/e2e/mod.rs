@@ -11,7 +11,7 @@ mod set;
 
 use crate::error::TaskError;
 use crate::program::Program;
-use outcome::{Outcome, Place, Told, conclusion, measures, report, row};
+use outcome::{Outcome, Place, Played, Told, conclusion, measures, report, row};
 use serde_json::Value;
 use set::{Scenario, Wanted, read_list, select, violations};
 use std::fs;
@@ -96,19 +96,27 @@ pub fn run(args: &E2eArgs, out: &mut impl Write) -> Result<(), TaskError> {
         .run()?;
     writeln!(out, "parts: {:.1} s", begun.elapsed().as_secs_f64())?;
     let mut outcomes = Vec::new();
+    let mut taken = 0;
     let commit = commit();
     for scenario in &chosen {
         let logs = logs_of(program_of(&programs, scenario));
         let last = kept::find(&logs, &scenario.name)?;
-        let outcome = match last.filter(|last| args.failed && last.passed) {
-            Some(last) => last,
-            None => play(&programs, scenario, &commit, args.names.is_empty(), out)?,
+        let (outcome, played) = match last.filter(|last| args.failed && last.passed) {
+            Some(last) => (last, Played::Before),
+            None => {
+                let quiet = args.names.is_empty();
+                (play(&programs, scenario, &commit, quiet, out)?, Played::Now)
+            }
         };
-        writeln!(out, "{}", row(&outcome))?;
+        taken += usize::from(played == Played::Before);
+        writeln!(out, "{}", row(&outcome, played))?;
         out.flush()?;
         outcomes.push(outcome);
     }
     write!(out, "\n{}\n{}", measures(&outcomes), conclusion(&outcomes))?;
+    if taken > 0 {
+        writeln!(out, "{taken} of them were not played: that is what an earlier run found")?;
+    }
     if let Some(file) = &args.report {
         write_report(file, &outcomes)?;
     }

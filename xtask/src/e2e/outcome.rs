@@ -47,9 +47,22 @@ pub struct Measure {
     pub unit: String,
 }
 
+/// Whether this run played a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Played {
+    /// It did.
+    Now,
+    /// It took what an earlier run found.
+    Before,
+}
+
 /// A test's row.
-pub fn row(outcome: &Outcome) -> String {
-    let word = if outcome.passed { "ok    " } else { "FAILED" };
+pub fn row(outcome: &Outcome, played: Played) -> String {
+    let word = match (outcome.passed, played) {
+        (false, _) => "FAILED",
+        (true, Played::Now) => "ok    ",
+        (true, Played::Before) => "before",
+    };
     let boots: usize = outcome.told.iter().map(|told| told.boots).sum();
     let name = outcome.name.replace('_', " ");
     let row = format!("{word} {:6.1} s {boots:3} boots  {name}", outcome.secs);
@@ -145,10 +158,11 @@ mod tests {
 
     #[test]
     fn rows_fit_a_terminal_and_failures_are_loud() {
-        let rows: Vec<String> = outcomes().iter().map(row).collect();
+        let rows: Vec<String> = outcomes().iter().map(|one| row(one, Played::Now)).collect();
         assert!(rows.iter().all(|row| row.chars().count() <= COLUMNS), "{rows:?}");
         assert!(rows[0].starts_with("ok       81.0 s   5 boots  an update that panics"));
         assert!(rows[1].starts_with("FAILED"));
+        assert!(row(&outcomes()[0], Played::Before).starts_with("before   81.0 s"));
         assert_eq!(conclusion(&outcomes()), "1 passed, 1 failed, 2 in 82 s\n");
     }
 

@@ -72,7 +72,7 @@ pub struct KnownSlot {
 }
 
 /// The lasting part of a boot state, enough to restore it after the environment was lost.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Snapshot {
     /// The order.
     pub order: Vec<SlotId>,

@@ -197,7 +197,7 @@ impl SlotRecord {
 }
 
 /// The whole boot state: read at once, changed in memory, stored in one commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BootState {
     /// `BOOT_ORDER`: slots to try, first first, none twice.
     pub order: Vec<SlotId>,

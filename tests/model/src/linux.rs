@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What does a running system do by itself? The units of `atomix/units` in the order they ask for:
+//! started, health, attempts after two minutes, the deadline, emergency mode; and an orderly
+//! reboot where there is a reason for one.
+
+use crate::model::{Commit, Model, running};
+use crate::mutation::Mutation;
+use crate::step::{Act, Kind, Step};
+use crate::world::{EnvId, Health, Linux, Phase, Proof, Verdict, World};
+use bootctl::{Command, SlotState};
+use verifier::AfterVerdict;
+
+impl Model {
+    /// Everything that a running system can do next.
+    pub(crate) fn linux(&mut self, world: &World, linux: Linux, out: &mut Vec<Step>) {
+        let env = self.protocol.loaded(world.copies.newest);
+        self.power_cut(world, out);
+        if linux.health == Health::DeadEnd {
+            out.push(off(world, Act::GiveUp, Kind::Fair));
+        }
+        self.deadline(world, linux, env, out);
+        if !linux.started {
+            self.started(world, linux, env, out);
+            return;
+        }
+        if linux.health == Health::DeadEnd {
+            return;
+        }
+        self.health(world, linux, env, out);
+        self.restore(world, linux, env, out);
+        self.reboot(world, linux, env, out);
+        match linux.install {
+            Some(install) => self.go_on_installing(world, linux, install, out),
+            None => {
+                self.agent(world, linux, env, out);
+                self.technician(world, linux, env, out);
+            }
+        }
+    }
+
+    fn power_cut(&self, world: &World, out: &mut Vec<Step>) {
+        if let Some(cuts) = world.left.cuts.checked_sub(1) {
+            let mut step = off(world, Act::PowerCut, Kind::Fault);
+            step.world.left.cuts = cuts;
+            out.push(step);
+        }
+    }
+
+    /// `atomix boot deadline`, as its own tests hold it: only a trying slot is left. This one rule
+    /// is the program's and not a library's.
+    fn deadline(&self, world: &World, linux: Linux, env: EnvId, out: &mut Vec<Step>) {
+        let mute = linux.health == Health::Silent && linux.verdict == Verdict::Pending;
+        let trying = self.protocol.state(env).slot(linux.slot).state == SlotState::Trying;
+        if mute && trying && self.protocol.mutation != Some(Mutation::NoDeadline) {
+            out.push(off(world, Act::Deadline, Kind::Fair));
+        }
+    }
+
+    fn started(&mut self, world: &World, linux: Linux, env: EnvId, out: &mut Vec<Step>) {
+        let (new, memory) = self.protocol.reconcile(env, linux.slot, world.recorder);
+        let linux = Linux { started: true, ..linux };
+        if new == env {
+            let mut world = running(world, linux);
+            world.recorder = memory;
+            out.push(quiet(Act::Started, Kind::Fair, world));
+            return;
+        }
+        let commit = Commit { act: Act::Started, kind: Kind::Fair, new, memory };
+        self.commit(world, commit, out, |after| after.phase = Phase::Linux(linux));
+    }
+
+    fn health(&mut self, world: &World, linux: Linux, env: EnvId, out: &mut Vec<Step>) {
+        let lenient = self.protocol.mutation == Some(Mutation::MarkGoodAtOnce);
+        let healthy = match linux.health {
+            Health::Healthy => true,
+            Health::Unhealthy => lenient,
+            Health::Silent | Health::DeadEnd if lenient => true,
+            Health::Silent | Health::DeadEnd => return,
+        };
+        match linux.verdict {
+            Verdict::Pending => self.verdict(world, linux, env, healthy, out),
+            Verdict::Confirmed => self.forgive(world, linux, env, out),
+            Verdict::Done => {}
+        }
+    }
+
+    fn verdict(
+        &mut self,
+        world: &World,
+        linux: Linux,
+        env: EnvId,
+        healthy: bool,
+        out: &mut Vec<Step>,
+    ) {
+        let kind = Kind::Fair;
+        let done = Linux { verdict: Verdict::Done, ..linux };
+        match self.protocol.after_verdict(env, linux.slot, healthy) {
+            AfterVerdict::RecordAndReboot => out.push(off(world, Act::UnhealthyReboot, kind)),
+            AfterVerdict::RecordAndStay => {
+                out.push(quiet(Act::UnhealthyStay, kind, running(world, done)));
+            }
+            AfterVerdict::MarkGood => {
+                let confirmed = Linux { verdict: Verdict::Confirmed, ..linux };
+                let slot = linux.slot;
+                if self.protocol.state(env).slot(slot).state == SlotState::Good {
+                    out.push(quiet(Act::Healthy, kind, running(world, confirmed)));
+                    return;
+                }
+                let Some(new) = self.protocol.command(env, slot, Command::MarkGood { slot }) else {
+                    return;
+                };
+                let memory = self.protocol.noted(world.recorder, new);
+                let broken = self.judge_confirmation(world, slot);
+                let first = out.len();
+                let commit = Commit { act: Act::MarkGood, kind, new, memory };
+                self.commit(world, commit, out, |after| after.phase = Phase::Linux(confirmed));
+                for step in out.iter_mut().skip(first) {
+                    // Wherever the new environment is whole, it may come to count.
+                    if step.world.copies.newest == Some(new) || step.world.copies.other == Some(new)
+                    {
+                        prove(&mut step.world, linux);
+                        step.broken = broken;
+                    }
+                }
+            }
+        }
+    }
+
+    fn forgive(&mut self, world: &World, linux: Linux, env: EnvId, out: &mut Vec<Step>) {
+        let slot = linux.slot;
+        let done = Linux { verdict: Verdict::Done, ..linux };
+        let kind = Kind::Fair;
+        match self.protocol.command(env, slot, Command::ConfirmFallback { slot }) {
+            None => out.push(quiet(Act::Healthy, kind, running(world, done))),
+            Some(new) => {
+                let memory = self.protocol.noted(world.recorder, new);
+                let commit = Commit { act: Act::ConfirmFallback, kind, new, memory };
+                self.commit(world, commit, out, |after| after.phase = Phase::Linux(done));
+            }
+        }
+    }
+
+    fn restore(&mut self, world: &World, linux: Linux, env: EnvId, out: &mut Vec<Step>) {
+        let slot = linux.slot;
+        let command = Command::RestoreAttempts { slot };
+        let Some(new) = self.protocol.command(env, slot, command).filter(|new| *new != env) else {
+            return;
+        };
+        let memory = self.protocol.noted(world.recorder, new);
+        let commit = Commit { act: Act::RestoreAttempts, kind: Kind::Fair, new, memory };
+        self.commit(world, commit, out, |_| {});
+    }
+
+    /// Somebody who is done reboots, and an agent into the update it has installed. The attempts
+    /// are given back before, by a step of their own.
+    fn reboot(&self, world: &World, linux: Linux, env: EnvId, out: &mut Vec<Step>) {
+        let state = self.protocol.state(env);
+        let other = linux.slot.other();
+        let waits =
+            state.order.first() == Some(&other) && state.slot(other).state == SlotState::Trying;
+        if linux.install.is_none() && (linux.verdict == Verdict::Done || waits) {
+            out.push(off(world, Act::Reboot, Kind::Free));
+        }
+    }
+}
+
+/// What runs has proved itself.
+fn prove(world: &mut World, linux: Linux) {
+    let content = world.slots.get_mut(linux.slot);
+    content.proof = Proof::Confirmed;
+    content.starts = 0;
+    if let Some(system) = content.complete() {
+        world.condemned = world.condemned.without(system);
+    }
+}
+
+/// The system goes down.
+pub(crate) fn off(world: &World, act: Act, kind: Kind) -> Step {
+    quiet(act, kind, World { phase: Phase::Off, ..*world })
+}
+
+/// A step that breaks nothing by itself.
+pub(crate) const fn quiet(act: Act, kind: Kind, world: World) -> Step {
+    Step { act, cut: None, kind, broken: None, world }
+}

@@ -2,10 +2,10 @@
 //! What can go wrong, and what can a person do? Each costs one of what the scenario allows.
 
 use crate::linux::quiet;
-use crate::model::{Commit, Model};
+use crate::model::{Commit, Defaults, Gaps, Model};
 use crate::step::{Act, Handwork, Kind, Step};
 use crate::world::{Copies, EnvId, Linux, Phase, Seal, Wear, World};
-use bootctl::{Command, Force, SlotId};
+use bootctl::{Command, Force, SlotId, SlotState};
 
 /// What a flipped or edited counter can hold: every digit, and what is none.
 const TEXTS: [Option<&str>; 12] = [
@@ -50,14 +50,33 @@ impl Model {
 
     fn lose_copies(&self, world: &World, out: &mut Vec<Step>) {
         let Some(_) = world.copies.newest else { return };
-        if let Some(other) = world.copies.other {
+        let undoes = self.undoes_begin(world) && self.gaps == Gaps::Excluded;
+        if let Some(other) = world.copies.other.filter(|_| !undoes) {
             let mut hit = *world;
             hit.copies = Copies { newest: Some(other), other: None };
             // What the lost commit knew is nobody's fault to forget.
             hit.condemned = self.protocol.known_failed(Some(other));
             out.push(quiet(Act::LoseNewest, Kind::Fault, hit));
         }
-        out.push(quiet(Act::LoseBoth, Kind::Fault, self.without_environment(world)));
+        // Gap 1: from its defaults Linux begins an environment that forgets what the recorder knows.
+        let forgets = world.phase != Phase::Off && self.defaults == Defaults::Carried;
+        if !forgets || self.gaps == Gaps::Included {
+            out.push(quiet(Act::LoseBoth, Kind::Fault, self.without_environment(world)));
+        }
+    }
+
+    /// Gap 3: the loss of the newest copy takes back that an install began, and its target has its
+    /// seal again or will get it: the environment then speaks of what was there before.
+    fn undoes_begin(&self, world: &World) -> bool {
+        let Copies { newest: Some(newest), other: Some(other) } = world.copies else {
+            return false;
+        };
+        let installs = matches!(world.phase, Phase::Linux(Linux { install: Some(_), .. }));
+        let writing = |env, slot| self.protocol.state(env).slot(slot).state == SlotState::Writing;
+        SlotId::ALL.into_iter().any(|slot| {
+            let sealed = world.slots.get(slot).seal == Seal::There;
+            writing(newest, slot) && !writing(other, slot) && (installs || sealed)
+        })
     }
 
     fn without_environment(&self, world: &World) -> World {
@@ -104,11 +123,12 @@ impl Model {
         let Some(left) = world.left.technician.checked_sub(1) else { return };
         let mut world = *world;
         world.left.technician = left;
+        for slot in SlotId::ALL {
+            // Who forces the last good slot bad has asked for what follows.
+            let command = Command::MarkBad { slot, force: Force::No };
+            self.by_hand(&world, linux, env, command, Handwork::MarkBad(slot), out);
+        }
         for force in [Force::No, Force::Yes] {
-            for slot in SlotId::ALL {
-                let act = Handwork::MarkBad(slot);
-                self.by_hand(&world, linux, env, Command::MarkBad { slot, force }, act, out);
-            }
             // Without its seal a slot is rolled back to by force only.
             let sealed = world.slots.get(linux.slot.other()).seal == Seal::There;
             if sealed || force == Force::Yes {
@@ -141,8 +161,8 @@ impl Model {
         let memory = self.protocol.noted(world.recorder, new);
         let commit = Commit { act: Act::Hand(hand), kind: Kind::Fault, new, memory };
         let first = out.len();
-        // A change of mind clears nothing that the invariants know, but its own word does.
-        self.commit(world, commit, out, |_| {});
+        // Whoever changes what boots next wants to see it boot.
+        self.commit(world, commit, out, |after| after.phase = Phase::Off);
         for step in out.iter_mut().skip(first) {
             step.kind = Kind::Fault;
         }

@@ -14,16 +14,18 @@ use crate::world::{
 use bootctl::{Activation, BundleId, Command, Entry, Force, SlotState};
 
 impl Model {
-    /// An agent wants whatever does not run here and does not wait for its first boot.
+    /// An agent wants whatever does not run here. What it has installed it boots before it wants
+    /// anything else.
     pub(crate) fn agent(&mut self, world: &World, linux: Linux, env: EnvId, out: &mut Vec<Step>) {
+        if self.waits_for_boot(linux, env) {
+            return;
+        }
         let force = match self.protocol.mutation {
             Some(Mutation::IgnoreFailed) => Force::Yes,
             Some(_) | None => Force::No,
         };
-        for system in System::bundles() {
-            if self.is_there(world, linux, env, system) {
-                continue;
-            }
+        let here = world.slots.get(linux.slot).complete();
+        for system in System::bundles().filter(|system| here != Some(*system)) {
             match self.protocol.plan(env, linux.slot, system, force) {
                 Ok(plan) => {
                     let first = out.len();
@@ -62,10 +64,11 @@ impl Model {
         }
     }
 
-    fn is_there(&self, world: &World, linux: Linux, env: EnvId, system: System) -> bool {
-        let waiting = self.protocol.state(env).slot(linux.slot.other());
-        world.slots.get(linux.slot).complete() == Some(system)
-            || (waiting.state == SlotState::Trying && waiting.bundle == system.bundle())
+    /// Whether the other slot holds an update for the next boot.
+    pub(crate) fn waits_for_boot(&self, linux: Linux, env: EnvId) -> bool {
+        let state = self.protocol.state(env);
+        let other = linux.slot.other();
+        state.order.first() == Some(&other) && state.slot(other).state == SlotState::Trying
     }
 
     /// I8: not from here. The running slot is given up, the good one is booted and updated from.

@@ -18,6 +18,9 @@ impl Model {
         if linux.health == Health::DeadEnd {
             out.push(off(world, Act::GiveUp, Kind::Fair));
         }
+        if world.copies.newest.is_none() {
+            out.push(off(world, Act::PowerCycle, Kind::Fair));
+        }
         self.deadline(world, linux, env, out);
         if !linux.started {
             self.started(world, linux, env, out);
@@ -47,9 +50,9 @@ impl Model {
     }
 
     /// `atomix boot deadline`, as its own tests hold it: only a trying slot is left. This one rule
-    /// is the program's and not a library's.
+    /// is the program's and not a library's. It also ends a boot whose confirmation was lost.
     fn deadline(&self, world: &World, linux: Linux, env: EnvId, out: &mut Vec<Step>) {
-        let mute = linux.health == Health::Silent && linux.verdict == Verdict::Pending;
+        let mute = linux.health == Health::Silent || linux.verdict != Verdict::Pending;
         let trying = self.protocol.state(env).slot(linux.slot).state == SlotState::Trying;
         if mute && trying && self.protocol.mutation != Some(Mutation::NoDeadline) {
             out.push(off(world, Act::Deadline, Kind::Fair));
@@ -154,10 +157,7 @@ impl Model {
     /// Somebody who is done reboots, and an agent into the update it has installed. The attempts
     /// are given back before, by a step of their own.
     fn reboot(&self, world: &World, linux: Linux, env: EnvId, out: &mut Vec<Step>) {
-        let state = self.protocol.state(env);
-        let other = linux.slot.other();
-        let waits =
-            state.order.first() == Some(&other) && state.slot(other).state == SlotState::Trying;
+        let waits = self.waits_for_boot(linux, env);
         if linux.install.is_none() && (linux.verdict == Verdict::Done || waits) {
             out.push(off(world, Act::Reboot, Kind::Free));
         }

@@ -11,9 +11,9 @@
 
 use crate::explore::{Graph, Violation};
 use crate::invariant::Invariant;
-use crate::model::{Model, Scenario};
-use crate::world::{Nature, Phase, Wear, World};
-use bootctl::{Reason, SlotId, SlotState};
+use crate::model::{Gaps, Model, Scenario};
+use crate::world::{Health, Linux, Nature, Phase, Wear, World};
+use bootctl::{BootState, Reason, SlotId, SlotState};
 
 /// What came of the two claims.
 pub(crate) struct Rest {
@@ -29,12 +29,24 @@ impl Model {
         let confirmed = match world.phase {
             Phase::Recovery => true,
             Phase::Off => false,
-            Phase::Linux(linux) => linux.started && state.slot(linux.slot).state == SlotState::Good,
+            Phase::Linux(linux) => {
+                linux.started
+                    && (state.slot(linux.slot).state == SlotState::Good || self.stays(state, linux))
+            }
         };
         confirmed
             || state.reason == Some(Reason::LastResort)
             // Good slots start anew for ever. That is the end where none of them works any more.
             || (state.reason == Some(Reason::AttemptsReset) && !self.good_slot_works(world))
+    }
+
+    /// Gap 2: an unhealthy slot that is bad or unknown goes on running beside a good one.
+    fn stays(&self, state: &BootState, linux: Linux) -> bool {
+        let known = |slot| state.slot(slot).state;
+        self.gaps == Gaps::Excluded
+            && linux.health != Health::Healthy
+            && matches!(known(linux.slot), SlotState::Bad | SlotState::Unknown)
+            && known(linux.slot.other()) == SlotState::Good
     }
 
     fn good_slot_works(&self, world: &World) -> bool {

@@ -12,7 +12,7 @@ use crate::world::{EnvId, SnapshotId, System, SystemSet};
 use bootctl::{
     AttemptsLeft, BackendError, BootBackend, BootControl, BootState, Command, ControlError,
     ControlParts, Entry, FirmwareFacts, Force, LateFallback, PerSlot, Reason, RecorderFacts,
-    Refused, SelectStep, SlotId, SlotState, Snapshot, Timestamp, reconcile, select,
+    Refused, SlotId, SlotState, Snapshot, Timestamp, reconcile, select,
 };
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -173,7 +173,9 @@ impl Protocol {
         if self.mutation == Some(Mutation::GoodTurnsBad) {
             spoil_exhausted(&mut selection.state);
         }
-        let read = |slot: SlotId| before.as_ref().map(|state| *state.slot(slot));
+        // Another disk's environment says nothing about these slots.
+        let ours = before.as_ref().filter(|state| state.disk == Some(self.disk));
+        let read = |slot: SlotId| ours.map(|state| *state.slot(slot));
         let about = selection.boots.and_then(read);
         let turned = |slot: SlotId| {
             read(slot).is_some_and(|record| record.state == SlotState::Good)

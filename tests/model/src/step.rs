@@ -71,6 +71,8 @@ pub enum Act {
     RestoreAttempts,
     /// An orderly reboot.
     Reboot,
+    /// Somebody looks after a board whose environment was lost while it ran.
+    PowerCycle,
     /// The agent begins.
     Begin(System),
     /// The agent leaves a slot that it may not update from.
@@ -156,6 +158,7 @@ impl fmt::Display for Act {
             Self::GiveUp => "emergency mode, reboots",
             Self::RestoreAttempts => "attempts given back",
             Self::Reboot => "reboots in order",
+            Self::PowerCycle => "switched off and on by a person",
             Self::Begin(system) => return write!(f, "agent begins bundle {}", system.0),
             Self::AgentLeaves => "agent marks this slot bad and reboots",
             Self::ZeroSeal => "seal zeroed",

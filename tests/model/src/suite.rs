@@ -3,7 +3,7 @@
 //! threads, and the one line that a person can quote.
 
 use crate::explore::{Explored, Until, explore};
-use crate::model::{Defaults, Scenario};
+use crate::model::{Defaults, Gaps, Scenario};
 use crate::protocol::ModelError;
 use crate::world::{Faults, Nature, Natures};
 use bootctl::LateFallback;
@@ -43,6 +43,7 @@ pub const fn scenario(natures: Natures, faults: Faults) -> Scenario {
         faults,
         late_fallback: LateFallback::Allowed,
         defaults: Defaults::Carried,
+        gaps: Gaps::Excluded,
         mutation: None,
     }
 }

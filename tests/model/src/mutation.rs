@@ -7,7 +7,7 @@
 pub enum Mutation {
     /// The selector starts the kernel before its save is durable.
     SaveNotAwaited,
-    /// The selector reads `BOOT_x_LEFT` and ignores the states.
+    /// The selector starts what `BOOT_x_LEFT` gives attempts, whatever state and order say.
     TrustAttemptsAlone,
     /// The selector loads whatever has a seal, without asking the environment at all.
     IgnoreEnvironment,

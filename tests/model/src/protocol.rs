@@ -173,6 +173,12 @@ impl Protocol {
         if self.mutation == Some(Mutation::GoodTurnsBad) {
             spoil_exhausted(&mut selection.state);
         }
+        if let (Some(Mutation::TrustAttemptsAlone), Some(before)) = (self.mutation, &before) {
+            for slot in SlotId::ALL {
+                selection.state.slot_mut(slot).state = before.slot(slot).state;
+            }
+            selection.state.order.clone_from(&before.order);
+        }
         // Another disk's environment says nothing about these slots.
         let ours = before.as_ref().filter(|state| state.disk == Some(self.disk));
         let read = |slot: SlotId| ours.map(|state| *state.slot(slot));
@@ -199,6 +205,9 @@ impl Protocol {
         if self.mutation == Some(Mutation::TrustAttemptsAlone) {
             for slot in SlotId::ALL {
                 env.slot_mut(slot).state = SlotState::Unknown;
+                if !env.order.contains(&slot) {
+                    env.order.push(slot);
+                }
             }
         }
         Some(env)

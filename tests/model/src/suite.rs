@@ -27,9 +27,9 @@ pub fn scenarios(size: Size) -> Vec<Scenario> {
     let mut all = Vec::new();
     for first in NATURES {
         for second in NATURES {
-            for faults in budgets(size) {
-                all.push(scenario([first, second], faults));
-            }
+            let natures = [first, second];
+            all.extend(budgets(size).into_iter().map(|faults| scenario(natures, faults)));
+            all.extend(variants(size, natures));
         }
     }
     all
@@ -53,8 +53,28 @@ fn budgets(size: Size) -> Vec<Faults> {
         |cuts, environment, media, technician| Faults { cuts, environment, media, technician };
     match size {
         Size::Ci => vec![faults(1, 1, 0, 0), faults(1, 0, 1, 0), faults(0, 0, 0, 1)],
-        Size::Exhaustive => vec![faults(2, 1, 1, 0), faults(1, 2, 0, 0), faults(1, 1, 0, 1)],
+        Size::Exhaustive => vec![
+            faults(1, 1, 1, 0),
+            faults(2, 1, 0, 0),
+            faults(1, 0, 3, 0),
+            faults(1, 1, 0, 1),
+            faults(0, 2, 0, 0),
+        ],
     }
+}
+
+/// The configurations that are not the usual ones.
+fn variants(size: Size, natures: Natures) -> [Scenario; 2] {
+    let cuts = match size {
+        Size::Ci => 0,
+        Size::Exhaustive => 1,
+    };
+    let faults = Faults { cuts, environment: 1, media: 0, technician: 0 };
+    let base = scenario(natures, faults);
+    [
+        Scenario { late_fallback: LateFallback::Prevented, ..base },
+        Scenario { defaults: Defaults::Absent, ..base },
+    ]
 }
 
 /// All scenarios together.
@@ -148,7 +168,14 @@ impl fmt::Display for Scenario {
             f,
             "bundle 1 {first}, bundle 2 {second}; at most {cuts} cuts, {environment} environment, \
              {media} media, {technician} technician"
-        )
+        )?;
+        if self.late_fallback == LateFallback::Prevented {
+            f.write_str("; late fallback prevented")?;
+        }
+        if self.defaults == Defaults::Absent {
+            f.write_str("; no defaults in Linux")?;
+        }
+        Ok(())
     }
 }
 

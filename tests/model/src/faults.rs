@@ -2,7 +2,7 @@
 //! What can go wrong, and what can a person do? Each costs one of what the scenario allows.
 
 use crate::linux::quiet;
-use crate::model::{Commit, Defaults, Gaps, Model};
+use crate::model::{Commit, Gaps, Model};
 use crate::step::{Act, Handwork, Kind, Step};
 use crate::world::{Copies, EnvId, Linux, Phase, Seal, Wear, World};
 use bootctl::{Command, Force, SlotId, SlotState};
@@ -58,11 +58,7 @@ impl Model {
             hit.condemned = self.protocol.known_failed(Some(other));
             out.push(quiet(Act::LoseNewest, Kind::Fault, hit));
         }
-        // Gap 1: from its defaults Linux begins an environment that forgets what the recorder knows.
-        let forgets = world.phase != Phase::Off && self.defaults == Defaults::Carried;
-        if !forgets || self.gaps == Gaps::Included {
-            out.push(quiet(Act::LoseBoth, Kind::Fault, self.without_environment(world)));
-        }
+        out.push(quiet(Act::LoseBoth, Kind::Fault, self.without_environment(world)));
     }
 
     /// Gap 3: the loss of the newest copy takes back that an install began, and its target has its

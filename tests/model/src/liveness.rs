@@ -12,7 +12,7 @@
 use crate::explore::{Graph, Violation};
 use crate::invariant::Invariant;
 use crate::model::{Gaps, Model, Scenario};
-use crate::world::{Health, Linux, Nature, Phase, Wear, World};
+use crate::world::{Health, Linux, Nature, Phase, Verdict, Wear, World};
 use bootctl::{BootState, Reason, SlotId, SlotState};
 
 /// What came of the two claims.
@@ -29,10 +29,7 @@ impl Model {
         let confirmed = match world.phase {
             Phase::Recovery => true,
             Phase::Off => false,
-            Phase::Linux(linux) => {
-                linux.started
-                    && (state.slot(linux.slot).state == SlotState::Good || self.stays(state, linux))
-            }
+            Phase::Linux(linux) => linux.started && self.is_confirmed(state, linux),
         };
         confirmed
             || state.reason == Some(Reason::LastResort)
@@ -40,13 +37,22 @@ impl Model {
             || (state.reason == Some(Reason::AttemptsReset) && !self.good_slot_works(world))
     }
 
-    /// Gap 2: an unhealthy slot that is bad or unknown goes on running beside a good one.
-    fn stays(&self, state: &BootState, linux: Linux) -> bool {
+    /// Whether the running slot is confirmed, or was by this very boot: a copy lost since then
+    /// takes that back, which the next boot finds out.
+    fn is_confirmed(&self, state: &BootState, linux: Linux) -> bool {
         let known = |slot| state.slot(slot).state;
-        self.gaps == Gaps::Excluded
-            && linux.health != Health::Healthy
-            && matches!(known(linux.slot), SlotState::Bad | SlotState::Unknown)
-            && known(linux.slot.other()) == SlotState::Good
+        match known(linux.slot) {
+            SlotState::Good => true,
+            SlotState::Trying => false,
+            SlotState::Bad | SlotState::Unknown if linux.health != Health::Healthy => {
+                // Gap 2: what is unhealthy, and no update on trial, goes on running beside a good
+                // slot.
+                self.gaps == Gaps::Excluded && known(linux.slot.other()) == SlotState::Good
+            }
+            SlotState::Empty | SlotState::Writing | SlotState::Bad | SlotState::Unknown => {
+                linux.verdict != Verdict::Pending
+            }
+        }
     }
 
     fn good_slot_works(&self, world: &World) -> bool {

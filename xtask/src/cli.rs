@@ -3,6 +3,7 @@
 
 use crate::e2e::{self, E2eArgs};
 use crate::error::TaskError;
+use crate::model::{self, ModelArgs};
 use crate::suite;
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -21,6 +22,8 @@ enum Task {
     Test,
     /// Boot the real chain in an emulator and break it
     E2e(E2eArgs),
+    /// Explore every state of the boot protocol and print how many there are
+    Model(ModelArgs),
     /// Measure an install against dd and openssl on this machine and print the ratios
     Bench,
 }
@@ -31,6 +34,7 @@ impl Cli {
         match self.task {
             Task::Test => suite::run(out),
             Task::E2e(args) => e2e::run(&args, out),
+            Task::Model(args) => model::run(&args),
             Task::Bench => suite::bench(),
         }
     }

@@ -7,6 +7,7 @@ mod e2e;
 mod error;
 mod judges;
 mod linux_only;
+mod model;
 mod policy;
 mod program;
 mod suite;

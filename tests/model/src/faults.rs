@@ -2,7 +2,7 @@
 //! What can go wrong, and what can a person do? Each costs one of what the scenario allows.
 
 use crate::linux::quiet;
-use crate::model::{Commit, Gaps, Model};
+use crate::model::{Commit, Gap, Model};
 use crate::step::{Act, Handwork, Kind, Step};
 use crate::world::{Copies, EnvId, Linux, Phase, Seal, Wear, World};
 use bootctl::{Command, Force, SlotId, SlotState};
@@ -50,7 +50,7 @@ impl Model {
 
     fn lose_copies(&self, world: &World, out: &mut Vec<Step>) {
         let Some(_) = world.copies.newest else { return };
-        let undoes = self.undoes_begin(world) && self.gaps == Gaps::Excluded;
+        let undoes = self.leaves_out(Gap::BeginTakenBack) && self.undoes_begin(world);
         if let Some(other) = world.copies.other.filter(|_| !undoes) {
             let mut hit = *world;
             hit.copies = Copies { newest: Some(other), other: None };
@@ -61,7 +61,7 @@ impl Model {
         out.push(quiet(Act::LoseBoth, Kind::Fault, self.without_environment(world)));
     }
 
-    /// Gap 3: the loss of the newest copy takes back that an install began, and its target has its
+    /// Whether the loss of the newest copy takes back that an install began, and its target has its
     /// seal again or will get it: the environment then speaks of what was there before.
     fn undoes_begin(&self, world: &World) -> bool {
         let Copies { newest: Some(newest), other: Some(other) } = world.copies else {

@@ -4,7 +4,7 @@
 
 use crate::model::Model;
 use crate::mutation::Mutation;
-use crate::protocol::Selected;
+use crate::protocol::{Saves, Selected};
 use crate::step::{Act, Boot, Kind, Outcome, Step};
 use crate::world::{Copies, Health, Linux, Nature, Phase, Proof, Verdict, Wear, World};
 use bootctl::{PerSlot, Reason, SlotId};
@@ -20,15 +20,15 @@ const FAILURES: [Outcome; 4] = [
 impl Model {
     /// The power is there.
     pub(crate) fn firmware(&mut self, world: &World, out: &mut Vec<Step>) {
-        self.run_selector(world, Kind::Fair, true, out);
+        self.run_selector(world, Kind::Fair, Saves::Work, out);
         if let Some(left) = world.left.environment.checked_sub(1) {
             let mut unwritable = *world;
             unwritable.left.environment = left;
-            self.run_selector(&unwritable, Kind::Fault, false, out);
+            self.run_selector(&unwritable, Kind::Fault, Saves::Fail, out);
         }
     }
 
-    fn run_selector(&mut self, world: &World, kind: Kind, save: bool, out: &mut Vec<Step>) {
+    fn run_selector(&mut self, world: &World, kind: Kind, save: Saves, out: &mut Vec<Step>) {
         let loads = PerSlot { a: self.loads(world, SlotId::A), b: self.loads(world, SlotId::B) };
         let selected = self.protocol.select(world.copies.newest, loads, save);
         let mut boot = Boot {

@@ -28,7 +28,7 @@ mod world;
 
 pub use explore::{Explored, Until, Violation, explore};
 pub use invariant::Invariant;
-pub use model::{Defaults, Gaps, Scenario};
+pub use model::{Defaults, Gap, Scenario};
 pub use mutation::Mutation;
 pub use protocol::ModelError;
 pub use step::{Act, Boot, Cut, Handwork, Kind, Outcome, Step};

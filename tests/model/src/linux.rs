@@ -3,7 +3,7 @@
 //! started, health, attempts after two minutes, the deadline, emergency mode; and an orderly
 //! reboot where there is a reason for one.
 
-use crate::model::{Commit, Defaults, Gaps, Model, running};
+use crate::model::{Commit, Defaults, Gap, Model, running};
 use crate::mutation::Mutation;
 use crate::step::{Act, Kind, Step};
 use crate::world::{EnvId, Health, Linux, Phase, Proof, Verdict, World};
@@ -20,8 +20,7 @@ impl Model {
         }
         if world.copies.newest.is_none() {
             out.push(off(world, Act::PowerCycle, Kind::Fair));
-            // Gap 1: Linux goes on from two unknown slots, whatever the recorder knows.
-            if self.defaults == Defaults::Carried && self.gaps == Gaps::Excluded {
+            if self.defaults == Defaults::Carried && self.leaves_out(Gap::LostUnderLinux) {
                 return;
             }
         }
@@ -78,14 +77,18 @@ impl Model {
 
     fn health(&mut self, world: &World, linux: Linux, env: EnvId, out: &mut Vec<Step>) {
         let lenient = self.protocol.mutation == Some(Mutation::MarkGoodAtOnce);
-        let healthy = match linux.health {
-            Health::Healthy => true,
-            Health::Unhealthy => lenient,
-            Health::Silent | Health::DeadEnd if lenient => true,
+        let judged = match linux.health {
+            Health::Healthy => verifier::Verdict::Healthy { warnings: Vec::new() },
+            Health::Unhealthy | Health::Silent | Health::DeadEnd if lenient => {
+                verifier::Verdict::Healthy { warnings: Vec::new() }
+            }
+            Health::Unhealthy => {
+                verifier::Verdict::Unhealthy { reasons: Vec::new(), warnings: Vec::new() }
+            }
             Health::Silent | Health::DeadEnd => return,
         };
         match linux.verdict {
-            Verdict::Pending => self.verdict(world, linux, env, healthy, out),
+            Verdict::Pending => self.verdict(world, linux, env, &judged, out),
             Verdict::Confirmed => self.forgive(world, linux, env, out),
             Verdict::Done => {}
         }
@@ -96,12 +99,12 @@ impl Model {
         world: &World,
         linux: Linux,
         env: EnvId,
-        healthy: bool,
+        judged: &verifier::Verdict,
         out: &mut Vec<Step>,
     ) {
         let kind = Kind::Fair;
         let done = Linux { verdict: Verdict::Done, ..linux };
-        match self.protocol.after_verdict(env, linux.slot, healthy) {
+        match self.protocol.after_verdict(env, linux.slot, judged) {
             AfterVerdict::RecordAndReboot => out.push(off(world, Act::UnhealthyReboot, kind)),
             AfterVerdict::RecordAndStay => {
                 out.push(quiet(Act::UnhealthyStay, kind, running(world, done)));

@@ -11,7 +11,7 @@
 
 use crate::explore::{Graph, Violation};
 use crate::invariant::Invariant;
-use crate::model::{Gaps, Model, Scenario};
+use crate::model::{Gap, Model, Scenario};
 use crate::world::{Health, Linux, Nature, Phase, Verdict, Wear, World};
 use bootctl::{BootState, Reason, SlotId, SlotState};
 
@@ -45,9 +45,8 @@ impl Model {
             SlotState::Good => true,
             SlotState::Trying => false,
             SlotState::Bad | SlotState::Unknown if linux.health != Health::Healthy => {
-                // Gap 2: what is unhealthy, and no update on trial, goes on running beside a good
-                // slot.
-                self.gaps == Gaps::Excluded && known(linux.slot.other()) == SlotState::Good
+                self.leaves_out(Gap::UnhealthyBesideGood)
+                    && known(linux.slot.other()) == SlotState::Good
             }
             SlotState::Empty | SlotState::Writing | SlotState::Bad | SlotState::Unknown => {
                 linux.verdict != Verdict::Pending

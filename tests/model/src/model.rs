@@ -21,14 +21,16 @@ pub enum Defaults {
     Absent,
 }
 
-/// What is known to be open: the protocol's own answer is not good enough there yet. `docs/model.md`
-/// tells of each, and a test holds that each is still found.
+/// What is known to be open: the protocol's own answer is not good enough there yet. Left out of
+/// what is explored, unless it is asked for; `docs/model.md` tells of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gaps {
-    /// Not explored, and taken for rest.
-    Excluded,
-    /// Explored like everything else.
-    Included,
+pub enum Gap {
+    /// Linux goes on from two unknown slots when the environment is lost under it.
+    LostUnderLinux,
+    /// An unhealthy slot that is no update on trial goes on running beside a good one.
+    UnhealthyBesideGood,
+    /// One lost copy takes back that an install has begun, and its target has a seal.
+    BeginTakenBack,
 }
 
 /// What is explored.
@@ -42,8 +44,8 @@ pub struct Scenario {
     pub late_fallback: LateFallback,
     /// The defaults.
     pub defaults: Defaults,
-    /// What is known to be open.
-    pub gaps: Gaps,
+    /// What is known to be open and explored all the same.
+    pub gap: Option<Gap>,
     /// What is broken on purpose.
     pub mutation: Option<Mutation>,
 }
@@ -54,7 +56,7 @@ pub struct Model {
     pub(crate) natures: Natures,
     pub(crate) faults: Faults,
     pub(crate) defaults: Defaults,
-    pub(crate) gaps: Gaps,
+    gap: Option<Gap>,
 }
 
 /// A change of the environment, and the memory of it.
@@ -70,9 +72,14 @@ impl Model {
     /// # Errors
     /// [`ModelError`].
     pub fn new(scenario: &Scenario) -> Result<Self, ModelError> {
-        let Scenario { natures, faults, late_fallback, defaults, gaps, mutation } = *scenario;
+        let Scenario { natures, faults, late_fallback, defaults, gap, mutation } = *scenario;
         let protocol = Protocol::new(late_fallback, mutation)?;
-        Ok(Self { protocol, natures, faults, defaults, gaps })
+        Ok(Self { protocol, natures, faults, defaults, gap })
+    }
+
+    /// Whether what is known to be open is left out.
+    pub(crate) fn leaves_out(&self, gap: Gap) -> bool {
+        self.gap != Some(gap)
     }
 
     /// A freshly flashed board after its first boot, switched off.

@@ -33,6 +33,15 @@ pub enum ModelError {
     Disk(String),
 }
 
+/// Whether the firmware can save the environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Saves {
+    /// It can.
+    Work,
+    /// It cannot.
+    Fail,
+}
+
 /// What the selector did, by name.
 #[derive(Clone, Copy, Debug)]
 pub struct Selected {
@@ -72,7 +81,8 @@ pub struct Planned {
     pub writing: EnvId,
 }
 
-type SelectKey = (Option<EnvId>, PerSlot<bool>, bool);
+type SelectKey = (Option<EnvId>, PerSlot<bool>, Saves);
+type ReconcileKey = (EnvId, SlotId, Option<SnapshotId>);
 type PlanKey = (EnvId, SlotId, System, Force);
 
 /// The functions, their answers, and the states they are about.
@@ -90,7 +100,7 @@ pub struct Protocol {
     lost: EnvId,
     selected: HashMap<SelectKey, Selected>,
     commanded: HashMap<(EnvId, SlotId, Command), Option<EnvId>>,
-    reconciled: HashMap<(EnvId, SlotId, Option<SnapshotId>), (EnvId, Option<SnapshotId>)>,
+    reconciled: HashMap<ReconcileKey, (EnvId, Option<SnapshotId>)>,
     planned: HashMap<PlanKey, Result<Planned, PlanRefused>>,
     noted: HashMap<(Option<SnapshotId>, EnvId), SnapshotId>,
 }
@@ -159,11 +169,11 @@ impl Protocol {
     }
 
     /// The firmware's half.
-    pub fn select(&mut self, env: Option<EnvId>, loads: PerSlot<bool>, save: bool) -> Selected {
+    pub fn select(&mut self, env: Option<EnvId>, loads: PerSlot<bool>, save: Saves) -> Selected {
         if let Some(known) = self.selected.get(&(env, loads, save)) {
             return *known;
         }
-        let facts = FirmwareFacts { disk: Some(self.disk), save_works: save, loads };
+        let facts = FirmwareFacts { disk: Some(self.disk), save_works: save == Saves::Work, loads };
         let before = env.map(|env| self.envs.value(env).clone());
         let mut selection = select(self.read_by_selector(before.clone()).as_ref(), &facts);
         if self.mutation == Some(Mutation::IgnoreEnvironment) {
@@ -343,13 +353,8 @@ impl Protocol {
     }
 
     /// What follows from a verdict over the running slot.
-    pub fn after_verdict(&self, env: EnvId, slot: SlotId, healthy: bool) -> AfterVerdict {
-        let verdict = if healthy {
-            Verdict::Healthy { warnings: Vec::new() }
-        } else {
-            Verdict::Unhealthy { reasons: Vec::new(), warnings: Vec::new() }
-        };
-        decide_after(&verdict, self.envs.value(env).slot(slot).state, Reaction::Reboot)
+    pub fn after_verdict(&self, env: EnvId, slot: SlotId, verdict: &Verdict) -> AfterVerdict {
+        decide_after(verdict, self.envs.value(env).slot(slot).state, Reaction::Reboot)
     }
 
     /// The bundles that this state knows as failed.

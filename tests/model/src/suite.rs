@@ -3,7 +3,7 @@
 //! threads, and the one line that a person can quote.
 
 use crate::explore::{Explored, Until, explore};
-use crate::model::{Defaults, Gaps, Scenario};
+use crate::model::{Defaults, Scenario};
 use crate::protocol::ModelError;
 use crate::world::{Faults, Nature, Natures};
 use bootctl::LateFallback;
@@ -44,7 +44,7 @@ pub const fn scenario(natures: Natures, faults: Faults) -> Scenario {
         faults,
         late_fallback: LateFallback::Allowed,
         defaults: Defaults::Carried,
-        gaps: Gaps::Excluded,
+        gap: None,
         mutation: None,
     }
 }
@@ -119,7 +119,7 @@ impl fmt::Display for Report {
 fn grouped(digits: String) -> String {
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

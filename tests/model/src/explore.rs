@@ -39,7 +39,7 @@ pub struct Violation {
     pub invariant: Invariant,
     /// From the flashed board on.
     pub steps: Vec<Step>,
-    /// The boot states along the way, for the timeline: slot states after each step.
+    /// In which scenario, in words.
     pub scenario: String,
 }
 
@@ -149,15 +149,21 @@ impl Graph {
         let mut to = to;
         while to != 0 {
             let from = self.parents.get(to).copied().map_or(0, at);
-            let mut steps = Vec::new();
-            if let (Some(before), Some(after)) = (self.worlds.get(from), self.worlds.get(to)) {
-                model.steps(before, &mut steps);
-                way.extend(steps.into_iter().find(|step| step.world == *after));
-            }
+            way.extend(self.step(model, from, to));
             to = from;
         }
         way.reverse();
         way
+    }
+}
+
+impl Graph {
+    /// The step that leads from one world to another.
+    pub(crate) fn step(&self, model: &mut Model, from: usize, to: usize) -> Option<Step> {
+        let (before, after) = (self.worlds.get(from)?, self.worlds.get(to)?);
+        let mut steps = Vec::new();
+        model.steps(before, &mut steps);
+        steps.into_iter().find(|step| step.world == *after)
     }
 }
 

@@ -12,6 +12,7 @@
 use crate::explore::{Graph, Violation};
 use crate::invariant::Invariant;
 use crate::model::{Gap, Model, Scenario};
+use crate::step::Step;
 use crate::world::{Health, Linux, Nature, Phase, Verdict, Wear, World};
 use bootctl::{BootState, Reason, SlotId, SlotState};
 
@@ -70,19 +71,32 @@ impl Graph {
     pub(crate) fn judge_liveness(&self, model: &mut Model, scenario: &Scenario) -> Rest {
         let rest: Vec<bool> = self.worlds.iter().map(|world| model.is_rest(world)).collect();
         let reverse = self.reversed();
-        let mut violations = Vec::new();
-        let mut report = |model: &mut Model, invariant, found: Option<usize>| {
-            violations.extend(found.map(|world| Violation {
-                invariant,
-                steps: self.way(model, world),
-                scenario: scenario.to_string(),
-            }));
-        };
-        let stuck = self.cannot_rest(&rest, &reverse);
-        report(model, Invariant::Stuck, stuck);
         let (boots, turning) = self.longest(&rest, &reverse);
-        report(model, Invariant::TurnsForEver, turning);
-        Rest { boots, violations }
+        let claims = [
+            (Invariant::Stuck, self.cannot_rest(&rest, &reverse)),
+            (Invariant::TurnsForEver, turning),
+        ];
+        let broken = |(invariant, restless): (Invariant, Vec<bool>)| {
+            let first = restless.iter().position(|restless| *restless)?;
+            let mut steps = self.way(model, first);
+            steps.extend(self.go_on(model, first, &restless));
+            Some(Violation { invariant, steps, scenario: scenario.to_string() })
+        };
+        Rest { boots, violations: claims.into_iter().filter_map(broken).collect() }
+    }
+
+    /// One way on from a world without rest to others of that kind, until one comes again.
+    fn go_on(&self, model: &mut Model, from: usize, restless: &[bool]) -> Vec<Step> {
+        let (mut way, mut met, mut here) = (Vec::new(), vec![from], from);
+        while let Some(edge) = self.edges(here).iter().find(|edge| restless[edge.target()]) {
+            way.extend(self.step(model, here, edge.target()));
+            here = edge.target();
+            if met.contains(&here) {
+                break;
+            }
+            met.push(here);
+        }
+        way
     }
 
     /// For each world the worlds before it, as offsets into one list.
@@ -108,8 +122,8 @@ impl Graph {
         Reversed { begins, sources }
     }
 
-    /// The first world that cannot come to rest by fair steps.
-    fn cannot_rest(&self, rest: &[bool], reverse: &Reversed) -> Option<usize> {
+    /// The worlds that cannot come to rest by fair steps.
+    fn cannot_rest(&self, rest: &[bool], reverse: &Reversed) -> Vec<bool> {
         let mut can = rest.to_vec();
         let mut open: Vec<usize> = (0..can.len()).filter(|world| can[*world]).collect();
         while let Some(world) = open.pop() {
@@ -120,13 +134,13 @@ impl Graph {
                 }
             }
         }
-        can.iter().position(|can| !can)
+        can.into_iter().map(|can| !can).collect()
     }
 
-    /// The most boots to rest from anywhere, and the first world that is on or before a cycle
-    /// outside rest. Worlds are taken away from the end: one whose steps all lead to rest or to
+    /// The most boots to rest from anywhere, and the worlds that are on or before a cycle outside
+    /// rest. Worlds are taken away from the end: one whose steps all lead to rest or to
     /// worlds taken before.
-    fn longest(&self, rest: &[bool], reverse: &Reversed) -> (u32, Option<usize>) {
+    fn longest(&self, rest: &[bool], reverse: &Reversed) -> (u32, Vec<bool>) {
         let mut open_steps: Vec<usize> = (0..rest.len()).map(|at| self.edges(at).len()).collect();
         let mut boots = vec![0_u32; rest.len()];
         let mut done = rest.to_vec();
@@ -145,7 +159,7 @@ impl Graph {
                 }
             }
         }
-        (boots.iter().copied().max().unwrap_or(0), done.iter().position(|done| !done))
+        (boots.iter().copied().max().unwrap_or(0), done.into_iter().map(|done| !done).collect())
     }
 }
 

@@ -11,6 +11,8 @@ pub enum Mutation {
     TrustAttemptsAlone,
     /// The selector loads whatever has a seal, without asking the environment at all.
     IgnoreEnvironment,
+    /// A start that fails while loading costs nothing.
+    LoadFailureUnpaid,
     /// The install begins without the commit that says `writing`.
     NoWritingCommit,
     /// The install leaves the old seal in its place while it writes.
@@ -39,10 +41,11 @@ pub enum Mutation {
 
 impl Mutation {
     /// Every one.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::SaveNotAwaited,
         Self::TrustAttemptsAlone,
         Self::IgnoreEnvironment,
+        Self::LoadFailureUnpaid,
         Self::NoWritingCommit,
         Self::SealNotZeroed,
         Self::TryingBeforeSeal,

@@ -12,7 +12,7 @@ use crate::world::{EnvId, SnapshotId, System, SystemSet};
 use bootctl::{
     AttemptsLeft, BackendError, BootBackend, BootControl, BootState, Command, ControlError,
     ControlParts, Entry, FirmwareFacts, Force, LateFallback, PerSlot, Reason, RecorderFacts,
-    Refused, SlotId, SlotState, Snapshot, Timestamp, reconcile, select,
+    Refused, Selection, SlotId, SlotState, Snapshot, Timestamp, reconcile, select,
 };
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -176,19 +176,7 @@ impl Protocol {
         let facts = FirmwareFacts { disk: Some(self.disk), save_works: save == Saves::Work, loads };
         let before = env.map(|env| self.envs.value(env).clone());
         let mut selection = select(self.read_by_selector(before.clone()).as_ref(), &facts);
-        if self.mutation == Some(Mutation::IgnoreEnvironment) {
-            selection.boots =
-                SlotId::ALL.into_iter().rev().find(|slot| *loads.get(*slot)).or(selection.boots);
-        }
-        if self.mutation == Some(Mutation::GoodTurnsBad) {
-            spoil_exhausted(&mut selection.state);
-        }
-        if let (Some(Mutation::TrustAttemptsAlone), Some(before)) = (self.mutation, &before) {
-            for slot in SlotId::ALL {
-                selection.state.slot_mut(slot).state = before.slot(slot).state;
-            }
-            selection.state.order.clone_from(&before.order);
-        }
+        self.spoil(before.as_ref(), loads, &mut selection);
         // Another disk's environment says nothing about these slots.
         let ours = before.as_ref().filter(|state| state.disk == Some(self.disk));
         let read = |slot: SlotId| ours.map(|state| *state.slot(slot));
@@ -221,6 +209,30 @@ impl Protocol {
             }
         }
         Some(env)
+    }
+
+    /// The mistakes that a selector can make.
+    fn spoil(&self, before: Option<&BootState>, loads: PerSlot<bool>, selection: &mut Selection) {
+        let fails = selection.reason == Reason::LoadFailed && selection.boots.is_none();
+        match (self.mutation, before) {
+            (Some(Mutation::IgnoreEnvironment), _) => {
+                let loading = SlotId::ALL.into_iter().rev().find(|slot| *loads.get(*slot));
+                selection.boots = loading.or(selection.boots);
+            }
+            (Some(Mutation::GoodTurnsBad), _) => spoil_exhausted(&mut selection.state),
+            (Some(Mutation::LoadFailureUnpaid), Some(before)) if fails => {
+                for slot in SlotId::ALL {
+                    selection.state.slot_mut(slot).attempts = before.slot(slot).attempts;
+                }
+            }
+            (Some(Mutation::TrustAttemptsAlone), Some(before)) => {
+                for slot in SlotId::ALL {
+                    selection.state.slot_mut(slot).state = before.slot(slot).state;
+                }
+                selection.state.order.clone_from(&before.order);
+            }
+            (Some(_) | None, _) => {}
+        }
     }
 
     /// A command through the control that every `atomix` verb uses; `None` when it is refused.

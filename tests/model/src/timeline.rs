@@ -3,6 +3,7 @@
 //! number, slot, reason, attempts left, and what happened until the next one.
 
 use crate::explore::Violation;
+use crate::invariant::Invariant;
 use crate::step::{Act, Boot, Step};
 use std::fmt::Write;
 
@@ -15,8 +16,12 @@ const TEXT: usize = 29;
 /// The invariant, the scenario, and the boots.
 #[must_use]
 pub fn timeline(violation: &Violation) -> String {
-    let mut text = format!("{}\n{}\n", violation.invariant, violation.scenario);
+    let scenario = violation.scenario.replace("; ", "\n");
+    let mut text = format!("{}\n{scenario}\n", violation.invariant);
     text.push_str(&boots(&violation.steps));
+    if matches!(violation.invariant, Invariant::Stuck | Invariant::TurnsForEver) {
+        let _ = writeln!(text, "{:TEXT$}and so on, or nothing more", "");
+    }
     text
 }
 

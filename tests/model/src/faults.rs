@@ -50,7 +50,8 @@ impl Model {
 
     fn lose_copies(&self, world: &World, out: &mut Vec<Step>) {
         let Some(_) = world.copies.newest else { return };
-        let undoes = self.leaves_out(Gap::BeginTakenBack) && self.undoes_begin(world);
+        let undoes = (self.leaves_out(Gap::BeginTakenBack) && self.undoes_begin(world))
+            || (self.leaves_out(Gap::LostUnderLinux) && self.undoes_restoring(world));
         if let Some(other) = world.copies.other.filter(|_| !undoes) {
             let mut hit = *world;
             hit.copies = Copies { newest: Some(other), other: None };
@@ -73,6 +74,17 @@ impl Model {
             let sealed = world.slots.get(slot).seal == Seal::There;
             writing(newest, slot) && !writing(other, slot) && (installs || sealed)
         })
+    }
+
+    /// Whether the loss of the newest copy makes a running Linux forget what `boot started` has
+    /// restored from the recorder.
+    fn undoes_restoring(&self, world: &World) -> bool {
+        let Copies { newest: Some(newest), other: Some(other) } = world.copies else {
+            return false;
+        };
+        let unknown = |env, slot| self.protocol.state(env).slot(slot).state == SlotState::Unknown;
+        matches!(world.phase, Phase::Linux(_))
+            && SlotId::ALL.into_iter().any(|slot| unknown(other, slot) && !unknown(newest, slot))
     }
 
     fn without_environment(&self, world: &World) -> World {

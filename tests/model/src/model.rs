@@ -25,7 +25,8 @@ pub enum Defaults {
 /// what is explored, unless it is asked for; `docs/model.md` tells of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gap {
-    /// Linux goes on from two unknown slots when the environment is lost under it.
+    /// Linux goes on from unknown slots that the recorder knows, when the environment is lost under
+    /// it, or the commit that restored them.
     LostUnderLinux,
     /// An unhealthy slot that is no update on trial goes on running beside a good one.
     UnhealthyBesideGood,

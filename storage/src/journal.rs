@@ -75,6 +75,14 @@ impl Journal {
         self.lock().ops.clone()
     }
 
+    /// A journal of the same devices with other acts: what code that does them in another order,
+    /// or leaves one out, would have logged.
+    #[must_use]
+    pub fn with_ops(&self, ops: Vec<Op>) -> Self {
+        let devices = self.lock().devices.clone();
+        Self { state: Arc::new(Mutex::new(State { ops, devices })) }
+    }
+
     /// The labels of the devices that share this journal.
     #[must_use]
     pub fn devices(&self) -> Vec<Arc<str>> {
@@ -109,6 +117,10 @@ impl Journal {
 
     pub(crate) fn register(&self, device: &Arc<str>, geometry: Geometry) {
         self.lock().devices.insert(Arc::clone(device), geometry);
+    }
+
+    pub(crate) fn geometry(&self, device: &str) -> Geometry {
+        self.lock().geometry(device)
     }
 
     /// Geometry and acts of one device, each act with its number in the whole order.

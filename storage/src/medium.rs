@@ -132,7 +132,8 @@ pub(crate) fn tear(
     }
 }
 
-fn overwrite(geometry: Geometry, bytes: &mut [u8], change: &Change<'_>) {
+/// Does the whole change to the bytes of its own range.
+pub(crate) fn overwrite(geometry: Geometry, bytes: &mut [u8], change: &Change<'_>) {
     match change {
         Change::Write { data, .. } if geometry.erase_bytes.is_some() => {
             for (old, new) in bytes.iter_mut().zip(*data) {

@@ -2,9 +2,8 @@
 //! Devices and files in memory, for tests and for planning without touching anything.
 
 use crate::device::check_range;
-use crate::{ByteLen, Files, FilesError, Geometry, Storage, StorageError};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use crate::{ByteLen, FileTree, Files, FilesError, Geometry, Storage, StorageError};
+use std::path::Path;
 
 /// A device in memory. With `erase_bytes` set it behaves as NOR flash: writes only clear bits.
 #[derive(Clone, Debug)]
@@ -106,7 +105,7 @@ impl Storage for MemoryStorage {
 /// Files in memory.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryFiles {
-    files: BTreeMap<PathBuf, Vec<u8>>,
+    files: FileTree,
 }
 
 impl MemoryFiles {
@@ -114,6 +113,18 @@ impl MemoryFiles {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// All of them.
+    #[must_use]
+    pub const fn tree(&self) -> &FileTree {
+        &self.files
+    }
+}
+
+impl From<FileTree> for MemoryFiles {
+    fn from(files: FileTree) -> Self {
+        Self { files }
     }
 }
 

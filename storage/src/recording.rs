@@ -118,6 +118,12 @@ impl RecordingFiles {
         let dirs = BTreeSet::from([PathBuf::from("/")]);
         Self { inner, journal, device: Arc::from(Journal::FILES), dirs }
     }
+
+    /// The files themselves.
+    #[must_use]
+    pub fn into_inner(self) -> MemoryFiles {
+        self.inner
+    }
 }
 
 impl Files for RecordingFiles {

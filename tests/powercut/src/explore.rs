@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Every cut of an operation, every image of each cut, each judged once.
+//!
+//! Threads take blocks of images in the order of the cuts. Each has a board of its own and brings
+//! it forward with what has settled, so an image costs what differs from there. Images that are
+//! equal, with the same promises given, are judged once and counted as often as they are legal.
+
+use crate::board::{Board, Kept};
+use crate::firmware::Selector;
+use crate::judge::Judge;
+use crate::recorded::Recorded;
+use crate::scenario::Scenario;
+use crate::violation::Violation;
+use anyhow::{Context, Result};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Instant;
+use storage::{CutPoint, CutPoints, Effort, FileTree, Journal};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// Images that a thread takes at once.
+const BLOCK: u64 = 64;
+
+/// Failing images of one scenario that are kept to be told of.
+const MAX_FAILURES: usize = 8;
+
+/// How much is tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Depth {
+    /// Images of each cut.
+    pub first: Effort,
+    /// Images of each cut of the recovery.
+    pub second: Effort,
+    /// One distinct image in so many has its recovery cut; 0: none.
+    pub one_in: u64,
+    /// Images at most per cut of a recovery.
+    pub images: u64,
+}
+
+/// One image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The cut.
+    pub cut: usize,
+    /// The image of that cut.
+    pub image: u64,
+    /// The cut and image of its recovery.
+    pub then: Option<(usize, u64)>,
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// How much is tried.
+    pub depth: Depth,
+    /// What chooses where not all is tried.
+    pub seed: u64,
+    /// Only this image.
+    pub only: Option<Place>,
+    /// The selector on the board.
+    pub selector: Selector,
+    /// How many threads.
+    pub threads: usize,
+}
+
+/// An image that is a brick.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// Which one.
+    pub place: Place,
+    /// What is broken.
+    pub violation: Violation,
+}
+
+/// What came out.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Acts of the operation.
+    pub operations: u64,
+    /// Cut points, those of recoveries among them.
+    pub cuts: u64,
+    /// Legal images.
+    pub images: u64,
+    /// Those of them that were made by a second cut.
+    pub second: u64,
+    /// Different ones, all judged.
+    pub distinct: u64,
+    /// How many break an invariant.
+    pub bricks: u64,
+    /// How long it took.
+    pub secs: f64,
+    /// The first that do.
+    pub failures: Vec<Failure>,
+}
+
+impl Tally {
+    /// Both together, one after the other.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        self.add(other.clone());
+        self.operations += other.operations;
+        self.secs += other.secs;
+        self
+    }
+
+    fn add(&mut self, other: Self) {
+        self.cuts += other.cuts;
+        self.images += other.images;
+        self.second += other.second;
+        self.distinct += other.distinct;
+        self.bricks += other.bricks;
+        self.failures.extend(other.failures);
+    }
+}
+
+/// A block of images of one cut.
+#[derive(Clone, Copy)]
+struct Block {
+    cut: usize,
+    first: u64,
+    end: u64,
+}
+
+/// Explores one operation.
+///
+/// # Errors
+/// When the harness itself fails; bricks are no errors.
+pub fn explore(scenario: &dyn Scenario, recorded: &Recorded, plan: &Plan) -> Result<Tally> {
+    let begun = Instant::now();
+    let points = recorded.journal.cut_points(plan.depth.first, plan.seed);
+    let commits = recorded.commits();
+    let explorer = Explorer {
+        judge: Judge {
+            scenario,
+            selector: plan.selector,
+            end: &recorded.end,
+            first: &recorded.first,
+            commits: &commits,
+            running: recorded.running,
+        },
+        recorded,
+        plan,
+        points: &points,
+        known: Mutex::default(),
+    };
+    let blocks = explorer.blocks();
+    let next = AtomicUsize::new(0);
+    let results: Vec<Result<Tally>> = thread::scope(|scope| {
+        let work = || explorer.work(&blocks, &next);
+        let threads: Vec<_> = (0..plan.threads).map(|_| scope.spawn(work)).collect();
+        let lost = || Err(anyhow::anyhow!("a thread is gone"));
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| lost())).collect()
+    });
+    let mut tally = Tally {
+        operations: recorded.journal.op_count() as u64,
+        cuts: points.last() as u64 + 1,
+        ..Tally::default()
+    };
+    for result in results {
+        tally.add(result?);
+    }
+    tally.failures.sort_by_key(|failure| (failure.place.cut, failure.place.image));
+    tally.failures.truncate(MAX_FAILURES);
+    tally.secs = begun.elapsed().as_secs_f64();
+    Ok(tally)
+}
+
+struct Explorer<'a> {
+    judge: Judge<'a>,
+    recorded: &'a Recorded,
+    plan: &'a Plan,
+    points: &'a CutPoints,
+    /// The images judged, by their sums and what was promised.
+    known: Mutex<HashSet<u128>>,
+}
+
+/// A cut with what is uncertain at it.
+struct At<'a> {
+    point: CutPoint<'a>,
+    trees: Vec<FileTree>,
+}
+
+impl<'a> At<'a> {
+    fn new(
+        points: &'a CutPoints,
+        journal: &Journal,
+        files: &FileTree,
+        cut: usize,
+        seed: u64,
+    ) -> Self {
+        Self { point: points.at(cut), trees: journal.crash_files(files, cut, seed) }
+    }
+
+    fn images(&self) -> u64 {
+        self.point.images() * (self.trees.len() as u64).max(1)
+    }
+
+    /// Makes image `number` on a board that holds what has settled.
+    fn put(&self, board: &mut Board, number: u64) -> Result<()> {
+        let devices = self.point.images();
+        for remains in self.point.image(number % devices) {
+            let medium = board.medium(remains.device()).context("an unknown device was written")?;
+            let range = remains.range();
+            medium.change(range.start, range.end - range.start, |bytes| remains.put(bytes))?;
+        }
+        let tree = usize::try_from(number / devices).unwrap_or(usize::MAX);
+        if let Some(tree) = self.trees.get(tree) {
+            board.set_tree(tree.clone());
+        }
+        Ok(())
+    }
+}
+
+/// Brings a board from one cut's settled content to another's.
+fn settle(board: &Board, points: &CutPoints, before: Option<usize>, cut: usize) -> Result<()> {
+    for remains in points.settled(before, cut) {
+        let medium = board.medium(remains.device()).context("an unknown device was written")?;
+        let range = remains.range();
+        medium.change(range.start, range.end - range.start, |bytes| remains.put(bytes))?;
+    }
+    Ok(())
+}
+
+impl Explorer<'_> {
+    fn at(&self, cut: usize) -> At<'_> {
+        At::new(self.points, &self.recorded.journal, &self.recorded.files, cut, self.plan.seed)
+    }
+
+    fn blocks(&self) -> Vec<Block> {
+        if let Some(Place { cut, image, .. }) = self.plan.only {
+            return vec![Block { cut, first: image, end: image + 1 }];
+        }
+        let mut blocks = Vec::new();
+        for cut in 0..=self.points.last() {
+            let images = self.at(cut).images();
+            let mut first = 0;
+            while first < images {
+                let end = images.min(first + BLOCK);
+                blocks.push(Block { cut, first, end });
+                first = end;
+            }
+        }
+        blocks
+    }
+
+    fn work(&self, blocks: &[Block], next: &AtomicUsize) -> Result<Tally> {
+        let mut board = self.judge.scenario.board()?;
+        let mut tally = Tally::default();
+        let mut settled = None;
+        while let Some(block) = blocks.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if settled != Some(block.cut) {
+                settle(&board, self.points, settled, block.cut)?;
+                board.keep();
+                settled = Some(block.cut);
+            }
+            let at = self.at(block.cut);
+            let kept = self.recorded.kept(block.cut);
+            for image in block.first..block.end {
+                let photo = board.photo();
+                at.put(&mut board, image)?;
+                self.judge_image(&mut board, (block.cut, image), &kept, &mut tally)?;
+                board.put_back(&photo);
+            }
+        }
+        Ok(tally)
+    }
+
+    fn judge_image(
+        &self,
+        board: &mut Board,
+        (cut, image): (usize, u64),
+        kept: &[Kept],
+        tally: &mut Tally,
+    ) -> Result<()> {
+        tally.images += 1;
+        let seen = self.recorded.seen(cut, kept);
+        let key = board.sum() ^ xxh3_128(format!("{} {}", kept.len(), seen.finished).as_bytes());
+        if !self.is_new(key) {
+            return Ok(());
+        }
+        tally.distinct += 1;
+        let photo = board.photo();
+        let verdict = self
+            .judge
+            .look(board, Some(&seen))
+            .and_then(|()| self.judge.go_on(board))
+            .and_then(|()| self.judge.has_converged(board));
+        board.put_back(&photo);
+        let place = Place { cut, image, then: None };
+        match verdict {
+            Err(violation) => Self::brick(tally, place, violation),
+            Ok(()) if self.is_cut_again(key) => {
+                self.cut_again(board, place, key, tally)?;
+                board.put_back(&photo);
+            }
+            Ok(()) => {}
+        }
+        Ok(())
+    }
+
+    fn is_cut_again(&self, key: u128) -> bool {
+        match self.plan.only {
+            Some(only) => only.then.is_some(),
+            None => {
+                let one_in = u128::from(self.plan.depth.one_in);
+                one_in > 0 && (key ^ u128::from(self.plan.seed)).is_multiple_of(one_in)
+            }
+        }
+    }
+
+    /// Records the recovery of an image, with the operation done again, and cuts that.
+    fn cut_again(
+        &self,
+        board: &mut Board,
+        place: Place,
+        key: u128,
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let photo = board.photo();
+        let files = board.tree().clone();
+        let journal = board.record();
+        let recovered = self.judge.go_on(board);
+        board.stop_recording();
+        board.put_back(&photo);
+        if let Err(violation) = recovered {
+            Self::brick(tally, place, violation);
+            return Ok(());
+        }
+        // Equal images stand in different places; which of them comes first must not matter.
+        let low = key.to_le_bytes().first_chunk().copied().unwrap_or_default();
+        let seed = self.plan.seed ^ u64::from_le_bytes(low);
+        let points = journal.cut_points(self.plan.depth.second, seed);
+        let mut settled = None;
+        for cut in 0..=points.last() {
+            settle(board, &points, settled, cut)?;
+            settled = Some(cut);
+            tally.cuts += 1;
+            let at = At::new(&points, &journal, &files, cut, seed);
+            for image in self.second_images(at.images(), cut) {
+                let before = board.photo();
+                at.put(board, image)?;
+                let place = Place { then: Some((cut, image)), ..place };
+                self.judge_second(board, place, tally);
+                board.put_back(&before);
+            }
+        }
+        Ok(())
+    }
+
+    /// Which images of a cut of a recovery are judged.
+    fn second_images(&self, all: u64, cut: usize) -> Vec<u64> {
+        match self.plan.only.and_then(|only| only.then) {
+            Some((wanted, image)) => {
+                if wanted == cut {
+                    vec![image]
+                } else {
+                    Vec::new()
+                }
+            }
+            None => {
+                let taken = all.min(self.plan.depth.images.max(1));
+                (0..taken).map(|number| number * all / taken).collect()
+            }
+        }
+    }
+
+    fn judge_second(&self, board: &mut Board, place: Place, tally: &mut Tally) {
+        tally.images += 1;
+        tally.second += 1;
+        if !self.is_new(board.sum()) {
+            return;
+        }
+        tally.distinct += 1;
+        let verdict = self
+            .judge
+            .look(board, None)
+            .and_then(|()| self.judge.go_on(board))
+            .and_then(|()| self.judge.has_converged(board));
+        if let Err(violation) = verdict {
+            Self::brick(tally, place, violation);
+        }
+    }
+
+    fn brick(tally: &mut Tally, place: Place, violation: Violation) {
+        tally.bricks += 1;
+        if tally.failures.len() < MAX_FAILURES {
+            tally.failures.push(Failure { place, violation });
+        }
+    }
+
+    fn is_new(&self, key: u128) -> bool {
+        self.lock().insert(key)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<u128>> {
+        // A set of sums stays one when somebody else panics, so the guard is taken over.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

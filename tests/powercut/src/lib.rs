@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Does the board boot and go on, wherever the power goes?
+//!
+//! Every durable operation of the project is recorded once ([`record`]); for each of its acts
+//! [`explore`] makes the images that its devices may legally hold when the power goes there, and
+//! judges each: the firmware's model boots it, our own recovery runs, the operation is done again
+//! and ends where the undisturbed one ends, also when the power goes a second time on the way.
+//! The operations are those of [`catalogue`]. What devices may do is the `storage` crate's matter.
+
+mod board;
+mod catalogue;
+pub mod cli;
+mod explore;
+mod firmware;
+mod judge;
+mod medium;
+mod recorded;
+mod report;
+pub mod run;
+mod scenario;
+mod slot_scenario;
+mod systems;
+mod violation;
+
+pub use catalogue::catalogue;
+pub use explore::{Depth, Failure, Place, Plan, Tally, explore};
+pub use firmware::Selector;
+pub use recorded::{Order, Recorded, record};
+pub use scenario::{Cost, End, Scenario, Seen};
+pub use violation::{Invariant, Violation};

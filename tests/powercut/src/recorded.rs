@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What did the undisturbed operation do, in which order, and where did it end?
+
+use crate::board::{Kept, Promise};
+use crate::firmware::read_env;
+use crate::scenario::{End, Scenario, Seen};
+use anyhow::{Context, Result};
+use bootctl::BootState;
+use storage::{FileTree, Journal};
+
+/// An operation, recorded.
+pub struct Recorded {
+    /// Its acts, over all devices and files.
+    pub journal: Journal,
+    /// What was promised after how many acts, oldest first.
+    promises: Vec<(usize, Kept)>,
+    /// Whether the cut after the last act is one after the operation.
+    finishes: bool,
+    /// The small files before it.
+    pub files: FileTree,
+    /// The boot state before it.
+    pub first: BootState,
+    /// Where it ends.
+    pub end: End,
+    /// The content of the slot that runs.
+    pub running: u128,
+}
+
+/// An order in which other code would have done the acts: their numbers, some left out.
+pub type Order = Vec<usize>;
+
+/// Runs the operation once, undisturbed.
+///
+/// # Errors
+/// When it fails: that is no matter of power cuts.
+pub fn record(scenario: &dyn Scenario) -> Result<Recorded> {
+    let mut board = scenario.board()?;
+    let files = board.tree().clone();
+    let first = read_env(&board)?.context("the board has no boot state to begin with")?;
+    let running = scenario.group(&board, scenario.booted());
+    let journal = board.record();
+    scenario.operate(&mut board, scenario.booted())?;
+    let promises: Vec<Promise> = board.stop_recording();
+    let promises = promises.into_iter().map(|promise| (promise.acts, promise.kept)).collect();
+    let end = scenario.end(&board)?;
+    Ok(Recorded { journal, promises, finishes: true, files, first, end, running })
+}
+
+impl Recorded {
+    /// What was committed, in order.
+    #[must_use]
+    pub fn commits(&self) -> Vec<BootState> {
+        let states = self.promises.iter().filter_map(|(_, kept)| match kept {
+            Kept::State(state) => Some((**state).clone()),
+            Kept::Step(_) => None,
+        });
+        states.collect()
+    }
+
+    /// What was promised before a cut.
+    #[must_use]
+    pub fn kept(&self, cut: usize) -> Vec<Kept> {
+        let before = self.promises.iter().filter(|(acts, _)| *acts <= cut);
+        before.map(|(_, kept)| kept.clone()).collect()
+    }
+
+    /// What a judge is told of a cut.
+    #[must_use]
+    pub fn seen<'a>(&self, cut: usize, kept: &'a [Kept]) -> Seen<'a> {
+        Seen { finished: self.finishes && cut == self.journal.op_count(), kept }
+    }
+
+    /// The same operation in another order. A promise is given when the act before it is done,
+    /// wherever that stands now.
+    #[must_use]
+    pub fn reordered(&self, order: &Order) -> Self {
+        let ops = self.journal.ops();
+        let acts = order.iter().filter_map(|number| ops.get(*number).cloned()).collect();
+        let place = |acts: usize| {
+            let before = order.iter().enumerate().filter(|(_, number)| **number < acts);
+            before.max_by_key(|(_, number)| **number).map_or(0, |(place, _)| place + 1)
+        };
+        let mut promises: Vec<(usize, Kept)> =
+            self.promises.iter().map(|(acts, kept)| (place(*acts), kept.clone())).collect();
+        promises.sort_by_key(|(acts, _)| *acts);
+        Self {
+            journal: self.journal.with_ops(acts),
+            promises,
+            finishes: self.finishes,
+            files: self.files.clone(),
+            first: self.first.clone(),
+            end: self.end.clone(),
+            running: self.running,
+        }
+    }
+}

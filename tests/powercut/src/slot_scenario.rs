@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Operations on a board with two slots: commits of the environment, marks, installs, the flight
+//! recorder and the status file.
+
+use crate::board::{Board, EnvKind, Kept, Wrap, disk_id, now};
+use crate::firmware::{Booted, Selector, read_env};
+use crate::medium::sum_of;
+use crate::scenario::{Cost, End, Scenario, Seen, without_counters};
+use crate::systems::{BOOT_BYTES, ROOTFS_BYTES, System, has_seal};
+use crate::violation::Invariant::I7;
+use crate::violation::{OrBreaks, Violation};
+use anyhow::{Context, Result};
+use bootctl::{
+    BootControl, BootState, Command, ControlParts, Entry, LateFallback, Mark, PerSlot, SlotId,
+    Snapshot,
+};
+use bundle::VerifiedBundle;
+use std::path::Path;
+use std::sync::Arc;
+use storage::MemoryStorage;
+use updater::{
+    BootedGroup, InstallOptions, InstallPolicy, Installer, SlotName, SlotStatus, SlotStatusFile,
+    SystemConfig,
+};
+
+const SYSTEM_CONF: &str = "[system]\ncompatible=rock64\nbootloader=uboot\n\
+    statusfile=/data/rauc/status.raucs\n\
+    [slot.boot.0]\ndevice=/dev/boot-a\ntype=vfat\nbootname=A\n\
+    [slot.boot.1]\ndevice=/dev/boot-b\ntype=vfat\nbootname=B\n\
+    [slot.rootfs.0]\ndevice=/dev/rootfs-a\nparent=boot.0\n\
+    [slot.rootfs.1]\ndevice=/dev/rootfs-b\nparent=boot.1\n";
+
+const STATUS: &str = "/data/rauc/status.raucs";
+
+/// Records of which a block of the recorder's ring holds at least so many.
+const RECORDS_KEPT: u64 = 6;
+
+/// What is done.
+pub enum Act {
+    /// These states are committed, one after the other.
+    Commits(Vec<BootState>),
+    /// The firmware selects and saves so many times, as when nothing comes up.
+    Boots(u64),
+    /// A boot-state verb.
+    Mark(Command),
+    /// A bundle is installed into the other slot.
+    Install(Arc<VerifiedBundle>),
+    /// So many entries are appended to the flight recorder.
+    Append(u64),
+    /// The status file is replaced so many times.
+    Status(u64),
+}
+
+/// An operation on a board with two slots.
+pub struct SlotScenario {
+    /// Its name.
+    pub name: &'static str,
+    /// How the environment is kept.
+    pub env: EnvKind,
+    /// The boot state before it.
+    pub state: BootState,
+    /// The slot that runs.
+    pub booted: SlotId,
+    /// What the slots hold; nothing where there is none.
+    pub systems: PerSlot<Option<System>>,
+    /// What slot B may hold after the operation as well.
+    pub after: Option<System>,
+    /// The operation.
+    pub act: Act,
+    /// The devices' wrapping.
+    pub wrap: Option<Wrap>,
+    /// Whether a lost environment breaks no promise.
+    pub may_lose_env: bool,
+}
+
+/// The device of a slot.
+fn device(part: &str, slot: SlotId) -> String {
+    format!("/dev/{part}-{}", slot.boot_name().to_lowercase())
+}
+
+/// The entry that is appended as number `step`: of many lengths, so that blocks end anywhere.
+fn entry(step: u64) -> Entry {
+    match step % 3 {
+        0 => Entry::Marked { slot: SlotId::B, mark: Mark::Bad },
+        1 => Entry::DeadEnd {
+            slot: SlotId::B,
+            cause: "x".repeat(usize::try_from(step * 13 % 120).unwrap_or(0)),
+        },
+        _ => Entry::FellBack { from: SlotId::B, to: SlotId::A, cause: format!("cause {step}") },
+    }
+}
+
+fn status(step: u64) -> SlotStatusFile {
+    let mut file = SlotStatusFile::default();
+    for index in ["0", "1"] {
+        let name = SlotName { class: "rootfs".to_owned(), index: index.to_owned() };
+        let version = Some(format!("26.{step}"));
+        file.slots.insert(name, SlotStatus { version, ..SlotStatus::default() });
+    }
+    file
+}
+
+impl SlotScenario {
+    /// The whole board commits, installs and marks from here on.
+    fn control(&self, board: &Board, booted: SlotId) -> Result<BootControl> {
+        Ok(BootControl::load(ControlParts {
+            backend: board.backend()?,
+            recorder: board.recorder().map_err(|cause| format!("{cause:#}")),
+            booted: Some(booted),
+            late_fallback: LateFallback::Allowed,
+            at: now(),
+        })?)
+    }
+
+    fn commit(&self, board: &Board, states: &[BootState]) -> Result<()> {
+        let mut backend = board.backend()?;
+        for state in states {
+            let old = backend.load()?;
+            backend.store(&old, state)?;
+        }
+        // After a cut the recorder learns it from the next boot.
+        let mut recorder = board.recorder()?;
+        let state = states.last().unwrap_or(&self.state);
+        recorder.append(now(), &Entry::States(Snapshot::from(state)))?;
+        Ok(())
+    }
+
+    fn install(&self, board: &mut Board, booted: SlotId, bundle: &VerifiedBundle) -> Result<()> {
+        let config = SystemConfig::parse(SYSTEM_CONF, Path::new("/etc/rauc"))?;
+        let options = InstallOptions {
+            booted: BootedGroup::Slot(booted),
+            variant: None,
+            version_floor: None,
+            policy: InstallPolicy::default(),
+        };
+        board.with_files(|files, board| {
+            let mut backend = board.backend()?;
+            let mut recorder = board.recorder()?;
+            let mut installer = Installer {
+                config: &config,
+                devices: board,
+                files,
+                backend: &mut *backend,
+                recorder: Some(&mut recorder),
+                at: now(),
+                progress: &mut |_| {},
+            };
+            installer.install(board.install_lock(), bundle, &options)?;
+            Ok(())
+        })
+    }
+
+    fn append(board: &Board, count: u64) -> Result<()> {
+        let mut recorder = board.recorder()?;
+        for step in 1..=count {
+            let sequence = recorder.append(now(), &entry(step))?;
+            board.promise(Kept::Step(sequence.0));
+        }
+        Ok(())
+    }
+
+    fn replace(board: &mut Board, count: u64) -> Result<()> {
+        board.with_files(|files, board| {
+            for step in 1..=count {
+                status(step).store(files, Path::new(STATUS))?;
+                board.promise(Kept::Step(step));
+            }
+            Ok(())
+        })
+    }
+
+    /// I7: the newest acknowledged record is there, and those before it as far as the ring goes.
+    fn inspect_ring(&self, board: &Board, acknowledged: u64) -> Result<(), Violation> {
+        let recorder = board.recorder().or_breaks(I7, "open the recorder")?;
+        let records = recorder.entries().or_breaks(I7, "read the recorder")?;
+        let found: Vec<u64> = records.iter().map(|record| record.sequence.0).collect();
+        let first = acknowledged.saturating_sub(RECORDS_KEPT).max(1);
+        let missing = (first..=acknowledged).find(|wanted| !found.contains(wanted));
+        if let Some(missing) = missing {
+            let what = format!("record {missing} of {acknowledged} is gone");
+            return Err(Violation::new(I7, what));
+        }
+        let disk = recorder.facts().snapshot().map(|known| known.disk);
+        if disk != Some(self.state.disk) {
+            return Err(Violation::new(I7, "the slots' states are gone from the recorder"));
+        }
+        Ok(())
+    }
+
+    /// The status file is one of the two whole ones.
+    fn inspect_status(board: &Board, done: u64) -> Result<(), Violation> {
+        let content = board.tree().get(Path::new(STATUS)).map_or(&[][..], Vec::as_slice);
+        let found = SlotStatusFile::parse(content).or_breaks(I7, "read the status")?;
+        if [done, done + 1].iter().any(|step| found == status(*step)) {
+            return Ok(());
+        }
+        Err(Violation::new(I7, format!("the status is neither {done} nor the next")))
+    }
+}
+
+/// The status without RAUC's counters, which count a repeat.
+fn without_counts(content: &[u8]) -> Vec<u8> {
+    let Ok(mut file) = SlotStatusFile::parse(content) else { return content.to_vec() };
+    for status in file.slots.values_mut() {
+        (status.installed_count, status.activated_count) = (0, 0);
+    }
+    file.encode().into_bytes()
+}
+
+impl Scenario for SlotScenario {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn cost(&self) -> Cost {
+        if matches!(self.act, Act::Install(_)) { Cost::High } else { Cost::Low }
+    }
+
+    fn board(&self) -> Result<Board> {
+        let mut devices = Vec::new();
+        for slot in SlotId::ALL {
+            let contents = match self.systems.get(slot) {
+                Some(system) => system.slots(),
+                None => [vec![0; BOOT_BYTES], vec![0; ROOTFS_BYTES]],
+            };
+            for (part, content) in ["boot", "rootfs"].into_iter().zip(contents) {
+                devices.push(MemoryStorage::disk(device(part, slot), content));
+            }
+        }
+        let mut board = Board::new(self.env, &devices)?;
+        // Two commits: the second copy counts, and the first one is older and different.
+        self.commit(&board, &[BootState::factory(disk_id()), self.state.clone()])?;
+        if let Act::Status(_) = self.act {
+            board.with_files(|files, _| Ok(status(0).store(files, Path::new(STATUS))?))?;
+        }
+        board.keep();
+        Ok(match self.wrap {
+            Some(wrap) => board.wrapped(wrap),
+            None => board,
+        })
+    }
+
+    fn booted(&self) -> SlotId {
+        self.booted
+    }
+
+    fn operate(&self, board: &mut Board, booted: SlotId) -> Result<()> {
+        match &self.act {
+            Act::Commits(states) => self.commit(board, states),
+            Act::Boots(count) => {
+                for _ in 0..*count {
+                    Selector::Ours.start(board, self.loads(board), self.disk(board))?;
+                }
+                Ok(())
+            }
+            Act::Mark(command) => Ok(self.control(board, booted)?.apply(command)?),
+            Act::Install(bundle) => self.install(board, booted, bundle),
+            Act::Append(count) => Self::append(board, *count),
+            Act::Status(count) => Self::replace(board, *count),
+        }
+    }
+
+    fn loads(&self, board: &Board) -> PerSlot<bool> {
+        let loads = |slot| has_seal(board.medium(&device("boot", slot)));
+        PerSlot { a: loads(SlotId::A), b: loads(SlotId::B) }
+    }
+
+    fn is_whole(&self, board: &Board, slot: SlotId) -> bool {
+        let sum = |part| board.medium(&device(part, slot)).map(crate::medium::Medium::sum);
+        let found = [sum("boot"), sum("rootfs")];
+        let after = self.after.as_ref().filter(|_| slot != self.booted);
+        self.systems.get(slot).iter().chain(after).any(|system| {
+            let [boot, rootfs] = system.slots();
+            found == [Some(sum_of(&boot)), Some(sum_of(&rootfs))]
+        })
+    }
+
+    fn group(&self, board: &Board, slot: SlotId) -> u128 {
+        let sum = |part| board.medium(&device(part, slot)).map_or(0, crate::medium::Medium::sum);
+        sum("boot") ^ sum("rootfs").rotate_left(1)
+    }
+
+    fn may_lose_env(&self) -> bool {
+        self.may_lose_env
+    }
+
+    fn inspect(&self, board: &Board, seen: &Seen<'_>) -> Result<(), Violation> {
+        match self.act {
+            Act::Append(_) => self.inspect_ring(board, seen.steps()),
+            Act::Status(_) => Self::inspect_status(board, seen.steps()),
+            Act::Commits(_) | Act::Boots(_) | Act::Mark(_) | Act::Install(_) => Ok(()),
+        }
+    }
+
+    fn is_due(&self, booted: &Booted) -> bool {
+        match self.act {
+            // The new system runs: installed it is.
+            Act::Install(_) => booted.slot == self.booted,
+            Act::Commits(_) | Act::Boots(_) | Act::Mark(_) | Act::Append(_) | Act::Status(_) => {
+                true
+            }
+        }
+    }
+
+    fn end(&self, board: &Board) -> Result<End> {
+        let state = read_env(board)?;
+        let devices =
+            board.device_names().filter(|name| name.contains("boot-") || name.contains("rootfs-"));
+        let contents =
+            devices.filter_map(|name| Some((name.to_owned(), board.medium(name)?.sum())));
+        let files =
+            board.tree().iter().filter(|(path, _)| path.extension() != Some("new".as_ref()));
+        let recorder = board.recorder()?;
+        let newest = recorder.entries()?.pop().map(|record| record.entry);
+        let more = match self.act {
+            Act::Append(_) => format!("{:?}", newest.context("the recorder is empty")?),
+            Act::Commits(_) | Act::Boots(_) | Act::Mark(_) | Act::Install(_) | Act::Status(_) => {
+                String::new()
+            }
+        };
+        Ok(End {
+            state: state.as_ref().map(without_counters),
+            contents: contents.collect(),
+            files: files.map(|(path, content)| (path.clone(), without_counts(content))).collect(),
+            known: recorder.facts().snapshot().cloned(),
+            more,
+        })
+    }
+}

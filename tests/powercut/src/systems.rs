@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Small systems and signed bundles of them.
+
+use anyhow::{Context, Result};
+use bundle::{
+    BundleContent, BundleFormat, CheckTime, CreateRequest, DevelopmentPki, DevelopmentPkiOptions,
+    Keyring, KeyringOptions, Limits, MemorySource, SigningIdentity, SquashfsCompression, UnixTime,
+    UntrustedBundle, VerifiedBundle, create_bundle,
+};
+use repart::{FatImage, FatLabel, FatOptions, FatTime};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use storage::{ByteLen, MemoryStorage, Storage};
+
+/// Size of a boot slot.
+pub const BOOT_BYTES: usize = 24 * 1024;
+
+/// Size of a rootfs slot.
+pub const ROOTFS_BYTES: usize = 32 * 1024;
+
+const SIGNED_AT: UnixTime = UnixTime(1_795_230_000);
+
+/// The images of one system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct System {
+    /// What the firmware loads; its first sector is not zero.
+    pub boot: Vec<u8>,
+    /// The rest.
+    pub rootfs: Vec<u8>,
+}
+
+impl System {
+    /// A system of this tag; two systems differ in every sector.
+    #[must_use]
+    pub fn new(tag: u8) -> Self {
+        // Shorter than its slot: what is behind an image is not written.
+        let boot = bytes(tag, BOOT_BYTES - 1000);
+        Self { boot, rootfs: bytes(tag.wrapping_add(7), ROOTFS_BYTES) }
+    }
+
+    /// The same with a real FAT for the firmware.
+    ///
+    /// # Errors
+    /// When the FAT cannot be made.
+    pub fn with_fat(tag: u8) -> Result<Self> {
+        let label = FatLabel::from_text("boot");
+        let options = FatOptions { label, serial: u32::from(tag), time: FatTime::EPOCH };
+        let mut fat = FatImage::create(ByteLen::new(BOOT_BYTES as u64), &options)?;
+        let script = bytes(tag, 3000);
+        fat.write_file("boot.scr", &mut &script[..])?;
+        let device: MemoryStorage = fat.finish()?;
+        Ok(Self { boot: device.bytes().to_vec(), ..Self::new(tag) })
+    }
+
+    /// What its slots hold, with zeros behind the images.
+    #[must_use]
+    pub fn slots(&self) -> [Vec<u8>; 2] {
+        let padded = |image: &[u8], len| {
+            let mut slot = image.to_vec();
+            slot.resize(len, 0);
+            slot
+        };
+        [padded(&self.boot, BOOT_BYTES), padded(&self.rootfs, ROOTFS_BYTES)]
+    }
+}
+
+/// Bytes that differ in every sector and from tag to tag; none is zero.
+fn bytes(tag: u8, len: usize) -> Vec<u8> {
+    let byte = |at: usize| {
+        let [low, ..] = (at % 251).to_le_bytes();
+        let [row, ..] = (at / 509).to_le_bytes();
+        (low ^ row).wrapping_mul(3).wrapping_add(tag) | 1
+    };
+    (0..len).map(byte).collect()
+}
+
+/// Makes and verifies bundles.
+pub struct Signer {
+    pki: DevelopmentPki,
+    dir: tempfile::TempDir,
+}
+
+impl Signer {
+    /// A signer with new keys.
+    ///
+    /// # Errors
+    /// When there is no place for its files.
+    pub fn new() -> Result<Self> {
+        let options = DevelopmentPkiOptions::new(SIGNED_AT);
+        let pki = DevelopmentPki::generate("power cuts", &options)?;
+        Ok(Self { pki, dir: tempfile::tempdir().context("cannot make a directory")? })
+    }
+
+    /// A verified bundle of these images: slot class, file name, content.
+    ///
+    /// # Errors
+    /// When it cannot be made or does not verify.
+    #[expect(clippy::disallowed_methods, reason = "bundles are made as files and kept in memory")]
+    pub fn bundle(
+        &self,
+        format: BundleFormat,
+        images: &[(&str, &str, &[u8])],
+    ) -> Result<Arc<VerifiedBundle>> {
+        let mut manifest = "[update]\ncompatible=rock64\nversion=26.1\n".to_owned();
+        let mut files = BTreeMap::new();
+        for (class, name, content) in images {
+            manifest.push_str(&format!("[image.{class}]\nfilename={name}\n"));
+            files.insert((*name).to_owned(), content.to_vec());
+        }
+        let identity =
+            SigningIdentity::from_pem(&self.pki.signer_cert_pem, &self.pki.signer_key_pem, &[])?;
+        let request = CreateRequest {
+            content: BundleContent::Memory { manifest: &manifest, files: &files },
+            format: Some(format),
+            compression: SquashfsCompression::Stored,
+            identity: &identity,
+            salt: [7; 32],
+            timestamp: SIGNED_AT,
+        };
+        let path = self.dir.path().join("update.raucb");
+        create_bundle(&request, &path, &mut |_| {})?;
+        let source = MemorySource::new("update.raucb", std::fs::read(&path)?);
+        std::fs::remove_file(&path)?;
+        let keyring = Keyring::from_pem(&self.pki.ca_cert_pem, KeyringOptions::default())?;
+        let opened = UntrustedBundle::open(Arc::new(source), &Limits::default())?;
+        Ok(Arc::new(opened.verify(&keyring, CheckTime::At(SIGNED_AT))?))
+    }
+}
+
+/// Whether the first sector of a device holds anything: without it no file system is recognised.
+///
+/// More than a firmware asks for, so that a torn seal has every chance to be taken for one.
+#[must_use]
+pub fn has_seal(device: Option<&crate::medium::Medium>) -> bool {
+    let mut sector = [0; 512];
+    device.is_some_and(|device| {
+        device.read_at(0, &mut sector).is_ok() && sector.iter().any(|byte| *byte != 0)
+    })
+}

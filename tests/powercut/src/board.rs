@@ -110,10 +110,10 @@ impl Board {
         })
     }
 
-    /// The same board with another device in place of the one of that name.
+    /// The same board with one more device.
     #[must_use]
-    pub fn with_device(mut self, device: &MemoryStorage) -> Self {
-        self.devices.insert(Arc::from(device.label()), Medium::new(device));
+    pub fn with_device(mut self, device: Medium) -> Self {
+        self.devices.insert(Arc::from(device.label()), device);
         self
     }
 

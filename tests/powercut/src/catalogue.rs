@@ -2,6 +2,7 @@
 //! Which operations are cut?
 
 use crate::board::{EnvKind, disk_id};
+use crate::disk_scenario::{Before, DiskScenario, Identities};
 use crate::scenario::Scenario;
 use crate::slot_scenario::{Act, SlotScenario};
 use crate::systems::{Signer, System};
@@ -19,6 +20,13 @@ pub fn catalogue() -> Result<Vec<Box<dyn Scenario>>> {
     let mut all: Vec<Box<dyn Scenario>> = Vec::new();
     for scenario in environments().into_iter().chain(marks()).chain(small()).chain(installs()?) {
         all.push(Box::new(scenario));
+    }
+    for (name, before, identities) in [
+        ("first-boot", Before::Flashed, Identities::Same),
+        ("first-boot-new-ids", Before::Flashed, Identities::New),
+        ("repair-table", Before::PrimaryTorn, Identities::Same),
+    ] {
+        all.push(Box::new(DiskScenario::new(name, before, identities)?));
     }
     Ok(all)
 }
@@ -134,7 +142,10 @@ fn installs() -> Result<Vec<SlotScenario>> {
     Ok(vec![
         install("install-verity", BundleFormat::Verity, System::new(3))?,
         SlotScenario { state: empty, systems: fresh, env: EnvKind::DiskPair, ..plain },
-        install("install-fat", BundleFormat::Verity, System::with_fat(4)?)?,
+        SlotScenario {
+            systems: PerSlot { a: Some(System::new(1)), b: Some(System::with_fat(2)?) },
+            ..install("install-fat", BundleFormat::Verity, System::with_fat(4)?)?
+        },
         SlotScenario {
             env: EnvKind::DiskSingle,
             may_lose_env: true,

@@ -33,9 +33,9 @@ pub struct Depth {
     pub first: Effort,
     /// Images of each cut of the recovery.
     pub second: Effort,
-    /// One distinct image in so many has its recovery cut; 0: none.
-    pub one_in: u64,
-    /// Images at most per cut of a recovery.
+    /// About so many images have their recovery cut again.
+    pub recoveries: u64,
+    /// Images of each of those, at least one per cut.
     pub images: u64,
 }
 
@@ -144,8 +144,12 @@ pub fn explore(scenario: &dyn Scenario, recorded: &Recorded, plan: &Plan) -> Res
         plan,
         points: &points,
         known: Mutex::default(),
+        one_in: 1,
     };
     let blocks = explorer.blocks();
+    let images: u64 = blocks.iter().map(|block| block.end - block.first).sum();
+    let one_in = images.div_ceil(plan.depth.recoveries.max(1));
+    let explorer = Explorer { one_in, ..explorer };
     let next = AtomicUsize::new(0);
     let results: Vec<Result<Tally>> = thread::scope(|scope| {
         let work = || explorer.work(&blocks, &next);
@@ -174,6 +178,8 @@ struct Explorer<'a> {
     points: &'a CutPoints,
     /// The images judged, by their sums and what was promised.
     known: Mutex<HashSet<u128>>,
+    /// One distinct image in so many has its recovery cut again.
+    one_in: u64,
 }
 
 /// A cut with what is uncertain at it.
@@ -304,8 +310,8 @@ impl Explorer<'_> {
         match self.plan.only {
             Some(only) => only.then.is_some(),
             None => {
-                let one_in = u128::from(self.plan.depth.one_in);
-                one_in > 0 && (key ^ u128::from(self.plan.seed)).is_multiple_of(one_in)
+                let chosen = (key ^ u128::from(self.plan.seed)).is_multiple_of(self.one_in.into());
+                chosen && self.plan.depth.recoveries > 0
             }
         }
     }
@@ -338,7 +344,7 @@ impl Explorer<'_> {
             settled = Some(cut);
             tally.cuts += 1;
             let at = At::new(&points, &journal, &files, cut, seed);
-            for image in self.second_images(at.images(), cut) {
+            for image in self.second_images(at.images(), cut, points.last()) {
                 let before = board.photo();
                 at.put(board, image)?;
                 let place = Place { then: Some((cut, image)), ..place };
@@ -350,7 +356,7 @@ impl Explorer<'_> {
     }
 
     /// Which images of a cut of a recovery are judged.
-    fn second_images(&self, all: u64, cut: usize) -> Vec<u64> {
+    fn second_images(&self, all: u64, cut: usize, cuts: usize) -> Vec<u64> {
         match self.plan.only.and_then(|only| only.then) {
             Some((wanted, image)) => {
                 if wanted == cut {
@@ -360,7 +366,8 @@ impl Explorer<'_> {
                 }
             }
             None => {
-                let taken = all.min(self.plan.depth.images.max(1));
+                let share = self.plan.depth.images / (cuts as u64 + 1);
+                let taken = all.min(share.max(1));
                 (0..taken).map(|number| number * all / taken).collect()
             }
         }

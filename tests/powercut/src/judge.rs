@@ -74,7 +74,7 @@ impl Judge<'_> {
             self.may_run(board, &booted)
                 .map_err(|found| Violation { what: format!("{case}: {}", found.what), ..found })?;
         }
-        seen.map_or(Ok(()), |seen| scenario.inspect(board, seen))
+        scenario.inspect(board, seen)
     }
 
     /// Boots, reconciles and does the operation again.

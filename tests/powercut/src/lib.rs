@@ -10,6 +10,7 @@
 mod board;
 mod catalogue;
 pub mod cli;
+mod disk_scenario;
 mod explore;
 mod firmware;
 mod judge;

@@ -23,7 +23,10 @@ pub struct Medium {
 
 struct State {
     bytes: Vec<u8>,
-    sum: u128,
+    /// The first sectors of the regions after the first.
+    borders: Vec<usize>,
+    /// A sum per region.
+    sums: Vec<u128>,
     /// Sectors as they were before each change, oldest first.
     undo: Vec<(usize, [u8; SECTOR_BYTES])>,
 }
@@ -32,20 +35,39 @@ impl Medium {
     /// A device with the content and geometry of `storage`.
     #[must_use]
     pub fn new(storage: &MemoryStorage) -> Self {
+        Self::in_regions(storage, &[])
+    }
+
+    /// The same, with sums of its own for each region; `borders` are the first sectors of all
+    /// regions but the first, in order.
+    #[must_use]
+    pub fn in_regions(storage: &MemoryStorage, borders: &[usize]) -> Self {
         let bytes = storage.bytes().to_vec();
-        let sum = sum_of(&bytes);
+        let borders = borders.to_vec();
+        let mut sums = vec![0; borders.len() + 1];
+        for (number, sector) in bytes.chunks(SECTOR_BYTES).enumerate() {
+            if let Some(sum) = sums.get_mut(region_of(&borders, number)) {
+                *sum ^= sector_sum(number, sector);
+            }
+        }
         Self {
             label: Arc::from(storage.label()),
             len: storage.len(),
             geometry: storage.geometry(),
-            state: Arc::new(Mutex::new(State { bytes, sum, undo: Vec::new() })),
+            state: Arc::new(Mutex::new(State { bytes, borders, sums, undo: Vec::new() })),
         }
     }
 
     /// The sum over the content; equal contents of equal length have equal sums.
     #[must_use]
     pub fn sum(&self) -> u128 {
-        self.lock().sum
+        self.lock().sums.iter().fold(0, |all, sum| all ^ sum)
+    }
+
+    /// The sum over one region.
+    #[must_use]
+    pub fn region(&self, number: usize) -> u128 {
+        self.lock().sums.get(number).copied().unwrap_or_default()
     }
 
     /// Where taking back can lead to.
@@ -112,6 +134,10 @@ pub fn sum_of(bytes: &[u8]) -> u128 {
     sectors.fold(0, |sum, (number, sector)| sum ^ sector_sum(number, sector))
 }
 
+fn region_of(borders: &[usize], sector: usize) -> usize {
+    borders.partition_point(|border| *border <= sector)
+}
+
 fn sector_sum(number: usize, sector: &[u8]) -> u128 {
     xxh3_128_with_seed(sector, number as u64)
 }
@@ -151,7 +177,7 @@ impl State {
     }
 
     fn put(&mut self, number: usize, sector: &[u8; SECTOR_BYTES]) {
-        self.sum ^= sector_sum(number, self.sector(number));
+        let before = sector_sum(number, self.sector(number));
         let start = number * SECTOR_BYTES;
         let end = (start + SECTOR_BYTES).min(self.bytes.len());
         if let (Some(place), Some(new)) =
@@ -159,7 +185,10 @@ impl State {
         {
             place.copy_from_slice(new);
         }
-        self.sum ^= sector_sum(number, self.sector(number));
+        let after = sector_sum(number, self.sector(number));
+        if let Some(sum) = self.sums.get_mut(region_of(&self.borders, number)) {
+            *sum ^= before ^ after;
+        }
     }
 }
 
@@ -234,6 +263,18 @@ mod tests {
         let mut found = vec![0; 2000];
         medium.read_at(0, &mut found).unwrap();
         assert_eq!((found, medium.sum()), (content, before));
+    }
+
+    #[test]
+    fn regions_have_sums_of_their_own() {
+        let disk = MemoryStorage::disk("disk", vec![0; 4096]);
+        let mut medium = Medium::in_regions(&disk, &[2, 6]);
+        let before = [0, 1, 2].map(|region| medium.region(region));
+        medium.write_at(1024, &[1; 2048]).unwrap();
+        let after = [0, 1, 2].map(|region| medium.region(region));
+        assert_eq!((before[0], before[2]), (after[0], after[2]));
+        assert_ne!(before[1], after[1]);
+        assert_eq!(medium.sum(), after[0] ^ after[1] ^ after[2]);
     }
 
     #[test]

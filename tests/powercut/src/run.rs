@@ -18,17 +18,23 @@ pub fn depth(cost: Cost, exhaustive: bool) -> Depth {
     let effort = |tears, samples| Effort { subsets_of: 10, samples, tears };
     match (cost, exhaustive) {
         (Cost::Low, false) => {
-            Depth { first: effort(160, 64), second: effort(12, 4), one_in: 16, images: 8 }
+            Depth { first: effort(200, 64), second: effort(16, 8), recoveries: 400, images: 160 }
         }
         (Cost::High, false) => {
-            Depth { first: effort(300, 64), second: effort(12, 4), one_in: 64, images: 4 }
+            Depth { first: effort(300, 64), second: effort(16, 8), recoveries: 120, images: 120 }
         }
-        (Cost::Low, true) => {
-            Depth { first: effort(1000, 1000), second: effort(40, 16), one_in: 4, images: 40 }
-        }
-        (Cost::High, true) => {
-            Depth { first: effort(1000, 1000), second: effort(40, 16), one_in: 8, images: 16 }
-        }
+        (Cost::Low, true) => Depth {
+            first: effort(1000, 1000),
+            second: effort(40, 16),
+            recoveries: 4000,
+            images: 1000,
+        },
+        (Cost::High, true) => Depth {
+            first: effort(1000, 1000),
+            second: effort(40, 16),
+            recoveries: 2000,
+            images: 500,
+        },
     }
 }
 

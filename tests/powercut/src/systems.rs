@@ -15,6 +15,9 @@ use storage::{ByteLen, MemoryStorage, Storage};
 /// Size of a boot slot.
 pub const BOOT_BYTES: usize = 24 * 1024;
 
+/// The smallest FAT there is; a slot that holds one is larger than others.
+const FAT_BYTES: ByteLen = ByteLen::kib(64);
+
 /// Size of a rootfs slot.
 pub const ROOTFS_BYTES: usize = 32 * 1024;
 
@@ -45,7 +48,7 @@ impl System {
     pub fn with_fat(tag: u8) -> Result<Self> {
         let label = FatLabel::from_text("boot");
         let options = FatOptions { label, serial: u32::from(tag), time: FatTime::EPOCH };
-        let mut fat = FatImage::create(ByteLen::new(BOOT_BYTES as u64), &options)?;
+        let mut fat = FatImage::create(FAT_BYTES, &options)?;
         let script = bytes(tag, 3000);
         fat.write_file("boot.scr", &mut &script[..])?;
         let device: MemoryStorage = fat.finish()?;
@@ -60,7 +63,7 @@ impl System {
             slot.resize(len, 0);
             slot
         };
-        [padded(&self.boot, BOOT_BYTES), padded(&self.rootfs, ROOTFS_BYTES)]
+        [padded(&self.boot, BOOT_BYTES.max(self.boot.len())), padded(&self.rootfs, ROOTFS_BYTES)]
     }
 }
 

@@ -12,7 +12,7 @@ use crate::recorded::Recorded;
 use crate::scenario::Scenario;
 use crate::violation::Violation;
 use anyhow::{Context, Result};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -121,6 +121,8 @@ struct Block {
     cut: usize,
     first: u64,
     end: u64,
+    /// The sum of the one image whose recovery is cut again.
+    again: Option<u128>,
 }
 
 /// Explores one operation.
@@ -144,27 +146,15 @@ pub fn explore(scenario: &dyn Scenario, recorded: &Recorded, plan: &Plan) -> Res
         plan,
         points: &points,
         known: Mutex::default(),
-        one_in: 1,
+        passed: Mutex::default(),
     };
-    let blocks = explorer.blocks();
-    let images: u64 = blocks.iter().map(|block| block.end - block.first).sum();
-    let one_in = images.div_ceil(plan.depth.recoveries.max(1));
-    let explorer = Explorer { one_in, ..explorer };
-    let next = AtomicUsize::new(0);
-    let results: Vec<Result<Tally>> = thread::scope(|scope| {
-        let work = || explorer.work(&blocks, &next);
-        let threads: Vec<_> = (0..plan.threads).map(|_| scope.spawn(work)).collect();
-        let lost = || Err(anyhow::anyhow!("a thread is gone"));
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| lost())).collect()
-    });
     let mut tally = Tally {
         operations: recorded.journal.op_count() as u64,
         cuts: points.last() as u64 + 1,
         ..Tally::default()
     };
-    for result in results {
-        tally.add(result?);
-    }
+    explorer.all(&explorer.blocks(), &mut tally)?;
+    explorer.all(&explorer.recoveries(), &mut tally)?;
     tally.failures.sort_by_key(|failure| (failure.place.cut, failure.place.image));
     tally.failures.truncate(MAX_FAILURES);
     tally.secs = begun.elapsed().as_secs_f64();
@@ -178,8 +168,8 @@ struct Explorer<'a> {
     points: &'a CutPoints,
     /// The images judged, by their sums and what was promised.
     known: Mutex<HashSet<u128>>,
-    /// One distinct image in so many has its recovery cut again.
-    one_in: u64,
+    /// The distinct ones that are no bricks, by that sum, with their places.
+    passed: Mutex<BTreeMap<u128, (usize, u64)>>,
 }
 
 /// A cut with what is uncertain at it.
@@ -236,7 +226,7 @@ impl Explorer<'_> {
 
     fn blocks(&self) -> Vec<Block> {
         if let Some(Place { cut, image, .. }) = self.plan.only {
-            return vec![Block { cut, first: image, end: image + 1 }];
+            return vec![Block { cut, first: image, end: image + 1, again: None }];
         }
         let mut blocks = Vec::new();
         for cut in 0..=self.points.last() {
@@ -244,11 +234,46 @@ impl Explorer<'_> {
             let mut first = 0;
             while first < images {
                 let end = images.min(first + BLOCK);
-                blocks.push(Block { cut, first, end });
+                blocks.push(Block { cut, first, end, again: None });
                 first = end;
             }
         }
         blocks
+    }
+
+    /// The images whose recovery is cut again: those with the lowest sums, which is as good as by
+    /// lot and the same in every run.
+    fn recoveries(&self) -> Vec<Block> {
+        let passed = Self::lock(&self.passed);
+        let count = match self.plan.only {
+            Some(only) => u64::from(only.then.is_some()),
+            None => self.plan.depth.recoveries,
+        };
+        let chosen = passed.iter().take(usize::try_from(count).unwrap_or(usize::MAX));
+        let block = |(sum, (cut, image)): (&u128, &(usize, u64))| Block {
+            cut: *cut,
+            first: *image,
+            end: *image + 1,
+            again: Some(*sum),
+        };
+        let mut blocks: Vec<Block> = chosen.map(block).collect();
+        blocks.sort_by_key(|block| block.cut);
+        blocks
+    }
+
+    /// Does blocks on all threads.
+    fn all(&self, blocks: &[Block], tally: &mut Tally) -> Result<()> {
+        let next = AtomicUsize::new(0);
+        let results: Vec<Result<Tally>> = thread::scope(|scope| {
+            let work = || self.work(blocks, &next);
+            let threads: Vec<_> = (0..self.plan.threads).map(|_| scope.spawn(work)).collect();
+            let lost = || Err(anyhow::anyhow!("a thread is gone"));
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| lost())).collect()
+        });
+        results.into_iter().try_for_each(|result| {
+            tally.add(result?);
+            Ok(())
+        })
     }
 
     fn work(&self, blocks: &[Block], next: &AtomicUsize) -> Result<Tally> {
@@ -266,52 +291,34 @@ impl Explorer<'_> {
             for image in block.first..block.end {
                 let photo = board.photo();
                 at.put(&mut board, image)?;
-                self.judge_image(&mut board, (block.cut, image), &kept, &mut tally)?;
+                let place = Place { cut: block.cut, image, then: None };
+                match block.again {
+                    Some(sum) => self.cut_again(&mut board, place, sum, &mut tally)?,
+                    None => self.judge_image(&mut board, place, &kept, &mut tally),
+                }
                 board.put_back(&photo);
             }
         }
         Ok(tally)
     }
 
-    fn judge_image(
-        &self,
-        board: &mut Board,
-        (cut, image): (usize, u64),
-        kept: &[Kept],
-        tally: &mut Tally,
-    ) -> Result<()> {
+    fn judge_image(&self, board: &mut Board, place: Place, kept: &[Kept], tally: &mut Tally) {
         tally.images += 1;
-        let seen = self.recorded.seen(cut, kept);
+        let seen = self.recorded.seen(place.cut, kept);
         let key = board.sum() ^ xxh3_128(format!("{} {}", kept.len(), seen.finished).as_bytes());
         if !self.is_new(key) {
-            return Ok(());
+            return;
         }
         tally.distinct += 1;
-        let photo = board.photo();
         let verdict = self
             .judge
             .look(board, Some(&seen))
             .and_then(|()| self.judge.go_on(board))
             .and_then(|()| self.judge.has_converged(board));
-        board.put_back(&photo);
-        let place = Place { cut, image, then: None };
         match verdict {
             Err(violation) => Self::brick(tally, place, violation),
-            Ok(()) if self.is_cut_again(key) => {
-                self.cut_again(board, place, key, tally)?;
-                board.put_back(&photo);
-            }
-            Ok(()) => {}
-        }
-        Ok(())
-    }
-
-    fn is_cut_again(&self, key: u128) -> bool {
-        match self.plan.only {
-            Some(only) => only.then.is_some(),
-            None => {
-                let chosen = (key ^ u128::from(self.plan.seed)).is_multiple_of(self.one_in.into());
-                chosen && self.plan.depth.recoveries > 0
+            Ok(()) => {
+                Self::lock(&self.passed).insert(key, (place.cut, place.image));
             }
         }
     }
@@ -398,11 +405,11 @@ impl Explorer<'_> {
     }
 
     fn is_new(&self, key: u128) -> bool {
-        self.lock().insert(key)
+        Self::lock(&self.known).insert(key)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<u128>> {
+    fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
         // A set of sums stays one when somebody else panics, so the guard is taken over.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

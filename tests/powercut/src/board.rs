@@ -307,6 +307,9 @@ pub fn default_env() -> Env {
     let mut env = Env::new();
     // A name and a value without any odd byte are never refused.
     let _set = env.set("bootcmd", "run atomix_select");
+    // As long as a real one: between BOOT_ORDER and the states, so that a change reaches sectors
+    // far from each other.
+    let _set = env.set("addr_many", &"0x02080000 ".repeat(130));
     env
 }
 

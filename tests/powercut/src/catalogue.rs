@@ -40,12 +40,9 @@ const fn good(tag: u8) -> SlotRecord {
 /// A good, B good and older.
 #[must_use]
 pub fn both_good() -> BootState {
-    BootState {
-        order: SlotId::ALL.to_vec(),
-        a: good(1),
-        b: good(2),
-        ..BootState::factory(disk_id())
-    }
+    let last = Some(SlotId::A);
+    let order = SlotId::ALL.to_vec();
+    BootState { order, a: good(1), b: good(2), last, ..BootState::factory(disk_id()) }
 }
 
 /// A scenario of one act on a board with two good slots that runs A.
@@ -93,7 +90,8 @@ fn environments() -> Vec<SlotScenario> {
 #[must_use]
 pub fn b_on_trial() -> BootState {
     let b = SlotRecord { state: SlotState::Trying, ..good(3) };
-    BootState { order: vec![SlotId::B, SlotId::A], b, ..both_good() }
+    let last = Some(SlotId::B);
+    BootState { order: vec![SlotId::B, SlotId::A], b, last, ..both_good() }
 }
 
 fn marks() -> Vec<SlotScenario> {

@@ -16,6 +16,9 @@ pub struct Cli {
     /// Say which operations there are
     #[arg(long)]
     pub list: bool,
+    /// Make known mistakes and say which invariant finds each
+    #[arg(long, conflicts_with_all = ["scenario", "exhaustive"])]
+    pub teeth: bool,
     /// What chooses where not all is tried
     #[arg(long, default_value = "0x4174_6f6d", value_parser = parse_number)]
     pub seed: u64,

@@ -19,7 +19,8 @@ use std::path::PathBuf;
 use storage::{ByteLen, Lba, MemoryStorage, PartUuid, Storage, View};
 use uuid::Uuid;
 
-const DISK: &str = "/dev/disk";
+/// The disk's device.
+pub const DISK: &str = "/dev/disk";
 const MIB: usize = 1024 * 1024;
 const DISK_BYTES: usize = 8 * MIB;
 

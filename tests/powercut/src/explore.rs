@@ -10,7 +10,7 @@ use crate::firmware::Selector;
 use crate::judge::Judge;
 use crate::recorded::Recorded;
 use crate::scenario::Scenario;
-use crate::violation::Violation;
+use crate::violation::{Invariant, Violation};
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -89,6 +89,8 @@ pub struct Tally {
     pub distinct: u64,
     /// How many break an invariant.
     pub bricks: u64,
+    /// The same, by the invariant that was seen to be broken first.
+    pub by_invariant: BTreeMap<Invariant, u64>,
     /// How long it took.
     pub secs: f64,
     /// The first that do.
@@ -111,6 +113,9 @@ impl Tally {
         self.second += other.second;
         self.distinct += other.distinct;
         self.bricks += other.bricks;
+        for (invariant, count) in other.by_invariant {
+            *self.by_invariant.entry(invariant).or_default() += count;
+        }
         self.failures.extend(other.failures);
     }
 }
@@ -399,6 +404,7 @@ impl Explorer<'_> {
 
     fn brick(tally: &mut Tally, place: Place, violation: Violation) {
         tally.bricks += 1;
+        *tally.by_invariant.entry(violation.invariant).or_default() += 1;
         if tally.failures.len() < MAX_FAILURES {
             tally.failures.push(Failure { place, violation });
         }

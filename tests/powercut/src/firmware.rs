@@ -27,6 +27,8 @@ pub struct Booted {
     pub slot: SlotId,
     /// The state of it before the selector began; `None` when the environment was lost.
     pub was: Option<SlotState>,
+    /// How many starts ended in a reset before it.
+    pub resets: u32,
     /// What the kernel command line says.
     pub reason: Reason,
     /// The state that the selector left.
@@ -48,12 +50,18 @@ impl Selector {
     #[must_use]
     pub fn boots(self, env: Option<&BootState>, facts: &FirmwareFacts) -> Option<Booted> {
         let mut state = env.cloned();
-        for _ in 0..MAX_RESETS {
+        for resets in 0..MAX_RESETS {
             let seen = state.as_ref().map(|state| self.sees(state));
             let chosen = select(seen.as_ref(), facts);
             if let Some(slot) = chosen.boots {
                 let was = env.map(|state| state.slot(slot).state);
-                return Some(Booted { slot, was, reason: chosen.reason, left: chosen.state });
+                return Some(Booted {
+                    slot,
+                    was,
+                    resets,
+                    reason: chosen.reason,
+                    left: chosen.state,
+                });
             }
             if chosen.save {
                 state = Some(chosen.state);
@@ -73,7 +81,7 @@ impl Selector {
         disk: Option<PartUuid>,
     ) -> Result<Booted> {
         let facts = FirmwareFacts { disk, save_works: true, loads };
-        for _ in 0..MAX_RESETS {
+        for resets in 0..MAX_RESETS {
             let env = read_env(board)?;
             let seen = env.as_ref().map(|state| self.sees(state));
             let chosen = select(seen.as_ref(), &facts);
@@ -82,7 +90,7 @@ impl Selector {
             }
             if let Some(slot) = chosen.boots {
                 let was = env.map(|state| state.slot(slot).state);
-                return Ok(Booted { slot, was, reason: chosen.reason, left: chosen.state });
+                return Ok(Booted { slot, was, resets, reason: chosen.reason, left: chosen.state });
             }
         }
         anyhow::bail!("no kernel starts in {MAX_RESETS} resets")

@@ -132,6 +132,10 @@ impl Judge<'_> {
         if !self.scenario.is_whole(board, slot) {
             return Err(Violation::new(I1, format!("slot {slot} boots and is not whole")));
         }
+        if booted.resets > 0 {
+            let what = format!("slot {slot} boots after {} starts that fail", booted.resets);
+            return Err(Violation::new(I1, what));
+        }
         match booted.was {
             Some(state @ (SlotState::Empty | SlotState::Writing)) => {
                 Err(Violation::new(I2, format!("slot {slot} boots and is {state}")))

@@ -6,7 +6,7 @@ use crate::explore::{Depth, Place, Plan, Tally, explore};
 use crate::firmware::Selector;
 use crate::recorded::record;
 use crate::scenario::{Cost, Scenario};
-use crate::{catalogue, report};
+use crate::{catalogue, report, teeth};
 use anyhow::{Result, bail};
 use std::io::Write;
 use std::thread::available_parallelism;
@@ -43,6 +43,12 @@ pub fn depth(cost: Cost, exhaustive: bool) -> Depth {
 /// # Errors
 /// When an image is a brick, when too few were judged, or when the harness itself fails.
 pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
+    if cli.teeth {
+        if teeth::table(out, cli.seed, threads())? {
+            return Ok(());
+        }
+        bail!("the harness has lost a tooth");
+    }
     let all = catalogue()?;
     if cli.list {
         for scenario in &all {
@@ -91,6 +97,10 @@ fn plan(cli: &Cli, cost: Cost) -> Plan {
         seed: cli.seed,
         only,
         selector: Selector::Ours,
-        threads: available_parallelism().map_or(2, std::num::NonZero::get),
+        threads: threads(),
     }
+}
+
+fn threads() -> usize {
+    available_parallelism().map_or(2, std::num::NonZero::get)
 }

@@ -7,12 +7,12 @@ use crate::firmware::{Booted, Selector, read_env};
 use crate::medium::sum_of;
 use crate::scenario::{Cost, End, Scenario, Seen, without_counters};
 use crate::systems::{BOOT_BYTES, ROOTFS_BYTES, System, has_seal};
-use crate::violation::Invariant::I7;
+use crate::violation::Invariant::{I1, I7};
 use crate::violation::{OrBreaks, Violation};
 use anyhow::{Context, Result};
 use bootctl::{
     BootControl, BootState, Command, ControlParts, Entry, LateFallback, Mark, PerSlot, SlotId,
-    Snapshot,
+    SlotState, Snapshot,
 };
 use bundle::VerifiedBundle;
 use std::path::Path;
@@ -169,6 +169,26 @@ impl SlotScenario {
         })
     }
 
+    /// I1: a slot that loads holds the system that its record speaks of: what was good before must
+    /// not vouch for what was written since.
+    fn inspect_record(&self, board: &Board) -> Result<(), Violation> {
+        let state = read_env(board).or_breaks(I1, "read the environment")?;
+        let other = self.booted.other();
+        let Some(record) = state.map(|state| *state.slot(other)) else { return Ok(()) };
+        let speaks = match record.state {
+            SlotState::Trying | SlotState::Good | SlotState::Bad => true,
+            SlotState::Empty | SlotState::Writing | SlotState::Unknown => false,
+        };
+        let old = record.bundle == self.state.slot(other).bundle;
+        let system = if old { self.systems.get(other) } else { &self.after };
+        let sum = system.as_ref().map(|system| group_sum(system));
+        if speaks && *self.loads(board).get(other) && sum != Some(self.group(board, other)) {
+            let what = format!("slot {other} is {} and holds another system", record.state);
+            return Err(Violation::new(I1, what));
+        }
+        Ok(())
+    }
+
     /// I7: the newest acknowledged record is there, and those before it as far as the ring goes.
     fn inspect_ring(&self, board: &Board, acknowledged: u64) -> Result<(), Violation> {
         let recorder = board.recorder().or_breaks(I7, "open the recorder")?;
@@ -196,6 +216,12 @@ impl SlotScenario {
         }
         Err(Violation::new(I7, format!("the status is neither {done} nor the next")))
     }
+}
+
+/// The sum of a group that holds this system.
+fn group_sum(system: &System) -> u128 {
+    let [boot, rootfs] = system.slots();
+    sum_of(&boot) ^ sum_of(&rootfs).rotate_left(1)
 }
 
 /// The status without RAUC's counters, which count a repeat.
@@ -266,13 +292,9 @@ impl Scenario for SlotScenario {
     }
 
     fn is_whole(&self, board: &Board, slot: SlotId) -> bool {
-        let sum = |part| board.medium(&device(part, slot)).map(crate::medium::Medium::sum);
-        let found = [sum("boot"), sum("rootfs")];
+        let found = self.group(board, slot);
         let after = self.after.as_ref().filter(|_| slot != self.booted);
-        self.systems.get(slot).iter().chain(after).any(|system| {
-            let [boot, rootfs] = system.slots();
-            found == [Some(sum_of(&boot)), Some(sum_of(&rootfs))]
-        })
+        self.systems.get(slot).iter().chain(after).any(|system| group_sum(system) == found)
     }
 
     fn group(&self, board: &Board, slot: SlotId) -> u128 {
@@ -285,6 +307,7 @@ impl Scenario for SlotScenario {
     }
 
     fn inspect(&self, board: &Board, seen: Option<&Seen<'_>>) -> Result<(), Violation> {
+        self.inspect_record(board)?;
         let Some(seen) = seen else { return Ok(()) };
         match self.act {
             Act::Append(_) => self.inspect_ring(board, seen.steps()),

@@ -24,6 +24,13 @@ enum Task {
     E2e(E2eArgs),
     /// Explore every state of the boot protocol and print how many there are
     Model(ModelArgs),
+    /// Cut the power at every act of every durable operation; --help after it tells more
+    #[command(disable_help_flag = true)]
+    Powercut {
+        /// Arguments of the harness
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Measure an install against dd and openssl on this machine and print the ratios
     Bench,
 }
@@ -35,6 +42,7 @@ impl Cli {
             Task::Test => suite::run(out),
             Task::E2e(args) => e2e::run(&args, out),
             Task::Model(args) => model::run(&args),
+            Task::Powercut { arguments } => suite::powercut(&arguments),
             Task::Bench => suite::bench(),
         }
     }

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 type Step = (&'static str, fn(&mut dyn Write) -> Result<(), TaskError>);
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     ("judges are installed", |_| judges::require()),
     ("workspace rules", |_| workspace::check()),
     ("linux-only calls are gated", |_| linux_only::check()),
@@ -29,6 +29,8 @@ const STEPS: [Step; 11] = [
     }),
     ("fuzz targets", |_| fuzz()),
     ("main job", |_| cargo(&["run", "--release", "--quiet", "--package", "atomix", "--", "demo"])),
+    // Below this number something is wrong with the harness, whatever it says of the images.
+    ("power cuts", |_| powercut(&["--at-least".to_owned(), "200000".to_owned()])),
     ("real chain", |mut out| e2e::run(&E2eArgs::default(), &mut out)),
 ];
 
@@ -42,6 +44,17 @@ pub fn run(out: &mut impl Write) -> Result<(), TaskError> {
         writeln!(out, "   {name}: {:.1} s", begun.elapsed().as_secs_f64())?;
     }
     Ok(())
+}
+
+/// Runs the power-cut harness.
+pub fn powercut(arguments: &[String]) -> Result<(), TaskError> {
+    let cargo_arguments = ["run", "--release", "--quiet", "--package", "powercut", "--"];
+    cargo(
+        &cargo_arguments
+            .into_iter()
+            .chain(arguments.iter().map(String::as_str))
+            .collect::<Vec<_>>(),
+    )
 }
 
 /// Runs the benchmark binary.

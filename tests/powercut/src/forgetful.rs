@@ -14,21 +14,16 @@ const LOST: std::ops::Range<u64> = 2560..3072;
 /// accepted, as from a cache that is not dropped.
 pub fn forget_a_sector(device: Box<dyn Storage>) -> Box<dyn Storage> {
     if device.label() == BAD {
-        Box::new(Forgetful { inner: device, cache: Some(BTreeMap::new()) })
+        Box::new(Forgetful { inner: device, cache: BTreeMap::new() })
     } else {
         device
     }
 }
 
-/// The same medium under code that looks.
-pub fn lose_a_sector(device: Box<dyn Storage>) -> Box<dyn Storage> {
-    if device.label() == BAD { Box::new(Forgetful { inner: device, cache: None }) } else { device }
-}
-
 struct Forgetful {
     inner: Box<dyn Storage>,
-    /// What was accepted, by its place; `None` where reads come from the medium.
-    cache: Option<BTreeMap<u64, Vec<u8>>>,
+    /// What was accepted, by its place.
+    cache: BTreeMap<u64, Vec<u8>>,
 }
 
 impl Storage for Forgetful {
@@ -46,7 +41,7 @@ impl Storage for Forgetful {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), StorageError> {
         self.inner.read_at(offset, buf)?;
-        for (at, data) in self.cache.iter().flatten() {
+        for (at, data) in &self.cache {
             for (place, byte) in (*at..).zip(data) {
                 let within = place.checked_sub(offset).and_then(|at| usize::try_from(at).ok());
                 if let Some(found) = within.and_then(|at| buf.get_mut(at)) {
@@ -58,9 +53,7 @@ impl Storage for Forgetful {
     }
 
     fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), StorageError> {
-        if let Some(cache) = &mut self.cache {
-            cache.insert(offset, data.to_owned());
-        }
+        self.cache.insert(offset, data.to_owned());
         let end = offset + data.len() as u64;
         let part = |from: u64, to: u64| {
             let within = |at: u64| usize::try_from(at.clamp(offset, end) - offset).unwrap_or(0);

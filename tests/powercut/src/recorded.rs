@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What did the undisturbed operation do, in which order, and where did it end?
 
-use crate::board::{Kept, Promise};
+use crate::board::{ENV, Kept, Promise};
 use crate::firmware::read_env;
 use crate::scenario::{End, Scenario, Seen};
 use anyhow::{Context, Result};
 use bootctl::BootState;
-use storage::{FileTree, Journal};
+use storage::{FileTree, Journal, OpKind};
 
 /// An operation, recorded.
 pub struct Recorded {
@@ -71,7 +71,7 @@ impl Recorded {
     }
 
     /// The same operation in another order. A promise is given when the act before it is done,
-    /// wherever that stands now.
+    /// wherever that stands now; a commit of which nothing is left was never made.
     #[must_use]
     pub fn reordered(&self, order: &Order) -> Self {
         let ops = self.journal.ops();
@@ -80,8 +80,21 @@ impl Recorded {
             let before = order.iter().enumerate().filter(|(_, number)| **number < acts);
             before.max_by_key(|(_, number)| **number).map_or(0, |(place, _)| place + 1)
         };
-        let mut promises: Vec<(usize, Kept)> =
-            self.promises.iter().map(|(acts, kept)| (place(*acts), kept.clone())).collect();
+        let writes = |range: std::ops::Range<usize>| -> Vec<usize> {
+            let is_env = |at: &usize| {
+                ops.get(*at).is_some_and(|op| &*op.device == ENV && op.kind != OpKind::Flush)
+            };
+            range.filter(is_env).collect()
+        };
+        let mut promises = Vec::new();
+        let mut before = 0;
+        for (acts, kept) in &self.promises {
+            let writes = writes(before..*acts);
+            before = *acts;
+            if writes.is_empty() || writes.iter().any(|write| order.contains(write)) {
+                promises.push((place(*acts), kept.clone()));
+            }
+        }
         promises.sort_by_key(|(acts, _)| *acts);
         Self {
             journal: self.journal.with_ops(acts),

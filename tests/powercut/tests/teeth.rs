@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The harness bites: each known mistake is found, by an invariant that it breaks, and what does no
+//! harm is not called a brick.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+use powercut::teeth::{bite, without_each_flush};
+use powercut::{Harm, catalogue};
+use std::collections::BTreeSet;
+
+const SEED: u64 = 0x4174_6f6d;
+
+#[test]
+fn every_harmful_mistake_is_found_and_no_other() {
+    let bites = bite(SEED, 2).unwrap();
+    for bite in &bites {
+        assert!(bite.is_as_expected(), "{} in {}: {:?}", bite.what, bite.scenario, bite.bricks);
+        assert!(bite.images > 80, "{}: only {} images", bite.what, bite.images);
+    }
+    let harmful = bites.iter().filter(|bite| bite.harm == Harm::Bricks);
+    let invariants: BTreeSet<_> = harmful.flat_map(|bite| bite.bricks.keys()).collect();
+    assert_eq!(invariants.len(), 5, "each invariant has found something: {invariants:?}");
+}

@@ -5,20 +5,21 @@
 //! it forward with what has settled, so an image costs what differs from there. Images that are
 //! equal, with the same promises given, are judged once and counted as often as they are legal.
 
-use crate::board::{Board, Kept};
-use crate::firmware::Selector;
-use crate::judge::Judge;
-use crate::recorded::Recorded;
+use crate::board::{Board, Kept, Promise};
+use crate::firmware::{Selector, read_env};
+use crate::judge::{Commits, Judge};
+use crate::recorded::{Recorded, states};
 use crate::scenario::Scenario;
 use crate::violation::{Invariant, Violation};
 use anyhow::{Context, Result};
+use bootctl::BootState;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 use storage::{CutPoint, CutPoints, Effort, FileTree, Journal};
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 
 /// Images that a thread takes at once.
 const BLOCK: u64 = 64;
@@ -143,11 +144,10 @@ pub fn explore(scenario: &dyn Scenario, recorded: &Recorded, plan: &Plan) -> Res
             scenario,
             selector: plan.selector,
             end: &recorded.end,
-            first: &recorded.first,
-            commits: &commits,
             running: recorded.running,
         },
         recorded,
+        commits,
         plan,
         points: &points,
         known: Mutex::default(),
@@ -169,6 +169,7 @@ pub fn explore(scenario: &dyn Scenario, recorded: &Recorded, plan: &Plan) -> Res
 struct Explorer<'a> {
     judge: Judge<'a>,
     recorded: &'a Recorded,
+    commits: Vec<BootState>,
     plan: &'a Plan,
     points: &'a CutPoints,
     /// The images judged, by their sums and what was promised.
@@ -310,6 +311,9 @@ impl Explorer<'_> {
     fn judge_image(&self, board: &mut Board, place: Place, kept: &[Kept], tally: &mut Tally) {
         tally.images += 1;
         let seen = self.recorded.seen(place.cut, kept);
+        let returned = states(kept.iter()).len();
+        let before = Some(&self.recorded.first);
+        let commits = Commits { before, states: &self.commits, returned, half: None };
         let key = board.sum() ^ xxh3_128(format!("{} {}", kept.len(), seen.finished).as_bytes());
         if !self.is_new(key) {
             return;
@@ -317,7 +321,7 @@ impl Explorer<'_> {
         tally.distinct += 1;
         let verdict = self
             .judge
-            .look(board, Some(&seen))
+            .look(board, commits, Some(&seen))
             .and_then(|()| self.judge.go_on(board))
             .and_then(|()| self.judge.has_converged(board));
         match verdict {
@@ -340,7 +344,7 @@ impl Explorer<'_> {
         let files = board.tree().clone();
         let journal = board.record();
         let recovered = self.judge.go_on(board);
-        board.stop_recording();
+        let promises = board.stop_recording();
         board.put_back(&photo);
         if let Err(violation) = recovered {
             Self::brick(tally, place, violation);
@@ -350,17 +354,25 @@ impl Explorer<'_> {
         let low = key.to_le_bytes().first_chunk().copied().unwrap_or_default();
         let seed = self.plan.seed ^ u64::from_le_bytes(low);
         let points = journal.cut_points(self.plan.depth.second, seed);
+        let before = read_env(board)?;
+        let half = self.commits.get(states(self.recorded.kept(place.cut).iter()).len());
+        let states = states(promises.iter().map(|promise| &promise.kept));
         let mut settled = None;
         for cut in 0..=points.last() {
             settle(board, &points, settled, cut)?;
             settled = Some(cut);
             tally.cuts += 1;
             let at = At::new(&points, &journal, &files, cut, seed);
-            for image in self.second_images(at.images(), cut, points.last()) {
+            let is_state = |promise: &&Promise| matches!(promise.kept, Kept::State(_));
+            let kept = promises.iter().filter(|promise| promise.acts <= cut).filter(is_state);
+            let (before, returned) = (before.as_ref(), kept.count());
+            let commits = Commits { before, states: &states, returned, half };
+            let promised = xxh3_128(format!("{commits:?}").as_bytes());
+            for image in self.second_images(at.images(), cut, points.last(), seed) {
                 let before = board.photo();
                 at.put(board, image)?;
                 let place = Place { then: Some((cut, image)), ..place };
-                self.judge_second(board, place, tally);
+                self.judge_second(board, place, (commits, promised), tally);
                 board.put_back(&before);
             }
         }
@@ -368,7 +380,7 @@ impl Explorer<'_> {
     }
 
     /// Which images of a cut of a recovery are judged.
-    fn second_images(&self, all: u64, cut: usize, cuts: usize) -> Vec<u64> {
+    fn second_images(&self, all: u64, cut: usize, cuts: usize, seed: u64) -> Vec<u64> {
         match self.plan.only.and_then(|only| only.then) {
             Some((wanted, image)) => {
                 if wanted == cut {
@@ -380,21 +392,29 @@ impl Explorer<'_> {
             None => {
                 let share = self.plan.depth.images / (cuts as u64 + 1);
                 let taken = all.min(share.max(1));
-                (0..taken).map(|number| number * all / taken).collect()
+                // Evenly from a first one chosen by lot.
+                let lot = xxh3_64_with_seed(&cut.to_le_bytes(), seed) % all.max(1);
+                (0..taken).map(|number| (number * all / taken + lot) % all).collect()
             }
         }
     }
 
-    fn judge_second(&self, board: &mut Board, place: Place, tally: &mut Tally) {
+    fn judge_second(
+        &self,
+        board: &mut Board,
+        place: Place,
+        (commits, promised): (Commits<'_>, u128),
+        tally: &mut Tally,
+    ) {
         tally.images += 1;
         tally.second += 1;
-        if !self.is_new(board.sum()) {
+        if !self.is_new(board.sum() ^ promised) {
             return;
         }
         tally.distinct += 1;
         let verdict = self
             .judge
-            .look(board, None)
+            .look(board, commits, None)
             .and_then(|()| self.judge.go_on(board))
             .and_then(|()| self.judge.has_converged(board));
         if let Err(violation) = verdict {

@@ -4,7 +4,7 @@
 //! real: the firmware boots, Linux reconciles as `atomix boot started` does, the operation is run
 //! again, and the board is where it would be without the cut.
 
-use crate::board::{Board, Kept, now};
+use crate::board::{Board, now};
 use crate::firmware::{Booted, Selector, facts, read_env};
 use crate::scenario::{End, Scenario, Seen};
 use crate::violation::Invariant::{Commit, I1, I2, I6, I7};
@@ -14,6 +14,21 @@ use bootctl::{
     SlotState, Snapshot, reconcile,
 };
 
+/// What the environment may hold: what was committed last, or what is being committed.
+#[derive(Clone, Copy, Debug)]
+pub struct Commits<'a> {
+    /// What it held before; `None` when it was lost.
+    pub before: Option<&'a BootState>,
+    /// What is committed, in order.
+    pub states: &'a [BootState],
+    /// How many of them had returned.
+    pub returned: usize,
+    /// What an earlier cut left half written in the copy that is written next. A tear of that write
+    /// may complete it: sector by sector the two may be equal where it was not begun. So a commit
+    /// that was cut can still appear, until the next one returns.
+    pub half: Option<&'a BootState>,
+}
+
 /// Judges the images of one scenario.
 pub struct Judge<'a> {
     /// The scenario.
@@ -22,21 +37,22 @@ pub struct Judge<'a> {
     pub selector: Selector,
     /// Where the undisturbed operation ends.
     pub end: &'a End,
-    /// What the environment held before the operation.
-    pub first: &'a BootState,
-    /// What the operation commits, in order.
-    pub commits: &'a [BootState],
     /// The content of the slot that runs during the operation.
     pub running: u128,
 }
 
 impl Judge<'_> {
-    /// What the firmware would do, and whether every promise was kept; without `seen` there was
-    /// none. Changes nothing.
+    /// What the firmware would do, and whether every promise was kept; without `seen` the scenario
+    /// gave none. Changes nothing.
     ///
     /// # Errors
     /// [`Violation`].
-    pub fn look(&self, board: &Board, seen: Option<&Seen<'_>>) -> Result<(), Violation> {
+    pub fn look(
+        &self,
+        board: &Board,
+        commits: Commits<'_>,
+        seen: Option<&Seen<'_>>,
+    ) -> Result<(), Violation> {
         let scenario = self.scenario;
         let running = scenario.booted();
         if scenario.group(board, running) != self.running {
@@ -49,9 +65,7 @@ impl Judge<'_> {
             }
         }
         let env = read_env(board).or_breaks(I1, "the environment cannot be looked at")?;
-        if let Some(seen) = seen {
-            self.commits_hold(env.as_ref(), seen)?;
-        }
+        self.commits_hold(env.as_ref(), commits)?;
         let facts = FirmwareFacts { disk: scenario.disk(board), ..facts(loads, true) };
         let unsaved = FirmwareFacts { save_works: false, ..facts };
         let spent = env.clone().map(|state| {
@@ -146,14 +160,16 @@ impl Judge<'_> {
     }
 
     /// Each commit is there whole or not at all, and stays once it returned.
-    fn commits_hold(&self, env: Option<&BootState>, seen: &Seen<'_>) -> Result<(), Violation> {
-        let states = seen.kept.iter().filter(|kept| matches!(kept, Kept::State(_)));
-        let returned = states.count();
-        let legal = std::iter::once(self.first).chain(self.commits).skip(returned).take(2);
+    fn commits_hold(&self, env: Option<&BootState>, commits: Commits<'_>) -> Result<(), Violation> {
+        let Commits { before, states, returned, half } = commits;
+        let mut legal = [before].into_iter().chain(states.iter().map(Some)).skip(returned).take(2);
+        let is_completed = returned == 0 && half.is_some() && half == env;
+        if legal.any(|state| state == env) || is_completed {
+            return Ok(());
+        }
         match env {
             None if self.scenario.may_lose_env() => Ok(()),
             None => Err(Violation::new(Commit, "the environment is lost")),
-            Some(found) if legal.clone().any(|state| state == found) => Ok(()),
             Some(found) => Err(Violation::new(
                 Commit,
                 format!(

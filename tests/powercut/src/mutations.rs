@@ -154,7 +154,7 @@ fn environments() -> Vec<Mutation> {
             "the old copy's flag is cleared before the new copy is there",
             named("env-flash-pair", EnvKind::FlashPair),
             |ops| {
-                let flag = first(ops, |op| is_flag(op));
+                let flag = first(ops, is_flag);
                 let before = first(ops, |op| is(op, ENV));
                 moved_before(ops, |at, _| at == flag, before)
             },

@@ -29,6 +29,15 @@ pub struct Recorded {
 /// An order in which other code would have done the acts: their numbers, some left out.
 pub type Order = Vec<usize>;
 
+/// The boot states among what was promised.
+pub fn states<'a>(promises: impl Iterator<Item = &'a Kept>) -> Vec<BootState> {
+    let states = promises.filter_map(|kept| match kept {
+        Kept::State(state) => Some((**state).clone()),
+        Kept::Step(_) => None,
+    });
+    states.collect()
+}
+
 /// Runs the operation once, undisturbed.
 ///
 /// # Errors
@@ -50,11 +59,7 @@ impl Recorded {
     /// What was committed, in order.
     #[must_use]
     pub fn commits(&self) -> Vec<BootState> {
-        let states = self.promises.iter().filter_map(|(_, kept)| match kept {
-            Kept::State(state) => Some((**state).clone()),
-            Kept::Step(_) => None,
-        });
-        states.collect()
+        states(self.promises.iter().map(|(_, kept)| kept))
     }
 
     /// What was promised before a cut.

@@ -181,7 +181,7 @@ impl SlotScenario {
         };
         let old = record.bundle == self.state.slot(other).bundle;
         let system = if old { self.systems.get(other) } else { &self.after };
-        let sum = system.as_ref().map(|system| group_sum(system));
+        let sum = system.as_ref().map(group_sum);
         if speaks && *self.loads(board).get(other) && sum != Some(self.group(board, other)) {
             let what = format!("slot {other} is {} and holds another system", record.state);
             return Err(Violation::new(I1, what));

@@ -9,8 +9,8 @@
     reason = "tests"
 )]
 
-use powercut::teeth::{bite, without_each_flush};
-use powercut::{Harm, catalogue};
+use powercut::Harm;
+use powercut::teeth::bite;
 use std::collections::BTreeSet;
 
 const SEED: u64 = 0x4174_6f6d;

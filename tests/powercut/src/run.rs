@@ -21,7 +21,7 @@ pub fn depth(cost: Cost, exhaustive: bool) -> Depth {
             Depth { first: effort(200, 64), second: effort(16, 8), recoveries: 400, images: 160 }
         }
         (Cost::High, false) => {
-            Depth { first: effort(300, 64), second: effort(16, 8), recoveries: 120, images: 120 }
+            Depth { first: effort(300, 64), second: effort(16, 8), recoveries: 300, images: 200 }
         }
         (Cost::Low, true) => Depth {
             first: effort(1000, 1000),
@@ -44,10 +44,10 @@ pub fn depth(cost: Cost, exhaustive: bool) -> Depth {
 /// When an image is a brick, when too few were judged, or when the harness itself fails.
 pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
     if cli.teeth {
-        if teeth::table(out, cli.seed, threads())? {
-            return Ok(());
-        }
-        bail!("the harness has lost a tooth");
+        let sharp = teeth::table(out, cli.seed, threads())?;
+        teeth::flushes(out, cli.seed, threads())?;
+        anyhow::ensure!(sharp, "the harness has lost a tooth");
+        return Ok(());
     }
     let all = catalogue()?;
     if cli.list {

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Are mistakes found, and by which invariant?
 
-use crate::explore::{Depth, Plan, Tally, explore};
+use crate::catalogue::catalogue;
+use crate::explore::{Depth, Plan, explore};
 use crate::mutations::{Harm, Mutation, mutations, without};
-use crate::recorded::{Recorded, record};
+use crate::recorded::record;
 use crate::scenario::Scenario;
 use crate::violation::Invariant;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::io::Write;
 use storage::{Effort, OpKind};
+
+/// The operations of which each flush is left out.
+const FLUSHES_OF: [&str; 3] = ["env-disk-pair", "install-verity", "first-boot"];
 
 /// What became of a mistake.
 pub struct Bite {
@@ -33,21 +37,19 @@ impl Bite {
     }
 }
 
-/// A flush that is left out, and whether that was found.
-pub struct FlushLeftOut {
+/// The flushes of an operation, each left out alone.
+pub struct FlushesLeftOut {
     /// The operation.
     pub scenario: String,
-    /// The act.
-    pub act: usize,
-    /// Its device.
-    pub device: String,
-    /// Bricks.
-    pub bricks: u64,
+    /// Those that were found: act and device.
+    pub found: Vec<(usize, String)>,
+    /// Those that do no harm.
+    pub harmless: Vec<(usize, String)>,
 }
 
 fn plan(mutation: Option<&Mutation>, seed: u64, threads: usize) -> Plan {
     // Mistakes show in the first images; what they are hidden by is not worth a second cut.
-    let effort = Effort { subsets_of: 8, samples: 24, tears: 40 };
+    let effort = Effort { subsets_of: 8, samples: 16, tears: 24 };
     Plan {
         depth: Depth { first: effort, second: effort, recoveries: 0, images: 0 },
         seed,
@@ -79,7 +81,7 @@ pub fn bite(seed: u64, threads: usize) -> Result<Vec<Bite>> {
     Ok(bites)
 }
 
-/// Leaves out each flush of an operation, one at a time.
+/// Leaves out each flush of an operation, one at a time; those of flash apart, which has no cache.
 ///
 /// # Errors
 /// When the harness fails.
@@ -87,22 +89,41 @@ pub fn without_each_flush(
     scenario: &dyn Scenario,
     seed: u64,
     threads: usize,
-) -> Result<Vec<FlushLeftOut>> {
-    let recorded: Recorded = record(scenario)?;
+) -> Result<FlushesLeftOut> {
+    let recorded = record(scenario)?;
+    let board = scenario.board()?;
     let ops = recorded.journal.ops();
-    let flushes = ops.iter().enumerate().filter(|(_, op)| op.kind == OpKind::Flush);
-    let mut outcomes = Vec::new();
-    for (act, op) in flushes {
+    let (mut found, mut harmless) = (Vec::new(), Vec::new());
+    for (act, op) in ops.iter().enumerate().filter(|(_, op)| op.kind == OpKind::Flush) {
+        if board.open_device(&op.device)?.geometry().erase_bytes.is_some() {
+            continue;
+        }
         let wrong = recorded.reordered(&without(&ops, |at, _| at == act));
-        let tally: Tally = explore(scenario, &wrong, &plan(None, seed, threads))?;
-        outcomes.push(FlushLeftOut {
-            scenario: scenario.name().to_owned(),
-            act,
-            device: op.device.to_string(),
-            bricks: tally.bricks,
-        });
+        let tally = explore(scenario, &wrong, &plan(None, seed, threads))?;
+        let side = if tally.bricks > 0 { &mut found } else { &mut harmless };
+        side.push((act, op.device.to_string()));
     }
-    Ok(outcomes)
+    Ok(FlushesLeftOut { scenario: scenario.name().to_owned(), found, harmless })
+}
+
+/// Prints what became of each flush.
+///
+/// # Errors
+/// The writer's, or when the harness fails.
+pub fn flushes(out: &mut dyn Write, seed: u64, threads: usize) -> Result<()> {
+    for scenario in catalogue()?.iter().filter(|one| FLUSHES_OF.contains(&one.name())) {
+        let FlushesLeftOut { scenario, found, harmless } =
+            without_each_flush(&**scenario, seed, threads)?;
+        let named = |side: &[(usize, String)]| -> String {
+            let named: Vec<String> =
+                side.iter().map(|(act, device)| format!("{act} of {device}")).collect();
+            if named.is_empty() { "-".to_owned() } else { named.join(", ") }
+        };
+        let all = found.len() + harmless.len();
+        writeln!(out, "{scenario}: {all} flushes, each left out alone, {} found", found.len())?;
+        writeln!(out, "  found:   {}\n  no harm: {}", named(&found), named(&harmless))?;
+    }
+    Ok(())
 }
 
 /// Prints the table; `false` when a mistake was not found, or one was that does no harm.

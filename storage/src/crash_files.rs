@@ -2,7 +2,8 @@
 //! What may the small files be after a power cut?
 //!
 //! The model promises no more than POSIX: a content is durable after the file's sync, a name after
-//! its directory's sync. Before that a content may be empty, cut short or whole, and of the name
+//! its directory's sync. Before that a content may be empty, cut short at each 512 bytes or in its
+//! middle, or whole, and of the name
 //! changes in one directory the first few may have happened. A rename itself is whole or not.
 
 use crate::FileStep;
@@ -13,6 +14,9 @@ use std::path::{Path, PathBuf};
 
 /// Files by path, with their content.
 pub type FileTree = BTreeMap<PathBuf, Vec<u8>>;
+
+/// What a disk writes whole or not at all.
+const SECTOR_BYTES: usize = 512;
 
 /// Up to this many combinations all are tried, above it this many seeded samples.
 const MAX_TREES: u64 = 64;
@@ -51,6 +55,22 @@ enum Node {
 struct Content {
     bytes: Vec<u8>,
     synced: bool,
+}
+
+impl Content {
+    /// How many lengths it may have: each prefix of whole sectors, all of it, and its middle.
+    fn fates(&self) -> u64 {
+        self.bytes.len().div_ceil(SECTOR_BYTES) as u64 + 2
+    }
+
+    /// How many bytes are left.
+    fn kept(&self, fate: u64) -> usize {
+        let len = self.bytes.len();
+        match usize::try_from(fate).unwrap_or(usize::MAX) {
+            0 => len / 2,
+            sectors => (sectors - 1).saturating_mul(SECTOR_BYTES).min(len),
+        }
+    }
 }
 
 enum NameChange {
@@ -129,7 +149,7 @@ impl Model {
         // One wheel per directory (how many changes happened), one per unsynced content.
         let mut wheels: Vec<u64> = Vec::new();
         wheels.extend(self.unsynced.values().map(|changes| changes.len() as u64 + 1));
-        let fates = self.contents.iter().filter(|content| !content.synced).map(|_| 3);
+        let fates = self.contents.iter().filter(|content| !content.synced).map(Content::fates);
         wheels.extend(fates);
         let count = wheels.iter().fold(1_u64, |count, wheel| count.saturating_mul(*wheel));
         let mut choices = Choices::new(seed);
@@ -158,13 +178,9 @@ impl Model {
             .contents
             .iter()
             .map(|content| {
-                let len = content.bytes.len();
-                let fate = if content.synced { 2 } else { turned.next().unwrap_or(2) };
-                let end = match fate {
-                    0 => 0,
-                    1 => len / 2,
-                    _ => len,
-                };
+                let whole = content.bytes.len();
+                let fate = if content.synced { None } else { turned.next() };
+                let end = fate.map_or(whole, |fate| content.kept(fate));
                 content.bytes.get(..end).unwrap_or_default()
             })
             .collect();

@@ -19,8 +19,9 @@ use xxhash_rust::xxh3::xxh3_128;
 /// Size of an environment copy, and of an erase block of the flash.
 pub const ENV_BYTES: u32 = 4096;
 
-/// Size of a block of the flight recorder.
-pub const RECORDER_BLOCK: u32 = 2048;
+/// Size of a block of the flight recorder on flash, and on a disk, where each record takes a
+/// sector. Its ring has two.
+const RECORDER_BLOCKS: [u32; 2] = [2048, 4096];
 
 /// The environment's device.
 pub const ENV: &str = "/dev/env";
@@ -40,6 +41,17 @@ pub enum EnvKind {
     DiskPair,
     /// One copy on a disk: the weaker choice.
     DiskSingle,
+}
+
+impl EnvKind {
+    /// The flight recorder lies on the same kind of medium.
+    const fn recorder_block(self) -> u32 {
+        let [flash, disk] = RECORDER_BLOCKS;
+        match self {
+            Self::FlashPair => flash,
+            Self::DiskPair | Self::DiskSingle => disk,
+        }
+    }
 }
 
 /// Something durable that returned: from then on no cut may take it back.
@@ -89,12 +101,16 @@ impl Board {
     pub fn new(env: EnvKind, devices: &[MemoryStorage]) -> Result<Self> {
         let copies = if env == EnvKind::DiskSingle { 1 } else { 2 };
         let blank = vec![0xff; ENV_BYTES as usize * copies];
-        let env_device = match env {
-            EnvKind::FlashPair => MemoryStorage::nor(ENV, blank, ENV_BYTES),
-            EnvKind::DiskPair | EnvKind::DiskSingle => MemoryStorage::disk(ENV, blank),
+        let ring = vec![0xff; 2 * env.recorder_block() as usize];
+        let (env_device, recorder) = match env {
+            EnvKind::FlashPair => (
+                MemoryStorage::nor(ENV, blank, ENV_BYTES),
+                MemoryStorage::nor(RECORDER, ring, env.recorder_block()),
+            ),
+            EnvKind::DiskPair | EnvKind::DiskSingle => {
+                (MemoryStorage::disk(ENV, blank), MemoryStorage::disk(RECORDER, ring))
+            }
         };
-        let ring = vec![0xff; 2 * RECORDER_BLOCK as usize];
-        let recorder = MemoryStorage::nor(RECORDER, ring, RECORDER_BLOCK);
         let all = devices.iter().chain([&env_device, &recorder]);
         let lock_dir = tempfile::tempdir().context("cannot make a directory for the lock")?;
         let lock = InstallLock::acquire(lock_dir.path(), std::process::id())?;
@@ -287,7 +303,7 @@ impl Board {
     /// # Errors
     /// When its region cannot be read.
     pub fn recorder(&self) -> Result<Recorder<Box<dyn Storage>>> {
-        Ok(Recorder::open(self.open_device(RECORDER)?, RECORDER_BLOCK)?)
+        Ok(Recorder::open(self.open_device(RECORDER)?, self.env.recorder_block())?)
     }
 }
 

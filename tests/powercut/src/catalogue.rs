@@ -122,6 +122,10 @@ fn marks() -> Vec<SlotScenario> {
 fn small() -> Vec<SlotScenario> {
     vec![
         on_two_good_slots("recorder-append", Act::Append(70)),
+        SlotScenario {
+            env: EnvKind::DiskPair,
+            ..on_two_good_slots("recorder-append-disk", Act::Append(24))
+        },
         on_two_good_slots("status-file", Act::Status(3)),
     ]
 }

@@ -95,7 +95,9 @@ fn status(step: u64) -> SlotStatusFile {
     for index in ["0", "1"] {
         let name = SlotName { class: "rootfs".to_owned(), index: index.to_owned() };
         let version = Some(format!("26.{step}"));
-        file.slots.insert(name, SlotStatus { version, ..SlotStatus::default() });
+        // Longer than a sector.
+        let description = Some(format!("release {step} ").repeat(60));
+        file.slots.insert(name, SlotStatus { version, description, ..SlotStatus::default() });
     }
     file
 }

@@ -47,3 +47,17 @@ impl Cli {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_of_the_power_cuts_reach_the_harness_as_they_are() {
+        let line = ["xtask", "powercut", "--scenario", "mark-good", "--cut", "3", "--help"];
+        let parsed = Cli::try_parse_from(line).map(|cli| cli.task);
+        assert!(
+            matches!(parsed, Ok(Task::Powercut { ref arguments }) if arguments[..] == line[2..]),
+        );
+    }
+}

@@ -34,9 +34,9 @@ pub struct Depth {
     pub first: Effort,
     /// Images of each cut of the recovery.
     pub second: Effort,
-    /// About so many images have their recovery cut again.
+    /// So many images have their recovery cut again.
     pub recoveries: u64,
-    /// Images of each of those, at least one per cut.
+    /// About so many images are made of all these cuts, at least one of each.
     pub images: u64,
 }
 
@@ -127,8 +127,17 @@ struct Block {
     cut: usize,
     first: u64,
     end: u64,
-    /// The sum of the one image whose recovery is cut again.
-    again: Option<u128>,
+    /// The one image whose recovery is cut again.
+    again: Option<Again>,
+}
+
+/// A recovery that is cut again.
+#[derive(Clone, Copy)]
+struct Again {
+    /// The sum of the image, with what was promised.
+    sum: u128,
+    /// How many images are made of its cuts.
+    images: u64,
 }
 
 /// Explores one operation.
@@ -255,12 +264,13 @@ impl Explorer<'_> {
             Some(only) => u64::from(only.then.is_some()),
             None => self.plan.depth.recoveries,
         };
+        let images = self.plan.depth.images / count.min(passed.len() as u64).max(1);
         let chosen = passed.iter().take(usize::try_from(count).unwrap_or(usize::MAX));
         let block = |(sum, (cut, image)): (&u128, &(usize, u64))| Block {
             cut: *cut,
             first: *image,
             end: *image + 1,
-            again: Some(*sum),
+            again: Some(Again { sum: *sum, images }),
         };
         let mut blocks: Vec<Block> = chosen.map(block).collect();
         blocks.sort_by_key(|block| block.cut);
@@ -299,7 +309,7 @@ impl Explorer<'_> {
                 at.put(&mut board, image)?;
                 let place = Place { cut: block.cut, image, then: None };
                 match block.again {
-                    Some(sum) => self.cut_again(&mut board, place, sum, &mut tally)?,
+                    Some(again) => self.cut_again(&mut board, place, again, &mut tally)?,
                     None => self.judge_image(&mut board, place, &kept, &mut tally),
                 }
                 board.put_back(&photo);
@@ -337,7 +347,7 @@ impl Explorer<'_> {
         &self,
         board: &mut Board,
         place: Place,
-        key: u128,
+        again: Again,
         tally: &mut Tally,
     ) -> Result<()> {
         let photo = board.photo();
@@ -351,7 +361,7 @@ impl Explorer<'_> {
             return Ok(());
         }
         // Equal images stand in different places; which of them comes first must not matter.
-        let low = key.to_le_bytes().first_chunk().copied().unwrap_or_default();
+        let low = again.sum.to_le_bytes().first_chunk().copied().unwrap_or_default();
         let seed = self.plan.seed ^ u64::from_le_bytes(low);
         let points = journal.cut_points(self.plan.depth.second, seed);
         let before = read_env(board)?;
@@ -368,7 +378,8 @@ impl Explorer<'_> {
             let (before, returned) = (before.as_ref(), kept.count());
             let commits = Commits { before, states: &states, returned, half };
             let promised = xxh3_128(format!("{commits:?}").as_bytes());
-            for image in self.second_images(at.images(), cut, points.last(), seed) {
+            let share = again.images / (points.last() as u64 + 1);
+            for image in self.second_images(at.images(), cut, share, seed) {
                 let before = board.photo();
                 at.put(board, image)?;
                 let place = Place { then: Some((cut, image)), ..place };
@@ -380,7 +391,7 @@ impl Explorer<'_> {
     }
 
     /// Which images of a cut of a recovery are judged.
-    fn second_images(&self, all: u64, cut: usize, cuts: usize, seed: u64) -> Vec<u64> {
+    fn second_images(&self, all: u64, cut: usize, share: u64, seed: u64) -> Vec<u64> {
         match self.plan.only.and_then(|only| only.then) {
             Some((wanted, image)) => {
                 if wanted == cut {
@@ -390,7 +401,6 @@ impl Explorer<'_> {
                 }
             }
             None => {
-                let share = self.plan.depth.images / (cuts as u64 + 1);
                 let taken = all.min(share.max(1));
                 // Evenly from a first one chosen by lot.
                 let lot = xxh3_64_with_seed(&cut.to_le_bytes(), seed) % all.max(1);

@@ -80,8 +80,19 @@ fn installs() -> Result<Vec<Mutation>> {
         after: Some(after.clone()),
         ..on_two_good_slots("install-verity", Act::Install(bundle.clone()))
     };
+    let mut all = orders_of_the_slot(&install);
+    all.extend(orders_of_the_environment(&install));
     let unread = SlotScenario { wrap: Some(forget_a_sector), ..install() };
-    Ok(vec![
+    all.push(mistake("what was written is not read back from a bad medium", unread, all_of));
+    all.push(Mutation {
+        selector: Selector::CountersAlone,
+        ..mistake("the selector trusts BOOT_x_LEFT alone", install(), all_of)
+    });
+    Ok(all)
+}
+
+fn orders_of_the_slot(install: &dyn Fn() -> SlotScenario) -> Vec<Mutation> {
+    vec![
         mistake("rootfs is not flushed", install(), |ops| {
             without(ops, |_, op| is_flush(op, ROOTFS))
         }),
@@ -107,6 +118,19 @@ fn installs() -> Result<Vec<Mutation>> {
             let seal = last(ops, |op| is(op, ROOTFS));
             without(ops, |at, op| at > seal && is_flush(op, BOOT))
         }),
+        Mutation {
+            harm: Harm::None,
+            ..mistake("boot is not flushed before its seal is", install(), |ops| {
+                let image = first(ops, |op| is_long_write(op, BOOT));
+                let flush = first_from(ops, image, |op| is_flush(op, BOOT));
+                without(ops, |at, _| at == flush)
+            })
+        },
+    ]
+}
+
+fn orders_of_the_environment(install: &dyn Fn() -> SlotScenario) -> Vec<Mutation> {
+    vec![
         mistake("`trying` is committed before the seal", install(), |ops| {
             let (begin, _) = commit(ops, 1);
             moved(ops, |at, op| at >= begin && is(op, ENV), last(ops, |op| is(op, ROOTFS)))
@@ -120,20 +144,7 @@ fn installs() -> Result<Vec<Mutation>> {
             let (begin, end) = commit(ops, 0);
             without(ops, |at, op| (begin..end).contains(&at) && is(op, ENV))
         }),
-        mistake("what was written is not read back from a bad medium", unread, all_of),
-        Mutation {
-            selector: Selector::CountersAlone,
-            ..mistake("the selector trusts BOOT_x_LEFT alone", install(), all_of)
-        },
-        Mutation {
-            harm: Harm::None,
-            ..mistake("boot is not flushed before its seal is", install(), |ops| {
-                let image = first(ops, |op| is_long_write(op, BOOT));
-                let flush = first_from(ops, image, |op| is_flush(op, BOOT));
-                without(ops, |at, _| at == flush)
-            })
-        },
-    ])
+    ]
 }
 
 fn environments() -> Vec<Mutation> {

@@ -17,23 +17,29 @@ use storage::Effort;
 pub fn depth(cost: Cost, exhaustive: bool) -> Depth {
     let effort = |tears, samples| Effort { subsets_of: 10, samples, tears };
     match (cost, exhaustive) {
-        (Cost::Low, false) => {
-            Depth { first: effort(200, 64), second: effort(16, 8), recoveries: 400, images: 160 }
-        }
-        (Cost::High, false) => {
-            Depth { first: effort(300, 64), second: effort(16, 8), recoveries: 300, images: 200 }
-        }
+        (Cost::Low, false) => Depth {
+            first: effort(200, 64),
+            second: effort(40, 16),
+            recoveries: 400,
+            images: 40_000,
+        },
+        (Cost::High, false) => Depth {
+            first: effort(300, 64),
+            second: effort(40, 16),
+            recoveries: 200,
+            images: 25_000,
+        },
         (Cost::Low, true) => Depth {
             first: effort(1000, 1000),
-            second: effort(40, 16),
+            second: effort(160, 64),
             recoveries: 4000,
-            images: 1000,
+            images: 1_000_000,
         },
         (Cost::High, true) => Depth {
             first: effort(1000, 1000),
-            second: effort(40, 16),
+            second: effort(160, 64),
             recoveries: 2000,
-            images: 500,
+            images: 400_000,
         },
     }
 }

@@ -60,6 +60,9 @@ pub enum Identities {
     New,
 }
 
+/// The partitions of a table.
+type Partitions = Arc<[Partition]>;
+
 /// The first boot's work.
 pub struct DiskScenario {
     name: &'static str,
@@ -70,7 +73,7 @@ pub struct DiskScenario {
     kept: [u128; 2],
     /// The partitions by the sums of both tables: most images have the same ones, and reading
     /// them costs more than all else here.
-    tables: Mutex<HashMap<(u128, u128), Option<Arc<[Partition]>>>>,
+    tables: Mutex<HashMap<(u128, u128), Option<Partitions>>>,
 }
 
 fn definitions() -> Result<Vec<Definition>> {
@@ -167,7 +170,7 @@ impl DiskScenario {
     }
 
     /// The partitions, as firmware and Linux find them.
-    fn partitions(&self, board: &Board) -> Result<Arc<[Partition]>> {
+    fn partitions(&self, board: &Board) -> Result<Partitions> {
         let region = |number| board.medium(DISK).map_or(0, |disk| disk.region(number));
         let key = (region(PRIMARY), region(BACKUP));
         // What was read stays true when somebody else panics, so the guard is taken over.

@@ -129,7 +129,7 @@ pub fn decide<B: OpenBoot>(
 
 fn known_disk(control: &BootControl) -> KnownDisk {
     KnownDisk {
-        environment: control.state().disk,
+        environment: control.stored().disk,
         recorder: control.recorder_facts().snapshot().and_then(|snapshot| snapshot.disk),
     }
 }

@@ -47,7 +47,7 @@ impl BootView {
             Err(failure) => (None, Self::without_config(context, failure)),
             Ok(config) => match BootControl::open(context, Access::ReadOnly) {
                 Ok(control) => {
-                    let way_on = context.way_on_when_lost(&config, control.state())?;
+                    let way_on = context.way_on_when_lost(&config, control.stored())?;
                     let mut view = Self::whole(control);
                     view.warnings.extend(way_on);
                     (Some(config), view)
@@ -63,7 +63,8 @@ impl BootView {
         let history = control.history();
         Self {
             config: None,
-            state: Some(control.state().clone()),
+            // What the firmware will find, not what is recalled for decisions.
+            state: Some(control.stored().clone()),
             booted: control.booted(),
             history,
             warnings: control.warnings().to_vec(),

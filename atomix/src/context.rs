@@ -255,12 +255,19 @@ impl Context {
         Ok(BootedGroup::resolve(&said, config))
     }
 
-    /// The boot state as the backend reads it.
+    /// The boot state as the backend reads it, and as the recorder remembers it where that is lost.
     ///
     /// # Errors
-    /// As [`Context::backend`] and [`Failure::Backend`].
+    /// As [`Context::backend`], [`Context::booted`] and [`Failure::Backend`].
     pub fn boot_state(&self, config: &SystemConfig) -> Result<BootState, Failure> {
-        Ok(self.backend(config, Access::ReadOnly)?.load()?)
+        let stored = self.backend(config, Access::ReadOnly)?.load()?;
+        let recorder =
+            self.settings().and_then(|settings| self.recorder(&settings, Access::ReadOnly));
+        Ok(match recorder {
+            Ok(recorder) => bootctl::recall(&stored, self.booted()?, recorder.facts()),
+            // An update must not depend on the memory of earlier ones; `atomix doctor` tells why.
+            Err(_) => stored,
+        })
     }
 
     /// The flight recorder.

@@ -17,7 +17,8 @@ pub trait BootBackend {
     fn load(&mut self) -> Result<BootState, BackendError>;
 
     /// Makes `new` durable; `old` is what `load` gave, so that a backend which can only send
-    /// changes knows them, and one that can look does not undo what others stored since.
+    /// changes knows them, and one that can look does not undo what others stored since. Where
+    /// both are the same the state is written all the same: of two copies the older one gets it.
     ///
     /// # Errors
     /// [`BackendError::Changed`] when nothing was written because the stored state is not `old`

@@ -71,6 +71,11 @@ pub enum Command {
         /// The booted slot.
         slot: SlotId,
     },
+    /// `slot` runs, does not prove itself, and is about to be left for the good one.
+    Leave {
+        /// The booted slot.
+        slot: SlotId,
+    },
     /// The board starts its life on this disk.
     FirstBoot {
         /// Partition UUID that boot-b has or is about to get.
@@ -142,6 +147,12 @@ pub enum Refused {
         /// The booted slot.
         slot: SlotId,
     },
+    /// There is nothing better to leave the slot for.
+    #[error("slot {slot} is not left: slot {other} is not known to be better", other = slot.other())]
+    NothingBetter {
+        /// The booted slot.
+        slot: SlotId,
+    },
     /// The rollback target is not known to be good.
     #[error("slot {slot} is not known to be good (it is {state})")]
     NotKnownGood {
@@ -190,6 +201,7 @@ impl Refused {
             }
             Self::NotBootedFromSlot => Some("name the slot"),
             Self::NoFallback { .. }
+            | Self::NothingBetter { .. }
             | Self::FirstBootFromOther { .. }
             | Self::AlreadyProvisioned { .. } => None,
         }

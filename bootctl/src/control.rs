@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The boot state with its keeper and its memory: load, change by a command, store in one commit,
 //! remember in the flight recorder. Decides nothing: [`transition`] does.
+//!
+//! What the environment lost and the recorder knows is recalled at each load, and not only by
+//! `atomix boot started`: the environment, or the commit that restored it, can be lost under a
+//! running system, whose commands would then take every slot for unknown and overwrite the last
+//! good one. The next commit of any command stores what was recalled.
 
 use crate::{
     BackendError, BootBackend, BootState, Command, DataReset, Entry, Force, Mark, Reason, Record,
-    Recorder, RecorderFacts, Refused, SlotId, SlotState, Snapshot, Timestamp, reconcile,
+    Recorder, RecorderFacts, Refused, SlotId, SlotState, Snapshot, Timestamp, recall, reconcile,
     transition,
 };
 use storage::{Storage, chain};
@@ -47,6 +52,9 @@ pub enum ControlError {
 pub struct BootControl {
     backend: Box<dyn BootBackend>,
     recorder: Option<Recorder<Box<dyn Storage>>>,
+    /// As the keeper has it.
+    stored: BootState,
+    /// With what the recorder knows better.
     state: BootState,
     booted: Option<SlotId>,
     late_fallback: LateFallback,
@@ -62,13 +70,36 @@ impl BootControl {
     /// [`BackendError`] when the state cannot be read.
     pub fn load(parts: ControlParts) -> Result<Self, BackendError> {
         let ControlParts { mut backend, recorder, booted, late_fallback, at } = parts;
-        let state = backend.load()?;
+        let stored = backend.load()?;
         let mut warnings = backend.warnings();
         let recorder = recorder.map_err(|why| warnings.push(why)).ok();
-        Ok(Self { backend, recorder, state, booted, late_fallback, at, warnings })
+        let state = stored.clone();
+        let mut control =
+            Self { backend, recorder, stored, state, booted, late_fallback, at, warnings };
+        control.state = control.recalled();
+        Ok(control)
     }
 
-    /// The state as stored.
+    fn reload(&mut self) -> Result<(), BackendError> {
+        self.stored = self.backend.load()?;
+        self.state = self.recalled();
+        Ok(())
+    }
+
+    fn recalled(&self) -> BootState {
+        match &self.recorder {
+            Some(recorder) => recall(&self.stored, self.booted, recorder.facts()),
+            None => self.stored.clone(),
+        }
+    }
+
+    /// The state as the keeper has it, which may have lost what [`Self::state`] recalls.
+    #[must_use]
+    pub const fn stored(&self) -> &BootState {
+        &self.stored
+    }
+
+    /// The state that counts for decisions: as stored, and as remembered where that is lost.
     #[must_use]
     pub const fn state(&self) -> &BootState {
         &self.state
@@ -115,7 +146,7 @@ impl BootControl {
         match self.commit(next) {
             Err(BackendError::Changed) => {
                 // An install began or ended meanwhile: the command is judged on what is there now.
-                self.state = self.backend.load()?;
+                self.reload()?;
                 let (next, now_follows) = self.decide(command)?;
                 self.commit(next)?;
                 follows = now_follows;
@@ -132,7 +163,10 @@ impl BootControl {
 
     /// The state after `command` and what follows from it by the configuration.
     fn decide(&self, command: &Command) -> Result<(BootState, Option<Command>), Refused> {
-        let next = transition(&self.state, self.booted, command)?;
+        // A disk that begins its life is not the one that is remembered.
+        let begins = matches!(command, Command::FirstBoot { .. });
+        let from = if begins { &self.stored } else { &self.state };
+        let next = transition(from, self.booted, command)?;
         let Command::MarkGood { slot } = *command else { return Ok((next, None)) };
         // An update that waits there for its first boot is nothing to fall back to.
         let falls_back =
@@ -157,10 +191,12 @@ impl BootControl {
         match self.commit(found.state.clone()) {
             Err(BackendError::Changed) => {
                 // An install or a verdict was stored meanwhile: this boot is judged on that.
-                self.state = self.backend.load()?;
+                self.reload()?;
                 found = reconcile(&self.state, self.booted, reason, &facts);
                 self.commit(found.state)?;
             }
+            // The firmware begins it anew at the next boot. This one is remembered all the same.
+            Err(lost @ BackendError::NoDefaults) => self.warnings.push(lost.to_string()),
             committed => committed?,
         }
         // The state first: an entry about a change that then does not happen would be a lie.
@@ -175,10 +211,11 @@ impl BootControl {
     /// # Errors
     /// [`BackendError`].
     pub fn commit(&mut self, next: BootState) -> Result<(), BackendError> {
-        if next == self.state {
+        if next == self.stored {
             return Ok(());
         }
-        self.backend.store(&self.state, &next)?;
+        self.backend.store(&self.stored, &next)?;
+        self.stored = next.clone();
         self.state = next;
         self.hear_backend();
         let snapshot = Entry::States(Snapshot::from(&self.state));
@@ -235,6 +272,7 @@ const fn marked(command: &Command) -> Option<Entry> {
         | Command::FailInstall { .. }
         | Command::RestoreAttempts { .. }
         | Command::ConfirmFallback { .. }
+        | Command::Leave { .. }
         | Command::Rollback { .. } => None,
     }
 }

@@ -15,6 +15,7 @@ mod custom;
 mod data_reset;
 mod env_lock;
 mod fallback;
+mod leave;
 mod noop;
 mod programs;
 mod reason;
@@ -39,9 +40,10 @@ pub use custom::CustomBackend;
 pub use data_reset::DataReset;
 pub use env_lock::EnvLock;
 pub use fallback::{Fallback, RecordsLeft};
+pub use leave::is_left_when_unhealthy;
 pub use noop::NoopBackend;
 pub use reason::{Reason, UnknownReason};
-pub use reconcile::{Reconciled, RecorderFacts, reconcile};
+pub use reconcile::{Reconciled, RecorderFacts, recall, reconcile};
 pub use record::{
     Entry, HealthVerdict, KnownSlot, Mark, Record, Sequence, Snapshot, TEXT_MAX, Timestamp,
 };

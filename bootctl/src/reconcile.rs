@@ -5,7 +5,8 @@
 //! the digest of a slot that turned bad among the failed ones, notes a fallback with its cause,
 //! and gives slots whose state was lost the state that the flight recorder remembers, if it
 //! remembers this very disk. It never makes a slot bootable that the recorder knows as empty,
-//! half written or bad.
+//! half written or bad. An environment can also be lost later, while Linux runs: whoever decides
+//! anything asks [`recall`] first.
 
 use crate::record::{Entry, HealthVerdict, KnownSlot, Mark, Snapshot};
 use crate::{AttemptsLeft, BootState, BundleId, PerSlot, Reason, SlotId, SlotState};
@@ -180,9 +181,8 @@ pub fn reconcile(
     reason: Option<Reason>,
     facts: &RecorderFacts,
 ) -> Reconciled {
-    let mut next = state.clone();
+    let mut next = recall(state, booted, facts);
     let mut entries = Vec::new();
-    restore(&mut next, booted, facts);
     for slot in SlotId::ALL {
         let record = *next.slot(slot);
         let was_listed = next.order.contains(&slot);
@@ -215,12 +215,29 @@ pub fn reconcile(
     Reconciled { state: next, entries }
 }
 
-/// Gives unknown slots the state the recorder remembers of this disk.
-fn restore(next: &mut BootState, booted: Option<SlotId>, facts: &RecorderFacts) {
-    let Some(snapshot) = facts.snapshot() else { return };
-    if next.disk.is_none() || snapshot.disk != next.disk {
-        return;
+/// The state to decide on: what is stored, with unknown slots in the state that the recorder
+/// remembers of this disk.
+///
+/// An environment of which both copies are lost names no disk either. Then the recorder's is taken:
+/// what is made of it can forbid more than unknown slots would and permits nothing that they would
+/// not, and a commit made from it is bound to that disk, so that the firmware of a board with
+/// another one does not believe it.
+#[must_use]
+pub fn recall(state: &BootState, booted: Option<SlotId>, facts: &RecorderFacts) -> BootState {
+    let mut next = state.clone();
+    let Some(snapshot) = facts.snapshot() else { return next };
+    let lost = |slot| state.slot(slot).state == SlotState::Unknown;
+    if next.disk.is_none() && SlotId::ALL.into_iter().all(lost) {
+        next.disk = snapshot.disk;
     }
+    if next.disk.is_some() && next.disk == snapshot.disk {
+        restore(&mut next, booted, snapshot);
+    }
+    next
+}
+
+/// Gives unknown slots the state that was remembered.
+fn restore(next: &mut BootState, booted: Option<SlotId>, snapshot: &Snapshot) {
     let mut restored = false;
     for (slot, known) in [(SlotId::A, snapshot.a), (SlotId::B, snapshot.b)] {
         if next.slot(slot).state != SlotState::Unknown {

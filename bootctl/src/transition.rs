@@ -35,6 +35,7 @@ pub fn transition(
         Command::MarkActive { slot } => mark_active(state, slot),
         Command::RestoreAttempts { slot } => restore_attempts(state, booted, slot),
         Command::ConfirmFallback { slot } => confirm_fallback(state, booted, slot),
+        Command::Leave { slot } => leave(state, booted, slot),
         Command::FirstBoot { disk } => first_boot(state, booted, disk),
         Command::Rollback { force } => rollback(state, booted, force),
     }
@@ -271,6 +272,30 @@ fn confirm_fallback(
             return Err(Refused::NoFallback { slot });
         }
     }
+    Ok(next)
+}
+
+/// The selector goes by order and state, which say already that the other slot is better. What is
+/// stored besides is that this one had its turn, for a selector that could not save it
+/// ([`crate::is_left_when_unhealthy`]).
+fn leave(state: &BootState, booted: Option<SlotId>, slot: SlotId) -> Result<BootState, Refused> {
+    let (found, other) = (state.slot(slot).state, state.slot(slot.other()).state);
+    if booted != Some(slot) {
+        return Err(Refused::NotBooted { slot, state: found });
+    }
+    match (found, other) {
+        (SlotState::Good, _) => return Err(Refused::NothingBetter { slot }),
+        (SlotState::Trying, _)
+        | (
+            SlotState::Empty | SlotState::Writing | SlotState::Bad | SlotState::Unknown,
+            SlotState::Good,
+        ) => {}
+        (SlotState::Empty | SlotState::Writing | SlotState::Bad | SlotState::Unknown, _) => {
+            return Err(Refused::NothingBetter { slot });
+        }
+    }
+    let mut next = state.clone();
+    next.last = Some(slot);
     Ok(next)
 }
 

@@ -188,6 +188,26 @@ fn a_request_to_reset_data_that_was_done_does_not_come_back_with_an_older_copy()
 }
 
 #[test]
+fn a_state_stored_again_reaches_the_older_copy() {
+    let flash = flash(&Journal::new());
+    let mut backend = UbootBackend::with_defaults(env_store(&flash), defaults());
+    backend.store(&BootState::lost(), &factory()).unwrap();
+    let begin = bootctl::Command::BeginInstall { target: SlotId::B };
+    let writing = bootctl::transition(&factory(), Some(SlotId::A), &begin).unwrap();
+    backend.store(&factory(), &writing).unwrap();
+    backend.store(&writing, &writing).unwrap();
+    for lost in 0..2_u64 {
+        let mut bytes = vec![0; 0x4000];
+        flash.read_at(0, &mut bytes).unwrap();
+        let mut copy = Shared::new(MemoryStorage::nor("spi", bytes, 0x1000));
+        copy.erase(lost * 0x2000, 0x2000).unwrap();
+        let places = vec![(copy.clone(), place(0)), (copy, place(0x2000))];
+        let mut survivor = UbootBackend::new(EnvStore::open(places).unwrap());
+        assert_eq!(survivor.load().unwrap(), writing, "copy {lost} lost");
+    }
+}
+
+#[test]
 fn a_boot_loader_without_environment_says_that_it_keeps_no_request() {
     assert_eq!(NoopBackend.data_reset().unwrap(), DataReset::NotRequested);
     let refused = NoopBackend.set_data_reset(DataReset::BoundDisk).unwrap_err();

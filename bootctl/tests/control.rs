@@ -9,8 +9,9 @@
 )]
 
 use bootctl::{
-    AttemptsLeft, BootBackend, BootControl, BootState, Command, ControlParts, Entry, LateFallback,
-    Reason, Recorder, SlotId, SlotState, Timestamp, UbootBackend, transition,
+    AttemptsLeft, BootBackend, BootControl, BootState, Command, ControlError, ControlParts, Entry,
+    Force, LateFallback, Reason, Recorder, Refused, SlotId, SlotState, Snapshot, Timestamp,
+    UbootBackend, transition,
 };
 use std::path::PathBuf;
 use storage::{MemoryStorage, Shared, Storage};
@@ -18,7 +19,7 @@ use uboot::{CopyPlace, Env, EnvStore};
 
 type Flash = Shared<MemoryStorage>;
 
-fn backend(flash: &Flash) -> UbootBackend<Flash> {
+fn env_store(flash: &Flash) -> EnvStore<Flash> {
     let place = |offset| CopyPlace {
         device: PathBuf::from("/dev/mtd0"),
         offset,
@@ -27,7 +28,11 @@ fn backend(flash: &Flash) -> UbootBackend<Flash> {
         sectors: 2,
     };
     let copies = [0, 0x2000].map(|offset| (flash.clone(), place(offset)));
-    UbootBackend::with_defaults(EnvStore::open(copies.into()).unwrap(), Env::new())
+    EnvStore::open(copies.into()).unwrap()
+}
+
+fn backend(flash: &Flash) -> UbootBackend<Flash> {
+    UbootBackend::with_defaults(env_store(flash), Env::new())
 }
 
 /// What a boot leaves whose selector turned B bad: it is still in the order.
@@ -95,4 +100,97 @@ fn an_install_that_began_meanwhile_is_not_taken_for_a_fallback() {
     assert_eq!(backend(&flash).load().unwrap(), install);
     // Nothing was stored, and nothing is remembered of a change that did not happen.
     assert_eq!(fell_back(&mut control), 0);
+}
+
+/// A running A whose environment was lost after `boot started`; the recorder remembers `state`.
+fn lost_under(flash: &Flash, state: &BootState, keeper: UbootBackend<Flash>) -> BootControl {
+    let memory: Box<dyn Storage> = Box::new(MemoryStorage::nor("log", vec![0xff; 0x4000], 0x1000));
+    let mut recorder = Recorder::open(memory, 0x1000).unwrap();
+    recorder.append(Timestamp::UNKNOWN, &Entry::States(Snapshot::from(state))).unwrap();
+    assert_eq!(backend(flash).load().unwrap(), BootState::lost());
+    let control = BootControl::load(ControlParts {
+        backend: Box::new(keeper),
+        recorder: Ok(recorder),
+        booted: Some(SlotId::A),
+        late_fallback: LateFallback::Allowed,
+        at: Timestamp::UNKNOWN,
+    });
+    control.unwrap()
+}
+
+fn b_is_good() -> BootState {
+    let mut state = b_was_left();
+    state.a.state = SlotState::Trying;
+    state.b.state = SlotState::Good;
+    state
+}
+
+#[test]
+fn every_command_is_judged_on_the_recorder_when_the_environment_was_lost_meanwhile() {
+    let flash = flash();
+    let mut control = lost_under(&flash, &b_is_good(), backend(&flash));
+    assert_eq!(control.stored(), &BootState::lost());
+    let known = (control.state().a.state, control.state().b.state);
+    assert_eq!(known, (SlotState::Trying, SlotState::Good));
+    let last_good = Command::MarkBad { slot: SlotId::B, force: Force::No };
+    let install = Command::BeginInstall { target: SlotId::B };
+    for command in [last_good, install] {
+        let refused = control.apply(&command);
+        assert!(
+            matches!(refused, Err(ControlError::Refused(Refused::LastGood { slot: SlotId::B }))),
+            "{command:?}: {refused:?}"
+        );
+    }
+    assert_eq!(backend(&flash).load().unwrap(), BootState::lost(), "a refusal stores nothing");
+    control.apply(&Command::MarkGood { slot: SlotId::A }).unwrap();
+    let stored = backend(&flash).load().unwrap();
+    assert_eq!((stored.a.state, stored.b.state), (SlotState::Good, SlotState::Good));
+    assert_eq!(stored.disk, b_is_good().disk, "the firmware will believe it");
+}
+
+/// Without the boot loader's defaults Linux cannot begin it anew; that must not end `boot started`.
+#[test]
+fn a_boot_is_remembered_when_its_lost_environment_cannot_be_begun_anew() {
+    let flash = flash();
+    let keeper = UbootBackend::new(env_store(&flash));
+    let mut control = lost_under(&flash, &b_is_good(), keeper);
+    control.reconcile(Some(Reason::Trying)).unwrap();
+    let told = control.history();
+    assert!(told.iter().any(|record| matches!(record.entry, Entry::Booted { .. })), "{told:?}");
+    assert!(control.warnings().iter().any(|warning| warning.contains("begun anew")));
+    assert_eq!(control.recorder_facts().snapshot(), Some(&Snapshot::from(&b_is_good())));
+}
+
+/// A disk that was flashed anew may have the identity that it had before.
+#[test]
+fn a_first_boot_is_not_judged_on_what_is_remembered_of_an_earlier_life() {
+    let flash = flash();
+    let mut control = lost_under(&flash, &b_is_good(), backend(&flash));
+    let disk = b_is_good().disk.unwrap();
+    control.apply(&Command::FirstBoot { disk }).unwrap();
+    let stored = backend(&flash).load().unwrap();
+    assert_eq!((stored.a.state, stored.b.state), (SlotState::Good, SlotState::Empty));
+}
+
+#[test]
+fn leaving_a_bad_slot_for_the_good_one_stores_what_the_selector_must_know() {
+    let flash = flash();
+    let mut known = b_is_good();
+    known.a.state = SlotState::Bad;
+    known.order = vec![SlotId::B];
+    let mut control = lost_under(&flash, &known, backend(&flash));
+    control.apply(&Command::Leave { slot: SlotId::A }).unwrap();
+    let stored = backend(&flash).load().unwrap();
+    assert_eq!((stored.order.as_slice(), stored.last), (&[SlotId::B][..], Some(SlotId::A)));
+    let mut control = lost_under_nothing_better();
+    let refused = control.apply(&Command::Leave { slot: SlotId::A });
+    let expected = Refused::NothingBetter { slot: SlotId::A };
+    assert!(matches!(refused, Err(ControlError::Refused(found)) if found == expected));
+}
+
+fn lost_under_nothing_better() -> BootControl {
+    let flash = flash();
+    let mut known = b_is_good();
+    (known.a.state, known.b.state) = (SlotState::Bad, SlotState::Bad);
+    lost_under(&flash, &known, backend(&flash))
 }

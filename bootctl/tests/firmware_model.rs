@@ -251,6 +251,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         any_slot().prop_map(|slot| Command::MarkActive { slot }),
         any_slot().prop_map(|slot| Command::RestoreAttempts { slot }),
         any_slot().prop_map(|slot| Command::ConfirmFallback { slot }),
+        any_slot().prop_map(|slot| Command::Leave { slot }),
         any_force().prop_map(|force| Command::Rollback { force }),
     ]
 }

@@ -168,6 +168,33 @@ fn every_pair_of_healthy_fallback_and_primary_is_as_designed() {
 }
 
 #[test]
+fn every_pair_of_leave_and_state_is_as_designed() {
+    let none = "NothingBetter";
+    let leave = Command::Leave { slot: SlotId::A };
+    for a in SlotState::ALL {
+        for b in SlotState::ALL {
+            let before = state(a, b);
+            let better = b == SlotState::Good && a != SlotState::Good;
+            let expected = match transition(&before, FROM_A, &leave) {
+                Ok(after) => {
+                    assert_eq!(after, BootState { last: Some(SlotId::A), ..before.clone() });
+                    true
+                }
+                Err(refused) => {
+                    assert!(format!("{refused:?}").starts_with(none), "{a} {b}: {refused}");
+                    false
+                }
+            };
+            assert_eq!(expected, better || a == SlotState::Trying, "{a} beside {b}");
+            for booted in [None, FROM_B] {
+                let refused = transition(&before, booted, &leave).unwrap_err();
+                assert!(matches!(refused, Refused::NotBooted { .. }), "{refused}");
+            }
+        }
+    }
+}
+
+#[test]
 fn first_boot_happens_once_per_disk_and_may_be_repeated_until_then() {
     let (mine, other) = (disk(7), disk(8));
     let first =
@@ -247,6 +274,7 @@ fn every_refusal_says_which_slot_and_ends_without_a_full_stop() {
         Refused::NotConfirmed { slot, state },
         Refused::KnownBad { slot },
         Refused::NoFallback { slot },
+        Refused::NothingBetter { slot },
         Refused::NotKnownGood { slot, state },
         Refused::FirstBootFromOther { booted: slot },
     ] {

@@ -81,6 +81,7 @@ fn check_transitions(state: &BootState) {
             Command::MarkActive { slot },
             Command::RestoreAttempts { slot },
             Command::ConfirmFallback { slot },
+            Command::Leave { slot },
             Command::FirstBoot { disk: PartUuid(Uuid::from_u128(1)) },
             Command::Rollback { force: Force::No },
             Command::Rollback { force: Force::Yes },

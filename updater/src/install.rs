@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The install itself: the durable steps in their order, and what is told about them.
 //!
-//! 1. environment: target `writing`, out of the order (one commit);
+//! 1. environment: target `writing`, out of the order (one commit, made twice, so that both copies
+//!    say so: a lost copy must not bring back what the target was, once it is something else);
 //! 2. seal zeroed, flushed, read back;
 //! 3. every other slot written, flushed, read back;
 //! 4. the boot slot without its seal written, flushed, read back;
@@ -24,10 +25,14 @@ use crate::{
     choose_target, plan_install,
 };
 use bootctl::{
-    Activation, BackendError, BootBackend, BundleId, Command, Entry, Recorder, Snapshot, Timestamp,
+    Activation, BackendError, BootBackend, BootState, BundleId, Command, Entry, Recorder,
+    SlotState, Snapshot, Timestamp, recall,
 };
 use bundle::{ImageStream, VerifiedBundle};
 use storage::{ByteLen, Devices, Files, Storage};
+
+/// How often the begin is told to the older copy again because another program committed between.
+const BEGIN_REPEATS: usize = 5;
 
 /// What the caller knows and allows.
 #[derive(Clone, Debug)]
@@ -99,7 +104,7 @@ impl Installer<'_> {
         options: &InstallOptions,
     ) -> Result<InstallReport, InstallError> {
         self.tell(InstallEvent::Step(InstallStep::Plan));
-        let (plan, group) = self.plan(bundle, options)?;
+        let (plan, group, stored) = self.plan(bundle, options)?;
         let mut checked = ByteLen::default();
         if self.config.system.perform_pre_check {
             checked = self.pre_check(&plan, bundle)?;
@@ -110,7 +115,7 @@ impl Installer<'_> {
         }
         // A failure of this first commit is no failed install: the target is as it was.
         self.tell(InstallEvent::Step(InstallStep::Begin));
-        self.store(&plan.before, &plan.writing)?;
+        self.begin(&plan, &stored)?;
         self.carry_out(&plan, group, bundle, checked).inspect_err(|error| {
             let slot = plan.group.slot_id;
             self.record(&Entry::InstallFailed { slot, cause: chain(error) });
@@ -122,8 +127,9 @@ impl Installer<'_> {
         &mut self,
         bundle: &VerifiedBundle,
         options: &InstallOptions,
-    ) -> Result<(InstallPlan, OpenGroup), InstallError> {
-        let state = self.backend.load().map_err(|source| InstallError::LoadState { source })?;
+    ) -> Result<(InstallPlan, OpenGroup, BootState), InstallError> {
+        let stored = self.load()?;
+        let state = self.recalled(&stored, options.booted);
         let target = choose_target(options.booted, &state);
         let groups = self.config.install_groups();
         let group = groups
@@ -142,7 +148,39 @@ impl Installer<'_> {
             version_floor: options.version_floor.clone(),
         };
         let plan = plan_install(self.config, bundle.manifest(), &facts, &options.policy)?;
-        Ok((plan, open))
+        Ok((plan, open, stored))
+    }
+
+    fn load(&mut self) -> Result<BootState, InstallError> {
+        self.backend.load().map_err(|source| InstallError::LoadState { source })
+    }
+
+    /// What was lost since this boot began is taken from the recorder: of unknown slots nobody can
+    /// tell which is the last good one (I8) and what failed before (I3).
+    fn recalled(&self, stored: &BootState, booted: BootedGroup) -> BootState {
+        match self.recorder.as_deref() {
+            Some(recorder) => recall(stored, booted.slot(), recorder.facts()),
+            None => stored.clone(),
+        }
+    }
+
+    /// The first commit, in both copies of the environment before the seal is touched: the older
+    /// copy would otherwise speak of what the target holds now, and once the new seal is written
+    /// the loss of the newest one would call the new content what the old one was.
+    fn begin(&mut self, plan: &InstallPlan, stored: &BootState) -> Result<(), InstallError> {
+        self.store(stored, &plan.writing)?;
+        for _ in 0..BEGIN_REPEATS {
+            let current = self.load()?;
+            if current.slot(plan.group.slot_id).state != SlotState::Writing {
+                break;
+            }
+            match self.backend.store(&current, &current) {
+                // Only what both copies hold was made from what says `writing`.
+                Err(BackendError::Changed) => {}
+                stored => return stored.map_err(|source| InstallError::StoreState { source }),
+            }
+        }
+        Err(InstallError::StoreState { source: BackendError::Changed })
     }
 
     /// Reads all of the bundle, so that one that does not verify stops before any write. Returns
@@ -237,7 +275,7 @@ impl Installer<'_> {
             Err(InstallError::StoreState { source: BackendError::Changed }) => {}
             stored => return stored,
         }
-        let current = self.backend.load().map_err(|source| InstallError::LoadState { source })?;
+        let current = self.load()?;
         let target = plan.group.slot_id;
         let finish =
             Command::FinishInstall { target, bundle: plan.bundle, activation: plan.activation };
@@ -247,11 +285,7 @@ impl Installer<'_> {
         self.store(&current, &after)
     }
 
-    fn store(
-        &mut self,
-        old: &bootctl::BootState,
-        new: &bootctl::BootState,
-    ) -> Result<(), InstallError> {
+    fn store(&mut self, old: &BootState, new: &BootState) -> Result<(), InstallError> {
         let told = self.backend.warnings();
         self.backend.store(old, new).map_err(|source| InstallError::StoreState { source })?;
         for warning in self.backend.warnings().into_iter().filter(|said| !told.contains(said)) {

@@ -121,7 +121,8 @@ impl Default for InstallPolicy {
 pub struct InstallFacts {
     /// Where the running system came from.
     pub booted: BootedGroup,
-    /// The boot state.
+    /// The boot state, with what the recorder knows where the environment lost it
+    /// ([`bootctl::recall`]).
     pub state: BootState,
     /// The bundle's identity.
     pub bundle: BundleId,
@@ -161,8 +162,6 @@ pub struct InstallPlan {
     pub version: Option<String>,
     /// Whether the target becomes the primary.
     pub activation: Activation,
-    /// The boot state before.
-    pub before: BootState,
     /// The boot state while the target is written.
     pub writing: BootState,
     /// The boot state afterwards.
@@ -222,7 +221,6 @@ pub fn plan_install(
         bundle: facts.bundle,
         version: manifest.update.version.clone(),
         activation,
-        before: facts.state.clone(),
         writing,
         after,
     })

@@ -5,7 +5,7 @@ use crate::error::TaskError;
 use crate::program::Program;
 
 /// What was asked for.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct ModelArgs {
     /// Explore the size for releases instead of the one for CI
     #[arg(long)]

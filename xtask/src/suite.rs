@@ -4,13 +4,13 @@
 use crate::e2e::E2eArgs;
 use crate::error::TaskError;
 use crate::program::Program;
-use crate::{book, e2e, judges, linux_only, workspace};
+use crate::{book, e2e, judges, linux_only, model, workspace};
 use std::io::Write;
 use std::time::Instant;
 
 type Step = (&'static str, fn(&mut dyn Write) -> Result<(), TaskError>);
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     ("judges are installed", |_| judges::require()),
     ("workspace rules", |_| workspace::check()),
     ("linux-only calls are gated", |_| linux_only::check()),
@@ -29,6 +29,7 @@ const STEPS: [Step; 12] = [
     }),
     ("fuzz targets", |_| fuzz()),
     ("main job", |_| cargo(&["run", "--release", "--quiet", "--package", "atomix", "--", "demo"])),
+    ("every state", |_| model::run(&model::ModelArgs::default())),
     // Below this number something is wrong with the harness, whatever it says of the images.
     ("power cuts", |_| powercut(&["--at-least".to_owned(), "200000".to_owned()])),
     ("real chain", |mut out| e2e::run(&E2eArgs::default(), &mut out)),

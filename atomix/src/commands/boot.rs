@@ -213,7 +213,7 @@ impl StateView {
 fn state(context: &Context, out: &mut Output) -> Result<(), Failure> {
     let control = BootControl::open(context, Access::ReadOnly)?;
     out.warn(control.warnings())?;
-    out.answer(&StateView::new(control.state(), control.booted()), render_state)
+    out.answer(&StateView::new(control.stored(), control.booted()), render_state)
 }
 
 pub(in crate::commands) fn render_state(to: &mut dyn Write, view: &StateView) -> io::Result<()> {

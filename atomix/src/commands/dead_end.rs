@@ -12,7 +12,9 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::programs;
 use crate::terminal::one_line;
-use bootctl::{Entry, KernelCmdline, Reason, SlotId, SlotState};
+use bootctl::{
+    BootState, Command, Entry, KernelCmdline, Reason, SlotId, SlotState, is_left_when_unhealthy,
+};
 use std::path::Path;
 use std::time::Duration;
 use storage::{Access, ByteLen, Files};
@@ -79,7 +81,8 @@ pub fn give_up(
     let line = context.cmdline().unwrap_or_default();
     let slot = context.booted().ok().flatten();
     let end = leave(context, slot, &cause, out);
-    let state = state_of(context, slot, out);
+    let state = state_of(context, slot, out).zip(slot);
+    let state = state.map(|(state, slot)| state.slot(slot).state);
     if !pause.is_zero() && !is_on_trial(&line, state) {
         out.done(&format!("the board reboots in {} s", pause.as_secs()))?;
         std::thread::sleep(pause);
@@ -96,9 +99,9 @@ fn is_on_trial(line: &KernelCmdline, state: Option<SlotState>) -> bool {
     }
 }
 
-fn state_of(context: &Context, slot: Option<SlotId>, out: &mut Output) -> Option<SlotState> {
-    slot.and_then(|slot| match BootControl::open(context, Access::ReadOnly) {
-        Ok(control) => Some(control.state().slot(slot).state),
+fn state_of(context: &Context, slot: Option<SlotId>, out: &mut Output) -> Option<BootState> {
+    slot.and_then(|_| match BootControl::open(context, Access::ReadOnly) {
+        Ok(control) => Some(control.state().clone()),
         Err(failure) => {
             let _ = out.warn(&[failure.as_warning()]);
             None
@@ -119,38 +122,61 @@ pub fn deadline(context: &Context, out: &mut Output) -> Result<(), Failure> {
         Ok(Some(_)) => VerdictSeen::Yes,
         Ok(None) | Err(_) => VerdictSeen::No,
     };
-    match judge_deadline(&line, slot, state, seen) {
+    match judge_deadline(&line, slot, state.as_ref(), seen) {
         Deadline::Stay(why) => out.done(&format!("the board stays: {why}")),
-        Deadline::Leave => leave(context, slot, NO_VERDICT, out),
+        Deadline::Leave => {
+            // Where the state is out of reach the selector counts all the same.
+            if let (Some(_), Some(slot)) = (state, slot) {
+                tell_selector(&mut BootControl::open(context, Access::ReadWrite)?, slot)?;
+            }
+            leave(context, slot, NO_VERDICT, out)
+        }
     }
 }
 
-/// Only a trying slot that said nothing is left. A good one is never rebooted here: it may be the
-/// last that reaches the network.
+/// Before an unhealthy slot is left, the selector's half must know where to go: also what was
+/// recalled of a lost environment, without which it would take the same slot again. An update on
+/// trial is counted anyway, and left without.
+///
+/// # Errors
+/// [`Failure`]; the slot is then not to be left.
+pub fn tell_selector(control: &mut BootControl, slot: SlotId) -> Result<(), Failure> {
+    match control.state().slot(slot).state {
+        SlotState::Trying => Ok(()),
+        SlotState::Empty
+        | SlotState::Writing
+        | SlotState::Good
+        | SlotState::Bad
+        | SlotState::Unknown => Ok(control.apply(&Command::Leave { slot })?),
+    }
+}
+
+/// A slot that said nothing is left if it is on trial, or if there is a better one. A good one is
+/// never rebooted here: it may be the last that reaches the network.
 fn judge_deadline(
     line: &KernelCmdline,
     slot: Option<SlotId>,
-    state: Option<SlotState>,
+    state: Option<&BootState>,
     seen: VerdictSeen,
 ) -> Deadline {
-    if slot.is_none() {
+    let Some(slot) = slot else {
         return Deadline::Stay("it was not booted from a slot");
-    }
+    };
     if wants_shell(line) {
         return Deadline::Stay("the kernel command line asked for a shell");
     }
-    match (state, seen) {
-        (Some(SlotState::Trying), VerdictSeen::Yes) => {
-            Deadline::Stay("the slot was judged, and the settings let it run")
-        }
-        (Some(SlotState::Trying), VerdictSeen::No) => Deadline::Leave,
+    let leaves = state.is_some_and(|state| is_left_when_unhealthy(state, slot, line.reason()));
+    match (state.map(|state| state.slot(slot).state), seen) {
         (Some(SlotState::Good), VerdictSeen::Yes | VerdictSeen::No) => {
             Deadline::Stay("the slot is confirmed")
         }
-        (
-            Some(SlotState::Bad | SlotState::Unknown | SlotState::Empty | SlotState::Writing),
-            VerdictSeen::Yes | VerdictSeen::No,
-        ) => Deadline::Stay("the slot is not on trial, and there may be no better one"),
+        (Some(_), VerdictSeen::No) if leaves => Deadline::Leave,
+        (Some(_), VerdictSeen::Yes) if leaves => {
+            Deadline::Stay("the slot was judged, and the settings let it run")
+        }
+        (Some(_), VerdictSeen::Yes | VerdictSeen::No) => {
+            Deadline::Stay("the slot is not on trial, and no better one is known")
+        }
         (None, VerdictSeen::No) if is_on_trial(line, None) => Deadline::Leave,
         (None, VerdictSeen::Yes | VerdictSeen::No) => {
             Deadline::Stay("nothing says that the slot is on trial")
@@ -200,29 +226,40 @@ pub fn is_own_machine(context: &Context) -> bool {
 mod tests {
     use super::*;
 
-    const STATES: [SlotState; 6] = [
-        SlotState::Empty,
-        SlotState::Writing,
-        SlotState::Trying,
-        SlotState::Good,
-        SlotState::Bad,
-        SlotState::Unknown,
-    ];
+    /// B runs, in `running`, beside an A in `other`.
+    fn beside(running: SlotState, other: SlotState) -> BootState {
+        let mut state = BootState::lost();
+        (state.a.state, state.b.state) = (other, running);
+        state
+    }
 
     fn line(text: &str) -> KernelCmdline {
         KernelCmdline::parse(text)
     }
 
     #[test]
-    fn only_a_trying_slot_that_said_nothing_is_left() {
-        for state in STATES {
-            for seen in [VerdictSeen::Yes, VerdictSeen::No] {
-                let judged =
-                    judge_deadline(&line("rauc.slot=B"), Some(SlotId::B), Some(state), seen);
-                let leaves = state == SlotState::Trying && seen == VerdictSeen::No;
-                assert_eq!(judged == Deadline::Leave, leaves, "{state} {seen:?}: {judged:?}");
+    fn only_what_said_nothing_and_is_on_trial_or_beside_a_better_slot_is_left() {
+        for running in SlotState::ALL {
+            for other in SlotState::ALL {
+                for seen in [VerdictSeen::Yes, VerdictSeen::No] {
+                    let line = line("rauc.slot=B atomix.reason=env-lost");
+                    let state = beside(running, other);
+                    let judged = judge_deadline(&line, Some(SlotId::B), Some(&state), seen);
+                    let better = other == SlotState::Good && running != SlotState::Good;
+                    let leaves = running == SlotState::Trying || better;
+                    let leaves = leaves && seen == VerdictSeen::No;
+                    assert_eq!(judged == Deadline::Leave, leaves, "{running} {other} {seen:?}");
+                }
             }
         }
+    }
+
+    #[test]
+    fn the_last_resort_is_not_left_for_a_good_slot_that_does_not_load() {
+        let line = line("rauc.slot=B atomix.reason=last-resort");
+        let state = beside(SlotState::Bad, SlotState::Good);
+        let judged = judge_deadline(&line, Some(SlotId::B), Some(&state), VerdictSeen::No);
+        assert!(matches!(judged, Deadline::Stay(_)));
     }
 
     /// An update whose kernel cannot reach the environment can neither confirm itself nor be seen
@@ -239,7 +276,7 @@ mod tests {
 
     #[test]
     fn only_a_slot_on_trial_is_left_without_a_pause() {
-        for state in STATES {
+        for state in SlotState::ALL {
             let line = line("rauc.slot=B atomix.reason=trying");
             assert_eq!(is_on_trial(&line, Some(state)), state == SlotState::Trying, "{state}");
         }
@@ -249,9 +286,10 @@ mod tests {
 
     #[test]
     fn nobody_is_rebooted_who_asked_for_a_shell_or_came_from_elsewhere() {
-        let trying = Some(SlotState::Trying);
+        let trying = beside(SlotState::Trying, SlotState::Good);
         for text in ["emergency", "x single y", "systemd.unit=rescue.target", "1", "-b"] {
-            let judged = judge_deadline(&line(text), Some(SlotId::A), trying, VerdictSeen::No);
+            let judged =
+                judge_deadline(&line(text), Some(SlotId::B), Some(&trying), VerdictSeen::No);
             assert!(matches!(judged, Deadline::Stay(_)), "{text}");
             assert!(wants_shell(&line(text)), "{text}");
         }

@@ -358,9 +358,9 @@ impl Exam {
             }
             self.weak("boot state", warning.clone(), "the next change of the state repairs it");
         }
-        self.seals(context, config, control.state());
+        self.seals(context, config, control.stored());
         match control.booted() {
-            Some(slot) => self.booted(control.state(), slot),
+            Some(slot) => self.booted(control.stored(), slot),
             None => self.broken(
                 "boot state",
                 "the kernel command line names no slot",

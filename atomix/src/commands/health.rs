@@ -98,7 +98,8 @@ pub fn verify(
     let elapsed = clock.now().saturating_sub(began);
     let mut control = BootControl::open(context, Access::ReadWrite)?;
     let state = control.state().slot(slot).state;
-    let after = decide_after(&verdict, state, config.reaction);
+    let reason = context.cmdline()?.reason();
+    let after = decide_after(&verdict, control.state(), slot, reason, config.reaction);
     control.note(&Entry::Verdict {
         slot,
         verdict: match &verdict {
@@ -116,6 +117,7 @@ pub fn verify(
         }
         // Whoever looks at another root, or plays a virtual board's power supply, restarts it.
         AfterVerdict::RecordAndReboot => {
+            dead_end::tell_selector(&mut control, slot)?;
             if context.machine == Machine::Real && context.root == Path::new("/") {
                 programs::reboot()?;
             }

@@ -3,11 +3,13 @@
 //! way to each world, and to each violation, is a shortest one. A world that breaks an invariant is
 //! not gone on from.
 
+use crate::actor::Tally;
 use crate::invariant::Invariant;
 use crate::model::{Model, Scenario};
 use crate::protocol::ModelError;
 use crate::step::{Act, Kind, Step};
-use crate::world::World;
+use crate::world::{System, World};
+use bootctl::SlotId;
 use std::collections::{BTreeMap, HashMap};
 
 /// Where an edge of the graph leads; boots are counted on it.
@@ -53,6 +55,8 @@ pub struct Graph {
     pub(crate) transitions: u64,
     /// The longest of the shortest ways.
     pub(crate) depth: u32,
+    /// Steps, by who made them.
+    pub(crate) tally: Tally,
     broken: BTreeMap<Invariant, (usize, Step)>,
 }
 
@@ -82,6 +86,7 @@ impl Graph {
             begins: vec![0],
             transitions: 0,
             depth: 0,
+            tally: Tally::default(),
             broken: BTreeMap::new(),
         };
         let (mut open, mut layer_end) = (0, 1);
@@ -107,6 +112,7 @@ impl Graph {
 
     fn take(&mut self, from: usize, step: &Step, numbers: &mut HashMap<World, u32>) {
         self.transitions += 1;
+        self.tally.count(step);
         if let Some(invariant) = step.broken {
             self.broken.entry(invariant).or_insert((from, *step));
             return;
@@ -180,8 +186,17 @@ pub struct Explored {
     pub boot_states: usize,
     /// How many boots it can take, without more faults, to a confirmed slot or named rescue.
     pub boots_to_rest: u32,
+    /// Worlds in which A holds an update that was confirmed there: A to B and back.
+    pub updated_back: usize,
+    /// Steps, by who made them.
+    pub tally: Tally,
     /// What was broken, each with a shortest way.
     pub violations: Vec<Violation>,
+}
+
+fn is_updated_back(world: &World) -> bool {
+    let content = world.slots.get(SlotId::A);
+    content.is_proven() && content.complete() != Some(System::FACTORY)
 }
 
 /// Explores a scenario and judges it.
@@ -204,6 +219,8 @@ pub fn explore(scenario: &Scenario, until: Until) -> Result<Explored, ModelError
         depth: graph.depth,
         boot_states: model.boot_states(),
         boots_to_rest,
+        updated_back: graph.worlds.iter().filter(|world| is_updated_back(world)).count(),
+        tally: graph.tally,
         violations,
     })
 }

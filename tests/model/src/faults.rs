@@ -2,10 +2,10 @@
 //! What can go wrong, and what can a person do? Each costs one of what the scenario allows.
 
 use crate::linux::quiet;
-use crate::model::{Commit, Gap, Model};
+use crate::model::{Commit, Model};
 use crate::step::{Act, Handwork, Kind, Step};
 use crate::world::{Copies, EnvId, Linux, Phase, Seal, Wear, World};
-use bootctl::{Command, Force, SlotId, SlotState};
+use bootctl::{Command, Force, SlotId};
 
 /// What a flipped or edited counter can hold: every digit, and what is none.
 const TEXTS: [Option<&str>; 12] = [
@@ -50,9 +50,7 @@ impl Model {
 
     fn lose_copies(&self, world: &World, out: &mut Vec<Step>) {
         let Some(_) = world.copies.newest else { return };
-        let undoes = (self.leaves_out(Gap::BeginTakenBack) && self.undoes_begin(world))
-            || (self.leaves_out(Gap::LostUnderLinux) && self.undoes_restoring(world));
-        if let Some(other) = world.copies.other.filter(|_| !undoes) {
+        if let Some(other) = world.copies.other {
             let mut hit = *world;
             hit.copies = Copies { newest: Some(other), other: None };
             // What the lost commit knew is nobody's fault to forget.
@@ -60,31 +58,6 @@ impl Model {
             out.push(quiet(Act::LoseNewest, Kind::Fault, hit));
         }
         out.push(quiet(Act::LoseBoth, Kind::Fault, self.without_environment(world)));
-    }
-
-    /// Whether the loss of the newest copy takes back that an install began, and its target has its
-    /// seal again or will get it: the environment then speaks of what was there before.
-    fn undoes_begin(&self, world: &World) -> bool {
-        let Copies { newest: Some(newest), other: Some(other) } = world.copies else {
-            return false;
-        };
-        let installs = matches!(world.phase, Phase::Linux(Linux { install: Some(_), .. }));
-        let writing = |env, slot| self.protocol.state(env).slot(slot).state == SlotState::Writing;
-        SlotId::ALL.into_iter().any(|slot| {
-            let sealed = world.slots.get(slot).seal == Seal::There;
-            writing(newest, slot) && !writing(other, slot) && (installs || sealed)
-        })
-    }
-
-    /// Whether the loss of the newest copy makes a running Linux forget what `boot started` has
-    /// restored from the recorder.
-    fn undoes_restoring(&self, world: &World) -> bool {
-        let Copies { newest: Some(newest), other: Some(other) } = world.copies else {
-            return false;
-        };
-        let unknown = |env, slot| self.protocol.state(env).slot(slot).state == SlotState::Unknown;
-        matches!(world.phase, Phase::Linux(_))
-            && SlotId::ALL.into_iter().any(|slot| unknown(other, slot) && !unknown(newest, slot))
     }
 
     fn without_environment(&self, world: &World) -> World {
@@ -163,7 +136,7 @@ impl Model {
         out: &mut Vec<Step>,
     ) {
         let Some(new) = self.protocol.command(env, linux.slot, command) else { return };
-        if new == env {
+        if Some(new) == world.copies.newest {
             return;
         }
         let memory = self.protocol.noted(world.recorder, new);

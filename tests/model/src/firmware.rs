@@ -83,7 +83,7 @@ impl Model {
         let outcomes: &[Outcome] = if sound { &healthy } else { &FAILURES };
         for outcome in outcomes {
             let boot = Boot { outcome: Some(*outcome), ..boot };
-            let after = World { phase: phase_of(slot, *outcome), ..world };
+            let after = World { phase: phase_of(slot, selected.reason, *outcome), ..world };
             out.push(Step { act: Act::Boot(boot), cut: None, kind, broken, world: after });
         }
         // Also a sound system can fail once.
@@ -97,11 +97,24 @@ impl Model {
     }
 }
 
-const fn phase_of(slot: SlotId, outcome: Outcome) -> Phase {
+const fn phase_of(slot: SlotId, reason: Reason, outcome: Outcome) -> Phase {
+    // The two by which Linux decides something.
+    let reason = match reason {
+        Reason::LastResort | Reason::EnvUnwritable => reason,
+        Reason::Normal
+        | Reason::Trying
+        | Reason::Fallback
+        | Reason::EnvLost
+        | Reason::LoadFailed
+        | Reason::ForeignDisk
+        | Reason::Recovery
+        | Reason::AttemptsReset => Reason::Normal,
+    };
     match outcome {
         Outcome::Dies => Phase::Off,
         Outcome::Up(health) => Phase::Linux(Linux {
             slot,
+            reason,
             health,
             started: false,
             verdict: Verdict::Pending,

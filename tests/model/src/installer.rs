@@ -95,7 +95,11 @@ impl Model {
         if self.protocol.mutation == Some(Mutation::TargetBooted) {
             (target, skips_commit) = (linux.slot, true);
         }
-        let install = Install { target, system, stage: Stage::Begun };
+        // Where no copy can be lost any more nobody can tell one from two that say so.
+        let once = self.protocol.mutation == Some(Mutation::BeginOnce);
+        let once = once || world.left.environment == 0 || skips_commit;
+        let stage = if once { Stage::Begun } else { Stage::Announced };
+        let install = Install { target, system, stage };
         let linux = Linux { install: Some(install), ..linux };
         let kind = Kind::Free;
         if skips_commit {
@@ -126,6 +130,10 @@ impl Model {
         let early = mutation == Some(Mutation::TryingBeforeSeal);
         let mut content = *world.slots.get(target);
         let (act, next) = match stage {
+            Stage::Announced => {
+                self.announce(world, linux, install, out);
+                return;
+            }
             Stage::Begun => {
                 if mutation != Some(Mutation::SealNotZeroed) {
                     content.seal = Seal::Broken;
@@ -169,6 +177,21 @@ impl Model {
         *after.slots.get_mut(target) = content;
         let broken = (target == linux.slot).then_some(Invariant::WritesBooted);
         out.push(Step { act, cut: None, kind: Kind::Fair, broken, world: after });
+    }
+
+    /// The same commit again, over whatever others have committed since.
+    fn announce(&mut self, world: &World, linux: Linux, install: Install, out: &mut Vec<Step>) {
+        let begun = Install { stage: Stage::Begun, ..install };
+        let stored = self.protocol.loaded(world.copies.newest);
+        if self.protocol.state(stored).slot(install.target).state != SlotState::Writing {
+            let after = running(world, Linux { install: None, ..linux });
+            out.push(quiet(Act::BeginRefused, Kind::Fair, after));
+            return;
+        }
+        let memory = world.recorder;
+        let commit = Commit { act: Act::Announce, kind: Kind::Fair, new: stored, memory };
+        let linux = Linux { install: Some(begun), ..linux };
+        self.commit(world, commit, out, |after| after.phase = Phase::Linux(linux));
     }
 
     fn note_end(&mut self, world: &World, linux: Linux, install: Install, out: &mut Vec<Step>) {

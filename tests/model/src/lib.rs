@@ -9,6 +9,7 @@
 //! [`updater::plan_install`] allows, and a verdict means what [`verifier::decide_after`] says.
 //! `docs/model.md` says what is modelled and what is not.
 
+mod actor;
 mod explore;
 mod faults;
 mod firmware;
@@ -26,9 +27,10 @@ mod suite;
 mod timeline;
 mod world;
 
+pub use actor::{Actor, Tally};
 pub use explore::{Explored, Until, Violation, explore};
 pub use invariant::Invariant;
-pub use model::{Defaults, Gap, Scenario};
+pub use model::{Defaults, Scenario};
 pub use mutation::Mutation;
 pub use protocol::ModelError;
 pub use step::{Act, Boot, Cut, Handwork, Kind, Outcome, Step};

@@ -3,7 +3,7 @@
 //! started, health, attempts after two minutes, the deadline, emergency mode; and an orderly
 //! reboot where there is a reason for one.
 
-use crate::model::{Commit, Defaults, Gap, Model, running};
+use crate::model::{Commit, Defaults, Model, running};
 use crate::mutation::Mutation;
 use crate::step::{Act, Kind, Step};
 use crate::world::{EnvId, Health, Linux, Phase, Proof, Verdict, World};
@@ -13,16 +13,13 @@ use verifier::AfterVerdict;
 impl Model {
     /// Everything that a running system can do next.
     pub(crate) fn linux(&mut self, world: &World, linux: Linux, out: &mut Vec<Step>) {
-        let env = self.protocol.loaded(world.copies.newest);
+        let env = self.protocol.recalled(world.copies.newest, linux.slot, world.recorder);
         self.power_cut(world, out);
         if linux.health == Health::DeadEnd {
             out.push(off(world, Act::GiveUp, Kind::Fair));
         }
-        if world.copies.newest.is_none() {
+        if world.copies.newest.is_none() && self.defaults == Defaults::Absent {
             out.push(off(world, Act::PowerCycle, Kind::Fair));
-            if self.defaults == Defaults::Carried && self.leaves_out(Gap::LostUnderLinux) {
-                return;
-            }
         }
         self.deadline(world, linux, env, out);
         if !linux.started {
@@ -52,20 +49,41 @@ impl Model {
         }
     }
 
-    /// `atomix boot deadline`, as its own tests hold it: only a trying slot is left. This one rule
-    /// is the program's and not a library's. It also ends a boot whose confirmation was lost.
-    fn deadline(&self, world: &World, linux: Linux, env: EnvId, out: &mut Vec<Step>) {
-        let mute = linux.health == Health::Silent || linux.verdict != Verdict::Pending;
-        let trying = self.protocol.state(env).slot(linux.slot).state == SlotState::Trying;
-        if mute && trying && self.protocol.mutation != Some(Mutation::NoDeadline) {
-            out.push(off(world, Act::Deadline, Kind::Fair));
+    /// `atomix boot deadline`: what is silent is left by the rule of the verdict, and so is what was
+    /// found healthy and is not confirmed, because its confirmation was lost.
+    fn deadline(&mut self, world: &World, linux: Linux, env: EnvId, out: &mut Vec<Step>) {
+        let healthy = linux.health == Health::Healthy && linux.verdict != Verdict::Pending;
+        let mute = linux.health == Health::Silent || healthy;
+        let leaves = self.protocol.leaves_silent(env, linux.slot, linux.reason);
+        if mute && leaves && self.protocol.mutation != Some(Mutation::NoDeadline) {
+            self.leave(world, linux, env, Act::Deadline, out);
         }
+    }
+
+    /// Reboots out of an unhealthy slot. What is no update on trial tells the selector before.
+    fn leave(&mut self, world: &World, linux: Linux, env: EnvId, act: Act, out: &mut Vec<Step>) {
+        let kind = Kind::Fair;
+        let slot = linux.slot;
+        if self.protocol.state(env).slot(slot).state == SlotState::Trying {
+            out.push(off(world, act, kind));
+            return;
+        }
+        let Some(new) = self.protocol.command(env, slot, Command::Leave { slot }) else { return };
+        if Some(new) == world.copies.newest {
+            out.push(off(world, act, kind));
+            return;
+        }
+        let memory = self.protocol.noted(world.recorder, new);
+        let commit = Commit { act, kind, new, memory };
+        self.commit(world, commit, out, |after| after.phase = Phase::Off);
     }
 
     fn started(&mut self, world: &World, linux: Linux, env: EnvId, out: &mut Vec<Step>) {
         let (new, memory) = self.protocol.reconcile(env, linux.slot, world.recorder);
         let linux = Linux { started: true, ..linux };
-        if new == env {
+        // Where nothing can be committed the boot goes on, and is remembered all the same.
+        let lost = world.copies.newest.is_none() && self.defaults == Defaults::Absent;
+        if lost || Some(new) == world.copies.newest {
             let mut world = running(world, linux);
             world.recorder = memory;
             out.push(quiet(Act::Started, Kind::Fair, world));
@@ -104,8 +122,10 @@ impl Model {
     ) {
         let kind = Kind::Fair;
         let done = Linux { verdict: Verdict::Done, ..linux };
-        match self.protocol.after_verdict(env, linux.slot, judged) {
-            AfterVerdict::RecordAndReboot => out.push(off(world, Act::UnhealthyReboot, kind)),
+        match self.protocol.after_verdict(env, linux.slot, linux.reason, judged) {
+            AfterVerdict::RecordAndReboot => {
+                self.leave(world, linux, env, Act::UnhealthyReboot, out);
+            }
             AfterVerdict::RecordAndStay => {
                 out.push(quiet(Act::UnhealthyStay, kind, running(world, done)));
             }
@@ -153,9 +173,10 @@ impl Model {
     fn restore(&mut self, world: &World, linux: Linux, env: EnvId, out: &mut Vec<Step>) {
         let slot = linux.slot;
         let command = Command::RestoreAttempts { slot };
-        let Some(new) = self.protocol.command(env, slot, command).filter(|new| *new != env) else {
+        let Some(new) = self.protocol.command(env, slot, command) else { return };
+        if Some(new) == world.copies.newest {
             return;
-        };
+        }
         let memory = self.protocol.noted(world.recorder, new);
         let commit = Commit { act: Act::RestoreAttempts, kind: Kind::Fair, new, memory };
         self.commit(world, commit, out, |_| {});

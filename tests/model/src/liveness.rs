@@ -11,10 +11,10 @@
 
 use crate::explore::{Graph, Violation};
 use crate::invariant::Invariant;
-use crate::model::{Gap, Model, Scenario};
+use crate::model::{Model, Scenario};
 use crate::step::Step;
-use crate::world::{Health, Linux, Nature, Phase, Verdict, Wear, World};
-use bootctl::{BootState, Reason, SlotId, SlotState};
+use crate::world::{EnvId, Health, Linux, Nature, Phase, Verdict, Wear, World};
+use bootctl::{Reason, SlotId, SlotState};
 
 /// What came of the two claims.
 pub(crate) struct Rest {
@@ -23,43 +23,45 @@ pub(crate) struct Rest {
 }
 
 impl Model {
-    /// Whether the board has come to rest.
-    fn is_rest(&self, world: &World) -> bool {
-        let Some(newest) = world.copies.newest else { return world.phase == Phase::Recovery };
-        let state = self.protocol.state(newest);
-        let confirmed = match world.phase {
-            Phase::Recovery => true,
-            Phase::Off => false,
-            Phase::Linux(linux) => linux.started && self.is_confirmed(state, linux),
+    /// Whether the board has come to rest. What runs is judged on what its commands go by.
+    fn is_rest(&mut self, world: &World) -> bool {
+        let (env, confirmed) = match world.phase {
+            Phase::Recovery => return true,
+            Phase::Off => {
+                let Some(newest) = world.copies.newest else { return false };
+                (newest, false)
+            }
+            Phase::Linux(linux) => {
+                let newest = world.copies.newest;
+                let env = self.protocol.recalled(newest, linux.slot, world.recorder);
+                (env, linux.started && self.is_confirmed(world, env, linux))
+            }
         };
+        let reason = self.protocol.state(env).reason;
         confirmed
-            || state.reason == Some(Reason::LastResort)
+            || reason == Some(Reason::LastResort)
             // Good slots start anew for ever. That is the end where none of them works any more.
-            || (state.reason == Some(Reason::AttemptsReset) && !self.good_slot_works(world))
+            || (reason == Some(Reason::AttemptsReset) && !self.good_slot_works(world, env))
     }
 
     /// Whether the running slot is confirmed, or was by this very boot: a copy lost since then
-    /// takes that back, which the next boot finds out.
-    fn is_confirmed(&self, state: &BootState, linux: Linux) -> bool {
-        let known = |slot| state.slot(slot).state;
-        match known(linux.slot) {
+    /// takes that back, which the next boot finds out. What is unhealthy may only stay where no
+    /// good slot works.
+    fn is_confirmed(&self, world: &World, env: EnvId, linux: Linux) -> bool {
+        match self.protocol.state(env).slot(linux.slot).state {
             SlotState::Good => true,
             SlotState::Trying => false,
-            SlotState::Bad | SlotState::Unknown if linux.health != Health::Healthy => {
-                self.leaves_out(Gap::UnhealthyBesideGood)
-                    && known(linux.slot.other()) == SlotState::Good
-            }
             SlotState::Empty | SlotState::Writing | SlotState::Bad | SlotState::Unknown => {
                 linux.verdict != Verdict::Pending
+                    && (linux.health == Health::Healthy || !self.good_slot_works(world, env))
             }
         }
     }
 
-    fn good_slot_works(&self, world: &World) -> bool {
-        let Some(newest) = world.copies.newest else { return false };
+    fn good_slot_works(&self, world: &World, env: EnvId) -> bool {
         SlotId::ALL.into_iter().any(|slot| {
             let content = world.slots.get(slot);
-            self.protocol.state(newest).slot(slot).state == SlotState::Good
+            self.protocol.state(env).slot(slot).state == SlotState::Good
                 && content.wear == Wear::Fresh
                 && content.complete().is_some_and(|system| self.nature(system) == Nature::Sound)
         })

@@ -34,11 +34,22 @@ fn main() -> ExitCode {
     };
     match run(&scenarios(size), cli.threads, &told) {
         Ok(report) => {
+            for (actor, steps) in report.total.tally.rows() {
+                let _ = writeln!(stdout(), "{steps:>9} steps by {actor}");
+            }
+            let deep = report.total.updated_back;
+            let _ = writeln!(stdout(), "{deep:>9} states two updates deep, from A to B and back");
             let violations = &report.total.violations;
             for violation in violations {
                 let _ = writeln!(stdout(), "\n{}", timeline(violation));
             }
             let _ = writeln!(stdout(), "{report}, {:.0} s", begun.elapsed().as_secs_f64());
+            if report.total.states < size.least_states() {
+                // A search that stops early finds nothing either.
+                let least = size.least_states();
+                let _ = writeln!(stdout(), "model: fewer than {least} states are no whole search");
+                return ExitCode::FAILURE;
+            }
             if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(failure) => {

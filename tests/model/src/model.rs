@@ -21,19 +21,6 @@ pub enum Defaults {
     Absent,
 }
 
-/// What is known to be open: the protocol's own answer is not good enough there yet. Left out of
-/// what is explored, unless it is asked for; `docs/model.md` tells of each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gap {
-    /// Linux goes on from unknown slots that the recorder knows, when the environment is lost under
-    /// it, or the commit that restored them.
-    LostUnderLinux,
-    /// An unhealthy slot that is no update on trial goes on running beside a good one.
-    UnhealthyBesideGood,
-    /// One lost copy takes back that an install has begun, and its target has a seal.
-    BeginTakenBack,
-}
-
 /// What is explored.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
@@ -45,8 +32,6 @@ pub struct Scenario {
     pub late_fallback: LateFallback,
     /// The defaults.
     pub defaults: Defaults,
-    /// What is known to be open and explored all the same.
-    pub gap: Option<Gap>,
     /// What is broken on purpose.
     pub mutation: Option<Mutation>,
 }
@@ -57,7 +42,6 @@ pub struct Model {
     pub(crate) natures: Natures,
     pub(crate) faults: Faults,
     pub(crate) defaults: Defaults,
-    gap: Option<Gap>,
 }
 
 /// A change of the environment, and the memory of it.
@@ -73,14 +57,9 @@ impl Model {
     /// # Errors
     /// [`ModelError`].
     pub fn new(scenario: &Scenario) -> Result<Self, ModelError> {
-        let Scenario { natures, faults, late_fallback, defaults, gap, mutation } = *scenario;
+        let Scenario { natures, faults, late_fallback, defaults, mutation } = *scenario;
         let protocol = Protocol::new(late_fallback, mutation)?;
-        Ok(Self { protocol, natures, faults, defaults, gap })
-    }
-
-    /// Whether what is known to be open is left out.
-    pub(crate) fn leaves_out(&self, gap: Gap) -> bool {
-        self.gap != Some(gap)
+        Ok(Self { protocol, natures, faults, defaults })
     }
 
     /// A freshly flashed board after its first boot, switched off.

@@ -31,17 +31,23 @@ pub enum Mutation {
     NoDeadline,
     /// An agent installs what is known to have failed.
     IgnoreFailed,
-    /// What the selector did is never read.
+    /// The recorder is written and never asked, nor what the selector did.
     NoReconcile,
     /// A good slot that ran out of attempts is turned bad.
     GoodTurnsBad,
     /// Nothing remembers what the environment forgot.
     NoRecorder,
+    /// Only `boot started` asks the recorder.
+    NoRecall,
+    /// Only an update on trial is left when it is unhealthy.
+    StayBesideGood,
+    /// The commit that says `writing` reaches one copy before the seal is touched.
+    BeginOnce,
 }
 
 impl Mutation {
     /// Every one.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::SaveNotAwaited,
         Self::TrustAttemptsAlone,
         Self::IgnoreEnvironment,
@@ -58,5 +64,8 @@ impl Mutation {
         Self::NoReconcile,
         Self::GoodTurnsBad,
         Self::NoRecorder,
+        Self::NoRecall,
+        Self::StayBesideGood,
+        Self::BeginOnce,
     ];
 }

@@ -12,7 +12,8 @@ use crate::world::{EnvId, SnapshotId, System, SystemSet};
 use bootctl::{
     AttemptsLeft, BackendError, BootBackend, BootControl, BootState, Command, ControlError,
     ControlParts, Entry, FirmwareFacts, Force, LateFallback, PerSlot, Reason, RecorderFacts,
-    Refused, Selection, SlotId, SlotState, Snapshot, Timestamp, reconcile, select,
+    Refused, Selection, SlotId, SlotState, Snapshot, Timestamp, is_left_when_unhealthy, recall,
+    reconcile, select,
 };
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -103,6 +104,7 @@ pub struct Protocol {
     reconciled: HashMap<ReconcileKey, (EnvId, Option<SnapshotId>)>,
     planned: HashMap<PlanKey, Result<Planned, PlanRefused>>,
     noted: HashMap<(Option<SnapshotId>, EnvId), SnapshotId>,
+    recalled: HashMap<ReconcileKey, EnvId>,
 }
 
 /// A keeper in memory.
@@ -149,6 +151,7 @@ impl Protocol {
             reconciled: HashMap::new(),
             planned: HashMap::new(),
             noted: HashMap::new(),
+            recalled: HashMap::new(),
         })
     }
 
@@ -161,6 +164,27 @@ impl Protocol {
     /// What Linux reads where `newest` counts.
     pub fn loaded(&self, newest: Option<EnvId>) -> EnvId {
         newest.unwrap_or(self.lost)
+    }
+
+    /// What Linux decides on then: with what the recorder knows better.
+    pub fn recalled(
+        &mut self,
+        newest: Option<EnvId>,
+        booted: SlotId,
+        memory: Option<SnapshotId>,
+    ) -> EnvId {
+        let env = self.loaded(newest);
+        if matches!(self.mutation, Some(Mutation::NoRecall | Mutation::NoReconcile)) {
+            return env;
+        }
+        let key = (env, booted, memory);
+        if let Some(known) = self.recalled.get(&key) {
+            return *known;
+        }
+        let state = recall(self.envs.value(env), Some(booted), &self.facts(memory, &[]));
+        let recalled = self.envs.name(state);
+        self.recalled.insert(key, recalled);
+        recalled
     }
 
     /// The state itself.
@@ -365,8 +389,29 @@ impl Protocol {
     }
 
     /// What follows from a verdict over the running slot.
-    pub fn after_verdict(&self, env: EnvId, slot: SlotId, verdict: &Verdict) -> AfterVerdict {
-        decide_after(verdict, self.envs.value(env).slot(slot).state, Reaction::Reboot)
+    pub fn after_verdict(
+        &self,
+        env: EnvId,
+        slot: SlotId,
+        reason: Reason,
+        verdict: &Verdict,
+    ) -> AfterVerdict {
+        let state = self.envs.value(env);
+        match decide_after(verdict, state, slot, Some(reason), Reaction::Reboot) {
+            AfterVerdict::RecordAndReboot if self.stays(env, slot) => AfterVerdict::RecordAndStay,
+            after => after,
+        }
+    }
+
+    /// Whether the deadline leaves the running slot when there is no verdict.
+    pub fn leaves_silent(&self, env: EnvId, slot: SlotId, reason: Reason) -> bool {
+        is_left_when_unhealthy(self.envs.value(env), slot, Some(reason)) && !self.stays(env, slot)
+    }
+
+    /// [`Mutation::StayBesideGood`].
+    fn stays(&self, env: EnvId, slot: SlotId) -> bool {
+        let trying = self.envs.value(env).slot(slot).state == SlotState::Trying;
+        self.mutation == Some(Mutation::StayBesideGood) && !trying
     }
 
     /// The bundles that this state knows as failed.

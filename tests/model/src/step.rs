@@ -77,6 +77,10 @@ pub enum Act {
     Begin(System),
     /// The agent leaves a slot that it may not update from.
     AgentLeaves,
+    /// The older copy of the environment is told of the begin.
+    Announce,
+    /// The begin is refused: the target is not `writing` any more.
+    BeginRefused,
     /// The seal of the target is zeroed.
     ZeroSeal,
     /// Some images are written.
@@ -161,6 +165,8 @@ impl fmt::Display for Act {
             Self::PowerCycle => "switched off and on by a person",
             Self::Begin(system) => return write!(f, "agent begins bundle {}", system.0),
             Self::AgentLeaves => "agent marks this slot bad and reboots",
+            Self::Announce => "begin told to both copies",
+            Self::BeginRefused => "begin of install refused",
             Self::ZeroSeal => "seal zeroed",
             Self::WriteSome => "images half written",
             Self::WriteAll => "images written",

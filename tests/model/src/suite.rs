@@ -19,6 +19,17 @@ pub enum Size {
     Exhaustive,
 }
 
+impl Size {
+    /// Fewer states than this are no whole search.
+    #[must_use]
+    pub const fn least_states(self) -> usize {
+        match self {
+            Self::Ci => 1_000_000,
+            Self::Exhaustive => 15_000_000,
+        }
+    }
+}
+
 const NATURES: [Nature; 3] = [Nature::Sound, Nature::Broken, Nature::Unloadable];
 
 /// The scenarios of a size.
@@ -44,7 +55,6 @@ pub const fn scenario(natures: Natures, faults: Faults) -> Scenario {
         faults,
         late_fallback: LateFallback::Allowed,
         defaults: Defaults::Carried,
-        gap: None,
         mutation: None,
     }
 }
@@ -94,6 +104,8 @@ impl Report {
         self.scenarios += 1;
         total.states += one.states;
         total.transitions += one.transitions;
+        total.updated_back += one.updated_back;
+        total.tally.add(&one.tally);
         total.depth = total.depth.max(one.depth);
         total.boot_states = total.boot_states.max(one.boot_states);
         total.boots_to_rest = total.boots_to_rest.max(one.boots_to_rest);

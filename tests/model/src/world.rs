@@ -4,7 +4,7 @@
 //! come. A value: it decides nothing.
 
 use crate::intern::Id;
-use bootctl::{BootState, BundleId, PerSlot, SlotId, Snapshot};
+use bootctl::{BootState, BundleId, PerSlot, Reason, SlotId, Snapshot};
 
 /// Bundles that the agent may install.
 pub const BUNDLES: usize = 2;
@@ -194,7 +194,9 @@ pub enum Verdict {
 /// How far an install is. Each step is durable before the next begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// The environment says `writing`, and the recorder knows.
+    /// One copy of the environment says `writing`, and the recorder knows.
+    Announced,
+    /// Both copies do.
     Begun,
     /// The seal is zeroed.
     SealZeroed,
@@ -224,6 +226,8 @@ pub struct Install {
 pub struct Linux {
     /// From this slot.
     pub slot: SlotId,
+    /// Why; what makes no difference to Linux is [`Reason::Normal`].
+    pub reason: Reason,
     /// How it will turn out.
     pub health: Health,
     /// Whether `atomix boot started` has run.

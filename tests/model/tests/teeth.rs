@@ -12,6 +12,7 @@ const NONE: Faults = Faults { cuts: 0, environment: 0, media: 0, technician: 0 }
 const ONE_CUT: Faults = Faults { cuts: 1, ..NONE };
 const ONE_COPY: Faults = Faults { environment: 1, ..NONE };
 const CUT_AND_COPY: Faults = Faults { cuts: 1, environment: 1, ..NONE };
+const HANDWORK: Faults = Faults { technician: 1, ..NONE };
 const MEDIA: Faults = Faults { media: 3, ..NONE };
 
 const SOUND: Natures = [Nature::Sound, Nature::Sound];
@@ -19,7 +20,7 @@ const BROKEN: Natures = [Nature::Broken, Nature::Sound];
 const UNLOADABLE: Natures = [Nature::Unloadable, Nature::Sound];
 
 /// The mistake, where it shows, and what catches it.
-const TEETH: [(Mutation, Natures, Faults, Invariant); 16] = [
+const TEETH: [(Mutation, Natures, Faults, Invariant); 19] = [
     (Mutation::SaveNotAwaited, SOUND, NONE, Invariant::StartsUnpaid),
     (Mutation::TrustAttemptsAlone, SOUND, CUT_AND_COPY, Invariant::StartsForbidden),
     (Mutation::IgnoreEnvironment, SOUND, ONE_CUT, Invariant::StartsForbidden),
@@ -36,6 +37,9 @@ const TEETH: [(Mutation, Natures, Faults, Invariant); 16] = [
     (Mutation::NoReconcile, BROKEN, ONE_COPY, Invariant::NothingProven),
     (Mutation::GoodTurnsBad, SOUND, MEDIA, Invariant::GoodRanOut),
     (Mutation::NoRecorder, BROKEN, ONE_COPY, Invariant::NothingProven),
+    (Mutation::NoRecall, SOUND, ONE_COPY, Invariant::NothingProven),
+    (Mutation::StayBesideGood, BROKEN, HANDWORK, Invariant::Stuck),
+    (Mutation::BeginOnce, BROKEN, CUT_AND_COPY, Invariant::NothingProven),
 ];
 
 fn explored(scenario: &Scenario) -> Explored {

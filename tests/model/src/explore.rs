@@ -7,6 +7,7 @@ use crate::actor::Tally;
 use crate::invariant::Invariant;
 use crate::model::{Model, Scenario};
 use crate::protocol::ModelError;
+use crate::quick_hash::Quick;
 use crate::step::{Act, Kind, Step};
 use crate::world::{System, World};
 use bootctl::SlotId;
@@ -78,7 +79,7 @@ impl Graph {
     /// Every world that `model` can come to.
     pub(crate) fn explore(model: &mut Model, until: Until) -> Self {
         let start = model.flashed();
-        let mut numbers = HashMap::from([(start, 0_u32)]);
+        let mut numbers = HashMap::<World, u32, Quick>::from_iter([(start, 0)]);
         let mut graph = Self {
             worlds: vec![start],
             parents: vec![0],
@@ -110,7 +111,7 @@ impl Graph {
         graph
     }
 
-    fn take(&mut self, from: usize, step: &Step, numbers: &mut HashMap<World, u32>) {
+    fn take(&mut self, from: usize, step: &Step, numbers: &mut HashMap<World, u32, Quick>) {
         self.transitions += 1;
         self.tally.count(step);
         if let Some(invariant) = step.broken {

@@ -2,6 +2,7 @@
 //! How are millions of states kept small? Each value that many of them share is kept once and
 //! named by a number. Values are never forgotten, so that a number stays true.
 
+use crate::quick_hash::Quick;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::marker::PhantomData;
@@ -42,14 +43,14 @@ impl<T> std::fmt::Debug for Id<T> {
 
 /// Values, each kept once.
 pub struct Interner<T> {
-    numbers: HashMap<T, u32>,
+    numbers: HashMap<T, u32, Quick>,
     values: Vec<T>,
 }
 
 impl<T: Clone + Eq + Hash> Interner<T> {
     /// One that holds `first`, which makes it never empty.
     pub fn new(first: T) -> (Self, Id<T>) {
-        let numbers = HashMap::from([(first.clone(), 0)]);
+        let numbers = HashMap::from_iter([(first.clone(), 0)]);
         (Self { numbers, values: vec![first] }, Id { number: 0, of: PhantomData })
     }
 

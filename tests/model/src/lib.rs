@@ -22,6 +22,7 @@ mod liveness;
 mod model;
 mod mutation;
 mod protocol;
+mod quick_hash;
 mod step;
 mod suite;
 mod timeline;

@@ -8,6 +8,7 @@
 use crate::install_rules::InstallRules;
 use crate::intern::Interner;
 use crate::mutation::Mutation;
+use crate::quick_hash::Quick;
 use crate::world::{EnvId, SnapshotId, System, SystemSet};
 use bootctl::{
     AttemptsLeft, BackendError, BootBackend, BootControl, BootState, Command, ControlError,
@@ -99,12 +100,12 @@ pub struct Protocol {
     install: InstallRules,
     factory: EnvId,
     lost: EnvId,
-    selected: HashMap<SelectKey, Selected>,
-    commanded: HashMap<(EnvId, SlotId, Command), Option<EnvId>>,
-    reconciled: HashMap<ReconcileKey, (EnvId, Option<SnapshotId>)>,
-    planned: HashMap<PlanKey, Result<Planned, PlanRefused>>,
-    noted: HashMap<(Option<SnapshotId>, EnvId), SnapshotId>,
-    recalled: HashMap<ReconcileKey, EnvId>,
+    selected: HashMap<SelectKey, Selected, Quick>,
+    commanded: HashMap<(EnvId, SlotId, Command), Option<EnvId>, Quick>,
+    reconciled: HashMap<ReconcileKey, (EnvId, Option<SnapshotId>), Quick>,
+    planned: HashMap<PlanKey, Result<Planned, PlanRefused>, Quick>,
+    noted: HashMap<(Option<SnapshotId>, EnvId), SnapshotId, Quick>,
+    recalled: HashMap<ReconcileKey, EnvId, Quick>,
 }
 
 /// A keeper in memory.
@@ -146,12 +147,12 @@ impl Protocol {
             install: InstallRules::new()?,
             factory,
             lost,
-            selected: HashMap::new(),
-            commanded: HashMap::new(),
-            reconciled: HashMap::new(),
-            planned: HashMap::new(),
-            noted: HashMap::new(),
-            recalled: HashMap::new(),
+            selected: HashMap::default(),
+            commanded: HashMap::default(),
+            reconciled: HashMap::default(),
+            planned: HashMap::default(),
+            noted: HashMap::default(),
+            recalled: HashMap::default(),
         })
     }
 

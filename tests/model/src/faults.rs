@@ -3,12 +3,13 @@
 
 use crate::linux::quiet;
 use crate::model::{Commit, Model};
+use crate::protocol::Text;
 use crate::step::{Act, Handwork, Kind, Step};
 use crate::world::{Copies, EnvId, Linux, Phase, Seal, Wear, World};
 use bootctl::{Command, Force, SlotId};
 
 /// What a flipped or edited counter can hold: every digit, and what is none.
-const TEXTS: [Option<&str>; 12] = [
+const TEXTS: [Text; 12] = [
     Some("0"),
     Some("1"),
     Some("2"),

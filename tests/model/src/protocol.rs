@@ -83,6 +83,9 @@ pub struct Planned {
     pub writing: EnvId,
 }
 
+/// What a counter holds; `None` is nothing.
+pub type Text = Option<&'static str>;
+
 type SelectKey = (Option<EnvId>, PerSlot<bool>, Saves);
 type ReconcileKey = (EnvId, SlotId, Option<SnapshotId>);
 type PlanKey = (EnvId, SlotId, System, Force);
@@ -106,6 +109,7 @@ pub struct Protocol {
     planned: HashMap<PlanKey, Result<Planned, PlanRefused>, Quick>,
     noted: HashMap<(Option<SnapshotId>, EnvId), SnapshotId, Quick>,
     recalled: HashMap<ReconcileKey, EnvId, Quick>,
+    flipped: HashMap<(EnvId, SlotId, Text), Option<EnvId>, Quick>,
 }
 
 /// A keeper in memory.
@@ -153,6 +157,7 @@ impl Protocol {
             planned: HashMap::default(),
             noted: HashMap::default(),
             recalled: HashMap::default(),
+            flipped: HashMap::default(),
         })
     }
 
@@ -434,7 +439,16 @@ impl Protocol {
     }
 
     /// The environment with another text in a slot's counter, as its readers find it.
-    pub fn flip(&mut self, env: EnvId, slot: SlotId, text: Option<&str>) -> Option<EnvId> {
+    pub fn flip(&mut self, env: EnvId, slot: SlotId, text: Text) -> Option<EnvId> {
+        if let Some(known) = self.flipped.get(&(env, slot, text)) {
+            return *known;
+        }
+        let flipped = self.edit(env, slot, text);
+        self.flipped.insert((env, slot, text), flipped);
+        flipped
+    }
+
+    fn edit(&mut self, env: EnvId, slot: SlotId, text: Text) -> Option<EnvId> {
         let mut variables = Env::default();
         self.envs.value(env).write_to(&mut variables).ok()?;
         let name = format!("BOOT_{slot}_LEFT");

@@ -13,7 +13,7 @@
 mod cli_board;
 
 use atomix::cli::{BootCommand, Cli, Command};
-use bootctl::SlotState;
+use bootctl::{SlotId, SlotState};
 use clap::Parser;
 use cli_board::{Ran, SmallBoard};
 use std::collections::{BTreeMap, BTreeSet};
@@ -340,6 +340,56 @@ fn a_trying_slot_without_a_verdict_is_left_with_its_reason_on_record() {
     }
     assert_eq!(board.power_on().to_string(), "A");
     assert!(why(&board).contains("cause       no verdict within 15 minutes"), "{}", why(&board));
+}
+
+/// B runs and is bad, and A is good: the environment was lost, B was tried, and the recorder knew.
+fn bad_b_beside_good_a() -> SmallBoard {
+    let board = trying_b();
+    let mut state = board.state();
+    state.b.state = SlotState::Bad;
+    state.order = vec![SlotId::A];
+    state.last = None;
+    board.set_state(&state);
+    board.write("/proc/cmdline", "rauc.slot=B atomix.reason=env-unwritable\n");
+    board
+}
+
+#[test]
+fn a_bad_slot_that_says_nothing_is_left_for_the_good_one_and_only_once() {
+    let board = bad_b_beside_good_a();
+    assert_eq!(board.run(&["boot", "deadline"]).code, 3);
+    assert_eq!(board.state().last, Some(SlotId::B), "the next selector knows that B had its turn");
+    // It took B again, because it cannot save and A does not load: B stays.
+    assert_eq!(board.run(&["boot", "deadline"]).code, 0);
+    board.write("/proc/cmdline", "rauc.slot=B atomix.reason=last-resort\n");
+    assert_eq!(board.run(&["boot", "deadline"]).code, 0);
+}
+
+#[test]
+fn a_bad_slot_that_is_unhealthy_is_left_for_the_good_one() {
+    let board = bad_b_beside_good_a();
+    board.write(
+        "/etc/atomix/health.toml",
+        "settle_secs = 0\nwindow_secs = 0\ninterval_secs = 1\n\
+         [[probe]]\nname = \"never\"\nkind = \"file\"\npath = \"/etc/never\"\n",
+    );
+    assert_eq!(board.run(&["health", "run"]).code, 1);
+    assert_eq!(board.state().last, Some(SlotId::B));
+    assert_eq!(board.power_on().to_string(), "A");
+}
+
+/// Any failure of the deadline's unit reboots; what cannot be told to the selector would come back.
+#[test]
+fn a_bad_slot_whose_environment_cannot_be_written_is_not_left() {
+    let board = bad_b_beside_good_a();
+    fs::write(board.path("/etc/atomix/atomix.toml"), "nonsense").unwrap();
+    let ran = board.run(&["boot", "deadline"]);
+    assert!(
+        ran.code == 0 && ran.stdout.contains("the board stays"),
+        "{} {}",
+        ran.stdout,
+        ran.stderr
+    );
 }
 
 #[test]

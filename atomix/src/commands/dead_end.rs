@@ -125,11 +125,22 @@ pub fn deadline(context: &Context, out: &mut Output) -> Result<(), Failure> {
     match judge_deadline(&line, slot, state.as_ref(), seen) {
         Deadline::Stay(why) => out.done(&format!("the board stays: {why}")),
         Deadline::Leave => {
-            // Where the state is out of reach the selector counts all the same.
-            if let (Some(_), Some(slot)) = (state, slot) {
-                tell_selector(&mut BootControl::open(context, Access::ReadWrite)?, slot)?;
+            // An update on trial is counted anyway, also where its state is out of reach.
+            let told = match (&state, slot) {
+                (Some(state), Some(slot)) if !is_on_trial(&line, Some(state.slot(slot).state)) => {
+                    BootControl::open(context, Access::ReadWrite)
+                        .and_then(|mut control| tell_selector(&mut control, slot))
+                }
+                (Some(_) | None, Some(_) | None) => Ok(()),
+            };
+            match told {
+                Ok(()) => leave(context, slot, NO_VERDICT, out),
+                // Any failure of this program reboots, and the selector would come back here.
+                Err(failure) => {
+                    out.warn(&[failure.as_warning()])?;
+                    out.done("the board stays: the way to the better slot cannot be stored")
+                }
             }
-            leave(context, slot, NO_VERDICT, out)
         }
     }
 }

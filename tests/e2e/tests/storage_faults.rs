@@ -18,8 +18,8 @@ use e2e::progress::say;
 use e2e::scenario::Scenario;
 use e2e::wiring::{Failing, FailingAct, Fault, SECTOR_BYTES, Wiring};
 use std::time::{Duration, Instant};
-use storage::{Access, FileStorage};
-use uboot::EnvStore;
+use storage::{Access, FileStorage, Storage};
+use uboot::{EnvStore, parse_image};
 
 /// Between two looks at the environment from outside.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
@@ -31,13 +31,34 @@ fn with_b_confirmed(board: &mut Board) -> Result<()> {
     board.await_confirmation()
 }
 
-/// Number of the environment copy that counts, from outside.
-fn newest_copy(board: &Board) -> Result<usize> {
+/// Both environment copies, from outside.
+fn env_store(board: &Board) -> Result<EnvStore<FileStorage>> {
     let mut copies = Vec::new();
     for place in QEMU.fw_env_config().copies {
         copies.push((FileStorage::open(&board.machine.card(), Access::ReadOnly)?, place));
     }
-    Ok(EnvStore::open(copies)?.load()?.active)
+    Ok(EnvStore::open(copies)?)
+}
+
+/// Number of the environment copy that counts, from outside.
+fn newest_copy(board: &Board) -> Result<usize> {
+    Ok(env_store(board)?.load()?.active)
+}
+
+/// Whether each copy for itself says this of a variable, from outside.
+fn both_copies_say(board: &Board, name: &str, value: &str) -> Result<bool> {
+    let redundancy = env_store(board)?.redundancy();
+    let card = FileStorage::open(&board.machine.card(), Access::ReadOnly)?;
+    for place in QEMU.fw_env_config().copies {
+        let mut image = vec![0; usize::try_from(place.env_bytes)?];
+        card.read_at(place.offset, &mut image)?;
+        match parse_image(&image, redundancy) {
+            Ok((_, env)) if env.get(name) == Some(value) => {}
+            // The one that is being written is looked at again.
+            Ok(_) | Err(_) => return Ok(false),
+        }
+    }
+    Ok(true)
 }
 
 /// A variable of the environment, from outside.
@@ -81,18 +102,20 @@ fn without_environment_and_without_slot_a_the_board_comes_to_b_by_itself() -> Re
 
 #[test]
 #[ignore = "long: cargo xtask e2e --all"]
-fn losing_the_last_commit_takes_it_back_and_the_next_attempt_converges() -> Result<()> {
+fn losing_the_last_commit_takes_it_back_but_not_a_begun_install() -> Result<()> {
     Scenario::new("last-commit").starts_off().run(|board| {
         board.power_on("A, normal")?;
-        // Begin of an install: as if it had not begun.
+        // Begin of an install: in both copies, before the slot is touched.
         board.mount_stick()?;
         board.start("atomix install /run/stick/update.raucb")?;
         let end = Instant::now() + WAIT;
-        while stored(board, "atomix_state_B")? != "writing" {
+        while !both_copies_say(board, "atomix_state_B", "writing")? {
             ensure!(Instant::now() < end, "the install does not begin");
             std::thread::sleep(BETWEEN_LOOKS);
         }
-        lose_last_commit(board, "atomix_state_B", "empty")?;
+        board.cut();
+        board.corrupt(&[newest_copy(board)?])?;
+        ensure!(stored(board, "atomix_state_B")? == "writing", "the begin is taken back");
         board.power_on("A, normal")?;
 
         // End of an install: written and sealed, and not to be started.

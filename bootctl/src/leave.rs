@@ -23,8 +23,9 @@ pub fn is_left_when_unhealthy(state: &BootState, slot: SlotId, reason: Option<Re
                 // No good slot loads.
                 Some(Reason::LastResort | Reason::Recovery) => false,
                 // No good slot loads, unless the firmware did not know of it yet. Who leaves commits
-                // what it should know, and that this slot had its turn: the next time it is so.
-                Some(Reason::EnvUnwritable) => state.last != Some(slot),
+                // what it should know, and that the other slot is the last one taken: who comes back
+                // with that has met a slot that does not load.
+                Some(Reason::EnvUnwritable) => state.last != Some(slot.other()),
                 Some(
                     Reason::Normal
                     | Reason::Trying
@@ -83,8 +84,11 @@ mod tests {
             state.reason = Some(reason);
             assert_eq!(left(&state, None), !starts_nothing, "stored {reason}");
         }
-        // Where nothing can be saved the slot goes by turns once.
+        // Found by the model: where nothing can be saved any more, what the selector saved before says
+        // nothing against the other slot; what was told by who left for it does.
         state.last = Some(SlotId::A);
+        assert!(left(&state, Some(Reason::EnvUnwritable)));
+        state.last = Some(SlotId::B);
         assert!(!left(&state, Some(Reason::EnvUnwritable)));
         assert!(left(&state, Some(Reason::EnvLost)));
     }

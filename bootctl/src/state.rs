@@ -207,7 +207,7 @@ pub struct BootState {
     pub b: SlotRecord,
     /// Bundles that did not prove themselves, newest first, at most [`FAILED_MAX`].
     pub failed: Vec<BundleId>,
-    /// The slot the selector took last.
+    /// The slot the selector took last, or that it was told to take.
     pub last: Option<SlotId>,
     /// How slow last-resort boots have become.
     pub pause: PauseStep,

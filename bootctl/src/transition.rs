@@ -276,8 +276,8 @@ fn confirm_fallback(
 }
 
 /// The selector goes by order and state, which say already that the other slot is better. What is
-/// stored besides is that this one had its turn, for a selector that could not save it
-/// ([`crate::is_left_when_unhealthy`]).
+/// stored besides is that it is the one to be taken now, for who comes back from a selector that
+/// cannot save ([`crate::is_left_when_unhealthy`]).
 fn leave(state: &BootState, booted: Option<SlotId>, slot: SlotId) -> Result<BootState, Refused> {
     let (found, other) = (state.slot(slot).state, state.slot(slot.other()).state);
     if booted != Some(slot) {
@@ -295,7 +295,7 @@ fn leave(state: &BootState, booted: Option<SlotId>, slot: SlotId) -> Result<Boot
         }
     }
     let mut next = state.clone();
-    next.last = Some(slot);
+    next.last = Some(slot.other());
     Ok(next)
 }
 

@@ -177,7 +177,7 @@ fn every_pair_of_leave_and_state_is_as_designed() {
             let better = b == SlotState::Good && a != SlotState::Good;
             let expected = match transition(&before, FROM_A, &leave) {
                 Ok(after) => {
-                    assert_eq!(after, BootState { last: Some(SlotId::A), ..before.clone() });
+                    assert_eq!(after, BootState { last: Some(SlotId::B), ..before.clone() });
                     true
                 }
                 Err(refused) => {

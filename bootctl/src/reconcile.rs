@@ -9,6 +9,7 @@
 //! anything asks [`recall`] first.
 
 use crate::record::{Entry, HealthVerdict, KnownSlot, Mark, Snapshot};
+use crate::state::NO_DISK;
 use crate::{AttemptsLeft, BootState, BundleId, PerSlot, Reason, SlotId, SlotState};
 
 /// What the flight recorder's entries add up to, oldest to newest.
@@ -89,7 +90,8 @@ impl RecorderFacts {
     /// state of no disk neither: that is what a lost environment reads as, and nothing could be
     /// restored from it.
     fn take_snapshot(&mut self, new: &Snapshot) {
-        if new.disk.is_none() && self.snapshot.as_ref().is_some_and(|old| old.disk.is_some()) {
+        let bound = |state: &Snapshot| state.disk.is_some_and(|disk| disk != NO_DISK);
+        if !bound(new) && self.snapshot.as_ref().is_some_and(bound) {
             return;
         }
         let mut merged = new.clone();

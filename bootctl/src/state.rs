@@ -11,6 +11,10 @@ use storage::{Digest, PartUuid};
 /// How many digests of failed bundles are remembered; the oldest gives way.
 pub const FAILED_MAX: usize = 8;
 
+/// The identity that no disk has: what an odd `atomix_disk` reads as. It is another disk's to the
+/// firmware, also where there is none to compare it with.
+pub(crate) const NO_DISK: PartUuid = PartUuid(uuid::Uuid::nil());
+
 /// What a slot holds. The numbers are stored by the flight recorder: do not reorder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -147,6 +151,8 @@ pub struct PauseStep(u8);
 impl PauseStep {
     /// An ordinary boot: no pause.
     pub const NONE: Self = Self(0);
+    /// The last step.
+    pub const SLOWEST: Self = Self(5);
     /// Seconds waited before the boot, by step.
     const SECS: [u16; 6] = [0, 10, 30, 60, 120, 300];
 

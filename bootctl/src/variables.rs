@@ -18,7 +18,7 @@
 //! Reading never fails on a single odd value and never permits because of one: an odd value of
 //! RAUC's variables counts as absent, which only restricts, and is reported as a warning.
 
-use crate::state::{FAILED_MAX, PauseStep};
+use crate::state::{FAILED_MAX, NO_DISK, PauseStep};
 use crate::{AttemptsLeft, BootState, BundleId, Reason, SlotId, SlotRecord, SlotState};
 use std::fmt;
 use std::str::FromStr;
@@ -134,7 +134,7 @@ impl Reader<'_> {
 
     fn order(&mut self) -> Vec<SlotId> {
         let mut order = Vec::new();
-        for name in self.env.get(ORDER).unwrap_or_default().split_ascii_whitespace() {
+        for name in words_of(self.env.get(ORDER)) {
             match name.parse::<SlotId>() {
                 Ok(slot) if order.contains(&slot) => {
                     self.warnings.push(StateWarning::RepeatedSlot { slot });
@@ -168,20 +168,34 @@ impl Reader<'_> {
         failed
     }
 
+    /// Word by word, as the selector does: the last slot named, and the last step. A word that is
+    /// neither is the slowest step, so that nothing odd makes a last resort hurry.
     fn last(&mut self) -> (Option<SlotId>, PauseStep) {
         let text = self.env.get(LAST).unwrap_or_default();
-        let (name, step) = text.split_once(' ').unwrap_or((text, ""));
-        let step = match step.as_bytes() {
-            [] => Some(PauseStep::NONE),
-            [digit @ b'1'..=b'5'] => Some(PauseStep::new(digit - b'0')),
-            _ => None,
-        };
-        match (name.parse::<SlotId>(), step) {
-            (Ok(slot), Some(step)) => (Some(slot), step),
-            _ if text.is_empty() => (None, PauseStep::NONE),
-            _ => {
-                self.odd(LAST, text);
-                (None, PauseStep::NONE)
+        let (mut last, mut pause) = (None, PauseStep::NONE);
+        for word in words_of(Some(text)) {
+            match (word.parse::<SlotId>(), word.as_bytes()) {
+                (Ok(slot), _) => last = Some(slot),
+                (Err(_), [digit @ b'1'..=b'5']) => pause = PauseStep::new(digit - b'0'),
+                // The selector ends its own list with this word.
+                (Err(_), b"end") => {}
+                (Err(_), _) => pause = PauseStep::SLOWEST,
+            }
+        }
+        if last_text(last, pause) != text {
+            self.odd(LAST, text);
+        }
+        (last, pause)
+    }
+
+    /// A name that is none is another disk's name: the selector compares texts.
+    fn disk(&mut self) -> Option<PartUuid> {
+        let text = self.env.get(DISK).filter(|text| !text.is_empty())?;
+        match text.parse::<PartUuid>() {
+            Ok(disk) if disk.to_string() == text => Some(disk),
+            Ok(_) | Err(_) => {
+                self.odd(DISK, text);
+                Some(NO_DISK)
             }
         }
     }
@@ -213,7 +227,7 @@ impl BootState {
             failed: reader.failed(),
             last,
             pause,
-            disk: reader.parse::<PartUuid>(DISK),
+            disk: reader.disk(),
             reason: reader.parse::<Reason>(REASON),
             returned: reader.parse::<SlotId>(RETURNED),
         };
@@ -242,14 +256,7 @@ impl BootState {
             put(digest_name(slot), text_of(record.bundle))?;
         }
         put(FAILED, words(self.failed.get(..FAILED_MAX).unwrap_or(&self.failed)))?;
-        put(
-            LAST,
-            match (self.last, self.pause) {
-                (None, _) => String::new(),
-                (Some(slot), PauseStep::NONE) => slot.to_string(),
-                (Some(slot), step) => format!("{slot} {}", step.get()),
-            },
-        )?;
+        put(LAST, last_text(self.last, self.pause))?;
         put(DISK, text_of(self.disk))?;
         put(REASON, text_of(self.reason))?;
         put(RETURNED, text_of(self.returned))
@@ -258,6 +265,19 @@ impl BootState {
 
 fn text_of(value: Option<impl fmt::Display>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+fn last_text(last: Option<SlotId>, pause: PauseStep) -> String {
+    match (last, pause) {
+        (None, _) => String::new(),
+        (Some(slot), PauseStep::NONE) => slot.to_string(),
+        (Some(slot), step) => format!("{slot} {}", step.get()),
+    }
+}
+
+/// The words of a value, between what U-Boot's shell takes for blanks.
+fn words_of(value: Option<&str>) -> impl Iterator<Item = &str> {
+    value.unwrap_or_default().split([' ', '\t', '\n']).filter(|word| !word.is_empty())
 }
 
 fn words<T: fmt::Display>(values: &[T]) -> String {

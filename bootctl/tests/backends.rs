@@ -10,12 +10,13 @@
 
 use bootctl::{
     Activation, AttemptsLeft, BackendError, BootBackend, BootControl, BootState, BundleId, Command,
-    ControlParts, CustomBackend, DataReset, LateFallback, NoopBackend, ReadStateError, SlotId,
-    SlotState, StateWarning, Timestamp, UbootBackend, transition,
+    ControlParts, CustomBackend, DataReset, LateFallback, NoopBackend, PauseStep, ReadStateError,
+    SlotId, SlotState, StateWarning, Timestamp, UbootBackend, transition,
 };
 use std::path::{Path, PathBuf};
-use storage::{Journal, MemoryStorage, OpKind, Recording, Shared, Storage};
+use storage::{Journal, MemoryStorage, OpKind, PartUuid, Recording, Shared, Storage};
 use uboot::{CopyPlace, Env, EnvStore};
+use uuid::Uuid;
 
 type Flash = Shared<Recording<MemoryStorage>>;
 
@@ -272,7 +273,9 @@ fn odd_values_restrict_and_are_reported_and_never_crash() {
     let (state, warnings) = BootState::from_env_warned(&env).unwrap();
     assert_eq!(state.order, [SlotId::B, SlotId::A]);
     assert_eq!(state.a.attempts, AttemptsLeft::ZERO);
-    assert_eq!((state.last, state.disk, state.reason), (None, None, None));
+    assert_eq!((state.last, state.pause), (Some(SlotId::A), PauseStep::SLOWEST));
+    assert_eq!(state.disk, Some(PartUuid(Uuid::nil())), "another disk's, not none");
+    assert_eq!(state.reason, None);
     assert!(warnings.contains(&StateWarning::UnknownSlot { name: "system0".to_owned() }));
     assert!(warnings.contains(&StateWarning::RepeatedSlot { slot: SlotId::A }));
     for variable in

@@ -19,12 +19,32 @@ const DISK: &str = "0f0e0d0c-0b0a-4908-8706-050403020100";
 const OTHER_DISK: &str = "1f0e0d0c-0b0a-4908-8706-050403020100";
 const DIGEST: &str = "00112233445566778899aabbccddeeff";
 
-const STATES: [&str; 8] = ["empty", "writing", "trying", "good", "bad", "unknown", "", "excellent"];
-const LEFTS: [&str; 10] = ["", "0", "1", "2", "3", "9", "10", "a", "0x3", "03"];
-const ORDERS: [&str; 10] =
-    ["", "A", "B", "A B", "B A", "A A B", "C B A", "B C", "system0", "A B A B"];
-const LASTS: [&str; 7] = ["", "A", "B", "A 1", "B 2", "A 4", "B 5"];
-const REASONS: [&str; 4] = ["", "normal", "load-failed", "last-resort"];
+const STATES: [&str; 10] =
+    ["empty", "writing", "trying", "good", "bad", "unknown", "", "excellent", " good", "good "];
+const LEFTS: [&str; 13] = [
+    "",
+    "0",
+    "1",
+    "2",
+    "3",
+    "9",
+    "10",
+    "a",
+    "0x3",
+    "03",
+    " 3",
+    "3 ",
+    "3 x x x x x x x x x x x x x x",
+];
+const ORDERS: [&str; 13] = [
+    "", "A", "B", "A B", "B A", "A A B", "C B A", "B C", "system0", "A B A B", " B\t A ", "B\nA",
+    "B\rA",
+];
+const LASTS: [&str; 14] =
+    ["", "A", "B", "A 1", "B 2", "A 4", "B 5", "A 9", "B x", "C", "1", "1 A", "A  2", "A end"];
+const REASONS: [&str; 5] = ["", "normal", "load-failed", "last-resort", " load-failed"];
+const DISKS: [&str; 7] =
+    [DISK, DISK, DISK, OTHER_DISK, "", "0F0E0D0C-0B0A-4908-8706-050403020100", "none"];
 
 /// One environment and the board around it.
 #[derive(Clone, Debug)]
@@ -265,7 +285,7 @@ fn one_of<T: Clone + std::fmt::Debug + 'static>(
 fn any_case() -> impl Strategy<Value = Case> {
     let place = (
         prop::bool::weighted(0.9),
-        one_of([DISK, DISK, DISK, OTHER_DISK, ""]),
+        one_of(DISKS),
         one_of([Some(DISK), Some(DISK), Some(DISK), None]),
     );
     let slots = (

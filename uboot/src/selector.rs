@@ -12,7 +12,10 @@
 //! - success is kept in a variable, never in the status of `run`;
 //! - a loop variable is found in the environment before it is found in the shell, so
 //!   `atomix_s` is removed from the environment first;
-//! - a command has at most 16 words (`CONFIG_SYS_MAXARGS`).
+//! - a command has at most 16 words (`CONFIG_SYS_MAXARGS`), or it does nothing and what it was to
+//!   set keeps its old value;
+//! - a value that anybody may have written is quoted where it is copied: unquoted it loses its
+//!   blanks, and ` good ` would permit what the Linux half does not read as `good`.
 //!
 //! The scripts take about 7.5 KiB of every saved environment, so it wants 32 KiB; the original's
 //! 8 KiB are too small.
@@ -210,7 +213,7 @@ fn identity_parts(facts: &SelectorFacts) -> Vec<Part> {
         setenv atomix_why foreign-disk; setenv _RUT_OH_; setenv atomix_reset_data; fi; \
         else setenv atomix_why env-lost; fi; \
         if test \"x${atomix_why}\" != x; then run atomix_forget; fi; \
-        setenv atomix_note ${atomix_reason}";
+        setenv atomix_note \"${atomix_reason}\"";
     // Another U-Boot's environment may say where `booti` has to put things; on this board that can
     // keep both slots from starting.
     let forget = "setenv fdt_high; setenv initrd_high; \
@@ -243,7 +246,8 @@ fn choice_parts() -> Vec<Part> {
         setenv atomix_order B A; fi; fi";
     let get = |slot: char| {
         format!(
-            "setenv atomix_left ${{BOOT_{slot}_LEFT}}; setenv atomix_state ${{atomix_state_{slot}}}"
+            "setenv atomix_left \"${{BOOT_{slot}_LEFT}}\"; \
+             setenv atomix_state \"${{atomix_state_{slot}}}\""
         )
     };
     let known = "run atomix_get_${atomix_s}; \

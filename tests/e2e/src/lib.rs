@@ -13,6 +13,7 @@
     reason = "test rig: its files are scratch, its programs are its work, its clock only measures"
 )]
 
+pub mod agreement;
 pub mod apt;
 pub mod board;
 pub mod cache;

@@ -14,6 +14,9 @@ use parse::{List, Statement, Word, parse_list};
 /// `CONFIG_SYS_MAXARGS`: a command with more words is refused by U-Boot.
 const MAX_WORDS: usize = 16;
 
+/// What separates words of an unquoted variable.
+const BLANKS: [char; 3] = [' ', '\t', '\n'];
+
 /// Statements after which a script counts as endless.
 const MAX_STATEMENTS: usize = 10_000;
 
@@ -57,6 +60,8 @@ pub struct Firmware {
     pub trace: Vec<String>,
     /// Number of successful saves.
     pub saves: usize,
+    /// Lines printed.
+    pub said: Vec<String>,
     /// What does not outlive a reset.
     pub shell: Shell,
 }
@@ -150,7 +155,7 @@ impl Firmware {
                     present = true;
                     continue;
                 }
-                let mut parts = text.split_whitespace().peekable();
+                let mut parts = text.split(BLANKS).filter(|part| !part.is_empty()).peekable();
                 while let Some(part) = parts.next() {
                     current.push_str(part);
                     present = true;
@@ -170,7 +175,11 @@ impl Firmware {
         assert!(words.len() <= MAX_WORDS, "too many words for U-Boot: {words:?}");
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let status = match words.as_slice() {
-            ["true"] | ["echo", ..] => 0,
+            ["true"] => 0,
+            ["echo", said @ ..] => {
+                self.said.push(said.join(" "));
+                0
+            }
             ["false"] => 1,
             ["test", condition @ ..] => i32::from(!test_holds(condition)),
             ["setenv", name, value @ ..] => {
@@ -191,7 +200,7 @@ impl Firmware {
             ["saveenv"] => self.save(),
             ["reset"] => return Flow::End(End::Reset),
             ["part", rest @ ..] => self.part(rest),
-            ["load", "mmc", place, address, path] => self.load(place, address, path),
+            ["load", "mmc" | "host", place, address, path] => self.load(place, address, path),
             ["source", _] => return self.source(),
             ["booti", ..] => {
                 self.trace.push(words.join(" "));
@@ -230,13 +239,13 @@ impl Firmware {
 
     fn part(&mut self, words: &[&str]) -> i32 {
         match words {
-            ["number", "mmc", "0", label, variable] => {
+            ["number", "mmc" | "host", "0", label, variable] => {
                 let found = self.partitions.iter().position(|(name, _)| name == label);
                 let Some(index) = found else { return 1 };
                 self.set(variable, &format!("{:#x}", index + 1));
                 0
             }
-            ["uuid", "mmc", place, variable] => {
+            ["uuid", "mmc" | "host", place, variable] => {
                 let Some(uuid) = self.partition(place).map(|(_, uuid)| uuid.clone()) else {
                     return 1;
                 };

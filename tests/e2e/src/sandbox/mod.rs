@@ -6,4 +6,4 @@ mod board;
 mod run;
 
 pub use board::{SANDBOX, SANDBOX_FRAGMENT, WATCHDOG};
-pub use run::{Fault, Hardware, Reset, Sandbox};
+pub use run::{Fault, Hardware, Repeated, Reset, Sandbox};

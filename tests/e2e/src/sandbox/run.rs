@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How does the sandbox run? A child in a process group of its own, with a device tree that names
-//! its chip and what is broken about it.
+//! its chip and what is broken about it. [`Repeated`] is for those who start it thousands of times.
 
 use crate::program::Program;
 use crate::progress::say;
 use crate::serial::Serial;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::fs;
@@ -43,6 +43,15 @@ pub enum Reset {
     Restarts,
 }
 
+/// What the clock goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Clock {
+    /// Time that passes, a hundred times too fast.
+    Passing,
+    /// Delays alone: pauses take no time, and a busy machine changes nothing.
+    Delays,
+}
+
 /// What is plugged in.
 pub struct Hardware<'a> {
     /// The sandbox's program.
@@ -76,22 +85,11 @@ impl Sandbox {
     /// # Errors
     /// When it cannot be started.
     pub fn start(hardware: &Hardware<'_>) -> Result<Self> {
-        let tree = device_tree(hardware)?;
-        // What the board finds by itself, the sandbox is told.
-        let mut commands = match hardware.disk {
-            Some(disk) => format!("host bind 0 {}; ", disk.display()),
-            None => "true; ".to_owned(),
-        };
-        commands.push_str(hardware.commands.unwrap_or("true"));
-        let mut command = Command::new("timeout");
-        command.args(["-s", "KILL", LONGEST_RUN]).arg(hardware.firmware);
-        command.arg("-d").arg(tree).arg("-c").arg(commands);
-        if hardware.commands.is_none() {
-            // Goes on to autoboot.
-            command.arg("-i");
-        }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-        command.current_dir(hardware.logs).process_group(0);
+        let tree = device_tree(hardware, Clock::Passing)?;
+        let Hardware { firmware, disk, commands, logs, .. } = hardware;
+        let mut command = command(firmware, &tree, *disk, *commands);
+        command.stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command.current_dir(logs).process_group(0);
         let mut child = command.spawn().context("cannot start the sandbox")?;
         let output = child.stdout.take().context("no output")?;
         let log = hardware.logs.join("serial.log");
@@ -125,8 +123,61 @@ impl Drop for Sandbox {
     }
 }
 
+/// The sandbox's program with what it is told.
+fn command(firmware: &Path, tree: &Path, disk: Option<&Path>, commands: Option<&str>) -> Command {
+    // What the board finds by itself, the sandbox is told.
+    let mut told = match disk {
+        Some(disk) => format!("host bind 0 {}; ", disk.display()),
+        None => "true; ".to_owned(),
+    };
+    told.push_str(commands.unwrap_or("true"));
+    let mut command = Command::new("timeout");
+    command.args(["-s", "KILL", LONGEST_RUN]).arg(firmware);
+    command.arg("-d").arg(tree).arg("-c").arg(told);
+    if commands.is_none() {
+        // Goes on to autoboot.
+        command.arg("-i");
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// The same hardware, started over and over, each time until it ends by itself; its clock goes by
+/// delays. What is bound as a disk and what the flash holds may change between starts.
+pub struct Repeated {
+    firmware: PathBuf,
+    tree: PathBuf,
+    logs: PathBuf,
+}
+
+impl Repeated {
+    /// Prepares it.
+    ///
+    /// # Errors
+    /// When its device tree cannot be made.
+    pub fn new(hardware: &Hardware<'_>) -> Result<Self> {
+        Ok(Self {
+            firmware: hardware.firmware.to_owned(),
+            tree: device_tree(hardware, Clock::Delays)?,
+            logs: hardware.logs.to_owned(),
+        })
+    }
+
+    /// Starts it, and returns all that it said until it ended.
+    ///
+    /// # Errors
+    /// When it cannot be started, or did not come to an end.
+    pub fn run(&self, disk: Option<&Path>, commands: Option<&str>) -> Result<String> {
+        let mut command = command(&self.firmware, &self.tree, disk, commands);
+        let ended = command.current_dir(&self.logs).output().context("cannot start the sandbox")?;
+        let text = String::from_utf8_lossy(&ended.stdout).into_owned();
+        ensure!(ended.status.code().is_some(), "the sandbox did not end:\n{text}");
+        Ok(text)
+    }
+}
+
 /// The compiled device tree of this hardware.
-fn device_tree(hardware: &Hardware<'_>) -> Result<PathBuf> {
+fn device_tree(hardware: &Hardware<'_>, clock: Clock) -> Result<PathBuf> {
     let (fault, at) = match hardware.fault {
         Fault::None => (0, 0),
         Fault::CutAt(act) => (1, act),
@@ -140,6 +191,10 @@ fn device_tree(hardware: &Hardware<'_>) -> Result<PathBuf> {
         Reset::Halts => "",
         Reset::Restarts => "reset { compatible = \"sandbox,reset\"; };",
     };
+    let clock = match clock {
+        Clock::Passing => "",
+        Clock::Delays => "sandbox,virtual;",
+    };
     let source = format!(
         "/dts-v1/;
 / {{
@@ -150,7 +205,7 @@ fn device_tree(hardware: &Hardware<'_>) -> Result<PathBuf> {
     chosen {{ tick-timer = \"/timer\"; stdout-path = \"/serial\"; }};
     serial {{ compatible = \"sandbox,serial\"; }};
     {reset}
-    timer {{ compatible = \"sandbox,timer\"; clock-frequency = <{TICKS_PER_SECOND}>; }};
+    timer {{ compatible = \"sandbox,timer\"; clock-frequency = <{TICKS_PER_SECOND}>; {clock} }};
     {watchdog}
     udc {{ compatible = \"sandbox,udc\"; }};
     spi@0 {{

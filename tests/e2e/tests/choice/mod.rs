@@ -4,7 +4,7 @@
 
 use ::bundle::MemorySource;
 use ::uboot::Env;
-use board_rock64::Board;
+use board_rock64::{Board, PartitionFacts};
 use board_rock64::{BootTree, Role, build_boot_vfat};
 use bootctl::{
     AttemptsLeft, BootState, BundleId, FirmwareFacts, PauseStep, PerSlot, Reason, SelectStep,
@@ -16,8 +16,8 @@ use std::sync::Arc;
 use storage::{ByteLen, FileStorage, Lba, PartUuid, Storage, View};
 use uuid::Uuid;
 
-pub const DISK: PartUuid = PartUuid(Uuid::from_u128(0x1111_1111_2222_3333_4444_5555_5555_5555));
-const OTHER_DISK: PartUuid = PartUuid(Uuid::from_u128(0x9999_9999_2222_3333_4444_5555_5555_5555));
+pub const DISK: PartUuid = PartUuid(Uuid::from_u128(0x1111_1111_2222_3333_4444_5555_55ab_cdef));
+const OTHER_DISK: PartUuid = PartUuid(Uuid::from_u128(0x9999_9999_2222_3333_4444_5555_55ab_cdef));
 
 /// What a slot's script says, and then waits for the power to be cut.
 const SCRIPT: &[u8] =
@@ -124,9 +124,22 @@ pub fn make_disk_with(
     loads: &PerSlot<bool>,
     script: &[u8],
 ) {
+    let of = |loads: bool| loads.then_some(script);
+    let scripts = PerSlot { a: of(loads.a), b: of(loads.b) };
+    make_disk_of(board, path, len, &scripts, &board.partitions);
+}
+
+/// Makes a disk of these partitions of the board, whose slots have these scripts.
+pub fn make_disk_of(
+    board: &Board,
+    path: &Path,
+    len: ByteLen,
+    scripts: &PerSlot<Option<&[u8]>>,
+    there: &[PartitionFacts],
+) {
     let mut disk = FileStorage::create_sparse(path, len).unwrap();
     let mut partitions = Vec::new();
-    for partition in board.partitions.iter().filter(|one| one.size.is_some()) {
+    for partition in there.iter().filter(|one| one.size.is_some()) {
         let end = partition.end().unwrap().get();
         partitions.push(NewPartition {
             type_guid: partition.type_guid,
@@ -140,11 +153,11 @@ pub fn make_disk_with(
             first_lba: Lba(partition.start.get() / 512),
             last_lba: Lba(end / 512 - 1),
         });
-        let sealed = match partition.role {
-            Role::Boot(slot) => *loads.get(slot),
-            Role::Rootfs(_) | Role::Data => false,
+        let script = match partition.role {
+            Role::Boot(slot) => *scripts.get(slot),
+            Role::Rootfs(_) | Role::Data => None,
         };
-        if sealed {
+        if let Some(script) = script {
             let script = uboot::encode_script("e2e", script, 0).unwrap();
             let mut tree = BootTree::default();
             tree.add("boot.scr", Arc::new(MemorySource::new("boot.scr", script))).unwrap();

@@ -9,14 +9,20 @@
     reason = "tests"
 )]
 
+mod agreement;
+mod bench;
 mod cuts;
 mod rig;
+
+#[path = "../../../../uboot/tests/hush/mod.rs"]
+#[allow(dead_code, reason = "the interpreter serves other tests too")]
+mod hush;
 
 #[path = "../choice/mod.rs"]
 mod choice;
 
 use bootctl::{BootState, SlotState};
-use choice::{Case, DISK, Numbers, check_all, odd_cases, record};
+use choice::{Case, DISK, Numbers, record};
 use e2e::sandbox::SANDBOX;
 use e2e::sandbox::{Fault, Reset, WATCHDOG};
 use rig::{CHOICE_WAIT, Rig, both, updated};
@@ -26,43 +32,6 @@ use std::time::{Duration, Instant};
 
 /// The signal by which the watchdog ends the sandbox.
 const ALARM: i32 = 14;
-
-fn check(cases: impl IntoIterator<Item = Case>) {
-    let rig = Rig::new();
-    check_all(cases, |case| rig.check(case));
-}
-
-/// Cases, each fourth of which cannot save.
-fn cases(seed: u64, count: usize) -> impl Iterator<Item = Case> {
-    let mut numbers = Numbers(seed);
-    (0..count).map(move |number| Case { save_works: number % 4 != 3, ..numbers.case() })
-}
-
-#[test]
-fn the_sandbox_chooses_as_the_model_does() {
-    check(cases(2, 40));
-}
-
-#[test]
-#[ignore = "long: cargo xtask e2e --all"]
-fn the_sandbox_chooses_as_the_model_does_in_many_cases() {
-    check(cases(3, 600));
-}
-
-#[test]
-fn the_sandbox_reads_odd_values_as_the_model_does() {
-    check(odd_cases());
-}
-
-#[test]
-fn the_sandbox_chooses_as_the_model_does_on_an_erased_flash() {
-    check([
-        Case::of(None, (true, true)),
-        Case::of(None, (false, true)),
-        Case { save_works: false, ..Case::of(None, (true, true)) },
-        Case { save_works: false, ..Case::of(None, (false, false)) },
-    ]);
-}
 
 #[test]
 fn linux_and_uboot_write_the_flash_by_turns_and_read_each_other() {

@@ -146,14 +146,6 @@ impl Rig {
         Ran { end, said, left: self.state() }
     }
 
-    pub fn check(&self, case: &Case) {
-        self.prepare(case);
-        let fault = if case.save_works { Fault::None } else { Fault::ErrorFrom(0) };
-        let before = self.surroundings();
-        case.check(&SANDBOX, &self.run(&case.loads, fault));
-        assert!(case.save_works || self.surroundings() == before, "written all the same");
-    }
-
     /// Runs what is in the flash, which must be done with as the model does.
     pub fn check_stored(&self, loads: &PerSlot<bool>) {
         let loads = (*loads.get(SlotId::A), *loads.get(SlotId::B));

@@ -275,9 +275,9 @@ fn last_text(last: Option<SlotId>, pause: PauseStep) -> String {
     }
 }
 
-/// The words of a value, between what U-Boot's shell takes for blanks.
+/// The words of a value, between what U-Boot's shell takes for blanks: a tab is none.
 fn words_of(value: Option<&str>) -> impl Iterator<Item = &str> {
-    value.unwrap_or_default().split([' ', '\t', '\n']).filter(|word| !word.is_empty())
+    value.unwrap_or_default().split([' ', '\n']).filter(|word| !word.is_empty())
 }
 
 fn words<T: fmt::Display>(values: &[T]) -> String {

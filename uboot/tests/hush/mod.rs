@@ -14,8 +14,8 @@ use parse::{List, Statement, Word, parse_list};
 /// `CONFIG_SYS_MAXARGS`: a command with more words is refused by U-Boot.
 const MAX_WORDS: usize = 16;
 
-/// What separates words of an unquoted variable.
-const BLANKS: [char; 3] = [' ', '\t', '\n'];
+/// What separates words of an unquoted variable; a tab does not.
+const BLANKS: [char; 2] = [' ', '\n'];
 
 /// Statements after which a script counts as endless.
 const MAX_STATEMENTS: usize = 10_000;

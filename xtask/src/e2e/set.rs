@@ -21,7 +21,7 @@ pub const CI_SET: [&str; 33] = [
     "no_crash_image_of_a_recorded_install_is_a_dead_board",
     "what_cannot_be_read_back_is_not_started_and_its_place_is_named",
     // U-Boot alone: the selector against the model of it.
-    "real_uboot_chooses_as_the_model_does",
+    "real_uboot_does_as_the_model_says_on_a_sample_of_edges",
     "real_uboot_chooses_as_the_model_does_on_an_erased_card",
     "real_uboot_reads_odd_values_as_the_model_does",
     // U-Boot alone: its prompt, and what a stored environment can do about it.

@@ -352,6 +352,7 @@ fn beside() -> Vec<Case> {
         ("atomix_failed", "00112233445566778899aabbccddeeff"),
         ("atomix_of_tomorrow", "1"),
         ("bootargs", "root=/dev/other"),
+        ("escaped", "a\\;b\\\\c\\"),
         ("bootcmd", "run other"),
         ("bootdelay", "-1"),
         ("preboot", "setenv BOOT_ORDER B"),

@@ -36,10 +36,40 @@ pub struct Expected {
     pub stored: Option<Env>,
 }
 
+/// An environment as U-Boot reads it: a backslash takes the special meaning from what follows it,
+/// and is gone. Linux tools, ours among them, read it as it stands; nothing of ours has one.
+#[must_use]
+pub fn read_by_uboot(env: &Env) -> Env {
+    changed(env, |value| {
+        let mut read = String::new();
+        let mut letters = value.chars();
+        while let Some(letter) = letters.next() {
+            let escaped = if letter == '\\' { letters.next() } else { None };
+            read.push(escaped.unwrap_or(letter));
+        }
+        read
+    })
+}
+
+/// An environment as U-Boot saves what it read.
+#[must_use]
+pub fn saved_by_uboot(env: &Env) -> Env {
+    changed(env, |value| value.replace('\\', "\\\\"))
+}
+
+fn changed(env: &Env, change: impl Fn(&str) -> String) -> Env {
+    let mut new = Env::new();
+    for (name, value) in env.iter() {
+        super::case::put(&mut new, &[(name, &change(value))]);
+    }
+    new
+}
+
 /// The model's word on `case`.
 #[must_use]
 pub fn expected(case: &Case, board: &Board) -> Expected {
     let unchanged = || case.env.as_ref().map(|env| comparable(env, board));
+    let case = &Case { env: case.env.as_ref().map(read_by_uboot), ..case.clone() };
     if case.around.table == Table::Unreadable {
         // Nothing can be told from a table that cannot be read, so nothing is forgotten.
         return Expected { start: None, said: vec![dead_end()], stored: unchanged() };
@@ -61,7 +91,11 @@ pub fn expected(case: &Case, board: &Board) -> Expected {
         (None, _) => vec![dead_end()],
     };
     let saved = model.save && case.around.saving == Saving::Works;
-    let stored = if saved { Some(saved_env(case, before, &model, board)) } else { unchanged() };
+    let stored = if saved {
+        Some(saved_by_uboot(&saved_env(case, before, &model, board)))
+    } else {
+        unchanged()
+    };
     Expected { start, said, stored }
 }
 

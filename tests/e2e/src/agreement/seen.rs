@@ -6,9 +6,13 @@ use super::expect::{comparable, expected};
 use board_rock64::Board;
 use uboot::Env;
 
-/// What a slot's script does that starts: it tells what it was told, and ends the run.
+/// What a slot's script does first that starts: it tells what it was told. How the run ends then is
+/// for whoever runs it to add.
 pub const STARTING_SCRIPT: &str = "echo E2E-START ${atomix_slot} \
-    ${atomix_args} E2E-PAUSE ${atomix_pause}\nreset\n";
+    ${atomix_args} E2E-PAUSE ${atomix_pause} E2E-END\n";
+
+/// The end of what it says.
+pub const START_END: &str = " E2E-END";
 
 /// What a slot's script does whose kernel does not start.
 pub const RETURNING_SCRIPT: &str = "echo E2E-RETURN\nfalse\n";
@@ -42,6 +46,7 @@ pub fn heard(text: &str, stored: Option<Env>) -> Seen {
     let mut said = Vec::new();
     for line in text.lines().map(|line| line.trim_end_matches('\r')) {
         if let Some(words) = line.strip_prefix("E2E-START ") {
+            let words = words.strip_suffix(START_END).unwrap_or(words);
             let (slot, rest) = words.split_once(' ').unwrap_or((words, ""));
             let (args, pause) = rest.split_once(" E2E-PAUSE").unwrap_or((rest, ""));
             let pause = pause.trim().parse().ok();

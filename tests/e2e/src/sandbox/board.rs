@@ -32,6 +32,7 @@ pub const SANDBOX_FRAGMENT: &str = "\
 CONFIG_CMD_CYCLIC=y
 # CONFIG_BINMAN_FDT is not set
 # CONFIG_UNIT_TEST is not set
+# CONFIG_SYS_MALLOC_CLEAR_ON_INIT is not set
 # CONFIG_VIDEO is not set
 # CONFIG_SOUND is not set
 CONFIG_NO_NET=y

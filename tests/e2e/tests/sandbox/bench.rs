@@ -10,7 +10,7 @@ use board_rock64::Role;
 use bootctl::{PerSlot, SlotId};
 use e2e::agreement::{
     Case, Content, DISK, RETURNING_SCRIPT, STARTING_SCRIPT, Saving, Seen, Start, Table,
-    differences, heard,
+    differences, heard, read_by_uboot, saved_by_uboot,
 };
 use e2e::parts;
 use e2e::sandbox::{Fault, Hardware, Repeated, Reset, SANDBOX};
@@ -51,8 +51,9 @@ impl Disks {
 }
 
 fn make(case: &Case, path: &Path) {
+    let starting = format!("{STARTING_SCRIPT}reset\n");
     let script = |slot| match case.around.slots.get(slot) {
-        Content::Starts => Some(STARTING_SCRIPT.as_bytes()),
+        Content::Starts => Some(starting.as_bytes()),
         Content::Returns => Some(RETURNING_SCRIPT.as_bytes()),
         Content::Unsealed => None,
     };
@@ -206,9 +207,9 @@ pub fn hush(case: &Case, selector: &Env) -> Seen {
         Table::NoBootB => all.filter(|(_, uuid)| uuid != DISK).collect(),
         Table::Unreadable => Vec::new(),
     };
-    let before = case.env.as_ref().map(|env| map(&together(selector, env)));
+    let read = case.env.as_ref().map(|env| map(&together(selector, &read_by_uboot(env))));
     let mut firmware = Firmware {
-        saved: before.clone(),
+        saved: read,
         defaults: map(selector),
         partitions,
         sealed: with(&[Content::Starts, Content::Returns]),
@@ -218,12 +219,16 @@ pub fn hush(case: &Case, selector: &Env) -> Seen {
         ..Firmware::default()
     };
     let end = firmware.power_on();
-    let saved = if case.around.saving == Saving::Ignored { before } else { firmware.saved };
-    let stored = saved.map(|saved| {
-        let mut env = Env::new();
-        saved.iter().for_each(|(name, value)| env.set(name, value).unwrap());
-        env
-    });
+    let kept = firmware.saves == 0 || case.around.saving == Saving::Ignored;
+    let stored = if kept {
+        case.env.as_ref().map(|env| together(selector, env))
+    } else {
+        firmware.saved.map(|saved| {
+            let mut env = Env::new();
+            saved.iter().for_each(|(name, value)| env.set(name, value).unwrap());
+            saved_by_uboot(&env)
+        })
+    };
     let pause = firmware.trace.iter().find_map(|act| act.strip_prefix("sleep ")?.parse().ok());
     let start = match end {
         End::Started { slot, args } => Some(Start { slot, args, pause }),

@@ -3,8 +3,8 @@
 //!
 //! The model promises no more than POSIX: a content is durable after the file's sync, a name after
 //! its directory's sync. Before that a content may be empty, cut short at each 512 bytes or in its
-//! middle, or whole, and of the name
-//! changes in one directory the first few may have happened. A rename itself is whole or not.
+//! middle, as long as it should be and all zeros, or whole, and of the name changes in one directory
+//! the first few may have happened. A rename itself is whole or not.
 
 use crate::FileStep;
 use crate::journal::{Journal, OpKind};
@@ -19,7 +19,7 @@ pub type FileTree = BTreeMap<PathBuf, Vec<u8>>;
 const SECTOR_BYTES: usize = 512;
 
 /// Up to this many combinations all are tried, above it this many seeded samples.
-const MAX_TREES: u64 = 64;
+pub const MAX_CRASH_TREES: u64 = 256;
 
 impl Journal {
     /// What the small files may be after a cut at act `cut` (acts before it were completed, it
@@ -58,18 +58,20 @@ struct Content {
 }
 
 impl Content {
-    /// How many lengths it may have: each prefix of whole sectors, all of it, and its middle.
+    /// What it may be: half of it, zeros of its length, each prefix of whole sectors, all of it.
     fn fates(&self) -> u64 {
-        self.bytes.len().div_ceil(SECTOR_BYTES) as u64 + 2
+        self.bytes.len().div_ceil(SECTOR_BYTES) as u64 + 3
     }
 
-    /// How many bytes are left.
-    fn kept(&self, fate: u64) -> usize {
+    /// What is left.
+    fn kept(&self, fate: u64) -> Vec<u8> {
         let len = self.bytes.len();
-        match usize::try_from(fate).unwrap_or(usize::MAX) {
+        let end = match usize::try_from(fate).unwrap_or(usize::MAX) {
             0 => len / 2,
-            sectors => (sectors - 1).saturating_mul(SECTOR_BYTES).min(len),
-        }
+            1 => return vec![0; len],
+            sectors => (sectors - 2).saturating_mul(SECTOR_BYTES).min(len),
+        };
+        self.bytes.get(..end).unwrap_or_default().to_vec()
     }
 }
 
@@ -154,7 +156,7 @@ impl Model {
         let count = wheels.iter().fold(1_u64, |count, wheel| count.saturating_mul(*wheel));
         let mut choices = Choices::new(seed);
         let mut turn = |number: u64| -> Vec<u64> {
-            let mut rest = if count <= MAX_TREES { number } else { choices.next() % count };
+            let mut rest = if count <= MAX_CRASH_TREES { number } else { choices.next() % count };
             let mut turned = Vec::new();
             for wheel in &wheels {
                 turned.push(rest % wheel);
@@ -162,7 +164,7 @@ impl Model {
             }
             turned
         };
-        (0..count.min(MAX_TREES)).map(|number| self.outcome(&turn(number))).collect()
+        (0..count.min(MAX_CRASH_TREES)).map(|number| self.outcome(&turn(number))).collect()
     }
 
     fn outcome(&self, turned: &[u64]) -> FileTree {
@@ -174,14 +176,12 @@ impl Model {
                 change.apply(&mut names);
             }
         }
-        let kept: Vec<&[u8]> = self
+        let kept: Vec<Vec<u8>> = self
             .contents
             .iter()
             .map(|content| {
-                let whole = content.bytes.len();
                 let fate = if content.synced { None } else { turned.next() };
-                let end = fate.map_or(whole, |fate| content.kept(fate));
-                content.bytes.get(..end).unwrap_or_default()
+                fate.map_or_else(|| content.bytes.clone(), |fate| content.kept(fate))
             })
             .collect();
         let reachable = |name: &Path| {
@@ -193,7 +193,7 @@ impl Model {
         files
             .filter_map(|(name, node)| match node {
                 Node::Dir => None,
-                Node::File(index) => Some((name.clone(), kept.get(*index)?.to_vec())),
+                Node::File(index) => Some((name.clone(), kept.get(*index)?.clone())),
             })
             .collect()
     }

@@ -13,7 +13,7 @@ use crate::Geometry;
 use crate::journal::{Journal, Op, OpKind};
 use crate::medium::{Change, overwrite};
 use crate::seed::Choices;
-use crate::tears::{Tear, put_torn, tears};
+use crate::tears::{Tear, keeps, put_torn, tears, units};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,15 +21,32 @@ use std::sync::Arc;
 /// Ways to tear an unflushed write that a sample chooses from.
 const SAMPLED_TEARS: u64 = 64;
 
+/// Most changes of which every combination is tried.
+const MOST_SUBSETS: u32 = 20;
+
 /// How many of the legal images of a cut are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effort {
-    /// Up to this many unflushed changes every combination is tried; at most 20.
+    /// A cut that has no more images than this has every one made: each set of sectors of each
+    /// unflushed change, with each of those of all others.
+    pub all: u64,
+    /// Elsewhere up to this many unflushed changes every combination is tried; at most 20.
     pub subsets_of: u32,
     /// Seeded samples of combinations with torn changes, and of those beyond `subsets_of`.
     pub samples: u64,
     /// Ways to tear the act in work, evenly chosen when there are more.
     pub tears: u64,
+}
+
+/// Which of a cut's legal images are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coverage {
+    /// Every one.
+    Every,
+    /// Every one but for the mixtures of bits that a flash may leave: there is no end of those.
+    AllButMixtures,
+    /// Some, chosen by the seed.
+    Sampled,
 }
 
 /// The cuts of a journal, over all its devices. Small files are [`Journal::crash_files`]' business.
@@ -50,8 +67,36 @@ pub struct CutPoint<'a> {
     unsettled: Vec<Uncertain<'a>>,
     /// The ways the act in work may be torn, with "nothing" and "all"; none when none is.
     tears: Vec<Tear>,
+    numbering: Numbering,
     effort: Effort,
     seed: u64,
+}
+
+/// What an image's number stands for.
+#[derive(Clone, Copy, Debug)]
+enum Numbering {
+    /// Its lowest bits choose the sectors of every unflushed change; what is left of it is the
+    /// tear of the flash in work, if one is.
+    Every {
+        /// How many sectors there are to choose.
+        sectors: u32,
+    },
+    /// Tears of the act in work come first, each with so many combinations of the others; then
+    /// combinations of whole acts, then samples.
+    Chosen {
+        /// How many combinations.
+        others: Others,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Others {
+    /// There are none.
+    None,
+    /// All kept, and all lost.
+    Ends,
+    /// Every combination.
+    Every,
 }
 
 #[derive(Clone, Debug)]
@@ -129,7 +174,8 @@ impl CutPoints {
         let in_work = self.ops.get(cut).and_then(|op| self.uncertain(op));
         let tears = in_work
             .map_or_else(Vec::new, |act| tears(&act.change, act.geometry, self.effort.tears, seed));
-        CutPoint { unsettled, tears, effort: self.effort, seed }
+        let numbering = numbering(&unsettled, tears.len() as u64, self.effort);
+        CutPoint { unsettled, tears, numbering, effort: self.effort, seed }
     }
 
     fn uncertain<'a>(&'a self, op: &'a Op) -> Option<Uncertain<'a>> {
@@ -139,11 +185,60 @@ impl CutPoints {
     }
 }
 
+impl Uncertain<'_> {
+    fn is_flash(&self) -> bool {
+        self.geometry.erase_bytes.is_some()
+    }
+
+    /// How many sectors of it a cut may keep or lose; of a flash there are none.
+    fn sectors(&self) -> u64 {
+        if self.is_flash() { 0 } else { units(&self.change, self.geometry) }
+    }
+}
+
+/// How the images of a cut are numbered, by how many there are.
+fn numbering(unsettled: &[Uncertain<'_>], tears: u64, effort: Effort) -> Numbering {
+    let sectors = unsettled.iter().fold(0_u64, |sum, act| sum.saturating_add(act.sectors()));
+    let mixtures = if unsettled.last().is_some_and(Uncertain::is_flash) { tears } else { 1 };
+    let sets = u32::try_from(sectors).ok().filter(|sectors| *sectors < 63);
+    let all = sets.and_then(|sectors| (1_u64 << sectors).checked_mul(mixtures));
+    if let (Some(sectors), true) = (sets, all.is_some_and(|all| all <= effort.all)) {
+        return Numbering::Every { sectors };
+    }
+    let others = u32::try_from(unsettled.len().saturating_sub(1)).unwrap_or(u32::MAX);
+    let few = others <= effort.subsets_of.min(MOST_SUBSETS)
+        && tears.checked_shl(others).is_some_and(|all| all <= effort.all);
+    let others = match (others, few) {
+        (0, _) => Others::None,
+        (_, true) => Others::Every,
+        (_, false) => Others::Ends,
+    };
+    Numbering::Chosen { others }
+}
+
 impl<'a> CutPoint<'a> {
     /// How many images there are. They may repeat.
     #[must_use]
     pub fn images(&self) -> u64 {
-        self.torn_images() + self.combinations() + self.samples()
+        match self.numbering {
+            Numbering::Every { sectors } => (1 << sectors) * self.mixtures(),
+            Numbering::Chosen { others } => {
+                self.torn_images(others) + self.combinations(others) + self.samples(others)
+            }
+        }
+    }
+
+    /// Which of the legal images these are.
+    #[must_use]
+    pub fn coverage(&self) -> Coverage {
+        let flash = self.unsettled.last().is_some_and(Uncertain::is_flash);
+        match (self.numbering, flash) {
+            (Numbering::Every { .. }, false) => Coverage::Every,
+            (Numbering::Every { .. } | Numbering::Chosen { others: Others::None }, true) => {
+                Coverage::AllButMixtures
+            }
+            (Numbering::Chosen { .. }, _) => Coverage::Sampled,
+        }
     }
 
     /// Image `number`, as changes to the settled content, to be done in order; a change of which
@@ -151,43 +246,99 @@ impl<'a> CutPoint<'a> {
     #[must_use]
     pub fn image(&self, number: u64) -> Vec<Remains<'a>> {
         let mut choices = Choices::new(self.seed.wrapping_add(number.wrapping_mul(0x9e37_79b9)));
-        let last = self.unsettled.len().saturating_sub(1);
+        let mut sets = number;
         let unsettled = self.unsettled.iter().enumerate();
         unsettled
             .filter_map(|(index, act)| {
-                let tear = self.fate(number, index, index == last, act, &mut choices)?;
+                let tear = match self.numbering {
+                    Numbering::Every { sectors } => {
+                        self.chosen_sectors(number >> sectors, &mut sets, act)?
+                    }
+                    Numbering::Chosen { others } => {
+                        self.fate(number, index, others, act, &mut choices)?
+                    }
+                };
                 let Uncertain { device, geometry, change } = act.clone();
                 Some(Remains { device, geometry, change, tear })
             })
             .collect()
     }
 
-    /// Each tear of the act in work, with all others kept and with all others lost.
-    fn torn_images(&self) -> u64 {
-        let tears = self.tears.len() as u64;
-        if self.unsettled.len() > 1 { tears * 2 } else { tears }
+    /// What becomes of each uncertain change on image `number`, in words, in their order.
+    #[must_use]
+    pub fn describe(&self, number: u64) -> Vec<String> {
+        let left = self.image(number);
+        let act = |act: &Uncertain<'_>| {
+            let remains = left.iter().find(|one| one.change.is_same(&act.change));
+            let what = remains.map_or_else(|| "lost".to_owned(), Remains::describe);
+            let done = match act.change {
+                Change::Write { .. } if act.is_flash() => "program",
+                Change::Write { .. } => "write",
+                Change::Erase { .. } => "erase",
+            };
+            let (len, at) = (act.change.len(), act.change.offset());
+            format!("{done} of {len} bytes at {at} of {}: {what}", act.device)
+        };
+        self.unsettled.iter().map(act).collect()
     }
 
-    /// Whole or lost; an act in work that is alone was counted among its tears.
-    fn combinations(&self) -> u64 {
-        match (self.unsettled.len(), self.is_exhaustive()) {
-            (1, _) if !self.tears.is_empty() => 0,
-            (open, true) => 1 << open,
+    /// The tears of a flash in work, or one way for everything else.
+    fn mixtures(&self) -> u64 {
+        match self.unsettled.last() {
+            Some(act) if act.is_flash() => self.tears.len() as u64,
+            Some(_) | None => 1,
+        }
+    }
+
+    /// `None` when nothing of it is left, otherwise how it is torn. Takes from `sets` the bits that
+    /// choose its sectors.
+    fn chosen_sectors(
+        &self,
+        mixture: u64,
+        sets: &mut u64,
+        act: &Uncertain<'_>,
+    ) -> Option<Option<Tear>> {
+        if act.is_flash() {
+            let tear = self.tears.get(usize::try_from(mixture).unwrap_or(0)).copied();
+            return Some(tear).filter(|tear| *tear != Some(Tear::Prefix(0)));
+        }
+        let sectors = act.sectors();
+        let every = (1 << sectors) - 1;
+        let set = *sets & every;
+        *sets >>= sectors;
+        match set {
+            0 => None,
+            set if set == every => Some(None),
+            set => Some(Some(Tear::Set(set))),
+        }
+    }
+
+    /// Each tear of the act in work, with combinations of all others.
+    fn torn_images(&self, others: Others) -> u64 {
+        let tears = self.tears.len() as u64;
+        match others {
+            Others::None => tears,
+            Others::Ends => tears * 2,
+            Others::Every => tears << (self.unsettled.len() - 1),
+        }
+    }
+
+    /// Whole or lost; where the act in work was tried with every combination they were counted.
+    fn combinations(&self, others: Others) -> u64 {
+        match (others, self.has_few_subsets()) {
+            (Others::None | Others::Every, _) if !self.tears.is_empty() => 0,
+            (_, true) => 1 << self.unsettled.len(),
             (_, false) => self.effort.samples,
         }
     }
 
     /// Whole, torn or lost.
-    fn samples(&self) -> u64 {
-        if self.unsettled.len() > 1 || (self.unsettled.len() == 1 && self.tears.is_empty()) {
-            self.effort.samples
-        } else {
-            0
-        }
+    fn samples(&self, others: Others) -> u64 {
+        if others == Others::None && !self.tears.is_empty() { 0 } else { self.effort.samples }
     }
 
-    fn is_exhaustive(&self) -> bool {
-        self.unsettled.len() <= self.effort.subsets_of.min(20) as usize
+    fn has_few_subsets(&self) -> bool {
+        self.unsettled.len() <= self.effort.subsets_of.min(MOST_SUBSETS) as usize
     }
 
     /// `None` when it is lost, otherwise how it is torn.
@@ -195,22 +346,27 @@ impl<'a> CutPoint<'a> {
         &self,
         number: u64,
         index: usize,
-        is_last: bool,
+        others: Others,
         act: &Uncertain<'_>,
         choices: &mut Choices,
     ) -> Option<Option<Tear>> {
-        let torn_images = self.torn_images();
+        let torn_images = self.torn_images(others);
         if number < torn_images {
             let tears = self.tears.len() as u64;
-            let tear = self.tears.get(usize::try_from(number % tears).unwrap_or(0)).copied();
-            return match (is_last, number < tears) {
-                (true, _) => Some(tear).filter(|tear| *tear != Some(Tear::Prefix(0))),
-                (false, kept) => kept.then_some(None),
+            let combination = number / tears;
+            if index + 1 == self.unsettled.len() {
+                let tear = self.tears.get(usize::try_from(number % tears).unwrap_or(0)).copied();
+                return Some(tear).filter(|tear| *tear != Some(Tear::Prefix(0)));
+            }
+            let kept = match others {
+                Others::None | Others::Ends => combination == 0,
+                Others::Every => combination >> index & 1 == 1,
             };
+            return kept.then_some(None);
         }
         let combination = number - torn_images;
-        if combination < self.combinations() {
-            let kept = match self.is_exhaustive() {
+        if combination < self.combinations(others) {
+            let kept = match self.has_few_subsets() {
                 true => combination >> index & 1,
                 false => choices.below(2),
             };
@@ -240,6 +396,22 @@ impl Remains<'_> {
     #[must_use]
     pub fn range(&self) -> Range<u64> {
         self.change.offset()..self.change.offset().saturating_add(self.change.len())
+    }
+
+    /// What is left, in words.
+    fn describe(&self) -> String {
+        let Some(tear) = self.tear else { return "there".to_owned() };
+        let all = units(&self.change, self.geometry);
+        if let Tear::Mixed { from, to, .. } = tear {
+            return match to - from {
+                0 => format!("its first {from} bytes"),
+                _ => format!("its first {from} bytes, then old and new bits up to byte {to}"),
+            };
+        }
+        let kept: Vec<String> =
+            (0..all).filter(|unit| keeps(tear, *unit)).map(|unit| unit.to_string()).collect();
+        let unit = if self.geometry.erase_bytes.is_some() { "units" } else { "sectors" };
+        format!("of {all} {unit} {}", kept.join(" "))
     }
 
     /// Does to the bytes of [`Remains::range`] what is left of the change.

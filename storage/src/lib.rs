@@ -41,9 +41,9 @@ mod view;
 
 pub use chain::chain;
 pub use crash::CrashImages;
-pub use crash_files::FileTree;
+pub use crash_files::{FileTree, MAX_CRASH_TREES};
 pub use cut::{CutAt, CutPlan};
-pub use cut_points::{CutPoint, CutPoints, Effort, Remains};
+pub use cut_points::{Coverage, CutPoint, CutPoints, Effort, Remains};
 pub use device::{Access, Devices, Geometry, Storage};
 pub use digest::{Digest, ParseDigestError};
 pub use direct::AlignedBuffer;

@@ -37,6 +37,20 @@ impl<'a> Change<'a> {
         }
     }
 
+    /// Whether both are the same act, not only an equal one.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Write { data, .. }, Self::Write { data: other, .. }) => {
+                std::ptr::eq(*data, *other)
+            }
+            // There is at most one that is uncertain.
+            (Self::Erase { offset, .. }, Self::Erase { offset: other, .. }) => offset == other,
+            (Self::Write { .. }, Self::Erase { .. }) | (Self::Erase { .. }, Self::Write { .. }) => {
+                false
+            }
+        }
+    }
+
     pub(crate) fn offset(&self) -> u64 {
         match self {
             Self::Write { offset, .. } | Self::Erase { offset, .. } => *offset,

@@ -21,7 +21,7 @@ const SECTOR_BYTES: u64 = 512;
 const SCATTERED: u64 = 8;
 
 /// More ways to tear one change of a flash are not listed.
-const MOST_TEARS: u64 = 4096;
+const MOST_TEARS: u64 = 16_384;
 
 /// Mixtures of bits at least tried per page or block of a flash, and over the whole change.
 const MIXTURES_MIN: u64 = 2;
@@ -39,6 +39,8 @@ pub(crate) enum Tear {
     Only(u64),
     /// Any, by this seed.
     Scattered(u64),
+    /// Those whose bits are set, the first one lowest.
+    Set(u64),
     /// Bytes before `from` are done, those before `to` in between, by density and seed.
     Mixed { from: u64, to: u64, seed: u64 },
 }
@@ -60,8 +62,16 @@ pub(crate) fn tears(change: &Change<'_>, geometry: Geometry, most: u64, seed: u6
         Some(_) => {
             let mut choices = Choices::new(seed);
             // As many as are wanted: there is no end of mixtures.
-            let mixtures = (most.min(MOST_TEARS) / (units + 1)).max(MIXTURES_MIN);
-            all.extend((1..units).map(Tear::Prefix));
+            let most = most.min(MOST_TEARS);
+            let every_byte = change.len() <= most / 2;
+            let prefixes = if every_byte { change.len() } else { units };
+            let mixtures = (most.saturating_sub(prefixes) / (units + 1)).max(MIXTURES_MIN);
+            if every_byte {
+                // Without anything in between.
+                all.extend((1..change.len()).map(|at| Tear::Mixed { from: at, to: at, seed }));
+            } else {
+                all.extend((1..units).map(Tear::Prefix));
+            }
             for unit in 0..units {
                 let (from, to) = (edge(change, geometry, unit), edge(change, geometry, unit + 1));
                 for _ in 0..mixtures {
@@ -111,12 +121,16 @@ pub(crate) fn put_torn(bytes: &mut [u8], change: &Change<'_>, geometry: Geometry
     }
 }
 
-fn keeps(tear: Tear, unit: u64) -> bool {
+/// Whether a unit of the medium is done.
+pub(crate) fn keeps(tear: Tear, unit: u64) -> bool {
     match tear {
         Tear::Prefix(count) => unit < count,
         Tear::Suffix(lost) => unit >= lost,
         Tear::Without(lost) => unit != lost,
         Tear::Only(kept) => unit == kept,
+        Tear::Set(kept) => {
+            kept.checked_shr(u32::try_from(unit).unwrap_or(64)).unwrap_or(0) & 1 == 1
+        }
         Tear::Scattered(seed) => Choices::new(seed ^ (unit << 8)).below(2) == 1,
         Tear::Mixed { .. } => true,
     }
@@ -142,7 +156,8 @@ fn unit_bytes(change: &Change<'_>, geometry: Geometry) -> u64 {
     }
 }
 
-fn units(change: &Change<'_>, geometry: Geometry) -> u64 {
+/// How many units of the medium the change reaches.
+pub(crate) fn units(change: &Change<'_>, geometry: Geometry) -> u64 {
     let unit = unit_bytes(change, geometry);
     let end = change.offset().saturating_add(change.len()).div_ceil(unit);
     end.saturating_sub(change.offset() / unit)

@@ -12,11 +12,11 @@
 
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use storage::{CutPoints, Effort, Journal, MemoryStorage, Recording, Remains, Storage};
+use storage::{Coverage, CutPoints, Effort, Journal, MemoryStorage, Recording, Remains, Storage};
 
 const SIZE: usize = 4096;
 const BLOCK: u32 = 1024;
-const ALL: Effort = Effort { subsets_of: 6, samples: 16, tears: 64 };
+const ALL: Effort = Effort { all: 0, subsets_of: 6, samples: 16, tears: 64 };
 
 type Images = BTreeMap<String, Vec<u8>>;
 
@@ -113,6 +113,54 @@ fn flash_keeps_what_was_programmed_and_mixes_bits_of_what_is_in_work() {
     assert!(whole(0x0f) && whole(0xff), "not begun, and finished");
     let distinct: BTreeSet<_> = erasing.iter().collect();
     assert!(distinct.len() > 20, "only {} mixtures of an erase", distinct.len());
+}
+
+/// Two unflushed writes of two and three sectors on two devices: two to the fifth images, all
+/// different, and no other.
+#[test]
+fn a_cut_with_few_images_has_every_one_of_them() {
+    let journal = Journal::new();
+    let mut first = Recording::new(disk("first"), journal.clone());
+    let mut second = Recording::new(disk("second"), journal.clone());
+    first.write_at(512, &[1; 2 * 512]).unwrap();
+    second.write_at(0, &[2; 3 * 512]).unwrap();
+    let initial = blank(&["first", "second"], 0);
+    for (all, coverage) in [(32, Coverage::Every), (31, Coverage::Sampled)] {
+        let points = journal.cut_points(Effort { all, ..ALL }, 0);
+        assert_eq!(points.at(1).coverage(), coverage);
+        let images: BTreeSet<Images> = all_images(&points, &initial, 1).into_iter().collect();
+        match coverage {
+            Coverage::Every => assert_eq!((images.len(), points.at(1).images()), (32, 32)),
+            Coverage::AllButMixtures | Coverage::Sampled => assert!(images.len() < 32),
+        }
+    }
+}
+
+/// The order of acts on two devices is lost with the power: each tear of the flash meets each set
+/// of what the disk has not flushed.
+#[test]
+fn each_tear_of_a_flash_in_work_meets_each_set_of_sectors_of_a_disk() {
+    let journal = Journal::new();
+    let mut emmc = Recording::new(disk("disk"), journal.clone());
+    let flash = MemoryStorage::nor("flash", vec![0xff; SIZE], BLOCK);
+    let mut flash = Recording::new(flash, journal.clone());
+    emmc.write_at(0, &[1; 512]).unwrap();
+    emmc.write_at(1024, &[2; 2 * 512]).unwrap();
+    flash.write_at(0, &[0; 2]).unwrap();
+    for all in [8 * 64, 4 * 64] {
+        let points = journal.cut_points(Effort { all, ..ALL }, 0);
+        let mut initial = blank(&["disk"], 0);
+        initial.extend(blank(&["flash"], 0xff));
+        let mut met: BTreeMap<Vec<u8>, BTreeSet<(u8, u8)>> = BTreeMap::new();
+        for at in all_images(&points, &initial, 2) {
+            let disk = &at["disk"];
+            met.entry(at["flash"][..2].to_vec()).or_default().insert((disk[0], disk[1024]));
+        }
+        assert!(met.len() > 20, "{} tears", met.len());
+        assert!(met.contains_key(&[0, 0xff][..]), "the first byte alone");
+        let every = BTreeSet::from([(0, 0), (0, 2), (1, 0), (1, 2)]);
+        assert!(met.values().all(|sets| *sets == every), "{all}: {met:?}");
+    }
 }
 
 #[test]

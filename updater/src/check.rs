@@ -100,6 +100,7 @@ pub fn check_slot(
     device.forget_cached(0, size.get()).map_err(failed)?;
     let mut hash = Sha256::new();
     for_each_chunk(
+        size,
         |offset, buffer| fill_from_device(&mut device, size, offset, buffer).map_err(failed),
         |chunk| {
             hash.update(chunk);

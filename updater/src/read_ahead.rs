@@ -10,24 +10,36 @@ use storage::{AlignedBuffer, ByteLen, Storage, StorageError};
 /// Unit of reading, writing and read-back.
 pub(crate) const CHUNK_BYTES: usize = 1024 * 1024;
 
-/// Buffers in flight: one being written, the others being filled. Together 4 MiB.
+/// Most buffers in flight: one being written, the others being filled. Together 4 MiB.
 const BUFFERS: usize = 4;
 
+/// The buffers for `expected` bytes: how many, and how long each is. One byte more than expected
+/// has room, so that a stream that goes on is found out.
+fn buffers_for(expected: ByteLen) -> (usize, usize) {
+    let room = expected.get().saturating_add(1);
+    let len = usize::try_from(room).unwrap_or(usize::MAX).min(CHUNK_BYTES);
+    let count = room.div_ceil(CHUNK_BYTES as u64).min(BUFFERS as u64);
+    (usize::try_from(count).unwrap_or(BUFFERS), len)
+}
+
 /// Calls `take` with each chunk in order: all that `fill` gives, which is told the offset of the
-/// chunk and returns its length. A chunk shorter than the buffer is the last. Stops at the first
+/// chunk and returns its length. A chunk shorter than the buffer is the last. Of `expected` bytes
+/// that are less than a MiB one buffer is filled; more come in chunks of a MiB. Stops at the first
 /// failure of either side.
 pub(crate) fn for_each_chunk<E: Send>(
+    expected: ByteLen,
     fill: impl FnMut(u64, &mut [u8]) -> Result<usize, E> + Send,
     mut take: impl FnMut(&mut [u8]) -> Result<(), E>,
 ) -> Result<(), E> {
     let (filled_in, filled) = sync_channel::<Result<AlignedBuffer, E>>(BUFFERS);
     let (empty_in, empty) = sync_channel::<AlignedBuffer>(BUFFERS);
-    for _ in 0..BUFFERS {
-        // Room for all of them was made on the line above; the receiver lives.
-        let _ = empty_in.send(AlignedBuffer::zeroed(CHUNK_BYTES));
+    let (count, len) = buffers_for(expected);
+    for _ in 0..count {
+        // Room for all of them was made above; the receiver lives.
+        let _ = empty_in.send(AlignedBuffer::zeroed(len));
     }
     thread::scope(|scope| {
-        scope.spawn(move || fill_chunks(fill, &filled_in, &empty));
+        scope.spawn(move || fill_chunks(len, fill, &filled_in, &empty));
         // Moved in, so that leaving early closes both channels and lets the reader end.
         let (filled, empty_in) = (filled, empty_in);
         for chunk in &filled {
@@ -42,15 +54,16 @@ pub(crate) fn for_each_chunk<E: Send>(
 }
 
 fn fill_chunks<E>(
+    chunk_bytes: usize,
     mut fill: impl FnMut(u64, &mut [u8]) -> Result<usize, E>,
     filled: &SyncSender<Result<AlignedBuffer, E>>,
     empty: &Receiver<AlignedBuffer>,
 ) {
     let mut offset = 0;
     while let Ok(mut buffer) = empty.recv() {
-        buffer.set_len(CHUNK_BYTES);
+        buffer.set_len(chunk_bytes);
         let outcome = fill(offset, &mut buffer);
-        let ends = !matches!(outcome, Ok(CHUNK_BYTES));
+        let ends = !matches!(outcome, Ok(len) if len == chunk_bytes);
         let chunk = match outcome {
             Ok(0) => return,
             Ok(len) => {
@@ -118,6 +131,7 @@ mod tests {
         let (mut source, mut offsets) = (bytes.as_slice(), Vec::new());
         let (mut got, mut lens) = (Vec::new(), Vec::new());
         for_each_chunk(
+            ByteLen::new(bytes.len() as u64),
             |offset, buffer| {
                 offsets.push(offset);
                 fill(&mut source, buffer)
@@ -137,12 +151,36 @@ mod tests {
     #[test]
     fn failure_of_either_side_ends_both() {
         let mut source = FailsAt(2 * CHUNK_BYTES + 5);
-        let failed = for_each_chunk(|_, buffer| fill(&mut source, buffer), |_| Ok(()));
+        let (len, read) = (ByteLen::mib(3), |_, buffer: &mut [u8]| fill(&mut source, buffer));
+        let failed = for_each_chunk(len, read, |_| Ok(()));
         assert_eq!(failed.unwrap_err().to_string(), "broken");
         let failed = for_each_chunk(
+            len,
             |_, buffer| fill(&mut io::repeat(1), buffer),
             |_| Err(io::Error::other("full")),
         );
         assert_eq!(failed.unwrap_err().to_string(), "full");
+    }
+
+    #[test]
+    fn small_images_take_small_buffers_and_a_stream_that_goes_on_is_told() {
+        assert_eq!(buffers_for(ByteLen::default()), (1, 1));
+        assert_eq!(buffers_for(ByteLen::kib(24)), (1, 24 * 1024 + 1));
+        assert_eq!(buffers_for(ByteLen::mib(1)), (2, CHUNK_BYTES));
+        assert_eq!(buffers_for(ByteLen::mib(900)), (BUFFERS, CHUNK_BYTES));
+        for (expected, sent) in [(5, 5), (5, 6), (5, 17), (0, 0), (0, 3)] {
+            let bytes = vec![1; sent];
+            let (mut source, mut got) = (bytes.as_slice(), 0);
+            for_each_chunk(
+                ByteLen::new(expected),
+                |_, buffer| fill(&mut source, buffer),
+                |chunk| {
+                    got += chunk.len();
+                    Ok(())
+                },
+            )
+            .unwrap();
+            assert_eq!(got, sent, "{expected} expected");
+        }
     }
 }

@@ -152,6 +152,7 @@ pub(crate) fn write_image(
     let mut offset = 0_u64;
     let expected = image.len.get();
     for_each_chunk(
+        image.len,
         |at, buffer| {
             let read = fill(image.source, buffer).map_err(|source| InstallError::ReadImage {
                 slot: slot.clone(),
@@ -213,7 +214,7 @@ impl ChunkWriter {
         if self.fruitless >= PATIENCE_CHUNKS && !number.is_multiple_of(PROBE_EVERY) {
             return self.write(open, offset, chunk);
         }
-        let mut old = self.old.take().unwrap_or_else(|| AlignedBuffer::zeroed(CHUNK_BYTES));
+        let mut old = self.old.take().unwrap_or_else(|| AlignedBuffer::zeroed(chunk.len()));
         old.set_len(chunk.len());
         if open.storage.read_at(offset, &mut old).is_err() {
             // What cannot be read differs. Media replace a bad sector when it is written, and
@@ -294,6 +295,7 @@ impl WrittenSlot {
         let mut expected = chunk_digests.iter();
         let mut offset = 0_u64;
         for_each_chunk(
+            len,
             |at, buffer| {
                 let read = fill_from_device(&mut open.storage, len, at, buffer)
                     .map_err(|source| slot_failed(&slot, &device, "read back", at, source))?;

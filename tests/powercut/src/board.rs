@@ -84,7 +84,8 @@ pub struct Board {
     promises: Arc<Mutex<Vec<Promise>>>,
     wrap: Option<Wrap>,
     lock: InstallLock,
-    _lock_dir: tempfile::TempDir,
+    /// The board's root: configuration, locks, scratch files. Nothing of it is judged.
+    root: tempfile::TempDir,
 }
 
 /// Where a board can be put back to.
@@ -112,8 +113,8 @@ impl Board {
             }
         };
         let all = devices.iter().chain([&env_device, &recorder]);
-        let lock_dir = tempfile::tempdir().context("cannot make a directory for the lock")?;
-        let lock = InstallLock::acquire(lock_dir.path(), std::process::id())?;
+        let root = tempfile::tempdir().context("cannot make a root directory")?;
+        let lock = InstallLock::acquire(root.path(), std::process::id())?;
         Ok(Self {
             devices: all.map(|one| (Arc::from(one.label()), Medium::new(one))).collect(),
             files: MemoryFiles::new(),
@@ -122,7 +123,7 @@ impl Board {
             promises: Arc::default(),
             wrap: None,
             lock,
-            _lock_dir: lock_dir,
+            root,
         })
     }
 
@@ -216,6 +217,23 @@ impl Board {
         self.devices.values().for_each(Medium::keep);
     }
 
+    /// The root directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Makes a file below the root: configuration, which no operation writes.
+    ///
+    /// # Errors
+    /// The file system's.
+    #[expect(clippy::disallowed_methods, reason = "configuration has nothing to be durable")]
+    pub fn configure(&self, on_board: &str, content: &str) -> Result<()> {
+        let path = self.root.path().join(on_board.trim_start_matches('/'));
+        std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
+        Ok(std::fs::write(path, content)?)
+    }
+
     /// The install lock.
     #[must_use]
     pub const fn install_lock(&self) -> &InstallLock {
@@ -287,15 +305,33 @@ impl Board {
     /// # Errors
     /// As [`Board::env_store`].
     pub fn backend(&self) -> Result<Box<dyn BootBackend>> {
-        let inner = UbootBackend::with_defaults(self.env_store()?, default_env());
+        Ok(self.noting(UbootBackend::with_defaults(self.env_store()?, default_env())))
+    }
+
+    /// The same keeper, with each commit that returns noted.
+    #[must_use]
+    pub fn noting(&self, inner: impl BootBackend + 'static) -> Box<dyn BootBackend> {
         let (journal, promises) = (self.journal.clone(), Arc::clone(&self.promises));
-        Ok(Box::new(Noting { inner, journal, promises }))
+        Box::new(Noting { inner, journal, promises })
     }
 
     /// Notes what is promised from now on.
     pub fn promise(&self, kept: Kept) {
         let acts = self.journal.as_ref().map_or(0, Journal::op_count);
         self.lock_promises().push(Promise { acts, kept });
+    }
+
+    /// Bytes of a block of the flight recorder's ring, which has two.
+    #[must_use]
+    pub const fn recorder_block(&self) -> u32 {
+        self.env.recorder_block()
+    }
+
+    /// The numbers of all records, oldest first; none where the recorder cannot be read.
+    #[must_use]
+    pub fn records(&self) -> Vec<u64> {
+        let records = self.recorder().ok().and_then(|recorder| recorder.entries().ok());
+        records.unwrap_or_default().iter().map(|record| record.sequence.0).collect()
     }
 
     /// The flight recorder.

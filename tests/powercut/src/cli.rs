@@ -7,7 +7,8 @@ use clap::Parser;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "cargo xtask powercut")]
 pub struct Cli {
-    /// Try more images of each cut, and cut every recovery again
+    /// Try every image of each cut that has a million or fewer, on slots small enough for that,
+    /// and many more of the others; takes hours
     #[arg(long)]
     pub exhaustive: bool,
     /// Only this operation; may be given several times
@@ -34,7 +35,10 @@ pub struct Cli {
     /// Only this image of that
     #[arg(long, requires = "then_cut")]
     pub then_image: Option<u64>,
-    /// Fail when fewer images were judged
+    /// How many threads; all processors without it
+    #[arg(long, value_name = "COUNT")]
+    pub threads: Option<usize>,
+    /// Fail when fewer distinct images were judged
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     pub at_least: u64,
 }

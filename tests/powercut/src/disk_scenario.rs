@@ -2,29 +2,28 @@
 //! The first boot's work on the disk: heads wiped, environment bound, backup and primary table,
 //! file systems; and the repair of a table whose primary is damaged.
 
-use crate::board::{Board, EnvKind, now};
+use crate::board::{Board, ENV, ENV_BYTES, EnvKind, RECORDER, default_env, now};
 use crate::firmware::{Selector, read_env};
+use crate::linux::control;
 use crate::medium::Medium;
 use crate::scenario::{Cost, End, Scenario, Seen, without_counters};
 use crate::violation::Invariant::I6;
 use crate::violation::{OrBreaks, Violation};
 use anyhow::{Context, Result};
-use bootctl::{BootControl, Command, ControlParts, LateFallback, PerSlot, SlotId};
-use repart::{
-    Definition, Effects, FatImage, FatTime, FirstBoot, FirstBootStep, HostFilesystems, KnownDisk,
-    Marker, NewPartition, Partition, PlanOptions, TypeGuid, apply, create_table, parse_definition,
-    read_table,
+use atomix_repart::{
+    Act, Answer, DataHome, Failure, OpenBoot, PROVISIONED_PATH, Request, SETTINGS_PATH, perform,
 };
+use bootctl::{BootControl, Command, ControlParts, LateFallback, PerSlot, SlotId};
+use repart::{FatImage, FatTime, NewPartition, Partition, TypeGuid, create_table, read_table};
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use storage::{ByteLen, Lba, MemoryStorage, PartUuid, Storage, View};
+use storage::{Access, ByteLen, HostFiles, Lba, MemoryStorage, PartUuid, Storage, View, chain};
 use uuid::Uuid;
 
 /// The disk's device.
 pub const DISK: &str = "/dev/disk";
 const MIB: usize = 1024 * 1024;
-const DISK_BYTES: usize = 8 * MIB;
 
 /// Sectors per MiB.
 const UNIT: u64 = 2048;
@@ -36,11 +35,20 @@ const OLD_LIFE: [u8; 8] = *b"OLD LIFE";
 const OLD_BYTES: usize = 24 * 1024;
 
 /// The disk in regions: primary table, bootloader's gap, slot A, all after it, backup table.
-const BORDERS: [usize; 4] = [34, 2048, 3 * 2048, DISK_BYTES / 512 - 33];
 const PRIMARY: usize = 0;
 const GAP: usize = 1;
 const SLOT_A: usize = 2;
 const BACKUP: usize = 4;
+
+/// The partitions that get a file system, counted from 0.
+const BOOT_B: usize = 2;
+const DATA: usize = 4;
+
+/// What the marker that ends the first boot holds.
+const MARKER: &str = "1\n";
+
+/// What the clock says while file systems are made.
+const UNIX_TIME: i64 = 1_700_000_000;
 
 /// What the disk is before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +68,32 @@ pub enum Identities {
     New,
 }
 
+/// What the data partition gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// A FAT, made here.
+    Fat,
+    /// An F2FS, as on boards: a program makes it in a file, which is then copied.
+    F2fs,
+}
+
+impl Data {
+    /// The smallest disk that has room for it: five MiB are before data, one is behind it.
+    const fn disk_mib(self) -> usize {
+        match self {
+            Self::Fat => 8,
+            Self::F2fs => 5 + 56 + 1,
+        }
+    }
+
+    const fn format(self) -> &'static str {
+        match self {
+            Self::Fat => "vfat",
+            Self::F2fs => "f2fs",
+        }
+    }
+}
+
 /// The partitions of a table.
 type Partitions = Arc<[Partition]>;
 
@@ -68,6 +102,9 @@ pub struct DiskScenario {
     name: &'static str,
     before: Before,
     identities: Identities,
+    data: Data,
+    /// The board's configuration: paths and contents.
+    files: Vec<(String, String)>,
     disk: MemoryStorage,
     /// The gap's and slot A's sum.
     kept: [u128; 2],
@@ -76,26 +113,45 @@ pub struct DiskScenario {
     tables: Mutex<HashMap<(u128, u128), Option<Partitions>>>,
 }
 
-fn definitions() -> Result<Vec<Definition>> {
-    let sized = "SizeMinBytes=1M\nSizeMaxBytes=1M\n";
-    let text = |kind: &str, label: &str, more: &str| {
-        format!("[Partition]\nType={kind}\nLabel={label}\n{more}")
-    };
-    let formatted = format!("Format=vfat\n{sized}");
-    let all = [
-        ("10-boot-a.conf", text("xbootldr", "boot-a", sized)),
-        ("20-rootfs-a.conf", text("root-arm64", "rootfs-a", sized)),
-        ("30-boot-b.conf", text("xbootldr", "boot-b", &formatted)),
-        ("40-rootfs-b.conf", text("root-arm64", "rootfs-b", sized)),
-        ("50-data.conf", text("linux-generic", "data", "Format=vfat\nSizeMinBytes=1M\n")),
+/// The board's files, as an image carries them.
+fn configuration(data: Data) -> Vec<(String, String)> {
+    let env: Vec<String> = (0..2)
+        .map(|copy| format!("{ENV} {:#x} {ENV_BYTES:#x} {ENV_BYTES:#x} 1", copy * ENV_BYTES))
+        .collect();
+    let defaults = default_env();
+    let defaults: Vec<String> =
+        defaults.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let mut files = vec![
+        ("/etc/fw_env.config".to_owned(), env.join("\n")),
+        ("/etc/u-boot-initial-env".to_owned(), defaults.join("\n")),
     ];
-    all.iter().map(|(name, text)| Ok(parse_definition(name, text)?)).collect()
+    let sized = "SizeMinBytes=1M\nSizeMaxBytes=1M\n";
+    for (name, kind, more) in [
+        ("boot-a", "xbootldr", sized.to_owned()),
+        ("rootfs-a", "root-arm64", sized.to_owned()),
+        ("boot-b", "xbootldr", format!("Format=vfat\n{sized}")),
+        ("rootfs-b", "root-arm64", sized.to_owned()),
+        ("data", "linux-generic", format!("Format={}\nSizeMinBytes=1M\n", data.format())),
+    ] {
+        let path = format!("/etc/repart.d/{}-{name}.conf", files.len());
+        files.push((path, format!("[Partition]\nType={kind}\nLabel={name}\n{more}")));
+    }
+    files
+}
+
+/// Our own settings: the recorder's ring is a device of its own.
+fn settings(board: &Board) -> String {
+    let block = board.recorder_block();
+    format!(
+        "[disk]\ndevice = \"{DISK}\"\nidentity-label = \"boot-b\"\nprotected-bytes = {MIB}\n\
+         [recorder]\ndevice = \"{RECORDER}\"\noffset = 0\nblock-bytes = {block}\nblocks = 2\n"
+    )
 }
 
 /// A disk over which an image with slot A was written.
-fn flashed() -> Result<MemoryStorage> {
-    let mut bytes = vec![0; DISK_BYTES];
-    for mib in 1..8 {
+fn flashed(data: Data) -> Result<MemoryStorage> {
+    let mut bytes = vec![0; data.disk_mib() * MIB];
+    for mib in 1..data.disk_mib() {
         let head = bytes.get_mut(mib * MIB..mib * MIB + OLD_BYTES).unwrap_or_default();
         head.chunks_mut(OLD_LIFE.len()).for_each(|chunk| chunk.copy_from_slice(&OLD_LIFE));
     }
@@ -123,13 +179,20 @@ impl DiskScenario {
     ///
     /// # Errors
     /// When the disk cannot be made.
-    pub fn new(name: &'static str, before: Before, identities: Identities) -> Result<Self> {
-        let (disk, kept, tables) = (flashed()?, [0; 2], Mutex::default());
-        let mut scenario = Self { name, before, identities, disk, kept, tables };
+    pub fn new(
+        name: &'static str,
+        before: Before,
+        identities: Identities,
+        data: Data,
+    ) -> Result<Self> {
+        let (disk, kept, tables) = (flashed(data)?, [0; 2], Mutex::default());
+        let files = configuration(data);
+        let mut scenario =
+            Self { name, before: Before::Flashed, identities, data, files, disk, kept, tables };
         if before == Before::PrimaryTorn {
             let mut board = scenario.board()?;
             scenario.operate(&mut board, SlotId::A)?;
-            let mut bytes = vec![0; DISK_BYTES];
+            let mut bytes = vec![0; data.disk_mib() * MIB];
             board.open_device(DISK)?.read_at(0, &mut bytes)?;
             // boot-b is blank again, and one bit of the primary's entries is wrong.
             bytes.get_mut(3 * MIB..4 * MIB).unwrap_or_default().fill(0);
@@ -137,6 +200,7 @@ impl DiskScenario {
                 *byte ^= 1;
             }
             scenario.disk = MemoryStorage::disk(DISK, bytes);
+            scenario.before = before;
         }
         let medium = scenario.medium();
         scenario.kept = [medium.region(GAP), medium.region(SLOT_A)];
@@ -144,7 +208,8 @@ impl DiskScenario {
     }
 
     fn medium(&self) -> Medium {
-        Medium::in_regions(&self.disk, &BORDERS)
+        let sectors = self.data.disk_mib() * MIB / 512;
+        Medium::in_regions(&self.disk, &[34, 2048, 3 * 2048, sectors - 33])
     }
 
     /// What new identities are derived from.
@@ -155,18 +220,34 @@ impl DiskScenario {
         }
     }
 
-    fn control(board: &Board) -> Result<BootControl> {
-        Ok(BootControl::load(ControlParts {
-            backend: board.backend()?,
-            recorder: board.recorder().map_err(|cause| format!("{cause:#}")),
-            booted: Some(SlotId::A),
-            late_fallback: LateFallback::Allowed,
-            at: now(),
-        })?)
+    /// A run of the program in the initrd: before data is mounted, or with it in place.
+    fn run(&self, board: &Board, data: DataHome) -> Result<bool> {
+        let files = HostFiles::new(board.root());
+        let own =
+            atomix_repart::Board { files: &files, devices: board, data, unix_time: UNIX_TIME };
+        let request = Request { act: Act::CarryOut, ..Request::default() };
+        let boot = NotedBoot { own, board };
+        match perform(&own, &boot, &request, self.seed(board), &mut |_| {})? {
+            Answer::Done { report, .. } => Ok(report.ended_first_boot),
+            Answer::Plan { .. } | Answer::Asked(_) => anyhow::bail!("it was asked to carry out"),
+        }
     }
 
-    fn bind(board: &Board, disk: PartUuid) -> Result<()> {
-        Ok(Self::control(board)?.apply(&Command::FirstBoot { disk })?)
+    /// The end of the first boot, once data holds a file system. The program writes its marker
+    /// through the host's file system, in the steps in which every small file is replaced; those
+    /// steps are logged here.
+    fn end_first_boot(&self, board: &mut Board) -> Result<()> {
+        let marker = Path::new(PROVISIONED_PATH);
+        let on_host = board.root().join(PROVISIONED_PATH.trim_start_matches('/'));
+        if board.tree().contains_key(marker) {
+            board.configure(PROVISIONED_PATH, MARKER)?;
+        } else if on_host.exists() {
+            remove(&on_host)?;
+        }
+        if self.run(board, DataHome::Directory)? {
+            board.with_files(|files, _| Ok(files.replace(marker, MARKER.as_bytes())?))?;
+        }
+        Ok(())
     }
 
     /// The partitions, as firmware and Linux find them.
@@ -199,9 +280,42 @@ impl DiskScenario {
         let len = ByteLen::new(partition.sectors() * 512);
         let disk = board.open_device(DISK)?;
         let view = View::new(disk, "partition", partition.first_lba.0 * 512, len)?;
+        if number == DATA && self.data == Data::F2fs {
+            // What is in it is compared byte by byte.
+            let mut magic = [0; 4];
+            view.read_at(1024, &mut magic)?;
+            anyhow::ensure!(magic == [0x10, 0x20, 0xf5, 0xf2], "no F2FS: {magic:x?}");
+            return Ok("F2FS".to_owned());
+        }
         let mut fat = FatImage::open(view, FatTime::EPOCH)?;
         let files = fat.list("")?.len();
         Ok(format!("{:?} with {files} files", fat.label()?))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the copy of a file that is kept elsewhere")]
+fn remove(path: &Path) -> Result<()> {
+    Ok(std::fs::remove_file(path)?)
+}
+
+/// The boot state as the initrd's program opens it, with each commit that returns noted.
+struct NotedBoot<'a> {
+    own: atomix_repart::Board<'a>,
+    board: &'a Board,
+}
+
+impl OpenBoot for NotedBoot<'_> {
+    type Error = Failure;
+
+    fn open(&self, access: Access) -> Result<BootControl, Failure> {
+        let settings = self.own.settings()?;
+        Ok(BootControl::load(ControlParts {
+            backend: self.board.noting(self.own.uboot_backend(access)?),
+            recorder: self.own.recorder(&settings, access).map_err(|failure| chain(&failure)),
+            booted: Some(SlotId::A),
+            late_fallback: LateFallback::Allowed,
+            at: now(),
+        })?)
     }
 }
 
@@ -218,16 +332,25 @@ impl Scenario for DiskScenario {
     }
 
     fn cost(&self) -> Cost {
-        Cost::High
+        match self.data {
+            Data::Fat => Cost::High,
+            Data::F2fs => Cost::Program,
+        }
     }
 
     fn board(&self) -> Result<Board> {
-        let board = Board::new(EnvKind::FlashPair, &[])?.with_device(self.medium());
+        let mut board = Board::new(EnvKind::FlashPair, &[])?.with_device(self.medium());
+        for (path, content) in &self.files {
+            board.configure(path, content)?;
+        }
+        board.configure(SETTINGS_PATH, &settings(&board))?;
         first_start(&board)?;
-        if self.before == Before::PrimaryTorn
-            && let Some((disk, _)) = self.head(&board, "boot-b")?
-        {
-            Self::bind(&board, disk)?;
+        if self.before == Before::PrimaryTorn {
+            // The first boot is over.
+            let (disk, _) = self.head(&board, "boot-b")?.context("there is no boot-b")?;
+            control(&board, SlotId::A)?.apply(&Command::FirstBoot { disk })?;
+            let marker = BTreeMap::from([(PROVISIONED_PATH.into(), MARKER.into())]);
+            board.set_tree(marker);
         }
         board.keep();
         Ok(board)
@@ -237,42 +360,10 @@ impl Scenario for DiskScenario {
         SlotId::A
     }
 
-    /// As `atomix-repart` does before data is mounted.
+    /// As in the initrd, where the program runs twice.
     fn operate(&self, board: &mut Board, _: SlotId) -> Result<()> {
-        let board = &*board;
-        let mut disk = board.open_device(DISK)?;
-        let options = PlanOptions { seed: self.seed(board), protected_end: ByteLen::mib(1) };
-        let plan = repart::plan(&read_table(&disk)?, &definitions()?, &options)?;
-        let control = Self::control(board)?;
-        let known = KnownDisk {
-            environment: control.state().disk,
-            recorder: control.recorder_facts().snapshot().and_then(|known| known.disk),
-        };
-        let decided = FirstBoot::decide(Marker::OutOfReach, &plan, "boot-b", known);
-        let binds = decided.steps.iter().find_map(|step| match step {
-            FirstBootStep::CommitEnvironment { disk } => Some(*disk),
-            FirstBootStep::WipeHeads
-            | FirstBootStep::WriteTable
-            | FirstBootStep::Format
-            | FirstBootStep::Provision
-            | FirstBootStep::WriteMarker => None,
-        });
-        if plan.is_empty() {
-            return Ok(());
-        }
-        let mut effects = Effects {
-            filesystems: &mut HostFilesystems {
-                scratch_dir: PathBuf::new(),
-                unix_time: 1_700_000_000,
-            },
-            before_table: &mut |_| match binds {
-                Some(identity) => Ok(Self::bind(board, identity)?),
-                None => Ok(()),
-            },
-            progress: &mut |_| {},
-        };
-        apply(&plan, &mut disk, &mut effects)?;
-        Ok(())
+        self.run(board, DataHome::Partition)?;
+        self.end_first_boot(board)
     }
 
     fn loads(&self, board: &Board) -> PerSlot<bool> {
@@ -308,6 +399,12 @@ impl Scenario for DiskScenario {
                 return Err(Violation::new(I6, format!("{label} holds what the disk held before")));
             }
         }
+        if self.before == Before::Flashed && board.tree().contains_key(Path::new(PROVISIONED_PATH))
+        {
+            for number in [BOOT_B, DATA] {
+                self.file_system(board, number).or_breaks(I6, "the first boot is over")?;
+            }
+        }
         Ok(())
     }
 
@@ -326,7 +423,11 @@ impl Scenario for DiskScenario {
         } else {
             contents.insert(DISK.to_owned(), board.medium(DISK).map_or(0, Medium::sum));
         }
-        let more = format!("{}, {}", self.file_system(board, 2)?, self.file_system(board, 4)?);
-        Ok(End { state, contents, files: BTreeMap::new(), known, more })
+        let more =
+            format!("{}, {}", self.file_system(board, BOOT_B)?, self.file_system(board, DATA)?);
+        let files = board.tree().iter();
+        let files = files.filter(|(path, _)| path.extension() != Some("new".as_ref()));
+        let files = files.map(|(path, content)| (path.clone(), content.clone())).collect();
+        Ok(End { state, contents, files, known, more })
     }
 }

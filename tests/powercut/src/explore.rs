@@ -2,124 +2,31 @@
 //! Every cut of an operation, every image of each cut, each judged once.
 //!
 //! Threads take blocks of images in the order of the cuts. Each has a board of its own and brings
-//! it forward with what has settled, so an image costs what differs from there. Images that are
-//! equal, with the same promises given, are judged once and counted as often as they are legal.
+//! it forward with what has settled, so an image costs what differs from there. A board that holds
+//! what another image held, with the same promises given, is judged once and counted as often as
+//! it is legal; going on from it is tried once, whatever was promised.
 
-use crate::board::{Board, Kept, Promise};
-use crate::firmware::{Selector, read_env};
-use crate::judge::{Commits, Judge};
-use crate::recorded::{Recorded, states};
-use crate::scenario::Scenario;
-use crate::violation::{Invariant, Violation};
-use anyhow::{Context, Result};
+use crate::board::{Board, Kept};
+use crate::cut::{At, settle};
+use crate::firmware::read_env;
+use crate::judge::{Commits, Judge, Looked};
+use crate::plan::{Place, Plan};
+use crate::recorded::{Recorded, contents, is_committing, states};
+use crate::scenario::{Scenario, Seen};
+use crate::tally::{MAX_FAILURES, Tally};
+use crate::violation::Violation;
+use anyhow::Result;
 use bootctl::BootState;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
-use storage::{CutPoint, CutPoints, Effort, FileTree, Journal};
-use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
+use storage::{CutPoints, FileTree};
+use xxhash_rust::xxh3::xxh3_128;
 
 /// Images that a thread takes at once.
 const BLOCK: u64 = 64;
-
-/// Failing images of one scenario that are kept to be told of.
-const MAX_FAILURES: usize = 8;
-
-/// How much is tried.
-#[derive(Clone, Copy, Debug)]
-pub struct Depth {
-    /// Images of each cut.
-    pub first: Effort,
-    /// Images of each cut of the recovery.
-    pub second: Effort,
-    /// So many images have their recovery cut again.
-    pub recoveries: u64,
-    /// About so many images are made of all these cuts, at least one of each.
-    pub images: u64,
-}
-
-/// One image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The cut.
-    pub cut: usize,
-    /// The image of that cut.
-    pub image: u64,
-    /// The cut and image of its recovery.
-    pub then: Option<(usize, u64)>,
-}
-
-/// What is done.
-#[derive(Clone, Copy, Debug)]
-pub struct Plan {
-    /// How much is tried.
-    pub depth: Depth,
-    /// What chooses where not all is tried.
-    pub seed: u64,
-    /// Only this image.
-    pub only: Option<Place>,
-    /// The selector on the board.
-    pub selector: Selector,
-    /// How many threads.
-    pub threads: usize,
-}
-
-/// An image that is a brick.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    /// Which one.
-    pub place: Place,
-    /// What is broken.
-    pub violation: Violation,
-}
-
-/// What came out.
-#[derive(Clone, Debug, Default)]
-pub struct Tally {
-    /// Acts of the operation.
-    pub operations: u64,
-    /// Cut points, those of recoveries among them.
-    pub cuts: u64,
-    /// Legal images.
-    pub images: u64,
-    /// Those of them that were made by a second cut.
-    pub second: u64,
-    /// Different ones, all judged.
-    pub distinct: u64,
-    /// How many break an invariant.
-    pub bricks: u64,
-    /// The same, by the invariant that was seen to be broken first.
-    pub by_invariant: BTreeMap<Invariant, u64>,
-    /// How long it took.
-    pub secs: f64,
-    /// The first that do.
-    pub failures: Vec<Failure>,
-}
-
-impl Tally {
-    /// Both together, one after the other.
-    #[must_use]
-    pub fn and(mut self, other: &Self) -> Self {
-        self.add(other.clone());
-        self.operations += other.operations;
-        self.secs += other.secs;
-        self
-    }
-
-    fn add(&mut self, other: Self) {
-        self.cuts += other.cuts;
-        self.images += other.images;
-        self.second += other.second;
-        self.distinct += other.distinct;
-        self.bricks += other.bricks;
-        for (invariant, count) in other.by_invariant {
-            *self.by_invariant.entry(invariant).or_default() += count;
-        }
-        self.failures.extend(other.failures);
-    }
-}
 
 /// A block of images of one cut.
 #[derive(Clone, Copy)]
@@ -133,11 +40,9 @@ struct Block {
 
 /// A recovery that is cut again.
 #[derive(Clone, Copy)]
-struct Again {
-    /// The sum of the image, with what was promised.
-    sum: u128,
+pub struct Again {
     /// How many images are made of its cuts.
-    images: u64,
+    pub images: u64,
 }
 
 /// Explores one operation.
@@ -147,7 +52,6 @@ struct Again {
 pub fn explore(scenario: &dyn Scenario, recorded: &Recorded, plan: &Plan) -> Result<Tally> {
     let begun = Instant::now();
     let points = recorded.journal.cut_points(plan.depth.first, plan.seed);
-    let commits = recorded.commits();
     let explorer = Explorer {
         judge: Judge {
             scenario,
@@ -156,10 +60,13 @@ pub fn explore(scenario: &dyn Scenario, recorded: &Recorded, plan: &Plan) -> Res
             running: recorded.running,
         },
         recorded,
-        commits,
+        commits: recorded.commits(),
+        contents: contents(&recorded.journal, &recorded.files),
         plan,
         points: &points,
-        known: Mutex::default(),
+        distinct: Mutex::default(),
+        went_on: Mutex::default(),
+        looked: Mutex::default(),
         passed: Mutex::default(),
     };
     let mut tally = Tally {
@@ -167,7 +74,7 @@ pub fn explore(scenario: &dyn Scenario, recorded: &Recorded, plan: &Plan) -> Res
         cuts: points.last() as u64 + 1,
         ..Tally::default()
     };
-    explorer.all(&explorer.blocks(), &mut tally)?;
+    explorer.all(&explorer.blocks(&mut tally), &mut tally)?;
     explorer.all(&explorer.recoveries(), &mut tally)?;
     tally.failures.sort_by_key(|failure| (failure.place.cut, failure.place.image));
     tally.failures.truncate(MAX_FAILURES);
@@ -175,63 +82,39 @@ pub fn explore(scenario: &dyn Scenario, recorded: &Recorded, plan: &Plan) -> Res
     Ok(tally)
 }
 
-struct Explorer<'a> {
-    judge: Judge<'a>,
-    recorded: &'a Recorded,
-    commits: Vec<BootState>,
-    plan: &'a Plan,
+/// Explores one operation.
+pub struct Explorer<'a> {
+    /// Who judges.
+    pub judge: Judge<'a>,
+    /// The operation.
+    pub recorded: &'a Recorded,
+    /// What it commits, in order.
+    pub commits: Vec<BootState>,
+    /// The sums of what its small files may hold.
+    contents: BTreeSet<u128>,
+    /// What is done.
+    pub plan: &'a Plan,
     points: &'a CutPoints,
-    /// The images judged, by their sums and what was promised.
-    known: Mutex<HashSet<u128>>,
-    /// The distinct ones that are no bricks, by that sum, with their places.
+    /// The contents that the board had, by their sums.
+    distinct: Mutex<HashSet<u128>>,
+    /// Those of them that were gone on from.
+    went_on: Mutex<HashSet<u128>>,
+    /// Those that were looked at, by the sums of content and promises.
+    looked: Mutex<HashSet<u128>>,
+    /// Those of them that are no bricks, with their places.
     passed: Mutex<BTreeMap<u128, (usize, u64)>>,
 }
 
-/// A cut with what is uncertain at it.
-struct At<'a> {
-    point: CutPoint<'a>,
-    trees: Vec<FileTree>,
-}
-
-impl<'a> At<'a> {
-    fn new(
-        points: &'a CutPoints,
-        journal: &Journal,
-        files: &FileTree,
-        cut: usize,
-        seed: u64,
-    ) -> Self {
-        Self { point: points.at(cut), trees: journal.crash_files(files, cut, seed) }
-    }
-
-    fn images(&self) -> u64 {
-        self.point.images() * (self.trees.len() as u64).max(1)
-    }
-
-    /// Makes image `number` on a board that holds what has settled.
-    fn put(&self, board: &mut Board, number: u64) -> Result<()> {
-        let devices = self.point.images();
-        for remains in self.point.image(number % devices) {
-            let medium = board.medium(remains.device()).context("an unknown device was written")?;
-            let range = remains.range();
-            medium.change(range.start, range.end - range.start, |bytes| remains.put(bytes))?;
-        }
-        let tree = usize::try_from(number / devices).unwrap_or(usize::MAX);
-        if let Some(tree) = self.trees.get(tree) {
-            board.set_tree(tree.clone());
-        }
-        Ok(())
-    }
-}
-
-/// Brings a board from one cut's settled content to another's.
-fn settle(board: &Board, points: &CutPoints, before: Option<usize>, cut: usize) -> Result<()> {
-    for remains in points.settled(before, cut) {
-        let medium = board.medium(remains.device()).context("an unknown device was written")?;
-        let range = remains.range();
-        medium.change(range.start, range.end - range.start, |bytes| remains.put(bytes))?;
-    }
-    Ok(())
+/// What is the same for all images of a cut.
+struct Cut<'a> {
+    at: At<'a>,
+    kept: Vec<Kept>,
+    /// The flight recorder's records as they have settled.
+    records: Vec<u64>,
+    /// Whether a commit of the environment is in work.
+    in_work: bool,
+    /// The sum of all that is promised.
+    promised: u128,
 }
 
 impl Explorer<'_> {
@@ -239,13 +122,15 @@ impl Explorer<'_> {
         At::new(self.points, &self.recorded.journal, &self.recorded.files, cut, self.plan.seed)
     }
 
-    fn blocks(&self) -> Vec<Block> {
+    fn blocks(&self, tally: &mut Tally) -> Vec<Block> {
         if let Some(Place { cut, image, .. }) = self.plan.only {
             return vec![Block { cut, first: image, end: image + 1, again: None }];
         }
         let mut blocks = Vec::new();
         for cut in 0..=self.points.last() {
-            let images = self.at(cut).images();
+            let at = self.at(cut);
+            tally.covered.count(at.coverage());
+            let images = at.images();
             let mut first = 0;
             while first < images {
                 let end = images.min(first + BLOCK);
@@ -259,18 +144,18 @@ impl Explorer<'_> {
     /// The images whose recovery is cut again: those with the lowest sums, which is as good as by
     /// lot and the same in every run.
     fn recoveries(&self) -> Vec<Block> {
-        let passed = Self::lock(&self.passed);
+        let passed = lock(&self.passed);
         let count = match self.plan.only {
             Some(only) => u64::from(only.then.is_some()),
             None => self.plan.depth.recoveries,
         };
         let images = self.plan.depth.images / count.min(passed.len() as u64).max(1);
         let chosen = passed.iter().take(usize::try_from(count).unwrap_or(usize::MAX));
-        let block = |(sum, (cut, image)): (&u128, &(usize, u64))| Block {
+        let block = |(_, (cut, image)): (&u128, &(usize, u64))| Block {
             cut: *cut,
             first: *image,
             end: *image + 1,
-            again: Some(Again { sum: *sum, images }),
+            again: Some(Again { images }),
         };
         let mut blocks: Vec<Block> = chosen.map(block).collect();
         blocks.sort_by_key(|block| block.cut);
@@ -295,22 +180,22 @@ impl Explorer<'_> {
     fn work(&self, blocks: &[Block], next: &AtomicUsize) -> Result<Tally> {
         let mut board = self.judge.scenario.board()?;
         let mut tally = Tally::default();
-        let mut settled = None;
+        let mut now: Option<(usize, Cut<'_>)> = None;
         while let Some(block) = blocks.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if settled != Some(block.cut) {
-                settle(&board, self.points, settled, block.cut)?;
+            let before = now.as_ref().map(|(cut, _)| *cut);
+            if before != Some(block.cut) {
+                settle(&board, self.points, before, block.cut)?;
                 board.keep();
-                settled = Some(block.cut);
+                now = Some((block.cut, self.cut(&board, block.cut)));
             }
-            let at = self.at(block.cut);
-            let kept = self.recorded.kept(block.cut);
+            let Some((_, cut)) = &now else { continue };
             for image in block.first..block.end {
                 let photo = board.photo();
-                at.put(&mut board, image)?;
+                cut.at.put(&mut board, image)?;
                 let place = Place { cut: block.cut, image, then: None };
                 match block.again {
                     Some(again) => self.cut_again(&mut board, place, again, &mut tally)?,
-                    None => self.judge_image(&mut board, place, &kept, &mut tally),
+                    None => self.judge_image(&mut board, place, cut, &mut tally),
                 }
                 board.put_back(&photo);
             }
@@ -318,134 +203,87 @@ impl Explorer<'_> {
         Ok(tally)
     }
 
-    fn judge_image(&self, board: &mut Board, place: Place, kept: &[Kept], tally: &mut Tally) {
-        tally.images += 1;
-        let seen = self.recorded.seen(place.cut, kept);
+    /// What is promised at a cut, on a board that holds what has settled.
+    fn cut(&self, board: &Board, cut: usize) -> Cut<'_> {
+        let kept = self.recorded.kept(cut);
         let returned = states(kept.iter()).len();
-        let before = Some(&self.recorded.first);
-        let commits = Commits { before, states: &self.commits, returned, half: None };
-        let key = board.sum() ^ xxh3_128(format!("{} {}", kept.len(), seen.finished).as_bytes());
-        if !self.is_new(key) {
-            return;
-        }
-        tally.distinct += 1;
-        let verdict = self
-            .judge
-            .look(board, commits, Some(&seen))
-            .and_then(|()| self.judge.go_on(board))
-            .and_then(|()| self.judge.has_converged(board));
-        match verdict {
-            Err(violation) => Self::brick(tally, place, violation),
-            Ok(()) => {
-                Self::lock(&self.passed).insert(key, (place.cut, place.image));
-            }
-        }
+        let in_work = is_committing(&self.recorded.journal, self.recorded.committed(cut), cut);
+        let mut now =
+            Cut { at: self.at(cut), kept, records: board.records(), in_work, promised: 0 };
+        let (commits, seen) = self.promises(&now, cut, returned);
+        let (finished, kept, records) = (seen.finished, seen.kept.len(), seen.records.last());
+        let promised = format!("{} {in_work} {finished} {kept} {records:?}", commits.returned);
+        now.promised = xxh3_128(promised.as_bytes());
+        now
     }
 
-    /// Records the recovery of an image, with the operation done again, and cuts that.
-    fn cut_again(
-        &self,
-        board: &mut Board,
-        place: Place,
-        again: Again,
-        tally: &mut Tally,
-    ) -> Result<()> {
-        let photo = board.photo();
-        let files = board.tree().clone();
-        let journal = board.record();
-        let recovered = self.judge.go_on(board);
-        let promises = board.stop_recording();
-        board.put_back(&photo);
-        if let Err(violation) = recovered {
-            Self::brick(tally, place, violation);
-            return Ok(());
-        }
-        // Equal images stand in different places; which of them comes first must not matter.
-        let low = again.sum.to_le_bytes().first_chunk().copied().unwrap_or_default();
-        let seed = self.plan.seed ^ u64::from_le_bytes(low);
-        let points = journal.cut_points(self.plan.depth.second, seed);
-        let before = read_env(board)?;
-        let half = self.commits.get(states(self.recorded.kept(place.cut).iter()).len());
-        let states = states(promises.iter().map(|promise| &promise.kept));
-        let mut settled = None;
-        for cut in 0..=points.last() {
-            settle(board, &points, settled, cut)?;
-            settled = Some(cut);
-            tally.cuts += 1;
-            let at = At::new(&points, &journal, &files, cut, seed);
-            let is_state = |promise: &&Promise| matches!(promise.kept, Kept::State(_));
-            let kept = promises.iter().filter(|promise| promise.acts <= cut).filter(is_state);
-            let (before, returned) = (before.as_ref(), kept.count());
-            let commits = Commits { before, states: &states, returned, half };
-            let promised = xxh3_128(format!("{commits:?}").as_bytes());
-            let share = again.images / (points.last() as u64 + 1);
-            for image in self.second_images(at.images(), cut, share, seed) {
-                let before = board.photo();
-                at.put(board, image)?;
-                let place = Place { then: Some((cut, image)), ..place };
-                self.judge_second(board, place, (commits, promised), tally);
-                board.put_back(&before);
-            }
-        }
-        Ok(())
+    fn promises<'b>(
+        &'b self,
+        now: &'b Cut<'_>,
+        cut: usize,
+        returned: usize,
+    ) -> (Commits<'b>, Seen<'b>) {
+        let commits = Commits {
+            before: Some(&self.recorded.first),
+            states: &self.commits,
+            returned,
+            half: None,
+            in_work: now.in_work,
+        };
+        let seen = Seen {
+            finished: self.recorded.is_finished(cut),
+            kept: &now.kept,
+            records: &now.records,
+            contents: &self.contents,
+            earlier: None,
+        };
+        (commits, seen)
     }
 
-    /// Which images of a cut of a recovery are judged.
-    fn second_images(&self, all: u64, cut: usize, share: u64, seed: u64) -> Vec<u64> {
-        match self.plan.only.and_then(|only| only.then) {
-            Some((wanted, image)) => {
-                if wanted == cut {
-                    vec![image]
-                } else {
-                    Vec::new()
-                }
-            }
-            None => {
-                let taken = all.min(share.max(1));
-                // Evenly from a first one chosen by lot.
-                let lot = xxh3_64_with_seed(&cut.to_le_bytes(), seed) % all.max(1);
-                (0..taken).map(|number| (number * all / taken + lot) % all).collect()
-            }
-        }
-    }
-
-    fn judge_second(
-        &self,
-        board: &mut Board,
-        place: Place,
-        (commits, promised): (Commits<'_>, u128),
-        tally: &mut Tally,
-    ) {
+    fn judge_image(&self, board: &mut Board, place: Place, now: &Cut<'_>, tally: &mut Tally) {
         tally.images += 1;
-        tally.second += 1;
-        if !self.is_new(board.sum() ^ promised) {
-            return;
-        }
-        tally.distinct += 1;
-        let verdict = self
-            .judge
-            .look(board, commits, None)
-            .and_then(|()| self.judge.go_on(board))
-            .and_then(|()| self.judge.has_converged(board));
-        if let Err(violation) = verdict {
-            Self::brick(tally, place, violation);
+        let returned = states(now.kept.iter()).len();
+        let (commits, seen) = self.promises(now, place.cut, returned);
+        let key = board.sum() ^ now.promised;
+        match self.verdict(board, commits, &seen, key, tally) {
+            None => {}
+            Some(Err(violation)) => tally.brick(place, violation),
+            Some(Ok(_)) => {
+                lock(&self.passed).insert(key, (place.cut, place.image));
+            }
         }
     }
 
-    fn brick(tally: &mut Tally, place: Place, violation: Violation) {
-        tally.bricks += 1;
-        *tally.by_invariant.entry(violation.invariant).or_default() += 1;
-        if tally.failures.len() < MAX_FAILURES {
-            tally.failures.push(Failure { place, violation });
+    /// Judges what is on the board, unless that was done. `key` is the sum of it and of all that is
+    /// promised.
+    pub fn verdict(
+        &self,
+        board: &mut Board,
+        commits: Commits<'_>,
+        seen: &Seen<'_>,
+        key: u128,
+        tally: &mut Tally,
+    ) -> Option<Result<Looked, Violation>> {
+        let sum = board.sum();
+        tally.distinct += u64::from(lock(&self.distinct).insert(sum));
+        if !lock(&self.looked).insert(key) {
+            return None;
         }
+        let looked = self.judge.look(board, commits, seen);
+        if looked.is_err() || !lock(&self.went_on).insert(sum) {
+            return Some(looked);
+        }
+        let went_on = self.judge.go_on(board).and_then(|()| self.judge.has_converged(board));
+        Some(went_on.and(looked))
     }
 
-    fn is_new(&self, key: u128) -> bool {
-        Self::lock(&self.known).insert(key)
+    /// Where a recovery begins: the state that the environment holds, the small files.
+    pub fn begins(board: &Board) -> Result<(Option<BootState>, FileTree)> {
+        Ok((read_env(board)?, board.tree().clone()))
     }
+}
 
-    fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-        // A set of sums stays one when somebody else panics, so the guard is taken over.
-        shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A set of sums stays one when somebody else panics, so the guard is taken over.
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

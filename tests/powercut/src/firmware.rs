@@ -4,7 +4,7 @@
 
 use crate::board::{Board, Kept, default_env, disk_id};
 use anyhow::{Context, Result};
-use bootctl::{BootState, FirmwareFacts, PerSlot, Reason, SlotId, SlotState, select};
+use bootctl::{BootState, FirmwareFacts, PerSlot, Reason, Selection, SlotId, SlotState, select};
 use storage::PartUuid;
 
 /// Resets until a board is called dead: more than all attempts of both slots.
@@ -18,6 +18,8 @@ pub enum Selector {
     Ours,
     /// One that looks at `BOOT_ORDER` and `BOOT_x_LEFT` alone, as without our states.
     CountersAlone,
+    /// One that starts a kernel and does not save that an attempt is spent.
+    PaysNothing,
 }
 
 /// What was booted.
@@ -36,6 +38,18 @@ pub struct Booted {
 }
 
 impl Selector {
+    fn select(self, env: Option<&BootState>, facts: &FirmwareFacts) -> Selection {
+        let seen = env.map(|state| self.sees(state));
+        let mut chosen = select(seen.as_ref(), facts);
+        if self == Self::PaysNothing
+            && let Some(state) = seen
+        {
+            chosen.save = false;
+            chosen.state = state;
+        }
+        chosen
+    }
+
     fn sees(self, state: &BootState) -> BootState {
         let mut state = state.clone();
         if self == Self::CountersAlone {
@@ -51,8 +65,7 @@ impl Selector {
     pub fn boots(self, env: Option<&BootState>, facts: &FirmwareFacts) -> Option<Booted> {
         let mut state = env.cloned();
         for resets in 0..MAX_RESETS {
-            let seen = state.as_ref().map(|state| self.sees(state));
-            let chosen = select(seen.as_ref(), facts);
+            let chosen = self.select(state.as_ref(), facts);
             if let Some(slot) = chosen.boots {
                 let was = env.map(|state| state.slot(slot).state);
                 return Some(Booted {
@@ -83,8 +96,7 @@ impl Selector {
         let facts = FirmwareFacts { disk, save_works: true, loads };
         for resets in 0..MAX_RESETS {
             let env = read_env(board)?;
-            let seen = env.as_ref().map(|state| self.sees(state));
-            let chosen = select(seen.as_ref(), &facts);
+            let chosen = self.select(env.as_ref(), &facts);
             if chosen.save {
                 save(board, &chosen.state)?;
             }

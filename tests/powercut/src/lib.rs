@@ -7,29 +7,40 @@
 //! and ends where the undisturbed one ends, also when the power goes a second time on the way.
 //! The operations are those of [`catalogue`]. What devices may do is the `storage` crate's matter.
 
+mod believing;
 mod board;
 mod catalogue;
 pub mod cli;
+mod cut;
 mod disk_scenario;
 mod explore;
 mod firmware;
 mod forgetful;
 mod judge;
+mod linux;
 mod medium;
 mod mutations;
+mod paper;
+mod plan;
 mod recorded;
 mod report;
 pub mod run;
 mod scenario;
+mod second;
 mod slot_scenario;
+mod story;
 mod systems;
+mod tally;
 pub mod teeth;
 mod violation;
 
 pub use catalogue::catalogue;
-pub use explore::{Depth, Failure, Place, Plan, Tally, explore};
+pub use explore::explore;
 pub use firmware::Selector;
 pub use mutations::{Harm, Mutation, mutations};
+pub use plan::{Depth, Place, Plan, Thoroughness};
 pub use recorded::{Order, Recorded, record};
 pub use scenario::{Cost, End, Scenario, Seen};
+pub use systems::SlotSizes;
+pub use tally::{Covered, Failure, Tally};
 pub use violation::{Invariant, Violation};

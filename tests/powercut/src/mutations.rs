@@ -3,16 +3,18 @@
 //! in another order or left out, a selector that asks less, a board that has less, code that does
 //! not look. Production code has no switches for them.
 
+use crate::believing::believe_every_copy;
 use crate::board::EnvKind;
-use crate::catalogue::{on_two_good_slots, three_commits};
-use crate::disk_scenario::{Before, DISK, DiskScenario, Identities};
+use crate::catalogue::{b_on_trial, on_two_good_slots, three_commits};
+use crate::disk_scenario::{Before, DISK, Data, DiskScenario, Identities};
 use crate::firmware::Selector;
 use crate::forgetful::forget_a_sector;
 use crate::recorded::Order;
 use crate::scenario::Scenario;
 use crate::slot_scenario::{Act, SlotScenario};
-use crate::systems::{Signer, System};
+use crate::systems::{Signer, SlotSizes, System};
 use anyhow::Result;
+use bootctl::{Command, Force, SlotId};
 use bundle::BundleFormat;
 use storage::{FileStep, Op, OpKind};
 
@@ -20,14 +22,15 @@ const BOOT: &str = "/dev/boot-b";
 const ROOTFS: &str = "/dev/rootfs-b";
 const ENV: &str = crate::board::ENV;
 const RECORDER: &str = crate::board::RECORDER;
+const SIZES: SlotSizes = SlotSizes::BOUNDED;
 
 /// Whether a mistake does harm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Harm {
     /// It does: some image must be a brick.
     Bricks,
-    /// A power cut cannot make harm of it; why is said in the book.
-    None,
+    /// A power cut cannot make harm of it, because of this.
+    None(&'static str),
 }
 
 /// A mistake.
@@ -65,6 +68,7 @@ fn mistake(
 pub fn mutations() -> Result<Vec<Mutation>> {
     let mut all = installs()?;
     all.extend(environments());
+    all.extend(marks());
     all.extend(small());
     all.extend(disks()?);
     Ok(all)
@@ -72,22 +76,26 @@ pub fn mutations() -> Result<Vec<Mutation>> {
 
 fn installs() -> Result<Vec<Mutation>> {
     let signer = Signer::new()?;
-    let after = System::new(3);
+    let after = System::new(3, SIZES);
     let images: [(&str, &str, &[u8]); 2] =
         [("boot", "boot.vfat", &after.boot), ("rootfs", "rootfs.img", &after.rootfs)];
     let bundle = signer.bundle(BundleFormat::Verity, &images)?;
     let install = || SlotScenario {
         after: Some(after.clone()),
-        ..on_two_good_slots("install-verity", Act::Install(bundle.clone()))
+        ..on_two_good_slots("install-verity", Act::Install(bundle.clone()), SIZES)
     };
     let mut all = orders_of_the_slot(&install);
     all.extend(orders_of_the_environment(&install));
     let unread = SlotScenario { wrap: Some(forget_a_sector), ..install() };
     all.push(mistake("what was written is not read back from a bad medium", unread, all_of));
-    all.push(Mutation {
-        selector: Selector::CountersAlone,
-        ..mistake("the selector trusts BOOT_x_LEFT alone", install(), all_of)
-    });
+    for (what, selector) in [
+        ("the selector trusts BOOT_x_LEFT alone", Selector::CountersAlone),
+        ("the selector does not save that an attempt is spent", Selector::PaysNothing),
+    ] {
+        all.push(Mutation { selector, ..mistake(what, install(), all_of) });
+    }
+    let single = SlotScenario { env: EnvKind::DiskSingle, ..install() };
+    all.push(mistake("an install keeps one copy of the environment", single, all_of));
     Ok(all)
 }
 
@@ -119,7 +127,10 @@ fn orders_of_the_slot(install: &dyn Fn() -> SlotScenario) -> Vec<Mutation> {
             without(ops, |at, op| at > seal && is_flush(op, BOOT))
         }),
         Mutation {
-            harm: Harm::None,
+            harm: Harm::None(
+                "the seal's sectors are flushed one by one, and the first of those flushes, which \
+                 comes before the first sector is written, makes the boot image durable too",
+            ),
             ..mistake("boot is not flushed before its seal is", install(), |ops| {
                 let image = first(ops, |op| is_long_write(op, BOOT));
                 let flush = first_from(ops, image, |op| is_flush(op, BOOT));
@@ -148,7 +159,8 @@ fn orders_of_the_environment(install: &dyn Fn() -> SlotScenario) -> Vec<Mutation
 }
 
 fn environments() -> Vec<Mutation> {
-    let commits = |env| SlotScenario { env, ..on_two_good_slots("environment", three_commits()) };
+    let commits =
+        |env| SlotScenario { env, ..on_two_good_slots("environment", three_commits(), SIZES) };
     let named = |name, env| SlotScenario { name, ..commits(env) };
     vec![
         mistake(
@@ -180,20 +192,51 @@ fn environments() -> Vec<Mutation> {
             named("env-flash-pair", EnvKind::FlashPair),
             |ops| without(ops, |_, op| is_erase(op, ENV)),
         ),
+        mistake(
+            "a half erased or half programmed copy is believed",
+            SlotScenario {
+                wrap: Some(believe_every_copy),
+                ..named("env-flash-pair", EnvKind::FlashPair)
+            },
+            all_of,
+        ),
+        mistake(
+            "the only copy of the environment is not flushed",
+            SlotScenario { may_lose_env: true, ..named("env-disk-single", EnvKind::DiskSingle) },
+            |ops| without(ops, |_, op| is_flush(op, ENV)),
+        ),
     ]
 }
 
+fn marks() -> Vec<Mutation> {
+    let gives_up = Act::Mark(Command::MarkBad { slot: SlotId::A, force: Force::Yes });
+    let trial = SlotScenario {
+        state: b_on_trial(),
+        booted: SlotId::B,
+        ..on_two_good_slots("mark-bad", gives_up, SIZES)
+    };
+    vec![mistake("the last good slot is marked bad", trial, all_of)]
+}
+
 fn small() -> Vec<Mutation> {
-    let status = || on_two_good_slots("status-file", Act::Status(3));
+    let status = || on_two_good_slots("status-file", Act::Status(3), SIZES);
     vec![
         mistake(
             "a new block of the recorder begins without the slots' states",
-            on_two_good_slots("recorder-append", Act::Append(70)),
+            on_two_good_slots("recorder-append", Act::Append(70), SIZES),
             |ops| {
                 let follows =
                     |at: usize| at > 1 && ops.get(at - 2).is_some_and(|op| is_erase(op, RECORDER));
                 without(ops, |at, _| follows(at))
             },
+        ),
+        mistake(
+            "the recorder's records are not flushed",
+            SlotScenario {
+                env: EnvKind::DiskPair,
+                ..on_two_good_slots("recorder-append-disk", Act::Append(24), SIZES)
+            },
+            |ops| without(ops, |_, op| is_flush(op, RECORDER)),
         ),
         mistake("the status is renamed before it is synced", status(), |ops| {
             let sync = first(ops, |op| matches!(op.kind, OpKind::File(FileStep::SyncFile { .. })));
@@ -206,7 +249,7 @@ fn small() -> Vec<Mutation> {
 }
 
 fn disks() -> Result<Vec<Mutation>> {
-    let boot = || DiskScenario::new("first-boot", Before::Flashed, Identities::Same);
+    let boot = || DiskScenario::new("first-boot", Before::Flashed, Identities::Same, Data::Fat);
     Ok(vec![
         mistake("the primary table before the backup", boot()?, |ops| {
             let (backup, primary, end) = table(ops);
@@ -221,7 +264,10 @@ fn disks() -> Result<Vec<Mutation>> {
             moved(ops, |at, op| at < backup && is(op, DISK), end - 1)
         }),
         Mutation {
-            harm: Harm::None,
+            harm: Harm::None(
+                "the same disk is flushed before the backup table counts, and before the \
+                 primary names a partition",
+            ),
             ..mistake("the wiped heads are not flushed before the backup is", boot()?, |ops| {
                 let (backup, _, _) = table(ops);
                 without(ops, |at, op| at < backup && is_flush(op, DISK))
@@ -234,6 +280,10 @@ fn disks() -> Result<Vec<Mutation>> {
         mistake("a file system's first sector before the rest of it", boot()?, |ops| {
             let (_, _, end) = table(ops);
             without(ops, |at, op| at >= end && is_flush(op, DISK))
+        }),
+        mistake("the first boot is over before its file systems are there", boot()?, |ops| {
+            let (_, _, end) = table(ops);
+            moved(ops, |at, op| at >= end && is(op, DISK), ops.len())
         }),
     ])
 }

@@ -3,10 +3,12 @@
 
 use crate::board::{ENV, Kept, Promise};
 use crate::firmware::read_env;
-use crate::scenario::{End, Scenario, Seen};
+use crate::scenario::{End, Scenario};
 use anyhow::{Context, Result};
 use bootctl::BootState;
-use storage::{FileTree, Journal, OpKind};
+use std::collections::BTreeSet;
+use storage::{FileStep, FileTree, Journal, OpKind};
+use xxhash_rust::xxh3::xxh3_128;
 
 /// An operation, recorded.
 pub struct Recorded {
@@ -14,8 +16,6 @@ pub struct Recorded {
     pub journal: Journal,
     /// What was promised after how many acts, oldest first.
     promises: Vec<(usize, Kept)>,
-    /// Whether the cut after the last act is one after the operation.
-    finishes: bool,
     /// The small files before it.
     pub files: FileTree,
     /// The boot state before it.
@@ -38,6 +38,25 @@ pub fn states<'a>(promises: impl Iterator<Item = &'a Kept>) -> Vec<BootState> {
     states.collect()
 }
 
+/// The sums of what small files may hold that began as `files`: that, and each content written.
+pub fn contents(journal: &Journal, files: &FileTree) -> BTreeSet<u128> {
+    let mut sums: BTreeSet<u128> = files.values().map(|content| xxh3_128(content)).collect();
+    for op in journal.ops() {
+        if let OpKind::File(FileStep::WriteTemp { content, .. }) = op.kind {
+            sums.insert(xxh3_128(&content));
+        }
+    }
+    sums
+}
+
+/// Whether, at a cut, a commit of the environment is in work: something was written there after
+/// the act with which the last one returned.
+pub fn is_committing(journal: &Journal, committed: usize, cut: usize) -> bool {
+    let ops = journal.ops();
+    let begun = ops.get(committed..ops.len().min(cut + 1)).unwrap_or_default();
+    begun.iter().any(|op| &*op.device == ENV && op.kind != OpKind::Flush)
+}
+
 /// Runs the operation once, undisturbed.
 ///
 /// # Errors
@@ -52,7 +71,7 @@ pub fn record(scenario: &dyn Scenario) -> Result<Recorded> {
     let promises: Vec<Promise> = board.stop_recording();
     let promises = promises.into_iter().map(|promise| (promise.acts, promise.kept)).collect();
     let end = scenario.end(&board)?;
-    Ok(Recorded { journal, promises, finishes: true, files, first, end, running })
+    Ok(Recorded { journal, promises, files, first, end, running })
 }
 
 impl Recorded {
@@ -69,10 +88,18 @@ impl Recorded {
         before.map(|(_, kept)| kept.clone()).collect()
     }
 
-    /// What a judge is told of a cut.
+    /// After how many acts the last commit of the environment before a cut returned.
     #[must_use]
-    pub fn seen<'a>(&self, cut: usize, kept: &'a [Kept]) -> Seen<'a> {
-        Seen { finished: self.finishes && cut == self.journal.op_count(), kept }
+    pub fn committed(&self, cut: usize) -> usize {
+        let is_state = |kept: &Kept| matches!(kept, Kept::State(_));
+        let before = self.promises.iter().filter(|(acts, kept)| *acts <= cut && is_state(kept));
+        before.map(|(acts, _)| *acts).max().unwrap_or(0)
+    }
+
+    /// Whether the cut is one after the operation.
+    #[must_use]
+    pub fn is_finished(&self, cut: usize) -> bool {
+        cut == self.journal.op_count()
     }
 
     /// The same operation in another order. A promise is given when the act before it is done,
@@ -104,7 +131,6 @@ impl Recorded {
         Self {
             journal: self.journal.with_ops(acts),
             promises,
-            finishes: self.finishes,
             files: self.files.clone(),
             first: self.first.clone(),
             end: self.end.clone(),

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The lines that a person can quote.
 
-use crate::explore::{Failure, Place, Tally};
+use crate::cli::Cli;
+use crate::plan::Place;
+use crate::tally::{Covered, Failure, Tally};
 use std::io::{self, Write};
 
 /// The head of the table.
@@ -29,20 +31,16 @@ pub fn row(to: &mut dyn Write, name: &str, tally: &Tally) -> io::Result<()> {
     )
 }
 
-/// How to see a failing image alone.
+/// What is broken, and how to see it alone.
 ///
 /// # Errors
 /// The writer's.
-pub fn failure(
-    to: &mut dyn Write,
-    name: &str,
-    seed: u64,
-    failure: &Failure,
-    more: &str,
-) -> io::Result<()> {
+pub fn failure(to: &mut dyn Write, name: &str, cli: &Cli, failure: &Failure) -> io::Result<()> {
     let Place { cut, image, then } = failure.place;
     let then = then
         .map_or_else(String::new, |(cut, image)| format!(" --then-cut {cut} --then-image {image}"));
+    let more = if cli.exhaustive { " --exhaustive" } else { "" };
+    let seed = cli.seed;
     writeln!(to, "  {}", failure.violation)?;
     writeln!(
         to,
@@ -50,15 +48,22 @@ pub fn failure(
     )
 }
 
-/// The sentence.
+/// The sentence, and what it covers.
 ///
 /// # Errors
 /// The writer's.
 pub fn total(to: &mut dyn Write, scenarios: usize, all: &Tally, seed: u64) -> io::Result<()> {
+    let Tally { operations, cuts, images, second, distinct, recoveries, bricks, secs, .. } = all;
+    let Covered { every, all_but_mixtures, sampled } = all.covered;
     writeln!(
         to,
-        "powercut: {scenarios} operations of {} acts, {} cut points, {} images ({} after a second cut), \
-         {} distinct and judged, {} bricks, {:.1} s, seed {seed:#x}",
-        all.operations, all.cuts, all.images, all.second, all.distinct, all.bricks, all.secs
+        "powercut: {scenarios} operations of {operations} acts, {cuts} cut points, {images} images, \
+         {distinct} of them distinct and each judged, {bricks} bricks, {secs:.1} s"
+    )?;
+    writeln!(
+        to,
+        "  of the cuts of the operations {every} with every legal image, {all_but_mixtures} with all \
+         but mixtures of bits in a flash, {sampled} sampled; {recoveries} recoveries were cut again, \
+         {second} images of them; seed {seed:#x}"
     )
 }

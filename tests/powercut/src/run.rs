@@ -2,47 +2,18 @@
 //! From arguments to a table and a verdict.
 
 use crate::cli::Cli;
-use crate::explore::{Depth, Place, Plan, Tally, explore};
+use crate::explore::explore;
 use crate::firmware::Selector;
+use crate::plan::{Depth, Place, Plan, Thoroughness};
 use crate::recorded::record;
 use crate::scenario::{Cost, Scenario};
+use crate::story::story;
+use crate::systems::SlotSizes;
+use crate::tally::Tally;
 use crate::{catalogue, report, teeth};
 use anyhow::{Result, bail};
 use std::io::Write;
 use std::thread::available_parallelism;
-use storage::Effort;
-
-/// What is tried of an operation, by what judging an image of it costs.
-#[must_use]
-pub fn depth(cost: Cost, exhaustive: bool) -> Depth {
-    let effort = |tears, samples| Effort { subsets_of: 10, samples, tears };
-    match (cost, exhaustive) {
-        (Cost::Low, false) => Depth {
-            first: effort(200, 64),
-            second: effort(40, 16),
-            recoveries: 400,
-            images: 40_000,
-        },
-        (Cost::High, false) => Depth {
-            first: effort(300, 64),
-            second: effort(40, 16),
-            recoveries: 200,
-            images: 25_000,
-        },
-        (Cost::Low, true) => Depth {
-            first: effort(1000, 1000),
-            second: effort(160, 64),
-            recoveries: 4000,
-            images: 1_000_000,
-        },
-        (Cost::High, true) => Depth {
-            first: effort(1000, 1000),
-            second: effort(160, 64),
-            recoveries: 2000,
-            images: 400_000,
-        },
-    }
-}
 
 /// Runs what the arguments say.
 ///
@@ -50,12 +21,12 @@ pub fn depth(cost: Cost, exhaustive: bool) -> Depth {
 /// When an image is a brick, when too few were judged, or when the harness itself fails.
 pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
     if cli.teeth {
-        let sharp = teeth::table(out, cli.seed, threads())?;
-        teeth::flushes(out, cli.seed, threads())?;
+        let sharp = teeth::table(out, cli.seed, threads(cli))?;
+        teeth::flushes(out, cli.seed, threads(cli))?;
         anyhow::ensure!(sharp, "the harness has lost a tooth");
         return Ok(());
     }
-    let all = catalogue()?;
+    let all = catalogue(sizes(cli))?;
     if cli.list {
         for scenario in &all {
             writeln!(out, "{}", scenario.name())?;
@@ -76,11 +47,17 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
     report::head(out)?;
     for scenario in &chosen {
         let recorded = record(*scenario)?;
-        let tally = explore(*scenario, &recorded, &plan(cli, scenario.cost()))?;
+        let plan = plan(cli, scenario.cost());
+        let tally = explore(*scenario, &recorded, &plan)?;
         report::row(out, scenario.name(), &tally)?;
-        let more = if cli.exhaustive { " --exhaustive" } else { "" };
         for failure in &tally.failures {
-            report::failure(out, scenario.name(), cli.seed, failure, more)?;
+            report::failure(out, scenario.name(), cli, failure)?;
+        }
+        // One is enough to read; the others can be had by their commands.
+        if let Some(failure) = tally.failures.first() {
+            for line in story(*scenario, &recorded, &plan, failure.place)? {
+                writeln!(out, "    {line}")?;
+            }
         }
         out.flush()?;
         total = total.and(&tally);
@@ -89,24 +66,31 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
     if total.bricks > 0 {
         bail!("{} images are bricks", total.bricks);
     }
-    if total.images < cli.at_least {
-        bail!("{} images are fewer than {}", total.images, cli.at_least);
+    if total.distinct < cli.at_least {
+        bail!("{} distinct images are fewer than {}", total.distinct, cli.at_least);
     }
     Ok(())
+}
+
+/// How large the slots are: of few sectors, where every set of them is to be tried.
+fn sizes(cli: &Cli) -> SlotSizes {
+    if cli.exhaustive { SlotSizes::EXHAUSTIVE } else { SlotSizes::BOUNDED }
 }
 
 fn plan(cli: &Cli, cost: Cost) -> Plan {
     let then = cli.then_cut.zip(cli.then_image);
     let only = cli.cut.zip(cli.image).map(|(cut, image)| Place { cut, image, then });
+    let thoroughness =
+        if cli.exhaustive { Thoroughness::Exhaustive } else { Thoroughness::Bounded };
     Plan {
-        depth: depth(cost, cli.exhaustive),
+        depth: Depth::of(cost, thoroughness),
         seed: cli.seed,
         only,
         selector: Selector::Ours,
-        threads: threads(),
+        threads: threads(cli),
     }
 }
 
-fn threads() -> usize {
-    available_parallelism().map_or(2, std::num::NonZero::get)
+fn threads(cli: &Cli) -> usize {
+    cli.threads.unwrap_or_else(|| available_parallelism().map_or(2, std::num::NonZero::get))
 }

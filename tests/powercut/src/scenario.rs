@@ -6,7 +6,7 @@ use crate::firmware::Booted;
 use crate::violation::Violation;
 use anyhow::Result;
 use bootctl::{AttemptsLeft, BootState, PauseStep, PerSlot, SlotId, Snapshot};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use storage::{FileTree, PartUuid};
 
 /// Up to which cost an image of the scenario is judged.
@@ -16,6 +16,8 @@ pub enum Cost {
     Low,
     /// Milliseconds: a whole install.
     High,
+    /// Tens of milliseconds: a program makes a file system.
+    Program,
 }
 
 /// What was promised before the cut.
@@ -23,20 +25,45 @@ pub enum Cost {
 pub struct Seen<'a> {
     /// Whether the operation had returned.
     pub finished: bool,
-    /// What was promised, oldest first.
+    /// What was promised since it was begun last, oldest first.
     pub kept: &'a [Kept],
+    /// The numbers of the flight recorder's records that had settled, oldest first.
+    pub records: &'a [u64],
+    /// The sums of what small files may hold.
+    pub contents: &'a BTreeSet<u128>,
+    /// What the first cut left, when this is the second.
+    pub earlier: Option<Earlier<'a>>,
+}
+
+/// What a first cut left.
+#[derive(Clone, Copy, Debug)]
+pub struct Earlier<'a> {
+    /// What had been promised before it.
+    pub kept: &'a [Kept],
+    /// The small files after it.
+    pub files: &'a FileTree,
 }
 
 impl Seen<'_> {
-    /// How many steps of the scenario's own had returned.
+    /// How many steps of the scenario's own had returned since it was begun last.
     #[must_use]
     pub fn steps(&self) -> u64 {
-        let steps = self.kept.iter().map(|kept| match kept {
-            Kept::Step(step) => *step,
-            Kept::State(_) => 0,
-        });
-        steps.max().unwrap_or(0)
+        last_step(self.kept)
     }
+
+    /// The last step that ever returned.
+    #[must_use]
+    pub fn steps_ever(&self) -> u64 {
+        self.steps().max(self.earlier.map_or(0, |earlier| last_step(earlier.kept)))
+    }
+}
+
+fn last_step(kept: &[Kept]) -> u64 {
+    let steps = kept.iter().map(|kept| match kept {
+        Kept::Step(step) => *step,
+        Kept::State(_) => 0,
+    });
+    steps.max().unwrap_or(0)
 }
 
 /// Where an operation ends, apart from what each boot changes anyway.
@@ -125,7 +152,8 @@ pub trait Scenario: Sync + Send {
     /// The sum of what belongs to a slot: it must not change while the slot runs.
     fn group(&self, board: &Board, slot: SlotId) -> u128;
 
-    /// Whether the environment may be lost by a cut.
+    /// Whether the environment may be lost by a cut in a commit of it, and only then: what the
+    /// weaker choice of a single copy promises.
     fn may_lose_env(&self) -> bool {
         false
     }

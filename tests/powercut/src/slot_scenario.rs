@@ -4,16 +4,14 @@
 
 use crate::board::{Board, EnvKind, Kept, Wrap, disk_id, now};
 use crate::firmware::{Booted, Selector, read_env};
+use crate::linux::{come_up, control};
 use crate::medium::sum_of;
 use crate::scenario::{Cost, End, Scenario, Seen, without_counters};
-use crate::systems::{BOOT_BYTES, ROOTFS_BYTES, System, has_seal};
+use crate::systems::{SlotSizes, System, has_seal};
 use crate::violation::Invariant::{I1, I7};
 use crate::violation::{OrBreaks, Violation};
 use anyhow::{Context, Result};
-use bootctl::{
-    BootControl, BootState, Command, ControlParts, Entry, LateFallback, Mark, PerSlot, SlotId,
-    SlotState, Snapshot,
-};
+use bootctl::{BootState, Command, Entry, Mark, PerSlot, Record, SlotId, SlotState, Snapshot};
 use bundle::VerifiedBundle;
 use std::path::Path;
 use std::sync::Arc;
@@ -41,6 +39,8 @@ pub enum Act {
     Commits(Vec<BootState>),
     /// The firmware selects and saves so many times, as when nothing comes up.
     Boots(u64),
+    /// The board is turned on and Linux comes up.
+    ComesUp,
     /// A boot-state verb.
     Mark(Command),
     /// A bundle is installed into the other slot.
@@ -61,6 +61,8 @@ pub struct SlotScenario {
     pub state: BootState,
     /// The slot that runs.
     pub booted: SlotId,
+    /// How large the slots are.
+    pub sizes: SlotSizes,
     /// What the slots hold; nothing where there is none.
     pub systems: PerSlot<Option<System>>,
     /// What slot B may hold after the operation as well.
@@ -103,17 +105,6 @@ fn status(step: u64) -> SlotStatusFile {
 }
 
 impl SlotScenario {
-    /// The whole board commits, installs and marks from here on.
-    fn control(&self, board: &Board, booted: SlotId) -> Result<BootControl> {
-        Ok(BootControl::load(ControlParts {
-            backend: board.backend()?,
-            recorder: board.recorder().map_err(|cause| format!("{cause:#}")),
-            booted: Some(booted),
-            late_fallback: LateFallback::Allowed,
-            at: now(),
-        })?)
-    }
-
     fn commit(&self, board: &Board, states: &[BootState]) -> Result<()> {
         let mut backend = board.backend()?;
         for state in states {
@@ -209,15 +200,38 @@ impl SlotScenario {
         Ok(())
     }
 
-    /// The status file is one of the two whole ones.
-    fn inspect_status(board: &Board, done: u64) -> Result<(), Violation> {
-        let content = board.tree().get(Path::new(STATUS)).map_or(&[][..], Vec::as_slice);
+    /// The status file is one of the two whole ones, or still what a first cut left.
+    fn inspect_status(board: &Board, seen: &Seen<'_>) -> Result<(), Violation> {
+        let path = Path::new(STATUS);
+        let content = board.tree().get(path).map_or(&[][..], Vec::as_slice);
         let found = SlotStatusFile::parse(content).or_breaks(I7, "read the status")?;
-        if [done, done + 1].iter().any(|step| found == status(*step)) {
+        let done = seen.steps();
+        let left = seen.earlier.filter(|_| done == 0).and_then(|earlier| earlier.files.get(path));
+        // Done again it begins at the first, so before that returns nothing but what was left may
+        // be there, and that one.
+        let before = seen.earlier.is_none() || done > 0;
+        let legal = [done, done + 1].into_iter().filter(|step| before || *step == 1);
+        if left.is_some_and(|left| left == content) || legal.map(status).any(|one| one == found) {
             return Ok(());
         }
         Err(Violation::new(I7, format!("the status is neither {done} nor the next")))
     }
+}
+
+/// The last fallback on record: from, to, cause.
+fn last_left(records: &[Record]) -> Option<(SlotId, SlotId, String)> {
+    records.iter().rev().find_map(|record| match &record.entry {
+        Entry::FellBack { from, to, cause } => Some((*from, *to, cause.clone())),
+        Entry::FirstBoot { .. }
+        | Entry::Booted { .. }
+        | Entry::InstallBegan { .. }
+        | Entry::InstallFinished { .. }
+        | Entry::InstallFailed { .. }
+        | Entry::Verdict { .. }
+        | Entry::Marked { .. }
+        | Entry::States(_)
+        | Entry::DeadEnd { .. } => None,
+    })
 }
 
 /// The sum of a group that holds this system.
@@ -249,7 +263,7 @@ impl Scenario for SlotScenario {
         for slot in SlotId::ALL {
             let contents = match self.systems.get(slot) {
                 Some(system) => system.slots(),
-                None => [vec![0; BOOT_BYTES], vec![0; ROOTFS_BYTES]],
+                None => [vec![0; self.sizes.boot], vec![0; self.sizes.rootfs]],
             };
             for (part, content) in ["boot", "rootfs"].into_iter().zip(contents) {
                 devices.push(MemoryStorage::disk(device(part, slot), content));
@@ -281,7 +295,12 @@ impl Scenario for SlotScenario {
                 }
                 Ok(())
             }
-            Act::Mark(command) => Ok(self.control(board, booted)?.apply(command)?),
+            Act::ComesUp => {
+                let booted = Selector::Ours.start(board, self.loads(board), self.disk(board))?;
+                come_up(board, &booted)?;
+                Ok(())
+            }
+            Act::Mark(command) => Ok(control(board, booted)?.apply(command)?),
             Act::Install(bundle) => self.install(board, booted, bundle),
             Act::Append(count) => Self::append(board, *count),
             Act::Status(count) => Self::replace(board, *count),
@@ -312,9 +331,11 @@ impl Scenario for SlotScenario {
         self.inspect_record(board)?;
         let Some(seen) = seen else { return Ok(()) };
         match self.act {
-            Act::Append(_) => self.inspect_ring(board, seen.steps()),
-            Act::Status(_) => Self::inspect_status(board, seen.steps()),
-            Act::Commits(_) | Act::Boots(_) | Act::Mark(_) | Act::Install(_) => Ok(()),
+            Act::Append(_) => self.inspect_ring(board, seen.steps_ever()),
+            Act::Status(_) => Self::inspect_status(board, seen),
+            Act::Commits(_) | Act::Boots(_) | Act::ComesUp | Act::Mark(_) | Act::Install(_) => {
+                Ok(())
+            }
         }
     }
 
@@ -322,9 +343,12 @@ impl Scenario for SlotScenario {
         match self.act {
             // The new system runs: installed it is.
             Act::Install(_) => booted.slot == self.booted,
-            Act::Commits(_) | Act::Boots(_) | Act::Mark(_) | Act::Append(_) | Act::Status(_) => {
-                true
-            }
+            Act::Commits(_)
+            | Act::Boots(_)
+            | Act::ComesUp
+            | Act::Mark(_)
+            | Act::Append(_)
+            | Act::Status(_) => true,
         }
     }
 
@@ -340,6 +364,8 @@ impl Scenario for SlotScenario {
         let newest = recorder.entries()?.pop().map(|record| record.entry);
         let more = match self.act {
             Act::Append(_) => format!("{:?}", newest.context("the recorder is empty")?),
+            // However often Linux came up: which slot was left last for which, and why.
+            Act::ComesUp => format!("{:?}", last_left(&recorder.entries()?)),
             Act::Commits(_) | Act::Boots(_) | Act::Mark(_) | Act::Install(_) | Act::Status(_) => {
                 String::new()
             }

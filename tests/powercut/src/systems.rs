@@ -12,14 +12,25 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use storage::{ByteLen, MemoryStorage, Storage};
 
-/// Size of a boot slot.
-pub const BOOT_BYTES: usize = 24 * 1024;
+/// How large the slots are. In which order acts follow each other and what is flushed between them
+/// does not depend on it; how many sets of sectors a write has does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotSizes {
+    /// A boot slot.
+    pub boot: usize,
+    /// A rootfs slot.
+    pub rootfs: usize,
+}
+
+impl SlotSizes {
+    /// Images of many sectors.
+    pub const BOUNDED: Self = Self { boot: 24 * 1024, rootfs: 32 * 1024 };
+    /// Every set of the sectors of a write can be tried: 15 of each.
+    pub const EXHAUSTIVE: Self = Self { boot: 15 * 512, rootfs: 15 * 512 };
+}
 
 /// The smallest FAT there is; a slot that holds one is larger than others.
 const FAT_BYTES: ByteLen = ByteLen::kib(64);
-
-/// Size of a rootfs slot.
-pub const ROOTFS_BYTES: usize = 32 * 1024;
 
 const SIGNED_AT: UnixTime = UnixTime(1_795_230_000);
 
@@ -30,29 +41,31 @@ pub struct System {
     pub boot: Vec<u8>,
     /// The rest.
     pub rootfs: Vec<u8>,
+    /// The slots that it fits.
+    pub sizes: SlotSizes,
 }
 
 impl System {
     /// A system of this tag; two systems differ in every sector.
     #[must_use]
-    pub fn new(tag: u8) -> Self {
+    pub fn new(tag: u8, sizes: SlotSizes) -> Self {
         // Shorter than its slot: what is behind an image is not written.
-        let boot = bytes(tag, BOOT_BYTES - 1000);
-        Self { boot, rootfs: bytes(tag.wrapping_add(7), ROOTFS_BYTES) }
+        let boot = bytes(tag, sizes.boot - 1000);
+        Self { boot, rootfs: bytes(tag.wrapping_add(7), sizes.rootfs), sizes }
     }
 
     /// The same with a real FAT for the firmware.
     ///
     /// # Errors
     /// When the FAT cannot be made.
-    pub fn with_fat(tag: u8) -> Result<Self> {
+    pub fn with_fat(tag: u8, sizes: SlotSizes) -> Result<Self> {
         let label = FatLabel::from_text("boot");
         let options = FatOptions { label, serial: u32::from(tag), time: FatTime::EPOCH };
         let mut fat = FatImage::create(FAT_BYTES, &options)?;
         let script = bytes(tag, 3000);
         fat.write_file("boot.scr", &mut &script[..])?;
         let device: MemoryStorage = fat.finish()?;
-        Ok(Self { boot: device.bytes().to_vec(), ..Self::new(tag) })
+        Ok(Self { boot: device.bytes().to_vec(), ..Self::new(tag, sizes) })
     }
 
     /// What its slots hold, with zeros behind the images.
@@ -63,7 +76,10 @@ impl System {
             slot.resize(len, 0);
             slot
         };
-        [padded(&self.boot, BOOT_BYTES.max(self.boot.len())), padded(&self.rootfs, ROOTFS_BYTES)]
+        [
+            padded(&self.boot, self.sizes.boot.max(self.boot.len())),
+            padded(&self.rootfs, self.sizes.rootfs),
+        ]
     }
 }
 

@@ -2,10 +2,12 @@
 //! Are mistakes found, and by which invariant?
 
 use crate::catalogue::catalogue;
-use crate::explore::{Depth, Plan, explore};
+use crate::explore::explore;
 use crate::mutations::{Harm, Mutation, mutations, without};
+use crate::plan::{Depth, Plan};
 use crate::recorded::record;
 use crate::scenario::Scenario;
+use crate::systems::SlotSizes;
 use crate::violation::Invariant;
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -14,6 +16,9 @@ use storage::{Effort, OpKind};
 
 /// The operations of which each flush is left out.
 const FLUSHES_OF: [&str; 3] = ["env-disk-pair", "install-verity", "first-boot"];
+
+/// So much of what was found is shown.
+const WORDS: usize = 90;
 
 /// What became of a mistake.
 pub struct Bite {
@@ -25,6 +30,8 @@ pub struct Bite {
     pub images: u64,
     /// Bricks by invariant.
     pub bricks: BTreeMap<Invariant, u64>,
+    /// The first of them, in words.
+    pub first: Option<String>,
     /// What was expected.
     pub harm: Harm,
 }
@@ -33,7 +40,7 @@ impl Bite {
     /// Whether what was expected came.
     #[must_use]
     pub fn is_as_expected(&self) -> bool {
-        self.bricks.is_empty() == (self.harm == Harm::None)
+        self.bricks.is_empty() == matches!(self.harm, Harm::None(_))
     }
 }
 
@@ -49,7 +56,7 @@ pub struct FlushesLeftOut {
 
 fn plan(mutation: Option<&Mutation>, seed: u64, threads: usize) -> Plan {
     // Mistakes show in the first images; what they are hidden by is not worth a second cut.
-    let effort = Effort { subsets_of: 8, samples: 16, tears: 24 };
+    let effort = Effort { all: 128, subsets_of: 8, samples: 16, tears: 24 };
     Plan {
         depth: Depth { first: effort, second: effort, recoveries: 0, images: 0 },
         seed,
@@ -74,6 +81,10 @@ pub fn bite(seed: u64, threads: usize) -> Result<Vec<Bite>> {
             what: mutation.what.to_owned(),
             scenario: scenario.name().to_owned(),
             images: tally.images,
+            first: tally.failures.first().map(|one| {
+                let what: String = one.violation.what.chars().take(WORDS).collect();
+                format!("{} in the cut at act {}", what, one.place.cut)
+            }),
             bricks: tally.by_invariant,
             harm: mutation.harm,
         });
@@ -111,7 +122,9 @@ pub fn without_each_flush(
 /// # Errors
 /// The writer's, or when the harness fails.
 pub fn flushes(out: &mut dyn Write, seed: u64, threads: usize) -> Result<()> {
-    for scenario in catalogue()?.iter().filter(|one| FLUSHES_OF.contains(&one.name())) {
+    for scenario in
+        catalogue(SlotSizes::BOUNDED)?.iter().filter(|one| FLUSHES_OF.contains(&one.name()))
+    {
         let FlushesLeftOut { scenario, found, harmless } =
             without_each_flush(&**scenario, seed, threads)?;
         let named = |side: &[(usize, String)]| -> String {
@@ -138,12 +151,17 @@ pub fn table(out: &mut dyn Write, seed: u64, threads: usize) -> Result<bool> {
         let by: Vec<String> =
             bite.bricks.iter().map(|(invariant, count)| format!("{invariant} ({count})")).collect();
         let by = match (by.is_empty(), bite.harm) {
-            (true, Harm::None) => "nobody: it does no harm".to_owned(),
+            (true, Harm::None(_)) => "nobody: it does no harm".to_owned(),
             (true, Harm::Bricks) => "NOBODY".to_owned(),
             (false, _) => by.join(", "),
         };
         let Bite { what, scenario, images, .. } = bite;
         writeln!(out, "{what:62} {scenario:16} {images:>6} {bricks:>7}  {by}")?;
+        match (&bite.first, bite.harm) {
+            (Some(first), _) => writeln!(out, "    {first}")?,
+            (None, Harm::None(why)) => writeln!(out, "    {why}")?,
+            (None, Harm::Bricks) => {}
+        }
     }
     let wrong = bites.iter().filter(|bite| !bite.is_as_expected()).count();
     let harmful = bites.iter().filter(|bite| bite.harm == Harm::Bricks).count();

@@ -10,13 +10,19 @@ pub enum Invariant {
     I1,
     /// The booted group is never written; an empty or writing slot is never started.
     I2,
+    /// An update that never confirms is abandoned with no human action.
+    I3,
     /// Running again after a cut converges.
     I6,
     /// Why a slot was left is known afterwards: the recorder keeps what it acknowledged, and knows
     /// the slots when the environment does not.
     I7,
+    /// The last good slot is never given up.
+    I8,
     /// A commit of the environment is there whole or not at all, and stays once it returned.
     Commit,
+    /// What an operation did before it returned, no cut takes back.
+    Durable,
 }
 
 impl fmt::Display for Invariant {
@@ -24,9 +30,12 @@ impl fmt::Display for Invariant {
         f.write_str(match self {
             Self::I1 => "I1",
             Self::I2 => "I2",
+            Self::I3 => "I3",
             Self::I6 => "I6",
             Self::I7 => "I7",
+            Self::I8 => "I8",
             Self::Commit => "commit",
+            Self::Durable => "durable",
         })
     }
 }

@@ -8,9 +8,9 @@
 //! good one. The next commit of any command stores what was recalled.
 
 use crate::{
-    BackendError, BootBackend, BootState, Command, DataReset, Entry, Force, Mark, Reason, Record,
-    Recorder, RecorderFacts, Refused, SlotId, SlotState, Snapshot, Timestamp, recall, reconcile,
-    transition,
+    BackendError, BootBackend, BootState, Command, DataReset, Entry, Force, Mark, Reason,
+    Reconciled, Record, Recorder, RecorderFacts, Refused, SlotId, SlotState, Snapshot, Timestamp,
+    recall, reconcile, transition,
 };
 use storage::{Storage, chain};
 
@@ -186,13 +186,12 @@ impl BootControl {
     /// # Errors
     /// [`BackendError`].
     pub fn reconcile(&mut self, reason: Option<Reason>) -> Result<(), BackendError> {
-        let facts = self.recorder_facts();
-        let mut found = reconcile(&self.state, self.booted, reason, &facts);
+        let mut found = self.judge_boot(reason);
         match self.commit(found.state.clone()) {
             Err(BackendError::Changed) => {
                 // An install or a verdict was stored meanwhile: this boot is judged on that.
                 self.reload()?;
-                found = reconcile(&self.state, self.booted, reason, &facts);
+                found = self.judge_boot(reason);
                 self.commit(found.state)?;
             }
             // The firmware begins it anew at the next boot. This one is remembered all the same.
@@ -200,10 +199,20 @@ impl BootControl {
             committed => committed?,
         }
         // The state first: an entry about a change that then does not happen would be a lie.
-        for entry in &found.entries {
+        for entry in found.entries.iter().filter(|entry| !is_fallback(entry)) {
             self.note(entry);
         }
         Ok(())
+    }
+
+    /// What to make of this boot. A slot that the selector left was left, whatever becomes of the
+    /// commit: it is remembered before, since a cut right after the commit leaves no trace of it.
+    fn judge_boot(&mut self, reason: Option<Reason>) -> Reconciled {
+        let found = reconcile(&self.state, self.booted, reason, &self.recorder_facts());
+        for entry in found.entries.iter().filter(|entry| is_fallback(entry)) {
+            self.note(entry);
+        }
+        found
     }
 
     /// Stores `next` in one commit, unless nothing changed.
@@ -258,6 +267,10 @@ impl BootControl {
             self.warnings.push(chain(&cause));
         }
     }
+}
+
+const fn is_fallback(entry: &Entry) -> bool {
+    matches!(entry, Entry::FellBack { .. })
 }
 
 /// What the recorder calls a command that a person or a program gave.

@@ -54,9 +54,7 @@ impl RecorderFacts {
             Entry::Booted { slot, .. } => {
                 let trouble = self.trouble.get_mut(*slot);
                 trouble.boots = trouble.boots.saturating_add(1);
-                if self.fell_back_from == Some(*slot) {
-                    self.fell_back_from = None;
-                }
+                self.may_be_left_again(*slot);
             }
             Entry::InstallBegan { slot, .. } => {
                 self.set(*slot, SlotState::Writing, None);
@@ -64,6 +62,7 @@ impl RecorderFacts {
             }
             Entry::InstallFinished { slot, bundle, .. } => {
                 *self.trouble.get_mut(*slot) = Trouble::default();
+                self.may_be_left_again(*slot);
                 self.set(*slot, SlotState::Trying, Some(*bundle));
             }
             Entry::InstallFailed { slot, .. } => {
@@ -86,6 +85,13 @@ impl RecorderFacts {
         }
     }
 
+    /// Another start of the slot, or another system in it: leaving it then is another story.
+    fn may_be_left_again(&mut self, slot: SlotId) {
+        if self.fell_back_from == Some(slot) {
+            self.fell_back_from = None;
+        }
+    }
+
     /// What is new and known replaces what was; an unknown slot of the same disk does not, and the
     /// state of no disk neither: that is what a lost environment reads as, and nothing could be
     /// restored from it.
@@ -105,6 +111,17 @@ impl RecorderFacts {
                     merged.failed.clone_from(&old.failed);
                 }
             }
+        }
+        let known = |snapshot: &Snapshot, slot| match slot {
+            SlotId::A => snapshot.a.state,
+            SlotId::B => snapshot.b.state,
+        };
+        let was = |slot| self.snapshot.as_ref().map(|old| known(old, slot));
+        let revived = SlotId::ALL.into_iter().find(|slot| {
+            was(*slot) == Some(SlotState::Bad) && known(&merged, *slot) != SlotState::Bad
+        });
+        if let Some(slot) = revived {
+            self.may_be_left_again(slot);
         }
         self.snapshot = Some(merged);
     }
@@ -165,7 +182,8 @@ impl RecorderFacts {
     }
 }
 
-/// The state to store and the entries to append after it is stored.
+/// The state to store and the entries to append: [`Entry::FellBack`] before it is stored, because
+/// once it is nothing else tells of it, and the others after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reconciled {
     /// The state; equal to the one given when there is nothing to store.
@@ -191,7 +209,9 @@ pub fn reconcile(
         if record.state == SlotState::Bad && was_listed {
             // Only the selector leaves a bad slot in the order: it turned it bad.
             next.turn_bad(slot);
-            if let Some(to) = booted.filter(|booted| *booted != slot) {
+            // Told already when a cut came between that and the commit.
+            let is_told = facts.fell_back_from == Some(slot);
+            if let Some(to) = booted.filter(|booted| *booted != slot && !is_told) {
                 entries.push(Entry::FellBack { from: slot, to, cause: facts.cause(slot, reason) });
             }
             entries.push(Entry::Marked { slot, mark: Mark::Bad });

@@ -9,9 +9,9 @@
 )]
 
 use bootctl::{
-    AttemptsLeft, BootBackend, BootControl, BootState, Command, ControlError, ControlParts, Entry,
-    Force, LateFallback, Reason, Recorder, Refused, SlotId, SlotState, Snapshot, Timestamp,
-    UbootBackend, transition,
+    AttemptsLeft, BackendError, BootBackend, BootControl, BootState, Command, ControlError,
+    ControlParts, Entry, Force, LateFallback, Reason, Recorder, Refused, SlotId, SlotState,
+    Snapshot, Timestamp, UbootBackend, transition,
 };
 use std::path::PathBuf;
 use storage::{MemoryStorage, Shared, Storage};
@@ -92,14 +92,74 @@ fn a_boot_is_put_down_on_top_of_what_was_stored_meanwhile() {
 }
 
 #[test]
-fn an_install_that_began_meanwhile_is_not_taken_for_a_fallback() {
+fn an_install_that_began_meanwhile_stays_and_the_fallback_before_it_is_told_once() {
     let flash = flash();
     let mut control = begun(&flash);
     let install = meanwhile(&flash, &Command::BeginInstall { target: SlotId::B });
     control.reconcile(Some(Reason::Fallback)).unwrap();
     assert_eq!(backend(&flash).load().unwrap(), install);
-    // Nothing was stored, and nothing is remembered of a change that did not happen.
-    assert_eq!(fell_back(&mut control), 0);
+    assert_eq!(fell_back(&mut control), 1, "the slot was left, whatever is written there now");
+}
+
+/// The power went after the commit that takes the bad slot out of the order: from then on only the
+/// flight recorder can tell that the slot was left, and why (I7). Found by `tests/powercut`.
+#[test]
+fn a_fallback_is_on_record_before_the_order_forgets_it() {
+    let flash = flash();
+    let log = Shared::new(MemoryStorage::nor("log", vec![0xff; 0x4000], 0x1000));
+    let open = |keeper: Box<dyn BootBackend>| {
+        let log: Box<dyn Storage> = Box::new(log.clone());
+        let parts = ControlParts {
+            backend: keeper,
+            recorder: Ok(Recorder::open(log, 0x1000).unwrap()),
+            booted: Some(SlotId::A),
+            late_fallback: LateFallback::Allowed,
+            at: Timestamp::UNKNOWN,
+        };
+        BootControl::load(parts).unwrap()
+    };
+    drop(begun(&flash));
+    // The commit is the last thing that power is there for.
+    let mut cut = open(Box::new(LastAct(backend(&flash))));
+    assert!(cut.reconcile(Some(Reason::Fallback)).is_err());
+    assert_eq!(backend(&flash).load().unwrap().order, [SlotId::A]);
+    let mut next = open(Box::new(backend(&flash)));
+    assert_eq!(fell_back(&mut next), 1);
+    next.reconcile(Some(Reason::Normal)).unwrap();
+    assert_eq!(fell_back(&mut next), 1, "and once");
+}
+
+/// The same cut, before the commit: the next boot finds the bad slot in the order again.
+#[test]
+fn a_fallback_told_before_a_commit_that_did_not_come_is_not_told_twice() {
+    let flash = flash();
+    let mut control = begun(&flash);
+    let b_left = control.state().clone();
+    control.reconcile(Some(Reason::Fallback)).unwrap();
+    let mut keeper = backend(&flash);
+    let now = keeper.load().unwrap();
+    keeper.store(&now, &b_left).unwrap();
+    control.commit(b_left).unwrap();
+    control.reconcile(Some(Reason::Normal)).unwrap();
+    assert_eq!((fell_back(&mut control), &control.state().order[..]), (1, &[SlotId::A][..]));
+}
+
+/// A keeper that stores and is gone before it can say so.
+struct LastAct(UbootBackend<Flash>);
+
+impl BootBackend for LastAct {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn load(&mut self) -> Result<BootState, BackendError> {
+        self.0.load()
+    }
+
+    fn store(&mut self, old: &BootState, new: &BootState) -> Result<(), BackendError> {
+        self.0.store(old, new)?;
+        Err(BackendError::LockHeld { path: PathBuf::new(), secs: 0 })
+    }
 }
 
 /// A running A whose environment was lost after `boot started`; the recorder remembers `state`.

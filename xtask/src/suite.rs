@@ -30,7 +30,7 @@ const STEPS: [Step; 13] = [
     ("fuzz targets", |_| fuzz()),
     ("main job", |_| cargo(&["run", "--release", "--quiet", "--package", "atomix", "--", "demo"])),
     ("every state", |_| model::run(&model::ModelArgs::default())),
-    // Below this number something is wrong with the harness, whatever it says of the images.
+    // Fewer distinct images mean that something is wrong with the harness, whatever it says.
     ("power cuts", |_| powercut(&["--at-least".to_owned(), "200000".to_owned()])),
     ("real chain", |mut out| e2e::run(&E2eArgs::default(), &mut out)),
 ];
@@ -47,17 +47,12 @@ pub fn run(out: &mut impl Write) -> Result<(), TaskError> {
     Ok(())
 }
 
-/// An install takes its buffers of a MiB anew each time. Below this size malloc would keep them and
-/// clear them by hand; above it they come from the kernel, which clears what is touched: of small
-/// slots nearly nothing. Some ten thousand installs take half the time.
-const MALLOC: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=524288");
-
 /// Runs the power-cut harness.
 pub fn powercut(arguments: &[String]) -> Result<(), TaskError> {
     let run = ["run", "--release", "--quiet", "--package", "powercut", "--"];
     let arguments = arguments.iter().map(String::as_str);
     let arguments: Vec<&str> = run.into_iter().chain(arguments).collect();
-    Program::new("cargo", &arguments).env(MALLOC.0, MALLOC.1).run()
+    cargo(&arguments)
 }
 
 /// Runs the benchmark binary.

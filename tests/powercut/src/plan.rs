@@ -39,7 +39,7 @@ impl Depth {
             (Cost::High, Thoroughness::Bounded) => {
                 (effort(1024, 300, 64), effort(64, 40, 16), 200, 25_000)
             }
-            (Cost::Program, Thoroughness::Bounded) => (effort(16, 24, 4), effort(8, 8, 2), 4, 300),
+            (Cost::Program, Thoroughness::Bounded) => (effort(4, 8, 2), effort(4, 4, 1), 2, 100),
             (Cost::Low, Thoroughness::Exhaustive) => {
                 (effort(1 << 20, 16_384, 4096), effort(1024, 400, 64), 4000, 2_000_000)
             }

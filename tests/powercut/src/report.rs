@@ -53,7 +53,9 @@ pub fn failure(to: &mut dyn Write, name: &str, cli: &Cli, failure: &Failure) -> 
 /// # Errors
 /// The writer's.
 pub fn total(to: &mut dyn Write, scenarios: usize, all: &Tally, seed: u64) -> io::Result<()> {
-    let Tally { operations, cuts, images, second, distinct, recoveries, bricks, secs, .. } = all;
+    let Tally {
+        operations, cuts, images, second, distinct, recoveries, late, bricks, secs, ..
+    } = all;
     let Covered { every, all_but_mixtures, sampled } = all.covered;
     writeln!(
         to,
@@ -64,6 +66,7 @@ pub fn total(to: &mut dyn Write, scenarios: usize, all: &Tally, seed: u64) -> io
         to,
         "  of the cuts of the operations {every} with every legal image, {all_but_mixtures} with all \
          but mixtures of bits in a flash, {sampled} sampled; {recoveries} recoveries were cut again, \
-         {second} images of them; seed {seed:#x}"
+         {second} images of them, in {late} of which a commit that the first cut had stopped is whole \
+         after all; seed {seed:#x}"
     )
 }

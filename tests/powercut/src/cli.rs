@@ -7,8 +7,7 @@ use clap::Parser;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "cargo xtask powercut")]
 pub struct Cli {
-    /// Try every image of each cut that has a million or fewer, on slots small enough for that,
-    /// and many more of the others; takes hours
+    /// Try every image of each cut that has 65,536 or fewer, on slots small enough for that, and many more of the others
     #[arg(long)]
     pub exhaustive: bool,
     /// Only this operation; may be given several times

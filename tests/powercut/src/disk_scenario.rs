@@ -44,6 +44,10 @@ const BACKUP: usize = 4;
 const BOOT_B: usize = 2;
 const DATA: usize = 4;
 
+/// Where the superblocks of an F2FS are, and how they begin.
+const F2FS_HEAD_SECTORS: [usize; 2] = [2, 10];
+const F2FS_MAGIC: [u8; 4] = [0x10, 0x20, 0xf5, 0xf2];
+
 /// What the marker that ends the first boot holds.
 const MARKER: &str = "1\n";
 
@@ -273,6 +277,25 @@ impl DiskScenario {
         Ok(Some((partition.part_uuid, head)))
     }
 
+    /// The sum of the disk as it is once data was mounted: of an F2FS whose second superblock alone
+    /// is there the kernel writes the first one anew.
+    fn sum(&self, board: &Board) -> Result<u128> {
+        let disk = board.medium(DISK).context("there is no disk")?;
+        if self.data == Data::Fat {
+            return Ok(disk.sum());
+        }
+        let partitions = self.partitions(board)?;
+        let data = partitions.get(DATA).context("data is missing")?;
+        let start = usize::try_from(data.first_lba.0)?;
+        let len = ByteLen::new(data.sectors() * 512);
+        let view = View::new(disk.clone(), "data", data.first_lba.0 * 512, len)?;
+        let [first, second] = f2fs_heads(&view)?;
+        if first.starts_with(&F2FS_MAGIC) || !second.starts_with(&F2FS_MAGIC) {
+            return Ok(disk.sum());
+        }
+        Ok(disk.sum_with(start + F2FS_HEAD_SECTORS[0], &second))
+    }
+
     /// The label inside a partition's file system.
     fn file_system(&self, board: &Board, number: usize) -> Result<String> {
         let partitions = self.partitions(board)?;
@@ -282,15 +305,23 @@ impl DiskScenario {
         let view = View::new(disk, "partition", partition.first_lba.0 * 512, len)?;
         if number == DATA && self.data == Data::F2fs {
             // What is in it is compared byte by byte.
-            let mut magic = [0; 4];
-            view.read_at(1024, &mut magic)?;
-            anyhow::ensure!(magic == [0x10, 0x20, 0xf5, 0xf2], "no F2FS: {magic:x?}");
+            let heads = f2fs_heads(&view)?;
+            anyhow::ensure!(heads.iter().any(|head| head.starts_with(&F2FS_MAGIC)), "no F2FS");
             return Ok("F2FS".to_owned());
         }
         let mut fat = FatImage::open(view, FatTime::EPOCH)?;
         let files = fat.list("")?.len();
         Ok(format!("{:?} with {files} files", fat.label()?))
     }
+}
+
+/// The sectors that hold the two superblocks of an F2FS.
+fn f2fs_heads(partition: &dyn Storage) -> Result<[Vec<u8>; 2]> {
+    let mut heads = [vec![0; 512], vec![0; 512]];
+    for (head, sector) in heads.iter_mut().zip(F2FS_HEAD_SECTORS) {
+        partition.read_at(sector as u64 * 512, head)?;
+    }
+    Ok(heads)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the copy of a file that is kept elsewhere")]
@@ -421,7 +452,7 @@ impl Scenario for DiskScenario {
             state.iter_mut().for_each(|state| state.disk = None);
             known.iter_mut().for_each(|known| known.disk = None);
         } else {
-            contents.insert(DISK.to_owned(), board.medium(DISK).map_or(0, Medium::sum));
+            contents.insert(DISK.to_owned(), self.sum(board)?);
         }
         let more =
             format!("{}, {}", self.file_system(board, BOOT_B)?, self.file_system(board, DATA)?);

@@ -64,6 +64,13 @@ impl Medium {
         self.lock().sums.iter().fold(0, |all, sum| all ^ sum)
     }
 
+    /// What the sum would be if sector `number` held this.
+    #[must_use]
+    pub fn sum_with(&self, number: usize, content: &[u8]) -> u128 {
+        let before = sector_sum(number, self.lock().sector(number));
+        self.sum() ^ before ^ sector_sum(number, content)
+    }
+
     /// The sum over one region.
     #[must_use]
     pub fn region(&self, number: usize) -> u128 {
@@ -275,6 +282,9 @@ mod tests {
         assert_eq!((before[0], before[2]), (after[0], after[2]));
         assert_ne!(before[1], after[1]);
         assert_eq!(medium.sum(), after[0] ^ after[1] ^ after[2]);
+        let wanted = medium.sum_with(7, &[9; 512]);
+        medium.write_at(7 * 512, &[9; 512]).unwrap();
+        assert_eq!(medium.sum(), wanted);
     }
 
     #[test]

@@ -41,13 +41,13 @@ impl Depth {
             }
             (Cost::Program, Thoroughness::Bounded) => (effort(4, 8, 2), effort(4, 4, 1), 2, 100),
             (Cost::Low, Thoroughness::Exhaustive) => {
-                (effort(1 << 20, 16_384, 4096), effort(1024, 400, 64), 4000, 2_000_000)
+                (effort(1 << 20, 16_384, 4096), effort(1024, 400, 64), 2000, 400_000)
             }
             (Cost::High, Thoroughness::Exhaustive) => {
-                (effort(1 << 17, 4096, 4096), effort(1024, 300, 64), 1000, 400_000)
+                (effort(1 << 16, 4096, 1024), effort(1024, 300, 64), 1000, 100_000)
             }
             (Cost::Program, Thoroughness::Exhaustive) => {
-                (effort(256, 1000, 256), effort(16, 24, 8), 60, 10_000)
+                (effort(64, 200, 64), effort(16, 24, 8), 20, 2000)
             }
         };
         Self { first, second, recoveries, images }

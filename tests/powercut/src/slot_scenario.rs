@@ -183,11 +183,14 @@ impl SlotScenario {
     }
 
     /// I7: the newest acknowledged record is there, and those before it as far as the ring goes.
-    fn inspect_ring(&self, board: &Board, acknowledged: u64) -> Result<(), Violation> {
+    fn inspect_ring(&self, board: &Board, seen: &Seen<'_>) -> Result<(), Violation> {
+        let acknowledged = seen.steps_ever();
+        // A recovery appends records of its own, which push the oldest out as well.
+        let newest = seen.records.last().copied().unwrap_or(0).max(acknowledged);
         let recorder = board.recorder().or_breaks(I7, "open the recorder")?;
         let records = recorder.entries().or_breaks(I7, "read the recorder")?;
         let found: Vec<u64> = records.iter().map(|record| record.sequence.0).collect();
-        let first = acknowledged.saturating_sub(RECORDS_KEPT).max(1);
+        let first = (newest + 1).saturating_sub(RECORDS_KEPT).max(1);
         let missing = (first..=acknowledged).find(|wanted| !found.contains(wanted));
         if let Some(missing) = missing {
             let what = format!("record {missing} of {acknowledged} is gone");
@@ -331,7 +334,7 @@ impl Scenario for SlotScenario {
         self.inspect_record(board)?;
         let Some(seen) = seen else { return Ok(()) };
         match self.act {
-            Act::Append(_) => self.inspect_ring(board, seen.steps_ever()),
+            Act::Append(_) => self.inspect_ring(board, seen),
             Act::Status(_) => Self::inspect_status(board, seen),
             Act::Commits(_) | Act::Boots(_) | Act::ComesUp | Act::Mark(_) | Act::Install(_) => {
                 Ok(())

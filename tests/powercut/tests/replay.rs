@@ -70,8 +70,9 @@ fn an_image_of_a_second_cut_is_made_alone_too() {
 fn a_commit_that_was_cut_may_come_late_and_does_no_harm() {
     let all = catalogue(SlotSizes::BOUNDED).unwrap();
     let effort = Effort { all: 256, subsets_of: 8, samples: 8, tears: 64 };
-    let depth = Depth { first: effort, second: effort, recoveries: 60, images: 6000 };
-    for (name, comes) in [("env-disk-pair", true), ("mark-good-disk", true), ("mark-good", false)] {
+    let depth = Depth { first: effort, second: effort, recoveries: 400, images: 100_000 };
+    for (name, comes) in [("env-disk-pair", true), ("mark-good-disk", true), ("status-file", false)]
+    {
         let scenario = all.iter().find(|one| one.name() == name).unwrap();
         let recorded = record(&**scenario).unwrap();
         let tally = explore(&**scenario, &recorded, &Plan { depth, ..plan(2, 0) }).unwrap();

@@ -73,6 +73,13 @@ pub enum BackendError {
     /// Another program stored a state since this one was loaded; nothing was written.
     #[error("another program changed the boot state meanwhile")]
     Changed,
+    /// What is stored is another state than was loaded, and a copy that was valid is not; nothing
+    /// was written.
+    #[error("the boot state is not what it was a moment ago: {warning}")]
+    CopyLost {
+        /// Which copy, and what is wrong with it.
+        warning: String,
+    },
     /// Our own lock cannot be had.
     #[error("cannot lock the environment with {path}", path = path.display())]
     Lock {
@@ -147,6 +154,7 @@ impl BackendError {
                 "reboot once: the boot loader then stores an environment made from its defaults",
             ),
             Self::Changed => Some("look at the state again, then repeat the command"),
+            Self::CopyLost { .. } => Some("repeat the command: it goes by the copy that is left"),
             Self::LockHeld { .. } => Some("wait until it ends, then repeat this one"),
             Self::Lock { .. } => Some("run as root; the directory of the lock must be writable"),
             Self::Start { .. } => Some("check that the script exists and is executable"),

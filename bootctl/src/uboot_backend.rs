@@ -103,10 +103,15 @@ impl<S: Storage> BootBackend for UbootBackend<S> {
     fn store(&mut self, old: &BootState, new: &BootState) -> Result<(), BackendError> {
         // Read again and not remembered from `load`: another program may have set a variable of
         // its own meanwhile, which must not be lost. The lock is held to the end of the function.
+        let known = std::mem::take(&mut self.warnings);
         let (found, _lock) = self.load_locked()?;
         let current = found.as_ref().and_then(|env| BootState::from_env(env).ok());
         if current.unwrap_or_else(BootState::lost) != *old {
-            return Err(BackendError::Changed);
+            // The older copy speaks when the newer one cannot be read any more: nobody changed it.
+            return Err(match self.warnings.iter().find(|warning| !known.contains(warning)) {
+                Some(warning) => BackendError::CopyLost { warning: warning.clone() },
+                None => BackendError::Changed,
+            });
         }
         let mut env = self.begun_from(found)?;
         let failed = |source| BackendError::Environment { source };

@@ -131,6 +131,14 @@ fn seal_len(open: &OpenSlot) -> usize {
     open.storage.len().to_usize().map_or(SEAL_BYTES, |len| len.min(SEAL_BYTES))
 }
 
+/// Takes back what may be there of a seal that did not read back as it was written: the next loss
+/// of the environment must not start it. The failure is told by the caller; a device that takes
+/// no writes any more keeps what it has.
+fn take_back(open: &mut OpenSlot) {
+    let zeros = [0; MIN_SECTOR_BYTES as usize];
+    let _kept = open.storage.write_at(0, &zeros).and_then(|()| open.storage.flush());
+}
+
 impl UnsealedGroup {
     /// Takes the device of a planned image out of the group, to be written.
     pub fn take(&mut self, planned: &PlannedImage) -> Result<OpenSlot, InstallError> {
@@ -179,7 +187,7 @@ impl UnsealedGroup {
             }
         };
         for (offset, sector) in sectors(open, seal).into_iter().rev() {
-            open.write_durably(offset, sector)?;
+            open.write_durably(offset, sector).inspect_err(|_| take_back(open))?;
         }
         Ok(DurableGroup { slot_id: self.slot_id, slots: self.durable })
     }

@@ -12,7 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 use storage::MemoryStorage;
 
-/// Without its first sector no firmware recognises the file system of a boot slot.
+/// Without its first sector no firmware recognises the file system of a boot slot; neither where a
+/// worn medium shows a bit in it that was not written.
 const SECTOR_BYTES: usize = 512;
 
 /// Runs of the selector before the firmware gives up.
@@ -93,7 +94,10 @@ pub fn promise(operation: &Operation, now: &End, before: &End, end: &End) -> Vec
     if now.groups.get(running) != before.groups.get(running) {
         broken.push(format!("slot {running} runs and was written"));
     }
-    let sealed = |slot| now.groups.get(slot)[0].0.bytes()[..SECTOR_BYTES].iter().any(|byte| *byte != 0);
+    let sealed = |slot| {
+        let sector = &now.groups.get(slot)[0].0.bytes()[..SECTOR_BYTES];
+        sector.iter().filter(|byte| **byte != 0).count() > 1
+    };
     for slot in SlotId::ALL.into_iter().filter(|slot| sealed(*slot)) {
         let found = now.groups.get(slot);
         if found != before.groups.get(slot) && found != end.groups.get(slot) {
@@ -186,11 +190,13 @@ pub fn truth(
         untrue.push(format!("the device {device} is not named"));
     }
     let (word, cause): (&str, &[&str]) = match hit.fault {
-        Fault::Eio | Fault::LostWrites | Fault::Dead => (hit.did.act.word(), &["Input/output"]),
+        Fault::Eio | Fault::LostWrites => (hit.did.act.word(), &["Input/output"]),
+        // The access that fails may be survived; one of those after it is told of then.
+        Fault::Dead => ("", &["Input/output"]),
         Fault::Short if hit.did.act == Act::Read => ("read", &["unexpected end of file"]),
         Fault::Short => (hit.did.act.word(), &["Input/output"]),
         Fault::NoSpace => (hit.did.act.word(), &["No space left"]),
-        Fault::ReadOnly => (hit.did.act.word(), &["Read-only", "read-only"]),
+        Fault::ReadOnly => ("", &["Read-only", "read-only"]),
         Fault::BadSector => ("read", &["Input/output"]),
         Fault::Gone => ("", &["does not exist"]),
         Fault::WrongBytes => ("", &[""]),

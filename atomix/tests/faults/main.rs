@@ -149,7 +149,8 @@ impl Findings {
 #[test]
 fn every_failing_access_leaves_a_board_that_boots_a_true_word_and_a_way_on() {
     let begun = Instant::now();
-    let all: Vec<Prepared> = operations().into_iter().map(Prepared::new).collect();
+    let only = std::env::var("FAULTS_ONLY").unwrap_or_default();
+    let all: Vec<Prepared> = operations().into_iter().filter(|one| one.name.contains(&only)).map(Prepared::new).collect();
     let points: Vec<_> =
         all.iter().flat_map(|one| one.points.iter().map(move |point| (one, point))).collect();
     for one in &all {
@@ -188,6 +189,6 @@ fn every_failing_access_leaves_a_board_that_boots_a_true_word_and_a_way_on() {
     );
     let _seen = writeln!(std::io::stderr(), "{line}");
     let wrong: Vec<_> =
-        [found.bricks, found.untrue, found.stuck].into_iter().flatten().take(40).collect();
+        [found.bricks, found.untrue, found.stuck].into_iter().flatten().take(400).collect();
     assert!(wrong.is_empty(), "{line}\n{}", wrong.join("\n"));
 }

@@ -231,7 +231,8 @@ impl Handle {
             Some(_) | None => None,
         };
         let block = self.geometry.erase_bytes.map_or(512, u64::from);
-        let half = if kind == Act::Erase { len / 2 / block * block } else { len / 2 };
+        // Devices do whole sectors and erase blocks.
+        let half = if kind == Act::Erase { len / 2 / block * block } else { len / 2 / 512 * 512 };
         let done = match cause {
             None => len,
             Some(_) if hit == Some(Fault::Short) => half,

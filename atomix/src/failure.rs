@@ -406,6 +406,16 @@ impl Failure {
         hint.map(str::to_owned)
     }
 
+    /// The name of the signal that ended the work, where one did.
+    #[must_use]
+    pub const fn stopped_by(&self) -> Option<&'static str> {
+        if let Self::Install { source: updater::InstallError::Stopped { by }, .. } = self {
+            Some(by)
+        } else {
+            None
+        }
+    }
+
     /// The failure and its causes, joined by `: `, each said once.
     #[must_use]
     pub fn chain(&self) -> String {

@@ -19,6 +19,7 @@ pub mod progress;
 pub mod run;
 pub mod serial_line;
 pub mod settings;
+pub mod signals;
 pub mod slot_records;
 pub mod terminal;
 pub mod virtual_board;

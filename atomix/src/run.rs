@@ -10,6 +10,7 @@ use crate::context::{Context, Now};
 use crate::demo;
 use crate::failure::{Class, Failure};
 use crate::output::{Output, Style};
+use crate::signals;
 use crate::terminal::Tame;
 use crate::virtual_board::VirtualBoard;
 use bootctl::Force;
@@ -70,6 +71,9 @@ fn conclude(
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             report(&failure, style, &mut data, &mut people);
+            if let Some(signal) = failure.stopped_by() {
+                signals::end_by(signal);
+            }
             ExitCode::from(failure.class().exit_code())
         }
     }

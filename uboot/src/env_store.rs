@@ -183,7 +183,23 @@ impl<S: Storage> EnvStore<S> {
         self.copies.iter().map(|(storage, place)| self.inspect(storage, place).0).collect()
     }
 
+    /// A copy that is not valid is read a second time: after one bad transfer the older copy would
+    /// count, and with the next change what was committed last would be lost for good.
     fn inspect(&self, storage: &S, place: &CopyPlace) -> (CopyHealth, Option<Env>) {
+        match self.read_copy(storage, place) {
+            (CopyHealth::Valid { flag }, env) => (CopyHealth::Valid { flag }, env),
+            (
+                CopyHealth::Blank
+                | CopyHealth::Corrupt { .. }
+                | CopyHealth::Foreign
+                | CopyHealth::Malformed(_)
+                | CopyHealth::Unreadable(_),
+                _,
+            ) => self.read_copy(storage, place),
+        }
+    }
+
+    fn read_copy(&self, storage: &S, place: &CopyPlace) -> (CopyHealth, Option<Env>) {
         let mut image = vec![0; usize::try_from(place.env_bytes).unwrap_or(0)];
         if let Err(source) = storage.read_at(place.offset, &mut image) {
             return (CopyHealth::Unreadable(source), None);

@@ -55,6 +55,12 @@ pub enum InstallError {
         /// Where.
         at: PathBuf,
     },
+    /// Somebody wanted it to end.
+    #[error("stopped by {by}")]
+    Stopped {
+        /// Who, in a word: the name of a signal.
+        by: &'static str,
+    },
     /// A target could not be opened.
     #[error("cannot open slot {slot} ({device})", device = device.display())]
     OpenSlot {
@@ -179,7 +185,8 @@ impl InstallError {
             | Self::OpenImage { source, .. }
             | Self::WrongImage { source, .. } => classify_bundle(source),
             Self::ImageLength { .. } => ErrorClass::NotVerified,
-            Self::LoadState { .. }
+            Self::Stopped { .. }
+            | Self::LoadState { .. }
             | Self::StoreState { .. }
             | Self::Slot { .. }
             | Self::ReadBackMismatch { .. }
@@ -205,6 +212,9 @@ impl InstallError {
                 return cause.or(Some(FETCH_AGAIN));
             }
             Self::ImageLength { .. } => FETCH_AGAIN,
+            Self::Stopped { .. } => {
+                "install again when it suits: nothing of it boots until it is whole"
+            }
             Self::Slot { .. } | Self::ReadBackMismatch { .. } => {
                 "install again; if it fails at the same place, the device is wearing out"
             }

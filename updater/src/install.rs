@@ -65,19 +65,28 @@ pub struct Installer<'a> {
     pub progress: &'a mut dyn FnMut(InstallEvent),
 }
 
-/// Counts work and reports it.
+/// Asked between two blocks: who wants the install to end, in a word; nobody, most of the time.
+pub type StopQuestion<'a> = &'a dyn Fn() -> Option<&'static str>;
+
+/// Counts work and reports it, and ends it when somebody wants that.
 struct Meter<'a> {
     done: u64,
     total: u64,
     sink: &'a mut dyn FnMut(InstallEvent),
+    stop: StopQuestion<'a>,
 }
 
 impl<'a> Meter<'a> {
     /// Every byte is written and read back; `checked` is read before that.
-    fn new(plan: &InstallPlan, checked: ByteLen, sink: &'a mut dyn FnMut(InstallEvent)) -> Self {
+    fn new(
+        plan: &InstallPlan,
+        checked: ByteLen,
+        sink: &'a mut dyn FnMut(InstallEvent),
+        stop: StopQuestion<'a>,
+    ) -> Self {
         let images: u64 = plan.images.iter().map(|planned| planned.size.get()).sum();
         let total = images.saturating_mul(2).saturating_add(checked.get());
-        Self { done: 0, total, sink }
+        Self { done: 0, total, sink, stop }
     }
 
     fn add(&mut self, bytes: u64) {
@@ -86,9 +95,19 @@ impl<'a> Meter<'a> {
         (self.sink)(InstallEvent::Bytes { done, total });
     }
 
+    /// Counts these bytes, which are written or read back, and asks.
+    fn pass(&mut self, bytes: u64) -> Result<(), InstallError> {
+        self.add(bytes);
+        go_on(self.stop)
+    }
+
     fn step(&mut self, step: InstallStep) {
         (self.sink)(InstallEvent::Step(step));
     }
+}
+
+fn go_on(stop: StopQuestion<'_>) -> Result<(), InstallError> {
+    stop().map_or(Ok(()), |by| Err(InstallError::Stopped { by }))
 }
 
 impl Installer<'_> {
@@ -99,24 +118,39 @@ impl Installer<'_> {
     /// the target is not bootable and the install can be repeated.
     pub fn install(
         &mut self,
+        lock: &InstallLock,
+        bundle: &VerifiedBundle,
+        options: &InstallOptions,
+    ) -> Result<InstallReport, InstallError> {
+        self.install_until(lock, bundle, options, &|| None)
+    }
+
+    /// As [`Installer::install`], for as long as nobody wants it to end.
+    ///
+    /// # Errors
+    /// As [`Installer::install`], and [`InstallError::Stopped`]: a failure like every other.
+    pub fn install_until(
+        &mut self,
         _lock: &InstallLock,
         bundle: &VerifiedBundle,
         options: &InstallOptions,
+        stop: StopQuestion<'_>,
     ) -> Result<InstallReport, InstallError> {
         self.tell(InstallEvent::Step(InstallStep::Plan));
         let (plan, group, stored) = self.plan(bundle, options)?;
         let mut checked = ByteLen::default();
         if self.config.system.perform_pre_check {
-            checked = self.pre_check(&plan, bundle)?;
+            checked = self.pre_check(&plan, bundle, stop)?;
         }
         // A bundle that lacks what its manifest promises must not cost the target its content.
         for planned in &plan.images {
             open_image(bundle, planned)?;
         }
+        go_on(stop)?;
         // A failure of this first commit is no failed install: the target is as it was.
         self.tell(InstallEvent::Step(InstallStep::Begin));
         self.begin(&plan, &stored)?;
-        self.carry_out(&plan, group, bundle, checked).inspect_err(|error| {
+        self.carry_out(&plan, group, bundle, (checked, stop)).inspect_err(|error| {
             let slot = plan.group.slot_id;
             self.record(&Entry::InstallFailed { slot, cause: chain(error) });
             self.update_status(&plan, bundle, &Outcome::Failed);
@@ -189,9 +223,10 @@ impl Installer<'_> {
         &mut self,
         plan: &InstallPlan,
         bundle: &VerifiedBundle,
+        stop: StopQuestion<'_>,
     ) -> Result<ByteLen, InstallError> {
         let len = bundle.check_len();
-        let mut meter = Meter::new(plan, len, &mut *self.progress);
+        let mut meter = Meter::new(plan, len, &mut *self.progress, stop);
         meter.step(InstallStep::PreCheck);
         bundle
             .check_payload(&mut |bytes| meter.add(bytes))
@@ -204,7 +239,7 @@ impl Installer<'_> {
         plan: &InstallPlan,
         group: OpenGroup,
         bundle: &VerifiedBundle,
-        checked: ByteLen,
+        (checked, stop): (ByteLen, StopQuestion<'_>),
     ) -> Result<InstallReport, InstallError> {
         let slot = plan.group.slot_id;
         let version = plan.version.clone().unwrap_or_default();
@@ -212,7 +247,7 @@ impl Installer<'_> {
         self.update_status(plan, bundle, &Outcome::Pending);
         self.tell(InstallEvent::Step(InstallStep::BreakSeal));
         let unsealed = group.break_seal()?;
-        let durable = self.write_images(plan, unsealed, bundle, checked)?;
+        let durable = self.write_images(plan, unsealed, bundle, (checked, stop))?;
         self.finish(plan, &durable, bundle)
     }
 
@@ -221,9 +256,9 @@ impl Installer<'_> {
         plan: &InstallPlan,
         mut group: UnsealedGroup,
         bundle: &VerifiedBundle,
-        checked: ByteLen,
+        (checked, stop): (ByteLen, StopQuestion<'_>),
     ) -> Result<DurableGroup, InstallError> {
-        let mut meter = Meter::new(plan, checked, &mut *self.progress);
+        let mut meter = Meter::new(plan, checked, &mut *self.progress, stop);
         meter.add(checked.get());
         for planned in &plan.images {
             let name = &planned.slot.name;
@@ -233,9 +268,9 @@ impl Installer<'_> {
             // Hashed when it is read back.
             let mut source = source.without_digest();
             let incoming = group.incoming(planned, &mut source);
-            let written = write_image(open, incoming, &mut |bytes| meter.add(bytes))?;
+            let written = write_image(open, incoming, &mut |bytes| meter.pass(bytes))?;
             meter.step(InstallStep::ReadBack(name.clone()));
-            group.put(written.read_back(&mut |bytes| meter.add(bytes))?);
+            group.put(written.read_back(&mut |bytes| meter.pass(bytes))?);
         }
         meter.step(InstallStep::Seal(group.seal_slot().clone()));
         group.seal(&plan.images)

@@ -33,7 +33,7 @@ pub use error::{ErrorClass, InstallError, LockError};
 pub use event::{InstallEvent, InstallReport, InstallStep, SlotReport};
 pub use group_writer::{DurableGroup, SEAL_BYTES};
 pub use image_kinds::accepts;
-pub use install::{InstallOptions, Installer};
+pub use install::{InstallOptions, Installer, StopQuestion};
 pub use lock::InstallLock;
 pub use plan::{
     BootedGroup, CompatibleRule, InstallFacts, InstallPlan, InstallPolicy, PlannedImage,

@@ -139,11 +139,11 @@ pub(crate) struct Incoming<'a> {
     pub hold_back: usize,
 }
 
-/// Writes an image; `progress` is told the bytes of each chunk.
+/// Writes an image; `progress` is told the bytes of each chunk, and may end it.
 pub(crate) fn write_image(
     mut open: OpenSlot,
     image: Incoming<'_>,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(u64) -> Result<(), InstallError>,
 ) -> Result<WrittenSlot, InstallError> {
     let slot = open.name.clone();
     let mut writer = ChunkWriter::default();
@@ -181,8 +181,7 @@ pub(crate) fn write_image(
             }
             writer.put(&mut open, offset, chunk)?;
             offset += len;
-            progress(len);
-            Ok(())
+            progress(len)
         },
     )?;
     if offset != expected {
@@ -283,7 +282,7 @@ impl WrittenSlot {
     /// [`InstallError::WrongImage`].
     pub(crate) fn read_back(
         self,
-        progress: &mut dyn FnMut(u64),
+        progress: &mut dyn FnMut(u64) -> Result<(), InstallError>,
     ) -> Result<DurableSlot, InstallError> {
         let Self { mut open, len, digest, filename, chunk_digests, count, held_back } = self;
         let (slot, device) = (open.name.clone(), open.device.clone());
@@ -312,8 +311,7 @@ impl WrittenSlot {
                 hash.update(held_back.get(..held).unwrap_or_default());
                 hash.update(chunk.get(held..).unwrap_or_default());
                 offset += read;
-                progress(read);
-                Ok(())
+                progress(read)
             },
         )?;
         let found = Digest::from_bytes(hash.finish());
@@ -422,8 +420,12 @@ mod tests {
             hold_back,
         };
         let mut told = 0;
-        let written = write_image(open, image, &mut |bytes| told += bytes)?;
-        let durable = written.read_back(&mut |bytes| told += bytes)?;
+        let mut count = |bytes| {
+            told += bytes;
+            Ok(())
+        };
+        let written = write_image(open, image, &mut count)?;
+        let durable = written.read_back(&mut count)?;
         assert_eq!(told, 2 * IMAGE_BYTES);
         Ok(durable)
     }

@@ -52,7 +52,7 @@ pub fn rollback(
     mark_bad: bool,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let mut control = BootControl::open(context, Access::ReadWrite)?;
+    let (mut control, told) = open_and_warn(context, out)?;
     let booted = control.require_booted()?;
     let command = Command::Rollback { force };
     // The state's own refusal says more than a missing seal.
@@ -65,8 +65,27 @@ pub fn rollback(
     if mark_bad {
         control.apply(&Command::MarkBad { slot: booted, force })?;
     }
-    out.warn(control.warnings())?;
+    told.tell_rest(&control, out)?;
     out.done(&format!("slot {} boots next; reboot to roll back", booted.other()))
+}
+
+/// The boot state, open for change. What is wrong with it is told before anything is decided by
+/// it: a refusal may be due to an environment copy that cannot be read.
+fn open_and_warn(context: &Context, out: &mut Output) -> Result<(BootControl, Told), Failure> {
+    let control = BootControl::open(context, Access::ReadWrite)?;
+    out.warn(control.warnings())?;
+    let told = Told(control.warnings().len());
+    Ok((control, told))
+}
+
+/// How many of the warnings were told.
+struct Told(usize);
+
+impl Told {
+    /// Tells those that came since.
+    fn tell_rest(&self, control: &BootControl, out: &mut Output) -> Result<(), Failure> {
+        out.warn(control.warnings().get(self.0..).unwrap_or_default())
+    }
 }
 
 /// The slot that a name means here.
@@ -90,7 +109,7 @@ fn mark(
     verb: &str,
     command: impl FnOnce(SlotId) -> Command,
 ) -> Result<(), Failure> {
-    let mut control = BootControl::open(context, Access::ReadWrite)?;
+    let (mut control, told) = open_and_warn(context, out)?;
     let slot = resolve(name, control.booted())?;
     let command = command(slot);
     if let Command::MarkActive { slot } = command {
@@ -98,7 +117,7 @@ fn mark(
         require_seal(context, slot)?;
     }
     control.apply(&command)?;
-    out.warn(control.warnings())?;
+    told.tell_rest(&control, out)?;
     out.done(&format!("marked slot {slot} as {verb}"))
 }
 
@@ -151,20 +170,20 @@ fn is_confirmed(context: &Context, out: &mut Output) -> Result<(), Failure> {
 /// The Linux half of a boot: states lost with the environment are restored from the recorder,
 /// what the selector did is remembered. Run once, early in every boot.
 fn started(context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let mut control = BootControl::open(context, Access::ReadWrite)?;
+    let (mut control, told) = open_and_warn(context, out)?;
     let slot = control.require_booted()?;
     let reason = context.cmdline()?.reason();
     control.reconcile(reason)?;
-    out.warn(control.warnings())?;
+    told.tell_rest(&control, out)?;
     let reason = reason.map_or_else(|| "no reason given".to_owned(), |r| r.to_string());
     out.done(&format!("slot {slot} booted: {reason}"))
 }
 
 fn restore_attempts(context: &Context, out: &mut Output) -> Result<(), Failure> {
-    let mut control = BootControl::open(context, Access::ReadWrite)?;
+    let (mut control, told) = open_and_warn(context, out)?;
     let slot = control.require_booted()?;
     control.apply(&Command::RestoreAttempts { slot })?;
-    out.warn(control.warnings())?;
+    told.tell_rest(&control, out)?;
     out.done(&format!("slot {slot} has {} attempts", control.state().slot(slot).attempts))
 }
 

@@ -7,6 +7,7 @@ use crate::context::{Context, SYSTEM_CONF_PATHS};
 use crate::failure::Failure;
 use crate::output::{Output, Style};
 use crate::progress::InstallProgress;
+use crate::signals::StopRequest;
 use crate::slot_records::slot_version;
 use crate::terminal::one_line;
 use bootctl::{Activation, BundleId, Force, SlotId, SlotState, describe_next};
@@ -19,8 +20,8 @@ use std::process;
 use storage::{Access, ByteLen, Storage};
 use updater::{
     BundleVersion, CompatibleRule, InstallEvent, InstallFacts, InstallGroup, InstallLock,
-    InstallOptions, InstallPolicy, InstallReport, Installer, SEAL_BYTES, SealHealth, SystemConfig,
-    VersionRule, choose_target,
+    InstallOptions, InstallPolicy, InstallReport, Installer, SEAL_BYTES, SealHealth, StopQuestion,
+    SystemConfig, VersionRule, choose_target,
 };
 
 /// Runs `atomix install`.
@@ -34,10 +35,12 @@ pub fn run(context: &Context, args: &InstallArgs, out: &mut Output) -> Result<()
     if args.dry_run {
         return dry_run(context, &config, &args.bundle, &verified, &options, out);
     }
+    let stop = StopRequest::listen();
     let mut progress = InstallProgress::new(out);
-    let report = install(context, &config, &args.bundle, &verified, &options, &mut |event| {
-        progress.show(&event);
-    })?;
+    let mut show = |event| progress.show(&event);
+    let question = || stop.by();
+    let parts: (_, StopQuestion) = (&options, &question);
+    let report = install_until(context, &config, &args.bundle, &verified, parts, &mut show)?;
     progress.finish();
     let next = describe_next(&context.boot_state(&config)?).slot;
     out.answer(&ReportView::new(&report), |to, view| {
@@ -55,6 +58,18 @@ pub fn install(
     path: &Path,
     verified: &VerifiedBundle,
     options: &InstallOptions,
+    progress: &mut dyn FnMut(InstallEvent),
+) -> Result<InstallReport, Failure> {
+    install_until(context, config, path, verified, (options, &|| None), progress)
+}
+
+/// As [`install`], for as long as nobody wants it to end.
+fn install_until(
+    context: &Context,
+    config: &SystemConfig,
+    path: &Path,
+    verified: &VerifiedBundle,
+    (options, stop): (&InstallOptions, StopQuestion<'_>),
     progress: &mut dyn FnMut(InstallEvent),
 ) -> Result<InstallReport, Failure> {
     let lock = InstallLock::acquire(&context.root, process::id())?;
@@ -86,7 +101,7 @@ pub fn install(
         progress,
     };
     installer
-        .install(&lock, verified, options)
+        .install_until(&lock, verified, options, stop)
         .map_err(|source| Failure::Install { bundle: path.to_owned(), source })
 }
 

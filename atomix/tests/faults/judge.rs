@@ -5,9 +5,7 @@
 use crate::cli_board::{Ran, disk_identity};
 use crate::media::{Act, Did, Fault, Media};
 use crate::operations::{DISK, Operation, boot_state};
-use bootctl::{
-    AttemptsLeft, BootState, FirmwareFacts, PerSlot, Reason, SlotId, SlotState, select,
-};
+use bootctl::{AttemptsLeft, BootState, FirmwareFacts, PerSlot, Reason, SlotId, SlotState, select};
 use std::path::Path;
 use std::sync::Arc;
 use storage::MemoryStorage;
@@ -109,7 +107,8 @@ pub fn promise(operation: &Operation, now: &End, before: &End, end: &End) -> Vec
             if state.slot(slot).state == SlotState::Trying && !sealed(slot) {
                 broken.push(format!("slot {slot} is trying without its seal"));
             }
-            let new = state.slot(slot).bundle != before.state.as_ref().and_then(|b| b.slot(slot).bundle);
+            let new =
+                state.slot(slot).bundle != before.state.as_ref().and_then(|b| b.slot(slot).bundle);
             let trying = state.slot(slot).state == SlotState::Trying;
             if new && trying && now.groups.get(slot) != end.groups.get(slot) {
                 broken.push(format!("slot {slot} is trying and not what was installed"));
@@ -159,6 +158,12 @@ fn boots(mut env: Option<BootState>, facts: &FirmwareFacts) -> Option<SlotId> {
     None
 }
 
+/// Whether a device is said to be unreadable.
+fn warns(stderr: &str, device: &str) -> bool {
+    let mut warnings = stderr.lines().filter(|line| line.starts_with("warning: "));
+    warnings.any(|line| line.contains(device) && line.contains("Input/output error"))
+}
+
 /// Whether what was said is true: what is not.
 pub fn truth(
     operation: &Operation,
@@ -172,7 +177,8 @@ pub fn truth(
     let device = hit.did.device.display().to_string();
     if ran.code == undisturbed.code {
         // It went on: then it did what it says, and what it could not do beside is told.
-        if !reached_end {
+        let on_older_copy = hit.fault == Fault::Dead && warns(&ran.stderr, &device);
+        if !reached_end && !on_older_copy {
             untrue.push(format!("exit {}, and it is not done", ran.code));
         }
         let told = |text: &str| text.lines().any(|line| line.contains(&device));
@@ -186,6 +192,10 @@ pub fn truth(
         untrue.push(format!("exit {} without a word", ran.code));
         return untrue;
     };
+    // A refusal by what is left of the boot state, which was said before.
+    if ran.code == 3 && hit.fault == Fault::Dead && warns(&ran.stderr, &device) {
+        return untrue;
+    }
     if !failure.contains(&device) {
         untrue.push(format!("the device {device} is not named"));
     }

@@ -150,11 +150,15 @@ impl Findings {
 fn every_failing_access_leaves_a_board_that_boots_a_true_word_and_a_way_on() {
     let begun = Instant::now();
     let only = std::env::var("FAULTS_ONLY").unwrap_or_default();
-    let all: Vec<Prepared> = operations().into_iter().filter(|one| one.name.contains(&only)).map(Prepared::new).collect();
+    let all: Vec<Prepared> = operations()
+        .into_iter()
+        .filter(|one| one.name.contains(&only))
+        .map(Prepared::new)
+        .collect();
     let points: Vec<_> =
         all.iter().flat_map(|one| one.points.iter().map(move |point| (one, point))).collect();
-    for one in &all {
-        let _seen = writeln!(std::io::stderr(), "{}: {} exit {}", one.operation.name, one.points.len(), one.ran.code);
+    for Prepared { operation, ran, .. } in &all {
+        assert_eq!(ran.code, operation.code, "{}: {}", operation.name, ran.stderr);
     }
     let next = AtomicUsize::new(0);
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
@@ -163,10 +167,11 @@ fn every_failing_access_leaves_a_board_that_boots_a_true_word_and_a_way_on() {
         let work = || {
             let mut found = Findings::default();
             let mut places: BTreeMap<&str, Place> = BTreeMap::new();
-            while let Some((one, (at, did, fault))) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let place = places
-                    .entry(one.operation.name)
-                    .or_insert_with(|| Place { dir: scratch() });
+            while let Some((one, (at, did, fault))) =
+                points.get(next.fetch_add(1, Ordering::Relaxed))
+            {
+                let place =
+                    places.entry(one.operation.name).or_insert_with(|| Place { dir: scratch() });
                 found.add(one.meet(place, *at, did, *fault));
             }
             found

@@ -31,6 +31,8 @@ pub struct Operation {
     pub state: Option<BootState>,
     /// Partitions on the disk, from the first on.
     pub partitions: usize,
+    /// How it ends undisturbed.
+    pub code: u8,
     /// Whether the operation changes nothing.
     pub only_looks: bool,
     pub machine: Machine,
@@ -71,6 +73,7 @@ fn operation(name: &'static str, args: &'static [&'static str], state: BootState
         booted: state.last.unwrap_or(SlotId::A),
         state: Some(state),
         partitions: PARTITIONS.len(),
+        code: 0,
         only_looks: false,
         machine: Machine::Real,
     }
@@ -101,8 +104,14 @@ pub fn operations() -> Vec<Operation> {
         operation("boot started", &["boot", "started"], b_on_trial()),
         operation("restore attempts", &["boot", "restore-attempts"], spent),
         operation("health verdict", &["health", "run"], b_on_trial()),
-        operation("give up", &["boot", "give-up", "emergency"], b_on_trial()),
-        operation("ask for a data reset", &["repart", "--reset-data"], both_good()),
+        Operation {
+            code: 3,
+            ..operation("give up", &["boot", "give-up", "emergency"], b_on_trial())
+        },
+        Operation {
+            partitions: 5,
+            ..operation("ask for a data reset", &["repart", "--reset-data"], both_good())
+        },
         operation("set a variable", &["uenv", "set", "colour=red"], both_good()),
         Operation {
             state: None,
@@ -134,6 +143,8 @@ impl Operation {
         files.insert(PathBuf::from("update.raucb"), self.bundle.clone());
         if self.state.is_none() {
             files.remove(Path::new("data/atomix/provisioned"));
+            let defaults = b"bootcmd=run atomix_select\n".to_vec();
+            files.insert(PathBuf::from("etc/u-boot-initial-env"), defaults);
         }
         files
     }
@@ -151,8 +162,8 @@ impl Operation {
             }
             devices.insert(PathBuf::from(&path), Arc::new(MemoryStorage::disk(path, content)));
         }
-        let labels: Vec<&str> =
-            PARTITIONS.iter().take(self.partitions).map(|(label, _)| *label).collect();
+        let all = PARTITIONS.iter().map(|(label, _)| *label).chain(["data"]);
+        let labels: Vec<&str> = all.take(self.partitions).collect();
         let disk = MemoryStorage::disk(DISK, disk_with_labels(&labels));
         devices.insert(DISK.into(), Arc::new(disk));
         let flash = MemoryStorage::nor(FLASH, vec![0xff; FLASH_BYTES], ERASE_BYTES);

@@ -34,7 +34,11 @@ impl Running {
 
     /// Starts any command.
     pub fn spawn(mut command: Command) -> Self {
-        let command = command.env_remove("RUST_BACKTRACE").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let command = command
+            .env_remove("RUST_BACKTRACE")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let said = BufReader::new(child.stderr.take().unwrap());
         Self { child, said, heard: String::new() }
@@ -97,7 +101,8 @@ impl Ended {
             return "done before";
         }
         let lines = self.heard.lines().rev();
-        let mut steps = lines.filter(|line| !line.trim_start().starts_with(|c: char| c.is_ascii_digit()));
+        let mut steps =
+            lines.filter(|line| !line.trim_start().starts_with(|c: char| c.is_ascii_digit()));
         let Some(last) = steps.next() else { return "before the first word" };
         let names = [
             "planning",

@@ -29,6 +29,7 @@ mod source;
 mod squashfs;
 mod squashfs_limits;
 mod squashfs_read_ahead;
+mod squashfs_tables;
 mod squashfs_write;
 mod trailer;
 mod verified;

@@ -7,7 +7,8 @@
 //! writes, and never hands out a path that could lead out of the image.
 //!
 //! The parsing is `backhand`'s (`docs/decisions/0004-squashfs-library.md`). Here stand the limits
-//! that it lacks, checked on the superblock before it allocates anything. Layout of what is
+//! that it lacks, checked before it allocates anything: on the superblock, then on the tables
+//! (`squashfs_tables.rs`). Layout of what is
 //! checked (the kernel's `fs/squashfs/squashfs_fs.h`, all numbers little endian):
 //!
 //! ```text
@@ -21,6 +22,7 @@
 
 use crate::squashfs_limits::{BLOCK_CODEC, SquashfsLimits, check_superblock};
 use crate::squashfs_read_ahead::ReadAhead;
+use crate::squashfs_tables::check_tree;
 use backhand::kind::Kind;
 use backhand::{BackhandError, FilesystemReader, InnerNode, SquashfsFileReader, SquashfsReadFile};
 use std::collections::BTreeMap;
@@ -126,7 +128,8 @@ impl SquashfsFiles {
         R: Read + Seek + Send + 'static,
     {
         let mut reader = ReadAhead::new(reader);
-        check_superblock(&mut reader, limits)?;
+        let tables = check_superblock(&mut reader, limits)?;
+        check_tree(&mut reader, &tables, limits)?;
         // The library begins wherever the reader stands.
         reader.rewind().map_err(SquashfsError::Read)?;
         let kind = Kind::new_v4(&BLOCK_CODEC);
@@ -279,7 +282,7 @@ fn describe(node: &InnerNode<SquashfsFileReader>) -> SquashfsEntry {
 
 /// The library's many shapes of "corrupt" are one to our callers; the reader's own failures keep
 /// their identity.
-fn refusal(error: BackhandError) -> SquashfsError {
+pub(crate) fn refusal(error: BackhandError) -> SquashfsError {
     #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum; the rest is one to us")]
     match error {
         BackhandError::UnsupportedCompression(_) | BackhandError::MissingCompressor => {

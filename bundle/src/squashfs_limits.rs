@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How much may a squashfs image make its reader allocate?
 //!
-//! Decided on the superblock and on the lengths of the metadata blocks alone, before the library
-//! expands a table. What cannot be bounded here: directories of a forged image may share one
-//! table region, so the list of paths can grow to inodes × entries; images are therefore parsed
-//! only after their signature and hash tree were verified.
+//! Decided on the superblock and on the lengths of the metadata blocks alone, before a table is
+//! expanded; what the expanded tables say is judged in `squashfs_tables.rs`.
 
 use crate::SquashfsError;
+use crate::squashfs_tables::Tables;
 use backhand::compression::{CompressionAction, Compressor, DefaultCompressor};
 use backhand::{BackhandError, FilesystemCompressor, SuperBlock};
+use liblzma::stream::{Action, Status, Stream};
 use std::io::{self, Read, Seek, SeekFrom};
 use storage::ByteLen;
 
@@ -16,7 +16,11 @@ use storage::ByteLen;
 const SUPERBLOCK_BYTES: usize = 96;
 
 /// A metadata block never expands to more than this (format).
-const METADATA_BLOCK_BYTES: u64 = 8192;
+pub(crate) const METADATA_BLOCK_BYTES: usize = 8192;
+
+/// Memory for expanding one xz block. A dictionary is never larger than the largest block, 1 MiB,
+/// and the decoder needs some room around it.
+const XZ_MEMORY_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Marks a table that is not there.
 const ABSENT: u64 = u64::MAX;
@@ -29,10 +33,11 @@ const WORTHWHILE_SHARE: usize = 16;
 /// What an image may ask of its reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SquashfsLimits {
-    /// Files, directories and links. Stops a small image of millions of inodes, and a chain of
-    /// directories so deep that walking it exhausts the stack.
+    /// Files, directories and links, and as many entries of directories. Stops a small image of
+    /// millions of either, and a chain of directories so deep that walking it exhausts the stack.
     pub inodes: u32,
-    /// Expanded size of all tables together. Stops tables that expand a thousandfold.
+    /// Expanded size of all tables together, and of all paths together. Stops tables that expand a
+    /// thousandfold, and long names in long chains of directories.
     pub tables: ByteLen,
 }
 
@@ -51,13 +56,13 @@ impl Default for SquashfsLimits {
     }
 }
 
-/// Refuses an image whose superblock or tables exceed `limits`.
+/// Refuses an image whose superblock or tables exceed `limits`; returns where its tables are.
 ///
 /// All failures to read come out here as they are; the library's parser would blur them.
 pub(crate) fn check_superblock<R: Read + Seek>(
     reader: &mut R,
     limits: &SquashfsLimits,
-) -> Result<(), SquashfsError> {
+) -> Result<Tables, SquashfsError> {
     let mut head = [0; SUPERBLOCK_BYTES];
     read_at(reader, 0, &mut head)?;
     if !head.starts_with(b"hsqs") {
@@ -88,7 +93,14 @@ pub(crate) fn check_superblock<R: Read + Seek>(
         let bytes = u64::from(fragments) * 16;
         directories_end = budget.spend_lookup(reader, fragment_table, bytes)?;
     }
-    budget.spend_until(reader, directory_table, directories_end)
+    budget.spend_until(reader, directory_table, directories_end)?;
+    Ok(Tables {
+        compressor: u16_at(&head, 20),
+        block_log: u16_at(&head, 22),
+        root: u64_at(&head, 32),
+        inodes: inode_table..directory_table,
+        directories: directory_table..directories_end,
+    })
 }
 
 /// Counts what the tables will expand to.
@@ -127,7 +139,7 @@ impl Budget {
         read_at(reader, pointer, &mut start)?;
         let start = u64::from_le_bytes(start);
         let mut position = start;
-        for _ in 0..bytes.div_ceil(METADATA_BLOCK_BYTES) {
+        for _ in 0..bytes.div_ceil(METADATA_BLOCK_BYTES as u64) {
             position = self.spend_block(reader, position)?;
         }
         Ok(start)
@@ -138,7 +150,7 @@ impl Budget {
         reader: &mut R,
         position: u64,
     ) -> Result<u64, SquashfsError> {
-        self.used = self.used.saturating_add(METADATA_BLOCK_BYTES);
+        self.used = self.used.saturating_add(METADATA_BLOCK_BYTES as u64);
         if self.used > self.limit {
             return Err(SquashfsError::TooLarge {
                 what: "bytes of tables",
@@ -150,7 +162,7 @@ impl Budget {
         read_at(reader, position, &mut length)?;
         let stored = u64::from(u16::from_le_bytes(length) & 0x7fff);
         // An empty block would let a table of two-byte steps stand for any size.
-        if stored == 0 || stored > METADATA_BLOCK_BYTES {
+        if stored == 0 || stored > METADATA_BLOCK_BYTES as u64 {
             return Err(SquashfsError::Corrupt { what: "a metadata block has an illegal length" });
         }
         position
@@ -159,7 +171,8 @@ impl Budget {
     }
 }
 
-fn read_at<R: Read + Seek>(
+/// Reads at a place; an end before its time is the image's fault.
+pub(crate) fn read_at<R: Read + Seek>(
     reader: &mut R,
     offset: u64,
     buf: &mut [u8],
@@ -190,9 +203,9 @@ fn u64_at(head: &[u8; SUPERBLOCK_BYTES], offset: usize) -> u64 {
     u64::from_le_bytes(bytes_at(head, offset))
 }
 
-/// The library's codec with two rules of ours: no block may expand beyond what was reserved for
-/// it (the library lets gzip and xz blocks grow to 4 MiB), and a block that hardly shrinks is
-/// stored.
+/// The library's codec with three rules of ours: no block may expand beyond what was reserved for
+/// it (the library lets gzip and xz blocks grow to 4 MiB), no xz block may ask for a dictionary of
+/// any size it likes, and a block that hardly shrinks is stored.
 #[derive(Debug)]
 pub(crate) struct BlockCodec {
     keep: Keep,
@@ -227,6 +240,9 @@ impl CompressionAction for BlockCodec {
     ) -> Result<(), BackhandError> {
         // The library reserves the largest legal size of the block before it calls.
         let reserved = out.capacity();
+        if compressor == Compressor::Xz {
+            return expand_xz(bytes, out);
+        }
         DefaultCompressor.decompress(bytes, out, compressor)?;
         if out.len() > reserved { Err(BackhandError::CorruptedOrInvalidSquashfs) } else { Ok(()) }
     }
@@ -248,6 +264,23 @@ impl CompressionAction for BlockCodec {
     }
 }
 
+/// Expands an xz block into the room that `out` has, and no further. The library's own way has no
+/// limit of memory, and a header of a few bytes may ask for a dictionary of 4 GiB.
+fn expand_xz(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), BackhandError> {
+    let corrupt = || BackhandError::CorruptedOrInvalidSquashfs;
+    let mut stream = Stream::new_stream_decoder(XZ_MEMORY_BYTES, 0).map_err(|_| corrupt())?;
+    loop {
+        let before = (stream.total_in(), stream.total_out());
+        let rest = usize::try_from(before.0).ok().and_then(|used| bytes.get(used..));
+        match stream.process_vec(rest.unwrap_or_default(), out, Action::Finish) {
+            Ok(Status::StreamEnd) => return Ok(()),
+            // The end of a stream may take another call when the room is full already.
+            Ok(_) if (stream.total_in(), stream.total_out()) != before => {}
+            Ok(_) | Err(_) => return Err(corrupt()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,6 +299,25 @@ mod tests {
             assert_eq!(fits.len(), 1 << 20);
             let mut metadata = Vec::with_capacity(8192);
             assert!(BLOCK_CODEC.decompress(&bomb, &mut metadata, id).is_err(), "{id:?}");
+        }
+    }
+
+    /// The library expanded such a block, whatever the board had of memory.
+    #[test]
+    fn xz_block_with_a_huge_dictionary_is_refused() {
+        for (dictionary, fits) in [(1 << 16, true), (1 << 20, true), (1 << 26, false)] {
+            let mut options = liblzma::stream::LzmaOptions::new_preset(0).unwrap();
+            options.dict_size(dictionary);
+            let mut filters = liblzma::stream::Filters::new();
+            filters.lzma2(&options);
+            let check = liblzma::stream::Check::Crc32;
+            let mut encoder = Stream::new_stream_encoder(&filters, check).unwrap();
+            let mut block = Vec::with_capacity(4096);
+            encoder.process_vec(&[7; 4096], &mut block, Action::Finish).unwrap();
+            let mut out = Vec::with_capacity(4096);
+            let expanded = BLOCK_CODEC.decompress(&block, &mut out, Compressor::Xz);
+            assert_eq!(expanded.is_ok(), fits, "{dictionary}");
+            assert_eq!(out.len(), if fits { 4096 } else { 0 });
         }
     }
 

@@ -5,6 +5,7 @@
 //! OpenSSL, which verifies it. Two parsers of one attack surface must not disagree, so that
 //! * only canonical DER passes: what was parsed, encoded again, must be the same bytes;
 //! * exactly one SignerInfo is allowed, in both readers;
+//! * no set has so many members that sorting them would take long (`cms_shape.rs`);
 //! * OpenSSL gets the one certificate that we chose, and is forbidden to look for another.
 //!
 //! OpenSSL wants the payload of a detached signature in one slice. A payload may be larger than
@@ -23,6 +24,7 @@
 //! ```
 //! Source: RFC 5652, sections 3, 5 and 11.
 
+use crate::cms_shape::{MAX_MEMBERS, sets_are_small};
 use crate::keyring::stack_of;
 use crate::{CheckTime, Keyring, SignatureError, Signer, UnixTime};
 use cms::cert::x509::attr::Attributes;
@@ -186,6 +188,9 @@ impl UntrustedSignature {
 }
 
 fn signed_data(cms: &[u8]) -> Result<SignedData, SignatureError> {
+    if !sets_are_small(cms) {
+        return Err(SignatureError::TooManyMembers { limit: MAX_MEMBERS });
+    }
     let info =
         ContentInfo::from_der(cms).map_err(|cause| SignatureError::Malformed(cause.into()))?;
     if info.content_type == ID_ENVELOPED_DATA {

@@ -97,6 +97,12 @@ pub enum SignatureError {
     /// Valid CMS in an ambiguous encoding: two parsers could read it differently.
     #[error("signature is not in canonical DER")]
     NotCanonical,
+    /// A set with more members than any signature has.
+    #[error("signature has a set of more than {limit} members")]
+    TooManyMembers {
+        /// The limit.
+        limit: usize,
+    },
     /// The bundle is encrypted.
     #[error("bundle is encrypted, and this version cannot decrypt bundles")]
     Encrypted,
@@ -283,7 +289,7 @@ impl SignatureError {
             }
             Self::SignerNotAllowed { .. } => Some("check [keyring] allowed-signer-cns"),
             Self::SignerCount { .. } => Some("a bundle must be signed by exactly one signer"),
-            Self::Malformed(_) | Self::NotCanonical => {
+            Self::Malformed(_) | Self::NotCanonical | Self::TooManyMembers { .. } => {
                 Some("the bundle was changed or damaged after it was signed; fetch it again")
             }
             Self::Mismatch(_) => {

@@ -7,6 +7,7 @@
 //! reads a clock, never writes to a device.
 
 mod cms;
+mod cms_shape;
 mod cms_sign;
 mod create;
 mod create_content;

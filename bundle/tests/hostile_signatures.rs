@@ -495,3 +495,26 @@ fn revoked_signer_is_refused_and_missing_or_old_lists_too() {
     let (kind, words) = chain_fault(bundle, &with(&revokes_other, whole), late);
     assert_eq!((kind, words.as_str()), (ChainFaultKind::CrlUnusable, "CRL has expired"));
 }
+
+/// 16000 members in the wrong order were sorted by insertion before anybody was asked who signed:
+/// every stranger's bundle of 64 KiB kept the service busy for seconds.
+#[test]
+fn set_of_thousands_of_members_is_refused_before_it_is_sorted() {
+    let der = |tag: u8, value: &[u8]| {
+        let len = u16::try_from(value.len()).unwrap().to_be_bytes();
+        [&[tag, 0x82], &len[..], value].concat()
+    };
+    let member = |n: u16| [[4, 2], n.to_be_bytes()].concat();
+    let members: Vec<u8> = (0..15_000).rev().flat_map(member).collect();
+    let oid = |oid: ObjectIdentifier| oid.to_der().unwrap();
+    let id_data = oid(ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1"));
+    let data =
+        [vec![2, 1, 1], der(0x31, &[]), der(0x30, &id_data), der(0xa0, &members), der(0x31, &[])];
+    let id_signed = oid(ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2"));
+    let content = der(0xa0, &der(0x30, &data.concat()));
+    let cms = der(0x30, &[id_signed, content].concat());
+    let root = Holder::root("root");
+    let keyring = keyring(&root, KeyringOptions::default());
+    let refused = refusal(glue(&[0; 8192], &cms), &keyring);
+    assert!(matches!(refused, SignatureError::TooManyMembers { limit: 64 }), "{refused}");
+}

@@ -13,6 +13,11 @@ const MAX_BLOCKS: usize = 64;
 /// Added to twice the device's size, this bounds what one operation may read: a cluster chain
 /// that leads back into itself would keep a reader busy for ever.
 const BASE_BUDGET: u64 = 16 * 1024 * 1024;
+/// What bounds the blocks that one operation may load: so many times the device's own, and so many
+/// more. A chain that leads from block to block uses a few bytes of each, so the budget of bytes
+/// alone would let it load a thousand times the device.
+const LOADS_PER_BLOCK: u64 = 16;
+const BASE_LOADS: u64 = 4096;
 
 struct Block {
     used: u64,
@@ -39,6 +44,7 @@ pub(crate) struct BlockCache<S> {
     position: u64,
     clock: u64,
     budget: u64,
+    loads: u64,
     write_back: WriteBack,
     blocks: BTreeMap<u64, Block>,
     dot_entry: Option<u64>,
@@ -48,7 +54,17 @@ impl<S: Storage> BlockCache<S> {
     pub(crate) fn new(storage: S, write_back: WriteBack) -> Self {
         let len = storage.len().get();
         let blocks = BTreeMap::new();
-        Self { storage, len, position: 0, clock: 0, budget: 0, write_back, blocks, dot_entry: None }
+        Self {
+            storage,
+            len,
+            position: 0,
+            clock: 0,
+            budget: 0,
+            loads: 0,
+            write_back,
+            blocks,
+            dot_entry: None,
+        }
     }
 
     /// Starts an operation: from position 0, with a fresh budget.
@@ -56,6 +72,8 @@ impl<S: Storage> BlockCache<S> {
         self.position = 0;
         self.dot_entry = None;
         self.budget = self.len.saturating_mul(2).saturating_add(BASE_BUDGET);
+        let blocks = self.len.div_ceil(BLOCK_BYTES);
+        self.loads = blocks.saturating_mul(LOADS_PER_BLOCK).saturating_add(BASE_LOADS);
         self
     }
 
@@ -111,14 +129,17 @@ impl<S: Storage> BlockCache<S> {
     }
 
     /// The block with `index`, read if it is not there.
-    fn block(&mut self, index: u64) -> Result<&mut Block, StorageError> {
+    fn block(&mut self, index: u64) -> io::Result<&mut Block> {
+        if !self.blocks.contains_key(&index) {
+            self.loads = self.loads.checked_sub(1).ok_or_else(endless)?;
+        }
         if self.blocks.len() >= MAX_BLOCKS
             && self.write_back == WriteBack::AsNeeded
             && !self.blocks.contains_key(&index)
             && let Some(oldest) = self.blocks.iter().min_by_key(|(_, block)| block.used)
         {
             let oldest = *oldest.0;
-            self.write_block(oldest, 0)?;
+            self.write_block(oldest, 0).map_err(io::Error::other)?;
             self.blocks.remove(&oldest);
         }
         self.clock += 1;
@@ -128,7 +149,7 @@ impl<S: Storage> BlockCache<S> {
             std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::btree_map::Entry::Vacant(entry) => {
                 let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
-                self.storage.read_at(start, &mut bytes)?;
+                self.storage.read_at(start, &mut bytes).map_err(io::Error::other)?;
                 entry.insert(Block { used: 0, dirty: false, bytes })
             }
         };
@@ -145,16 +166,19 @@ impl<S: Storage> BlockCache<S> {
     }
 }
 
+/// An operation that reads more than the device can hold reads in a circle.
+fn endless() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "cluster chain leads back into itself")
+}
+
 impl<S: Storage> Read for BlockCache<S> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let (index, offset, count) = self.piece(buf.len());
         if count == 0 {
             return Ok(0);
         }
-        self.budget = self.budget.checked_sub(count as u64).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidData, "cluster chain leads back into itself")
-        })?;
-        let block = self.block(index).map_err(io::Error::other)?;
+        self.budget = self.budget.checked_sub(count as u64).ok_or_else(endless)?;
+        let block = self.block(index)?;
         let from = block.bytes.get(offset..offset + count).unwrap_or_default();
         if let Some(to) = buf.get_mut(..from.len()) {
             to.copy_from_slice(from);
@@ -173,7 +197,7 @@ impl<S: Storage> Write for BlockCache<S> {
         if data == DOT_NAME {
             self.dot_entry = Some(self.position);
         }
-        let block = self.block(index).map_err(io::Error::other)?;
+        let block = self.block(index)?;
         let to = block.bytes.get_mut(offset..offset + count).unwrap_or_default();
         if let Some(from) = data.get(..to.len()) {
             to.copy_from_slice(from);
@@ -198,5 +222,48 @@ impl<S: Storage> Seek for BlockCache<S> {
         };
         self.position = place.ok_or(io::ErrorKind::InvalidInput)?;
         Ok(self.position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use storage::MemoryStorage;
+
+    /// Each byte came from another block: the budget of bytes let 144 MiB of them pass, each with
+    /// a load of 64 KiB.
+    #[test]
+    fn reads_that_hop_from_block_to_block_end_soon() {
+        const BLOCKS: u64 = 128;
+        let bytes = vec![0; usize::try_from(BLOCKS * BLOCK_BYTES).unwrap()];
+        let mut cache = BlockCache::new(MemoryStorage::disk("d", bytes), WriteBack::AsNeeded);
+        cache.rewind_for_operation();
+        let most = BLOCKS * LOADS_PER_BLOCK + BASE_LOADS;
+        let mut hops = 0;
+        let mut hop = |cache: &mut BlockCache<MemoryStorage>| {
+            cache.seek(SeekFrom::Start(hops % BLOCKS * BLOCK_BYTES)).unwrap();
+            hops += 1;
+            cache.read(&mut [0]).map_err(|error| error.kind())
+        };
+        for _ in 0..most {
+            assert_eq!(hop(&mut cache), Ok(1));
+        }
+        assert_eq!(hop(&mut cache), Err(io::ErrorKind::InvalidData));
+        cache.rewind_for_operation();
+        assert_eq!(hop(&mut cache), Ok(1), "the next operation begins anew");
+    }
+
+    #[test]
+    fn every_block_of_a_device_is_read_many_times_without_a_refusal() {
+        const BLOCKS: u64 = 80;
+        let bytes = vec![7; usize::try_from(BLOCKS * BLOCK_BYTES).unwrap()];
+        let mut cache = BlockCache::new(MemoryStorage::disk("d", bytes), WriteBack::AsNeeded);
+        cache.rewind_for_operation();
+        for cluster in 0..BLOCKS * 64 {
+            // Clusters of 1 KiB, as far from each other as the device allows.
+            let place = cluster % BLOCKS * BLOCK_BYTES + cluster / BLOCKS * 1024;
+            cache.seek(SeekFrom::Start(place)).unwrap();
+            cache.read_exact(&mut [0; 1024]).unwrap();
+        }
     }
 }

@@ -295,11 +295,12 @@ impl SystemConfig {
 
     fn group_of(&self, slot_id: SlotId, root: &Slot) -> Result<InstallGroup, SystemConfError> {
         let mut members: Vec<Slot> = vec![root.clone()];
+        let mut classes = BTreeMap::from([(&root.name.class, &root.name)]);
         for slot in self.slots.values().filter(|slot| slot.parent.as_ref() == Some(&root.name)) {
-            if let Some(other) = members.iter().find(|other| other.name.class == slot.name.class) {
+            if let Some(other) = classes.insert(&slot.name.class, &slot.name) {
                 return Err(SystemConfError::ClassTwiceInGroup {
                     slot: slot.name.clone(),
-                    other: Box::new(other.name.clone()),
+                    other: Box::new(other.clone()),
                     line: slot.line,
                 });
             }

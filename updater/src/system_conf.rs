@@ -10,7 +10,7 @@
 use crate::conf_group::{ConfGroup, read_groups};
 use crate::{BundleVersion, Slot, SlotName, SystemConfError};
 use bundle::BundleFormat;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use storage::ByteLen;
 
@@ -288,8 +288,9 @@ fn check_repositories(
     slots: &BTreeMap<SlotName, Slot>,
     groups: &[ConfGroup],
 ) -> Result<(), SystemConfError> {
+    let classes: BTreeSet<&String> = slots.keys().map(|slot| &slot.class).collect();
     for name in artifacts.keys() {
-        if slots.keys().any(|slot| slot.class == *name) {
+        if classes.contains(name) {
             let group = format!("artifacts.{name}");
             let line = groups.iter().find(|g| g.name == group).map_or(0, |g| g.line);
             return Err(SystemConfError::Conflict {

@@ -4,11 +4,11 @@
 //! never puts a default in the place of what could not be read: that is missing, with its reason.
 
 use crate::boot_control::BootControl;
-use crate::context::Context;
+use crate::context::{BoardRecorder, Context};
 use crate::failure::{Failure, chain};
 use crate::output::{Output, Style};
 use crate::settings::SettingsError;
-use bootctl::{BootBackend, BootState, Record, SlotId, UbootBackend};
+use bootctl::{BootBackend, BootState, Numbered, Record, SlotId, UbootBackend};
 use serde::Serialize;
 use std::io::{self, Write};
 use storage::Access;
@@ -24,10 +24,31 @@ pub struct BootView {
     pub booted: Option<SlotId>,
     /// What the flight recorder remembers, oldest first.
     pub history: Vec<Record>,
+    /// How the flight recorder itself is.
+    pub recorder: RecorderView,
+    /// What the firmware did and is not on record, oldest first.
+    pub untold: Vec<Numbered>,
     /// What does not stop anything.
     pub warnings: Vec<String>,
     /// Why something above is missing.
     pub missing: Option<Failure>,
+}
+
+/// The flight recorder itself.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct RecorderView {
+    /// Whether it could be read, all of it or in part.
+    pub readable: bool,
+    /// Blocks that could not.
+    pub unreadable_blocks: u64,
+    /// Records that a power cut tore.
+    pub torn: u64,
+}
+
+impl RecorderView {
+    fn of(recorder: &BoardRecorder) -> Self {
+        Self { readable: true, unreadable_blocks: recorder.unreadable(), torn: recorder.torn() }
+    }
 }
 
 impl BootView {
@@ -61,12 +82,16 @@ impl BootView {
 
     fn whole(mut control: BootControl) -> Self {
         let history = control.history();
+        let recorder = control.recorder().map(RecorderView::of).unwrap_or_default();
+        let untold = control.recorder_facts().untold(&control.trail());
         Self {
             config: None,
             // What the firmware will find, not what is recalled for decisions.
             state: Some(control.stored().clone()),
             booted: control.booted(),
             history,
+            recorder,
+            untold,
             warnings: control.warnings().to_vec(),
             missing: None,
         }
@@ -100,17 +125,31 @@ impl BootView {
         });
         let recorder =
             context.settings().and_then(|settings| context.recorder(&settings, Access::ReadOnly));
+        let mut health = RecorderView::default();
         let history = match recorder {
             Err(failure) => {
                 note(failure.chain());
                 Vec::new()
             }
-            Ok(recorder) => recorder.entries().unwrap_or_else(|cause| {
-                note(chain(&cause));
-                Vec::new()
-            }),
+            Ok(recorder) => {
+                health = RecorderView::of(&recorder);
+                recorder.entries().unwrap_or_else(|cause| {
+                    health.readable = false;
+                    note(chain(&cause));
+                    Vec::new()
+                })
+            }
         };
-        Self { config: None, state: None, booted, history, warnings, missing: Some(failure) }
+        Self {
+            config: None,
+            state: None,
+            booted,
+            history,
+            recorder: health,
+            untold: Vec::new(),
+            warnings,
+            missing: Some(failure),
+        }
     }
 
     /// Answers with `answer`. Where something is missing it is no answer for programs, so the

@@ -38,13 +38,29 @@ pub struct Global {
     pub json: bool,
 }
 
+/// What of the flight recorder `atomix why` tells.
+#[derive(Clone, Debug, Default, Args)]
+pub struct WhyArgs {
+    /// Tell so many records, newest first
+    ///
+    /// Without this, people are told 12, and programs at most 512.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub last: Option<u16>,
+    /// Tell only records with a greater number than this one
+    ///
+    /// For agents that send what is new: the JSON then begins with the oldest of them, and `more`
+    /// says that there are others after these.
+    #[arg(long, value_name = "SEQ")]
+    pub since: Option<u64>,
+}
+
 /// Commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show what is booted, what boots next and why, and what failed last
     Status,
     /// Explain the last fallback: which bundle, how many attempts, which cause
-    Why,
+    Why(WhyArgs),
     /// Find what would make the next update fail, before it does
     Doctor,
     /// Install a bundle into the inactive slots

@@ -161,7 +161,7 @@ fn without_device(command: &Command, now: Now, out: &mut Output) -> Option<Resul
             args.tty.as_deref().map(|tty| rescue::laptop::run(tty, &args.line, out))
         }
         Command::Status
-        | Command::Why
+        | Command::Why(_)
         | Command::Doctor
         | Command::Install(_)
         | Command::Rollback { .. }
@@ -183,7 +183,7 @@ pub(crate) fn on_context(
 ) -> Result<(), Failure> {
     match command {
         Command::Status => status::run(context, out),
-        Command::Why => why::run(context, out),
+        Command::Why(args) => why::run(context, args, out),
         Command::Doctor => doctor::run(context, out),
         Command::Install(args) => install::run(context, args, out),
         Command::Rollback { mark_bad, force } => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where the boot state is kept: the seam between the state machine and a boot loader.
 
-use crate::{BootState, DataReset, SlotId};
+use crate::{BootState, DataReset, Numbered, SlotId};
 use std::path::PathBuf;
 use uboot::EnvError;
 
@@ -27,6 +27,12 @@ pub trait BootBackend {
 
     /// What was odd about the state loaded last, or about how it was stored since, for people.
     fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The firmware's decisions as found by the last `load`, oldest first; nothing where the boot
+    /// loader leaves no trail.
+    fn trail(&self) -> Vec<Numbered> {
         Vec::new()
     }
 

@@ -8,9 +8,9 @@
 //! good one. The next commit of any command stores what was recalled.
 
 use crate::{
-    BackendError, BootBackend, BootState, Command, DataReset, Entry, Force, Mark, Reason,
-    Reconciled, Record, Recorder, RecorderFacts, Refused, SlotId, SlotState, Snapshot, Timestamp,
-    recall, reconcile, transition,
+    BackendError, BootBackend, BootState, Command, DataReset, Death, Entry, Force, Mark, Numbered,
+    Reason, Reconciled, Record, Recorder, RecorderFacts, Refused, SlotId, SlotState, Snapshot,
+    Timestamp, recall, reconcile, transition,
 };
 use storage::{Storage, chain};
 
@@ -129,6 +129,18 @@ impl BootControl {
         }
     }
 
+    /// The recorder, where it could be opened.
+    #[must_use]
+    pub const fn recorder(&self) -> Option<&Recorder<Box<dyn Storage>>> {
+        self.recorder.as_ref()
+    }
+
+    /// The firmware's decisions that are in its environment, oldest first.
+    #[must_use]
+    pub fn trail(&self) -> Vec<Numbered> {
+        self.backend.trail()
+    }
+
     /// What the recorder knows of the slots; nothing when it could not be opened.
     #[must_use]
     pub fn recorder_facts(&self) -> RecorderFacts {
@@ -213,6 +225,15 @@ impl BootControl {
             self.note(entry);
         }
         found
+    }
+
+    /// Remembers what the boots left behind that died before anybody could remember anything: the
+    /// firmware's trail, and what `deaths` say. Before [`Self::reconcile`], which then knows why a
+    /// slot was left. Told once, however often it is called.
+    pub fn note_dead_boots(&mut self, deaths: &[Death]) {
+        for entry in self.recorder_facts().news(&self.backend.trail(), deaths) {
+            self.note(&entry);
+        }
     }
 
     /// Stores `next` in one commit, unless nothing changed.

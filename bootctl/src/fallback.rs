@@ -12,6 +12,7 @@
 
 use crate::record::{Entry, HealthVerdict, Mark, Record, Sequence, Timestamp};
 use crate::state::BundleId;
+use crate::trail::{Decision, Load, Numbered};
 use crate::{AttemptsLeft, SlotId};
 use std::fmt;
 
@@ -24,6 +25,42 @@ pub enum RecordsLeft {
     Overwritten,
     /// Some were torn, or the recorder is younger than the slot; the same holds.
     Missing,
+}
+
+/// One boot of a slot that was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Try {
+    /// What the firmware decided.
+    pub decision: Decision,
+    /// What is known of its end.
+    pub end: TryEnd,
+}
+
+/// How far a boot came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TryEnd {
+    /// The firmware could not load it.
+    NotLoaded,
+    /// A kernel was started, and nothing was heard of it.
+    Silent,
+    /// It died and left word of it.
+    Died,
+    /// It came up.
+    Booted,
+}
+
+impl fmt::Display for Try {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(left) = self.decision.left {
+            write!(f, "{left} left, ")?;
+        }
+        f.write_str(match self.end {
+            TryEnd::NotLoaded => "did not load",
+            TryEnd::Silent => "nothing heard",
+            TryEnd::Died => "died",
+            TryEnd::Booted => "came up",
+        })
+    }
 }
 
 /// The last time a slot was left for another.
@@ -43,6 +80,9 @@ pub struct Fallback {
     pub reached_userspace: u32,
     /// Whether these numbers are exact.
     pub records: RecordsLeft,
+    /// Each boot that the firmware's trail tells of, oldest first. A trail has an end, and a
+    /// firmware without one leaves none: there may be less of them than attempts.
+    pub tries: Vec<Try>,
     /// What the slot had been installed from, when the recorder still knows.
     pub bundle: Option<BundleId>,
     /// Its version, when the recorder still knows.
@@ -119,6 +159,7 @@ pub(crate) fn last_fallback(entries: &[Record]) -> Option<Fallback> {
         attempts: tally.attempts,
         reached_userspace: tally.reached_userspace,
         records,
+        tries: tally.tries,
         bundle: tally.bundle,
         version: tally.version,
     })
@@ -136,6 +177,7 @@ struct Tally {
     left: Option<u8>,
     attempts: u32,
     reached_userspace: u32,
+    tries: Vec<Try>,
     bundle: Option<BundleId>,
     version: Option<String>,
 }
@@ -150,6 +192,7 @@ impl Tally {
             left: None,
             attempts: 0,
             reached_userspace: 0,
+            tries: Vec::new(),
             bundle: None,
             version: None,
         }
@@ -162,12 +205,27 @@ impl Tally {
     }
 
     /// Boots before this are not held against the slot.
-    const fn begin(&mut self, left: u8) {
+    fn begin(&mut self, left: u8) {
         self.begun = true;
         self.gap = false;
         self.left = Some(left);
         self.attempts = 0;
         self.reached_userspace = 0;
+        self.tries.clear();
+    }
+
+    fn choose(&mut self, decision: Decision) {
+        let end = match decision.load {
+            Load::Started => TryEnd::Silent,
+            Load::Failed => TryEnd::NotLoaded,
+        };
+        self.tries.push(Try { decision, end });
+    }
+
+    fn end_try(&mut self, end: TryEnd) {
+        if let Some(last) = self.tries.last_mut() {
+            last.end = end;
+        }
     }
 
     /// Boots that died early took the counter down to `left`.
@@ -214,7 +272,12 @@ impl Tally {
             }
             Entry::Booted { slot, attempts, .. } if *slot == self.slot => {
                 self.count_boot(attempts.get());
+                self.end_try(TryEnd::Booted);
             }
+            Entry::Chosen(Numbered { decision, .. }) if decision.slot == self.slot => {
+                self.choose(*decision);
+            }
+            Entry::Died { slot, .. } if *slot == self.slot => self.end_try(TryEnd::Died),
             Entry::InstallFinished { .. }
             | Entry::Verdict { .. }
             | Entry::Marked { .. }
@@ -223,6 +286,9 @@ impl Tally {
             | Entry::InstallBegan { .. }
             | Entry::InstallFailed { .. }
             | Entry::States(_)
+            | Entry::Chosen(_)
+            | Entry::Died { .. }
+            | Entry::Asked { .. }
             | Entry::DeadEnd { .. } => {}
         }
     }

@@ -13,6 +13,7 @@ mod command;
 mod control;
 mod custom;
 mod data_reset;
+mod death;
 mod env_lock;
 mod fallback;
 mod leave;
@@ -26,6 +27,7 @@ mod recorder;
 mod select;
 mod slot;
 mod state;
+mod trail;
 mod transition;
 mod uboot_backend;
 mod variables;
@@ -38,14 +40,16 @@ pub use command::{Activation, Command, Force, Refused};
 pub use control::{BootControl, ControlError, ControlParts, LateFallback};
 pub use custom::CustomBackend;
 pub use data_reset::DataReset;
+pub use death::{DEATH_TEXT_MAX, Death};
 pub use env_lock::EnvLock;
-pub use fallback::{Fallback, RecordsLeft};
+pub use fallback::{Fallback, RecordsLeft, Try, TryEnd};
 pub use leave::is_left_when_unhealthy;
 pub use noop::NoopBackend;
 pub use reason::{Reason, UnknownReason};
 pub use reconcile::{Reconciled, RecorderFacts, recall, reconcile};
 pub use record::{
-    Entry, HealthVerdict, KnownSlot, Mark, Record, Sequence, Snapshot, TEXT_MAX, Timestamp,
+    DeathMark, Entry, HealthVerdict, KnownSlot, Mark, Record, Sequence, Snapshot, TEXT_MAX,
+    Timestamp,
 };
 pub use recorder::{Recorder, RecorderError};
 pub use select::{FirmwareFacts, SelectStep, Selection, select};
@@ -54,6 +58,7 @@ pub use state::{
     BootState, BundleId, FAILED_MAX, ParseBundleIdError, PauseStep, SlotRecord, SlotState,
     UnknownState,
 };
+pub use trail::{Decision, Load, Numbered, ParseDecisionError, TRAIL_MAX, read_trail};
 pub use transition::transition;
 pub use uboot_backend::UbootBackend;
 pub use variables::{ReadStateError, StateWarning};

@@ -8,9 +8,12 @@
 //! half written or bad. An environment can also be lost later, while Linux runs: whoever decides
 //! anything asks [`recall`] first.
 
-use crate::record::{Entry, HealthVerdict, KnownSlot, Mark, Snapshot};
+use crate::death::Death;
+use crate::record::{DeathMark, Entry, HealthVerdict, KnownSlot, Mark, Snapshot};
 use crate::state::NO_DISK;
+use crate::trail::{Numbered, TRAIL_MAX, untold};
 use crate::{AttemptsLeft, BootState, BundleId, PerSlot, Reason, SlotId, SlotState};
+use std::collections::VecDeque;
 
 /// What the flight recorder's entries add up to, oldest to newest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,7 +21,16 @@ pub struct RecorderFacts {
     snapshot: Option<Snapshot>,
     trouble: PerSlot<Trouble>,
     fell_back_from: Option<SlotId>,
+    /// The slot that came up last.
+    booted: Option<SlotId>,
+    /// Decisions of the firmware that are on record, as many as a trail can have.
+    chosen: VecDeque<Numbered>,
+    /// Words of dead boots that are on record, the last few.
+    deaths: VecDeque<DeathMark>,
 }
+
+/// How many words of dead boots are kept apart; memory that outlives a reset has fewer.
+const DEATHS_MAX: usize = 32;
 
 /// What is known against a slot since it was installed or last proved itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +55,37 @@ impl RecorderFacts {
         self.snapshot.as_ref()
     }
 
+    /// The decisions of `trail` that are not on record.
+    #[must_use]
+    pub fn untold(&self, trail: &[Numbered]) -> Vec<Numbered> {
+        let told: Vec<Numbered> = self.chosen.iter().copied().collect();
+        untold(trail, &told).to_vec()
+    }
+
+    /// What is to be told of the boots since Linux came up last: the firmware's decisions that are
+    /// not on record, and the words of `deaths` that are not. A word without a slot belongs to the
+    /// boot before the running one; where there is no trail, to the one that came up last.
+    #[must_use]
+    pub fn news(&self, trail: &[Numbered], deaths: &[Death]) -> Vec<Entry> {
+        let told: Vec<Numbered> = self.chosen.iter().copied().collect();
+        let new = untold(trail, &told);
+        // The newest is the running boot; words are of those before it.
+        let (dead, running) = new.split_at_checked(new.len().wrapping_sub(1)).unwrap_or_default();
+        let before = told.iter().chain(new).rev().nth(1).map(|one| one.decision.slot);
+        let mut entries: Vec<Entry> = dead.iter().copied().map(Entry::Chosen).collect();
+        for death in deaths {
+            if self.deaths.contains(&death.mark) {
+                continue;
+            }
+            if let Some(slot) = death.slot.or(before).or(self.booted) {
+                let Death { mark, ref cause, .. } = *death;
+                entries.push(Entry::Died { slot, mark, cause: cause.clone() });
+            }
+        }
+        entries.extend(running.iter().copied().map(Entry::Chosen));
+        entries
+    }
+
     /// Adds what `entry` says.
     pub(crate) fn apply(&mut self, entry: &Entry) {
         match entry {
@@ -52,6 +95,7 @@ impl RecorderFacts {
             }
             Entry::States(snapshot) => self.take_snapshot(snapshot),
             Entry::Booted { slot, .. } => {
+                self.booted = Some(*slot);
                 let trouble = self.trouble.get_mut(*slot);
                 trouble.boots = trouble.boots.saturating_add(1);
                 self.may_be_left_again(*slot);
@@ -76,6 +120,12 @@ impl RecorderFacts {
             | Entry::DeadEnd { slot, cause } => {
                 self.trouble.get_mut(*slot).cause = Some(cause.clone());
             }
+            Entry::Died { slot, mark, cause } => {
+                self.trouble.get_mut(*slot).cause = Some(cause.clone());
+                push_last(&mut self.deaths, *mark, DEATHS_MAX);
+            }
+            Entry::Chosen(chosen) => push_last(&mut self.chosen, *chosen, TRAIL_MAX),
+            Entry::Asked { .. } => {}
             Entry::Marked { slot, mark } => self.mark(*slot, *mark),
             Entry::FellBack { from, .. } => {
                 self.fell_back_from = Some(*from);
@@ -180,6 +230,14 @@ impl RecorderFacts {
             (None, boots) => format!("reached userspace {boots} times and gave no verdict"),
         }
     }
+}
+
+/// Adds at the end and keeps the last `most`.
+fn push_last<T>(all: &mut VecDeque<T>, one: T, most: usize) {
+    if all.len() >= most {
+        all.pop_front();
+    }
+    all.push_back(one);
 }
 
 /// The state to store and the entries to append: [`Entry::FellBack`] before it is stored, because

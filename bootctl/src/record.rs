@@ -4,7 +4,7 @@
 //! Entries are facts in the past tense. They never carry secrets, and no free text longer than
 //! [`TEXT_MAX`] bytes.
 
-use crate::{AttemptsLeft, BootState, BundleId, Reason, SlotId, SlotState};
+use crate::{AttemptsLeft, BootState, BundleId, Numbered, Reason, SlotId, SlotState};
 use std::fmt;
 use storage::PartUuid;
 
@@ -178,7 +178,29 @@ pub enum Entry {
         /// What happened.
         cause: String,
     },
+    /// The firmware started a slot, as its trail tells: noted when Linux came up next, in the
+    /// order of the decisions.
+    Chosen(Numbered),
+    /// Somebody left word of how a boot died: the kernel's last message in memory that outlives a
+    /// reset, or the watchdog.
+    Died {
+        /// The slot that ran.
+        slot: SlotId,
+        /// What tells this word from others, so that it is told once.
+        mark: DeathMark,
+        /// What it says.
+        cause: String,
+    },
+    /// A person asked for something beside the boot state: a variable, a login, empty data.
+    Asked {
+        /// For what.
+        what: String,
+    },
 }
+
+/// Tells the words of dead boots from each other: the first bytes of a hash of the whole word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DeathMark(pub [u8; 8]);
 
 /// An entry with its place in time.
 #[derive(Clone, Debug, PartialEq, Eq)]

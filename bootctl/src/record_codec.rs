@@ -18,9 +18,12 @@
 //! value is a byte 0 or 1 and the value. A reader skips kinds and versions it does not know.
 
 use crate::record::{
-    Entry, HealthVerdict, KnownSlot, Mark, Record, Sequence, Snapshot, TEXT_MAX, Timestamp,
+    DeathMark, Entry, HealthVerdict, KnownSlot, Mark, Record, Sequence, Snapshot, TEXT_MAX,
+    Timestamp,
 };
-use crate::{AttemptsLeft, BundleId, FAILED_MAX, Reason, SlotId, SlotState};
+use crate::{
+    AttemptsLeft, BundleId, Decision, FAILED_MAX, Load, Numbered, Reason, SlotId, SlotState,
+};
 use storage::PartUuid;
 
 /// First bytes of a record. Neither 0x00 nor 0xFF, which blank media are full of.
@@ -30,8 +33,14 @@ const CRC_BYTES: usize = 4;
 const VERSION: u8 = 1;
 const TIME_UNKNOWN: u64 = u64::MAX;
 
+/// Stands for the attempts left where they do not count.
+const NOT_COUNTED: u8 = u8::MAX;
+
 /// Longest payload that is believed: a torn length must not lead the reader far away.
 const PAYLOAD_MAX: usize = 256;
+
+/// Shortest record of a kind that is written.
+pub(crate) const RECORD_MIN: usize = HEADER_BYTES + CRC_BYTES;
 
 /// Longest record.
 pub(crate) const RECORD_MAX: usize = HEADER_BYTES + PAYLOAD_MAX + CRC_BYTES;
@@ -133,6 +142,22 @@ fn encode_entry(entry: &Entry) -> (u8, Vec<u8>) {
             put_text(&mut out, cause);
             10
         }
+        Entry::Chosen(Numbered { number, decision }) => {
+            let Decision { slot, left, reason, load } = decision;
+            let left = left.map_or(NOT_COUNTED, AttemptsLeft::get);
+            out.extend([*number, slot_code(*slot), left, reason.code(), *load as u8]);
+            11
+        }
+        Entry::Died { slot, mark, cause } => {
+            out.push(slot_code(*slot));
+            out.extend(mark.0);
+            put_text(&mut out, cause);
+            12
+        }
+        Entry::Asked { what } => {
+            put_text(&mut out, what);
+            13
+        }
     };
     (kind, out)
 }
@@ -177,6 +202,12 @@ fn decode_entry(kind: u8, payload: &[u8]) -> Option<Entry> {
         8 => Entry::FellBack { from: from.slot()?, to: from.slot()?, cause: from.text()? },
         9 => Entry::States(from.snapshot()?),
         10 => Entry::DeadEnd { slot: from.slot()?, cause: from.text()? },
+        11 => Entry::Chosen(from.decision()?),
+        12 => {
+            let (slot, mark) = (from.slot()?, DeathMark(from.array()?));
+            Entry::Died { slot, mark, cause: from.text()? }
+        }
+        13 => Entry::Asked { what: from.text()? },
         _ => return None,
     };
     Some(entry)
@@ -274,6 +305,22 @@ impl<'a> Cursor<'a> {
         Some(KnownSlot { state, bundle })
     }
 
+    fn decision(&mut self) -> Option<Numbered> {
+        let number = Some(self.byte()?).filter(|number| *number < 100)?;
+        let slot = self.slot()?;
+        let left = match self.byte()? {
+            NOT_COUNTED => None,
+            left => Some(AttemptsLeft::new(left).ok()?),
+        };
+        let reason = Reason::from_code(self.byte()?)?;
+        let load = match self.byte()? {
+            0 => Load::Started,
+            1 => Load::Failed,
+            _ => return None,
+        };
+        Some(Numbered { number, decision: Decision { slot, left, reason, load } })
+    }
+
     fn snapshot(&mut self) -> Option<Snapshot> {
         let mut order = Vec::new();
         for _ in 0..self.byte()? {
@@ -326,6 +373,17 @@ mod tests {
                 failed: vec![bundle; FAILED_MAX],
             }),
             Entry::DeadEnd { slot, cause: text() },
+            Entry::Chosen(Numbered {
+                number: 99,
+                decision: Decision {
+                    slot,
+                    left: Some(AttemptsLeft::ONE),
+                    reason: Reason::Trying,
+                    load: Load::Failed,
+                },
+            }),
+            Entry::Died { slot, mark: DeathMark([8; 8]), cause: text() },
+            Entry::Asked { what: text() },
         ]
     }
 

@@ -13,6 +13,10 @@
 //! | the erase of the oldest block | its remaining records, or none; the head is still the old one |
 //! | the snapshot of a new head | as a torn record; the old head still begins with one |
 //!
+//! A block that cannot be read is passed over and counted; only when none can be read there is no
+//! recorder. Where the newest block may be the one that is lost, the numbers go on behind all that
+//! it can have held, so that no number is given twice.
+//!
 //! A record never shares a sector with another one on a disk, so that a torn sector cannot take
 //! an older record with it. Nothing is rewritten in place.
 //!
@@ -22,7 +26,7 @@
 
 use crate::reconcile::RecorderFacts;
 use crate::record::{Entry, Record, Sequence, Timestamp};
-use crate::record_codec::{Found, MAGIC, RECORD_MAX, decode, encode};
+use crate::record_codec::{Found, MAGIC, RECORD_MAX, RECORD_MIN, decode, encode};
 use storage::{ByteLen, Storage, StorageError};
 
 /// Largest region that is read: a wrong length must not fill the memory.
@@ -87,6 +91,7 @@ impl RecorderError {
 }
 
 /// What opening found in one block.
+#[derive(Default)]
 struct Scan {
     records: Vec<Record>,
     newest: Option<Sequence>,
@@ -110,6 +115,8 @@ pub struct Recorder<S> {
     last: Sequence,
     next: Sequence,
     torn: u64,
+    /// Blocks that cannot be read.
+    unreadable: u64,
     facts: RecorderFacts,
 }
 
@@ -148,6 +155,7 @@ impl<S: Storage> Recorder<S> {
             last: Sequence(0),
             next: Sequence(1),
             torn: 0,
+            unreadable: 0,
             facts: RecorderFacts::default(),
         };
         recorder.find_head()?;
@@ -156,11 +164,24 @@ impl<S: Storage> Recorder<S> {
 
     fn find_head(&mut self) -> Result<(), RecorderError> {
         let mut newest = Sequence(0);
-        (self.head, self.holds, self.free, self.torn) = (None, None, 0, 0);
+        (self.head, self.holds, self.free, self.torn, self.unreadable) = (None, None, 0, 0, 0);
         self.facts = RecorderFacts::default();
+        let mut without_records = Vec::new();
         for index in 0..self.blocks {
-            let scan = self.scan(index)?;
+            let scan = match self.scan(index) {
+                Ok(scan) => scan,
+                Err(cause) => {
+                    self.unreadable += 1;
+                    if self.unreadable == self.blocks {
+                        return Err(cause.into());
+                    }
+                    Scan::default()
+                }
+            };
             self.torn += scan.torn;
+            if scan.newest.is_none() {
+                without_records.push(index);
+            }
             if let Some(sequence) = scan.newest.filter(|sequence| *sequence > newest) {
                 newest = sequence;
                 self.head = Some(index);
@@ -169,14 +190,26 @@ impl<S: Storage> Recorder<S> {
             }
         }
         self.last = newest;
-        self.next = Sequence(newest.0.saturating_add(1));
-        for record in self.entries()? {
+        let records = self.entries()?;
+        let lost = self.may_be_lost(&without_records, &records);
+        self.next = Sequence(newest.0.saturating_add(1).saturating_add(lost));
+        for record in records {
             self.facts.apply(&record.entry);
         }
         Ok(())
     }
 
-    fn scan(&self, index: u64) -> Result<Scan, RecorderError> {
+    /// How many records a lost block may have held that were newer than all that is there. The
+    /// ring is full from its first round on; then the block behind the head has records, or it was
+    /// the head itself, or its erase was cut.
+    fn may_be_lost(&self, without_records: &[u64], records: &[Record]) -> u64 {
+        let following = self.head.map_or(0, |head| (head + 1) % self.blocks);
+        let came_round = records.first().is_some_and(|oldest| oldest.sequence > Sequence(1));
+        let suspect = without_records.contains(&following) && (came_round || self.unreadable > 0);
+        if suspect { self.block_bytes / self.align.max(RECORD_MIN as u64) } else { 0 }
+    }
+
+    fn scan(&self, index: u64) -> Result<Scan, StorageError> {
         let mut block = vec![0; usize::try_from(self.block_bytes).unwrap_or(0)];
         self.storage.read_at(index * self.block_bytes, &mut block)?;
         let used = block.iter().rposition(|byte| *byte != BLANK).map_or(0, |last| last + 1);
@@ -235,7 +268,12 @@ impl<S: Storage> Recorder<S> {
     pub fn entries(&self) -> Result<Vec<Record>, RecorderError> {
         let mut records = Vec::new();
         for index in 0..self.blocks {
-            records.extend(self.scan(index)?.records);
+            match self.scan(index) {
+                Ok(scan) => records.extend(scan.records),
+                // Opening passed it over as well, and counted it.
+                Err(_) if self.unreadable > 0 => {}
+                Err(cause) => return Err(cause.into()),
+            }
         }
         records.sort_by_key(|record| record.sequence);
         Ok(records)
@@ -245,6 +283,12 @@ impl<S: Storage> Recorder<S> {
     #[must_use]
     pub const fn torn(&self) -> u64 {
         self.torn
+    }
+
+    /// How many blocks could not be read when the recorder was opened: their records are missing.
+    #[must_use]
+    pub const fn unreadable(&self) -> u64 {
+        self.unreadable
     }
 
     /// What the records say about the slots.
@@ -269,7 +313,11 @@ impl<S: Storage> Recorder<S> {
     fn newest(&self) -> Result<Sequence, RecorderError> {
         let mut newest = Sequence(0);
         for index in 0..self.blocks {
-            newest = newest.max(self.scan(index)?.newest.unwrap_or(Sequence(0)));
+            match self.scan(index) {
+                Ok(scan) => newest = newest.max(scan.newest.unwrap_or(Sequence(0))),
+                Err(_) if self.unreadable > 0 => {}
+                Err(cause) => return Err(cause.into()),
+            }
         }
         Ok(newest)
     }

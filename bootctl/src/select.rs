@@ -13,8 +13,10 @@
 //! Never started: an empty or writing slot, in any phase, with or without an environment (I2).
 
 use crate::state::{BootState, PauseStep, SlotState};
+use crate::trail::{Decision, Load, forget_trail};
 use crate::{AttemptsLeft, PerSlot, Reason, SlotId};
 use storage::PartUuid;
+use uboot::{Env, EnvError};
 
 /// What the firmware finds besides the environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +93,25 @@ pub struct Selection {
     pub reason: Reason,
     /// What was done on the way.
     pub steps: Vec<SelectStep>,
+    /// What the trail tells of it, when it reached the environment.
+    pub decision: Option<Decision>,
+}
+
+impl Selection {
+    /// Writes what the firmware saves over `env`: the state and the trail.
+    ///
+    /// # Errors
+    /// [`EnvError`] when the environment refuses a value.
+    pub fn write_to(&self, env: &mut Env) -> Result<(), EnvError> {
+        self.state.write_to(env)?;
+        let forgotten = |step: &SelectStep| {
+            matches!(step, SelectStep::EnvironmentLost | SelectStep::ForeignDisk { .. })
+        };
+        if self.steps.iter().any(forgotten) {
+            forget_trail(env);
+        }
+        self.decision.map_or(Ok(()), |decision| decision.append_to(env))
+    }
 }
 
 /// A slot taken by one of the phases.
@@ -226,7 +247,9 @@ impl<'a> Run<'a> {
         if !self.loads(choice.slot) {
             self.steps.push(SelectStep::LoadFailed { slot: choice.slot });
             self.state.reason = Some(Reason::LoadFailed);
-            return self.end(None, Reason::LoadFailed, true);
+            let decision = self.decision(choice, Load::Failed);
+            let ended = self.end(None, Reason::LoadFailed, true);
+            return Selection { decision: Some(decision), ..ended };
         }
         let ordinary = match choice.base {
             Reason::Normal | Reason::Trying | Reason::Fallback => true,
@@ -243,7 +266,26 @@ impl<'a> Run<'a> {
         } else {
             choice.base
         };
-        self.end(Some(choice.slot), reason, true)
+        let decision = self.decision(choice, Load::Started);
+        Selection { decision: Some(decision), ..self.end(Some(choice.slot), reason, true) }
+    }
+
+    fn decision(&self, choice: &Choice, load: Load) -> Decision {
+        let Choice { slot, base: reason } = *choice;
+        // The last resort does not count, whatever the counter says.
+        let left = match reason {
+            Reason::LastResort => None,
+            Reason::Normal
+            | Reason::Trying
+            | Reason::Fallback
+            | Reason::EnvLost
+            | Reason::EnvUnwritable
+            | Reason::LoadFailed
+            | Reason::ForeignDisk
+            | Reason::Recovery
+            | Reason::AttemptsReset => Some(self.state.slot(slot).attempts),
+        };
+        Decision { slot, left, reason, load }
     }
 
     /// Nothing can be paid for, so only a slot that needs no counting may start.
@@ -264,6 +306,7 @@ impl<'a> Run<'a> {
     }
 
     fn end(self, boots: Option<SlotId>, reason: Reason, save: bool) -> Selection {
-        Selection { boots, state: self.state, save, reason, steps: self.steps }
+        let Self { state, steps, .. } = self;
+        Selection { boots, state, save, reason, steps, decision: None }
     }
 }

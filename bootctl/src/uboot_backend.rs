@@ -10,7 +10,7 @@
 //! by a mark-good that was decided before it.
 
 use crate::backend::{BackendError, BootBackend};
-use crate::{BootState, DataReset, EnvLock, ReadStateError};
+use crate::{BootState, DataReset, EnvLock, Numbered, ReadStateError, read_trail};
 use std::path::PathBuf;
 use storage::Storage;
 use uboot::{Env, EnvError, EnvStore};
@@ -21,20 +21,21 @@ pub struct UbootBackend<S> {
     defaults: Option<Env>,
     lock: Option<PathBuf>,
     warnings: Vec<String>,
+    trail: Vec<Numbered>,
 }
 
 impl<S: Storage> UbootBackend<S> {
     /// A backend that refuses to store while the environment is lost.
     #[must_use]
     pub const fn new(store: EnvStore<S>) -> Self {
-        Self { store, defaults: None, lock: None, warnings: Vec::new() }
+        Self { store, defaults: None, lock: None, warnings: Vec::new(), trail: Vec::new() }
     }
 
     /// A backend that begins a lost environment anew from `defaults`, which must be those of the
     /// boot loader.
     #[must_use]
-    pub const fn with_defaults(store: EnvStore<S>, defaults: Env) -> Self {
-        Self { store, defaults: Some(defaults), lock: None, warnings: Vec::new() }
+    pub fn with_defaults(store: EnvStore<S>, defaults: Env) -> Self {
+        Self { defaults: Some(defaults), ..Self::new(store) }
     }
 
     /// Every store then holds [`EnvLock`] with the lock file at `path` while it reads, compares
@@ -85,9 +86,11 @@ impl<S: Storage> BootBackend for UbootBackend<S> {
     }
 
     fn load(&mut self) -> Result<BootState, BackendError> {
+        self.trail.clear();
         let Some(env) = self.load_env()? else {
             return Ok(BootState::lost());
         };
+        self.trail = read_trail(&env);
         match BootState::from_env_warned(&env) {
             Ok((state, warnings)) => {
                 self.warnings.extend(warnings.iter().map(ToString::to_string));
@@ -121,6 +124,10 @@ impl<S: Storage> BootBackend for UbootBackend<S> {
 
     fn warnings(&self) -> Vec<String> {
         self.warnings.clone()
+    }
+
+    fn trail(&self) -> Vec<Numbered> {
+        self.trail.clone()
     }
 
     fn data_reset(&mut self) -> Result<DataReset, BackendError> {

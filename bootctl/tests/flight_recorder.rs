@@ -7,7 +7,7 @@ use bootctl::{
     RecorderError, Sequence, SlotId, Snapshot, Timestamp, explain,
 };
 use std::collections::BTreeSet;
-use storage::{Journal, MemoryStorage, Recording, Shared, Storage};
+use storage::{Fault, Faulty, Journal, MemoryStorage, Recording, Shared, Storage};
 
 const LABEL: &str = "recorder";
 
@@ -222,4 +222,74 @@ fn two_programs_with_the_recorder_open_write_no_record_over_another() {
     let newest = &written[written.len() - found.len()..];
     assert_eq!(found, newest);
     assert!(found.len() > 50, "{}", found.len());
+}
+
+/// A ring of four blocks that came round, whose newest records are in block `head`.
+fn come_round() -> (Shared<MemoryStorage>, usize, Sequence) {
+    let flash = Shared::new(MemoryStorage::nor(LABEL, vec![0xff; 4 * 4096], 4096));
+    let mut recorder = Recorder::open(flash.clone(), 4096).unwrap();
+    let mut newest = Sequence(0);
+    for number in 0..500 {
+        newest = recorder.append(Timestamp::UNKNOWN, &entry(number)).unwrap();
+    }
+    let alone = |block: usize| {
+        let bytes = flash.with(|flash| flash.bytes()[block * 4096..][..4096].to_vec());
+        let mut image = vec![0xff; 8192];
+        image[..4096].copy_from_slice(&bytes);
+        let found = Recorder::open(MemoryStorage::nor(LABEL, image, 4096), 4096).unwrap();
+        found.entries().unwrap().last().map(|record| record.sequence)
+    };
+    let head = (0..4).find(|block| alone(*block) == Some(newest)).unwrap();
+    (flash, head, newest)
+}
+
+#[test]
+fn a_lost_block_takes_its_own_records_only_and_no_number_is_given_twice() {
+    for lost in 0..4 {
+        for rubbish in [0xff_u8, 0x00, 0x41] {
+            let (flash, head, newest) = come_round();
+            let before = Recorder::open(flash.clone(), 4096).unwrap().entries().unwrap();
+            flash.with(|flash| flash.bytes_mut()[lost * 4096..][..4096].fill(rubbish));
+            let mut recorder = Recorder::open(flash.clone(), 4096).unwrap();
+            let left = recorder.entries().unwrap();
+            assert!(left.iter().all(|record| before.contains(record)));
+            assert!(left.len() * 2 > before.len(), "{} of {}", left.len(), before.len());
+            if lost != head {
+                assert_eq!(left.last().unwrap().sequence, newest, "block {lost}, head {head}");
+            }
+            let added = recorder.append(Timestamp::UNKNOWN, &entry(1)).unwrap();
+            assert!(added > newest, "block {lost} of {rubbish:#x}: {added} after {newest}");
+            let again = Recorder::open(flash, 4096).unwrap().entries().unwrap();
+            assert_eq!(again.last().unwrap().sequence, added);
+        }
+    }
+}
+
+#[test]
+fn a_block_that_cannot_be_read_hides_no_other_and_is_counted() {
+    let (flash, head, newest) = come_round();
+    let lost = (head + 2) % 4;
+    let faulty = Faulty::new(flash, Fault::Read { at: lost as u64 * 4096 + 100 });
+    let mut recorder = Recorder::open(faulty, 4096).unwrap();
+    assert_eq!(recorder.unreadable(), 1);
+    let left = recorder.entries().unwrap();
+    assert_eq!(left.last().unwrap().sequence, newest);
+    assert!(left.len() > 100, "{}", left.len());
+    assert!(recorder.append(Timestamp::UNKNOWN, &entry(1)).unwrap() > newest);
+}
+
+#[test]
+fn decay_in_the_middle_hides_no_later_record() {
+    let (flash, head, _) = come_round();
+    let before = Recorder::open(flash.clone(), 4096).unwrap().entries().unwrap();
+    for place in (8..4096).step_by(97) {
+        let image = flash.with(|flash| {
+            let mut image = flash.bytes().to_vec();
+            image[((head + 3) % 4) * 4096 + place] ^= 0x10;
+            image
+        });
+        let found = Recorder::open(MemoryStorage::nor(LABEL, image, 4096), 4096).unwrap();
+        let left = found.entries().unwrap();
+        assert!(before.len() - left.len() <= 1, "{place}: {} of {}", left.len(), before.len());
+    }
 }

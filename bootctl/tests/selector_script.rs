@@ -9,11 +9,13 @@
 #[allow(dead_code, reason = "the interpreter serves other tests too")]
 mod hush;
 
-use bootctl::{BootState, FirmwareFacts, PerSlot, SelectStep, Selection, SlotId, select};
+use bootctl::{
+    BootState, FirmwareFacts, PerSlot, SelectStep, Selection, SlotId, read_trail, select,
+};
 use hush::{End, Firmware};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use uboot::{Env, SELECTOR_VERSION, SelectorFacts, selector_variables};
+use uboot::{Env, SELECTOR_VERSION, SelectorFacts, TRAIL, selector_variables};
 
 const DISK: &str = "0f0e0d0c-0b0a-4908-8706-050403020100";
 const OTHER_DISK: &str = "1f0e0d0c-0b0a-4908-8706-050403020100";
@@ -42,6 +44,18 @@ const ORDERS: [&str; 13] = [
 ];
 const LASTS: [&str; 14] =
     ["", "A", "B", "A 1", "B 2", "A 4", "B 5", "A 9", "B x", "C", "1", "1 A", "A  2", "A end"];
+/// Variables of the trail, in their order: new, within ten, before a change of the tens, beyond the
+/// last number, and what somebody else may have left there.
+const TRAILS: [[&str; 4]; 8] = [
+    ["", "", "", ""],
+    ["00.A2.normal", "", "0", "0"],
+    ["10.B2.trying 11.B1.trying.load-failed", "09.A2.normal", "1", "1"],
+    ["15.A2.normal 16.A1.normal 17.A0.normal 18.A.last-resort 19.B.last-resort", "x", "1", "9"],
+    ["90.A2.normal", "89.A2.normal", "9", "9"],
+    ["odd words", "", "x", "09"],
+    ["", "", "", "7"],
+    ["1 2 3 4 5 6 7 8 9 10 11 12 13", "", "3", "4"],
+];
 const REASONS: [&str; 5] = ["", "normal", "load-failed", "last-resort", " load-failed"];
 const DISKS: [&str; 7] =
     [DISK, DISK, DISK, OTHER_DISK, "", "0F0E0D0C-0B0A-4908-8706-050403020100", "none"];
@@ -59,6 +73,7 @@ struct Case {
     reason: &'static str,
     sealed: [bool; 2],
     save_works: bool,
+    trail: [&'static str; 4],
 }
 
 impl Case {
@@ -79,6 +94,7 @@ impl Case {
             ("ethaddr", "02:00:00:00:00:01"),
         ]
         .into_iter()
+        .chain(TRAIL.into_iter().zip(self.trail))
         .filter(|(_, value)| !value.is_empty())
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
@@ -165,6 +181,12 @@ fn compare(case: &Case, defaults: &BTreeMap<String, String>) {
     if model.save {
         let read = BootState::from_env(&env_of(&saved)).unwrap();
         assert_eq!(read, model.state, "{case:?}\nsteps: {:?}", model.steps);
+        let mut modelled = env_of(&stored);
+        model.write_to(&mut modelled).unwrap();
+        for name in TRAIL {
+            let saved = saved.get(name).map(String::as_str);
+            assert_eq!(saved, modelled.get(name), "{name} of {case:?}");
+        }
         assert_eq!(saved.get("ethaddr").map(String::as_str), Some("02:00:00:00:00:01"));
     } else {
         assert_eq!(saved, stored, "{case:?}: something was saved");
@@ -189,6 +211,7 @@ fn plain() -> Case {
         reason: "",
         sealed: [true, true],
         save_works: true,
+        trail: TRAILS[0],
     }
 }
 
@@ -253,7 +276,8 @@ fn script_and_model_agree_on_a_board_that_is_left_alone() {
             let case = Case { order: "B A", states, sealed, ..plain() };
             let mut board = case.board(&defaults);
             let mut state = BootState::from_env(&env_of(&case.variables())).unwrap();
-            for boot in 0..14 {
+            let mut modelled = env_of(&case.variables());
+            for boot in 0..34 {
                 let facts = FirmwareFacts {
                     disk: Some(DISK.parse().unwrap()),
                     save_works: true,
@@ -266,11 +290,14 @@ fn script_and_model_agree_on_a_board_that_is_left_alone() {
                     End::Prompt => panic!("boot {boot} of {case:?} stands at the prompt"),
                 };
                 assert_eq!(slot, model.boots, "boot {boot} of {case:?}");
+                model.write_to(&mut modelled).unwrap();
                 if model.save {
                     state = model.state;
                 }
                 let saved = board.saved.clone().unwrap();
-                assert_eq!(BootState::from_env(&env_of(&saved)).unwrap(), state, "boot {boot}");
+                let saved = env_of(&saved);
+                assert_eq!(BootState::from_env(&saved).unwrap(), state, "boot {boot}");
+                assert_eq!(read_trail(&saved), read_trail(&modelled), "boot {boot} of {case:?}");
             }
         }
     }
@@ -294,19 +321,24 @@ fn any_case() -> impl Strategy<Value = Case> {
         [one_of(LEFTS), one_of(LEFTS)],
         one_of(LASTS),
         one_of(REASONS),
+        one_of(TRAILS),
     );
     (place, slots, any::<[bool; 2]>(), prop::bool::weighted(0.8)).prop_map(
-        |((ours, env_disk, disk), (order, states, lefts, last, reason), sealed, save_works)| Case {
-            ours,
-            env_disk,
-            disk,
-            order,
-            states,
-            lefts,
-            last,
-            reason,
-            sealed,
-            save_works,
+        |((ours, env_disk, disk), slots, sealed, save_works)| {
+            let (order, states, lefts, last, reason, trail) = slots;
+            Case {
+                ours,
+                env_disk,
+                disk,
+                order,
+                states,
+                lefts,
+                last,
+                reason,
+                sealed,
+                save_works,
+                trail,
+            }
         },
     )
 }

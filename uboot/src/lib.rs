@@ -24,7 +24,7 @@ pub use env_text::EnvTextError;
 pub use fw_env_config::{CopyPlace, FwEnvConfig, FwEnvConfigError};
 pub use script::{Script, ScriptError, encode_script, parse_script};
 pub use selector::{
-    ButtonFacts, MassStorageFacts, SELECTOR_VERSION, SelectorFacts, TEMPORARIES, WatchdogFacts,
-    selector_script, selector_variables,
+    ButtonFacts, MassStorageFacts, SELECTOR_VERSION, SelectorFacts, TEMPORARIES, TRAIL,
+    WatchdogFacts, selector_script, selector_variables,
 };
 pub use slot_script::{DeviceTreeFacts, LoadFacts, SlotScriptFacts, slot_script};

@@ -17,7 +17,12 @@
 //! - a value that anybody may have written is quoted where it is copied: unquoted it loses its
 //!   blanks, and ` good ` would permit what the Linux half does not read as `good`.
 //!
-//! The scripts take about 7.5 KiB of every saved environment, so it wants 32 KiB; the original's
+//! What it decides is left for the flight recorder as well: [`TRAIL`] has the last ten to twenty
+//! decisions, oldest first, in words like `07.B2.trying` (number, slot and attempts left, reason),
+//! and `.load-failed` behind a slot that did not load. Only the selector writes it, in the saves it
+//! makes anyway; Linux finds by the numbers what it has not told yet.
+//!
+//! The scripts take about 9.5 KiB of every saved environment, so it wants 32 KiB; the original's
 //! 8 KiB are too small.
 
 /// Version of the rules below, passed to the kernel as `atomix.selector=`.
@@ -25,10 +30,11 @@ pub const SELECTOR_VERSION: u32 = 1;
 
 /// Variables the selector works with and leaves behind in a saved environment; they mean nothing
 /// to a reader. (`atomix_s`, the loop variable, is never in it.)
-pub const TEMPORARIES: [&str; 20] = [
+pub const TEMPORARIES: [&str; 21] = [
     "atomix_args",
     "atomix_base",
     "atomix_cause",
+    "atomix_digit",
     "atomix_disk_now",
     "atomix_first",
     "atomix_left",
@@ -47,6 +53,11 @@ pub const TEMPORARIES: [&str; 20] = [
     "atomix_want",
     "atomix_why",
 ];
+
+/// Variables of the trail: the decisions since the last digit of their number was 0, the ten before
+/// them, and the two digits of the newest one's number. No command could take more words at once.
+pub const TRAIL: [&str; 4] =
+    ["atomix_trail", "atomix_trail_before", "atomix_trail_tens", "atomix_trail_ones"];
 
 /// How long a person has to let go of the recovery button, and then to press it again.
 const RELEASE_SECS: u32 = 3;
@@ -120,6 +131,7 @@ pub fn selector_variables(facts: &SelectorFacts) -> Vec<(String, String)> {
     parts.extend(identity_parts(facts));
     parts.extend(choice_parts());
     parts.extend(last_resort_parts());
+    parts.extend(trail_parts());
     parts.extend(start_parts(facts));
 
     let names: Vec<&str> = parts.iter().map(|(name, _)| *name).collect();
@@ -218,6 +230,8 @@ fn identity_parts(facts: &SelectorFacts) -> Vec<Part> {
     // keep both slots from starting.
     let forget = "setenv fdt_high; setenv initrd_high; \
         setenv bootm_low; setenv bootm_size; setenv bootm_mapsize; \
+        setenv atomix_trail; setenv atomix_trail_before; \
+        setenv atomix_trail_tens; setenv atomix_trail_ones; \
         setenv BOOT_ORDER A B; setenv BOOT_A_LEFT 3; setenv BOOT_B_LEFT 3; \
         setenv atomix_state_A unknown; setenv atomix_state_B unknown; \
         setenv atomix_digest_A; setenv atomix_digest_B; setenv atomix_failed; \
@@ -273,7 +287,8 @@ fn choice_parts() -> Vec<Part> {
         if test \"x${atomix_state}\" = xgood; then setenv BOOT_${atomix_s}_LEFT 3; fi; done; \
         setenv atomix_want good; run atomix_pick; \
         if test \"x${atomix_slot}\" != x; then setenv BOOT_${atomix_slot}_LEFT 2; \
-        setenv atomix_last ${atomix_slot}; setenv atomix_base attempts-reset; fi";
+        setenv atomix_next 2; setenv atomix_last ${atomix_slot}; \
+        setenv atomix_base attempts-reset; fi";
     vec![
         ("atomix_choose", choose.to_owned()),
         ("atomix_word", word.to_owned()),
@@ -307,7 +322,7 @@ fn last_resort_parts() -> Vec<Part> {
         run atomix_load_${atomix_s}; if test \"x${atomix_ok}\" = x1; then \
         setenv atomix_slot ${atomix_s}; fi; fi; fi; done; \
         if test \"x${atomix_slot}\" != x; then setenv atomix_last ${atomix_slot} ${atomix_step}; \
-        setenv atomix_base last-resort; run atomix_delay; fi";
+        setenv atomix_next; setenv atomix_base last-resort; run atomix_delay; fi";
     let past = "if test \"x${atomix_s}\" = xA; then setenv atomix_turn B A; \
         elif test \"x${atomix_s}\" = xB; then setenv atomix_turn A B; \
         elif test \"x${atomix_s}\" = x1; then setenv atomix_step 2; \
@@ -336,11 +351,32 @@ fn last_resort_parts() -> Vec<Part> {
     ]
 }
 
+/// The decision as a word of the trail. When the last digit of its number becomes 0, what is there
+/// takes the place of the ten before it, so that neither variable grows without end, whatever
+/// stood in them.
+fn trail_parts() -> Vec<Part> {
+    let remember = "setenv atomix_left ${atomix_trail_ones}; run atomix_count; \
+        setenv atomix_trail_ones ${atomix_digit}; if test \"x${atomix_digit}\" = x0; then \
+        setenv atomix_left ${atomix_trail_tens}; run atomix_count; \
+        setenv atomix_trail_tens ${atomix_digit}; \
+        setenv atomix_trail_before ${atomix_trail}; setenv atomix_trail; fi; \
+        setenv atomix_trail ${atomix_trail} \
+        ${atomix_trail_tens}${atomix_trail_ones}.${atomix_slot}${atomix_next}.${atomix_base}";
+    let step = |digit: u32| {
+        let word = if digit == 0 { "if" } else { "elif" };
+        let next = digit + 1;
+        format!("{word} test \"x${{atomix_left}}\" = x{digit}; then setenv atomix_digit {next}")
+    };
+    let steps: Vec<String> = (0..=8).map(step).collect();
+    let count = format!("{}; else setenv atomix_digit 0; fi", steps.join("; "));
+    vec![("atomix_remember", remember.to_owned()), ("atomix_count", count)]
+}
+
 /// Saving the choice and starting the slot. A cut before `saveenv` is done leaves the old
 /// environment, one after it has spent the attempt; no kernel has started in either case.
 fn start_parts(facts: &SelectorFacts) -> Vec<Part> {
     let commit = "setenv atomix_reason ${atomix_base}; setenv atomix_cause ${atomix_base}; \
-        if saveenv; then if test \"x${atomix_note}\" = xload-failed; then \
+        run atomix_remember; if saveenv; then if test \"x${atomix_note}\" = xload-failed; then \
         if test \"x${atomix_base}\" = xnormal -o \"x${atomix_base}\" = xtrying \
         -o \"x${atomix_base}\" = xfallback; then setenv atomix_cause load-failed; fi; fi; \
         else run atomix_unsaved; fi";
@@ -355,7 +391,8 @@ fn start_parts(facts: &SelectorFacts) -> Vec<Part> {
          run atomix_load_${{atomix_slot}}; \
          if test \"x${{atomix_ok}}\" = x1; then source {address:#x}; fi; \
          echo atomix: slot ${{atomix_slot}} cannot be started; \
-         setenv bootargs; setenv atomix_args; setenv atomix_reason load-failed; saveenv; reset",
+         setenv bootargs; setenv atomix_args; setenv atomix_reason load-failed; \
+         setenv atomix_trail ${{atomix_trail}}.load-failed; saveenv; reset",
         address = facts.script_address,
     );
     let [label_a, label_b] = &facts.boot_labels;

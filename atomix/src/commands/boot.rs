@@ -4,6 +4,7 @@
 use crate::boot_control::BootControl;
 use crate::cli::{BootCommand, SlotName};
 use crate::commands::install::{install_groups, seal_health};
+use crate::commands::last_words::LastWords;
 use crate::commands::{dead_end, serial_root};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -173,8 +174,11 @@ fn started(context: &Context, out: &mut Output) -> Result<(), Failure> {
     let (mut control, told) = open_and_warn(context, out)?;
     let slot = control.require_booted()?;
     let reason = context.cmdline()?.reason();
+    let words = LastWords::read(context);
+    control.note_dead_boots(&words.deaths);
     control.reconcile(reason)?;
     told.tell_rest(&control, out)?;
+    out.warn(&words.warnings)?;
     let reason = reason.map_or_else(|| "no reason given".to_owned(), |r| r.to_string());
     out.done(&format!("slot {slot} booted: {reason}"))
 }

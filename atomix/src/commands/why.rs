@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `atomix why`: the last fallback, told from the flight recorder.
+//! `atomix why`: the last fallback, and what the flight recorder remembers, for people by the
+//! screen and for agents by the piece.
 
-use crate::boot_view::BootView;
-use crate::commands::bundle::date;
+use crate::boot_view::{BootView, RecorderView};
+use crate::cli::WhyArgs;
+use crate::commands::flight_record::{EntryView, describe_decision, when};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Output, wrap};
 use crate::terminal::one_line;
 use bootctl::{
-    BootState, Entry, Fallback, HealthVerdict, Mark, Record, RecordsLeft, Timestamp, explain,
+    BootState, Entry, Fallback, Record, RecordsLeft, Sequence, SlotId, Try, TryEnd, explain,
 };
 use serde::Serialize;
 use std::io::{self, Write};
 
-/// How many entries of the recorder are shown; they and the headline fill one screen.
+/// How many entries of the recorder are shown to people; they and the headline fill one screen.
 const SHOWN_ENTRIES: usize = 12;
+
+/// How many records one answer for programs has at most, some 100 KiB; `more` says that there are
+/// others.
+const ANSWER_ENTRIES: usize = 512;
 
 /// How many characters of an entry are shown; they and the time before them fill one line.
 const SHOWN_CHARS: usize = 60;
@@ -23,20 +29,53 @@ const SHOWN_CHARS: usize = 60;
 ///
 /// # Errors
 /// As `atomix status`.
-pub fn run(context: &Context, out: &mut Output) -> Result<(), Failure> {
+pub fn run(context: &Context, args: &WhyArgs, out: &mut Output) -> Result<(), Failure> {
     let seen = BootView::read(context)?;
     let lost = BootState::lost();
     let explanation = explain(&seen.history, seen.state.as_ref().unwrap_or(&lost));
     let next = seen.state.is_some().then_some(explanation.next);
+    let part = choose(&seen.history, args);
     let view = WhyView {
         version: 1,
         fallback: explanation.fallback.as_ref().map(FallbackView::new),
         next_slot: next.as_ref().and_then(|next| next.slot).map(|slot| slot.to_string()),
         next_why: next.map_or("the boot state could not be read".to_owned(), |next| next.why),
-        history: seen.history.iter().map(EntryView::new).collect(),
+        recorder: seen.recorder.clone(),
+        oldest: seen.history.first().map(|record| record.sequence.0),
+        newest: seen.history.last().map(|record| record.sequence.0),
+        missing: gaps(&seen.history),
+        untold: seen.untold.iter().map(|one| describe_decision(&one.decision)).collect(),
+        more: part.more,
+        history: part.records.iter().map(EntryView::new).collect(),
     };
     out.warn(&seen.warnings)?;
-    seen.conclude(&view, render, out)
+    let shown = args.last.map_or(SHOWN_ENTRIES, usize::from);
+    let lines = lines_of(part.records, &seen.history, shown);
+    seen.conclude(&view, |to, view| render(to, view, &lines), out)
+}
+
+/// The records that were asked for.
+struct Part<'a> {
+    records: &'a [Record],
+    /// Whether there are others: newer ones than those after a number, older ones than the last.
+    more: bool,
+}
+
+/// An agent that names the number it knows goes on from there, oldest first; everybody else wants
+/// the newest.
+fn choose<'a>(history: &'a [Record], args: &WhyArgs) -> Part<'a> {
+    let most = args.last.map_or(ANSWER_ENTRIES, usize::from).min(ANSWER_ENTRIES);
+    match args.since {
+        Some(since) => {
+            let known = history.partition_point(|record| record.sequence <= Sequence(since));
+            let new = history.get(known..).unwrap_or_default();
+            Part { records: new.get(..most).unwrap_or(new), more: new.len() > most }
+        }
+        None => {
+            let skip = history.len().saturating_sub(most);
+            Part { records: history.get(skip..).unwrap_or_default(), more: skip > 0 }
+        }
+    }
 }
 
 /// The answer as JSON, version 1.
@@ -46,7 +85,37 @@ struct WhyView {
     fallback: Option<FallbackView>,
     next_slot: Option<String>,
     next_why: String,
+    recorder: RecorderView,
+    /// Numbers of the first and the last record there is; a last one below what an agent has seen
+    /// means that the recorder began anew.
+    oldest: Option<u64>,
+    newest: Option<u64>,
+    missing: Vec<GapView>,
+    /// What the firmware did and Linux has not recorded.
+    untold: Vec<String>,
+    more: bool,
     history: Vec<EntryView>,
+}
+
+/// Numbers between two records that no record has: torn, decayed, of a lost block, or of a kind
+/// that this version does not know.
+#[derive(Serialize)]
+struct GapView {
+    first: u64,
+    last: u64,
+}
+
+fn gaps(history: &[Record]) -> Vec<GapView> {
+    let pairs = history.iter().zip(history.iter().skip(1));
+    let gap = |(one, next): (&Record, &Record)| {
+        let (first, last) = (one.sequence.0.saturating_add(1), next.sequence.0.saturating_sub(1));
+        (first <= last).then_some(GapView { first, last })
+    };
+    // The newest ones tell enough where everything is full of holes.
+    let mut gaps: Vec<GapView> = pairs.filter_map(gap).collect();
+    let skip = gaps.len().saturating_sub(ANSWER_ENTRIES);
+    gaps.drain(..skip);
+    gaps
 }
 
 /// The last fallback.
@@ -61,15 +130,28 @@ pub struct FallbackView {
     exact: bool,
     #[serde(skip)]
     boots: String,
+    /// The boots by themselves, as far as the firmware's trail goes back.
+    tries: Vec<TryView>,
+    #[serde(skip)]
+    tries_in_words: String,
     bundle_version: Option<String>,
     bundle: Option<String>,
     cause: String,
+}
+
+/// One boot of the slot that was left.
+#[derive(Serialize)]
+struct TryView {
+    attempts_left: Option<u8>,
+    reason: &'static str,
+    end: &'static str,
 }
 
 impl FallbackView {
     /// The fallback for programs.
     #[must_use]
     pub fn new(fallback: &Fallback) -> Self {
+        let words: Vec<String> = fallback.tries.iter().map(ToString::to_string).collect();
         Self {
             from: fallback.from.to_string(),
             to: fallback.to.to_string(),
@@ -78,6 +160,8 @@ impl FallbackView {
             reached_userspace: fallback.reached_userspace,
             exact: fallback.records == RecordsLeft::All,
             boots: fallback.boots(),
+            tries: fallback.tries.iter().map(TryView::new).collect(),
+            tries_in_words: words.join("; "),
             bundle_version: fallback.version.clone(),
             bundle: fallback.bundle.map(|bundle| bundle.to_string()),
             cause: fallback.cause.clone(),
@@ -85,71 +169,120 @@ impl FallbackView {
     }
 }
 
-#[derive(Serialize)]
-struct EntryView {
-    sequence: u64,
-    at: Option<String>,
-    text: String,
-}
-
-impl EntryView {
-    fn new(record: &Record) -> Self {
-        Self { sequence: record.sequence.0, at: when(record.at), text: describe(&record.entry) }
+impl TryView {
+    fn new(one: &Try) -> Self {
+        Self {
+            attempts_left: one.decision.left.map(bootctl::AttemptsLeft::get),
+            reason: one.decision.reason.as_str(),
+            end: match one.end {
+                TryEnd::NotLoaded => "not-loaded",
+                TryEnd::Silent => "silent",
+                TryEnd::Died => "died",
+                TryEnd::Booted => "booted",
+            },
+        }
     }
 }
 
-/// A recorded time as text, nothing while the clock was not set.
-pub fn when(at: Timestamp) -> Option<String> {
-    at.unix_secs.and_then(|secs| i64::try_from(secs).ok()).map(date)
+/// What people read, newest first: without what only repeats, and with what is not there.
+fn lines_of(records: &[Record], all: &[Record], most: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut above: Option<Sequence> = None;
+    for record in records.iter().rev() {
+        if lines.len() >= most {
+            break;
+        }
+        if let Some(above) = above {
+            let missing = above.0.saturating_sub(record.sequence.0).saturating_sub(1);
+            if missing > 0 {
+                lines.push(format!(
+                    "      {missing} not readable: torn, decayed or of a newer kind"
+                ));
+            }
+        }
+        above = Some(record.sequence);
+        if !is_repeated(record, all) {
+            let entry = EntryView::new(record);
+            let at = entry.at.as_deref().and_then(|at| at.get(5..16)).unwrap_or("clock unset");
+            lines.push(format!("{:5} {at} {}", entry.sequence, shortened(&one_line(&entry.text))));
+        }
+    }
+    lines.truncate(most);
+    lines
 }
 
-/// An entry in words.
-pub fn describe(entry: &Entry) -> String {
+/// State snapshots are for recovery, and a decision of the firmware that is followed by its boot
+/// says nothing more than that.
+fn is_repeated(record: &Record, all: &[Record]) -> bool {
+    match &record.entry {
+        Entry::States(_) => true,
+        Entry::Chosen(chosen) => {
+            let at = all.partition_point(|other| other.sequence <= record.sequence);
+            let mut after = all.get(at..).unwrap_or_default().iter();
+            let next = after.find_map(|other| next_start(&other.entry));
+            next == Some((Start::Booted, chosen.decision.slot))
+        }
+        Entry::FirstBoot { .. }
+        | Entry::Booted { .. }
+        | Entry::InstallBegan { .. }
+        | Entry::InstallFinished { .. }
+        | Entry::InstallFailed { .. }
+        | Entry::Verdict { .. }
+        | Entry::Marked { .. }
+        | Entry::FellBack { .. }
+        | Entry::DeadEnd { .. }
+        | Entry::Died { .. }
+        | Entry::Asked { .. } => false,
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Start {
+    Chosen,
+    Booted,
+}
+
+fn next_start(entry: &Entry) -> Option<(Start, SlotId)> {
     match entry {
-        Entry::FirstBoot { disk } => format!("first boot on disk {disk}"),
-        Entry::Booted { slot, reason, attempts } => {
-            let plural = if attempts.get() == 1 { "" } else { "s" };
-            format!("booted {slot} ({reason}), {attempts} attempt{plural} left")
-        }
-        Entry::InstallBegan { slot, version, .. } => {
-            format!("install of {version} into {slot} began")
-        }
-        Entry::InstallFinished { slot, version, .. } => format!("installed {version} into {slot}"),
-        Entry::InstallFailed { slot, cause } => format!("install into {slot} failed: {cause}"),
-        Entry::Verdict { slot, verdict: HealthVerdict::Healthy, .. } => {
-            format!("{slot} is healthy")
-        }
-        Entry::Verdict { slot, verdict: HealthVerdict::Unhealthy, cause } => {
-            format!("{slot} is not healthy: {cause}")
-        }
-        Entry::Marked { slot, mark: Mark::Good } => format!("marked {slot} good"),
-        Entry::Marked { slot, mark: Mark::Bad } => format!("marked {slot} bad"),
-        Entry::Marked { slot, mark: Mark::Active } => format!("marked {slot} active"),
-        Entry::FellBack { from, to, cause } => format!("fell back from {from} to {to}: {cause}"),
-        Entry::States(snapshot) => {
-            format!("states A {}, B {}", snapshot.a.state, snapshot.b.state)
-        }
-        Entry::DeadEnd { slot, cause } => format!("{slot} gave up: {cause}"),
+        Entry::Chosen(chosen) => Some((Start::Chosen, chosen.decision.slot)),
+        Entry::Booted { slot, .. } => Some((Start::Booted, *slot)),
+        Entry::FirstBoot { .. }
+        | Entry::InstallBegan { .. }
+        | Entry::InstallFinished { .. }
+        | Entry::InstallFailed { .. }
+        | Entry::Verdict { .. }
+        | Entry::Marked { .. }
+        | Entry::FellBack { .. }
+        | Entry::States(_)
+        | Entry::DeadEnd { .. }
+        | Entry::Died { .. }
+        | Entry::Asked { .. } => None,
     }
 }
 
-fn render(to: &mut dyn Write, view: &WhyView) -> io::Result<()> {
+fn render(to: &mut dyn Write, view: &WhyView, lines: &[String]) -> io::Result<()> {
     match &view.fallback {
         None => writeln!(to, "no fallback is on record")?,
         Some(fallback) => render_fallback(to, fallback)?,
     }
     wrap(to, "next boot   ", &view.next_why)?;
-    writeln!(to, "\nflight recorder, newest last")?;
-    // State snapshots are for recovery; between other entries they only repeat them.
-    let told: Vec<&EntryView> =
-        view.history.iter().filter(|entry| !entry.text.starts_with("states ")).collect();
-    if told.is_empty() {
-        writeln!(to, "  no entries: it is new, was wiped or cannot be read (atomix doctor)")?;
+    if !view.recorder.readable {
+        writeln!(to, "\nthe flight recorder cannot be read: what it remembers is not told here")?;
+        for untold in &view.untold {
+            writeln!(to, "  {untold}")?;
+        }
+        return Ok(());
     }
-    let skip = told.len().saturating_sub(SHOWN_ENTRIES);
-    for entry in told.into_iter().skip(skip) {
-        let at = entry.at.as_deref().and_then(|at| at.get(5..16)).unwrap_or("clock unset");
-        writeln!(to, "{:5} {at} {}", entry.sequence, shortened(&one_line(&entry.text)))?;
+    writeln!(to, "\nflight recorder, newest first")?;
+    for untold in view.untold.iter().rev() {
+        writeln!(to, "      not on record {}", shortened(untold))?;
+    }
+    if lines.is_empty() {
+        writeln!(to, "  no entries: it is new or was wiped")?;
+    }
+    lines.iter().try_for_each(|line| writeln!(to, "{line}"))?;
+    if view.recorder.unreadable_blocks > 0 {
+        writeln!(to, "{} of its blocks cannot be read", view.recorder.unreadable_blocks)?;
     }
     Ok(())
 }
@@ -175,6 +308,9 @@ pub fn render_fallback(to: &mut dyn Write, fallback: &FallbackView) -> io::Resul
         writeln!(to, "noticed     {at}")?;
     }
     wrap(to, "after       ", &fallback.boots)?;
+    if !fallback.tries.is_empty() {
+        wrap(to, "boots       ", &fallback.tries_in_words)?;
+    }
     wrap(to, "cause       ", &one_line(&fallback.cause))
 }
 

@@ -5,6 +5,7 @@ use super::materials::Behaviour;
 use super::story::Story;
 use super::world::{World, file_name, install_quietly};
 use crate::boot_control::BootControl;
+use crate::cli::WhyArgs;
 use crate::commands::bundle::open_verified;
 use crate::commands::{install, why};
 use crate::context::Context;
@@ -132,7 +133,7 @@ pub fn bad_update(world: &mut World, story: &mut Story<'_, '_>) -> Result<(), Fa
         }),
         "the flight recorder knows slot, bundle, three attempts and the service that died",
     )?;
-    story.command("why", |out| why::run(&context, out))?;
+    story.command("why", |out| why::run(&context, &WhyArgs::default(), out))?;
     known_as_failed(world, story, &bundle, &report.bundle)
 }
 

@@ -77,7 +77,7 @@ fn run_selector(
     if !selection.save {
         return Ok(selection);
     }
-    selection.state.write_to(&mut env)?;
+    selection.write_to(&mut env)?;
     match store.store_as_firmware(&env) {
         Ok(()) => Ok(selection),
         // The selector chooses again, knowing that it cannot count.

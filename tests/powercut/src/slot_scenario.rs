@@ -223,17 +223,12 @@ impl SlotScenario {
 
 /// The last fallback on record: from, to, cause.
 fn last_left(records: &[Record]) -> Option<(SlotId, SlotId, String)> {
-    records.iter().rev().find_map(|record| match &record.entry {
-        Entry::FellBack { from, to, cause } => Some((*from, *to, cause.clone())),
-        Entry::FirstBoot { .. }
-        | Entry::Booted { .. }
-        | Entry::InstallBegan { .. }
-        | Entry::InstallFinished { .. }
-        | Entry::InstallFailed { .. }
-        | Entry::Verdict { .. }
-        | Entry::Marked { .. }
-        | Entry::States(_)
-        | Entry::DeadEnd { .. } => None,
+    records.iter().rev().find_map(|record| {
+        if let Entry::FellBack { from, to, cause } = &record.entry {
+            Some((*from, *to, cause.clone()))
+        } else {
+            None
+        }
     })
 }
 

@@ -9,7 +9,7 @@ use super::screens::{candidates, offer, text};
 use crate::boot_view::BootView;
 use crate::cli::Cli;
 use crate::commands::dead_end::is_own_machine;
-use crate::commands::why::{describe, when};
+use crate::commands::flight_record::{describe, when};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Output, Style};

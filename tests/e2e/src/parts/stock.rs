@@ -32,7 +32,18 @@ const BANK_BYTES: u64 = 64 << 20;
 
 /// What the selector takes from a stored environment, as many names as two commands can take.
 const STATE: [&[&str]; 2] = [
-    &["atomix_env", "BOOT_ORDER", "BOOT_A_LEFT", "BOOT_B_LEFT", "atomix_state_A", "atomix_state_B"],
+    &[
+        "atomix_env",
+        "BOOT_ORDER",
+        "BOOT_A_LEFT",
+        "BOOT_B_LEFT",
+        "atomix_state_A",
+        "atomix_state_B",
+        "atomix_trail",
+        "atomix_trail_before",
+        "atomix_trail_tens",
+        "atomix_trail_ones",
+    ],
     &[
         "atomix_digest_A",
         "atomix_digest_B",

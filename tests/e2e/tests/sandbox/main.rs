@@ -13,6 +13,7 @@ mod agreement;
 mod bench;
 mod cuts;
 mod rig;
+mod trail;
 
 #[path = "../../../../uboot/tests/hush/mod.rs"]
 #[allow(dead_code, reason = "the interpreter serves other tests too")]

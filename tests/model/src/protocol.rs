@@ -403,10 +403,8 @@ impl Protocol {
         verdict: &Verdict,
     ) -> AfterVerdict {
         let state = self.envs.value(env);
-        match decide_after(verdict, state, slot, Some(reason), Reaction::Reboot) {
-            AfterVerdict::RecordAndReboot if self.stays(env, slot) => AfterVerdict::RecordAndStay,
-            after => after,
-        }
+        let reaction = if self.stays(env, slot) { Reaction::Stay } else { Reaction::Reboot };
+        decide_after(verdict, state, slot, Some(reason), reaction)
     }
 
     /// Whether the deadline leaves the running slot when there is no verdict.

@@ -348,7 +348,6 @@ fn bad_b_beside_good_a() -> SmallBoard {
     let mut state = board.state();
     state.b.state = SlotState::Bad;
     state.order = vec![SlotId::A];
-    state.last = None;
     board.set_state(&state);
     board.write("/proc/cmdline", "rauc.slot=B atomix.reason=env-unwritable\n");
     board
@@ -358,7 +357,7 @@ fn bad_b_beside_good_a() -> SmallBoard {
 fn a_bad_slot_that_says_nothing_is_left_for_the_good_one_and_only_once() {
     let board = bad_b_beside_good_a();
     assert_eq!(board.run(&["boot", "deadline"]).code, 3);
-    assert_eq!(board.state().last, Some(SlotId::A), "the selector is told to take A");
+    assert_eq!(board.state().returned, Some(SlotId::A), "the selector is told to take A");
     // It took B again, because it cannot save and A does not load: B stays.
     assert_eq!(board.run(&["boot", "deadline"]).code, 0);
     board.write("/proc/cmdline", "rauc.slot=B atomix.reason=last-resort\n");
@@ -374,7 +373,7 @@ fn a_bad_slot_that_is_unhealthy_is_left_for_the_good_one() {
          [[probe]]\nname = \"never\"\nkind = \"file\"\npath = \"/etc/never\"\n",
     );
     assert_eq!(board.run(&["health", "run"]).code, 1);
-    assert_eq!(board.state().last, Some(SlotId::A));
+    assert_eq!(board.state().returned, Some(SlotId::A));
     assert_eq!(board.power_on().to_string(), "A");
 }
 

@@ -23,9 +23,9 @@ pub fn is_left_when_unhealthy(state: &BootState, slot: SlotId, reason: Option<Re
                 // No good slot loads.
                 Some(Reason::LastResort | Reason::Recovery) => false,
                 // No good slot loads, unless the firmware did not know of it yet. Who leaves commits
-                // what it should know, and that the other slot is the last one taken: who comes back
-                // with that has met a slot that does not load.
-                Some(Reason::EnvUnwritable) => state.last != Some(slot.other()),
+                // what it should know, and that the other slot got its attempts back: who comes back
+                // with that has met a slot that does not load. The selector never writes that word.
+                Some(Reason::EnvUnwritable) => state.returned != Some(slot.other()),
                 Some(
                     Reason::Normal
                     | Reason::Trying
@@ -86,9 +86,11 @@ mod tests {
         }
         // Found by the model: where nothing can be saved any more, what the selector saved before says
         // nothing against the other slot; what was told by who left for it does.
-        state.last = Some(SlotId::A);
-        assert!(left(&state, Some(Reason::EnvUnwritable)));
-        state.last = Some(SlotId::B);
+        for last in [None, Some(SlotId::A), Some(SlotId::B)] {
+            state.last = last;
+            assert!(left(&state, Some(Reason::EnvUnwritable)), "{last:?}");
+        }
+        state.returned = Some(SlotId::B);
         assert!(!left(&state, Some(Reason::EnvUnwritable)));
         assert!(left(&state, Some(Reason::EnvLost)));
     }

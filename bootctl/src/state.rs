@@ -213,7 +213,7 @@ pub struct BootState {
     pub b: SlotRecord,
     /// Bundles that did not prove themselves, newest first, at most [`FAILED_MAX`].
     pub failed: Vec<BundleId>,
-    /// The slot the selector took last, or that it was told to take.
+    /// The slot the selector took last.
     pub last: Option<SlotId>,
     /// How slow last-resort boots have become.
     pub pause: PauseStep,
@@ -221,7 +221,8 @@ pub struct BootState {
     pub disk: Option<PartUuid>,
     /// Why the selector took the last slot.
     pub reason: Option<Reason>,
-    /// The slot that got its attempts back after a healthy fallback; it gets them back once.
+    /// The slot that got its attempts back after a healthy fallback, or when an unhealthy slot was
+    /// left for it; after a fallback it gets them back once.
     pub returned: Option<SlotId>,
 }
 

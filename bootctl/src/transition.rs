@@ -275,18 +275,19 @@ fn confirm_fallback(
     Ok(next)
 }
 
-/// The selector goes by order and state, which say already that the other slot is better. What is
-/// stored besides is that it is the one to be taken now, for who comes back from a selector that
-/// cannot save ([`crate::is_left_when_unhealthy`]).
+/// The selector goes by order and state, which say already that the other slot is better. It gets its
+/// attempts back for that, and that it did is stored for who comes back from a selector that cannot
+/// save ([`crate::is_left_when_unhealthy`]).
 fn leave(state: &BootState, booted: Option<SlotId>, slot: SlotId) -> Result<BootState, Refused> {
     let (found, other) = (state.slot(slot).state, state.slot(slot.other()).state);
     if booted != Some(slot) {
         return Err(Refused::NotBooted { slot, state: found });
     }
     match (found, other) {
+        // Counted by its attempts.
+        (SlotState::Trying, _) => return Ok(state.clone()),
         (SlotState::Good, _) => return Err(Refused::NothingBetter { slot }),
-        (SlotState::Trying, _)
-        | (
+        (
             SlotState::Empty | SlotState::Writing | SlotState::Bad | SlotState::Unknown,
             SlotState::Good,
         ) => {}
@@ -295,7 +296,8 @@ fn leave(state: &BootState, booted: Option<SlotId>, slot: SlotId) -> Result<Boot
         }
     }
     let mut next = state.clone();
-    next.last = Some(slot.other());
+    next.slot_mut(slot.other()).attempts = AttemptsLeft::DEFAULT;
+    next.returned = Some(slot.other());
     Ok(next)
 }
 

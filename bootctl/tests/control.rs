@@ -241,7 +241,7 @@ fn leaving_a_bad_slot_for_the_good_one_stores_what_the_selector_must_know() {
     let mut control = lost_under(&flash, &known, backend(&flash));
     control.apply(&Command::Leave { slot: SlotId::A }).unwrap();
     let stored = backend(&flash).load().unwrap();
-    assert_eq!((stored.order.as_slice(), stored.last), (&[SlotId::B][..], Some(SlotId::B)));
+    assert_eq!((stored.order.as_slice(), stored.returned), (&[SlotId::B][..], Some(SlotId::B)));
     let mut control = lost_under_nothing_better();
     let refused = control.apply(&Command::Leave { slot: SlotId::A });
     let expected = Refused::NothingBetter { slot: SlotId::A };

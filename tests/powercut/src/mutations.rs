@@ -281,6 +281,9 @@ fn disks() -> Result<Vec<Mutation>> {
             let (_, _, end) = table(ops);
             without(ops, |at, op| at >= end && is_flush(op, DISK))
         }),
+        mistake("the directory of the marker is not synced", boot()?, |ops| {
+            without(ops, |_, op| matches!(op.kind, OpKind::File(FileStep::SyncDir { .. })))
+        }),
         mistake("the first boot is over before its file systems are there", boot()?, |ops| {
             let (_, _, end) = table(ops);
             moved(ops, |at, op| at >= end && is(op, DISK), ops.len())

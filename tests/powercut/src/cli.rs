@@ -7,7 +7,7 @@ use clap::Parser;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "cargo xtask powercut")]
 pub struct Cli {
-    /// Try every image of each cut that has 65,536 or fewer, on slots small enough for that, and many more of the others
+    /// Try every image of a cut that has at most 65,536, on small slots; for releases
     #[arg(long)]
     pub exhaustive: bool,
     /// Only this operation; may be given several times

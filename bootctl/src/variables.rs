@@ -16,7 +16,9 @@
 //! | `atomix_reset_data` | partition UUID of data, or `1`: make it anew at the next boot (see `data_reset`) |
 //!
 //! Reading never fails on a single odd value and never permits because of one: an odd value of
-//! RAUC's variables counts as absent, which only restricts, and is reported as a warning.
+//! RAUC's variables counts as absent, which only restricts, and is reported as a warning. An odd
+//! `atomix_disk` is another disk's, and an odd word of `atomix_last` the slowest step. What is a
+//! word and what is odd is what the firmware makes of the same text: real U-Boot is asked.
 
 use crate::state::{FAILED_MAX, NO_DISK, PauseStep};
 use crate::{AttemptsLeft, BootState, BundleId, Reason, SlotId, SlotRecord, SlotState};

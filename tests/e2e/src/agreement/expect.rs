@@ -223,7 +223,8 @@ pub(super) fn comparable(env: &Env, board: &Board) -> Env {
 /// Whether the model says what becomes of this case. A script that loads and returns is one that
 /// does not load to `select`; the firmware finds out later than when it looks for a slot that
 /// loads, so only a slot of the order may be one.
-pub(super) fn is_modelled(case: &Case) -> bool {
+#[must_use]
+pub fn is_modelled(case: &Case) -> bool {
     let returns = SlotId::ALL.map(|slot| *case.around.slots.get(slot) == Content::Returns);
     if returns == [false, false] {
         return true;

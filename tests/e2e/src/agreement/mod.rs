@@ -16,7 +16,7 @@ mod seen;
 
 pub use boundary::{DISK, OTHER_DISK, boundary_cases};
 pub use case::{Around, Case, Content, Saving, Table, known};
-pub use expect::{Expected, expected, read_by_uboot, saved_by_uboot};
+pub use expect::{Expected, expected, is_modelled, read_by_uboot, saved_by_uboot};
 pub use mutations::{MUTATIONS, Mutation, runnable};
 pub use seeded::seeded_case;
 pub use seen::{RETURNING_SCRIPT, START_END, STARTING_SCRIPT, Seen, Start, differences, heard};

@@ -52,7 +52,10 @@ fn linux_and_uboot_write_the_flash_by_turns_and_read_each_other() {
         actives.push(loaded.active);
         let ours: Vec<_> =
             loaded.env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        assert_eq!(rig.fw_printenv(), ours);
+        // A temporary that is empty is stored as such; U-Boot and ours read no variable there.
+        let mut theirs = rig.fw_printenv();
+        theirs.retain(|(_, value)| !value.is_empty());
+        assert_eq!(theirs, ours);
     }
     assert!(actives.contains(&0) && actives.contains(&1), "{actives:?}");
 }

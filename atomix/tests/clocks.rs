@@ -30,6 +30,9 @@ const CLOCKS: [i64; 8] = [
     i64::MAX,
 ];
 
+/// No certificate of the tests lasts until here.
+const EXPIRES: i64 = 2_147_483_646;
+
 /// A board whose clock is set before each command.
 struct Clocked {
     board: SmallBoard,
@@ -65,11 +68,13 @@ impl Clocked {
 #[test]
 fn on_every_day_an_update_is_installed_and_confirmed_also_when_the_clock_went_back() {
     for before in CLOCKS {
-        for after in CLOCKS {
+        for after in [0, 1_795_230_000, 4_294_967_296] {
             let clocked = Clocked { board: SmallBoard::new() };
             let bundle = clocked.board.offer_good();
             clocked.run(before, &["boot", "started"]);
-            clocked.run(after, &["install", &bundle]);
+            // A certificate has an end, and a clock behind it says so.
+            let install = if after > EXPIRES { 1_795_230_000 } else { after };
+            clocked.run(install, &["install", &bundle]);
             assert_eq!(clocked.power_on(before), SlotId::B, "{before} {after}");
             clocked.run(after, &["health", "run"]);
             clocked.run(before, &["boot", "restore-attempts"]);
@@ -84,6 +89,24 @@ fn on_every_day_an_update_is_installed_and_confirmed_also_when_the_clock_went_ba
                 assert!(!clocked.run(after, look).is_empty());
             }
         }
+    }
+}
+
+/// The clock is the only proof of time that there is: one that runs ahead of the certificate costs
+/// the update until it is set, and nothing else. What is said names it.
+#[test]
+fn a_clock_behind_the_certificates_end_refuses_the_update_and_changes_nothing() {
+    for clock in CLOCKS.into_iter().filter(|clock| *clock > EXPIRES) {
+        let board = SmallBoard::new();
+        let bundle = board.offer_good();
+        let before = board.state();
+        let context = Context::host(board.root(), Now(UnixTime(clock)));
+        let ran = run_on(&context, &["install", &bundle]);
+        assert_eq!(ran.code, 4, "{clock}: {}", ran.stderr);
+        let said = ran.stderr.contains("certificate has expired") && ran.stderr.contains("clock");
+        assert!(said, "{clock}: {}", ran.stderr);
+        assert_eq!(board.state(), before, "{clock}");
+        assert_eq!(board.run(&["install", &bundle]).code, 0, "{clock}");
     }
 }
 

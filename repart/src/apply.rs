@@ -91,10 +91,17 @@ pub enum ApplyError {
     #[error("cannot read the partition table to change it")]
     Table(#[from] TableError),
     /// The table is not the one the plan was made from.
-    #[error("the partition table of {label} changed since the plan was made")]
+    #[error(
+        "the partition table of {label} or the start of a partition does not read as it did when \
+         the plan was made (then: {then}; now: {now})"
+    )]
     Stale {
         /// Device.
         label: String,
+        /// State of the copies by the plan.
+        then: TableHealth,
+        /// Their state now.
+        now: TableHealth,
     },
     /// The head of a new partition could not be zeroed.
     #[error("cannot wipe the head of partition {number}")]
@@ -152,7 +159,9 @@ impl ApplyError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Table(source) => source.hint(),
-            Self::Stale { .. } => Some("plan again; something else changes this disk"),
+            Self::Stale { .. } => {
+                Some("run again; if it stays so, the disk is failing or something else changes it")
+            }
             Self::Wipe { .. }
             | Self::BeforeTable(_)
             | Self::Write(_)
@@ -173,8 +182,10 @@ pub fn apply(
     disk: &mut dyn Storage,
     effects: &mut Effects<'_>,
 ) -> Result<Applied, ApplyError> {
-    if read_table(disk)? != *plan.table() {
-        return Err(ApplyError::Stale { label: disk.label().to_owned() });
+    let found = read_table(disk)?;
+    if found != *plan.table() {
+        let (then, now) = (plan.table().health, found.health);
+        return Err(ApplyError::Stale { label: disk.label().to_owned(), then, now });
     }
     let mut applied = Applied::default();
     if plan.writes_table() {

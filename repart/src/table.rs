@@ -83,6 +83,9 @@ impl Partition {
 /// What is wrong with one copy of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
+    /// The medium does not give its bytes; writing it anew may heal it.
+    #[error("it cannot be read")]
+    Unreadable,
     /// No GPT signature.
     #[error("no GPT signature")]
     NoSignature,
@@ -299,8 +302,14 @@ impl Shape {
 pub fn read_table(disk: &dyn Storage) -> Result<Table, TableError> {
     let shape = Shape::of(disk)?;
     let mbr = read_mbr(disk)?;
-    let primary = read_copy(disk, shape, 1)?;
-    let backup = read_copy(disk, shape, shape.last_lba())?;
+    let copies = (read_copy(disk, shape, 1), read_copy(disk, shape, shape.last_lba()));
+    // A sector that one copy lost is what the other copy is for, as the kernel sees it too.
+    let (primary, backup) = match copies {
+        (Ok(primary), Ok(backup)) => (primary, backup),
+        (Err(_), Ok(Ok(backup))) => (Err(Damage::Unreadable), Ok(backup)),
+        (Ok(Ok(primary)), Err(_)) => (Ok(primary), Err(Damage::Unreadable)),
+        (Err(source), _) | (_, Err(source)) => return Err(source.into()),
+    };
     let (copy, health) = match (primary, backup) {
         (Ok(primary), Ok(backup)) => {
             let same = primary.array == backup.array

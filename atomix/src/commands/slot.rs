@@ -30,7 +30,10 @@ pub fn run(context: &Context, command: &SlotCommand, out: &mut Output) -> Result
         }
         SlotCommand::Check { slot } => {
             let slot = resolve(*slot, context.booted()?)?;
-            let state = context.boot_state(&context.system_conf()?)?.slot(slot).state;
+            let mut backend = context.backend(&context.system_conf()?, Access::ReadOnly)?;
+            let state = backend.load()?.slot(slot).state;
+            // A refusal may be due to an environment copy that cannot be read.
+            out.warn(&backend.warnings())?;
             if matches!(state, SlotState::Empty | SlotState::Writing) {
                 return Err(Failure::Refused {
                     what: format!("slot {slot} is {state}: it holds no finished install"),

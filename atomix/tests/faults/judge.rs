@@ -199,6 +199,10 @@ pub fn truth(
     if !failure.contains(&device) {
         untrue.push(format!("the device {device} is not named"));
     }
+    // What was read wrong once and right again has no cause left to name.
+    if failure.contains("does not read as it did") {
+        return untrue;
+    }
     let (word, cause): (&str, &[&str]) = match hit.fault {
         Fault::Eio | Fault::LostWrites => (hit.did.act.word(), &["Input/output"]),
         // The access that fails may be survived; one of those after it is told of then.

@@ -107,8 +107,16 @@ impl Prepared {
         let reached = now.is_like(&self.end, &self.operation);
         let hit = Hit { fault, did };
         let mut bricks = promise(&self.operation, &now, &self.before, &self.end);
+        let mut waits = 0;
         let untrue = truth(&self.operation, &hit, &ran, &self.ran, reached);
-        let again = place.run(&self.operation, &media);
+        let mut again = place.run(&self.operation, &media);
+        // What nobody can write anew on a medium with a bad sector is told of until it is replaced.
+        let told = again.stderr.contains(&did.device.display().to_string());
+        if again.code == 1 && fault == Fault::BadSector && told {
+            waits = 1;
+            media.replace_medium();
+            again = place.run(&self.operation, &media);
+        }
         let end = place.end(&media);
         bricks.extend(promise(&self.operation, &end, &self.before, &self.end));
         let mut stuck = Vec::new();
@@ -125,7 +133,8 @@ impl Prepared {
             found.into_iter().map(tell).collect()
         };
         let went_on = usize::from(ran.code == self.ran.code);
-        Findings { bricks: about(bricks), untrue: about(untrue), stuck: about(stuck), went_on }
+        let (bricks, untrue, stuck) = (about(bricks), about(untrue), about(stuck));
+        Findings { bricks, untrue, stuck, went_on, waits }
     }
 }
 
@@ -135,6 +144,8 @@ struct Findings {
     untrue: Vec<String>,
     stuck: Vec<String>,
     went_on: usize,
+    /// Bad sectors that no repeat heals.
+    waits: usize,
 }
 
 impl Findings {
@@ -143,6 +154,7 @@ impl Findings {
         self.untrue.extend(other.untrue);
         self.stuck.extend(other.stuck);
         self.went_on += other.went_on;
+        self.waits += other.waits;
     }
 }
 
@@ -183,13 +195,14 @@ fn every_failing_access_leaves_a_board_that_boots_a_true_word_and_a_way_on() {
     });
     let line = format!(
         "faults: {} operations, {} fault points, {} bricks, {} untrue errors, {} left stuck, \
-         {} went on, {:.0} s",
+         {} went on, {} bad sectors wait for another medium, {:.0} s",
         all.len(),
         points.len(),
         found.bricks.len(),
         found.untrue.len(),
         found.stuck.len(),
         found.went_on,
+        found.waits,
         begun.elapsed().as_secs_f64()
     );
     let _seen = writeln!(std::io::stderr(), "{line}");

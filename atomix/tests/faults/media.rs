@@ -128,6 +128,11 @@ impl Media {
         state.read_only.clear();
     }
 
+    /// The medium is another one, with the same content.
+    pub fn replace_medium(&self) {
+        self.lock().bad = None;
+    }
+
     /// What was done so far.
     pub fn log(&self) -> Vec<Did> {
         self.lock().log.clone()

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::settings::Settings;
 use atomix_repart::{Board, DataHome};
 use bootctl::{
-    BackendError, BootBackend, BootState, BootedFrom, CustomBackend, EnvLock, KernelCmdline,
+    BackendError, BootBackend, BootState, BootedFrom, CustomBackend, Entry, EnvLock, KernelCmdline,
     NoopBackend, SlotId, Timestamp,
 };
 use bundle::{Keyring, KeyringOptions, UnixTime};
@@ -276,6 +276,23 @@ impl Context {
     /// [`Failure::Storage`], [`Failure::RecorderPlace`] or [`Failure::Recorder`].
     pub fn recorder(&self, settings: &Settings, access: Access) -> Result<BoardRecorder, Failure> {
         Ok(self.board().recorder(settings, access)?)
+    }
+
+    /// Remembers what a person asked for; why that cannot be remembered, in words, stops nothing.
+    #[must_use]
+    pub fn note_asked(&self, what: String) -> Vec<String> {
+        let settings = self.settings();
+        // A laptop and a stranger's board have no recorder.
+        if matches!(settings, Err(Failure::Settings(crate::settings::SettingsError::Absent { .. })))
+        {
+            return Vec::new();
+        }
+        let noted = settings.and_then(|settings| {
+            let mut recorder = self.recorder(&settings, Access::ReadWrite)?;
+            recorder.append(self.now.timestamp(), &Entry::Asked { what })?;
+            Ok(())
+        });
+        noted.err().map(|failure| failure.as_warning()).into_iter().collect()
     }
 
     /// The disk's partition table.

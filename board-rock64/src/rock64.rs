@@ -59,7 +59,12 @@ pub const ROCK64: Board = Board {
         script: 0x0050_0000,
     },
     device_tree: "dtbs/rockchip/rk3328-rock64.dtb",
-    kernel_args: "console=ttyS2,1500000 earlycon=uart8250,mmio32,0xff130000 loglevel=7 rootwait",
+    // A panic's last words outlive a reset between the trusted firmware, which shares memory up to
+    // 0x10f000, and Linux's memory, which begins at 0x200000; the vendor's kernels keep them there.
+    // Without the module `ramoops` these words mean nothing.
+    kernel_args: "console=ttyS2,1500000 earlycon=uart8250,mmio32,0xff130000 loglevel=7 rootwait \
+                  ramoops.mem_address=0x110000 ramoops.mem_size=0xf0000 \
+                  ramoops.record_size=0x20000 ramoops.ecc=1",
     autoboot: Autoboot::Closed,
     recovery: Some(Recovery { pin: 100, hold_secs: 5, usb_controller: 0 }),
     watchdog: Watchdog::Off,

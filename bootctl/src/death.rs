@@ -154,6 +154,32 @@ mod tests {
         assert!(death.cause.len() <= TEXT_MAX);
     }
 
+    /// What Debian's arm64 kernel 6.12 left in ramoops over a reset of QEMU's board, shortened.
+    #[test]
+    fn a_real_dump_is_told() {
+        let dump = "Panic#1 Part1\n\
+            <6>[    0.000000] Booting Linux on physical CPU 0x0000000000 [0x410fd034]\n\
+            <5>[    0.000000] Kernel command line: console=ttyAMA0 mem=448M panic=1 rauc.slot=B \
+            loglevel=7\n\
+            <0>[   48.891563] Kernel panic - not syncing: sysrq triggered crash\n\
+            <4>[   48.892379] CPU: 0 UID: 0 PID: 1 Comm: init Not tainted 6.12.107+deb13-arm64\n\
+            <4>[   48.892830] Hardware name: linux,dummy-virt (DT)\n\
+            <4>[   48.941454] Call trace:\n\
+            <4>[   48.941897]  dump_backtrace+0xd8/0x130\n\
+            <4>[   48.942633]  show_stack+0x20/0x38\n\
+            <4>[   48.942791]  dump_stack_lvl+0x60/0x80\n\
+            <4>[   48.942935]  dump_stack+0x18/0x28\n\
+            <4>[   48.943036]  panic+0x164/0x378\n\
+            <4>[   48.943126]  sysrq_handle_crash+0x20/0x28\n\
+            <4>[   48.943232]  __handle_sysrq+0xa4/0x1a8\n";
+        let death = Death::from_kernel_log(dump.as_bytes()).unwrap();
+        assert_eq!(death.slot, Some(SlotId::B));
+        assert_eq!(
+            death.cause,
+            "Kernel panic - not syncing: sysrq triggered crash, in sysrq_handle_crash"
+        );
+    }
+
     #[test]
     fn a_log_in_which_nothing_died_says_nothing() {
         for log in ["", "<6>[    1.0] Kernel command line: rauc.slot=A panic=10\n", "\u{0}\u{ff}"] {

@@ -30,9 +30,6 @@ pub const TRAIL_MAX: usize = 20;
 /// Numbers there are before they begin anew.
 const NUMBERS: u16 = 100;
 
-/// Words that one command of U-Boot takes, with the two before a value and the one that is added.
-const COMMAND_WORDS: usize = 16;
-
 /// What the firmware decided and saved at one start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Decision {
@@ -120,18 +117,17 @@ impl Decision {
             let full = words(env, current);
             if full.is_empty() {
                 env.unset(before);
-            } else if full.len() <= COMMAND_WORDS - 2 {
+            } else {
                 env.set(before, &full.join(" "))?;
             }
             env.unset(current);
         }
         let ten = env.get(tens).unwrap_or_default();
         let word = format!("{ten}{one}.{self}");
+        // Where somebody left more words than the U-Boot at hand takes in one command (16 to 64),
+        // it keeps what is there; the next number that ends in 0 clears it away in any case.
         let mut all = words(env, current);
-        // A longer command is refused by U-Boot; the next number that ends in 0 clears it away.
-        if all.len() < COMMAND_WORDS - 2 {
-            all.push(word);
-        }
+        all.push(word);
         env.set(current, &all.join(" "))
     }
 }

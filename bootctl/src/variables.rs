@@ -13,6 +13,7 @@
 //! | `atomix_disk` | partition UUID of boot-b |
 //! | `atomix_reason` | why that slot was taken |
 //! | `atomix_returned` | slot that got its attempts back after a healthy fallback |
+//! | `atomix_trail…` | the firmware's decisions; no part of the state (see `trail`) |
 //! | `atomix_reset_data` | partition UUID of data, or `1`: make it anew at the next boot (see `data_reset`) |
 //!
 //! Reading never fails on a single odd value and never permits because of one: an odd value of

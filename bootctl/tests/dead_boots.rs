@@ -4,7 +4,7 @@
 
 use bootctl::{
     BootControl, BootState, Command, ControlParts, Death, Entry, FirmwareFacts, LateFallback, Load,
-    PerSlot, Reason, Record, Recorder, SlotId, SlotRecord, SlotState, Timestamp, TryEnd,
+    Numbered, PerSlot, Reason, Record, Recorder, SlotId, SlotRecord, SlotState, Timestamp, TryEnd,
     UbootBackend, explain, read_trail, select,
 };
 use std::path::PathBuf;
@@ -95,12 +95,16 @@ fn updated() -> BootState {
     }
 }
 
-fn chosen(records: &[Record]) -> Vec<String> {
-    let word = |record: &Record| match &record.entry {
-        Entry::Chosen(one) => Some(format!("{:02}.{}", one.number, one.decision)),
-        _ => None,
+fn decisions(records: &[Record]) -> Vec<Numbered> {
+    let one = |record: &Record| {
+        if let Entry::Chosen(one) = record.entry { Some(one) } else { None }
     };
-    records.iter().filter_map(word).collect()
+    records.iter().filter_map(one).collect()
+}
+
+fn chosen(records: &[Record]) -> Vec<String> {
+    let word = |one: Numbered| format!("{:02}.{}", one.number, one.decision);
+    decisions(records).into_iter().map(word).collect()
 }
 
 #[test]
@@ -195,13 +199,7 @@ fn each_decision_is_on_record_once_and_in_order_over_many_boots() {
     }
     assert!(count > 100, "the numbers did not come round: {count}");
     let records = board.control(A).history();
-    let numbers: Vec<u8> = records
-        .iter()
-        .filter_map(|record| match &record.entry {
-            Entry::Chosen(one) => Some(one.number),
-            _ => None,
-        })
-        .collect();
+    let numbers: Vec<u8> = decisions(&records).iter().map(|one| one.number).collect();
     let expected: Vec<u8> = (0..count).map(|number| u8::try_from(number % 100).unwrap()).collect();
     assert_eq!(numbers, expected);
 }

@@ -157,6 +157,29 @@ fn the_boot_state_outlives_any_number_of_recycled_blocks() {
     assert!(matches!(first.entry, Entry::States(_)) && first.sequence > Sequence(1000));
 }
 
+/// The Rock64's ring: `docs/flight-recorder.md` states the numbers.
+#[test]
+fn four_blocks_of_64_kib_hold_at_least_900_of_the_largest_records() {
+    let flash = Shared::new(MemoryStorage::nor(LABEL, vec![0xff; 4 << 16], 1 << 16));
+    let mut recorder = Recorder::open(flash, 1 << 16).unwrap();
+    let mut state = factory();
+    for number in 0..8 {
+        state.remember_failed(BundleId::from_bytes([number; 16]));
+    }
+    (state.a.bundle, state.b.bundle) =
+        (state.failed.first().copied(), state.failed.last().copied());
+    state.order = SlotId::ALL.to_vec();
+    let largest = Entry::States(Snapshot::from(&state));
+    let mut least = usize::MAX;
+    for number in 0..3000 {
+        recorder.append(Timestamp::UNKNOWN, &largest).unwrap();
+        if number > 1300 && number % 5 == 0 {
+            least = least.min(recorder.entries().unwrap().len());
+        }
+    }
+    assert!((900..1000).contains(&least), "{least}");
+}
+
 #[test]
 fn regions_that_cannot_hold_a_ring_are_refused_by_name() {
     let open = |storage, block| Recorder::open(storage, block).map(|_| ()).unwrap_err();

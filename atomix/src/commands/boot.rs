@@ -9,7 +9,7 @@ use crate::commands::{dead_end, serial_root};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Output;
-use bootctl::{BootState, Command, Force, SlotId, SlotState, transition};
+use bootctl::{BootState, Command, Entry, Force, SlotId, SlotState, transition};
 use serde::Serialize;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -63,6 +63,7 @@ pub fn rollback(
         (sealed, Force::Yes | Force::No) => sealed?,
     }
     control.apply(&command)?;
+    control.note(&Entry::Asked { what: format!("rollback to slot {}", booted.other()) });
     if mark_bad {
         control.apply(&Command::MarkBad { slot: booted, force })?;
     }

@@ -37,6 +37,10 @@ pub fn run(context: &Context, args: &RepartArgs, out: &mut Output) -> Result<(),
         };
         perform(&context.board(), &ContextBoot(context), &request(args), seed, &mut tell)?
     };
+    if args.reset_data || args.keep_data {
+        let what = if args.reset_data { "empty data at the next boot" } else { "data to be kept" };
+        out.warn(&context.note_asked(what.to_owned()))?;
+    }
     out.answer(&answer, |to, answer| answer.render(to))
 }
 

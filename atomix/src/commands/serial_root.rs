@@ -48,6 +48,7 @@ pub fn run(context: &Context, out: &mut Output) -> Result<(), Failure> {
     if take(&mut store)? == Request::None {
         return out.done("no root login was asked for");
     }
+    out.warn(&context.note_asked("root login at the serial console".to_owned()))?;
     let active = context.read_text(Path::new(ACTIVE_CONSOLES), MAX_CONSOLES)?;
     let said = context.cmdline()?;
     let tty = serial_console(active.as_deref(), said.get("console")).ok_or(Failure::Refused {

@@ -65,6 +65,9 @@ fn set(context: &Context, assignments: &[String], out: &mut Output) -> Result<()
         assign(&mut env, assignment, &mut done)?;
     }
     store.store(&env)?;
+    // Values may be secrets; names are enough to know what was touched.
+    let names: Vec<&str> = assignments.iter().filter_map(|one| one.split('=').next()).collect();
+    out.warn(&context.note_asked(format!("uenv set {}", names.join(" "))))?;
     // RAUC's tools and scripts set these too; what the selector would skip is said at once.
     match BootState::from_env_warned(&env) {
         Ok((_, odd)) => out.warn(&odd.iter().map(ToString::to_string).collect::<Vec<_>>())?,

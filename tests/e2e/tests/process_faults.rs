@@ -54,7 +54,8 @@ fn an_install_that_runs_out_of_memory_harms_nothing_and_the_next_one_works() -> 
         ensure!(ran.exit != 0, "5 MiB are enough: {}", ran.printed);
         let result = board.told("systemctl show oom -p Result")?;
         ensure!(result.contains("oom-kill"), "{result}");
-        board.note(&format!("killed for its memory: state {}", board.variable("atomix_state_B")?));
+        let state = board.variable("atomix_state_B")?;
+        board.note(&format!("killed for its memory: state {state}"));
         board.told("systemctl reset-failed oom")?;
         board.reboot("A, normal")?;
         goes_on(board)

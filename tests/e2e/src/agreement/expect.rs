@@ -12,7 +12,7 @@ use super::{DISK, OTHER_DISK};
 use board_rock64::Board;
 use bootctl::{BootState, FirmwareFacts, PerSlot, Reason, SelectStep, Selection, SlotId, select};
 use storage::PartUuid;
-use uboot::{Env, SELECTOR_VERSION, TEMPORARIES};
+use uboot::{Env, SELECTOR_VERSION, TEMPORARIES, TRAIL};
 
 /// Variables by which another U-Boot's environment could keep a kernel from starting.
 const ADDRESSES: [&str; 5] =
@@ -171,6 +171,11 @@ fn saved_env(case: &Case, before: Option<BootState>, model: &Selection, board: &
             change(&mut env, &Env::new(), &now);
         }
     }
+    if lost || foreign {
+        TRAIL.iter().for_each(|name| env.unset(name));
+    }
+    let held = model.decision.map_or(Ok(()), |decision| decision.append_to(&mut env));
+    debug_assert!(held.is_ok(), "{:?}", model.decision);
     comparable(&env, board)
 }
 

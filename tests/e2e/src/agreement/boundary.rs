@@ -254,7 +254,8 @@ fn last_resorts() -> Vec<Case> {
 /// What the boot before left as its reason.
 fn notes() -> Vec<Case> {
     let mut cases = Vec::new();
-    for reason in REASONS.into_iter().chain(Reason::ALL.map(Reason::as_str)) {
+    let proper = Reason::ALL.map(Reason::as_str).into_iter();
+    for reason in proper.chain(REASONS.into_iter().filter(|text| *text != "load-failed")) {
         for (kind, env) in [
             ("trying", plain()),
             ("normal", known("A", ("good", "3"), ("empty", ""))),

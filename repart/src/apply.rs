@@ -128,10 +128,12 @@ pub enum ApplyError {
     #[error("cannot write the partition table")]
     Write(#[from] WriteTableError),
     /// After all writes the table is not as planned.
-    #[error("the partition table of {label} is not as planned after writing")]
+    #[error("the partition table of {label} does not read back as planned after writing: {found}")]
     NotAsPlanned {
         /// Device.
         label: String,
+        /// State of the copies.
+        found: TableHealth,
     },
     /// A partition could not be opened for formatting.
     #[error("cannot open partition {number}")]
@@ -298,7 +300,7 @@ fn write_table(
     if after.health == TableHealth::Good && found.eq(wanted) {
         Ok(())
     } else {
-        Err(ApplyError::NotAsPlanned { label: disk.label().to_owned() })
+        Err(ApplyError::NotAsPlanned { label: disk.label().to_owned(), found: after.health })
     }
 }
 

@@ -4,6 +4,7 @@
 //! Read as the kernel reads it: words separated by blanks, double quotes keep blanks together,
 //! `key=value` or a bare `key`; of a repeated key the last one counts.
 
+use crate::record_codec::first_bytes;
 use crate::{Reason, SlotId};
 
 /// Longest command line that is read. The kernel's own limit on arm64 is 2048; the rest of a
@@ -36,11 +37,7 @@ impl KernelCmdline {
         let mut words = Vec::new();
         let mut word = String::new();
         let mut quoted = false;
-        let mut end = text.len().min(CMDLINE_MAX_BYTES);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        let bounded = text.get(..end).unwrap_or_default();
+        let bounded = first_bytes(text, CMDLINE_MAX_BYTES);
         for letter in bounded.chars().chain(std::iter::once('\n')) {
             if letter == '"' {
                 quoted = !quoted;

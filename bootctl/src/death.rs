@@ -8,6 +8,7 @@
 
 use crate::SlotId;
 use crate::record::{DeathMark, TEXT_MAX};
+use crate::record_codec::first_bytes;
 
 /// Most bytes of one word of pstore that are worth reading.
 pub const DEATH_TEXT_MAX: usize = 256 * 1024;
@@ -57,8 +58,7 @@ impl Death {
             let at = format!(", in {}", harmless(function));
             // The message is told in any case; its end gives way to the place.
             let room = TEXT_MAX.saturating_sub(at.len());
-            cause.truncate(cause.floor_char_boundary(room));
-            cause.push_str(&at);
+            cause = format!("{}{at}", first_bytes(&cause, room));
         }
         Some(Self { slot: slot_of(&text), mark: DeathMark::of(bytes), cause })
     }

@@ -226,13 +226,18 @@ fn put_install(out: &mut Vec<u8>, slot: SlotId, version: &str, bundle: &BundleId
     put_text(out, version);
 }
 
-/// Shortens `text` to [`TEXT_MAX`] bytes at a character's edge.
-fn put_text(out: &mut Vec<u8>, text: &str) {
-    let mut end = text.len().min(TEXT_MAX);
+/// The beginning of `text`, at most so many bytes, up to a character's edge.
+pub(crate) fn first_bytes(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    let kept = text.get(..end).unwrap_or_default();
+    text.get(..end).unwrap_or_default()
+}
+
+/// Shortens `text` to [`TEXT_MAX`] bytes.
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    let kept = first_bytes(text, TEXT_MAX);
     out.push(u8::try_from(kept.len()).unwrap_or(0));
     out.extend(kept.as_bytes());
 }

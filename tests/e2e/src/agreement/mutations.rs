@@ -30,7 +30,7 @@ const fn broken(
 }
 
 /// Ways to break it.
-pub const MUTATIONS: [Mutation; 32] = [
+pub const MUTATIONS: [Mutation; 34] = [
     broken(
         "an attempt is not spent",
         "atomix_spend",
@@ -230,8 +230,22 @@ pub const MUTATIONS: [Mutation; 32] = [
     broken(
         "a failed start is not noted",
         "atomix_start",
-        "setenv atomix_reason load-failed; saveenv",
-        "saveenv",
+        "setenv atomix_reason load-failed; setenv",
+        "setenv",
+        "disk/NoBootB/\"\"",
+    ),
+    broken(
+        "a decision leaves no trail",
+        "atomix_commit",
+        "run atomix_remember; ",
+        "",
+        "attempts/A/\"empty\"/\"0\"",
+    ),
+    broken(
+        "the trail says nothing of a failed start",
+        "atomix_start",
+        "setenv atomix_trail ${atomix_trail}.load-failed; ",
+        "",
         "disk/NoBootB/\"\"",
     ),
     broken(

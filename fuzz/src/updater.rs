@@ -17,7 +17,8 @@ pub fn system_conf(data: &[u8]) {
     }
     for group in config.install_groups().unwrap_or_default() {
         assert!(!group.members.is_empty());
-        for slot in &group.members {
+        // A few: to look up every one would take the square of their number.
+        for slot in group.members.iter().take(64) {
             assert_eq!(group.member(&slot.name.class).map(|found| &found.name), Some(&slot.name));
         }
     }

@@ -119,7 +119,8 @@ impl CraftedSquashfs {
         store(&mut image, &[0; 4]);
         let id_table = image.len();
         image.extend((ids as u64).to_le_bytes());
-        let root = (self.root / BLOCK_BYTES * (BLOCK_BYTES + 2)) << 16 | self.root % BLOCK_BYTES;
+        let block = self.root / BLOCK_BYTES * (BLOCK_BYTES + 2);
+        let root = (block << 16) | (self.root % BLOCK_BYTES);
         let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
         put(0, b"hsqs");
         put(4, &self.count.to_le_bytes());

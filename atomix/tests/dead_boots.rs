@@ -8,7 +8,6 @@
     reason = "tests"
 )]
 
-#[allow(dead_code, reason = "each test file uses its part")]
 mod cli_board;
 
 use cli_board::SmallBoard;

@@ -30,6 +30,8 @@ impl Env {
                 continue;
             }
             let refused = |reason: String| EnvTextError { line: number + 1, reason };
+            // Also of a last line without its line feed: a value must not depend on what ends it.
+            let line = line.trim_end_matches('\r');
             let (name, value) =
                 line.split_once('=').ok_or_else(|| refused("it has no =".to_owned()))?;
             env.set(name, value).map_err(|cause| refused(cause.to_string()))?;
@@ -46,6 +48,14 @@ mod tests {
     fn variables_are_read_and_blanks_and_comments_passed_over() {
         let env = Env::parse_text("# made\na=1\n\nb=x=y\nc=\n").unwrap();
         assert_eq!(env.iter().collect::<Vec<_>>(), [("a", "1"), ("b", "x=y")]);
+    }
+
+    /// The fuzzer found a last line whose carriage return became part of the value.
+    #[test]
+    fn carriage_returns_before_the_end_of_a_line_are_none_of_the_value() {
+        for text in ["a=1\r", "a=1\r\n", "a=1\r\r\n"] {
+            assert_eq!(Env::parse_text(text).unwrap().get("a"), Some("1"), "{text:?}");
+        }
     }
 
     /// Such a line was passed over once: the rest of a value over two lines got lost in silence.

@@ -25,6 +25,11 @@ pub trait BootBackend {
     /// any more; after any other it is unknown until `load` whether the change is on the medium.
     fn store(&mut self, old: &BootState, new: &BootState) -> Result<(), BackendError>;
 
+    /// How many copies of the state there are, of which each store writes the oldest.
+    fn copies(&self) -> usize {
+        1
+    }
+
     /// What was odd about the state loaded last, or about how it was stored since, for people.
     fn warnings(&self) -> Vec<String> {
         Vec::new()

@@ -13,7 +13,7 @@ use crate::backend::{BackendError, BootBackend};
 use crate::{BootState, DataReset, EnvLock, Numbered, ReadStateError, read_trail};
 use std::path::PathBuf;
 use storage::Storage;
-use uboot::{Env, EnvError, EnvStore};
+use uboot::{Env, EnvError, EnvStore, Redundancy};
 
 /// Keeps the boot state in an environment of U-Boot.
 pub struct UbootBackend<S> {
@@ -122,6 +122,13 @@ impl<S: Storage> BootBackend for UbootBackend<S> {
         self.store.store(&env).map_err(failed)
     }
 
+    fn copies(&self) -> usize {
+        match self.store.redundancy() {
+            Redundancy::Single => 1,
+            Redundancy::Redundant(_) => 2,
+        }
+    }
+
     fn warnings(&self) -> Vec<String> {
         self.warnings.clone()
     }
@@ -147,7 +154,7 @@ impl<S: Storage> BootBackend for UbootBackend<S> {
         // lost: taking it back reaches both copies.
         let commits = match wanted {
             DataReset::Partition(_) | DataReset::BoundDisk => 1,
-            DataReset::NotRequested => 2,
+            DataReset::NotRequested => self.copies(),
         };
         (0..commits).try_for_each(|_| self.store.store(&env)).map_err(failed)
     }

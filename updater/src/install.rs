@@ -203,6 +203,9 @@ impl Installer<'_> {
     /// the loss of the newest one would call the new content what the old one was.
     fn begin(&mut self, plan: &InstallPlan, stored: &BootState) -> Result<(), InstallError> {
         self.store(stored, &plan.writing)?;
+        if self.backend.copies() < 2 {
+            return Ok(());
+        }
         for _ in 0..BEGIN_REPEATS {
             let current = self.load()?;
             if current.slot(plan.group.slot_id).state != SlotState::Writing {

@@ -184,6 +184,10 @@ impl BootBackend for Confirmed {
         self.stores += 1;
         self.inner.store(old, new)
     }
+
+    fn copies(&self) -> usize {
+        self.inner.copies()
+    }
 }
 
 #[test]

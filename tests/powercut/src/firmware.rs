@@ -98,7 +98,7 @@ impl Selector {
             let env = read_env(board)?;
             let chosen = self.select(env.as_ref(), &facts);
             if chosen.save {
-                save(board, &chosen.state)?;
+                save(board, &chosen)?;
             }
             if let Some(slot) = chosen.boots {
                 let was = env.map(|state| state.slot(slot).state);
@@ -118,13 +118,13 @@ pub fn read_env(board: &Board) -> Result<Option<BootState>> {
     Ok(loaded.ok().and_then(|loaded| BootState::from_env(&loaded.env).ok()))
 }
 
-/// Saves as U-Boot does: over what it loaded, or over its defaults.
-fn save(board: &Board, state: &BootState) -> Result<()> {
+/// Saves as U-Boot does: over what it loaded, or over its defaults; its decision on the trail.
+fn save(board: &Board, chosen: &Selection) -> Result<()> {
     let mut store = board.env_store()?;
     let mut env = store.load().map_or_else(|_| default_env(), |loaded| loaded.env);
-    state.write_to(&mut env)?;
+    chosen.write_to(&mut env)?;
     store.store_as_firmware(&env).context("the firmware cannot save")?;
-    board.promise(Kept::State(Box::new(state.clone())));
+    board.promise(Kept::State(Box::new(chosen.state.clone())));
     Ok(())
 }
 

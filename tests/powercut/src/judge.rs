@@ -10,7 +10,7 @@ use crate::paper::{Paper, may_run};
 use crate::scenario::{End, Scenario, Seen};
 use crate::violation::Invariant::{Commit, Durable, I1, I2, I6, I7};
 use crate::violation::{OrBreaks, Violation};
-use bootctl::{BootState, FirmwareFacts, SlotId, SlotState, Snapshot, reconcile};
+use bootctl::{BootControl, BootState, FirmwareFacts, SlotId, SlotState, Snapshot, reconcile};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// The newest records that no cut takes: a block of the ring holds at least so many.
@@ -132,6 +132,7 @@ impl Judge<'_> {
             restores(state, known, booted.slot)?;
         }
         self.remembers(board, state, booted.slot)?;
+        trail_is_told(board, &control)?;
         // What was restored speaks of what the slots hold, as what was there does.
         self.scenario.inspect(board, None)?;
         Ok(booted)
@@ -211,6 +212,18 @@ fn restores(state: &BootState, known: &Snapshot, booted: SlotId) -> Result<(), V
         return Ok(());
     }
     Err(Violation::new(I7, format!("slot {other} was {was} and comes back as {is}")))
+}
+
+/// I7: whatever the firmware decided and saved is on record once Linux is up.
+fn trail_is_told(board: &Board, control: &BootControl) -> Result<(), Violation> {
+    let recorder = board.recorder().or_breaks(I7, "open the recorder")?;
+    match recorder.facts().untold(&control.trail()).first() {
+        Some(one) => {
+            let what = format!("decision {} {} is not on record", one.number, one.decision);
+            Err(Violation::new(I7, what))
+        }
+        None => Ok(()),
+    }
 }
 
 /// I7: no cut takes a record that had settled, unless the ring came round.

@@ -27,6 +27,7 @@ pub fn control(board: &Board, booted: SlotId) -> Result<BootControl> {
 /// When the boot state can be neither read nor written.
 pub fn come_up(board: &Board, booted: &Booted) -> Result<BootControl> {
     let mut control = control(board, booted.slot)?;
+    control.note_dead_boots(&[]);
     control.reconcile(Some(booted.reason))?;
     Ok(control)
 }

@@ -4,6 +4,8 @@
 //! Nothing depends on it: a kill at any moment is as safe.
 
 use nix::sys::signal::{SigSet, Signal, raise};
+use std::fs::File;
+use std::io::Read;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,8 +18,24 @@ pub struct StopRequest {
     asked: Arc<[AtomicBool; ASKING.len()]>,
 }
 
+/// Bytes of `/proc/self/status` that are read; it has some 1500.
+const STATUS_MAX_BYTES: u64 = 16 * 1024;
+
+/// The signals that are listened to. Whoever started this program may have ignored some: `nohup` so
+/// that a lost terminal ends nothing, a shell so that Ctrl-C does not reach what runs behind it.
 fn set() -> SigSet {
-    ASKING.into_iter().collect()
+    let mut status = String::new();
+    // Where there is no such file nothing is known to be ignored.
+    let _read = File::open("/proc/self/status")
+        .and_then(|file| file.take(STATUS_MAX_BYTES).read_to_string(&mut status));
+    ASKING.into_iter().filter(|signal| !is_ignored(&status, *signal)).collect()
+}
+
+/// Whether the text of `/proc/self/status` (proc(5)) says that a signal is ignored.
+fn is_ignored(status: &str, signal: Signal) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.unwrap_or(0) >> (signal as i32 - 1) & 1 == 1
 }
 
 impl StopRequest {
@@ -27,11 +45,12 @@ impl StopRequest {
     #[must_use]
     pub fn listen() -> Self {
         let asked: Arc<[AtomicBool; ASKING.len()]> = Arc::default();
-        if set().thread_block().is_ok() {
+        let set = set();
+        if set.thread_block().is_ok() {
             let noted = Arc::clone(&asked);
-            let spawned = std::thread::Builder::new().spawn(move || note(&noted));
+            let spawned = std::thread::Builder::new().spawn(move || note(&set, &noted));
             if spawned.is_err() {
-                let _as_before = set().thread_unblock();
+                let _as_before = set.thread_unblock();
             }
         }
         Self { asked }
@@ -46,13 +65,13 @@ impl StopRequest {
 }
 
 /// Notes the first signal; the second one ends the program.
-fn note(asked: &[AtomicBool; ASKING.len()]) {
-    if let Ok(first) = set().wait()
+fn note(set: &SigSet, asked: &[AtomicBool; ASKING.len()]) {
+    if let Ok(first) = set.wait()
         && let Some((asked, _)) = asked.iter().zip(ASKING).find(|(_, signal)| *signal == first)
     {
         asked.store(true, Ordering::Relaxed);
     }
-    if let Ok(second) = set().wait() {
+    if let Ok(second) = set.wait() {
         end_by(second.as_str());
     }
 }
@@ -64,5 +83,22 @@ pub fn end_by(name: &str) {
         && set().thread_unblock().is_ok()
     {
         let _ended = raise(signal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_starter_ignored_is_read_from_the_mask() {
+        // As nohup leaves it: SIGHUP is signal 1, bit 0.
+        let status = "Name:\tatomix\nSigBlk:\tffffffffffffffff\nSigIgn:\t0000000000001001\n";
+        let ignored = ASKING.map(|signal| is_ignored(status, signal));
+        assert_eq!(ignored, [false, false, true]);
+        assert!(is_ignored("SigIgn:\t0000000000000002\n", Signal::SIGINT));
+        for odd in ["", "SigIgn:\tx\n", "SigIgn:"] {
+            assert!(!is_ignored(odd, Signal::SIGHUP), "{odd:?}");
+        }
     }
 }

@@ -73,6 +73,7 @@ impl BootControl {
         let stored = backend.load()?;
         let mut warnings = backend.warnings();
         let recorder = recorder.map_err(|why| warnings.push(why)).ok();
+        warnings.extend(recorder.as_ref().and_then(Recorder::warning));
         let state = stored.clone();
         let mut control =
             Self { backend, recorder, stored, state, booted, late_fallback, at, warnings };

@@ -27,7 +27,7 @@
 use crate::reconcile::RecorderFacts;
 use crate::record::{Entry, Record, Sequence, Timestamp};
 use crate::record_codec::{Found, MAGIC, RECORD_MAX, RECORD_MIN, decode, encode};
-use storage::{ByteLen, Storage, StorageError};
+use storage::{ByteLen, Storage, StorageError, chain};
 
 /// Largest region that is read: a wrong length must not fill the memory.
 const REGION_MAX_BYTES: u64 = 4 * 1024 * 1024;
@@ -115,8 +115,9 @@ pub struct Recorder<S> {
     last: Sequence,
     next: Sequence,
     torn: u64,
-    /// Blocks that cannot be read.
+    /// Blocks that cannot be read, and why the first of them.
     unreadable: u64,
+    unreadable_cause: Option<String>,
     facts: RecorderFacts,
 }
 
@@ -156,6 +157,7 @@ impl<S: Storage> Recorder<S> {
             next: Sequence(1),
             torn: 0,
             unreadable: 0,
+            unreadable_cause: None,
             facts: RecorderFacts::default(),
         };
         recorder.find_head()?;
@@ -166,6 +168,7 @@ impl<S: Storage> Recorder<S> {
         let mut newest = Sequence(0);
         (self.head, self.holds, self.free, self.torn, self.unreadable) = (None, None, 0, 0, 0);
         self.facts = RecorderFacts::default();
+        self.unreadable_cause = None;
         let mut without_records = Vec::new();
         for index in 0..self.blocks {
             let scan = match self.scan(index) {
@@ -175,6 +178,7 @@ impl<S: Storage> Recorder<S> {
                     if self.unreadable == self.blocks {
                         return Err(cause.into());
                     }
+                    self.unreadable_cause.get_or_insert_with(|| chain(&cause));
                     Scan::default()
                 }
             };
@@ -211,7 +215,11 @@ impl<S: Storage> Recorder<S> {
 
     fn scan(&self, index: u64) -> Result<Scan, StorageError> {
         let mut block = vec![0; usize::try_from(self.block_bytes).unwrap_or(0)];
-        self.storage.read_at(index * self.block_bytes, &mut block)?;
+        let offset = index * self.block_bytes;
+        // One bad transfer is not a lost block.
+        if self.storage.read_at(offset, &mut block).is_err() {
+            self.storage.read_at(offset, &mut block)?;
+        }
         let used = block.iter().rposition(|byte| *byte != BLANK).map_or(0, |last| last + 1);
         let mut scan = Scan {
             records: Vec::new(),
@@ -289,6 +297,14 @@ impl<S: Storage> Recorder<S> {
     #[must_use]
     pub const fn unreadable(&self) -> u64 {
         self.unreadable
+    }
+
+    /// What is missing because blocks cannot be read, for people.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let cause = self.unreadable_cause.as_ref()?;
+        let (lost, blocks) = (self.unreadable, self.blocks);
+        Some(format!("{lost} of the flight recorder's {blocks} blocks cannot be read: {cause}"))
     }
 
     /// What the records say about the slots.

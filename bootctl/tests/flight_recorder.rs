@@ -295,6 +295,12 @@ fn a_block_that_cannot_be_read_hides_no_other_and_is_counted() {
     let faulty = Faulty::new(flash, Fault::Read { at: lost as u64 * 4096 + 100 });
     let mut recorder = Recorder::open(faulty, 4096).unwrap();
     assert_eq!(recorder.unreadable(), 1);
+    let warning = recorder.warning().unwrap();
+    assert!(
+        warning.starts_with("1 of the flight recorder's 4 blocks cannot be read: "),
+        "{warning}"
+    );
+    assert!(warning.contains(LABEL), "{warning}");
     let left = recorder.entries().unwrap();
     assert_eq!(left.last().unwrap().sequence, newest);
     assert!(left.len() > 100, "{}", left.len());

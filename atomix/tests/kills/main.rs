@@ -279,6 +279,22 @@ fn a_stopped_install_says_so_ends_at_the_next_block_and_can_be_repeated() {
     }
 }
 
+/// `nohup atomix install …` must outlive the terminal.
+#[test]
+fn an_install_started_to_ignore_a_lost_terminal_goes_on_without_it() {
+    let board = large_board(4 * LARGE_BYTES);
+    let bundle = offer(&board, 4 * LARGE_BYTES);
+    let mut command = Command::new("env");
+    command.arg("--ignore-signal=HUP").arg(env!("CARGO_BIN_EXE_atomix"));
+    command.arg("--root").arg(board.root()).args(["install", &bundle]);
+    let mut running = Running::spawn(command);
+    assert!(running.await_line("writing rootfs.1"), "{}", running.heard);
+    running.signal(Signal::SIGHUP);
+    let ended = running.end();
+    assert!(ended.status.success(), "{}", ended.heard);
+    assert_eq!(board.state().b.state, SlotState::Trying);
+}
+
 #[test]
 fn the_second_ctrl_c_ends_an_install_at_once() {
     let board = large_board(4 * LARGE_BYTES);

@@ -27,7 +27,9 @@ pub struct Ended {
 impl Running {
     /// Starts a command line on the board.
     pub fn start(board: &SmallBoard, args: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_atomix"));
+        // What runs in the background of a shell has Ctrl-C ignored, and these tests may.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=INT,HUP,TERM").arg(env!("CARGO_BIN_EXE_atomix"));
         command.arg("--root").arg(board.root()).args(args);
         Self::spawn(command)
     }

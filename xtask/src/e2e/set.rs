@@ -6,7 +6,7 @@
 //! in the set or says that it is not, and none is skipped in silence.
 
 /// What is played without names, in this order.
-pub const CI_SET: [&str; 34] = [
+pub const CI_SET: [&str; 36] = [
     // The whole chain, in the guest.
     "rauc_slots_are_seen_and_named",
     "a_flashed_board_makes_its_other_slot_and_data_at_first_boot",
@@ -41,6 +41,8 @@ pub const CI_SET: [&str; 34] = [
     "cuts::uboot_reads_what_a_cut_commit_of_linux_leaves_as_linux_does",
     "linux_and_uboot_write_the_flash_by_turns_and_read_each_other",
     "the_watchdog_is_armed_before_the_slot_and_its_absence_stops_nothing",
+    "trail::the_sandbox_clears_away_what_somebody_left_in_the_trail",
+    "trail::the_sandbox_leaves_the_trail_that_the_model_leaves",
     "two_bad_slots_take_turns_with_growing_pauses_over_resets",
     "uboot_does_not_notice_that_a_write_protected_chip_kept_nothing",
     "usb_mass_storage_without_a_host_ends_by_itself",

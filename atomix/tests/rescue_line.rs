@@ -406,7 +406,9 @@ fn the_console_passes_keys_and_screens_and_gives_the_terminal_back() {
 #[test]
 fn a_capture_in_json_has_one_event_for_each_line() {
     let mut board = line();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_atomix"))
+    // Where this test runs behind a shell Ctrl-C is ignored, and would be by its child.
+    let mut child = Command::new("env")
+        .args(["--default-signal=INT", env!("CARGO_BIN_EXE_atomix")])
         .args(["serial", "capture", "--json", "--tty"])
         .arg(&board.path)
         .stdout(Stdio::piped())

@@ -228,7 +228,7 @@ fn parts_that_do_not_fit_are_refused_by_name_before_anything_is_written() {
         (ImageRequest { rootfs: claims(0), ..request() }, "root file system (huge) is empty"),
         (
             ImageRequest { boot, ..request() },
-            "the boot files of 134768527 bytes do not fit the boot partition of 134217728",
+            "the boot files of 134768623 bytes do not fit the boot partition of 134217728",
         ),
     ];
     for (request, message) in wrong {

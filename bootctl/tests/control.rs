@@ -136,9 +136,6 @@ fn a_fallback_told_before_a_commit_that_did_not_come_is_not_told_twice() {
     let mut control = begun(&flash);
     let b_left = control.state().clone();
     control.reconcile(Some(Reason::Fallback)).unwrap();
-    let mut keeper = backend(&flash);
-    let now = keeper.load().unwrap();
-    keeper.store(&now, &b_left).unwrap();
     control.commit(b_left).unwrap();
     control.reconcile(Some(Reason::Normal)).unwrap();
     assert_eq!((fell_back(&mut control), &control.state().order[..]), (1, &[SlotId::A][..]));

@@ -5,7 +5,7 @@ use crate::text::lossy;
 use bootctl::{
     Activation, BootState, BootedFrom, BundleId, Command, DataReset, Entry, FirmwareFacts, Force,
     KernelCmdline, Mark, PerSlot, Recorder, RecorderFacts, SlotId, SlotState, Timestamp,
-    describe_next, explain, reconcile, select, transition,
+    describe_next, explain, read_trail, reconcile, select, transition,
 };
 use storage::{MemoryStorage, PartUuid, Shared, Storage};
 use uboot::Env;
@@ -35,6 +35,7 @@ pub fn boot_state(data: &[u8]) {
     let (request, mut asked) = (DataReset::from_env(&env), env.clone());
     request.write_to(&mut asked).expect("every request fits a variable");
     assert_eq!(DataReset::from_env(&asked), request);
+    check_trail(&env);
     let Ok((state, _)) = BootState::from_env_warned(&env) else { return };
     let mut written = env.clone();
     state.write_to(&mut written).expect("every value of a state fits a variable");
@@ -42,6 +43,20 @@ pub fn boot_state(data: &[u8]) {
     let _ = describe_next(&state);
     check_selection(&state);
     check_transitions(&state);
+}
+
+/// What was read is written and read again as the same, and a decision that is appended is last.
+fn check_trail(env: &Env) {
+    let trail = read_trail(env);
+    for one in &trail {
+        let word = format!("{:02}.{}", one.number, one.decision);
+        assert_eq!(word.parse(), Ok(*one), "{word}");
+    }
+    let Some(last) = trail.last() else { return };
+    let mut after = env.clone();
+    if last.decision.append_to(&mut after).is_ok() {
+        assert_eq!(read_trail(&after).last().map(|one| one.decision), Some(last.decision));
+    }
 }
 
 fn check_selection(state: &BootState) {

@@ -48,6 +48,7 @@ const PARSERS: &[(&str, Row)] = &[
     ("bootctl/src/record_codec.rs", Fuzzed(&["recorder"])),
     ("bootctl/src/slot.rs", Fuzzed(&["boot_state", "kernel_cmdline"])),
     ("bootctl/src/state.rs", Fuzzed(&["boot_state"])),
+    ("bootctl/src/trail.rs", Fuzzed(&["boot_state"])),
     ("bootctl/src/variables.rs", Fuzzed(&["boot_state"])),
     ("bundle/src/cms.rs", Fuzzed(&["bundle", "signature"])),
     ("bundle/src/cms_sign.rs", Inside("the signer's own key and certificates")),

@@ -159,7 +159,10 @@ fn each_tear_of_a_flash_in_work_meets_each_set_of_sectors_of_a_disk() {
         assert!(met.len() > 20, "{} tears", met.len());
         assert!(met.contains_key(&[0, 0xff][..]), "the first byte alone");
         let every = BTreeSet::from([(0, 0), (0, 2), (1, 0), (1, 2)]);
-        assert!(met.values().all(|sets| *sets == every), "{all}: {met:?}");
+        // Where not all fit, samples come on top, each with a tear of its own.
+        let samples = met.values().filter(|sets| **sets != every).count();
+        let allowed = if all == 8 * 64 { 0 } else { met.len() / 10 };
+        assert!(samples <= allowed, "{all}: {met:?}");
     }
 }
 

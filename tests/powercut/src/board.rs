@@ -21,7 +21,7 @@ pub const ENV_BYTES: u32 = 4096;
 
 /// Size of a block of the flight recorder on flash, and on a disk, where each record takes a
 /// sector. Its ring has two.
-const RECORDER_BLOCKS: [u32; 2] = [2048, 4096];
+const RECORDER_BLOCKS: [u32; 2] = [2048, 8192];
 
 /// The environment's device.
 pub const ENV: &str = "/dev/env";

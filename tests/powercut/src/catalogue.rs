@@ -151,7 +151,7 @@ fn files_and_records(sizes: SlotSizes) -> Vec<SlotScenario> {
         on_two_good_slots("recorder-append", Act::Append(70), sizes),
         SlotScenario {
             env: EnvKind::DiskPair,
-            ..on_two_good_slots("recorder-append-disk", Act::Append(24), sizes)
+            ..on_two_good_slots("recorder-append-disk", Act::Append(40), sizes)
         },
         on_two_good_slots("status-file", Act::Status(3), sizes),
     ]

@@ -234,7 +234,7 @@ fn small() -> Vec<Mutation> {
             "the recorder's records are not flushed",
             SlotScenario {
                 env: EnvKind::DiskPair,
-                ..on_two_good_slots("recorder-append-disk", Act::Append(24), SIZES)
+                ..on_two_good_slots("recorder-append-disk", Act::Append(40), SIZES)
             },
             |ops| without(ops, |_, op| is_flush(op, RECORDER)),
         ),

@@ -51,19 +51,22 @@ impl Seen<'_> {
         last_step(self.kept)
     }
 
-    /// The last step that ever returned.
-    #[must_use]
-    pub fn steps_ever(&self) -> u64 {
-        self.steps().max(self.earlier.map_or(0, |earlier| last_step(earlier.kept)))
+    /// The steps that ever returned.
+    pub fn all_steps(&self) -> impl Iterator<Item = u64> {
+        let earlier = self.earlier.map_or(&[][..], |earlier| earlier.kept);
+        steps(earlier).chain(steps(self.kept))
     }
 }
 
+fn steps(kept: &[Kept]) -> impl Iterator<Item = u64> {
+    kept.iter().filter_map(|kept| match kept {
+        Kept::Step(step) => Some(*step),
+        Kept::State(_) => None,
+    })
+}
+
 fn last_step(kept: &[Kept]) -> u64 {
-    let steps = kept.iter().map(|kept| match kept {
-        Kept::Step(step) => *step,
-        Kept::State(_) => 0,
-    });
-    steps.max().unwrap_or(0)
+    steps(kept).max().unwrap_or(0)
 }
 
 /// Where an operation ends, apart from what each boot changes anyway.

@@ -13,6 +13,7 @@ use crate::violation::{OrBreaks, Violation};
 use anyhow::{Context, Result};
 use bootctl::{BootState, Command, Entry, Mark, PerSlot, Record, SlotId, SlotState, Snapshot};
 use bundle::VerifiedBundle;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use storage::MemoryStorage;
@@ -30,8 +31,9 @@ const SYSTEM_CONF: &str = "[system]\ncompatible=rock64\nbootloader=uboot\n\
 
 const STATUS: &str = "/data/rauc/status.raucs";
 
-/// Records of which a block of the recorder's ring holds at least so many.
-const RECORDS_KEPT: u64 = 6;
+/// So many of these records a block of the recorder's ring holds at least: the smallest has room for
+/// sixteen, of which the snapshot, a torn one and those of two boots in between can be nine.
+const RECORDS_KEPT: usize = 6;
 
 /// What is done.
 pub enum Act {
@@ -184,16 +186,16 @@ impl SlotScenario {
 
     /// I7: the newest acknowledged record is there, and those before it as far as the ring goes.
     fn inspect_ring(&self, board: &Board, seen: &Seen<'_>) -> Result<(), Violation> {
-        let acknowledged = seen.steps_ever();
-        // A recovery appends records of its own, which push the oldest out as well.
-        let newest = seen.records.last().copied().unwrap_or(0).max(acknowledged);
         let recorder = board.recorder().or_breaks(I7, "open the recorder")?;
         let records = recorder.entries().or_breaks(I7, "read the recorder")?;
-        let found: Vec<u64> = records.iter().map(|record| record.sequence.0).collect();
-        let first = (newest + 1).saturating_sub(RECORDS_KEPT).max(1);
-        let missing = (first..=acknowledged).find(|wanted| !found.contains(wanted));
-        if let Some(missing) = missing {
-            let what = format!("record {missing} of {acknowledged} is gone");
+        let found: BTreeSet<u64> = records.iter().map(|record| record.sequence.0).collect();
+        // A recovery appends records of its own, which push the oldest out as well. Numbers are not
+        // all given: they go on behind what a lost block can have held.
+        let known: BTreeSet<u64> = seen.records.iter().copied().chain(seen.all_steps()).collect();
+        if let Some(missing) =
+            known.iter().rev().take(RECORDS_KEPT).find(|one| !found.contains(one))
+        {
+            let what = format!("record {missing} of {:?} is gone", known.last());
             return Err(Violation::new(I7, what));
         }
         let disk = recorder.facts().snapshot().map(|known| known.disk);

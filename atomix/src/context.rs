@@ -260,7 +260,11 @@ impl Context {
     /// # Errors
     /// As [`Context::backend`], [`Context::booted`] and [`Failure::Backend`].
     pub fn boot_state(&self, config: &SystemConfig) -> Result<BootState, Failure> {
-        let stored = self.backend(config, Access::ReadOnly)?.load()?;
+        let mut backend = self.backend(config, Access::ReadOnly)?;
+        let stored = backend.load()?;
+        if backend.copies() == 0 {
+            return Ok(stored);
+        }
         let recorder =
             self.settings().and_then(|settings| self.recorder(&settings, Access::ReadOnly));
         Ok(match recorder {

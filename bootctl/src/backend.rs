@@ -25,7 +25,8 @@ pub trait BootBackend {
     /// any more; after any other it is unknown until `load` whether the change is on the medium.
     fn store(&mut self, old: &BootState, new: &BootState) -> Result<(), BackendError>;
 
-    /// How many copies of the state there are, of which each store writes the oldest.
+    /// How many copies of the state there are, of which each store writes the oldest. Where none
+    /// is kept, unknown slots are nothing that was lost.
     fn copies(&self) -> usize {
         1
     }

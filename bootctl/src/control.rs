@@ -89,8 +89,11 @@ impl BootControl {
 
     fn recalled(&self) -> BootState {
         match &self.recorder {
-            Some(recorder) => recall(&self.stored, self.booted, recorder.facts()),
-            None => self.stored.clone(),
+            // A boot loader that cannot be told does not go by what is remembered either.
+            Some(recorder) if self.backend.copies() > 0 => {
+                recall(&self.stored, self.booted, recorder.facts())
+            }
+            Some(_) | None => self.stored.clone(),
         }
     }
 
@@ -214,6 +217,9 @@ impl BootControl {
         // The state first: an entry about a change that then does not happen would be a lie.
         for entry in found.entries.iter().filter(|entry| !is_fallback(entry)) {
             self.note(entry);
+        }
+        if self.backend.copies() == 0 {
+            self.reload()?;
         }
         Ok(())
     }

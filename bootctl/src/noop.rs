@@ -20,6 +20,10 @@ impl BootBackend for NoopBackend {
         Ok(BootState { order: Vec::new(), a: unknown, b: unknown, ..BootState::lost() })
     }
 
+    fn copies(&self) -> usize {
+        0
+    }
+
     fn store(&mut self, _old: &BootState, _new: &BootState) -> Result<(), BackendError> {
         Ok(())
     }

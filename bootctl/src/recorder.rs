@@ -116,8 +116,10 @@ pub struct Recorder<S> {
     next: Sequence,
     torn: u64,
     /// Blocks that cannot be read, and why the first of them.
-    unreadable: u64,
+    unreadable: Vec<u64>,
     unreadable_cause: Option<String>,
+    /// Whether no block that cannot be read may hold newer records than those that were read.
+    is_newest_known: bool,
     facts: RecorderFacts,
 }
 
@@ -156,8 +158,9 @@ impl<S: Storage> Recorder<S> {
             last: Sequence(0),
             next: Sequence(1),
             torn: 0,
-            unreadable: 0,
+            unreadable: Vec::new(),
             unreadable_cause: None,
+            is_newest_known: true,
             facts: RecorderFacts::default(),
         };
         recorder.find_head()?;
@@ -166,7 +169,8 @@ impl<S: Storage> Recorder<S> {
 
     fn find_head(&mut self) -> Result<(), RecorderError> {
         let mut newest = Sequence(0);
-        (self.head, self.holds, self.free, self.torn, self.unreadable) = (None, None, 0, 0, 0);
+        (self.head, self.holds, self.free, self.torn) = (None, None, 0, 0);
+        self.unreadable.clear();
         self.facts = RecorderFacts::default();
         self.unreadable_cause = None;
         let mut without_records = Vec::new();
@@ -174,8 +178,8 @@ impl<S: Storage> Recorder<S> {
             let scan = match self.scan(index) {
                 Ok(scan) => scan,
                 Err(cause) => {
-                    self.unreadable += 1;
-                    if self.unreadable == self.blocks {
+                    self.unreadable.push(index);
+                    if self.unreadable() == self.blocks {
                         return Err(cause.into());
                     }
                     self.unreadable_cause.get_or_insert_with(|| chain(&cause));
@@ -197,6 +201,7 @@ impl<S: Storage> Recorder<S> {
         let records = self.entries()?;
         let lost = self.may_be_lost(&without_records, &records);
         self.next = Sequence(newest.0.saturating_add(1).saturating_add(lost));
+        self.is_newest_known = lost == 0 || self.unreadable.is_empty();
         for record in records {
             self.facts.apply(&record.entry);
         }
@@ -209,7 +214,8 @@ impl<S: Storage> Recorder<S> {
     fn may_be_lost(&self, without_records: &[u64], records: &[Record]) -> u64 {
         let following = self.head.map_or(0, |head| (head + 1) % self.blocks);
         let came_round = records.first().is_some_and(|oldest| oldest.sequence > Sequence(1));
-        let suspect = without_records.contains(&following) && (came_round || self.unreadable > 0);
+        let suspect =
+            without_records.contains(&following) && (came_round || !self.unreadable.is_empty());
         if suspect { self.block_bytes / self.align.max(RECORD_MIN as u64) } else { 0 }
     }
 
@@ -279,7 +285,7 @@ impl<S: Storage> Recorder<S> {
             match self.scan(index) {
                 Ok(scan) => records.extend(scan.records),
                 // Opening passed it over as well, and counted it.
-                Err(_) if self.unreadable > 0 => {}
+                Err(_) if !self.unreadable.is_empty() => {}
                 Err(cause) => return Err(cause.into()),
             }
         }
@@ -296,14 +302,14 @@ impl<S: Storage> Recorder<S> {
     /// How many blocks could not be read when the recorder was opened: their records are missing.
     #[must_use]
     pub const fn unreadable(&self) -> u64 {
-        self.unreadable
+        self.unreadable.len() as u64
     }
 
     /// What is missing because blocks cannot be read, for people.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         let cause = self.unreadable_cause.as_ref()?;
-        let (lost, blocks) = (self.unreadable, self.blocks);
+        let (lost, blocks) = (self.unreadable(), self.blocks);
         Some(format!("{lost} of the flight recorder's {blocks} blocks cannot be read: {cause}"))
     }
 
@@ -331,7 +337,7 @@ impl<S: Storage> Recorder<S> {
         for index in 0..self.blocks {
             match self.scan(index) {
                 Ok(scan) => newest = newest.max(scan.newest.unwrap_or(Sequence(0))),
-                Err(_) if self.unreadable > 0 => {}
+                Err(_) if !self.unreadable.is_empty() => {}
                 Err(cause) => return Err(cause.into()),
             }
         }
@@ -349,10 +355,14 @@ impl<S: Storage> Recorder<S> {
         padded
     }
 
-    /// Makes the block after the head the head. It is erased even when it reads blank: after an
+    /// Makes the block after the head the head; one that cannot be read now is passed over, because
+    /// it may be read again later and hold what is newest. It is erased even when it reads blank: after an
     /// erase that was cut, flash may read blank and not hold what is written to it.
     fn start_block(&mut self, at: Timestamp) -> Result<(), RecorderError> {
-        let following = self.head.map_or(0, |head| (head + 1) % self.blocks);
+        let after = self.head.map_or(0, |head| head + 1);
+        let mut ring = (after..after + self.blocks).map(|block| block % self.blocks);
+        // Opening fails where none can be read, so there is one; at last the head itself.
+        let following = ring.find(|block| !self.unreadable.contains(block)).unwrap_or(after);
         // After a block in which no write succeeded the ring would come round to the newest
         // records; such a block is taken again instead.
         let index = match self.head {
@@ -365,7 +375,8 @@ impl<S: Storage> Recorder<S> {
         self.storage.flush()?;
         self.head = Some(index);
         self.free = 0;
-        if let Some(snapshot) = self.facts.snapshot().cloned() {
+        // With a number higher than all others an old snapshot would count for the newest one.
+        if let Some(snapshot) = self.facts.snapshot().filter(|_| self.is_newest_known).cloned() {
             self.write_next(at, &Entry::States(snapshot))?;
         }
         Ok(())

@@ -10,8 +10,8 @@
 
 use bootctl::{
     AttemptsLeft, BackendError, BootBackend, BootControl, BootState, Command, ControlError,
-    ControlParts, Entry, Force, LateFallback, Reason, Recorder, Refused, SlotId, SlotState,
-    Snapshot, Timestamp, UbootBackend, transition,
+    ControlParts, Entry, Force, LateFallback, NoopBackend, Reason, Recorder, Refused, SlotId,
+    SlotState, Snapshot, Timestamp, UbootBackend, is_left_when_unhealthy, transition,
 };
 use std::path::PathBuf;
 use storage::{MemoryStorage, Shared, Storage};
@@ -250,4 +250,29 @@ fn lost_under_nothing_better() -> BootControl {
     let mut known = b_is_good();
     (known.a.state, known.b.state) = (SlotState::Bad, SlotState::Bad);
     lost_under(&flash, &known, backend(&flash))
+}
+
+/// A boot loader that cannot be told went on starting B, and each start was left for ever: nothing
+/// was lost there, so nothing is recalled.
+#[test]
+fn a_boot_loader_that_cannot_be_told_is_not_judged_by_what_is_remembered() {
+    let log = Shared::new(MemoryStorage::nor("log", vec![0xff; 0x4000], 0x1000));
+    let open = |booted| {
+        let log: Box<dyn Storage> = Box::new(log.clone());
+        let parts = ControlParts {
+            backend: Box::new(NoopBackend),
+            recorder: Ok(Recorder::open(log, 0x1000).unwrap()),
+            booted: Some(booted),
+            late_fallback: LateFallback::Allowed,
+            at: Timestamp::UNKNOWN,
+        };
+        BootControl::load(parts).unwrap()
+    };
+    let disk = "0f0e0d0c-0b0a-4908-8706-050403020100".parse().unwrap();
+    open(SlotId::A).apply(&Command::FirstBoot { disk }).unwrap();
+    open(SlotId::A).apply(&Command::BeginInstall { target: SlotId::B }).unwrap();
+    let mut control = open(SlotId::B);
+    control.reconcile(None).unwrap();
+    assert!(!is_left_when_unhealthy(control.state(), SlotId::B, None), "{:?}", control.state());
+    assert_eq!(control.state(), control.stored());
 }

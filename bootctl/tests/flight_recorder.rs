@@ -4,7 +4,7 @@
 
 use bootctl::{
     AttemptsLeft, BootState, BundleId, Entry, HealthVerdict, Mark, Reason, Record, Recorder,
-    RecorderError, Sequence, SlotId, Snapshot, Timestamp, explain,
+    RecorderError, Sequence, SlotId, SlotState, Snapshot, Timestamp, explain,
 };
 use std::collections::BTreeSet;
 use storage::{Fault, Faulty, Journal, MemoryStorage, Recording, Shared, Storage};
@@ -321,4 +321,31 @@ fn decay_in_the_middle_hides_no_later_record() {
         let left = found.entries().unwrap();
         assert!(before.len() - left.len() <= 1, "{place}: {} of {}", left.len(), before.len());
     }
+}
+
+/// It was erased for the next block once, and an old snapshot took the place of the newest one.
+#[test]
+fn a_newest_block_that_one_program_cannot_read_keeps_its_records() {
+    let flash = Shared::new(MemoryStorage::nor(LABEL, vec![0xff; 4 * 4096], 4096));
+    let states = |b| {
+        let mut state = BootState::lost();
+        state.b.state = b;
+        Entry::States(Snapshot::from(&state))
+    };
+    let mut recorder = Recorder::open(flash.clone(), 4096).unwrap();
+    recorder.append(Timestamp::UNKNOWN, &states(SlotState::Bad)).unwrap();
+    while flash.with(|flash| flash.bytes()[4096] == 0xff) {
+        recorder.append(Timestamp::UNKNOWN, &entry(1)).unwrap();
+    }
+    let newest = recorder.append(Timestamp::UNKNOWN, &states(SlotState::Good)).unwrap();
+    let faulty = Faulty::new(flash.clone(), Fault::Read { at: 4096 + 100 });
+    let mut blind = Recorder::open(faulty, 4096).unwrap();
+    let noted: Vec<_> =
+        (0..3).map(|number| blind.append(Timestamp::UNKNOWN, &entry(number)).unwrap()).collect();
+    drop(blind);
+    let after = Recorder::open(flash, 4096).unwrap();
+    let found: Vec<_> = after.entries().unwrap().iter().map(|one| one.sequence).collect();
+    assert!(found.contains(&newest), "{newest:?} is gone");
+    assert!(noted.iter().all(|one| *one > newest && found.contains(one)), "{noted:?}");
+    assert_eq!(after.facts().snapshot().unwrap().b.state, SlotState::Good);
 }

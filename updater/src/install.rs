@@ -193,8 +193,10 @@ impl Installer<'_> {
     /// tell which is the last good one (I8) and what failed before (I3).
     fn recalled(&self, stored: &BootState, booted: BootedGroup) -> BootState {
         match self.recorder.as_deref() {
-            Some(recorder) => recall(stored, booted.slot(), recorder.facts()),
-            None => stored.clone(),
+            Some(recorder) if self.backend.copies() > 0 => {
+                recall(stored, booted.slot(), recorder.facts())
+            }
+            Some(_) | None => stored.clone(),
         }
     }
 

@@ -25,7 +25,7 @@ use crate::{
     choose_target, plan_install,
 };
 use bootctl::{
-    Activation, BackendError, BootBackend, BootState, BundleId, Command, Entry, Recorder,
+    Activation, BackendError, BootBackend, BootState, BundleId, Command, Entry, Reason, Recorder,
     SlotState, Snapshot, Timestamp, recall,
 };
 use bundle::{ImageStream, VerifiedBundle};
@@ -39,6 +39,8 @@ const BEGIN_REPEATS: usize = 5;
 pub struct InstallOptions {
     /// Where the running system came from.
     pub booted: BootedGroup,
+    /// Why the firmware booted it, as the kernel command line says.
+    pub reason: Option<Reason>,
     /// This system's variant; see [`crate::read_variant`].
     pub variant: Option<String>,
     /// The oldest version this system accepts; it rises at mark-good.
@@ -174,6 +176,7 @@ impl Installer<'_> {
         let open = OpenGroup::open(&group, self.devices)?;
         let facts = InstallFacts {
             booted: options.booted,
+            reason: options.reason,
             state,
             bundle: BundleId::from(bundle.manifest_digest()),
             slot_sizes: open.sizes(),

@@ -10,7 +10,9 @@ use crate::{
     AfterInstall, BundleVersion, InstallGroup, PlanInstallError, Slot, SlotAccess, SlotName,
     SystemConfig, image_kinds,
 };
-use bootctl::{Activation, BootState, BootedFrom, BundleId, Command, Force, SlotId, SlotState};
+use bootctl::{
+    Activation, BootState, BootedFrom, BundleId, Command, Force, Reason, SlotId, SlotState,
+};
 use bundle::{Image, Manifest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -121,6 +123,8 @@ impl Default for InstallPolicy {
 pub struct InstallFacts {
     /// Where the running system came from.
     pub booted: BootedGroup,
+    /// Why the firmware booted it.
+    pub reason: Option<Reason>,
     /// The boot state, with what the recorder knows where the environment lost it
     /// ([`bootctl::recall`]).
     pub state: BootState,
@@ -314,18 +318,16 @@ fn check_version(found: Option<&str>, floor: &BundleVersion) -> Result<(), PlanI
 /// is to mark the booted one bad, boot the good one and install there.
 fn check_unconfirmed(facts: &InstallFacts, target: SlotId) -> Result<(), PlanInstallError> {
     let BootedGroup::Slot(booted) = facts.booted else { return Ok(()) };
-    let protects = match facts.state.slot(booted).state {
-        SlotState::Good => false,
-        SlotState::Empty
-        | SlotState::Writing
-        | SlotState::Trying
-        | SlotState::Bad
-        | SlotState::Unknown => facts.state.slot(target).state == SlotState::Good,
-    };
-    if protects {
-        return Err(PlanInstallError::BootedUnconfirmed { booted, good: target });
+    let (running, other) = (facts.state.slot(booted).state, facts.state.slot(target).state);
+    match (running, other) {
+        (SlotState::Good, _) => Ok(()),
+        (_, SlotState::Good) => Err(PlanInstallError::BootedUnconfirmed { booted, good: target }),
+        // Both were lost under a running system; what the firmware chose it for cannot be.
+        (SlotState::Unknown, SlotState::Unknown) if facts.reason == Some(Reason::Trying) => {
+            Err(PlanInstallError::BootedOnTrial { booted, other: target })
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn assign_images(

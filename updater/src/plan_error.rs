@@ -84,6 +84,17 @@ pub enum PlanInstallError {
         /// The slot that would be overwritten.
         good: SlotId,
     },
+    /// The firmware booted the slot on trial, and nobody remembers what the other one holds.
+    #[error(
+        "slot {booted} is booted on trial, and slot {other} may hold the last good system: its \
+         state was lost"
+    )]
+    BootedOnTrial {
+        /// The booted slot.
+        booted: SlotId,
+        /// The slot that would be overwritten.
+        other: SlotId,
+    },
     /// The boot state machine does not allow it.
     #[error("the boot state does not allow an install into slot {target}")]
     BootState {
@@ -189,6 +200,7 @@ impl PlanInstallError {
             | Self::NoComparableVersion { .. }
             | Self::KnownFailed { .. }
             | Self::BootedUnconfirmed { .. }
+            | Self::BootedOnTrial { .. }
             | Self::BootState { .. }
             | Self::NoImages
             | Self::ClassMissing { .. }
@@ -220,6 +232,10 @@ impl PlanInstallError {
                 "pass --allow-downgrade if an older version is wanted"
             }
             Self::KnownFailed { .. } => "pass --force to try it again",
+            Self::BootedOnTrial { .. } => {
+                "wait for the verdict, or say it (`atomix boot mark-good`); after a reboot the \
+                 install is no longer refused"
+            }
             Self::BootedUnconfirmed { .. } => {
                 "wait for the verdict, or mark the booted slot bad (`atomix rollback --mark-bad`), \
                  reboot into the good one and install there"

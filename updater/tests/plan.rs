@@ -11,7 +11,7 @@
 
 mod support;
 
-use bootctl::{BootState, BundleId, Force, SlotId, SlotState};
+use bootctl::{BootState, BundleId, Force, Reason, SlotId, SlotState};
 use bundle::{BundleFormat, Handler, Image, ImageType, Manifest, SlotHook, Update};
 use storage::{ByteLen, Digest};
 use support::{SYSTEM_CONF, config, disk};
@@ -61,6 +61,7 @@ fn case() -> Case {
         },
         facts: InstallFacts {
             booted: BootedGroup::Slot(SlotId::A),
+            reason: None,
             state,
             bundle: BundleId::from_bytes([9; 16]),
             slot_sizes: sizes
@@ -98,7 +99,7 @@ fn allowed_bundle_goes_to_the_other_group_with_the_sealed_slot_last() {
 type Change = fn(&mut Case);
 
 /// What is changed, the class of the refusal, and words of its message.
-const REFUSALS: [(Change, ErrorClass, &str); 29] = [
+const REFUSALS: [(Change, ErrorClass, &str); 30] = [
     (
         |c| c.manifest.update.compatible = "rockpro64".into(),
         ErrorClass::Refused,
@@ -192,6 +193,17 @@ const REFUSALS: [(Change, ErrorClass, &str); 29] = [
         "the bundle has no image for boot.1",
     ),
     (
+        // Environment and recorder were lost under a trial; the kernel still knows that it is one.
+        |c| {
+            c.facts.reason = Some(Reason::Trying);
+            c.facts.state.a.state = SlotState::Unknown;
+            c.facts.state.b.state = SlotState::Unknown;
+            c.policy.force = Force::Yes;
+        },
+        ErrorClass::Refused,
+        "slot A is booted on trial, and slot B may hold the last good system",
+    ),
+    (
         |c| c.facts.state.a.state = SlotState::Trying,
         ErrorClass::Refused,
         "slot A is booted and not confirmed, and slot B holds the last good system",
@@ -281,7 +293,7 @@ fn hints_name_the_place_to_correct_and_the_command_to_run() {
 
 #[test]
 fn what_a_person_permits_is_allowed() {
-    let allowed: [Change; 7] = [
+    let allowed: [Change; 9] = [
         |c| {
             c.manifest.update.compatible = "rockpro64".into();
             c.policy.compatible = CompatibleRule::Ignore;
@@ -307,6 +319,16 @@ fn what_a_person_permits_is_allowed() {
         |c| {
             c.facts.state.a.state = SlotState::Unknown;
             c.facts.state.b.state = SlotState::Unknown;
+        },
+        // A trial that proved itself is none, whatever the kernel was told when it began.
+        |c| {
+            c.facts.reason = Some(Reason::Trying);
+            c.facts.state.b.state = SlotState::Unknown;
+        },
+        |c| {
+            c.facts.reason = Some(Reason::Trying);
+            c.facts.state.a.state = SlotState::Unknown;
+            c.facts.state.b.state = SlotState::Bad;
         },
         |c| {
             c.facts.seal = SealHealth::Broken;

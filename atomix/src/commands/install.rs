@@ -131,7 +131,8 @@ pub fn options(
     let booted = context.booted_group(config)?.ok_or(Failure::NotBootedFromSlot)?;
     let variant = updater::read_variant(config, &context.files).map_err(Failure::Variant)?;
     let version_floor = version_floor(context, config)?;
-    Ok(InstallOptions { booted, variant, version_floor, policy })
+    let reason = context.cmdline()?.reason();
+    Ok(InstallOptions { booted, reason, variant, version_floor, policy })
 }
 
 /// The newest version that a good slot holds: what is older is a downgrade. The floor rises at
@@ -234,6 +235,7 @@ fn install_facts(
     }
     Ok(InstallFacts {
         booted: options.booted,
+        reason: options.reason,
         state,
         bundle: BundleId::from(verified.manifest_digest()),
         slot_sizes,

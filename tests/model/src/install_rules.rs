@@ -55,6 +55,7 @@ impl InstallRules {
     ) -> Result<InstallPlan, PlanInstallError> {
         let facts = InstallFacts {
             booted: BootedGroup::Slot(booted),
+            reason: None,
             state,
             bundle: system.bundle().unwrap_or(BundleId::from_bytes([0; 16])),
             slot_sizes: self.sizes.clone(),

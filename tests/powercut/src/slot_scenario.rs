@@ -124,6 +124,7 @@ impl SlotScenario {
         let config = SystemConfig::parse(SYSTEM_CONF, Path::new("/etc/rauc"))?;
         let options = InstallOptions {
             booted: BootedGroup::Slot(booted),
+            reason: None,
             variant: None,
             version_floor: None,
             policy: InstallPolicy::default(),

@@ -224,7 +224,7 @@ impl Board {
 }
 
 pub fn options(booted: BootedGroup, policy: InstallPolicy) -> InstallOptions {
-    InstallOptions { booted, variant: None, version_floor: None, policy }
+    InstallOptions { booted, reason: None, variant: None, version_floor: None, policy }
 }
 
 /// A failure with its causes, as a program prints it.

@@ -215,6 +215,10 @@ impl InstallError {
             Self::Stopped { .. } => {
                 "install again when it suits: nothing of it boots until it is whole"
             }
+            Self::Slot { source, .. } if turned_read_only(source) => {
+                "the device turned read-only: look for its failure in the kernel's log, or at a \
+                 write-protect switch; then install again"
+            }
             Self::Slot { .. } | Self::ReadBackMismatch { .. } => {
                 "install again; if it fails at the same place, the device is wearing out"
             }
@@ -226,6 +230,11 @@ impl InstallError {
             Self::NotOpened { .. } => "install again; system.conf was changed meanwhile",
         })
     }
+}
+
+fn turned_read_only(source: &StorageError) -> bool {
+    matches!(source, StorageError::Write { source, .. } | StorageError::Flush { source, .. }
+        if source.kind() == io::ErrorKind::ReadOnlyFilesystem)
 }
 
 fn open_hint(source: &StorageError) -> Option<&'static str> {

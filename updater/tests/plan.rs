@@ -13,11 +13,12 @@ mod support;
 
 use bootctl::{BootState, BundleId, Force, Reason, SlotId, SlotState};
 use bundle::{BundleFormat, Handler, Image, ImageType, Manifest, SlotHook, Update};
-use storage::{ByteLen, Digest};
+use storage::{ByteLen, Digest, StorageError};
 use support::{SYSTEM_CONF, config, disk};
 use updater::{
-    BootedGroup, CompatibleRule, ErrorClass, InstallFacts, InstallPlan, InstallPolicy,
-    PlanInstallError, SealHealth, SlotType, VersionRule, accepts, choose_target, plan_install,
+    BootedGroup, CompatibleRule, ErrorClass, InstallError, InstallFacts, InstallPlan,
+    InstallPolicy, PlanInstallError, SealHealth, SlotType, VersionRule, accepts, choose_target,
+    plan_install,
 };
 
 /// Everything a plan is made from; the default is one that is allowed.
@@ -427,4 +428,23 @@ fn image_table_is_raucs() {
     // raw, ext4, vfat, ubifs, ubivol, nand, nor, boot-emmc, boot-mbr-, boot-gpt-switch, fallback
     assert_eq!(counts, [8, 8, 5, 6, 6, 2, 2, 1, 2, 3, 1]);
     assert!(!accepts(SlotType::Vfat, ImageType::Ext4));
+}
+
+/// A device that fails often turns itself read-only; so does one with a switch.
+#[test]
+fn a_device_that_turned_read_only_is_not_said_to_wear_out() {
+    let hint = |kind: std::io::ErrorKind| {
+        let label = "/dev/mmcblk1p4".to_owned();
+        let source = StorageError::Write { label, offset: 0, len: 512, source: kind.into() };
+        let failed = InstallError::Slot {
+            act: "write",
+            slot: "rootfs.1".parse().unwrap(),
+            offset: 0,
+            device: "/dev/mmcblk1p4".into(),
+            source: source.into(),
+        };
+        failed.hint().unwrap()
+    };
+    assert!(hint(std::io::ErrorKind::ReadOnlyFilesystem).contains("turned read-only"));
+    assert!(hint(std::io::ErrorKind::Other).contains("wearing out"));
 }

@@ -223,7 +223,8 @@ fn small() -> Vec<Mutation> {
     vec![
         mistake(
             "a new block of the recorder begins without the slots' states",
-            on_two_good_slots("recorder-append", Act::Append(70), SIZES),
+            // Until the block is recycled in which the states were committed.
+            on_two_good_slots("recorder-append", Act::Append(140), SIZES),
             |ops| {
                 let follows =
                     |at: usize| at > 1 && ops.get(at - 2).is_some_and(|op| is_erase(op, RECORDER));

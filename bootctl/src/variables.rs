@@ -272,7 +272,8 @@ fn text_of(value: Option<impl fmt::Display>) -> String {
 
 fn last_text(last: Option<SlotId>, pause: PauseStep) -> String {
     match (last, pause) {
-        (None, _) => String::new(),
+        (None, PauseStep::NONE) => String::new(),
+        (None, step) => step.get().to_string(),
         (Some(slot), PauseStep::NONE) => slot.to_string(),
         (Some(slot), step) => format!("{slot} {}", step.get()),
     }

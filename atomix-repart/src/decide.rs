@@ -8,10 +8,11 @@ use crate::reset::{DiskInFront, Reset, judge_reset};
 use crate::{Board, DataHome, Failure, OpenBoot, Request, Settings};
 use bootctl::BootControl;
 use repart::{
-    BootKind, Content, FirstBoot, FirstBootStep, KnownDisk, Marker, Plan, PlanOptions, TableHealth,
+    BootKind, Content, Damage, FirstBoot, FirstBootStep, KnownDisk, Marker, Plan, PlanOptions,
+    Table, TableHealth,
 };
-use std::path::PathBuf;
-use storage::{Access, ByteLen, chain};
+use std::path::{Path, PathBuf};
+use storage::{Access, ByteLen, PartUuid, chain};
 
 /// What was found and decided, before anything is done.
 pub struct Decision {
@@ -99,9 +100,12 @@ pub fn decide<B: OpenBoot>(
     let mut known = KnownDisk::default();
     // Another disk than the board's has neither a first boot nor data to reset.
     let mut marker = Marker::Present;
+    let mut identity = None;
     if disk == *own {
         let place = DataPlace::look(board, &settings, &table)?;
         marker = place.marker(board)?;
+        let front = DiskInFront::new(&settings.disk, &table);
+        identity = front.identity;
         let begins = FirstBoot::decide(marker, &plan, &settings.disk.identity_label, known);
         match boot.open(Access::ReadOnly) {
             Ok(mut control) => {
@@ -109,7 +113,6 @@ pub fn decide<B: OpenBoot>(
                 // The directory of a virtual board is nothing that could be made anew.
                 if board.data == DataHome::Partition {
                     let request = control.data_reset().map_err(Failure::Backend)?;
-                    let front = DiskInFront::new(&settings.disk, &table);
                     let mounted = place.mounted.as_deref();
                     reset = judge_reset(request, &front, known.environment, mounted);
                 }
@@ -120,11 +123,34 @@ pub fn decide<B: OpenBoot>(
             Err(failure) => warnings.push(chain(&failure)),
         }
     }
+    if !may_speak_for_disk(&table, identity, known) {
+        return Err(unvouched(&disk).into());
+    }
     if reset == Reset::Planned {
         plan = plan.with_reset(&settings.disk.data_label, &definitions).map_err(refused)?;
     }
     let first_boot = FirstBoot::decide(marker, &plan, &settings.disk.identity_label, known);
     Ok(Decision { disk, settings, plan, first_boot, marker, reset, warnings })
+}
+
+/// Whether the copy that was read is this disk's own table. A primary copy that does not read may
+/// be whole, and read again in a minute; a backup copy may be of the disk's earlier life, left there
+/// by whoever wrote an image over its start. So the backup is believed, and the primary made anew
+/// from it, only where the environment or the recorder is bound to the disk that it tells of.
+fn may_speak_for_disk(table: &Table, identity: Option<PartUuid>, known: KnownDisk) -> bool {
+    table.health != TableHealth::PrimaryDamaged(Damage::Unreadable)
+        || identity.is_some() && [known.environment, known.recorder].contains(&identity)
+}
+
+fn unvouched(disk: &Path) -> Failure {
+    let disk = disk.display();
+    Failure::Refused {
+        what: format!(
+            "the primary partition table of {disk} cannot be read, and nothing says that the \
+             backup copy is not an earlier one"
+        ),
+        hint: "try again; if it stays so, the disk is failing: flash another one",
+    }
 }
 
 fn known_disk(control: &BootControl) -> KnownDisk {
@@ -136,7 +162,7 @@ fn known_disk(control: &BootControl) -> KnownDisk {
 
 impl Decision {
     /// The disk that environment and recorder get bound to, when that is due.
-    pub(crate) fn binds(&self) -> Option<storage::PartUuid> {
+    pub(crate) fn binds(&self) -> Option<PartUuid> {
         self.first_boot.steps.iter().find_map(|step| match step {
             FirstBootStep::CommitEnvironment { disk } => Some(*disk),
             FirstBootStep::WipeHeads

@@ -6,7 +6,8 @@ use atomix_repart::{Act, Answer, Failure, PROVISIONED_PATH};
 use bootctl::{BootBackend, BootState, SlotState};
 use repart::read_table;
 use std::fs;
-use storage::{CutAt, CutPlan};
+use storage::{CutAt, CutPlan, PartUuid};
+use uuid::Uuid;
 
 /// Open bug 5 of the first real chain: the marker went into the initrd's own memory, and the first
 /// boot counted as over.
@@ -122,4 +123,40 @@ fn the_answer_fits_a_serial_console_and_programs() {
     let json = serde_json::to_value(&done).unwrap();
     assert_eq!((&json["version"], &json["ended_first_boot"]), (&1.into(), &false.into()));
     assert!(json["waits_for"].is_string() && json["data_reset"].is_null(), "{json}");
+}
+
+/// The header of the primary copy.
+const PRIMARY: u64 = 512;
+
+#[test]
+fn an_unreadable_primary_is_made_anew_from_a_backup_that_names_the_bound_disk() {
+    let mut rig = Rig::new();
+    rig.boot();
+    let before = rig.disk();
+    // What a rewrite has to bring back.
+    rig.device("/dev/vda").with(|disk| disk.bytes_mut()[512..1024].fill(0x5a));
+    rig.spoil(PRIMARY);
+    rig.unmount();
+    let (_, told) = rig.perform(Act::CarryOut, None).unwrap();
+    assert!(told.contains("primary copy is damaged: it cannot be read"), "{told}");
+    assert_eq!(rig.disk()[..MIB], before[..MIB]);
+}
+
+/// Found by a review: two failed reads, and the table of an earlier life replaced a good one.
+#[test]
+fn an_unreadable_primary_is_left_alone_where_nothing_vouches_for_the_backup() {
+    let mut rig = Rig::new();
+    rig.boot();
+    let before = rig.disk();
+    let card = rig.device("/dev/mmcblk0");
+    card.with(|card| card.bytes_mut().fill(0xff));
+    let other = BootState::factory(PartUuid(Uuid::from_u128(0xbad)));
+    rig.bind_to(&other);
+    rig.spoil(PRIMARY);
+    rig.unmount();
+    let refused = rig.perform(Act::CarryOut, None).unwrap_err();
+    let said = refused.to_string();
+    assert!(said.contains("primary partition table of /dev/vda cannot be read"), "{said}");
+    assert!(refused.hint().is_some());
+    assert!(rig.disk() == before, "nothing was written");
 }

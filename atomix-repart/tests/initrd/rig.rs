@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use storage::{
-    Access, CutPlan, Devices, HostFiles, Lba, MemoryStorage, PartUuid, PowerCutDevices, Shared,
-    Storage, StorageError,
+    Access, CutPlan, Devices, Fault, Faulty, HostFiles, Lba, MemoryStorage, PartUuid,
+    PowerCutDevices, Shared, Storage, StorageError,
 };
 use uboot::{Env, EnvStore, FwEnvConfig};
 use uuid::Uuid;
@@ -45,13 +45,20 @@ pub struct Rig {
 }
 
 #[derive(Clone)]
-struct MemoryDevices(BTreeMap<PathBuf, Device>);
+struct MemoryDevices {
+    all: BTreeMap<PathBuf, Device>,
+    /// A byte of the disk that cannot be read until it is written.
+    bad: Option<u64>,
+}
 
 impl Devices for MemoryDevices {
     fn open(&self, device: &Path, _access: Access) -> Result<Box<dyn Storage>, StorageError> {
-        match self.0.get(device) {
-            Some(found) => Ok(Box::new(found.clone())),
-            None => Err(StorageError::Absent { label: device.display().to_string() }),
+        match (self.all.get(device), self.bad) {
+            (Some(found), Some(at)) if device == Path::new("/dev/vda") => {
+                Ok(Box::new(Faulty::new(found.clone(), Fault::ReadUntilWritten { at })))
+            }
+            (Some(found), _) => Ok(Box::new(found.clone())),
+            (None, _) => Err(StorageError::Absent { label: device.display().to_string() }),
         }
     }
 
@@ -95,7 +102,12 @@ impl Rig {
         let card = Shared::new(MemoryStorage::disk("card", vec![0; MIB]));
         let devices = BTreeMap::from([("/dev/vda".into(), disk), ("/dev/mmcblk0".into(), card)]);
         let dir = tempfile::tempdir().unwrap();
-        let mut rig = Self { dir, devices: MemoryDevices(devices), mounted: None, boots: 0 };
+        let mut rig = Self {
+            dir,
+            devices: MemoryDevices { all: devices, bad: None },
+            mounted: None,
+            boots: 0,
+        };
         rig.write("/etc/atomix/atomix.toml", SETTINGS);
         rig.write("/etc/fw_env.config", FW_ENV_CONFIG);
         rig.write("/proc/cmdline", "rauc.slot=A\n");
@@ -120,12 +132,9 @@ impl Rig {
             rig.write(&format!("{sys}/dev"), format!("254:{number}\n"));
             rig.write(&format!("/dev/vda{number}"), "");
         }
-        let mut env = Env::new();
-        env.set("bootcmd", "run atomix_select").unwrap();
-        rig.store().store(&env).unwrap();
         let mut other = BootState::factory(PartUuid(Uuid::from_u128(0xbad)));
         other.b = other.a;
-        rig.backend().store(&BootState::lost(), &other).unwrap();
+        rig.bind_to(&other);
         rig.unmount();
         rig
     }
@@ -141,7 +150,12 @@ impl Rig {
     }
 
     pub fn device(&self, path: &str) -> Device {
-        self.devices.0[Path::new(path)].clone()
+        self.devices.all[Path::new(path)].clone()
+    }
+
+    /// From now on this byte of the disk cannot be read until it is written.
+    pub fn spoil(&mut self, at: u64) {
+        self.devices.bad = Some(at);
     }
 
     pub fn disk(&self) -> Vec<u8> {
@@ -152,6 +166,14 @@ impl Rig {
         let places = FwEnvConfig::parse(FW_ENV_CONFIG).unwrap().copies;
         let copies = places.into_iter().map(|place| (self.device("/dev/mmcblk0"), place));
         EnvStore::open(copies.collect()).unwrap()
+    }
+
+    /// Begins the environment anew.
+    pub fn bind_to(&self, state: &BootState) {
+        let mut env = Env::new();
+        env.set("bootcmd", "run atomix_select").unwrap();
+        self.store().store(&env).unwrap();
+        self.backend().store(&BootState::lost(), state).unwrap();
     }
 
     pub fn backend(&self) -> UbootBackend<Device> {
@@ -264,7 +286,7 @@ impl Rig {
     /// The same board again, with all that is durable.
     pub fn copy(&self) -> Self {
         let mut other = Self::new();
-        for (path, device) in &self.devices.0 {
+        for (path, device) in &self.devices.all {
             let bytes = device.with(|device| device.bytes().to_vec());
             other
                 .device(path.to_str().unwrap())

@@ -277,7 +277,8 @@ fn confirm_fallback(
 
 /// The selector goes by order and state, which say already that the other slot is better. It gets its
 /// attempts back for that, and that it did is stored for who comes back from a selector that cannot
-/// save ([`crate::is_left_when_unhealthy`]).
+/// save ([`crate::is_left_when_unhealthy`]). A slot that was given its attempts back once by a healthy
+/// fallback, and is left again, is bad: that is not forgiven twice.
 fn leave(state: &BootState, booted: Option<SlotId>, slot: SlotId) -> Result<BootState, Refused> {
     let (found, other) = (state.slot(slot).state, state.slot(slot.other()).state);
     if booted != Some(slot) {
@@ -296,6 +297,9 @@ fn leave(state: &BootState, booted: Option<SlotId>, slot: SlotId) -> Result<Boot
         }
     }
     let mut next = state.clone();
+    if next.returned == Some(slot) && found == SlotState::Unknown {
+        next.turn_bad(slot);
+    }
     next.slot_mut(slot.other()).attempts = AttemptsLeft::DEFAULT;
     next.returned = Some(slot.other());
     Ok(next)

@@ -107,11 +107,14 @@ impl<S: Storage> BootBackend for UbootBackend<S> {
         // Read again and not remembered from `load`: another program may have set a variable of
         // its own meanwhile, which must not be lost. The lock is held to the end of the function.
         let known = std::mem::take(&mut self.warnings);
-        let (found, _lock) = self.load_locked()?;
+        let (found, lock) = self.load_locked()?;
+        let of_lock = lock.as_ref().and_then(EnvLock::warning);
         let current = found.as_ref().and_then(|env| BootState::from_env(env).ok());
         if current.unwrap_or_else(BootState::lost) != *old {
             // The older copy speaks when the newer one cannot be read any more: nobody changed it.
-            return Err(match self.warnings.iter().find(|warning| !known.contains(warning)) {
+            let is_news =
+                |warning: &&String| !known.contains(warning) && of_lock != Some(warning.as_str());
+            return Err(match self.warnings.iter().find(is_news) {
                 Some(warning) => BackendError::CopyLost { warning: warning.clone() },
                 None => BackendError::Changed,
             });

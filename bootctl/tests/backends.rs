@@ -141,21 +141,28 @@ fn a_lock_that_is_never_let_go_delays_a_commit_and_is_told_once() {
     let held = std::fs::File::open(&path).unwrap();
     held.lock().unwrap();
     let flash = flash(&Journal::new());
-    let backend = UbootBackend::with_defaults(env_store(&flash), defaults()).locked_by(path);
+    let mut other = UbootBackend::with_defaults(env_store(&flash), defaults());
+    let mut spent = factory();
+    spent.a.attempts = AttemptsLeft::ONE;
+    other.store(&BootState::lost(), &spent).unwrap();
     let mut control = BootControl::load(ControlParts {
-        backend: Box::new(backend),
+        backend: Box::new(UbootBackend::new(env_store(&flash)).locked_by(path)),
         recorder: Err("no recorder here".to_owned()),
         booted: Some(SlotId::A),
         late_fallback: LateFallback::Allowed,
         at: Timestamp::UNKNOWN,
     })
     .unwrap();
-    control.commit(factory()).unwrap();
-    assert_eq!(control.state(), &factory());
+    // What another program commits meanwhile is no lost copy, whatever is said of the lock.
+    let begin = Command::BeginInstall { target: SlotId::B };
+    let begun = transition(&spent, Some(SlotId::A), &begin).unwrap();
+    other.store(&spent, &begun).unwrap();
+    control.apply(&Command::RestoreAttempts { slot: SlotId::A }).unwrap();
+    assert_eq!(control.state().a.attempts, AttemptsLeft::DEFAULT);
+    assert_eq!(control.state().b.state, SlotState::Writing);
     let told = control.warnings().iter().filter(|warning| warning.contains("fw_printenv.lock"));
     assert_eq!(told.count(), 1, "{:?}", control.warnings());
-    let mut backend = UbootBackend::new(env_store(&flash));
-    assert_eq!(backend.load().unwrap(), factory());
+    assert_eq!(other.load().unwrap(), *control.state());
 }
 
 #[test]
@@ -377,4 +384,16 @@ fn a_failing_or_babbling_script_is_told_with_what_it_said() {
     let mut absent = CustomBackend::new(dir.path().join("absent.sh"));
     let start = absent.load().unwrap_err();
     assert!(matches!(start, BackendError::Start { .. }) && start.hint().is_some());
+}
+
+/// Found by the fuzz targets: a step without a slot was lost with the next commit.
+#[test]
+fn an_odd_pause_without_a_slot_outlives_a_commit() {
+    let mut env = Env::new();
+    env.set("atomix_env", "1").unwrap();
+    env.set("atomix_last", "C").unwrap();
+    let state = BootState::from_env(&env).unwrap();
+    assert_eq!((state.last, state.pause), (None, PauseStep::SLOWEST));
+    state.write_to(&mut env).unwrap();
+    assert_eq!(BootState::from_env(&env), Ok(state));
 }

@@ -149,9 +149,9 @@ impl Installer<'_> {
             open_image(bundle, planned)?;
         }
         go_on(stop)?;
-        // A failure of this first commit is no failed install: the target is as it was.
+        // A failure of this first commit is no failed install: the target counts as it did.
         self.tell(InstallEvent::Step(InstallStep::Begin));
-        self.begin(&plan, &stored)?;
+        self.store(&stored, &plan.writing)?;
         self.carry_out(&plan, group, bundle, (checked, stop)).inspect_err(|error| {
             let slot = plan.group.slot_id;
             self.record(&Entry::InstallFailed { slot, cause: chain(error) });
@@ -203,11 +203,10 @@ impl Installer<'_> {
         }
     }
 
-    /// The first commit, in both copies of the environment before the seal is touched: the older
-    /// copy would otherwise speak of what the target holds now, and once the new seal is written
-    /// the loss of the newest one would call the new content what the old one was.
-    fn begin(&mut self, plan: &InstallPlan, stored: &BootState) -> Result<(), InstallError> {
-        self.store(stored, &plan.writing)?;
+    /// The first commit once more, so that both copies of the environment have it before the seal is
+    /// touched: the older copy would otherwise speak of what the target holds now, and once the new
+    /// seal is written the loss of the newest one would call the new content what the old one was.
+    fn begin_in_both_copies(&mut self, plan: &InstallPlan) -> Result<(), InstallError> {
         if self.backend.copies() < 2 {
             return Ok(());
         }
@@ -251,6 +250,7 @@ impl Installer<'_> {
     ) -> Result<InstallReport, InstallError> {
         let slot = plan.group.slot_id;
         let version = plan.version.clone().unwrap_or_default();
+        self.begin_in_both_copies(plan)?;
         self.record(&Entry::InstallBegan { slot, version, bundle: plan.bundle });
         self.update_status(plan, bundle, &Outcome::Pending);
         self.tell(InstallEvent::Step(InstallStep::BreakSeal));

@@ -222,3 +222,49 @@ fn a_slot_confirmed_between_the_two_commits_of_the_begin_stays_so_in_both_copies
         (SlotState::Good, SlotState::Trying)
     );
 }
+
+/// Its second commit fails.
+struct Failing {
+    inner: Box<dyn BootBackend>,
+    stores: usize,
+}
+
+impl BootBackend for Failing {
+    fn name(&self) -> &'static str {
+        "failing"
+    }
+
+    fn load(&mut self) -> Result<BootState, BackendError> {
+        self.inner.load()
+    }
+
+    fn store(&mut self, old: &BootState, new: &BootState) -> Result<(), BackendError> {
+        self.stores += 1;
+        if self.stores == 2 {
+            return Err(BackendError::CopyLost { warning: "copy 1 is damaged".to_owned() });
+        }
+        self.inner.store(old, new)
+    }
+
+    fn copies(&self) -> usize {
+        self.inner.copies()
+    }
+}
+
+/// Found by a review: the slot said `writing`, and nothing on record said why.
+#[test]
+fn an_install_that_fails_between_the_two_commits_of_its_begin_is_on_record() {
+    let mut board = Board::new(&system(1), &system(2));
+    let inner = Box::new(Board::backend(board.env.clone()));
+    let mut backend = Failing { inner, stores: 0 };
+    let bundle = bundle_of(&system(3), "26.1");
+    let (policy, booted) = (InstallPolicy::default(), BootedGroup::Slot(SlotId::A));
+    let outcome =
+        board.install_told(SYSTEM_CONF, &bundle, policy, booted, &mut backend, &mut |_| {});
+    outcome.unwrap_err();
+    assert_eq!(board.state().b.state, SlotState::Writing);
+    assert!(board.holds(SlotId::B, &system(2)), "nothing is written yet");
+    let history = board.history();
+    let failed = |entry: &Entry| matches!(entry, Entry::InstallFailed { slot: SlotId::B, .. });
+    assert!(history.iter().any(failed), "{history:?}");
+}

@@ -2,11 +2,12 @@
 //! Where are a board's settings, disk, environment and recorder, and how are they opened? The one
 //! answer for both programs; decides nothing.
 
+use crate::reset::DiskInFront;
 use crate::{Failure, Settings};
 use bootctl::{EnvLock, Recorder, Timestamp, UbootBackend};
 use repart::Table;
 use std::path::{Path, PathBuf};
-use storage::{Access, ByteLen, Devices, Files, HostFiles, Storage, View};
+use storage::{Access, ByteLen, Devices, Files, HostFiles, PartUuid, Storage, View};
 use uboot::{Env, EnvStore, FwEnvConfig};
 
 /// Where the environment's place is described.
@@ -168,6 +169,13 @@ impl Board<'_> {
         let device = self.devices.open(disk, Access::ReadOnly)?;
         repart::read_table(&device)
             .map_err(|source| Failure::Table { disk: disk.to_owned(), source })
+    }
+
+    /// The identity of the disk that is in the board, where its table can be read.
+    #[must_use]
+    pub fn disk_in_front(&self, settings: &Settings) -> Option<PartUuid> {
+        let table = self.table(&settings.disk.device).ok()?;
+        DiskInFront::new(&settings.disk, &table).identity
     }
 }
 

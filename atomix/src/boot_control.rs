@@ -39,7 +39,11 @@ impl BootControl {
             late_fallback,
             at: context.now.timestamp(),
         };
-        Ok(Self(bootctl::BootControl::load(parts)?))
+        let mut control = bootctl::BootControl::load(parts)?;
+        if let Some(front) = context.disk_when_unnamed(control.stored()) {
+            control.of_disk(front);
+        }
+        Ok(Self(control))
     }
 
     /// The slot that runs now.

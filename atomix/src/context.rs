@@ -13,7 +13,7 @@ use bundle::{Keyring, KeyringOptions, UnixTime};
 use repart::Table;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use storage::{Access, ByteLen, Devices, Files, HostDevices, HostFiles, Storage};
+use storage::{Access, ByteLen, Devices, Files, HostDevices, HostFiles, PartUuid, Storage};
 use uboot::{Env, EnvStore, FwEnvConfig};
 use updater::{BootedGroup, Bootloader, SystemConfig};
 
@@ -268,10 +268,25 @@ impl Context {
         let recorder =
             self.settings().and_then(|settings| self.recorder(&settings, Access::ReadOnly));
         Ok(match recorder {
-            Ok(recorder) => bootctl::recall(&stored, self.booted()?, recorder.facts()),
+            Ok(mut recorder) => {
+                if let Some(front) = self.disk_when_unnamed(&stored) {
+                    recorder.of_disk(front);
+                }
+                bootctl::recall(&stored, self.booted()?, recorder.facts())
+            }
             // An update must not depend on the memory of earlier ones; `atomix doctor` tells why.
             Err(_) => stored,
         })
+    }
+
+    /// The identity of the disk that is in the board, where an environment does not say whose it
+    /// is; `None` as well where the disk cannot be read.
+    #[must_use]
+    pub fn disk_when_unnamed(&self, state: &BootState) -> Option<PartUuid> {
+        if state.disk.is_some() {
+            return None;
+        }
+        self.board().disk_in_front(&self.settings().ok()?)
     }
 
     /// The flight recorder.

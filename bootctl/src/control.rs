@@ -12,7 +12,7 @@ use crate::{
     Reason, Reconciled, Record, Recorder, RecorderFacts, Refused, SlotId, SlotState, Snapshot,
     Timestamp, recall, reconcile, transition,
 };
-use storage::{Storage, chain};
+use storage::{PartUuid, Storage, chain};
 
 /// Whether a system that confirmed itself may be left for the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +95,15 @@ impl BootControl {
             }
             Some(_) | None => self.stored.clone(),
         }
+    }
+
+    /// Says which disk is in front of the board, by the identity of its table: what the recorder
+    /// remembers of another one is nothing to recall.
+    pub fn of_disk(&mut self, front: PartUuid) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.of_disk(front);
+        }
+        self.state = self.recalled();
     }
 
     /// The state as the keeper has it, which may have lost what [`Self::state`] recalls.

@@ -14,6 +14,8 @@ use crate::state::NO_DISK;
 use crate::trail::{Numbered, TRAIL_MAX, untold};
 use crate::{AttemptsLeft, BootState, BundleId, PerSlot, Reason, SlotId, SlotState};
 use std::collections::VecDeque;
+use std::mem;
+use storage::PartUuid;
 
 /// What the flight recorder's entries add up to, oldest to newest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,6 +55,15 @@ impl RecorderFacts {
     #[must_use]
     pub const fn snapshot(&self) -> Option<&Snapshot> {
         self.snapshot.as_ref()
+    }
+
+    /// Forgets what is known of slots unless it is of this disk, or of one that nobody named.
+    pub(crate) fn keep_of(&mut self, front: PartUuid) {
+        let known = self.snapshot.as_ref().and_then(|snapshot| snapshot.disk);
+        if known.is_some_and(|disk| disk != front) {
+            let (chosen, deaths) = (mem::take(&mut self.chosen), mem::take(&mut self.deaths));
+            *self = Self { chosen, deaths, ..Self::default() };
+        }
     }
 
     /// The decisions of `trail` that are not on record.
@@ -298,10 +309,9 @@ pub fn reconcile(
 /// The state to decide on: what is stored, with unknown slots in the state that the recorder
 /// remembers of this disk.
 ///
-/// An environment of which both copies are lost names no disk either. Then the recorder's is taken:
-/// what is made of it can forbid more than unknown slots would and permits nothing that they would
-/// not, and a commit made from it is bound to that disk, so that the firmware of a board with
-/// another one does not believe it.
+/// An environment of which both copies are lost names no disk either. Then the recorder's is taken;
+/// [`crate::Recorder::of_disk`] is for those who can see which disk is there. A commit made from it
+/// is bound to that disk, so that the firmware of a board with another one does not believe it.
 #[must_use]
 pub fn recall(state: &BootState, booted: Option<SlotId>, facts: &RecorderFacts) -> BootState {
     let mut next = state.clone();

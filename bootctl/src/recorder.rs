@@ -27,7 +27,7 @@
 use crate::reconcile::RecorderFacts;
 use crate::record::{Entry, Record, Sequence, Timestamp};
 use crate::record_codec::{Found, MAGIC, RECORD_MAX, RECORD_MIN, decode, encode};
-use storage::{ByteLen, Storage, StorageError, chain};
+use storage::{ByteLen, PartUuid, Storage, StorageError, chain};
 
 /// Largest region that is read: a wrong length must not fill the memory.
 const REGION_MAX_BYTES: u64 = 4 * 1024 * 1024;
@@ -317,6 +317,12 @@ impl<S: Storage> Recorder<S> {
     #[must_use]
     pub const fn facts(&self) -> &RecorderFacts {
         &self.facts
+    }
+
+    /// Says which disk is in front of the board: what is remembered of another one's slots says
+    /// nothing about its.
+    pub fn of_disk(&mut self, front: PartUuid) {
+        self.facts.keep_of(front);
     }
 
     /// Whether the next `len` bytes of the head are there and blank. A full head is searched anew

@@ -205,6 +205,19 @@ fn every_command_is_judged_on_the_recorder_when_the_environment_was_lost_meanwhi
     assert_eq!(stored.disk, b_is_good().disk, "the firmware will believe it");
 }
 
+/// Found by a review: an unhealthy A was left for the B of a disk that is in another board now.
+#[test]
+fn a_recorder_of_another_disk_does_not_speak_for_the_one_in_front() {
+    let flash = flash();
+    let mut control = lost_under(&flash, &b_is_good(), backend(&flash));
+    control.of_disk(b_is_good().disk.unwrap());
+    assert_eq!(control.state().b.state, SlotState::Good, "its own disk's");
+    control.of_disk("99999999-2222-3333-4444-555555555555".parse().unwrap());
+    assert_eq!(control.state(), &BootState::lost());
+    control.reconcile(Some(Reason::EnvUnwritable)).unwrap();
+    assert_eq!(control.state().b.state, SlotState::Unknown);
+}
+
 /// Without the boot loader's defaults Linux cannot begin it anew; that must not end `boot started`.
 #[test]
 fn a_boot_is_remembered_when_its_lost_environment_cannot_be_begun_anew() {

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use bootctl::{
-    Activation, AttemptsLeft, BootState, BundleId, Command, FirmwareFacts, Force, PerSlot,
-    RecorderFacts, Refused, SlotId, SlotRecord, SlotState, reconcile, select, transition,
+    Activation, AttemptsLeft, BootState, BundleId, Command, Force, Refused, SlotId, SlotRecord,
+    SlotState, transition,
 };
 use storage::PartUuid;
 
@@ -287,39 +287,4 @@ fn every_refusal_says_which_slot_and_ends_without_a_full_stop() {
         assert!(text.contains("slot B") && !text.ends_with('.'), "{text}");
     }
     assert_eq!(Refused::LastGood { slot }.hint().map(str::is_empty), Some(false));
-}
-
-/// A healthy A gives an exhausted B its attempts back once. Found by a review: leaving B forgot that,
-/// and the two took turns for ever.
-#[test]
-fn an_unhealthy_slot_that_was_forgiven_once_is_bad_when_it_is_left_again() {
-    let mut state = BootState::factory("11111111-2222-3333-4444-555555555555".parse().unwrap());
-    let unknown =
-        SlotRecord { state: SlotState::Unknown, attempts: AttemptsLeft::DEFAULT, bundle: None };
-    state.b = unknown;
-    state.order = vec![SlotId::B, SlotId::A];
-    let facts =
-        FirmwareFacts { disk: state.disk, save_works: true, loads: PerSlot { a: true, b: true } };
-    let mut starts = 0;
-    while state.b.state != SlotState::Bad {
-        let chosen = select(Some(&state), &facts);
-        let booted = chosen.boots.unwrap();
-        state =
-            reconcile(&chosen.state, Some(booted), Some(chosen.reason), &RecorderFacts::default())
-                .state;
-        let mut then = |command| {
-            if let Ok(next) = transition(&state, Some(booted), &command) {
-                state = next;
-            }
-        };
-        if booted == SlotId::B {
-            starts += 1;
-            assert!(starts < 10, "{starts} starts of a slot that is never healthy");
-            then(Command::Leave { slot: SlotId::B });
-        } else {
-            then(Command::RestoreAttempts { slot: SlotId::A });
-            then(Command::ConfirmFallback { slot: SlotId::A });
-        }
-    }
-    assert!(starts > 1, "it has its attempts, and is forgiven once");
 }

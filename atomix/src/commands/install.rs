@@ -83,7 +83,12 @@ fn install_until(
         progress(InstallEvent::Warning(warning));
     }
     let mut recorder = match context.recorder(&settings, Access::ReadWrite) {
-        Ok(recorder) => Some(recorder),
+        Ok(mut recorder) => {
+            if let Some(front) = context.disk_when_unnamed(&state) {
+                recorder.of_disk(front);
+            }
+            Some(recorder)
+        }
         // An update must not depend on the memory of earlier ones.
         Err(failure) => {
             progress(InstallEvent::Warning(failure.as_warning()));

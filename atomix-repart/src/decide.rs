@@ -9,9 +9,9 @@ use crate::{Board, DataHome, Failure, OpenBoot, Request, Settings};
 use bootctl::BootControl;
 use repart::{
     BootKind, Content, Damage, FirstBoot, FirstBootStep, KnownDisk, Marker, Plan, PlanOptions,
-    Table, TableHealth,
+    TableHealth,
 };
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use storage::{Access, ByteLen, PartUuid, chain};
 
 /// What was found and decided, before anything is done.
@@ -123,8 +123,15 @@ pub fn decide<B: OpenBoot>(
             Err(failure) => warnings.push(chain(&failure)),
         }
     }
-    if !may_speak_for_disk(&table, identity, known) {
-        return Err(unvouched(&disk).into());
+    if let TableHealth::PrimaryDamaged(Damage::Unreadable) = table.health
+        && !may_speak_for_disk(identity, known)
+    {
+        let device = board.devices.open(&disk, Access::ReadOnly).map_err(Failure::from)?;
+        repart::check_primary_reads(&device)
+            .map_err(|source| Failure::Table { disk: disk.clone(), source })?;
+        let what =
+            format!("the primary partition table of {} reads only sometimes", disk.display());
+        return Err(Failure::Refused { what, hint: "try again" }.into());
     }
     if reset == Reset::Planned {
         plan = plan.with_reset(&settings.disk.data_label, &definitions).map_err(refused)?;
@@ -133,24 +140,12 @@ pub fn decide<B: OpenBoot>(
     Ok(Decision { disk, settings, plan, first_boot, marker, reset, warnings })
 }
 
-/// Whether the copy that was read is this disk's own table. A primary copy that does not read may
-/// be whole, and read again in a minute; a backup copy may be of the disk's earlier life, left there
-/// by whoever wrote an image over its start. So the backup is believed, and the primary made anew
-/// from it, only where the environment or the recorder is bound to the disk that it tells of.
-fn may_speak_for_disk(table: &Table, identity: Option<PartUuid>, known: KnownDisk) -> bool {
-    table.health != TableHealth::PrimaryDamaged(Damage::Unreadable)
-        || identity.is_some() && [known.environment, known.recorder].contains(&identity)
-}
-
-fn unvouched(disk: &Path) -> Failure {
-    let disk = disk.display();
-    Failure::Refused {
-        what: format!(
-            "the primary partition table of {disk} cannot be read, and nothing says that the \
-             backup copy is not an earlier one"
-        ),
-        hint: "try again; if it stays so, the disk is failing: flash another one",
-    }
+/// Whether a backup copy may speak where the primary does not read. The primary may be whole, and
+/// read again in a minute; the backup may be of the disk's earlier life, left there by whoever wrote
+/// an image over its start. So it is believed, and the primary made anew from it, only where the
+/// environment or the recorder is bound to the disk that it tells of.
+fn may_speak_for_disk(identity: Option<PartUuid>, known: KnownDisk) -> bool {
+    identity.is_some() && [known.environment, known.recorder].contains(&identity)
 }
 
 fn known_disk(control: &BootControl) -> KnownDisk {

@@ -48,7 +48,8 @@ pub use plan::{Change, Content, Plan, PlanError, PlanOptions, Planned, plan};
 #[cfg(target_os = "linux")]
 pub use sysfs::SysfsDisk;
 pub use table::{
-    Damage, MbrKind, Partition, PartitionHead, Table, TableError, TableHealth, read_table,
+    Damage, MbrKind, Partition, PartitionHead, Table, TableError, TableHealth, check_primary_reads,
+    read_table,
 };
 pub use type_guid::{ParseTypeGuidError, TypeGuid};
 pub use write::WriteTableError;

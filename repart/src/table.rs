@@ -196,6 +196,9 @@ pub enum TableError {
     /// The disk cannot be read.
     #[error("cannot read the partition table")]
     Unreadable(#[from] StorageError),
+    /// The primary copy cannot be read, and the backup copy alone is not to be believed.
+    #[error("the primary copy does not read, and the backup may be of the disk's earlier life")]
+    PrimaryUnread(#[source] StorageError),
     /// The device's sectors are neither 512 nor 4096 bytes, or it is too small.
     #[error("{label} with {sectors} sectors of {sector_bytes} bytes cannot hold a GPT")]
     Unsuitable {
@@ -236,6 +239,9 @@ impl TableError {
     pub const fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Unreadable(_) => None,
+            Self::PrimaryUnread(_) => {
+                Some("try again; if it stays so, the disk is failing: flash another one")
+            }
             Self::Unsuitable { .. } => Some("name the whole disk; check [disk] in atomix.toml"),
             Self::Absent { .. } | Self::MbrOnly { .. } => Some(
                 "check that this is the right disk; a disk gets its table by flashing the image",
@@ -302,7 +308,9 @@ impl Shape {
 pub fn read_table(disk: &dyn Storage) -> Result<Table, TableError> {
     let shape = Shape::of(disk)?;
     let mbr = read_mbr(disk)?;
-    let copies = (read_copy(disk, shape, 1), read_copy(disk, shape, shape.last_lba()));
+    // One failed transfer is no lost sector.
+    let twice = |lba| read_copy(disk, shape, lba).or_else(|_| read_copy(disk, shape, lba));
+    let copies = (twice(1), twice(shape.last_lba()));
     // A sector that one copy lost is what the other copy is for, as the kernel sees it too.
     let (primary, backup) = match copies {
         (Ok(primary), Ok(backup)) => (primary, backup),
@@ -345,6 +353,15 @@ pub fn read_table(disk: &dyn Storage) -> Result<Table, TableError> {
         mbr,
         array: EntryArray(copy.array),
     })
+}
+
+/// Why the primary copy of `disk` cannot be read; `Ok` when it can, whatever it holds.
+///
+/// # Errors
+/// [`TableError::PrimaryUnread`], or [`TableError::Unsuitable`] of a disk without a place for one.
+pub fn check_primary_reads(disk: &dyn Storage) -> Result<(), TableError> {
+    let copy = read_copy(disk, Shape::of(disk)?, 1);
+    copy.map(|_| ()).map_err(TableError::PrimaryUnread)
 }
 
 fn no_table(disk: &dyn Storage, mbr: MbrKind, primary: Damage, backup: Damage) -> TableError {

@@ -155,8 +155,8 @@ fn an_unreadable_primary_is_left_alone_where_nothing_vouches_for_the_backup() {
     rig.spoil(PRIMARY);
     rig.unmount();
     let refused = rig.perform(Act::CarryOut, None).unwrap_err();
-    let said = refused.to_string();
-    assert!(said.contains("primary partition table of /dev/vda cannot be read"), "{said}");
+    let said = storage::chain(&refused);
+    assert!(said.contains("/dev/vda: the primary copy does not read"), "{said}");
     assert!(refused.hint().is_some());
     assert!(rig.disk() == before, "nothing was written");
 }

@@ -162,7 +162,7 @@ pub struct InstallArgs {
     /// Accept a bundle older than what runs
     #[arg(long)]
     pub allow_downgrade: bool,
-    /// Accept a bundle that failed here before, and installing from an unconfirmed slot
+    /// Accept a bundle that failed here before
     #[arg(long)]
     pub force: bool,
 }

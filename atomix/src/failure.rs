@@ -355,7 +355,8 @@ impl Failure {
             | Self::NotVerified { hint, .. } => Some(hint),
             Self::Board { hint, .. } => Some(hint),
             Self::Line(source) => Some(source.hint()),
-            Self::Environment(source) => source.hint(),
+            Self::Environment(source) => environment_hint(source),
+            Self::Backend(BackendError::Environment { source }) => environment_hint(source),
             Self::Backend(source) => source.hint(),
             Self::BootState(source) => source.hint(),
             Self::Bundle { source, .. } => source.hint(),
@@ -446,6 +447,13 @@ impl Failure {
 fn is_denied(error: &StorageError) -> bool {
     matches!(error, StorageError::Open { source, .. }
         if source.kind() == io::ErrorKind::PermissionDenied)
+}
+
+/// A medium that fails has its own way out: which copy it is.
+fn environment_hint(error: &EnvError) -> Option<&'static str> {
+    let fails = matches!(error, EnvError::Unreadable { .. } | EnvError::Write { .. });
+    let way_out = "`atomix uenv check` shows which copy; replace the device if it fails again";
+    error.hint().or(fails.then_some(way_out))
 }
 
 /// An install that may not write the environment's place is refused like every other command.

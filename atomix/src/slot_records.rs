@@ -5,7 +5,7 @@
 
 use crate::context::Context;
 use crate::failure::chain;
-use bootctl::{BootState, BundleId, Entry, SlotId};
+use bootctl::{BootState, BundleId, Entry, SlotId, SlotState};
 use std::path::Path;
 use storage::{Access, ByteLen, Files};
 use updater::{InstallGroup, STATUS_FALLBACK_PATH, SlotStatusFile, SystemConfig};
@@ -100,6 +100,8 @@ pub fn is_current(
 
 /// The version of what a slot holds: by the status file or, where that is lost or older than the
 /// slot, by the flight recorder.
+///
+/// `None` for a slot whose install is not finished: its records speak of what it should hold.
 #[must_use]
 pub fn slot_version(
     context: &Context,
@@ -107,6 +109,10 @@ pub fn slot_version(
     state: &BootState,
     slot: SlotId,
 ) -> Option<String> {
+    // A half written slot holds no version, neither the old one nor the new.
+    if state.slot(slot).state == SlotState::Writing {
+        return None;
+    }
     let group = config.install_groups().ok()?.into_iter().find(|group| group.slot_id == slot)?;
     let statuses = SlotRecords::read(context, config, state).statuses;
     let bundle = state.slot(slot).bundle;

@@ -27,7 +27,7 @@ const STATUS: &str = "/data/rauc/status.raucs";
 const LOST: [(&str, u8, &[&str]); 5] = [
     ("/etc/rauc/system.conf", 2, &["booted       A  good", "last failure slot B"]),
     ("/etc/fw_env.config", 2, &["booted       A  not read", "last failure slot B", "2.0.0"]),
-    ("/dev/mtd0", 1, &["booted       A  not read", "none on record", "rootfs.1"]),
+    ("/dev/mtd0", 1, &["booted       A  not read", "last failure not known", "rootfs.1"]),
     ("/etc/atomix/atomix.toml", 0, &["booted       A  good", "2.0.0"]),
     ("/dev/mmcblk1p4", 0, &["booted       A  good", "absent", "last failure slot B"]),
 ];

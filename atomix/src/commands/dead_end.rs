@@ -217,7 +217,7 @@ fn leave(
     let who = slot.map_or("this system".to_owned(), |slot| format!("slot {slot}"));
     Err(Failure::Refused {
         what: format!("{who} gives up: {}", one_line(cause)),
-        hint: "the board reboots; `atomix why` tells the reason afterwards",
+        hint: "its unit reboots the board; `atomix why` tells the reason afterwards",
     })
 }
 

@@ -246,13 +246,13 @@ impl Exam {
             Failure::FileAbsent { path, hint: WRITE_FW_ENV }
         });
         let Some(config) = self.take("environment", config) else { return };
-        match config.copies.len() {
-            1 => self.weak(
+        let is_single = config.copies.len() == 1;
+        if is_single {
+            self.weak(
                 "environment",
                 "has a single copy",
                 "a power cut while it is saved loses it; use two copies",
-            ),
-            _ => self.ok("environment", "two copies"),
+            );
         }
         let Some(store) = self.take("environment", context.env_store(Access::ReadOnly)) else {
             return;
@@ -260,7 +260,11 @@ impl Exam {
         match store.load() {
             Err(cause) => self.broken("environment", chain(&cause), cause.hint()),
             Ok(loaded) => {
-                for warning in loaded.warnings() {
+                let warnings = loaded.warnings();
+                if warnings.is_empty() && !is_single {
+                    self.ok("environment", "two copies");
+                }
+                for warning in warnings {
                     self.weak("environment", warning, "`atomix uenv check` shows both copies");
                 }
                 let percent = loaded.env.used_bytes() * 100 / store.capacity().max(1);
@@ -393,11 +397,21 @@ impl Exam {
         if running == SlotState::Bad {
             let hint = "mark it good if it serves, or install into the other slot and boot that";
             self.weak("boot state", format!("the booted slot {slot} is bad"), hint);
+        } else if running == SlotState::Unknown {
+            let hint = "`atomix boot mark-good` says what it is, once it is known to serve";
+            self.weak("boot state", format!("the state of the booted slot {slot} is lost"), hint);
         } else {
             self.ok("boot state", format!("{slot} is {running}"));
         }
         // What is unknown is tried; that it is unknown has a finding with the cause.
-        if !matches!(other, SlotState::Good | SlotState::Unknown) {
+        if other == SlotState::Writing {
+            let text =
+                format!("the install into {} is not finished: there is no fallback", slot.other());
+            self.weak("boot state", text, "install again, unless one runs now");
+        } else if running == SlotState::Good && other == SlotState::Trying {
+            // The trial falls back to what runs now.
+            self.ok("boot state", format!("{} is trying; {slot} is its fallback", slot.other()));
+        } else if !matches!(other, SlotState::Good | SlotState::Unknown) {
             let text = format!("slot {} is {other}: there is no fallback", slot.other());
             self.weak("boot state", text, "an update that proves itself makes one");
         }

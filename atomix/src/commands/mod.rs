@@ -10,6 +10,7 @@ pub mod flight_record;
 pub mod health;
 pub mod image;
 pub mod install;
+pub mod last_failure;
 pub mod last_words;
 pub mod manual;
 pub mod repart;

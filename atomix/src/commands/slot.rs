@@ -163,7 +163,8 @@ pub fn slots(
     let statuses = SlotRecords::read(context, config, state).statuses;
     let mut rows = Vec::new();
     for group in install_groups(config)? {
-        let current = is_current(&statuses, &group, state.slot(group.slot_id).bundle);
+        let current = state.slot(group.slot_id).state != SlotState::Writing
+            && is_current(&statuses, &group, state.slot(group.slot_id).bundle);
         for slot in &group.members {
             let size = context.devices.open(&slot.device, Access::ReadOnly).map(|d| d.len().get());
             rows.push(SlotRow {
@@ -202,10 +203,16 @@ pub fn render_slots(to: &mut dyn Write, rows: &[SlotRow]) -> io::Result<()> {
             row.device,
             size,
             row.state,
-            row.content.as_deref().map_or("-".to_owned(), one_line)
+            row.content.as_deref().map_or_else(|| unknown_content(row), one_line)
         )?;
     }
     Ok(())
+}
+
+/// In the place of a version; an install that is not finished leaves something of both systems.
+fn unknown_content(row: &SlotRow) -> String {
+    let text = if row.state == SlotState::Writing.to_string() { "incomplete" } else { "-" };
+    text.to_owned()
 }
 
 /// Hashes the slots of one group and compares with what was recorded at their install. Slots

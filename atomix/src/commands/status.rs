@@ -3,6 +3,7 @@
 //! the other slot, and what failed last.
 
 use crate::boot_view::BootView;
+use crate::commands::last_failure::{LastFailure, last_failure};
 use crate::commands::slot::{SlotRow, render_slots, slots};
 use crate::commands::why::FallbackView;
 use crate::context::Context;
@@ -10,7 +11,7 @@ use crate::failure::Failure;
 use crate::output::{Output, wrap};
 use crate::slot_records::{SlotRecords, slot_version};
 use crate::terminal::one_line;
-use bootctl::{BootState, SlotId, explain};
+use bootctl::{BootState, SlotId, SlotState, explain};
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -48,13 +49,20 @@ pub fn run(context: &Context, out: &mut Output) -> Result<(), Failure> {
         other: seen.booted.map(|slot| group(slot.other())),
         next_slot: next.as_ref().and_then(|next| next.slot).map(|slot| slot.to_string()),
         next_why: next.map_or("the boot state could not be read".to_owned(), |next| next.why),
+        last_failure: match last_failure(&seen.history) {
+            Some(LastFailure::FellBack) => explanation.fallback.as_ref().map(ToString::to_string),
+            other => other.map(|failure| failure.to_string()),
+        },
         last_fallback: explanation.fallback.as_ref().map(FallbackView::new),
         slots: rows,
     };
-    let fallback = explanation.fallback.map(|fallback| one_line(&fallback.to_string()));
     out.warn(&seen.warnings)?;
-    let lines = |to: &mut dyn Write, view: &_| render(to, view, fallback.as_deref());
-    seen.conclude(&view, lines, out)
+    let failure = match &view.last_failure {
+        Some(failure) => one_line(failure),
+        None if seen.recorder.readable => "none on record".to_owned(),
+        None => "not known: the flight recorder cannot be read".to_owned(),
+    };
+    seen.conclude(&view, |to, view| render(to, view, &failure), out)
 }
 
 /// In the place of a state that could not be read.
@@ -69,6 +77,8 @@ struct StatusView {
     other: Option<GroupView>,
     next_slot: Option<String>,
     next_why: String,
+    /// What failed last, in words: a fallback, or an install that failed or never ended.
+    last_failure: Option<String>,
     last_fallback: Option<FallbackView>,
     slots: Vec<SlotRow>,
 }
@@ -81,7 +91,7 @@ struct GroupView {
     bundle_version: Option<String>,
 }
 
-fn render(to: &mut dyn Write, view: &StatusView, fallback: Option<&str>) -> io::Result<()> {
+fn render(to: &mut dyn Write, view: &StatusView, failure: &str) -> io::Result<()> {
     writeln!(to, "compatible   {}", view.compatible.as_deref().map_or("-".to_owned(), one_line))?;
     match &view.booted {
         Some(booted) => render_group(to, "booted", booted)?,
@@ -92,10 +102,7 @@ fn render(to: &mut dyn Write, view: &StatusView, fallback: Option<&str>) -> io::
     }
     let next = format!("{}: {}", view.next_slot.as_deref().unwrap_or("-"), view.next_why);
     wrap(to, "boots next   ", &next)?;
-    match fallback {
-        None => writeln!(to, "last failure none on record")?,
-        Some(text) => wrap(to, "last failure ", text)?,
-    }
+    wrap(to, "last failure ", failure)?;
     if view.slots.is_empty() {
         return Ok(());
     }
@@ -108,6 +115,9 @@ fn render_group(to: &mut dyn Write, title: &str, group: &GroupView) -> io::Resul
     if let Some(attempts) = group.attempts_left {
         let plural = if attempts == 1 { "" } else { "s" };
         write!(to, "{attempts} attempt{plural} left, ")?;
+    }
+    if group.state == SlotState::Writing.to_string() {
+        return writeln!(to, "its install is not finished");
     }
     let version = group.bundle_version.as_deref().map_or("not recorded".to_owned(), one_line);
     writeln!(to, "version {version}")

@@ -50,7 +50,18 @@ pub fn run(context: &Context, args: &WhyArgs, out: &mut Output) -> Result<(), Fa
     };
     out.warn(&seen.warnings)?;
     let shown = args.last.map_or(SHOWN_ENTRIES, usize::from);
-    let lines = lines_of(part.records, &seen.history, shown);
+    // What people do not see must not count against what they asked for.
+    let records = if args.since.is_some() { part.records } else { seen.history.as_slice() };
+    let (mut lines, untold) = lines_of(records, &seen.history, shown);
+    match args.since {
+        Some(since) if untold > 0 || part.more => {
+            lines.push(format!("there are more: atomix why --json --since {since}"));
+        }
+        None if untold > 0 => {
+            lines.push(format!("{untold} older: atomix why --last {}", shown + untold));
+        }
+        Some(_) | None => {}
+    }
     seen.conclude(&view, |to, view| render(to, view, &lines), out)
 }
 
@@ -184,13 +195,16 @@ impl TryView {
     }
 }
 
-/// What people read, newest first: without what only repeats, and with what is not there.
-fn lines_of(records: &[Record], all: &[Record], most: usize) -> Vec<String> {
+/// What people read, newest first: without what only repeats, and with what is not there;
+/// and how many older ones they could read.
+fn lines_of(records: &[Record], all: &[Record], most: usize) -> (Vec<String>, usize) {
     let mut lines = Vec::new();
     let mut above: Option<Sequence> = None;
+    let mut untold = 0;
     for record in records.iter().rev() {
         if lines.len() >= most {
-            break;
+            untold += usize::from(!is_repeated(record, all));
+            continue;
         }
         if let Some(above) = above {
             let missing = above.0.saturating_sub(record.sequence.0).saturating_sub(1);
@@ -208,7 +222,7 @@ fn lines_of(records: &[Record], all: &[Record], most: usize) -> Vec<String> {
         }
     }
     lines.truncate(most);
-    lines
+    (lines, untold)
 }
 
 /// State snapshots are for recovery, and a decision of the firmware that is followed by its boot
@@ -262,6 +276,7 @@ fn next_start(entry: &Entry) -> Option<(Start, SlotId)> {
 
 fn render(to: &mut dyn Write, view: &WhyView, lines: &[String]) -> io::Result<()> {
     match &view.fallback {
+        None if !view.recorder.readable => writeln!(to, "last fallback not known")?,
         None => writeln!(to, "no fallback is on record")?,
         Some(fallback) => render_fallback(to, fallback)?,
     }

@@ -125,6 +125,26 @@ fn bootctl_seeds() {
         put("kernel_cmdline", name, text);
     }
 
+    let head =
+        "Panic#1 Part1\n<5>[    0.0] Kernel command line: rauc.slot=B atomix.reason=trying\n";
+    for (name, text) in [
+        (
+            "panic",
+            "<0>[    5.1] Kernel panic - not syncing: Attempted to kill init!\n\
+             <4>[    5.2] Call trace:\n<4>[    5.2]  dump_backtrace+0x98/0x118 (P)\n\
+             <4>[    5.2]  show_stack+0x20/0x38 (C)\n<4>[    5.2]  do_exit+0x8c0/0xa18\n",
+        ),
+        (
+            "oops",
+            "<1>[    2.0] Unable to handle kernel NULL pointer dereference\n\
+             <0>[    2.1] Internal error: Oops: 0000000096000004 [#1] SMP\nCall Trace:\n f+0x1/0x2\n",
+        ),
+        ("escapes", "kernel BUG at \u{1b}[31mfs/inode.c:1\r\nCall trace:\n \u{7}+0x0\n"),
+        ("alive", "<6>[    5.0] Run /sbin/init as init process\n"),
+    ] {
+        put("dead_kernel", name, format!("{head}{text}"));
+    }
+
     let flash = MemoryStorage::nor("seed", vec![0xff; 8192], 4096);
     let flash = storage::Shared::new(flash);
     let mut recorder = Recorder::open(flash.clone(), 4096).expect("the region fits");

@@ -3,9 +3,9 @@
 
 use crate::text::lossy;
 use bootctl::{
-    Activation, BootState, BootedFrom, BundleId, Command, DataReset, Entry, FirmwareFacts, Force,
-    KernelCmdline, Mark, PerSlot, Recorder, RecorderFacts, SlotId, SlotState, Timestamp,
-    describe_next, explain, read_trail, reconcile, select, transition,
+    Activation, BootState, BootedFrom, BundleId, Command, DataReset, Death, DeathMark, Entry,
+    FirmwareFacts, Force, KernelCmdline, Mark, PerSlot, Recorder, RecorderFacts, SlotId, SlotState,
+    Timestamp, describe_next, explain, read_trail, reconcile, select, transition,
 };
 use storage::{MemoryStorage, PartUuid, Shared, Storage};
 use uboot::Env;
@@ -26,6 +26,24 @@ pub fn kernel_cmdline(data: &[u8]) {
     if text.len() < 1024 {
         assert_eq!(KernelCmdline::parse(&format!("  {text}\n")), cmdline);
     }
+}
+
+/// What pstore kept of a kernel that died, through a record: one harmless line, whatever memory
+/// decayed to, and a slot only where a command line names it.
+pub fn dead_kernel(data: &[u8]) {
+    let Some(death) = Death::from_kernel_log(data) else { return };
+    assert!(!death.cause.chars().any(char::is_control), "{:?}", death.cause);
+    assert!(death.slot.is_none() || lossy(data).contains("rauc.slot="));
+    assert_eq!(death.mark, DeathMark::of(data));
+    let entry = Entry::Died { slot: SlotId::A, mark: death.mark, cause: death.cause.clone() };
+    let flash = Shared::new(MemoryStorage::nor("ring", vec![0xff; 8192], 4096));
+    let mut recorder = Recorder::open(flash.clone(), 4096).expect("the region fits");
+    recorder.append(Timestamp::UNKNOWN, &entry).expect("memory does not fail");
+    let told = Recorder::open(flash, 4096).expect("it was open before").entries();
+    let told = told.expect("memory does not fail").pop().map(|record| record.entry);
+    let Some(Entry::Died { slot: SlotId::A, mark, cause }) = told else { panic!("{told:?}") };
+    assert_eq!(mark, death.mark);
+    assert!(!cause.is_empty() && death.cause.starts_with(&cause), "{cause:?}");
 }
 
 /// The boot state in an environment's data area: what is read is written and read again as the

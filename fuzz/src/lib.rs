@@ -22,7 +22,7 @@ mod updater;
 mod verifier;
 
 pub use atomix::{serial_dialogue, serial_record, settings, virtual_system};
-pub use bootctl::{boot_state, kernel_cmdline, recorder};
+pub use bootctl::{boot_state, dead_kernel, kernel_cmdline, recorder};
 pub use bundle::{bundle, bundle_edits, key_file, keyring, manifest, signature, verity_payload};
 pub use repart::{fat, partition_table, repart_definition};
 pub use sparse_disk::SparseDisk;
@@ -36,12 +36,13 @@ pub use verifier::{gateway_address, health_config, required_units};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 31] = [
+pub const TARGETS: [Target; 32] = [
     ("boot_script", boot_script),
     ("boot_state", boot_state),
     ("bundle", bundle),
     ("bundle_edits", bundle_edits),
     ("bundle_version", bundle_version),
+    ("dead_kernel", dead_kernel),
     ("env_data", env_data),
     ("env_image", env_image),
     ("env_store", env_store),

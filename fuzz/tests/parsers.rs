@@ -11,9 +11,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What tells a parser, in the text of a file before its tests.
-const MARKS: [&str; 12] = [
+const MARKS: [&str; 13] = [
     "fn parse",
     "fn decode",
+    "fn from_kernel_log",
     "fn from_pem",
     "fn from_env",
     "fn from_str(",
@@ -43,6 +44,7 @@ const PARSERS: &[(&str, Row)] = &[
     ("atomix/src/virtual_board/system.rs", Fuzzed(&["virtual_system"])),
     ("bootctl/src/attempts.rs", Fuzzed(&["boot_state"])),
     ("bootctl/src/cmdline.rs", Fuzzed(&["kernel_cmdline"])),
+    ("bootctl/src/death.rs", Fuzzed(&["dead_kernel"])),
     ("bootctl/src/data_reset.rs", Fuzzed(&["boot_state"])),
     ("bootctl/src/reason.rs", Fuzzed(&["boot_state", "kernel_cmdline"])),
     ("bootctl/src/record_codec.rs", Fuzzed(&["recorder"])),

@@ -24,10 +24,11 @@ const MUTATIONS: u64 = 20_000;
 const SHORT_TIME: Duration = Duration::from_millis(1500);
 /// What reads bytes that a stranger, a server or a medium hands over. The rest reads what an
 /// administrator or a program of ours wrote.
-const HANDED_OVER: [&str; 17] = [
+const HANDED_OVER: [&str; 18] = [
     "boot_script",
     "bundle",
     "bundle_edits",
+    "dead_kernel",
     "env_data",
     "env_image",
     "env_store",

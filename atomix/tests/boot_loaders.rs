@@ -13,10 +13,19 @@ mod cli_board;
 
 use bootctl::SlotState;
 use cli_board::{ENV_BYTES, SYSTEM_CONF, SmallBoard};
-use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
 
 /// Keeps its answers beside itself, below the board's root.
-const SCRIPT: &str = include_str!("../../bootctl/tests/fixtures/custom-backend.sh");
+const SCRIPT: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../bootctl/tests/fixtures/custom-backend.sh");
+
+/// By a program: a file that this process writes can be open in a child that another test is
+/// starting, and then does not run.
+fn install_script(to: &Path) {
+    let copied = Command::new("install").args(["-D", "-m", "755", SCRIPT]).arg(to).status();
+    assert!(copied.unwrap().success());
+}
 
 fn board() -> SmallBoard {
     let board = SmallBoard::new();
@@ -24,9 +33,7 @@ fn board() -> SmallBoard {
         + "[handlers]\nbootloader-custom-backend=/usr/lib/boot.sh\n";
     board.write("/etc/rauc/system.conf", config);
     board.write("/proc/cmdline", b"console=ttyS2 root=/dev/mmcblk1p2\n");
-    board.write("/usr/lib/boot.sh", SCRIPT);
-    let mode = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(board.path("/usr/lib/boot.sh"), mode).unwrap();
+    install_script(&board.path("/usr/lib/boot.sh"));
     for (file, answer) in
         [("primary", "A\n"), ("state.A", "good\n"), ("state.B", "good\n"), ("current", "A\n")]
     {
@@ -84,8 +91,7 @@ fn the_script_is_not_asked_where_the_command_line_says_what_runs() {
 fn no_program_outside_of_the_root_is_started() {
     let outside = tempfile::tempdir().unwrap();
     let script = outside.path().join("boot.sh");
-    std::fs::write(&script, SCRIPT).unwrap();
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    install_script(&script);
     let board = board();
     let from = "bootloader-custom-backend=/usr/lib/boot.sh";
     let to = format!("bootloader-custom-backend={}", script.display());

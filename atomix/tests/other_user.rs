@@ -36,10 +36,11 @@ fn kept(media_mode: u32) -> tempfile::TempDir {
         set_mode(&medium, media_mode);
     }
     set_mode(home.path(), 0o755);
-    // The build directory may be closed to others.
+    // The build directory may be closed to others. Copied by a program: a file that this process
+    // writes can be open in a child that another test is starting, and then does not run.
     let program = home.path().join("atomix");
-    fs::copy(env!("CARGO_BIN_EXE_atomix"), &program).unwrap();
-    set_mode(&program, 0o755);
+    let install = ["-m", "755", env!("CARGO_BIN_EXE_atomix")];
+    assert!(Command::new("install").args(install).arg(program).status().unwrap().success());
     home
 }
 

@@ -309,13 +309,15 @@ fn the_largest_state_fits_beside_other_variables() {
 }
 
 /// A boot loader in a directory: one file for each fact, every call logged.
-const SCRIPT: &str = include_str!("fixtures/custom-backend.sh");
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/custom-backend.sh");
 
 fn custom(dir: &Path) -> CustomBackend {
-    use std::os::unix::fs::PermissionsExt;
     let script = dir.join("backend.sh");
-    std::fs::write(&script, SCRIPT).unwrap();
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    // By a program: a file that this process writes can be open in a child that another test is
+    // starting, and then does not run.
+    let install =
+        std::process::Command::new("install").args(["-m", "755", SCRIPT]).arg(&script).status();
+    assert!(install.unwrap().success());
     for (file, content) in
         [("primary", "A\n"), ("state.A", "good\n"), ("state.B", "bad\n"), ("current", "A\n")]
     {

@@ -91,9 +91,8 @@ fn state(a: SlotState, b: SlotState) -> BootState {
 }
 
 fn store(card: &Path, access: Access) -> EnvStore<FileStorage> {
-    let copies = QEMU.fw_env_config().copies.into_iter();
-    EnvStore::open(copies.map(|place| (FileStorage::open(card, access).unwrap(), place)).collect())
-        .unwrap()
+    let copy = |place| (FileStorage::open(card, access).unwrap(), place);
+    EnvStore::open(QEMU.fw_env_config().copies.into_iter().map(copy).collect()).unwrap()
 }
 
 impl Board {
@@ -267,10 +266,9 @@ fn make_disk(path: &Path) {
     let mut partitions = Vec::new();
     for partition in QEMU.partitions.iter().filter(|one| one.size.is_some()) {
         let (start, len) = (partition.start.get(), partition.size.unwrap());
-        let mut part_uuid = PartUuid(Uuid::from_u128(u128::from(partition.number)));
-        if partition.role == Role::Boot(SlotId::B) {
-            part_uuid = DISK;
-        }
+        let is_identity = partition.role == Role::Boot(SlotId::B);
+        let own = PartUuid(Uuid::from_u128(u128::from(partition.number)));
+        let part_uuid = if is_identity { DISK } else { own };
         partitions.push(NewPartition {
             type_guid: partition.type_guid,
             part_uuid,

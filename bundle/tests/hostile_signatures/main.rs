@@ -8,26 +8,26 @@
     reason = "tests"
 )]
 
+#[path = "../authority/mod.rs"]
 mod authority;
+mod revocation;
 
 use authority::{DAY, Holder, NOW, Use};
 use bundle::{
-    BundleError, ChainFaultKind, CheckTime, CrlCheck, Keyring, KeyringOptions, Limits,
-    MemorySource, Purpose, SignatureError, TrustAnchors, UnixTime, UntrustedBundle, VerityError,
-    sign_attached, sign_detached,
+    BundleError, ChainFaultKind, CheckTime, Keyring, KeyringOptions, Limits, MemorySource, Purpose,
+    SignatureError, TrustAnchors, UnixTime, UntrustedBundle, VerityError, sign_attached,
+    sign_detached,
 };
 use cms::cert::x509::spki::AlgorithmIdentifierOwned;
 use cms::content_info::ContentInfo;
 use cms::signed_data::{SignedData, SignerInfo, SignerInfos};
 use der::asn1::{ObjectIdentifier, OctetString, SetOfVec};
 use der::{Any, Decode, Encode};
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use storage::Digest;
 
-const PLAIN: &[u8] = include_bytes!("../../tests/fixtures/rauc-1.8/plain.raucb");
-const VERITY: &[u8] = include_bytes!("../../tests/fixtures/rauc-1.8/verity.raucb");
+const PLAIN: &[u8] = include_bytes!("../../../tests/fixtures/rauc-1.8/plain.raucb");
+const VERITY: &[u8] = include_bytes!("../../../tests/fixtures/rauc-1.8/verity.raucb");
 
 fn cut(bundle: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let (rest, trailer) = bundle.split_last_chunk::<8>().unwrap();
@@ -440,60 +440,6 @@ fn intermediate_in_the_keyring_is_an_anchor_only_when_allowed() {
     let trust_anchors = TrustAnchors::AnyInKeyring;
     let partial = keyring(&middle, KeyringOptions { trust_anchors, ..KeyringOptions::default() });
     assert!(verify(bundle, &partial).is_ok());
-}
-
-fn openssl_tool(dir: &Path, args: &[&str]) {
-    let out = Command::new("openssl").args(args).current_dir(dir).output().unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-}
-
-/// The authority's revocation list with `revoked` on it, made by the openssl program.
-fn crl(root: &Holder, revoked: Option<&Holder>) -> Vec<u8> {
-    let dir = tempfile::tempdir().unwrap();
-    let file = |name: &str, content: &[u8]| std::fs::write(dir.path().join(name), content).unwrap();
-    file("ca.pem", &root.certificate_pem());
-    file("ca.key", &root.key_pem());
-    file("index.txt", b"");
-    file(
-        "ca.cnf",
-        b"[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\ndefault_md=sha256\ndefault_crl_days=30\n",
-    );
-    let common = ["-config", "ca.cnf", "-cert", "ca.pem", "-keyfile", "ca.key"];
-    if let Some(revoked) = revoked {
-        file("bad.pem", &revoked.certificate_pem());
-        openssl_tool(dir.path(), &[["ca", "-revoke", "bad.pem"].as_slice(), &common].concat());
-    }
-    let times = ["-crl_lastupdate", "20260901000000Z", "-crl_nextupdate", "20261001000000Z"];
-    let make = ["ca", "-gencrl", "-out", "crl.pem"];
-    openssl_tool(dir.path(), &[make.as_slice(), &common, &times].concat());
-    std::fs::read(dir.path().join("crl.pem")).unwrap()
-}
-
-/// NOW is 2026-09-21, inside the lists' validity.
-#[test]
-fn revoked_signer_is_refused_and_missing_or_old_lists_too() {
-    let root = Holder::root("root");
-    let signer = root.signer("signer", Use::Signing, 2);
-    let other = root.signer("other", Use::Signing, 3);
-    let bundle = plain_by(&signer);
-    let with = |crl: &[u8], crl_check| {
-        let pem = [root.certificate_pem().as_slice(), crl].concat();
-        Keyring::from_pem(&pem, KeyringOptions { crl_check, ..KeyringOptions::default() }).unwrap()
-    };
-    let revokes_signer = crl(&root, Some(&signer));
-    let revokes_other = crl(&root, Some(&other));
-    let whole = CrlCheck::WholeChain;
-    let now = CheckTime::At(NOW);
-    let (kind, words) = chain_fault(bundle.clone(), &with(&revokes_signer, whole), now);
-    assert_eq!((kind, words.as_str()), (ChainFaultKind::Revoked, "certificate revoked"));
-    assert!(verify(bundle.clone(), &with(&revokes_other, whole)).is_ok());
-    assert!(verify(bundle.clone(), &with(&revokes_signer, CrlCheck::Ignore)).is_ok());
-    let (kind, _) = chain_fault(bundle.clone(), &with(b"", whole), now);
-    assert_eq!(kind, ChainFaultKind::CrlUnusable);
-    // 2026-10-01 11:20: the list ended at midnight, the signer ends two hours later.
-    let late = CheckTime::At(UnixTime(1_790_856_000));
-    let (kind, words) = chain_fault(bundle, &with(&revokes_other, whole), late);
-    assert_eq!((kind, words.as_str()), (ChainFaultKind::CrlUnusable, "CRL has expired"));
 }
 
 /// 15000 members in the wrong order were sorted by insertion before anybody was asked who signed:

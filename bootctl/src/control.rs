@@ -60,6 +60,15 @@ pub struct BootControl {
     late_fallback: LateFallback,
     at: Timestamp,
     warnings: Vec<String>,
+    unnoted: Option<Unnoted>,
+}
+
+/// What could not be remembered, told in one warning.
+struct Unnoted {
+    /// Which of the warnings.
+    at: usize,
+    cause: String,
+    count: usize,
 }
 
 impl BootControl {
@@ -75,8 +84,9 @@ impl BootControl {
         let recorder = recorder.map_err(|why| warnings.push(why)).ok();
         warnings.extend(recorder.as_ref().and_then(Recorder::warning));
         let state = stored.clone();
+        let unnoted = None;
         let mut control =
-            Self { backend, recorder, stored, state, booted, late_fallback, at, warnings };
+            Self { backend, recorder, stored, state, booted, late_fallback, at, warnings, unnoted };
         control.state = control.recalled();
         Ok(control)
     }
@@ -296,12 +306,26 @@ impl BootControl {
         }
     }
 
-    /// Appends to the flight recorder; a failure becomes a warning.
+    /// Appends to the flight recorder; a failure becomes a warning, and more of them its count.
     pub fn note(&mut self, entry: &Entry) {
         if let Some(recorder) = &mut self.recorder
             && let Err(cause) = recorder.append(self.at, entry)
         {
-            self.warnings.push(chain(&cause));
+            self.miss(chain(&cause));
+        }
+    }
+
+    fn miss(&mut self, cause: String) {
+        let at = self.warnings.len();
+        let unnoted = self.unnoted.get_or_insert(Unnoted { at, cause, count: 0 });
+        unnoted.count += 1;
+        let text = match unnoted.count {
+            1 => unnoted.cause.clone(),
+            count => format!("{}; {count} records are not written", unnoted.cause),
+        };
+        match self.warnings.get_mut(unnoted.at) {
+            Some(warning) => *warning = text,
+            None => self.warnings.push(text),
         }
     }
 }

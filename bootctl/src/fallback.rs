@@ -13,7 +13,7 @@
 use crate::record::{Entry, HealthVerdict, Mark, Record, Sequence, Timestamp};
 use crate::state::BundleId;
 use crate::trail::{Decision, Load, Numbered};
-use crate::{AttemptsLeft, SlotId};
+use crate::{AttemptsLeft, Reason, SlotId};
 use std::fmt;
 
 /// Whether all records of the boots before a fallback are there.
@@ -130,10 +130,16 @@ impl fmt::Display for Fallback {
     }
 }
 
+/// Where the firmware's trail tells of a fallback and its own record is gone.
+const CAUSE_LOST: &str = "not known: the flight recorder lost it or began anew";
+
 /// The last fallback in `entries`, oldest first.
 pub(crate) fn last_fallback(entries: &[Record]) -> Option<Fallback> {
-    let position =
-        entries.iter().rposition(|record| matches!(record.entry, Entry::FellBack { .. }))?;
+    let Some(position) =
+        entries.iter().rposition(|record| matches!(record.entry, Entry::FellBack { .. }))
+    else {
+        return fallback_of_the_trail(entries);
+    };
     let (before, rest) = entries.split_at_checked(position)?;
     let record = rest.first()?;
     let Entry::FellBack { from, to, cause } = &record.entry else { return None };
@@ -162,6 +168,45 @@ pub(crate) fn last_fallback(entries: &[Record]) -> Option<Fallback> {
         tries: tally.tries,
         bundle: tally.bundle,
         version: tally.version,
+    })
+}
+
+/// The last fallback that only the firmware's trail remembered: it is told anew to a recorder that
+/// began anew. How its boots ended is lost, so they are counted only.
+fn fallback_of_the_trail(entries: &[Record]) -> Option<Fallback> {
+    let chosen = |record: &Record| match record.entry {
+        Entry::Chosen(Numbered { decision, .. }) => Some((record.at, decision)),
+        Entry::FirstBoot { .. }
+        | Entry::Booted { .. }
+        | Entry::InstallBegan { .. }
+        | Entry::InstallFinished { .. }
+        | Entry::InstallFailed { .. }
+        | Entry::Verdict { .. }
+        | Entry::Marked { .. }
+        | Entry::FellBack { .. }
+        | Entry::States(_)
+        | Entry::DeadEnd { .. }
+        | Entry::Died { .. }
+        | Entry::Known { .. }
+        | Entry::Asked { .. } => None,
+    };
+    let mut chosen: Vec<(Timestamp, Decision)> = entries.iter().filter_map(chosen).collect();
+    let position = chosen.iter().rposition(|(_, one)| one.reason == Reason::Fallback)?;
+    chosen.truncate(position + 1);
+    let (at, taken) = chosen.pop()?;
+    let from = taken.slot.other();
+    let boots = chosen.iter().rev().take_while(|(_, one)| one.slot == from).count();
+    Some(Fallback {
+        from,
+        to: taken.slot,
+        at,
+        cause: CAUSE_LOST.to_owned(),
+        attempts: u32::try_from(boots).unwrap_or(u32::MAX),
+        reached_userspace: 0,
+        records: RecordsLeft::Missing,
+        tries: Vec::new(),
+        bundle: None,
+        version: None,
     })
 }
 
@@ -288,6 +333,7 @@ impl Tally {
             | Entry::States(_)
             | Entry::Chosen(_)
             | Entry::Died { .. }
+            | Entry::Known { .. }
             | Entry::Asked { .. }
             | Entry::DeadEnd { .. } => {}
         }

@@ -48,8 +48,8 @@ pub use noop::NoopBackend;
 pub use reason::{Reason, UnknownReason};
 pub use reconcile::{Reconciled, RecorderFacts, recall, reconcile};
 pub use record::{
-    DeathMark, Entry, HealthVerdict, KnownSlot, Mark, Record, Sequence, Snapshot, TEXT_MAX,
-    Timestamp,
+    DEATHS_MAX, DeathMark, Entry, HealthVerdict, KnownSlot, Mark, Record, Sequence, Snapshot,
+    TEXT_MAX, Timestamp,
 };
 pub use recorder::{Recorder, RecorderError};
 pub use select::{FirmwareFacts, SelectStep, Selection, select};

@@ -9,10 +9,10 @@
 //! anything asks [`recall`] first.
 
 use crate::death::Death;
-use crate::record::{DeathMark, Entry, HealthVerdict, KnownSlot, Mark, Snapshot};
+use crate::record::{DEATHS_MAX, DeathMark, Entry, HealthVerdict, KnownSlot, Mark, Snapshot};
 use crate::state::NO_DISK;
 use crate::trail::{Numbered, TRAIL_MAX, untold};
-use crate::{AttemptsLeft, BootState, BundleId, PerSlot, Reason, SlotId, SlotState};
+use crate::{AttemptsLeft, BootState, BundleId, Load, PerSlot, Reason, SlotId, SlotState};
 use std::collections::VecDeque;
 use std::mem;
 use storage::PartUuid;
@@ -27,18 +27,21 @@ pub struct RecorderFacts {
     booted: Option<SlotId>,
     /// Decisions of the firmware that are on record, as many as a trail can have.
     chosen: VecDeque<Numbered>,
-    /// Words of dead boots that are on record, the last few.
+    /// Words of dead boots that were told, the last few.
     deaths: VecDeque<DeathMark>,
 }
 
-/// How many words of dead boots are kept apart; memory that outlives a reset has fewer.
-const DEATHS_MAX: usize = 32;
+/// Why a slot was left of which the firmware's trail tells and nobody else.
+const NOTHING_HEARD: &str =
+    "nothing was heard of it: a hang, a power cut, or a panic without ramoops";
 
 /// What is known against a slot since it was installed or last proved itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Trouble {
     boots: u32,
     cause: Option<String>,
+    /// What the firmware did last, until something is heard of the boot.
+    unheard: Option<Load>,
 }
 
 impl RecorderFacts {
@@ -66,6 +69,12 @@ impl RecorderFacts {
         }
     }
 
+    /// What [`Entry::Known`] carries into a new block of the ring.
+    pub(crate) fn known_deaths(&self) -> Option<Entry> {
+        let marks: Vec<DeathMark> = self.deaths.iter().copied().collect();
+        (!marks.is_empty()).then_some(Entry::Known { marks })
+    }
+
     /// The decisions of `trail` that are not on record.
     #[must_use]
     pub fn untold(&self, trail: &[Numbered]) -> Vec<Numbered> {
@@ -84,6 +93,7 @@ impl RecorderFacts {
         let (dead, running) = new.split_at_checked(new.len().wrapping_sub(1)).unwrap_or_default();
         let before = told.iter().chain(new).rev().nth(1).map(|one| one.decision.slot);
         let mut entries: Vec<Entry> = dead.iter().copied().map(Entry::Chosen).collect();
+        entries.extend(self.known_still(deaths));
         for death in deaths {
             if self.deaths.contains(&death.mark) {
                 continue;
@@ -95,6 +105,24 @@ impl RecorderFacts {
         }
         entries.extend(running.iter().copied().map(Entry::Chosen));
         entries
+    }
+
+    /// The words of `deaths` that were told, where the new ones among them would push one of those
+    /// out of what is kept: it would be told again at the next boot.
+    fn known_still(&self, deaths: &[Death]) -> Option<Entry> {
+        let position = |death: &Death| self.deaths.iter().position(|mark| *mark == death.mark);
+        let known: Vec<usize> = deaths.iter().filter_map(position).collect();
+        let room = DEATHS_MAX.saturating_sub(self.deaths.len());
+        let pushed_out = (deaths.len() - known.len()).saturating_sub(room);
+        let mark = |at: usize| self.deaths.get(at).copied();
+        let fades = known.iter().any(|at| *at < pushed_out);
+        fades.then(|| Entry::Known { marks: known.into_iter().filter_map(mark).collect() })
+    }
+
+    /// Moves a word to the end of those that are kept.
+    fn keep(&mut self, mark: DeathMark) {
+        self.deaths.retain(|kept| *kept != mark);
+        push_last(&mut self.deaths, mark, DEATHS_MAX);
     }
 
     /// Adds what `entry` says.
@@ -109,6 +137,7 @@ impl RecorderFacts {
                 self.booted = Some(*slot);
                 let trouble = self.trouble.get_mut(*slot);
                 trouble.boots = trouble.boots.saturating_add(1);
+                trouble.unheard = None;
                 self.may_be_left_again(*slot);
             }
             Entry::InstallBegan { slot, .. } => {
@@ -133,9 +162,14 @@ impl RecorderFacts {
             }
             Entry::Died { slot, mark, cause } => {
                 self.trouble.get_mut(*slot).cause = Some(cause.clone());
-                push_last(&mut self.deaths, *mark, DEATHS_MAX);
+                self.keep(*mark);
             }
-            Entry::Chosen(chosen) => push_last(&mut self.chosen, *chosen, TRAIL_MAX),
+            Entry::Known { marks } => marks.iter().for_each(|mark| self.keep(*mark)),
+            Entry::Chosen(chosen) => {
+                let decision = chosen.decision;
+                self.trouble.get_mut(decision.slot).unheard = Some(decision.load);
+                push_last(&mut self.chosen, *chosen, TRAIL_MAX);
+            }
             Entry::Asked { .. } => {}
             Entry::Marked { slot, mark } => self.mark(*slot, *mark),
             Entry::FellBack { from, .. } => {
@@ -233,9 +267,12 @@ impl RecorderFacts {
     /// Why `slot` was left, in words.
     fn cause(&self, slot: SlotId, reason: Option<Reason>) -> String {
         let trouble = self.trouble.get(slot);
+        let not_loaded =
+            reason == Some(Reason::LoadFailed) || trouble.unheard == Some(Load::Failed);
         match (&trouble.cause, trouble.boots) {
             (Some(cause), _) => cause.clone(),
-            (None, _) if reason == Some(Reason::LoadFailed) => "did not load".to_owned(),
+            (None, _) if not_loaded => "the firmware could not load it".to_owned(),
+            (None, 0) if trouble.unheard.is_some() => NOTHING_HEARD.to_owned(),
             (None, 0) => "did not reach userspace".to_owned(),
             (None, 1) => "reached userspace once and gave no verdict".to_owned(),
             (None, boots) => format!("reached userspace {boots} times and gave no verdict"),

@@ -12,6 +12,10 @@ use storage::PartUuid;
 /// a hostile version or cause can take from the ring.
 pub const TEXT_MAX: usize = 120;
 
+/// How many words of dead boots are kept apart: as many as one record takes, and more than an
+/// archive is read for.
+pub const DEATHS_MAX: usize = 31;
+
 /// Position of a record in the life of the board; never repeats, never goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sequence(pub u64);
@@ -190,6 +194,12 @@ pub enum Entry {
         mark: DeathMark,
         /// What it says.
         cause: String,
+    },
+    /// Words of dead boots that were told, perhaps in records that the ring has forgotten since: an
+    /// archive keeps a word for ever, and what is told twice is the cause of nothing new.
+    Known {
+        /// Their marks, oldest first; at most [`DEATHS_MAX`].
+        marks: Vec<DeathMark>,
     },
     /// A person asked for something beside the boot state: a variable, a login, empty data.
     Asked {

@@ -18,8 +18,8 @@
 //! value is a byte 0 or 1 and the value. A reader skips kinds and versions it does not know.
 
 use crate::record::{
-    DeathMark, Entry, HealthVerdict, KnownSlot, Mark, Record, Sequence, Snapshot, TEXT_MAX,
-    Timestamp,
+    DEATHS_MAX, DeathMark, Entry, HealthVerdict, KnownSlot, Mark, Record, Sequence, Snapshot,
+    TEXT_MAX, Timestamp,
 };
 use crate::{
     AttemptsLeft, BundleId, Decision, FAILED_MAX, Load, Numbered, Reason, SlotId, SlotState,
@@ -158,6 +158,12 @@ fn encode_entry(entry: &Entry) -> (u8, Vec<u8>) {
             put_text(&mut out, what);
             13
         }
+        Entry::Known { marks } => {
+            let marks = marks.get(..DEATHS_MAX).unwrap_or(marks);
+            out.push(u8::try_from(marks.len()).unwrap_or(0));
+            out.extend(marks.iter().flat_map(|mark| mark.0));
+            14
+        }
     };
     (kind, out)
 }
@@ -208,6 +214,7 @@ fn decode_entry(kind: u8, payload: &[u8]) -> Option<Entry> {
             Entry::Died { slot, mark, cause: from.text()? }
         }
         13 => Entry::Asked { what: from.text()? },
+        14 => Entry::Known { marks: from.marks()? },
         _ => return None,
     };
     Some(entry)
@@ -295,6 +302,10 @@ impl<'a> Cursor<'a> {
     fn text(&mut self) -> Option<String> {
         let len = usize::from(self.byte()?);
         String::from_utf8(self.take(len)?.to_vec()).ok()
+    }
+
+    fn marks(&mut self) -> Option<Vec<DeathMark>> {
+        (0..self.byte()?).map(|_| self.array().map(DeathMark)).collect()
     }
 
     fn disk(&mut self) -> Option<PartUuid> {
@@ -389,6 +400,7 @@ mod tests {
             }),
             Entry::Died { slot, mark: DeathMark([8; 8]), cause: text() },
             Entry::Asked { what: text() },
+            Entry::Known { marks: vec![DeathMark([7; 8]); DEATHS_MAX] },
         ]
     }
 

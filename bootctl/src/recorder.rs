@@ -4,8 +4,8 @@
 //! The region is divided into blocks (erase blocks on NOR flash). Records are appended to one
 //! block, the *head*; when it is full the next block in the ring, which is the oldest, is erased
 //! and becomes the head. The region needs at least two blocks, so the erased one never holds the
-//! newest records. Each new head begins with the latest snapshot of the boot state, so that it
-//! outlives any number of recycled blocks.
+//! newest records. Each new head begins with the latest snapshot of the boot state and with the
+//! marks of the dead boots' words that were told, so that both outlive any number of recycled blocks.
 //!
 //! | cut during | found at the next open |
 //! |---|---|
@@ -98,6 +98,8 @@ struct Scan {
     /// First byte from which on the block is blank, aligned.
     free: u64,
     torn: u64,
+    /// Places that are neither blank nor the begin of a record, whole or torn.
+    foreign: u64,
 }
 
 /// The flight recorder on its region.
@@ -115,6 +117,7 @@ pub struct Recorder<S> {
     last: Sequence,
     next: Sequence,
     torn: u64,
+    foreign: u64,
     /// Blocks that cannot be read, and why the first of them.
     unreadable: Vec<u64>,
     unreadable_cause: Option<String>,
@@ -158,6 +161,7 @@ impl<S: Storage> Recorder<S> {
             last: Sequence(0),
             next: Sequence(1),
             torn: 0,
+            foreign: 0,
             unreadable: Vec::new(),
             unreadable_cause: None,
             is_newest_known: true,
@@ -170,6 +174,7 @@ impl<S: Storage> Recorder<S> {
     fn find_head(&mut self) -> Result<(), RecorderError> {
         let mut newest = Sequence(0);
         (self.head, self.holds, self.free, self.torn) = (None, None, 0, 0);
+        self.foreign = 0;
         self.unreadable.clear();
         self.facts = RecorderFacts::default();
         self.unreadable_cause = None;
@@ -187,6 +192,7 @@ impl<S: Storage> Recorder<S> {
                 }
             };
             self.torn += scan.torn;
+            self.foreign += scan.foreign;
             if scan.newest.is_none() {
                 without_records.push(index);
             }
@@ -232,6 +238,7 @@ impl<S: Storage> Recorder<S> {
             newest: None,
             free: (used as u64).next_multiple_of(self.align),
             torn: 0,
+            foreign: 0,
         };
         let step = usize::try_from(self.align).unwrap_or(usize::MAX);
         let mut at = 0;
@@ -250,6 +257,8 @@ impl<S: Storage> Recorder<S> {
                     // Garbage of other owners is not a torn record of ours.
                     if rest.first() == MAGIC.first() {
                         scan.torn += 1;
+                    } else if rest.iter().take(step).any(|byte| *byte != BLANK) {
+                        scan.foreign += 1;
                     }
                     at += step;
                 }
@@ -297,6 +306,13 @@ impl<S: Storage> Recorder<S> {
     #[must_use]
     pub const fn torn(&self) -> u64 {
         self.torn
+    }
+
+    /// How many places held something else than a record when the recorder was opened. The rest of
+    /// a torn record counts too; where no record is read, it is what somebody else wrote.
+    #[must_use]
+    pub const fn foreign(&self) -> u64 {
+        self.foreign
     }
 
     /// How many blocks could not be read when the recorder was opened: their records are missing.
@@ -384,6 +400,9 @@ impl<S: Storage> Recorder<S> {
         // With a number higher than all others an old snapshot would count for the newest one.
         if let Some(snapshot) = self.facts.snapshot().filter(|_| self.is_newest_known).cloned() {
             self.write_next(at, &Entry::States(snapshot))?;
+        }
+        if let Some(known) = self.facts.known_deaths() {
+            self.write_next(at, &known)?;
         }
         Ok(())
     }

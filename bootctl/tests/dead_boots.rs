@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use bootctl::{
-    BootControl, BootState, Command, ControlParts, Death, Entry, FirmwareFacts, LateFallback, Load,
-    Numbered, PerSlot, Reason, Record, Recorder, SlotId, SlotRecord, SlotState, Timestamp, TryEnd,
-    UbootBackend, explain, read_trail, select,
+    BootControl, BootState, BundleId, Command, ControlParts, Death, DeathMark, Entry,
+    FirmwareFacts, LateFallback, Load, Numbered, PerSlot, Reason, Record, Recorder, SlotId,
+    SlotRecord, SlotState, Timestamp, TryEnd, UbootBackend, explain, read_trail, select,
 };
 use std::path::PathBuf;
 use storage::{MemoryStorage, Shared, Storage};
@@ -121,6 +121,7 @@ fn three_boots_that_died_before_linux_are_each_told_with_slot_and_attempts_left(
     let ends: Vec<_> =
         fallback.tries.iter().map(|one| (one.decision.left.unwrap().get(), one.end)).collect();
     assert_eq!(ends, [(2, TryEnd::Silent), (1, TryEnd::Silent), (0, TryEnd::Silent)]);
+    assert!(fallback.cause.starts_with("nothing was heard of it: a hang, a power cut"));
     // Told once, also when Linux is interrupted and does it again.
     assert_eq!(board.linux(A, Reason::Fallback, &[]).len(), records.len() + 1);
     board.power_on();
@@ -139,9 +140,6 @@ fn the_words_of_a_dead_kernel_are_the_cause_of_the_fallback_and_told_once() {
     assert_eq!((fallback.from, fallback.cause.as_str()), (B, log[9..].trim()));
     // It does not say whose it is, so it is the boot before this one.
     assert_eq!(fallback.tries.last().unwrap().end, TryEnd::Died);
-    let died = |records: &[Record]| {
-        records.iter().filter(|one| matches!(one.entry, Entry::Died { .. })).count()
-    };
     assert_eq!(died(&records), 1);
     board.power_on();
     assert_eq!(died(&board.linux(A, Reason::Normal, &[death])), 1);
@@ -166,6 +164,86 @@ fn a_slot_that_does_not_load_is_told_as_such() {
     for one in &fallback.tries {
         assert_eq!((one.end, one.decision.load), (TryEnd::NotLoaded, Load::Failed));
     }
+    assert_eq!(fallback.cause, "the firmware could not load it");
+}
+
+fn panic_of_b() -> Death {
+    let log = "Kernel command line: rauc.slot=B\n<0>[ 5.1] Kernel panic - not syncing: old\n";
+    Death::from_kernel_log(log.as_bytes()).unwrap()
+}
+
+fn died(records: &[Record]) -> usize {
+    records.iter().filter(|one| matches!(one.entry, Entry::Died { .. })).count()
+}
+
+/// systemd's archive keeps a panic for ever and the ring does not: told again after the ring came
+/// round, a panic of years ago became the cause of whatever fallback came next.
+#[test]
+fn a_word_whose_record_the_ring_forgot_is_not_told_again() {
+    let board = Board::new(&updated());
+    let old = [panic_of_b()];
+    let _ = [(); 4].map(|()| board.power_on());
+    assert_eq!(died(&board.linux(A, Reason::Fallback, &old)), 1);
+    for _ in 0..3 {
+        let mut control = board.control(A);
+        let last = control.history().last().unwrap().sequence;
+        let filler = Entry::DeadEnd { slot: A, cause: "x".repeat(120) };
+        while control.history().first().unwrap().sequence <= last {
+            control.note(&filler);
+        }
+        assert_eq!(died(&control.history()), 0, "the ring did not come round");
+        board.power_on();
+        assert_eq!(died(&board.linux(A, Reason::Normal, &old)), 0, "told twice");
+    }
+    // An update that is left now is left for a reason of its own.
+    let mut env = board.env();
+    updated().write_to(&mut env).unwrap();
+    board.store().store_as_firmware(&env).unwrap();
+    let bundle = BundleId::from_bytes([5; 16]);
+    let installed = Entry::InstallFinished { slot: B, version: "2".to_owned(), bundle };
+    board.control(A).note(&installed);
+    let _ = [(); 4].map(|()| board.power_on());
+    let records = board.linux(A, Reason::Fallback, &old);
+    let cause = explain(&records, &updated()).fallback.unwrap().cause;
+    assert!(cause.starts_with("nothing was heard of it"), "{cause}");
+}
+
+/// A watchdog says something new each time it bites; the archive's words are still the old ones.
+#[test]
+fn many_new_words_do_not_make_an_old_one_new() {
+    let board = Board::new(&updated());
+    board.power_on();
+    let mut archive: Vec<Death> =
+        (0..16).map(|number| Death { mark: DeathMark([number; 8]), ..panic_of_b() }).collect();
+    board.linux(B, Reason::Normal, &archive);
+    for bite in 0..100_u8 {
+        archive.push(Death { mark: DeathMark([100 + bite; 8]), ..panic_of_b() });
+        board.power_on();
+        let before = board.control(B).history().last().unwrap().sequence;
+        let records = board.linux(B, Reason::Normal, &archive);
+        let new: Vec<Record> = records.into_iter().filter(|one| one.sequence > before).collect();
+        assert_eq!(died(&new), 1, "at bite {bite}");
+        archive.pop();
+    }
+}
+
+#[test]
+fn a_fallback_of_which_only_the_firmware_knows_is_told_without_a_cause() {
+    let board = Board::new(&updated());
+    let _ = [(); 4].map(|()| board.power_on());
+    board.linux(A, Reason::Fallback, &[]);
+    let len = board.ring.len().get();
+    board.ring.clone().erase(0, len).unwrap();
+    board.power_on();
+    let records = board.linux(A, Reason::Normal, &[]);
+    assert!(!records.iter().any(|one| matches!(one.entry, Entry::FellBack { .. })));
+    let fallback = explain(&records, &updated()).fallback.unwrap();
+    assert_eq!((fallback.from, fallback.to, fallback.attempts), (B, A, 3));
+    assert_eq!(
+        fallback.to_string(),
+        "slot B was left for slot A after at least 3 attempts (some records are missing): not \
+         known: the flight recorder lost it or began anew"
+    );
 }
 
 #[test]

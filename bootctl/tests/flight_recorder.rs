@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use bootctl::{
-    AttemptsLeft, BootState, BundleId, Entry, HealthVerdict, Mark, Reason, Record, Recorder,
-    RecorderError, Sequence, SlotId, SlotState, Snapshot, Timestamp, explain,
+    AttemptsLeft, BootState, BundleId, Death, DeathMark, Entry, HealthVerdict, Mark, Reason,
+    Record, Recorder, RecorderError, Sequence, SlotId, SlotState, Snapshot, Timestamp, explain,
 };
 use std::collections::BTreeSet;
 use storage::{Fault, Faulty, Journal, MemoryStorage, Recording, Shared, Storage};
@@ -13,6 +13,11 @@ const LABEL: &str = "recorder";
 
 fn factory() -> BootState {
     BootState::factory("11111111-2222-3333-4444-555555555555".parse().unwrap())
+}
+
+/// A dead boot's word that an archive keeps for ever.
+fn word() -> Death {
+    Death { slot: Some(SlotId::B), mark: DeathMark([9; 8]), cause: "panic".to_owned() }
 }
 
 /// Entries of different lengths, so that blocks end at different places.
@@ -46,11 +51,12 @@ fn check_every_cut(blank: MemoryStorage, block_bytes: u32, appends: usize) {
     };
     let journal = Journal::new();
     let mut recorder = Recorder::open(Recording::new(blank, journal.clone()), block_bytes).unwrap();
-    // After how many acts which records were there; the first append is a snapshot to carry.
+    // After how many acts which records were there; the first appends are what is to be carried.
     let mut history = vec![(0, recorder.entries().unwrap())];
     for number in 0..appends {
         let entry = match number {
             0 => Entry::States(Snapshot::from(&factory())),
+            1 => Entry::Died { slot: SlotId::B, mark: word().mark, cause: word().cause },
             _ => entry(number),
         };
         recorder.append(Timestamp::from_unix(number as u64), &entry).unwrap();
@@ -80,6 +86,10 @@ fn check_every_cut(blank: MemoryStorage, block_bytes: u32, appends: usize) {
                 let snapshot = Snapshot::from(&factory());
                 let known = survivor.facts().snapshot().map(|known| known.disk);
                 assert_eq!(known, Some(snapshot.disk), "cut {cut}: the snapshot is gone");
+            }
+            if done > 1 {
+                let again = survivor.facts().news(&[], &[word()]);
+                assert_eq!(again, [], "cut {cut}: a word is told again");
             }
             let newest = there.last().copied().unwrap_or(Sequence(0));
             let added = survivor.append(Timestamp::UNKNOWN, &entry(1)).unwrap();

@@ -101,6 +101,7 @@ pub fn describe(entry: &Entry) -> String {
         Entry::DeadEnd { slot, cause } => format!("{slot} gave up: {cause}"),
         Entry::Chosen(Numbered { decision, .. }) => describe_decision(decision),
         Entry::Died { slot, cause, .. } => format!("{slot} died: {cause}"),
+        Entry::Known { marks } => format!("words of {} dead boots are told", marks.len()),
         Entry::Asked { what } => format!("asked for: {what}"),
     }
 }
@@ -165,6 +166,7 @@ fn facts(entry: &Entry) -> (&'static str, Facts) {
             ("fell-back", Facts { to: Some(to.to_string()), ..caused(from, cause) })
         }
         Entry::States(_) => ("states", none),
+        Entry::Known { .. } => ("known", none),
         Entry::DeadEnd { slot, cause } => ("gave-up", caused(slot, cause)),
         Entry::Chosen(Numbered { number, decision }) => {
             let facts = Facts {

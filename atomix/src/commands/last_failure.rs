@@ -70,6 +70,7 @@ pub fn last_failure(history: &[Record]) -> Option<LastFailure> {
             | Entry::DeadEnd { .. }
             | Entry::Chosen(_)
             | Entry::Died { .. }
+            | Entry::Known { .. }
             | Entry::Asked { .. } => {}
         }
     }

@@ -229,7 +229,7 @@ fn lines_of(records: &[Record], all: &[Record], most: usize) -> (Vec<String>, us
 /// says nothing more than that.
 fn is_repeated(record: &Record, all: &[Record]) -> bool {
     match &record.entry {
-        Entry::States(_) => true,
+        Entry::States(_) | Entry::Known { .. } => true,
         Entry::Chosen(chosen) => {
             let at = all.partition_point(|other| other.sequence <= record.sequence);
             let mut after = all.get(at..).unwrap_or_default().iter();
@@ -270,6 +270,7 @@ fn next_start(entry: &Entry) -> Option<(Start, SlotId)> {
         | Entry::States(_)
         | Entry::DeadEnd { .. }
         | Entry::Died { .. }
+        | Entry::Known { .. }
         | Entry::Asked { .. } => None,
     }
 }

@@ -14,12 +14,17 @@ use std::io::{self, Write};
 use storage::Access;
 use updater::SystemConfig;
 
+/// Behind what the environment lost and the flight recorder remembers.
+pub const KNOWN_BY_RECORDER: &str = " (known from the flight recorder)";
+
 /// What could be read.
 pub struct BootView {
     /// RAUC's configuration.
     pub config: Option<SystemConfig>,
     /// The boot state.
     pub state: Option<BootState>,
+    /// The boot state with what the flight recorder knows better, as decisions go by it.
+    pub recalled: Option<BootState>,
     /// The slot that runs now.
     pub booted: Option<SlotId>,
     /// What the flight recorder remembers, oldest first.
@@ -43,11 +48,18 @@ pub struct RecorderView {
     pub unreadable_blocks: u64,
     /// Records that a power cut tore.
     pub torn: u64,
+    /// Places that hold something else than a record, the rest of torn ones among them.
+    pub foreign: u64,
 }
 
 impl RecorderView {
     fn of(recorder: &BoardRecorder) -> Self {
-        Self { readable: true, unreadable_blocks: recorder.unreadable(), torn: recorder.torn() }
+        Self {
+            readable: true,
+            unreadable_blocks: recorder.unreadable(),
+            torn: recorder.torn(),
+            foreign: recorder.foreign(),
+        }
     }
 }
 
@@ -88,6 +100,7 @@ impl BootView {
             config: None,
             // What the firmware will find, not what is recalled for decisions.
             state: Some(control.stored().clone()),
+            recalled: Some(control.state().clone()),
             booted: control.booted(),
             history,
             recorder,
@@ -143,6 +156,7 @@ impl BootView {
         Self {
             config: None,
             state: None,
+            recalled: None,
             booted,
             history,
             recorder: health,

@@ -10,7 +10,8 @@ use crate::failure::Failure;
 use crate::output::{Output, wrap};
 use crate::terminal::one_line;
 use bootctl::{
-    BootState, Entry, Fallback, Record, RecordsLeft, Sequence, SlotId, Try, TryEnd, explain,
+    BootState, Entry, Fallback, Numbered, Reason, Record, RecordsLeft, Sequence, SlotId, Try,
+    TryEnd, explain,
 };
 use serde::Serialize;
 use std::io::{self, Write};
@@ -23,7 +24,7 @@ const SHOWN_ENTRIES: usize = 12;
 const ANSWER_ENTRIES: usize = 512;
 
 /// How many characters of an entry are shown; they and the time before them fill one line.
-const SHOWN_CHARS: usize = 60;
+const SHOWN_CHARS: usize = 58;
 
 /// Runs `atomix why`.
 ///
@@ -49,20 +50,26 @@ pub fn run(context: &Context, args: &WhyArgs, out: &mut Output) -> Result<(), Fa
         history: part.records.iter().map(EntryView::new).collect(),
     };
     out.warn(&seen.warnings)?;
-    let shown = args.last.map_or(SHOWN_ENTRIES, usize::from);
+    let newer = newer_fallback(&seen.untold);
+    let beside = usize::from(newer.is_some()) + usize::from(seen.recorder.unreadable_blocks > 0);
+    let shown = args.last.map_or(SHOWN_ENTRIES - beside, usize::from);
     // What people do not see must not count against what they asked for.
     let records = if args.since.is_some() { part.records } else { seen.history.as_slice() };
-    let (mut lines, untold) = lines_of(records, &seen.history, shown);
+    let mut list = List::new(records, &seen.history, &view.untold, shown);
     match args.since {
-        Some(since) if untold > 0 || part.more => {
-            lines.push(format!("there are more: atomix why --json --since {since}"));
+        Some(since) if list.older > 0 || part.more => {
+            list.lines.push(format!("there are more: atomix why --json --since {since}"));
         }
-        None if untold > 0 => {
-            lines.push(format!("{untold} older: atomix why --last {}", shown + untold));
-        }
-        Some(_) | None => {}
+        None => list.lines.extend(list.rest(shown)),
+        Some(_) => {}
     }
-    seen.conclude(&view, |to, view| render(to, view, &lines), out)
+    seen.conclude(&view, |to, view| render(to, view, newer.as_deref(), &list), out)
+}
+
+/// What the firmware's trail says of a fallback that Linux has not recorded yet.
+pub fn newer_fallback(untold: &[Numbered]) -> Option<String> {
+    let fallback = untold.iter().rfind(|one| one.decision.reason == Reason::Fallback)?;
+    Some(format!("the firmware fell back to {}; not recorded yet", fallback.decision.slot))
 }
 
 /// The records that were asked for.
@@ -195,34 +202,74 @@ impl TryView {
     }
 }
 
-/// What people read, newest first: without what only repeats, and with what is not there;
-/// and how many older ones they could read.
-fn lines_of(records: &[Record], all: &[Record], most: usize) -> (Vec<String>, usize) {
-    let mut lines = Vec::new();
-    let mut above: Option<Sequence> = None;
-    let mut untold = 0;
-    for record in records.iter().rev() {
-        if lines.len() >= most {
-            untold += usize::from(!is_repeated(record, all));
-            continue;
-        }
-        if let Some(above) = above {
-            let missing = above.0.saturating_sub(record.sequence.0).saturating_sub(1);
-            if missing > 0 {
-                lines.push(format!(
-                    "      {missing} not readable: torn, decayed or of a newer kind"
-                ));
-            }
-        }
-        above = Some(record.sequence);
-        if !is_repeated(record, all) {
-            let entry = EntryView::new(record);
-            let at = entry.at.as_deref().and_then(|at| at.get(5..16)).unwrap_or("clock unset");
-            lines.push(format!("{:5} {at} {}", entry.sequence, shortened(&one_line(&entry.text))));
+/// What people read of the records.
+struct List {
+    lines: Vec<String>,
+    /// How many older ones they could read.
+    older: usize,
+    /// Whether one of the lines tells of something before the time that it has.
+    has_earlier: bool,
+    /// Whether one of the lines is cut.
+    is_cut: bool,
+}
+
+impl List {
+    /// What comes after the lines, where something does.
+    fn rest(&self, shown: usize) -> Option<String> {
+        let more = format!("{} older: atomix why --last {}", self.older, shown + self.older);
+        match (self.older, self.is_cut) {
+            (0, false) => None,
+            (0, true) => Some("what ends in … is whole in: atomix why --json".to_owned()),
+            (_, false) => Some(more),
+            (_, true) => Some(format!("{more}; what ends in … is whole with --json")),
         }
     }
-    lines.truncate(most);
-    (lines, untold)
+
+    /// Newest first: without what only repeats, and with what is not there.
+    fn new(records: &[Record], all: &[Record], untold: &[String], most: usize) -> Self {
+        let not_recorded = |text: &String| format!("      not on record {}", shortened(text));
+        let lines: Vec<String> = untold.iter().rev().take(most).map(not_recorded).collect();
+        let older = untold.len() - lines.len();
+        let mut list = Self { lines, older, has_earlier: false, is_cut: false };
+        list.add(records, all, most);
+        list.is_cut = list.lines.iter().any(|line| line.ends_with('…'));
+        list
+    }
+
+    fn add(&mut self, records: &[Record], all: &[Record], most: usize) {
+        let lines = &mut self.lines;
+        let mut above: Option<Sequence> = None;
+        for record in records.iter().rev() {
+            if lines.len() >= most {
+                self.older += usize::from(!is_repeated(record, all));
+                continue;
+            }
+            if let Some(above) = above {
+                let missing = above.0.saturating_sub(record.sequence.0).saturating_sub(1);
+                if missing > 0 {
+                    lines.push(format!(
+                        "      {missing} not readable: torn, decayed or of a newer kind"
+                    ));
+                }
+            }
+            above = Some(record.sequence);
+            if !is_repeated(record, all) {
+                let entry = EntryView::new(record);
+                let at = entry.at.as_deref().and_then(|at| at.get(5..16)).unwrap_or("clock unset");
+                let is_earlier = is_told_later(&record.entry);
+                self.has_earlier |= is_earlier;
+                let mark = if is_earlier { "<=" } else { "  " };
+                let text = shortened(&one_line(&entry.text));
+                lines.push(format!("{:5} {mark}{at} {text}", entry.sequence));
+            }
+        }
+        lines.truncate(most);
+    }
+}
+
+/// What the next Linux recorded of boots before it.
+fn is_told_later(entry: &Entry) -> bool {
+    matches!(entry, Entry::Chosen(_) | Entry::Died { .. })
 }
 
 /// State snapshots are for recovery, and a decision of the firmware that is followed by its boot
@@ -275,35 +322,47 @@ fn next_start(entry: &Entry) -> Option<(Start, SlotId)> {
     }
 }
 
-fn render(to: &mut dyn Write, view: &WhyView, lines: &[String]) -> io::Result<()> {
+fn render(to: &mut dyn Write, view: &WhyView, newer: Option<&str>, list: &List) -> io::Result<()> {
     match &view.fallback {
         None if !view.recorder.readable => writeln!(to, "last fallback not known")?,
         None => writeln!(to, "no fallback is on record")?,
         Some(fallback) => render_fallback(to, fallback)?,
     }
+    if let Some(newer) = newer {
+        wrap(to, "newer       ", newer)?;
+    }
     wrap(to, "next boot   ", &view.next_why)?;
-    if !view.recorder.readable {
-        writeln!(to, "\nthe flight recorder cannot be read: what it remembers is not told here")?;
-        for untold in &view.untold {
-            writeln!(to, "  {untold}")?;
+    match (view.recorder.readable, list.has_earlier) {
+        (false, _) => writeln!(
+            to,
+            "\nthe flight recorder cannot be read: what it remembers is not told here"
+        )?,
+        (true, false) => writeln!(to, "\nflight recorder, newest first")?,
+        (true, true) => {
+            writeln!(to, "\nflight recorder, newest first; <= is not later than that")?;
         }
-        return Ok(());
     }
-    writeln!(to, "\nflight recorder, newest first")?;
-    for untold in view.untold.iter().rev() {
-        writeln!(to, "      not on record {}", shortened(untold))?;
+    if view.recorder.readable && view.oldest.is_none() {
+        wrap(to, "  ", &why_empty(&view.recorder))?;
     }
-    if lines.is_empty() {
-        writeln!(to, "  no entries: it is new or was wiped")?;
-    }
-    lines.iter().try_for_each(|line| writeln!(to, "{line}"))?;
+    list.lines.iter().try_for_each(|line| writeln!(to, "{line}"))?;
     if view.recorder.unreadable_blocks > 0 {
         writeln!(to, "{} of its blocks cannot be read", view.recorder.unreadable_blocks)?;
     }
     Ok(())
 }
 
-/// The begin of a text that is too long for one line, marked: `rescue` shows the whole in its logs.
+/// Why there is no record.
+fn why_empty(recorder: &RecorderView) -> String {
+    let other = recorder.torn + recorder.foreign;
+    match (recorder.unreadable_blocks, other) {
+        (0, 0) => "no records: it is new or was wiped".to_owned(),
+        (_, 0) => "no records in what can be read of it".to_owned(),
+        (_, other) => format!("nothing readable: {other} places hold something else"),
+    }
+}
+
+/// The begin of a text that is too long for one line, marked; `--json` has the whole.
 fn shortened(text: &str) -> String {
     if text.chars().count() <= SHOWN_CHARS {
         return text.to_owned();

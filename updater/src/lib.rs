@@ -34,7 +34,7 @@ pub use event::{InstallEvent, InstallReport, InstallStep, SlotReport};
 pub use group_writer::{DurableGroup, SEAL_BYTES};
 pub use image_kinds::accepts;
 pub use install::{InstallOptions, Installer, StopQuestion};
-pub use lock::InstallLock;
+pub use lock::{InstallLock, running_install};
 pub use plan::{
     BootedGroup, CompatibleRule, InstallFacts, InstallPlan, InstallPolicy, PlannedImage,
     SealHealth, VersionRule, choose_target, plan_install,

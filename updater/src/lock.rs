@@ -7,10 +7,11 @@
 
 use crate::LockError;
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::stat::{FileStat, major, minor, stat};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::path::Path;
-use storage::{HostFiles, open_own_lock};
+use std::path::{Path, PathBuf};
+use storage::{ByteLen, Files, FilesError, HostFiles, open_own_lock};
 
 /// Below the root directory; `/run` is empty after each boot.
 const LOCK_DIR: &str = "/run/atomix";
@@ -20,6 +21,12 @@ const LOCK_FILE: &str = "install.lock";
 
 /// A process id has at most this many digits; more is not one.
 const MAX_PID_BYTES: u64 = 10;
+
+/// Every lock that is held on this machine, as the kernel tells.
+const KERNEL_LOCKS: &str = "/proc/locks";
+
+/// More locks than this are no board's.
+const MAX_KERNEL_LOCKS: ByteLen = ByteLen::kib(256);
 
 /// The right to install, held until it is dropped.
 #[derive(Debug)]
@@ -33,12 +40,10 @@ impl InstallLock {
     /// # Errors
     /// [`LockError::Busy`] when somebody has it, [`LockError::Unusable`] otherwise.
     pub fn acquire(root: &Path, pid: u32) -> Result<Self, LockError> {
-        // Links are followed as on the board: below `--root`, somebody else's medium must not
-        // choose a file of this machine to be overwritten.
-        let dir = HostFiles::new(root).resolve(Path::new(LOCK_DIR)).map_err(|source| {
-            LockError::Unusable { path: LOCK_DIR.into(), source: io::Error::other(source) }
+        let path = lock_path(root).map_err(|source| LockError::Unusable {
+            path: LOCK_DIR.into(),
+            source: io::Error::other(source),
         })?;
-        let path = dir.join(LOCK_FILE);
         let unusable = |source| LockError::Unusable { path: path.clone(), source };
         let file = open_own_lock(&path).map_err(unusable)?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -52,6 +57,35 @@ impl InstallLock {
             Err((_, errno)) => Err(unusable(errno.into())),
         }
     }
+}
+
+/// Links are followed as on the board: below `--root`, somebody else's medium must not choose a
+/// file of this machine to be overwritten.
+fn lock_path(root: &Path) -> Result<PathBuf, FilesError> {
+    Ok(HostFiles::new(root).resolve(Path::new(LOCK_DIR))?.join(LOCK_FILE))
+}
+
+/// The process that installs now below `root`, as far as the kernel tells; decides nothing. The lock
+/// is not tried for it: an install that begins in that moment would find it taken.
+#[must_use]
+pub fn running_install(root: &Path) -> Option<u32> {
+    let file = stat(&lock_path(root).ok()?).ok()?;
+    let locks = HostFiles::new("/").read(Path::new(KERNEL_LOCKS), MAX_KERNEL_LOCKS).ok()??;
+    holder_among(&String::from_utf8_lossy(&locks), &file)
+}
+
+/// The holder of `file` among lines as `1: FLOCK  ADVISORY  WRITE 4711 00:1a:815 0 EOF`; those that
+/// wait have `->` before the kind.
+fn holder_among(locks: &str, file: &FileStat) -> Option<u32> {
+    let (major, minor) = (major(file.st_dev), minor(file.st_dev));
+    let place = format!("{major:02x}:{minor:02x}:{}", file.st_ino);
+    locks.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        match words.as_slice() {
+            [_, "FLOCK", _, _, pid, at, ..] if *at == place => pid.parse().ok(),
+            _ => None,
+        }
+    })
 }
 
 fn write_pid(file: &mut File, pid: u32) -> io::Result<()> {
@@ -74,6 +108,17 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn who_installs_is_told_while_it_does_and_not_after() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(running_install(root.path()), None);
+        let lock = InstallLock::acquire(root.path(), 4711).unwrap();
+        assert_eq!(running_install(root.path()), Some(std::process::id()));
+        drop(lock);
+        assert_eq!(running_install(root.path()), None);
+        drop(InstallLock::acquire(root.path(), 4711).unwrap());
     }
 
     #[test]

@@ -3,13 +3,15 @@
 //! does. Reads only.
 
 use crate::boot_control::BootControl;
+use crate::commands::flight_record::when;
 use crate::commands::install::seal_health;
+use crate::commands::room::Room;
 use crate::context::Context;
 use crate::failure::{Failure, chain};
 use crate::output::{Output, wrap};
 use crate::settings::Settings;
 use board_rock64::ROCK64;
-use bootctl::{BootState, SlotId, SlotState};
+use bootctl::{BootState, SlotId, SlotState, Timestamp};
 use bundle::{KeyringOptions, UnixTime};
 use repart::TableHealth;
 use serde::Serialize;
@@ -17,7 +19,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 use storage::{Access, ByteLen, Files, StorageError};
-use updater::{SealHealth, SystemConfig};
+use updater::{SealHealth, SystemConfig, running_install};
 
 /// The environment should stay below this share of its size, so that the selector can always save.
 const ENV_USED_PERCENT_MAX: usize = 75;
@@ -132,11 +134,12 @@ impl Exam {
     }
 
     fn examine(&mut self, context: &Context) {
-        self.clock(context);
         self.watchdog(context);
         self.data(context);
-        if let Some(settings) = self.take("settings", context.settings()) {
-            self.recorder(context, &settings);
+        let settings = self.take("settings", context.settings());
+        let newest = settings.as_ref().and_then(|settings| self.recorder(context, settings));
+        self.clock(context, newest);
+        if let Some(settings) = settings {
             self.table(context, &settings);
         }
         self.environment(context);
@@ -166,8 +169,17 @@ impl Exam {
         }
     }
 
-    fn clock(&mut self, context: &Context) {
+    /// A clock that was set and lost says a time before what the board remembers.
+    fn clock(&mut self, context: &Context, newest: Option<u64>) {
         match context.now.timestamp().unix_secs {
+            Some(now) if newest.is_some_and(|newest| now < newest) => {
+                let last = when(Timestamp { unix_secs: newest }).unwrap_or_default();
+                self.weak(
+                    "clock",
+                    format!("is behind the flight recorder, whose latest record is of {last}"),
+                    "set it: certificates and times on record go by it",
+                );
+            }
             Some(_) => self.ok("clock", "set"),
             None => self.weak(
                 "clock",
@@ -192,7 +204,10 @@ impl Exam {
     fn data(&mut self, context: &Context) {
         match context.files.list(Path::new("/data/atomix")) {
             Ok(names) if names.iter().any(|name| name == "provisioned") => {
-                self.ok("data", "provisioned");
+                match Room::of_data(context).and_then(|room| room.trouble()) {
+                    None => self.ok("data", "provisioned"),
+                    Some((text, hint)) => self.weak("data", text, hint),
+                }
             }
             Ok(_) => self.weak(
                 "data",
@@ -203,18 +218,41 @@ impl Exam {
         }
     }
 
-    fn recorder(&mut self, context: &Context, settings: &Settings) {
+    /// Returns the latest time on record.
+    fn recorder(&mut self, context: &Context, settings: &Settings) -> Option<u64> {
         let opened = context.recorder(settings, Access::ReadOnly);
-        let Some(recorder) = self.take("recorder", opened) else { return };
-        match recorder.entries() {
-            Ok(entries) if entries.is_empty() => self.weak(
+        let recorder = self.take("recorder", opened)?;
+        if let Some(lost) = recorder.warning() {
+            let hint = "their records are lost, all others are told; if more blocks follow, replace \
+                        the flash";
+            self.weak("recorder", lost, hint);
+        }
+        let records = match recorder.entries() {
+            Ok(records) => records,
+            Err(cause) => {
+                self.broken("recorder", chain(&cause), None);
+                return None;
+            }
+        };
+        let other = recorder.torn() + recorder.foreign();
+        match (records.len(), other) {
+            (0, 0) => self.weak(
                 "recorder",
-                "holds no entries, and each boot makes one",
+                "holds no records, and each boot makes one",
                 "it was wiped, or its place in /etc/atomix/atomix.toml is wrong",
             ),
-            Ok(entries) => self.ok("recorder", format!("{} entries", entries.len())),
-            Err(cause) => self.broken("recorder", chain(&cause), None),
+            (0, other) => self.weak(
+                "recorder",
+                format!("nothing in it is readable: {other} places hold something else"),
+                "its place in /etc/atomix/atomix.toml is wrong, or something else writes there; it \
+                 takes the place over block by block",
+            ),
+            (count, _) if recorder.torn() > 0 => {
+                self.ok("recorder", format!("{count} records, {} torn ones", recorder.torn()));
+            }
+            (count, _) => self.ok("recorder", format!("{count} records")),
         }
+        records.iter().filter_map(|record| record.at.unix_secs).max()
     }
 
     fn table(&mut self, context: &Context, settings: &Settings) {
@@ -364,7 +402,7 @@ impl Exam {
         }
         self.seals(context, config, control.stored());
         match control.booted() {
-            Some(slot) => self.booted(control.stored(), slot),
+            Some(slot) => self.booted(context, control.stored(), slot),
             None => self.broken(
                 "boot state",
                 "the kernel command line names no slot",
@@ -392,7 +430,7 @@ impl Exam {
     }
 
     /// A fallback needs the other slot: known to be good, and in the order.
-    fn booted(&mut self, state: &BootState, slot: SlotId) {
+    fn booted(&mut self, context: &Context, state: &BootState, slot: SlotId) {
         let (running, other) = (state.slot(slot).state, state.slot(slot.other()).state);
         if running == SlotState::Bad {
             let hint = "mark it good if it serves, or install into the other slot and boot that";
@@ -404,10 +442,14 @@ impl Exam {
             self.ok("boot state", format!("{slot} is {running}"));
         }
         // What is unknown is tried; that it is unknown has a finding with the cause.
-        if other == SlotState::Writing {
+        let installer = running_install(&context.root).filter(|_| other == SlotState::Writing);
+        if let Some(process) = installer {
+            let text = format!("an install into {} is running (process {process})", slot.other());
+            self.ok("boot state", text);
+        } else if other == SlotState::Writing {
             let text =
                 format!("the install into {} is not finished: there is no fallback", slot.other());
-            self.weak("boot state", text, "install again, unless one runs now");
+            self.weak("boot state", text, "install again");
         } else if running == SlotState::Good && other == SlotState::Trying {
             // The trial falls back to what runs now.
             self.ok("boot state", format!("{} is trying; {slot} is its fallback", slot.other()));

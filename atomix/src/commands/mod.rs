@@ -15,6 +15,7 @@ pub mod last_words;
 pub mod manual;
 pub mod repart;
 pub mod rescue;
+pub mod room;
 pub mod serial;
 pub mod serial_root;
 pub mod slot;

@@ -208,7 +208,8 @@ impl Context {
             return Ok(None);
         }
         Ok(Some(match self.initial_env()? {
-            Some(_) => "the next change of the boot state begins it anew".to_owned(),
+            Some(_) => "the environment is lost; the next change of the boot state begins it anew"
+                .to_owned(),
             None => Failure::Backend(BackendError::NoDefaults).as_warning(),
         }))
     }

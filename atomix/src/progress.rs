@@ -31,11 +31,7 @@ impl<'a, 'b> InstallProgress<'a, 'b> {
         let bar = (!wants_events(out.style) && stderr().is_terminal()).then(|| {
             let target = ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND);
             let bar = ProgressBar::with_draw_target(Some(0), target);
-            if let Ok(style) =
-                ProgressStyle::with_template("{msg:24} [{bar:30}] {bytes:>10}/{total_bytes:10}")
-            {
-                bar.set_style(style.progress_chars("#> "));
-            }
+            draw_by(&bar, ByteLen::ZERO);
             bar
         });
         Self { out, bar, last_percent: 0, warned: BTreeSet::new() }
@@ -77,6 +73,9 @@ impl<'a, 'b> InstallProgress<'a, 'b> {
 
     fn bytes(&mut self, done: ByteLen, total: ByteLen) {
         if let Some(bar) = &self.bar {
+            if bar.length() != Some(total.get()) {
+                draw_by(bar, total);
+            }
             bar.set_length(total.get());
             bar.set_position(done.get());
             return;
@@ -86,6 +85,20 @@ impl<'a, 'b> InstallProgress<'a, 'b> {
             let _ = writeln!(self.out.people, "{percent:3}% {done} of {total}");
             self.last_percent = percent;
         }
+    }
+}
+
+/// Before anybody knows how much there is to do a bar would be full.
+const fn template(total: ByteLen) -> &'static str {
+    match total.get() {
+        0 => "{msg}",
+        _ => "{msg:24} [{bar:30}] {bytes:>10}/{total_bytes:10}",
+    }
+}
+
+fn draw_by(bar: &ProgressBar, total: ByteLen) {
+    if let Ok(style) = ProgressStyle::with_template(template(total)) {
+        bar.set_style(style.progress_chars("#> "));
     }
 }
 
@@ -116,5 +129,16 @@ fn as_json(event: &InstallEvent) -> serde_json::Value {
         InstallEvent::Warning(text) => {
             json!({ "version": 1, "event": "warning", "text": text })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_is_drawn_only_where_the_work_is_known() {
+        assert!(!template(ByteLen::ZERO).contains("bar"));
+        assert!(template(ByteLen::new(1)).contains("bar"));
     }
 }

@@ -2,6 +2,7 @@
 //! `atomix boot` and `atomix rollback`: the boot state, read and changed by its three verbs.
 
 use crate::boot_control::BootControl;
+use crate::boot_view::KNOWN_BY_RECORDER;
 use crate::cli::{BootCommand, SlotName};
 use crate::commands::install::{install_groups, seal_health};
 use crate::commands::last_words::LastWords;
@@ -159,9 +160,11 @@ fn is_confirmed(context: &Context, out: &mut Output) -> Result<(), Failure> {
     let state = control.state().slot(slot).state;
     let confirmed = state == SlotState::Good;
     let view = ConfirmedView { version: 1, slot: slot.to_string(), confirmed };
+    // `atomix boot state` shows the state as the environment has it.
+    let by = if control.stored().slot(slot).state == state { "" } else { KNOWN_BY_RECORDER };
     out.answer(&view, |to, view| {
         // What is no is told as the failure that follows.
-        if view.confirmed { writeln!(to, "slot {} is confirmed", view.slot) } else { Ok(()) }
+        if view.confirmed { writeln!(to, "slot {} is confirmed{by}", view.slot) } else { Ok(()) }
     })?;
     if confirmed {
         return Ok(());

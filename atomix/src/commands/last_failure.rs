@@ -41,10 +41,12 @@ impl fmt::Display for LastFailure {
     }
 }
 
-/// The newest failure in `history`, oldest first.
+/// The newest failure in `history`, oldest first. The install of the process `running`, the one that
+/// began last, did not fail yet.
 #[must_use]
-pub fn last_failure(history: &[Record]) -> Option<LastFailure> {
+pub fn last_failure(history: &[Record], running: Option<u32>) -> Option<LastFailure> {
     let mut ended = Vec::new();
+    let mut is_running = running.is_some();
     for record in history.iter().rev() {
         match &record.entry {
             Entry::FellBack { .. } => return Some(LastFailure::FellBack),
@@ -54,12 +56,13 @@ pub fn last_failure(history: &[Record]) -> Option<LastFailure> {
             Entry::InstallFinished { slot, .. } => ended.push(*slot),
             // A later begin of the same slot took this one's place.
             Entry::InstallBegan { slot, version, .. } => {
-                if !ended.contains(slot) {
+                if !ended.contains(slot) && !is_running {
                     return Some(LastFailure::NotFinished {
                         slot: *slot,
                         version: version.clone(),
                     });
                 }
+                is_running = false;
                 ended.push(*slot);
             }
             Entry::FirstBoot { .. }

@@ -5,7 +5,7 @@
 use crate::boot_view::BootView;
 use crate::commands::last_failure::{LastFailure, last_failure};
 use crate::commands::slot::{SlotRow, render_slots, slots};
-use crate::commands::why::FallbackView;
+use crate::commands::why::{FallbackView, newer_fallback};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Output, wrap};
@@ -14,6 +14,7 @@ use crate::terminal::one_line;
 use bootctl::{BootState, SlotId, SlotState, explain};
 use serde::Serialize;
 use std::io::{self, Write};
+use updater::running_install;
 
 /// Runs `atomix status`.
 ///
@@ -29,7 +30,10 @@ pub fn run(context: &Context, out: &mut Output) -> Result<(), Failure> {
     if let Some(config) = config {
         seen.warnings.extend(SlotRecords::read(context, config, &state).warnings);
     }
+    let running_install = running_install(&context.root);
     let group = |slot: SlotId| GroupView {
+        known: known_by_recorder(&seen, slot),
+        is_installed_into: running_install.is_some(),
         slot: slot.to_string(),
         state: seen.state.as_ref().map_or(NOT_READ.to_owned(), |s| s.slot(slot).state.to_string()),
         attempts_left: seen.state.as_ref().map(|state| state.slot(slot).attempts.get()),
@@ -49,10 +53,16 @@ pub fn run(context: &Context, out: &mut Output) -> Result<(), Failure> {
         other: seen.booted.map(|slot| group(slot.other())),
         next_slot: next.as_ref().and_then(|next| next.slot).map(|slot| slot.to_string()),
         next_why: next.map_or("the boot state could not be read".to_owned(), |next| next.why),
-        last_failure: match last_failure(&seen.history) {
-            Some(LastFailure::FellBack) => explanation.fallback.as_ref().map(ToString::to_string),
-            other => other.map(|failure| failure.to_string()),
-        },
+        running_install,
+        last_failure: newer_fallback(&seen.untold).or_else(|| {
+            let known = explanation.fallback.as_ref();
+            match last_failure(&seen.history, running_install) {
+                Some(LastFailure::FellBack) => known.map(ToString::to_string),
+                // A fallback of which no more than the firmware's word is on record.
+                None => known.map(ToString::to_string),
+                other => other.map(|failure| failure.to_string()),
+            }
+        }),
         last_fallback: explanation.fallback.as_ref().map(FallbackView::new),
         slots: rows,
     };
@@ -77,6 +87,8 @@ struct StatusView {
     other: Option<GroupView>,
     next_slot: Option<String>,
     next_why: String,
+    /// The process that installs now.
+    running_install: Option<u32>,
     /// What failed last, in words: a fallback, or an install that failed or never ended.
     last_failure: Option<String>,
     last_fallback: Option<FallbackView>,
@@ -89,6 +101,18 @@ struct GroupView {
     state: String,
     attempts_left: Option<u8>,
     bundle_version: Option<String>,
+    /// What the flight recorder knows of a state that the environment lost.
+    #[serde(skip)]
+    known: Option<String>,
+    #[serde(skip)]
+    is_installed_into: bool,
+}
+
+/// A state of which the environment knows nothing more and decisions go by.
+fn known_by_recorder(seen: &BootView, slot: SlotId) -> Option<String> {
+    let (stored, known) = (seen.state.as_ref()?.slot(slot), seen.recalled.as_ref()?.slot(slot));
+    (stored.state != known.state)
+        .then(|| format!(" ({}, known from the flight recorder)", known.state))
 }
 
 fn render(to: &mut dyn Write, view: &StatusView, failure: &str) -> io::Result<()> {
@@ -102,6 +126,9 @@ fn render(to: &mut dyn Write, view: &StatusView, failure: &str) -> io::Result<()
     }
     let next = format!("{}: {}", view.next_slot.as_deref().unwrap_or("-"), view.next_why);
     wrap(to, "boots next   ", &next)?;
+    if let Some(process) = view.running_install {
+        writeln!(to, "now          an install is running (process {process})")?;
+    }
     wrap(to, "last failure ", failure)?;
     if view.slots.is_empty() {
         return Ok(());
@@ -111,13 +138,15 @@ fn render(to: &mut dyn Write, view: &StatusView, failure: &str) -> io::Result<()
 }
 
 fn render_group(to: &mut dyn Write, title: &str, group: &GroupView) -> io::Result<()> {
-    write!(to, "{title:12} {}  {}, ", group.slot, group.state)?;
+    let known = group.known.as_deref().unwrap_or_default();
+    write!(to, "{title:12} {}  {}{known}, ", group.slot, group.state)?;
     if let Some(attempts) = group.attempts_left {
         let plural = if attempts == 1 { "" } else { "s" };
         write!(to, "{attempts} attempt{plural} left, ")?;
     }
     if group.state == SlotState::Writing.to_string() {
-        return writeln!(to, "its install is not finished");
+        let word = if group.is_installed_into { "is running" } else { "is not finished" };
+        return writeln!(to, "its install {word}");
     }
     let version = group.bundle_version.as_deref().map_or("not recorded".to_owned(), one_line);
     writeln!(to, "version {version}")

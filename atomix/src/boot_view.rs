@@ -11,6 +11,7 @@ use crate::settings::SettingsError;
 use bootctl::{BootBackend, BootState, Numbered, Record, SlotId, UbootBackend};
 use serde::Serialize;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use storage::Access;
 use updater::SystemConfig;
 
@@ -44,6 +45,9 @@ pub struct BootView {
 pub struct RecorderView {
     /// Whether it could be read, all of it or in part.
     pub readable: bool,
+    /// Where it is, as far as the settings say.
+    #[serde(skip)]
+    pub device: PathBuf,
     /// Blocks that could not.
     pub unreadable_blocks: u64,
     /// Records that a power cut tore.
@@ -53,9 +57,10 @@ pub struct RecorderView {
 }
 
 impl RecorderView {
-    fn of(recorder: &BoardRecorder) -> Self {
+    fn of(recorder: &BoardRecorder, context: &Context) -> Self {
         Self {
             readable: true,
+            device: context.settings().map(|settings| settings.recorder.device).unwrap_or_default(),
             unreadable_blocks: recorder.unreadable(),
             torn: recorder.torn(),
             foreign: recorder.foreign(),
@@ -81,7 +86,7 @@ impl BootView {
             Ok(config) => match BootControl::open(context, Access::ReadOnly) {
                 Ok(control) => {
                     let way_on = context.way_on_when_lost(&config, control.stored())?;
-                    let mut view = Self::whole(control);
+                    let mut view = Self::whole(context, control);
                     view.warnings.extend(way_on);
                     (Some(config), view)
                 }
@@ -92,9 +97,10 @@ impl BootView {
         Ok(view)
     }
 
-    fn whole(mut control: BootControl) -> Self {
+    fn whole(context: &Context, mut control: BootControl) -> Self {
         let history = control.history();
-        let recorder = control.recorder().map(RecorderView::of).unwrap_or_default();
+        let recorder =
+            control.recorder().map(|it| RecorderView::of(it, context)).unwrap_or_default();
         let untold = control.recorder_facts().untold(&control.trail());
         Self {
             config: None,
@@ -145,7 +151,7 @@ impl BootView {
                 Vec::new()
             }
             Ok(recorder) => {
-                health = RecorderView::of(&recorder);
+                health = RecorderView::of(&recorder, context);
                 recorder.entries().unwrap_or_else(|cause| {
                     health.readable = false;
                     note(chain(&cause));

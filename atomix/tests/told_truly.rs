@@ -174,7 +174,7 @@ fn recorder_that_holds_something_else_is_not_called_new() {
     // The recorder lies there: four blocks of 4 KiB.
     board.edit("/dev/mtd0", |flash| flash[0x8000..0x8600].fill(0x5a));
     let said = board.run(&["why"]).stdout;
-    assert!(said.contains("nothing readable: 3 places hold something else"), "{said}");
+    assert!(said.contains("nothing readable: 3 places of /dev/mtd0 hold something else"), "{said}");
     let said = board.run(&["doctor"]).stdout;
     assert!(said.contains("3 places hold something else"), "{said}");
     let said = SmallBoard::new().run(&["why"]).stdout;

@@ -354,11 +354,13 @@ fn render(to: &mut dyn Write, view: &WhyView, newer: Option<&str>, list: &List) 
 
 /// Why there is no record.
 fn why_empty(recorder: &RecorderView) -> String {
+    let device = recorder.device.display();
     let other = recorder.torn + recorder.foreign;
     match (recorder.unreadable_blocks, other) {
         (0, 0) => "no records: it is new or was wiped".to_owned(),
         (_, 0) => "no records in what can be read of it".to_owned(),
-        (_, other) => format!("nothing readable: {other} places hold something else"),
+        (_, 1) => format!("nothing readable: a place of {device} holds something else"),
+        (_, other) => format!("nothing readable: {other} places of {device} hold something else"),
     }
 }
 

@@ -60,7 +60,7 @@ pub enum RecorderError {
         erase_bytes: u32,
     },
     /// What was read back is not what was written.
-    #[error("flight record at offset {offset} of {label} reads back differently")]
+    #[error("flight record at offset {offset:#x} of {label} reads back differently")]
     ReadBack {
         /// Device.
         label: String,
@@ -313,6 +313,12 @@ impl<S: Storage> Recorder<S> {
     #[must_use]
     pub const fn foreign(&self) -> u64 {
         self.foreign
+    }
+
+    /// The device that the recorder lies on, as the user knows it.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        self.storage.label()
     }
 
     /// How many blocks could not be read when the recorder was opened: their records are missing.

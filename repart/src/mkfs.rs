@@ -73,7 +73,7 @@ pub enum MkfsError {
         source: StorageError,
     },
     /// The partition holds something else than was written.
-    #[error("the file system on {label} reads back different at offset {offset}")]
+    #[error("the file system on {label} reads back different at offset {offset:#x}")]
     ReadBack {
         /// Partition.
         label: String,

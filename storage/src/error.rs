@@ -36,7 +36,7 @@ pub enum StorageError {
         label: String,
     },
     /// A read failed.
-    #[error("cannot read {len} bytes at offset {offset} of {label}")]
+    #[error("cannot read {len} bytes at offset {offset:#x} of {label}")]
     Read {
         /// Device path.
         label: String,
@@ -49,7 +49,7 @@ pub enum StorageError {
         source: io::Error,
     },
     /// A write failed; the handle refuses further use.
-    #[error("cannot write {len} bytes at offset {offset} of {label}")]
+    #[error("cannot write {len} bytes at offset {offset:#x} of {label}")]
     Write {
         /// Device path.
         label: String,
@@ -71,7 +71,7 @@ pub enum StorageError {
         source: io::Error,
     },
     /// The range lies outside the device.
-    #[error("range of {len} bytes at offset {offset} lies outside {label} of {size}")]
+    #[error("range of {len} bytes at offset {offset:#x} lies outside {label} of {size}")]
     OutOfBounds {
         /// Device path.
         label: String,
@@ -83,7 +83,7 @@ pub enum StorageError {
         size: ByteLen,
     },
     /// An erase does not start or end at an erase block's edge.
-    #[error("erase of {len} bytes at offset {offset} of {label} is not in whole erase blocks")]
+    #[error("erase of {len} bytes at offset {offset:#x} of {label} is not in whole erase blocks")]
     UnalignedErase {
         /// Device path.
         label: String,

@@ -138,7 +138,7 @@ fn a_failed_write_ends_the_use_of_the_handle() {
 
     let mut short = Faulty::new(disk("disk"), Fault::NoSpace { at: 600 });
     let failed = short.write_at(512, &[7; 512]).unwrap_err();
-    assert_eq!(failed.to_string(), "cannot write 512 bytes at offset 512 of disk");
+    assert_eq!(failed.to_string(), "cannot write 512 bytes at offset 0x200 of disk");
     let source = std::error::Error::source(&failed).unwrap().to_string();
     assert!(source.starts_with("No space left on device"), "{source}");
     assert!(matches!(short.write_at(0, &[1]), Err(StorageError::Poisoned { .. })));

@@ -67,7 +67,7 @@ pub enum EnvError {
         reason: &'static str,
     },
     /// The copies share bytes or an erase block, so writing one would destroy the other.
-    #[error("environment copies at offsets {first} and {second} of {label} overlap")]
+    #[error("environment copies at offsets {first:#x} and {second:#x} of {label} overlap")]
     CopiesOverlap {
         /// Device.
         label: String,
@@ -117,7 +117,7 @@ pub enum EnvError {
         source: StorageError,
     },
     /// What was read back is not what was written; the other copy is untouched.
-    #[error("environment copy {copy} at offset {offset} of {label} reads back differently")]
+    #[error("environment copy {copy} at {offset:#x} of {label} reads back differently")]
     ReadBack {
         /// Number of the copy, from 1.
         copy: usize,

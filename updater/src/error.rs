@@ -119,7 +119,7 @@ pub enum InstallError {
         source: Box<BundleError>,
     },
     /// A device refused a read, write or flush.
-    #[error("cannot {act} slot {slot} at offset {offset} of {device}", device = device.display())]
+    #[error("cannot {act} slot {slot} at offset {offset:#x} of {device}", device = device.display())]
     Slot {
         /// What was tried.
         act: &'static str,
@@ -134,7 +134,7 @@ pub enum InstallError {
         source: Box<StorageError>,
     },
     /// The device does not hold what was written to it.
-    #[error("slot {slot} does not hold what was written: {len} at offset {offset} of {device} differ",
+    #[error("slot {slot} does not hold what was written: {len} at offset {offset:#x} of {device} differ",
         device = device.display())]
     ReadBackMismatch {
         /// Slot.

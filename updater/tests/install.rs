@@ -156,18 +156,18 @@ fn every_device_fault_leaves_the_target_unbootable_and_names_slot_offset_and_dev
         (
             "rootfs",
             Fault::Write { at: 70_000 },
-            "cannot write slot rootfs.1 at offset 0 of /dev/rootfs-b",
+            "cannot write slot rootfs.1 at offset 0x0 of /dev/rootfs-b",
         ),
         (
             "rootfs",
             Fault::NoSpace { at: 1 },
-            "cannot write slot rootfs.1 at offset 0 of /dev/rootfs-b",
+            "cannot write slot rootfs.1 at offset 0x0 of /dev/rootfs-b",
         ),
         ("rootfs", Fault::Flush, "cannot flush slot rootfs.1"),
         (
             "rootfs",
             Fault::Read { at: 3 },
-            "cannot read back slot rootfs.1 at offset 0 of /dev/rootfs-b",
+            "cannot read back slot rootfs.1 at offset 0x0 of /dev/rootfs-b",
         ),
         (
             "rootfs",
@@ -179,11 +179,11 @@ fn every_device_fault_leaves_the_target_unbootable_and_names_slot_offset_and_dev
             Fault::ReadsBackWrong { at: 60_000 },
             "slot boot.1 does not hold what was written",
         ),
-        ("boot", Fault::ReadsBackWrong { at: 700 }, "512 B at offset 700 of /dev/boot-b differ"),
+        ("boot", Fault::ReadsBackWrong { at: 700 }, "512 B at offset 0x2bc of /dev/boot-b differ"),
         (
             "boot",
             Fault::Write { at: 1000 },
-            "cannot write the seal of slot boot.1 at offset 512 of /dev/boot-b",
+            "cannot write the seal of slot boot.1 at offset 0x200 of /dev/boot-b",
         ),
         ("boot", Fault::Flush, "cannot flush slot boot.1"),
     ];
@@ -193,7 +193,7 @@ fn every_device_fault_leaves_the_target_unbootable_and_names_slot_offset_and_dev
         let (outcome, _) = board.install(&bundle_of(&system(3), "26.1"), InstallPolicy::default());
         let error = outcome.unwrap_err();
         let text = chain(&error);
-        let wanted = wanted.replace("512 B at offset 700", "324 B at offset 700");
+        let wanted = wanted.replace("512 B at offset 0x2bc", "324 B at offset 0x2bc");
         assert!(text.contains(&wanted), "{fault:?}: {text}");
         assert_eq!(error.class(), ErrorClass::Failed, "{text}");
         assert!(error.hint().is_some(), "{text}");

@@ -187,7 +187,7 @@ fn write_and_read_back(
     })?;
     if let Some(offset) = differs {
         return Err(Failure::NotVerified {
-            what: format!("{} does not hold the image at offset {offset}", device.display()),
+            what: format!("{} does not hold the image at offset {offset:#x}", device.display()),
             hint: "the medium is worn out or not what it claims to be: use another one",
         });
     }

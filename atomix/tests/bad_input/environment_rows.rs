@@ -182,7 +182,7 @@ fn place_rows() -> Vec<Row> {
             },
             &["status"],
             1,
-            &["copies at offsets 0 and 8192 of /dev/mtd0 overlap"],
+            &["copies at offsets 0x0 and 0x2000 of /dev/mtd0 overlap"],
             "erase blocks of its own",
         ),
         Row::command(
@@ -190,7 +190,7 @@ fn place_rows() -> Vec<Row> {
             |case| case.board.replace("/etc/fw_env.config", "0x4000 0x4000", "0x9000000 0x4000"),
             &["status"],
             0,
-            &["copy 2", "/dev/mtd0", "150994944", "check fw_env.config"],
+            &["copy 2", "/dev/mtd0", "0x9000000", "check fw_env.config"],
             "",
         ),
         Row::install(

@@ -11,7 +11,6 @@ use crate::settings::SettingsError;
 use bootctl::{BootBackend, BootState, Numbered, Record, SlotId, UbootBackend};
 use serde::Serialize;
 use std::io::{self, Write};
-use std::path::PathBuf;
 use storage::Access;
 use updater::SystemConfig;
 
@@ -45,25 +44,37 @@ pub struct BootView {
 pub struct RecorderView {
     /// Whether it could be read, all of it or in part.
     pub readable: bool,
-    /// Where it is, as far as the settings say.
-    #[serde(skip)]
-    pub device: PathBuf,
     /// Blocks that could not.
     pub unreadable_blocks: u64,
     /// Records that a power cut tore.
     pub torn: u64,
     /// Places that hold something else than a record, the rest of torn ones among them.
     pub foreign: u64,
+    /// The device it lies on.
+    #[serde(skip)]
+    pub device: String,
 }
 
 impl RecorderView {
-    fn of(recorder: &BoardRecorder, context: &Context) -> Self {
+    /// How `recorder` was when it was opened.
+    #[must_use]
+    pub fn of(recorder: &BoardRecorder) -> Self {
         Self {
             readable: true,
-            device: context.settings().map(|settings| settings.recorder.device).unwrap_or_default(),
             unreadable_blocks: recorder.unreadable(),
             torn: recorder.torn(),
             foreign: recorder.foreign(),
+            device: recorder.label().to_owned(),
+        }
+    }
+
+    /// What lies in the place of records, where it is not blank.
+    #[must_use]
+    pub fn something_else(&self) -> Option<String> {
+        match self.torn + self.foreign {
+            0 => None,
+            1 => Some(format!("1 place of {} holds something else", self.device)),
+            places => Some(format!("{places} places of {} hold something else", self.device)),
         }
     }
 }
@@ -86,7 +97,7 @@ impl BootView {
             Ok(config) => match BootControl::open(context, Access::ReadOnly) {
                 Ok(control) => {
                     let way_on = context.way_on_when_lost(&config, control.stored())?;
-                    let mut view = Self::whole(context, control);
+                    let mut view = Self::whole(control);
                     view.warnings.extend(way_on);
                     (Some(config), view)
                 }
@@ -97,10 +108,9 @@ impl BootView {
         Ok(view)
     }
 
-    fn whole(context: &Context, mut control: BootControl) -> Self {
+    fn whole(mut control: BootControl) -> Self {
         let history = control.history();
-        let recorder =
-            control.recorder().map(|it| RecorderView::of(it, context)).unwrap_or_default();
+        let recorder = control.recorder().map(RecorderView::of).unwrap_or_default();
         let untold = control.recorder_facts().untold(&control.trail());
         Self {
             config: None,
@@ -151,7 +161,7 @@ impl BootView {
                 Vec::new()
             }
             Ok(recorder) => {
-                health = RecorderView::of(&recorder, context);
+                health = RecorderView::of(&recorder);
                 recorder.entries().unwrap_or_else(|cause| {
                     health.readable = false;
                     note(chain(&cause));

@@ -3,6 +3,7 @@
 //! does. Reads only.
 
 use crate::boot_control::BootControl;
+use crate::boot_view::RecorderView;
 use crate::commands::flight_record::when;
 use crate::commands::install::seal_health;
 use crate::commands::room::Room;
@@ -234,16 +235,15 @@ impl Exam {
                 return None;
             }
         };
-        let other = recorder.torn() + recorder.foreign();
-        match (records.len(), other) {
-            (0, 0) => self.weak(
+        match (records.len(), RecorderView::of(&recorder).something_else()) {
+            (0, None) => self.weak(
                 "recorder",
                 "holds no records, and each boot makes one",
                 "it was wiped, or its place in /etc/atomix/atomix.toml is wrong",
             ),
-            (0, other) => self.weak(
+            (0, Some(other)) => self.weak(
                 "recorder",
-                format!("nothing in it is readable: {other} places hold something else"),
+                format!("nothing in it is readable: {other}"),
                 "its place in /etc/atomix/atomix.toml is wrong, or something else writes there; it \
                  takes the place over block by block",
             ),

@@ -54,7 +54,7 @@ pub fn run(context: &Context, out: &mut Output) -> Result<(), Failure> {
         next_slot: next.as_ref().and_then(|next| next.slot).map(|slot| slot.to_string()),
         next_why: next.map_or("the boot state could not be read".to_owned(), |next| next.why),
         running_install,
-        last_failure: newer_fallback(&seen.untold).or_else(|| {
+        last_failure: newer_fallback(&seen).or_else(|| {
             let known = explanation.fallback.as_ref();
             match last_failure(&seen.history, running_install) {
                 Some(LastFailure::FellBack) => known.map(ToString::to_string),

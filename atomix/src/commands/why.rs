@@ -10,8 +10,7 @@ use crate::failure::Failure;
 use crate::output::{Output, wrap};
 use crate::terminal::one_line;
 use bootctl::{
-    BootState, Entry, Fallback, Numbered, Reason, Record, RecordsLeft, Sequence, SlotId, Try,
-    TryEnd, explain,
+    BootState, Entry, Fallback, Reason, Record, RecordsLeft, Sequence, SlotId, Try, TryEnd, explain,
 };
 use serde::Serialize;
 use std::io::{self, Write};
@@ -50,7 +49,7 @@ pub fn run(context: &Context, args: &WhyArgs, out: &mut Output) -> Result<(), Fa
         history: part.records.iter().map(EntryView::new).collect(),
     };
     out.warn(&seen.warnings)?;
-    let newer = newer_fallback(&seen.untold);
+    let newer = newer_fallback(&seen);
     let beside = usize::from(newer.is_some()) + usize::from(seen.recorder.unreadable_blocks > 0);
     let shown = args.last.map_or(SHOWN_ENTRIES - beside, usize::from);
     // What people do not see must not count against what they asked for.
@@ -66,9 +65,11 @@ pub fn run(context: &Context, args: &WhyArgs, out: &mut Output) -> Result<(), Fa
     seen.conclude(&view, |to, view| render(to, view, newer.as_deref(), &list), out)
 }
 
-/// What the firmware's trail says of a fallback that Linux has not recorded yet.
-pub fn newer_fallback(untold: &[Numbered]) -> Option<String> {
-    let fallback = untold.iter().rfind(|one| one.decision.reason == Reason::Fallback)?;
+/// What the firmware's trail says of a fallback that Linux has not recorded yet. What is recorded is
+/// not known where the recorder cannot be read.
+pub fn newer_fallback(seen: &BootView) -> Option<String> {
+    let mut untold = seen.untold.iter().filter(|_| seen.recorder.readable);
+    let fallback = untold.rfind(|one| one.decision.reason == Reason::Fallback)?;
     Some(format!("the firmware fell back to {}; not recorded yet", fallback.decision.slot))
 }
 
@@ -354,13 +355,10 @@ fn render(to: &mut dyn Write, view: &WhyView, newer: Option<&str>, list: &List) 
 
 /// Why there is no record.
 fn why_empty(recorder: &RecorderView) -> String {
-    let device = recorder.device.display();
-    let other = recorder.torn + recorder.foreign;
-    match (recorder.unreadable_blocks, other) {
-        (0, 0) => "no records: it is new or was wiped".to_owned(),
-        (_, 0) => "no records in what can be read of it".to_owned(),
-        (_, 1) => format!("nothing readable: a place of {device} holds something else"),
-        (_, other) => format!("nothing readable: {other} places of {device} hold something else"),
+    match (recorder.unreadable_blocks, recorder.something_else()) {
+        (0, None) => "no records: it is new or was wiped".to_owned(),
+        (_, None) => "no records in what can be read of it".to_owned(),
+        (_, Some(other)) => format!("nothing readable: {other}"),
     }
 }
 

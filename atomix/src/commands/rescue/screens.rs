@@ -8,6 +8,9 @@ use storage::ByteLen;
 /// Most bundles offered on one screen; one digit is left for another directory.
 pub const MAX_OFFERED: usize = 8;
 
+/// As many records as fill one page below the fallback.
+const WHY_RECORDS: &str = "8";
+
 /// A bundle that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
@@ -24,7 +27,7 @@ pub fn main() -> Screen {
     let lines = [
         ("Status: slots, attempts, what boots next", run(&["status"])),
         ("Boot state, variable by variable", run(&["boot", "state"])),
-        ("Why the last fallback happened", run(&["why"])),
+        ("Why the last fallback happened", run(&["why", "--last", WHY_RECORDS])),
         ("Logs: flight recorder, messages of this boot", Then::Do(Act::Logs)),
         ("Mark a slot, or choose what boots next", Then::Open(Box::new(marks()))),
         ("Install from a USB stick", Then::Do(Act::FindBundles(None))),

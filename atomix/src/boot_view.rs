@@ -50,7 +50,7 @@ pub struct RecorderView {
     pub torn: u64,
     /// Places that hold something else than a record, the rest of torn ones among them.
     pub foreign: u64,
-    /// The device it lies on.
+    /// Where it lies, as its errors name it.
     #[serde(skip)]
     pub device: String,
 }
@@ -73,8 +73,8 @@ impl RecorderView {
     pub fn something_else(&self) -> Option<String> {
         match self.torn + self.foreign {
             0 => None,
-            1 => Some(format!("1 place of {} holds something else", self.device)),
-            places => Some(format!("{places} places of {} hold something else", self.device)),
+            1 => Some(format!("1 place holds something else ({})", self.device)),
+            places => Some(format!("{places} places hold something else ({})", self.device)),
         }
     }
 }

@@ -310,3 +310,19 @@ fn as_many_records_are_shown_as_were_asked_for_and_the_rest_is_named() {
     let said = board.run(&["why", "--since", "1", "--last", "2"]).stdout;
     assert!(said.ends_with("there are more: atomix why --json --since 1\n"), "{said}");
 }
+
+/// The memory is outside of everything that a reset of data or a lost disk takes along.
+#[test]
+fn fallback_is_told_when_all_of_data_is_gone() {
+    let board = SmallBoard::after_a_fallback();
+    let told = |board: &SmallBoard| {
+        let why = json(board, &["why"]);
+        (why["fallback"].clone(), why["history"].clone())
+    };
+    let before = told(&board);
+    assert_eq!(before.0["from"], "B");
+    fs::remove_dir_all(board.path("/data")).unwrap();
+    assert_eq!(told(&board), before);
+    let status = board.run(&["status"]).stdout;
+    assert!(status.contains("last failure slot B"), "{status}");
+}

@@ -171,11 +171,12 @@ impl Board<'_> {
             .map_err(|source| Failure::Table { disk: disk.to_owned(), source })
     }
 
-    /// The identity of the disk that is in the board, where its table can be read.
+    /// The identity of the disk that is in the board, which one that was just flashed has not yet;
+    /// nothing where its table cannot be read.
     #[must_use]
-    pub fn disk_in_front(&self, settings: &Settings) -> Option<PartUuid> {
+    pub fn disk_in_front(&self, settings: &Settings) -> Option<Option<PartUuid>> {
         let table = self.table(&settings.disk.device).ok()?;
-        DiskInFront::new(&settings.disk, &table).identity
+        Some(DiskInFront::new(&settings.disk, &table).identity)
     }
 }
 

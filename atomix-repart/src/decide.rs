@@ -6,7 +6,7 @@ use crate::data::{DataPlace, PROVISIONED_PATH};
 use crate::report::describe_step;
 use crate::reset::{DiskInFront, Reset, judge_reset};
 use crate::{Board, DataHome, Failure, OpenBoot, Request, Settings};
-use bootctl::BootControl;
+use bootctl::{BootControl, BootState, Reason};
 use repart::{
     BootKind, Content, Damage, FirstBoot, FirstBootStep, KnownDisk, Marker, Plan, PlanOptions,
     TableHealth,
@@ -100,16 +100,17 @@ pub fn decide<B: OpenBoot>(
     let mut known = KnownDisk::default();
     // Another disk than the board's has neither a first boot nor data to reset.
     let mut marker = Marker::Present;
-    let mut identity = None;
+    let mut is_vouched = false;
     if disk == *own {
         let place = DataPlace::look(board, &settings, &table)?;
         marker = place.marker(board)?;
         let front = DiskInFront::new(&settings.disk, &table);
-        identity = front.identity;
         let begins = FirstBoot::decide(marker, &plan, &settings.disk.identity_label, known);
         match boot.open(Access::ReadOnly) {
             Ok(mut control) => {
                 known = known_disk(&control);
+                let vouched = vouched(&control, known.recorder);
+                is_vouched = vouched.is_some() && vouched == front.identity;
                 // The directory of a virtual board is nothing that could be made anew.
                 if board.data == DataHome::Partition {
                     let request = control.data_reset().map_err(Failure::Backend)?;
@@ -124,7 +125,7 @@ pub fn decide<B: OpenBoot>(
         }
     }
     if let TableHealth::PrimaryDamaged(Damage::Unreadable) = table.health
-        && !may_speak_for_disk(identity, known)
+        && !is_vouched
     {
         let device = board.devices.open(&disk, Access::ReadOnly).map_err(Failure::from)?;
         repart::check_primary_reads(&device)
@@ -140,12 +141,16 @@ pub fn decide<B: OpenBoot>(
     Ok(Decision { disk, settings, plan, first_boot, marker, reset, warnings })
 }
 
-/// Whether a backup copy may speak where the primary does not read. The primary may be whole, and
-/// read again in a minute; the backup may be of the disk's earlier life, left there by whoever wrote
-/// an image over its start. So it is believed, and the primary made anew from it, only where the
-/// environment or the recorder is bound to the disk that it tells of.
-fn may_speak_for_disk(identity: Option<PartUuid>, known: KnownDisk) -> bool {
-    identity.is_some() && [known.environment, known.recorder].contains(&identity)
+/// The disk whose backup table may speak where the primary does not read. The primary may be whole,
+/// and read again in a minute; the backup may be of the disk's earlier life, left there by whoever
+/// wrote an image over its start. So it is believed, and the primary made anew from it, only where
+/// the environment is bound to the disk that it tells of. The recorder, which outlives that as well,
+/// is asked only where the environment was lost.
+fn vouched(control: &BootControl, recorder: Option<PartUuid>) -> Option<PartUuid> {
+    let stored = control.stored();
+    let was_lost = *stored == BootState::lost()
+        || matches!(stored.reason, Some(Reason::EnvLost | Reason::EnvUnwritable));
+    stored.disk.or(recorder.filter(|_| was_lost))
 }
 
 fn known_disk(control: &BootControl) -> KnownDisk {

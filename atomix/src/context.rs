@@ -283,7 +283,7 @@ impl Context {
     /// The identity of the disk that is in the board, where an environment does not say whose it
     /// is; `None` as well where the disk cannot be read.
     #[must_use]
-    pub fn disk_when_unnamed(&self, state: &BootState) -> Option<PartUuid> {
+    pub fn disk_when_unnamed(&self, state: &BootState) -> Option<Option<PartUuid>> {
         if state.disk.is_some() {
             return None;
         }

@@ -107,9 +107,9 @@ impl BootControl {
         }
     }
 
-    /// Says which disk is in front of the board, by the identity of its table: what the recorder
-    /// remembers of another one is nothing to recall.
-    pub fn of_disk(&mut self, front: PartUuid) {
+    /// Says which disk is in front of the board, by the identity of its table, or that its table names
+    /// none: what the recorder remembers of another one is nothing to recall.
+    pub fn of_disk(&mut self, front: Option<PartUuid>) {
         if let Some(recorder) = &mut self.recorder {
             recorder.of_disk(front);
         }

@@ -196,7 +196,8 @@ fn fallback_of_the_trail(entries: &[Record]) -> Option<Fallback> {
     let (at, taken) = chosen.pop()?;
     let from = taken.slot.other();
     let boots = chosen.iter().rev().take_while(|(_, one)| one.slot == from).count();
-    Some(Fallback {
+    // Nothing was left where nothing was started: somebody put a slot first that holds no system.
+    (boots > 0).then(|| Fallback {
         from,
         to: taken.slot,
         at,

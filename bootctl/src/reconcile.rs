@@ -61,9 +61,9 @@ impl RecorderFacts {
     }
 
     /// Forgets what is known of slots unless it is of this disk, or of one that nobody named.
-    pub(crate) fn keep_of(&mut self, front: PartUuid) {
+    pub(crate) fn keep_of(&mut self, front: Option<PartUuid>) {
         let known = self.snapshot.as_ref().and_then(|snapshot| snapshot.disk);
-        if known.is_some_and(|disk| disk != front) {
+        if known.is_some() && known != front {
             let (chosen, deaths) = (mem::take(&mut self.chosen), mem::take(&mut self.deaths));
             *self = Self { chosen, deaths, ..Self::default() };
         }

@@ -124,6 +124,8 @@ pub struct Recorder<S> {
     /// Whether no block that cannot be read may hold newer records than those that were read.
     is_newest_known: bool,
     facts: RecorderFacts,
+    /// The disk that is there, once somebody said.
+    front: Option<Option<PartUuid>>,
 }
 
 impl<S: Storage> Recorder<S> {
@@ -166,6 +168,7 @@ impl<S: Storage> Recorder<S> {
             unreadable_cause: None,
             is_newest_known: true,
             facts: RecorderFacts::default(),
+            front: None,
         };
         recorder.find_head()?;
         Ok(recorder)
@@ -210,6 +213,9 @@ impl<S: Storage> Recorder<S> {
         self.is_newest_known = lost == 0 || self.unreadable.is_empty();
         for record in records {
             self.facts.apply(&record.entry);
+        }
+        if let Some(front) = self.front {
+            self.facts.keep_of(front);
         }
         Ok(())
     }
@@ -341,9 +347,10 @@ impl<S: Storage> Recorder<S> {
         &self.facts
     }
 
-    /// Says which disk is in front of the board: what is remembered of another one's slots says
-    /// nothing about its.
-    pub fn of_disk(&mut self, front: PartUuid) {
+    /// Says which disk is in front of the board, `None` for one that has no identity yet: what is
+    /// remembered of another one's slots says nothing about its.
+    pub fn of_disk(&mut self, front: Option<PartUuid>) {
+        self.front = Some(front);
         self.facts.keep_of(front);
     }
 

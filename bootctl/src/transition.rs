@@ -299,6 +299,8 @@ fn leave(state: &BootState, booted: Option<SlotId>, slot: SlotId) -> Result<Boot
     let mut next = state.clone();
     if next.returned == Some(slot) && found == SlotState::Unknown {
         next.turn_bad(slot);
+        // As the selector leaves it, so that the next boot tells of the fallback.
+        next.order.clone_from(&state.order);
     }
     next.slot_mut(slot.other()).attempts = AttemptsLeft::DEFAULT;
     next.returned = Some(slot.other());

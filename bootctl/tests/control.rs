@@ -205,15 +205,49 @@ fn every_command_is_judged_on_the_recorder_when_the_environment_was_lost_meanwhi
     assert_eq!(stored.disk, b_is_good().disk, "the firmware will believe it");
 }
 
+/// Found by a review: a slot that was left for good was told of nowhere.
+#[test]
+fn slot_that_is_left_for_good_is_on_record_as_a_fallback() {
+    let flash = flash();
+    let mut state = b_is_good();
+    (state.a.state, state.returned) = (SlotState::Unknown, Some(SlotId::A));
+    state.order = vec![SlotId::A, SlotId::B];
+    let mut keeper = backend(&flash);
+    let lost = keeper.load().unwrap();
+    keeper.store(&lost, &state).unwrap();
+    let open = |booted| {
+        let memory = MemoryStorage::nor("log", vec![0xff; 0x4000], 0x1000);
+        let parts = ControlParts {
+            backend: Box::new(backend(&flash)),
+            recorder: Ok(Recorder::open(Box::new(memory) as Box<dyn Storage>, 0x1000).unwrap()),
+            booted: Some(booted),
+            late_fallback: LateFallback::Allowed,
+            at: Timestamp::UNKNOWN,
+        };
+        BootControl::load(parts).unwrap()
+    };
+    open(SlotId::A).apply(&Command::Leave { slot: SlotId::A }).unwrap();
+    let mut next = open(SlotId::B);
+    next.reconcile(Some(Reason::Normal)).unwrap();
+    assert_eq!(fell_back(&mut next), 1);
+    assert_eq!((next.state().a.state, &next.state().order[..]), (SlotState::Bad, &[SlotId::B][..]));
+}
+
 /// Found by a review: an unhealthy A was left for the B of a disk that is in another board now.
 #[test]
 fn a_recorder_of_another_disk_does_not_speak_for_the_one_in_front() {
     let flash = flash();
     let mut control = lost_under(&flash, &b_is_good(), backend(&flash));
-    control.of_disk(b_is_good().disk.unwrap());
+    control.of_disk(b_is_good().disk);
     assert_eq!(control.state().b.state, SlotState::Good, "its own disk's");
-    control.of_disk("99999999-2222-3333-4444-555555555555".parse().unwrap());
-    assert_eq!(control.state(), &BootState::lost());
+    let other = Some("99999999-2222-3333-4444-555555555555".parse().unwrap());
+    // One that was just flashed has no identity yet.
+    for front in [None, other] {
+        let mut control = lost_under(&flash, &b_is_good(), backend(&flash));
+        control.of_disk(front);
+        assert_eq!(control.state(), &BootState::lost(), "{front:?}");
+    }
+    control.of_disk(other);
     control.reconcile(Some(Reason::EnvUnwritable)).unwrap();
     assert_eq!(control.state().b.state, SlotState::Unknown);
 }

@@ -3,7 +3,7 @@
 
 use crate::rig::{DATA, MIB, OLD_LIFE, Rig};
 use atomix_repart::{Act, Answer, Failure, PROVISIONED_PATH};
-use bootctl::{BootBackend, BootState, SlotState};
+use bootctl::{BootBackend, BootState, Reason, SlotState};
 use repart::read_table;
 use std::fs;
 use storage::{CutAt, CutPlan, PartUuid};
@@ -148,15 +148,33 @@ fn an_unreadable_primary_is_left_alone_where_nothing_vouches_for_the_backup() {
     let mut rig = Rig::new();
     rig.boot();
     let before = rig.disk();
-    let card = rig.device("/dev/mmcblk0");
-    card.with(|card| card.bytes_mut().fill(0xff));
-    let other = BootState::factory(PartUuid(Uuid::from_u128(0xbad)));
-    rig.bind_to(&other);
     rig.spoil(PRIMARY);
+    // The recorder is of the earlier life as well. After a flash the firmware says of its
+    // environment that it was another disk's; then the first boot has not bound it yet.
+    let another = BootState::factory(PartUuid(Uuid::from_u128(0xbad)));
+    let forgotten = BootState { disk: None, reason: Some(Reason::ForeignDisk), ..another.clone() };
+    let waiting = BootState { reason: Some(Reason::Normal), ..forgotten.clone() };
+    for state in [another, forgotten, waiting] {
+        rig.bind_to(&state);
+        rig.unmount();
+        let refused = rig.perform(Act::CarryOut, None).unwrap_err();
+        let said = storage::chain(&refused);
+        assert!(said.contains("/dev/vda: the primary copy does not read"), "{state:?}: {said}");
+        assert!(refused.hint().is_some());
+        assert!(rig.disk() == before, "nothing was written");
+    }
+}
+
+#[test]
+fn an_unreadable_primary_is_made_anew_where_a_lost_environment_leaves_the_recorder_to_vouch() {
+    let mut rig = Rig::new();
+    rig.boot();
+    let before = rig.disk();
+    rig.device("/dev/vda").with(|disk| disk.bytes_mut()[512..1024].fill(0x5a));
+    rig.spoil(PRIMARY);
+    let known = rig.backend().load().unwrap();
+    rig.bind_to(&BootState { disk: None, reason: Some(Reason::EnvLost), ..known });
     rig.unmount();
-    let refused = rig.perform(Act::CarryOut, None).unwrap_err();
-    let said = storage::chain(&refused);
-    assert!(said.contains("/dev/vda: the primary copy does not read"), "{said}");
-    assert!(refused.hint().is_some());
-    assert!(rig.disk() == before, "nothing was written");
+    rig.perform(Act::CarryOut, None).unwrap();
+    assert_eq!(rig.disk()[..MIB], before[..MIB]);
 }

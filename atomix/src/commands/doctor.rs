@@ -25,6 +25,9 @@ use updater::{SealHealth, SystemConfig, running_install};
 /// The environment should stay below this share of its size, so that the selector can always save.
 const ENV_USED_PERCENT_MAX: usize = 75;
 
+/// Seconds that may lie between a look at the clock and one at what another program records.
+const CLOCK_SLACK: u64 = 60;
+
 /// The kernel's word on the watchdog.
 const WATCHDOG_STATE: &str = "/sys/class/watchdog/watchdog0/state";
 
@@ -173,11 +176,11 @@ impl Exam {
     /// A clock that was set and lost says a time before what the board remembers.
     fn clock(&mut self, context: &Context, newest: Option<u64>) {
         match context.now.timestamp().unix_secs {
-            Some(now) if newest.is_some_and(|newest| now < newest) => {
+            Some(now) if newest.is_some_and(|newest| now.saturating_add(CLOCK_SLACK) < newest) => {
                 let last = when(Timestamp { unix_secs: newest }).unwrap_or_default();
                 self.weak(
                     "clock",
-                    format!("is behind the flight recorder, whose latest record is of {last}"),
+                    format!("is behind the flight recorder, whose newest record is of {last}"),
                     "set it: certificates and times on record go by it",
                 );
             }
@@ -219,7 +222,7 @@ impl Exam {
         }
     }
 
-    /// Returns the latest time on record.
+    /// Returns the time of the newest record that has one.
     fn recorder(&mut self, context: &Context, settings: &Settings) -> Option<u64> {
         let opened = context.recorder(settings, Access::ReadOnly);
         let recorder = self.take("recorder", opened)?;
@@ -236,6 +239,8 @@ impl Exam {
             }
         };
         match (records.len(), RecorderView::of(&recorder).something_else()) {
+            // That they are lost is told above.
+            (0, None) if recorder.unreadable() > 0 => {}
             (0, None) => self.weak(
                 "recorder",
                 "holds no records, and each boot makes one",
@@ -252,7 +257,7 @@ impl Exam {
             }
             (count, _) => self.ok("recorder", format!("{count} records")),
         }
-        records.iter().filter_map(|record| record.at.unix_secs).max()
+        records.iter().rev().find_map(|record| record.at.unix_secs)
     }
 
     fn table(&mut self, context: &Context, settings: &Settings) {
@@ -391,8 +396,11 @@ impl Exam {
     }
 
     fn boot_state(&mut self, context: &Context, config: &SystemConfig) {
+        // One that ends meanwhile was still running when the rest was read.
+        let before = running_install(&context.root);
         let opened = BootControl::open(context, Access::ReadOnly);
         let Some(control) = self.take("boot state", opened) else { return };
+        let running = before.or_else(|| running_install(&context.root));
         for warning in control.warnings() {
             // The parts' own findings told of what the state came through.
             if self.is_told(warning) {
@@ -402,7 +410,7 @@ impl Exam {
         }
         self.seals(context, config, control.stored());
         match control.booted() {
-            Some(slot) => self.booted(context, control.stored(), slot),
+            Some(slot) => self.booted(running, control.stored(), slot),
             None => self.broken(
                 "boot state",
                 "the kernel command line names no slot",
@@ -430,7 +438,7 @@ impl Exam {
     }
 
     /// A fallback needs the other slot: known to be good, and in the order.
-    fn booted(&mut self, context: &Context, state: &BootState, slot: SlotId) {
+    fn booted(&mut self, installer: Option<u32>, state: &BootState, slot: SlotId) {
         let (running, other) = (state.slot(slot).state, state.slot(slot.other()).state);
         if running == SlotState::Bad {
             let hint = "mark it good if it serves, or install into the other slot and boot that";
@@ -442,8 +450,7 @@ impl Exam {
             self.ok("boot state", format!("{slot} is {running}"));
         }
         // What is unknown is tried; that it is unknown has a finding with the cause.
-        let installer = running_install(&context.root).filter(|_| other == SlotState::Writing);
-        if let Some(process) = installer {
+        if let (Some(process), SlotState::Writing) = (installer, other) {
             let text = format!("an install into {} is running (process {process})", slot.other());
             self.ok("boot state", text);
         } else if other == SlotState::Writing {

@@ -2,7 +2,7 @@
 //! What failed last, as far as the flight recorder remembers: a fallback, an install that failed,
 //! or one that never ended. Pure; decides nothing.
 
-use bootctl::{Entry, Record, SlotId};
+use bootctl::{BootState, Entry, Record, SlotId, SlotState};
 use std::fmt;
 
 /// The last failure.
@@ -41,10 +41,14 @@ impl fmt::Display for LastFailure {
     }
 }
 
-/// The newest failure in `history`, oldest first. The install of the process `running`, the one that
-/// began last, did not fail yet.
+/// The newest failure in `history`, oldest first, of a board with this boot state. The install of the
+/// process `running`, the one that began last, did not fail yet.
 #[must_use]
-pub fn last_failure(history: &[Record], running: Option<u32>) -> Option<LastFailure> {
+pub fn last_failure(
+    history: &[Record],
+    state: Option<&BootState>,
+    running: Option<u32>,
+) -> Option<LastFailure> {
     let mut ended = Vec::new();
     let mut is_running = running.is_some();
     for record in history.iter().rev() {
@@ -56,7 +60,7 @@ pub fn last_failure(history: &[Record], running: Option<u32>) -> Option<LastFail
             Entry::InstallFinished { slot, .. } => ended.push(*slot),
             // A later begin of the same slot took this one's place.
             Entry::InstallBegan { slot, version, .. } => {
-                if !ended.contains(slot) && !is_running {
+                if !ended.contains(slot) && !is_running && is_open(state, *slot) {
                     return Some(LastFailure::NotFinished {
                         slot: *slot,
                         version: version.clone(),
@@ -65,8 +69,9 @@ pub fn last_failure(history: &[Record], running: Option<u32>) -> Option<LastFail
                 is_running = false;
                 ended.push(*slot);
             }
-            Entry::FirstBoot { .. }
-            | Entry::Booted { .. }
+            // What was before is another disk's.
+            Entry::FirstBoot { .. } => return None,
+            Entry::Booted { .. }
             | Entry::Verdict { .. }
             | Entry::Marked { .. }
             | Entry::States(_)
@@ -78,4 +83,12 @@ pub fn last_failure(history: &[Record], running: Option<u32>) -> Option<LastFail
         }
     }
     None
+}
+
+/// Whether the slot holds no system: else the end of its install was not recorded or is lost.
+fn is_open(state: Option<&BootState>, slot: SlotId) -> bool {
+    state.is_none_or(|state| match state.slot(slot).state {
+        SlotState::Empty | SlotState::Writing | SlotState::Unknown => true,
+        SlotState::Trying | SlotState::Good | SlotState::Bad => false,
+    })
 }

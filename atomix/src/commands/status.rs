@@ -21,6 +21,8 @@ use updater::running_install;
 /// # Errors
 /// [`Failure`] of what cannot be read; people are shown the rest.
 pub fn run(context: &Context, out: &mut Output) -> Result<(), Failure> {
+    // One that ends meanwhile was still running when the rest was read.
+    let before = running_install(&context.root);
     let mut seen = BootView::read(context)?;
     // Stands for a state that was not read where versions and sizes are looked up; never shown.
     let state = seen.state.clone().unwrap_or_else(BootState::lost);
@@ -30,7 +32,7 @@ pub fn run(context: &Context, out: &mut Output) -> Result<(), Failure> {
     if let Some(config) = config {
         seen.warnings.extend(SlotRecords::read(context, config, &state).warnings);
     }
-    let running_install = running_install(&context.root);
+    let running_install = before.or_else(|| running_install(&context.root));
     let group = |slot: SlotId| GroupView {
         known: known_by_recorder(&seen, slot),
         is_installed_into: running_install.is_some(),
@@ -56,7 +58,7 @@ pub fn run(context: &Context, out: &mut Output) -> Result<(), Failure> {
         running_install,
         last_failure: newer_fallback(&seen).or_else(|| {
             let known = explanation.fallback.as_ref();
-            match last_failure(&seen.history, running_install) {
+            match last_failure(&seen.history, seen.state.as_ref(), running_install) {
                 Some(LastFailure::FellBack) => known.map(ToString::to_string),
                 // A fallback of which no more than the firmware's word is on record.
                 None => known.map(ToString::to_string),

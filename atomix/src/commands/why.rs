@@ -54,7 +54,7 @@ pub fn run(context: &Context, args: &WhyArgs, out: &mut Output) -> Result<(), Fa
     let shown = args.last.map_or(SHOWN_ENTRIES - beside, usize::from);
     // What people do not see must not count against what they asked for.
     let records = if args.since.is_some() { part.records } else { seen.history.as_slice() };
-    let mut list = List::new(records, &seen.history, &view.untold, shown);
+    let mut list = List::new(&seen, records, &view.untold, shown);
     match args.since {
         Some(since) if list.older > 0 || part.more => {
             list.lines.push(format!("there are more: atomix why --json --since {since}"));
@@ -227,8 +227,11 @@ impl List {
     }
 
     /// Newest first: without what only repeats, and with what is not there.
-    fn new(records: &[Record], all: &[Record], untold: &[String], most: usize) -> Self {
-        let not_recorded = |text: &String| format!("      not on record {}", shortened(text));
+    fn new(seen: &BootView, records: &[Record], untold: &[String], most: usize) -> Self {
+        let (all, is_readable) = (seen.history.as_slice(), seen.recorder.readable);
+        // What is on record nobody knows where the recorder cannot be read.
+        let said = if is_readable { "not on record" } else { "the firmware:" };
+        let not_recorded = |text: &String| format!("      {said} {}", shortened(text));
         let lines: Vec<String> = untold.iter().rev().take(most).map(not_recorded).collect();
         let older = untold.len() - lines.len();
         let mut list = Self { lines, older, has_earlier: false, is_cut: false };

@@ -202,6 +202,13 @@ impl BootControl {
         let begins = matches!(command, Command::FirstBoot { .. });
         let from = if begins { &self.stored } else { &self.state };
         let next = transition(from, self.booted, command)?;
+        if let Command::ConfirmFallback { slot } = *command
+            && next.slot(slot.other()).state == SlotState::Bad
+        {
+            // A slot that was bad before is nothing that was fallen back from.
+            let given_up = Command::MarkBad { slot: slot.other(), force: Force::No };
+            return Ok((next, Some(given_up)));
+        }
         let Command::MarkGood { slot } = *command else { return Ok((next, None)) };
         // An update that waits there for its first boot is nothing to fall back to.
         let falls_back =

@@ -10,7 +10,7 @@
 
 use bootctl::{
     AttemptsLeft, BackendError, BootBackend, BootControl, BootState, Command, ControlError,
-    ControlParts, Entry, Force, LateFallback, NoopBackend, Reason, Recorder, Refused, SlotId,
+    ControlParts, Entry, Force, LateFallback, Mark, NoopBackend, Reason, Recorder, Refused, SlotId,
     SlotState, Snapshot, Timestamp, UbootBackend, is_left_when_unhealthy, transition,
 };
 use std::path::PathBuf;
@@ -203,6 +203,20 @@ fn every_command_is_judged_on_the_recorder_when_the_environment_was_lost_meanwhi
     let stored = backend(&flash).load().unwrap();
     assert_eq!((stored.a.state, stored.b.state), (SlotState::Good, SlotState::Good));
     assert_eq!(stored.disk, b_is_good().disk, "the firmware will believe it");
+}
+
+#[test]
+fn primary_that_is_fallen_back_from_a_second_time_is_on_record_as_bad() {
+    let flash = flash();
+    let mut state = b_is_good();
+    (state.a.state, state.returned) = (SlotState::Good, Some(SlotId::B));
+    state.order = vec![SlotId::B, SlotId::A];
+    state.b.attempts = AttemptsLeft::ZERO;
+    let mut control = lost_under(&flash, &state, backend(&flash));
+    control.commit(state).unwrap();
+    control.apply(&Command::ConfirmFallback { slot: SlotId::A }).unwrap();
+    let told = control.history().pop().unwrap().entry;
+    assert_eq!(told, Entry::Marked { slot: SlotId::B, mark: Mark::Bad });
 }
 
 /// Found by a review: a slot that was left for good was told of nowhere.

@@ -266,6 +266,23 @@ fn a_recorder_of_another_disk_does_not_speak_for_the_one_in_front() {
     assert_eq!(control.state().b.state, SlotState::Unknown);
 }
 
+/// Another program's record makes a recorder read itself anew; that must not bring back what is
+/// remembered of another disk.
+#[test]
+fn recorder_keeps_to_the_disk_in_front_when_another_program_wrote_meanwhile() {
+    let log = Shared::new(MemoryStorage::nor("log", vec![0xff; 0x4000], 0x1000));
+    let open = || Recorder::open(log.clone(), 0x1000).unwrap();
+    let at = Timestamp::UNKNOWN;
+    open().append(at, &Entry::States(Snapshot::from(&b_is_good()))).unwrap();
+    let mut recorder = open();
+    recorder.of_disk(None);
+    assert_eq!(recorder.facts().snapshot(), None);
+    open().append(at, &Entry::Asked { what: "something".to_owned() }).unwrap();
+    recorder.append(at, &Entry::Asked { what: "another thing".to_owned() }).unwrap();
+    assert_eq!(recorder.entries().unwrap().len(), 3, "both are kept");
+    assert_eq!(recorder.facts().snapshot(), None);
+}
+
 /// Without the boot loader's defaults Linux cannot begin it anew; that must not end `boot started`.
 #[test]
 fn a_boot_is_remembered_when_its_lost_environment_cannot_be_begun_anew() {

@@ -194,7 +194,7 @@ fn old_content_that_cannot_be_read_is_overwritten() -> Result<()> {
 #[test]
 fn what_cannot_be_read_back_is_not_started_and_its_place_is_named() -> Result<()> {
     let wiring = fault(FailingAct::Read, Role::Rootfs(SlotId::B), 20 * 1024, Failing::Always)?;
-    let named = ["rootfs.1", "read back", "20971520", "Input/output error"];
+    let named = ["rootfs.1", "read back", "0x1400000", "Input/output error"];
     install_fails("unreadable-new-content", wiring, &named)
 }
 

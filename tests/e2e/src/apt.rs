@@ -32,8 +32,24 @@ pub fn mirror() -> Result<String> {
 /// # Errors
 /// As [`mirror`].
 pub fn source_line() -> Result<String> {
-    Ok(format!("deb [signed-by={KEYRING}] {} {SUITE} main", mirror()?))
+    line_of(SUITE)
 }
+
+fn line_of(suite: &str) -> Result<String> {
+    Ok(format!("deb [signed-by={KEYRING}] {} {suite} main", mirror()?))
+}
+
+/// A suite and the machines its packages are for.
+#[derive(Clone, Copy, Debug)]
+pub struct Packages<'a> {
+    /// The suite's name.
+    pub suite: &'a str,
+    /// Debian's name of the architecture.
+    pub architecture: &'a str,
+}
+
+/// What runs on the emulated board.
+const BOARD: Packages<'_> = Packages { suite: SUITE, architecture: "arm64" };
 
 /// The suite's index.
 pub struct Apt {
@@ -41,12 +57,26 @@ pub struct Apt {
 }
 
 impl Apt {
-    /// Reads the index anew.
+    /// Reads the index of the board's suite anew.
+    ///
+    /// # Errors
+    /// As [`Apt::of`].
+    pub fn update() -> Result<Self> {
+        Self::of(BOARD)
+    }
+
+    /// Reads the index of these packages anew. A mirror that stands still is good enough: what it
+    /// has is signed all the same, only older.
     ///
     /// # Errors
     /// When it cannot be fetched or is not signed.
-    pub fn update() -> Result<Self> {
-        let root = cache::root()?.join(format!("apt-{SUITE}"));
+    pub fn of(packages: Packages<'_>) -> Result<Self> {
+        let Packages { suite, architecture } = packages;
+        let root = cache::root()?.join(if architecture == BOARD.architecture {
+            format!("apt-{suite}")
+        } else {
+            format!("apt-{suite}-{architecture}")
+        });
         for dir in ["state/lists/partial", "cache/archives/partial", "etc/apt.conf.d"] {
             fs::create_dir_all(root.join(dir))?;
         }
@@ -57,12 +87,14 @@ impl Apt {
             format!(
                 "Dir::State \"{root_text}/state\";\nDir::State::status \"{root_text}/status\";\n\
                  Dir::Cache \"{root_text}/cache\";\nDir::Etc \"{root_text}/etc\";\n\
-                 APT::Architecture \"arm64\";\nAPT::Architectures {{ \"arm64\"; }};\n\
-                 APT::Sandbox::User \"root\";\nAcquire::Languages \"none\";\n"
+                 APT::Architecture \"{architecture}\";\n\
+                 APT::Architectures {{ \"{architecture}\"; }};\n\
+                 APT::Sandbox::User \"root\";\nAcquire::Languages \"none\";\n\
+                 Acquire::Check-Valid-Until \"false\";\n"
             ),
         )?;
         fs::write(root.join("status"), "")?;
-        let binary = source_line()?;
+        let binary = line_of(suite)?;
         let source = binary.replacen("deb ", "deb-src ", 1);
         fs::write(root.join("etc/sources.list"), format!("{binary}\n{source}\n"))?;
         let apt = Self { config };
@@ -74,7 +106,37 @@ impl Apt {
         Program::new(name).env("APT_CONFIG", &self.config)
     }
 
-    /// Downloads a package for arm64 and unpacks it into `dir`.
+    /// Downloads a package with everything it needs to run and unpacks it all into `dir`.
+    ///
+    /// # Errors
+    /// When there is no such package.
+    pub fn unpack_whole(&self, package: &str, dir: &Path) -> Result<()> {
+        let archives = dir.with_extension("archives");
+        fs::create_dir_all(archives.join("partial"))?;
+        self.program("apt-get")
+            .args(["install", "-y", "-qq", "--no-install-recommends", "--download-only"])
+            .arg("-o")
+            .arg(format!("Dir::Cache::archives={}", archives.display()))
+            .arg(package)
+            .run()?;
+        for deb in files_ending(&archives, ".deb")? {
+            Program::new("dpkg-deb").arg("-x").arg(deb).arg(dir).run()?;
+        }
+        fs::remove_dir_all(&archives)?;
+        Ok(())
+    }
+
+    /// The version of a package that the suite would install.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn candidate(&self, package: &str) -> Result<String> {
+        let printed = self.program("apt-cache").args(["policy", package]).output()?;
+        let mut lines = printed.lines().filter_map(|line| line.trim().strip_prefix("Candidate: "));
+        lines.next().map(str::to_owned).with_context(|| format!("there is no package {package}"))
+    }
+
+    /// Downloads a package and unpacks it into `dir`, without what it depends on.
     ///
     /// # Errors
     /// When there is no such package.

@@ -31,6 +31,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Run RAUC's own tests against the released program, or as the arguments say; --help tells more
+    #[command(disable_help_flag = true)]
+    Conformance {
+        /// Arguments of the runner
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Measure an install against dd and openssl on this machine and print the ratios
     Bench,
 }
@@ -43,6 +50,7 @@ impl Cli {
             Task::E2e(args) => e2e::run(&args, out),
             Task::Model(args) => model::run(&args),
             Task::Powercut { arguments } => suite::powercut(&arguments),
+            Task::Conformance { arguments } => suite::conformance(&arguments),
             Task::Bench => suite::bench(),
         }
     }

@@ -6,11 +6,12 @@ use crate::error::TaskError;
 use crate::program::Program;
 use crate::{book, e2e, judges, linux_only, model, workspace};
 use std::io::Write;
+use std::path::Path;
 use std::time::Instant;
 
 type Step = (&'static str, fn(&mut dyn Write) -> Result<(), TaskError>);
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     ("judges are installed", |_| judges::require()),
     ("workspace rules", |_| workspace::check()),
     ("linux-only calls are gated", |_| linux_only::check()),
@@ -32,6 +33,7 @@ const STEPS: [Step; 13] = [
     ("every state", |_| model::run(&model::ModelArgs::default())),
     // Fewer distinct images mean that something is wrong with the harness, whatever it says.
     ("power cuts", |_| powercut(&["--at-least".to_owned(), "200000".to_owned()])),
+    ("RAUC's own tests", |_| conformance(&[])),
     ("real chain", |mut out| e2e::run(&E2eArgs::default(), &mut out)),
 ];
 
@@ -53,6 +55,26 @@ pub fn powercut(arguments: &[String]) -> Result<(), TaskError> {
     let arguments = arguments.iter().map(String::as_str);
     let arguments: Vec<&str> = run.into_iter().chain(arguments).collect();
     cargo(&arguments)
+}
+
+/// Runs RAUC's own tests against the released program, unless the arguments name another.
+pub fn conformance(arguments: &[String]) -> Result<(), TaskError> {
+    let run = ["run", "--quiet", "--package", "conformance", "--"];
+    let mut words: Vec<&str> =
+        run.into_iter().chain(arguments.iter().map(String::as_str)).collect();
+    let ours = released_program()?;
+    if arguments.is_empty() {
+        cargo(&["build", "--release", "--quiet", "--package", "atomix"])?;
+        words.push(&ours);
+    }
+    cargo(&words)
+}
+
+/// The released program, in the build directory that this program comes from.
+fn released_program() -> Result<String, TaskError> {
+    let own = std::env::current_exe()?;
+    let builds = own.parent().and_then(Path::parent).unwrap_or_else(|| Path::new("target"));
+    Ok(builds.join("release/atomix").display().to_string())
 }
 
 /// Runs the benchmark binary.

@@ -6,6 +6,10 @@
 //! what the real program of that version passes on the same machine ([`verdict`]). Which tests the
 //! real one fails only for lack of the device mapper and of network block devices is known from
 //! a run in user-mode Linux, which has both ([`uml`]).
+#![allow(
+    clippy::disallowed_methods,
+    reason = "test rig: its files are scratch, and those of the checkout that it makes anew"
+)]
 
 pub mod cli;
 pub mod outcome;

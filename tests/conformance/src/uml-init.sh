@@ -14,10 +14,13 @@ mount -t hostfs none /run/results -o '@SHARD@'
 mount -t overlay overlay -o lowerdir=/,upperdir=/run/over/upper,workdir=/run/over/work /run/root
 cd /run/root || exit 1
 for dir in proc sys dev; do mount --rbind "/$dir" "$dir"; done
-mkdir -p dev/shm dev/pts srv/shard
+mkdir -p dev/shm dev/pts
 mount -t tmpfs tmpfs dev/shm
 mount -t devpts devpts dev/pts
-# The scratch directory lies below /tmp, which is hidden from here on.
+# The scratch directory lies below /tmp, which is hidden from here on. Not on the overlay: removing
+# trees fails there.
+mount -t tmpfs tmpfs srv
+mkdir srv/shard
 cp -a '@SHARD@/.' srv/shard/
 mount -t tmpfs tmpfs tmp -o mode=1777
 hostname conformance

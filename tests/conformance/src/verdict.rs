@@ -11,7 +11,6 @@ pub const EXCEPTIONS_MAX_PERCENT: usize = 5;
 
 /// Tests that ours need not pass, with the reason.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Exceptions {
     /// By the suite's name, then the test's.
     #[serde(flatten)]

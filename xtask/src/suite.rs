@@ -11,7 +11,7 @@ use std::time::Instant;
 
 type Step = (&'static str, fn(&mut dyn Write) -> Result<(), TaskError>);
 
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 13] = [
     ("judges are installed", |_| judges::require()),
     ("workspace rules", |_| workspace::check()),
     ("linux-only calls are gated", |_| linux_only::check()),
@@ -33,7 +33,6 @@ const STEPS: [Step; 14] = [
     ("every state", |_| model::run(&model::ModelArgs::default())),
     // Fewer distinct images mean that something is wrong with the harness, whatever it says.
     ("power cuts", |_| powercut(&["--at-least".to_owned(), "200000".to_owned()])),
-    ("RAUC's own tests", |_| conformance(&[])),
     ("real chain", |mut out| e2e::run(&E2eArgs::default(), &mut out)),
 ];
 

@@ -121,15 +121,21 @@ impl Shard {
         if let Ok(device) = fs::read_to_string(self.dir.join("loopdev")) {
             Program::new("losetup").args(["-d", device.trim()]).run()?;
         }
-        self.came_to_an_end().and_then(|ended| if ended { Ok(()) } else { ran })
+        self.came_to_an_end().or_else(|cut_short| ran.and(Err(cut_short)))
     }
 
-    /// Whether pytest printed its last line.
-    fn came_to_an_end(&self) -> Result<bool> {
+    /// Whether pytest printed its last line. Without it the results are a part of the results, and
+    /// a list made of them would ask for too little.
+    ///
+    /// # Errors
+    /// When it did not.
+    pub fn came_to_an_end(&self) -> Result<()> {
         let log =
             fs::read_to_string(self.dir.join("pytest.log")).context("pytest was not started")?;
         let last = log.lines().next_back().unwrap_or_default();
-        Ok(last.starts_with("==") && last.contains(" in "))
+        let ended = last.starts_with("==") && last.contains(" in ");
+        ensure!(ended, "pytest was cut short: {}", self.modules.join(", "));
+        Ok(())
     }
 }
 
@@ -161,6 +167,18 @@ mod tests {
         let tree = tree(&["test_info.py", "test_status.py", "helper.py", "test_x.c"]);
         let parts = divide(tree.path(), &[]).unwrap();
         assert_eq!(parts, [vec!["info".to_owned()], vec!["status".to_owned()]]);
+    }
+
+    #[test]
+    fn tests_that_were_cut_short_or_never_began_are_no_results() {
+        let dir = tempfile::tempdir().unwrap();
+        let shard = Shard { dir: dir.path().to_owned(), modules: vec!["info".to_owned()] };
+        assert!(shard.came_to_an_end().is_err());
+        fs::write(dir.path().join("pytest.log"), "test_info.py::test_a PASSED\n").unwrap();
+        assert!(shard.came_to_an_end().is_err());
+        fs::write(dir.path().join("pytest.log"), "x\n==== 1 failed, 2 passed in 3.4s ====\n")
+            .unwrap();
+        shard.came_to_an_end().unwrap();
     }
 
     #[test]

@@ -5,10 +5,9 @@ use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use e2e::apt::{Apt, Packages};
 use e2e::cache::{Inputs, part};
-use e2e::program::Program;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A suite of Debian, and with it a version of RAUC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -59,19 +58,8 @@ impl Suite {
     pub fn source(self) -> Result<PathBuf> {
         part(&format!("rauc-source-{}", self.name()), self.inputs(), |dir| {
             let apt = self.apt()?;
-            let [debian, upstream] = sorted(apt.source_archives("rauc", dir)?);
             let tree = dir.join("tree");
-            fs::create_dir(&tree)?;
-            let unpack = |archive: &Path| Program::new("tar").arg("-xf").arg(archive).arg("-C");
-            unpack(&upstream).arg(&tree).arg("--strip-components=1").run()?;
-            unpack(&debian).arg(&tree).run()?;
-            let patches = tree.join("debian/patches");
-            let series = fs::read_to_string(patches.join("series")).unwrap_or_default();
-            for name in series.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-                let patch = patches.join(name);
-                let apply = Program::new("patch").args(["-p1", "-s", "-i"]).arg(patch);
-                apply.current_dir(&tree).run()?;
-            }
+            apt.unpack_source("rauc", dir, &tree)?;
             fs::write(dir.join("version"), apt.candidate("rauc")?)?;
             Ok(())
         })
@@ -128,10 +116,4 @@ impl Suite {
 /// Debian's name of this machine's architecture; the real program is fetched for no other.
 const fn std_architecture() -> &'static str {
     "amd64"
-}
-
-/// Debian's changes come first, since both names begin with the same version.
-fn sorted(archives: [PathBuf; 2]) -> [PathBuf; 2] {
-    let [one, other] = archives;
-    if one.to_string_lossy().contains(".debian.") { [one, other] } else { [other, one] }
 }

@@ -17,7 +17,7 @@ const BOOT_SECS: u64 = 40;
 /// Runs a part in a kernel of its own.
 ///
 /// # Errors
-/// When the kernel does not come up, or the tests wrote no results.
+/// When the kernel does not come up, or pytest did not come to an end.
 pub fn run(shard: &Shard, work: &Work<'_>, root: &Path) -> Result<()> {
     let dir = shard.dir.with_extension("uml");
     for name in ["memory", "modules/lib"] {
@@ -49,7 +49,7 @@ pub fn run(shard: &Shard, work: &Work<'_>, root: &Path) -> Result<()> {
         .output()
         .unwrap_or_else(|failed| format!("{failed:#}"));
     fs::write(shard.dir.join("console.log"), console)?;
-    Ok(())
+    shard.came_to_an_end()
 }
 
 /// The kernel's program, bound to the C library that came with it. It starts itself again, so a

@@ -162,12 +162,35 @@ impl Apt {
         found.map(str::to_owned).with_context(|| format!("{package} depends on no {prefix}*"))
     }
 
+    /// Downloads a source package into `dir` and unpacks it into the new directory `tree`, with
+    /// Debian's patches applied.
+    ///
+    /// # Errors
+    /// When an archive is missing or a patch does not apply.
+    pub fn unpack_source(&self, package: &str, dir: &Path, tree: &Path) -> Result<()> {
+        fs::create_dir(tree)?;
+        let [upstream, debian] = self.source_archives(package, dir)?;
+        let unpack = |archive: &Path| Program::new("tar").arg("-xf").arg(archive).arg("-C");
+        unpack(&upstream).arg(tree).arg("--strip-components=1").run()?;
+        unpack(&debian).arg(tree).run()?;
+        let patches = tree.join("debian/patches");
+        // A package without changes to upstream's files has no list of them.
+        let series = patches.join("series");
+        let series = if series.is_file() { fs::read_to_string(series)? } else { String::new() };
+        for name in series.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            apply_patch(tree, &patches.join(name))?;
+        }
+        fs::remove_file(debian)?;
+        fs::remove_file(upstream)?;
+        Ok(())
+    }
+
     /// Downloads the archives of a source package into `dir`: upstream's and Debian's changes.
     ///
     /// # Errors
     /// When one of them is missing. A missing `.dsc` is none: mirrors lose it, and each archive
     /// is checked against the signed index without it.
-    pub fn source_archives(&self, package: &str, dir: &Path) -> Result<[PathBuf; 2]> {
+    fn source_archives(&self, package: &str, dir: &Path) -> Result<[PathBuf; 2]> {
         let fetched = self
             .program("apt-get")
             .args(["source", "--download-only", "-qq", package])
@@ -183,6 +206,14 @@ impl Apt {
         ensure!(found.len() == 2, "{package}: archives {found:?}");
         found.try_into().map_err(|found| anyhow::anyhow!("{package}: archives {found:?}"))
     }
+}
+
+/// Applies a patch to a source tree.
+///
+/// # Errors
+/// When it does not apply.
+pub fn apply_patch(tree: &Path, patch: &Path) -> Result<()> {
+    Program::new("patch").args(["-p1", "-s", "-i"]).arg(patch).current_dir(tree).run()
 }
 
 /// The files of a directory whose names end so, ordered.

@@ -2,7 +2,7 @@
 //! Does real U-Boot take what the board's facts generate? Debian's source, the board's fragment,
 //! and the selector as the only default environment.
 
-use crate::apt::{Apt, SUITE};
+use crate::apt::{Apt, SUITE, apply_patch};
 use crate::board::{EMULATOR_FRAGMENT, QEMU};
 use crate::cache::{Inputs, part};
 use crate::program::Program;
@@ -29,26 +29,12 @@ pub fn source() -> Result<PathBuf> {
     }
     part("uboot-source", inputs, |dir| {
         let tree = dir.join("tree");
-        fs::create_dir(&tree)?;
-        let [upstream, debian] = Apt::update()?.source_archives("u-boot", dir)?;
-        let unpack = |archive: &Path| Program::new("tar").arg("-xf").arg(archive).arg("-C");
-        unpack(&upstream).arg(&tree).arg("--strip-components=1").run()?;
-        unpack(&debian).arg(&tree).run()?;
-        let patches = tree.join("debian/patches");
-        let apply = |patch: &Path| {
-            Program::new("patch").args(["-p1", "-s", "-i"]).arg(patch).current_dir(&tree).run()
-        };
-        let series = fs::read_to_string(patches.join("series"))?;
-        for name in series.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            apply(&patches.join(name))?;
-        }
+        Apt::update()?.unpack_source("u-boot", dir, &tree)?;
         for (name, text) in UBOOT_PATCHES {
             let patch = dir.join(name);
             fs::write(&patch, text)?;
-            apply(&patch)?;
+            apply_patch(&tree, &patch)?;
         }
-        fs::remove_file(debian)?;
-        fs::remove_file(upstream)?;
         Ok(())
     })
 }

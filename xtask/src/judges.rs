@@ -6,13 +6,18 @@ use std::env;
 use std::path::PathBuf;
 
 /// Names of the programs that the tests call.
-const JUDGES: [&str; 21] = [
+const JUDGES: [&str; 30] = [
     "aarch64-linux-gnu-gcc",
     "bwrap",
+    "casync",
+    "dbus-daemon",
+    "fakeroot",
+    "faketime",
     "fsck.f2fs",
     "fsck.vfat",
     "fw_printenv",
     "fw_setenv",
+    "grub-editenv",
     "mcopy",
     "mkenvimage",
     "mkfs.f2fs",
@@ -20,13 +25,17 @@ const JUDGES: [&str; 21] = [
     "mkimage",
     "mksquashfs",
     "mmdebstrap",
+    "nginx",
     "openssl",
     "parted",
+    "pkcs11-tool",
     "qemu-aarch64-static",
     "qemu-system-aarch64",
     "rauc",
     "sfdisk",
     "sgdisk",
+    "softhsm2-util",
+    "tree",
     "unsquashfs",
 ];
 

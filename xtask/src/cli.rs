@@ -38,6 +38,14 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Hold the released program, or the one that the arguments name, against the real RAUC and its
+    /// clients; --help tells more
+    #[command(disable_help_flag = true)]
+    Roundtrip {
+        /// Arguments of the judges
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Measure an install against dd and openssl on this machine and print the ratios
     Bench,
 }
@@ -50,7 +58,8 @@ impl Cli {
             Task::E2e(args) => e2e::run(&args, out),
             Task::Model(args) => model::run(&args),
             Task::Powercut { arguments } => suite::powercut(&arguments),
-            Task::Conformance { arguments } => suite::conformance(&arguments),
+            Task::Conformance { arguments } => suite::judged_by("conformance", &arguments),
+            Task::Roundtrip { arguments } => suite::judged_by("roundtrip", &arguments),
             Task::Bench => suite::bench(),
         }
     }

@@ -56,9 +56,9 @@ pub fn powercut(arguments: &[String]) -> Result<(), TaskError> {
     cargo(&arguments)
 }
 
-/// Runs RAUC's own tests against the released program, unless the arguments name another.
-pub fn conformance(arguments: &[String]) -> Result<(), TaskError> {
-    let run = ["run", "--quiet", "--package", "conformance", "--"];
+/// Runs a package of judges: over the released program, unless the arguments name what they want.
+pub fn judged_by(package: &str, arguments: &[String]) -> Result<(), TaskError> {
+    let run = ["run", "--quiet", "--package", package, "--"];
     let mut words: Vec<&str> =
         run.into_iter().chain(arguments.iter().map(String::as_str)).collect();
     let ours = released_program()?;

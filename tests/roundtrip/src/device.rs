@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A device: slots A and B as files, a boot backend that writes down what it is told, a system bus
+//! of its own, and a service on it. It runs slot A.
+
+use crate::daemon::Daemon;
+use anyhow::{Context as _, Result, ensure};
+use e2e::program::Program;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The board's compatible.
+pub const COMPATIBLE: &str = "Roundtrip";
+
+const NAME: &str = "de.pengutronix.rauc";
+
+const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>system</type>
+  <listen>unix:path=@BUS@</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow user="*"/><allow own="*"/>
+    <allow send_type="method_call"/><allow send_type="signal"/>
+    <allow send_requested_reply="true" send_type="method_return"/>
+    <allow send_requested_reply="true" send_type="error"/>
+    <allow receive_type="method_call"/><allow receive_type="signal"/>
+    <allow receive_type="method_return"/><allow receive_type="error"/>
+  </policy>
+</busconfig>
+"#;
+
+/// Keeps each answer in a file of its name.
+const BACKEND: &str = r#"#!/bin/sh
+cd '@DIR@' || exit 1
+case $1 in
+  get-primary) cat primary ;;
+  set-primary) echo "$2" >primary ;;
+  get-state) cat "state.$2" ;;
+  set-state) echo "$3" >"state.$2" ;;
+  get-current) echo A ;;
+  *) exit 1 ;;
+esac
+"#;
+
+/// A device's files.
+#[derive(Clone, Debug)]
+pub struct Device {
+    /// All of it.
+    pub dir: PathBuf,
+}
+
+/// Keys and certificates of a device.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    /// The `[keyring]` section's lines.
+    pub keyring: String,
+    /// The key that opens `crypt` bundles.
+    pub decrypt: Option<PathBuf>,
+}
+
+impl Device {
+    /// Makes its files; the slots have `slot_bytes` each.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub fn make(dir: &Path, trust: &Trust, slot_bytes: u64) -> Result<Self> {
+        fs::create_dir_all(dir.join("mnt"))?;
+        let place = dir.display().to_string();
+        let backend = dir.join("backend.sh");
+        fs::write(&backend, BACKEND.replace("@DIR@", &place))?;
+        fs::set_permissions(&backend, fs::Permissions::from_mode(0o755))?;
+        for (name, text) in [("primary", "A\n"), ("state.A", "good\n"), ("state.B", "bad\n")] {
+            fs::write(dir.join(name), text)?;
+        }
+        for slot in ["rootfs-0", "rootfs-1"] {
+            fs::File::create(dir.join(slot))?.set_len(slot_bytes)?;
+        }
+        let encryption = match &trust.decrypt {
+            Some(key) => format!("[encryption]\nkey={}\n", key.display()),
+            None => String::new(),
+        };
+        let conf = format!(
+            "[system]\ncompatible={COMPATIBLE}\nbootloader=custom\nmountprefix={place}/mnt\n\
+             data-directory={place}/data\n\
+             [handlers]\nbootloader-custom-backend=backend.sh\n\
+             [keyring]\n{}\n{encryption}\
+             [slot.rootfs.0]\ndevice=rootfs-0\ntype=raw\nbootname=A\n\
+             [slot.rootfs.1]\ndevice=rootfs-1\ntype=raw\nbootname=B\n",
+            trust.keyring,
+        );
+        fs::write(dir.join("system.conf"), conf)?;
+        fs::write(dir.join("bus.conf"), BUS.replace("@BUS@", &format!("{place}/bus")))?;
+        Ok(Self { dir: dir.to_owned() })
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn conf(&self) -> PathBuf {
+        self.dir.join("system.conf")
+    }
+
+    /// The file of the slot that installs go to.
+    #[must_use]
+    pub fn target(&self) -> PathBuf {
+        self.dir.join("rootfs-1")
+    }
+
+    /// The address of its bus.
+    #[must_use]
+    pub fn bus(&self) -> String {
+        format!("unix:path={}/bus", self.dir.display())
+    }
+
+    /// The bootname that boots next.
+    ///
+    /// # Errors
+    /// When nobody wrote one.
+    pub fn primary(&self) -> Result<String> {
+        let text = fs::read_to_string(self.dir.join("primary")).context("no primary")?;
+        Ok(text.trim().to_owned())
+    }
+
+    /// The state that the backend was told for a bootname.
+    ///
+    /// # Errors
+    /// When nobody told it one.
+    pub fn state(&self, bootname: &str) -> Result<String> {
+        let text = fs::read_to_string(self.dir.join(format!("state.{bootname}")))?;
+        Ok(text.trim().to_owned())
+    }
+
+    /// Whether the target slot begins with these bytes.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn holds(&self, image: &[u8]) -> Result<bool> {
+        Ok(fs::read(self.target())?.starts_with(image))
+    }
+
+    /// Starts the bus and the service of this program.
+    ///
+    /// # Errors
+    /// When one of them does not come up.
+    pub fn serve(&self, rauc: &Path) -> Result<Service<'_>> {
+        let mut command = Command::new("dbus-daemon");
+        command.arg("--nofork").arg(format!("--config-file={}/bus.conf", self.dir.display()));
+        let mut bus = Daemon::start("bus", command, &self.dir)?;
+        bus.wait_until(|| self.dir.join("bus").exists())?;
+        let mut command = Command::new(rauc);
+        command
+            .arg("service")
+            .arg(format!("--conf={}", self.conf().display()))
+            .arg("--override-boot-slot=A")
+            .env("DBUS_SYSTEM_BUS_ADDRESS", self.bus());
+        let daemon = Daemon::start("service", command, &self.dir)?;
+        let mut service = Service { device: self, daemon, _bus: bus };
+        let address = self.bus();
+        service.daemon.wait_until(|| {
+            let owned = send(
+                &address,
+                "org.freedesktop.DBus",
+                &["org.freedesktop.DBus.NameHasOwner", &format!("string:{NAME}")],
+            );
+            owned.is_ok_and(|answer| answer.contains("true"))
+        })?;
+        Ok(service)
+    }
+}
+
+/// The running service. The bus ends after it.
+pub struct Service<'a> {
+    device: &'a Device,
+    daemon: Daemon,
+    _bus: Daemon,
+}
+
+impl Service<'_> {
+    /// A property of the installer.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn property(&self, name: &str) -> Result<String> {
+        let member = "org.freedesktop.DBus.Properties.Get";
+        let interface = format!("string:{NAME}.Installer");
+        let answer =
+            send(&self.device.bus(), NAME, &[member, &interface, &format!("string:{name}")])?;
+        let value = answer.trim();
+        let value = value.strip_prefix("variant").unwrap_or(value);
+        Ok(value.trim().to_owned())
+    }
+
+    /// The slot that boots next, as the service says.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn primary(&self) -> Result<String> {
+        let member = format!("{NAME}.Installer.GetPrimary");
+        Ok(send(&self.device.bus(), NAME, &[&member])?.trim().to_owned())
+    }
+
+    /// The end of what it printed.
+    #[must_use]
+    pub fn said(&self) -> String {
+        self.daemon.said()
+    }
+
+    /// The service's process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.daemon.id()
+    }
+
+    /// Runs the command line of the same program against it.
+    ///
+    /// # Errors
+    /// When it fails, with what it and the service said.
+    pub fn client(&self, rauc: &Path, arguments: &[&str]) -> Result<String> {
+        let ran = Program::new(&rauc.display().to_string())
+            .args(arguments)
+            .env("DBUS_SYSTEM_BUS_ADDRESS", self.device.bus())
+            .output();
+        ran.with_context(|| format!("the service said:\n{}", self.said()))
+    }
+}
+
+/// A call by a program that is neither's.
+fn send(address: &str, name: &str, call: &[&str]) -> Result<String> {
+    let [member, arguments @ ..] = call else { anyhow::bail!("no member to call") };
+    Program::new("dbus-send")
+        .args(["--system", "--print-reply=literal", "--reply-timeout=20000"])
+        .arg(format!("--dest={name}"))
+        .args(["/", member])
+        .args(arguments)
+        .env("DBUS_SYSTEM_BUS_ADDRESS", address)
+        .output()
+}
+
+/// Makes a bundle of one image for the device with the real program.
+///
+/// # Errors
+/// When it does not.
+pub fn make_bundle(rauc: &Path, recipe: &Recipe<'_>, to: &Path) -> Result<()> {
+    let Recipe { manifest, image, signing, .. } = recipe;
+    let content = to.with_extension("content");
+    if content.exists() {
+        fs::remove_dir_all(&content)?;
+    }
+    fs::create_dir_all(&content)?;
+    fs::write(content.join("manifest.raucm"), manifest)?;
+    fs::write(content.join("rootfs.img"), image)?;
+    Program::new(&rauc.display().to_string())
+        .arg("bundle")
+        .args(*signing)
+        .args(recipe.arguments)
+        .arg(&content)
+        .arg(to)
+        .run()?;
+    ensure!(to.is_file(), "no bundle was made");
+    Ok(())
+}
+
+/// What goes into a bundle.
+#[derive(Clone, Copy, Debug)]
+pub struct Recipe<'a> {
+    /// Its text.
+    pub manifest: &'a str,
+    /// The root file system's image.
+    pub image: &'a [u8],
+    /// `--cert=…`, `--key=…` and the like.
+    pub signing: &'a [String],
+    /// More arguments of `bundle`.
+    pub arguments: &'a [String],
+}

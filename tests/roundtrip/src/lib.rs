@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Does what one program makes work in the other, and do RAUC's clients and stores work with ours?
+//!
+//! Each judge runs against any program that takes RAUC's place; without one the real RAUC is its
+//! own peer, which proves the rig. All of it happens in namespaces of its own ([`space`]), on a
+//! device ([`device`]) whose slots are files.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "test rig: its files are scratch, and its programs are the judges"
+)]
+
+pub mod cli;
+pub mod daemon;
+pub mod device;
+pub mod goosebit;
+pub mod hawkbit;
+pub mod peers;
+pub mod run;
+pub mod space;

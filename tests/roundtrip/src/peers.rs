@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where do the peers come from? Debian's packages and Python's, by name, kept outside the checkout.
+
+use anyhow::{Context as _, Result};
+use conformance::suite::Suite;
+use e2e::apt::{Apt, Packages};
+use e2e::cache::{Inputs, part};
+use e2e::program::Program;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+const GOOSEBIT: &str = include_str!("../goosebit.txt");
+
+/// The newest RAUC that Debian has.
+pub const REAL: Suite = Suite::Sid;
+
+/// The real `rauc-hawkbit-updater` with its own libraries beside it.
+///
+/// # Errors
+/// When it cannot be fetched.
+pub fn hawkbit_updater() -> Result<PathBuf> {
+    let name = "rauc-hawkbit-updater";
+    let inputs = Inputs::new("1").text(REAL.name());
+    let dir = part(name, inputs, |dir| {
+        let root = dir.join("root");
+        fs::create_dir(&root)?;
+        Apt::of(Packages { suite: REAL.name(), architecture: "amd64" })?
+            .unpack_whole(name, &root)?;
+        let script = dir.join(name);
+        fs::write(
+            &script,
+            format!(
+                "#!/bin/sh\nroot=$(dirname \"$(readlink -f \"$0\")\")/root\n\
+                 exec \"$root\"/usr/lib64/ld-linux-x86-64.so.2 --argv0 {name} \\\n  --library-path \
+                 \"$root/usr/lib/x86_64-linux-gnu\" \"$root/usr/bin/{name}\" \"$@\"\n"
+            ),
+        )?;
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+        Ok(())
+    })?;
+    Ok(dir.join(name))
+}
+
+/// The Python that has gooseBit. Its environment has copies, so that it may be moved.
+///
+/// # Errors
+/// When a package cannot be fetched or is not the one that was pinned.
+pub fn goosebit_python() -> Result<PathBuf> {
+    let version = Program::new("python3").arg("--version").output()?;
+    let inputs = Inputs::new("1").text(GOOSEBIT).text(&version);
+    let dir = part("goosebit", inputs, |dir| {
+        let wanted = dir.join("goosebit.txt");
+        fs::write(&wanted, GOOSEBIT)?;
+        Program::new("python3").args(["-m", "venv", "--copies"]).arg(dir.join("python")).run()?;
+        Program::new(&dir.join("python/bin/python3").display().to_string())
+            .args(["-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:"])
+            .args(["--disable-pip-version-check", "-r"])
+            .arg(&wanted)
+            .run()
+    })?;
+    Ok(dir.join("python/bin/python3"))
+}
+
+/// RAUC's own test keys and bundles.
+///
+/// # Errors
+/// When its source package cannot be fetched.
+pub fn rauc_tests() -> Result<PathBuf> {
+    Ok(REAL.source()?.join("tree/test"))
+}
+
+/// A program that is called `rauc` and is the given one.
+///
+/// # Errors
+/// When it cannot be copied.
+pub fn as_rauc(program: &Path, dir: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(dir)?;
+    let copy = dir.join("rauc");
+    fs::copy(program, &copy).with_context(|| format!("cannot copy {}", program.display()))?;
+    Ok(copy)
+}

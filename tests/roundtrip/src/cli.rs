@@ -9,17 +9,20 @@ use std::path::PathBuf;
 pub enum Judge {
     /// The real `rauc-hawkbit-updater` and gooseBit complete an update, and report a refused one.
     Hawkbit,
+    /// The real RAUC takes what this program made, and the other way round, with the same result.
+    Matrix,
 }
 
 impl Judge {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Hawkbit];
+    pub const ALL: [Self; 2] = [Self::Hawkbit, Self::Matrix];
 
     /// The word on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Hawkbit => "hawkbit",
+            Self::Matrix => "matrix",
         }
     }
 }
@@ -33,6 +36,9 @@ pub struct Cli {
     /// Only these judges
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Judge::ALL)]
     pub judge: Vec<Judge>,
+    /// All combinations of the matrix instead of those in which every pair of choices occurs
+    #[arg(long)]
+    pub exhaustive: bool,
     /// Keep the scratch files, with all logs, here
     #[arg(long)]
     pub keep: Option<PathBuf>,

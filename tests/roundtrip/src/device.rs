@@ -238,22 +238,24 @@ fn send(address: &str, name: &str, call: &[&str]) -> Result<String> {
         .output()
 }
 
-/// Makes a bundle of one image for the device with the real program.
+/// Makes a bundle with this program.
 ///
 /// # Errors
 /// When it does not.
 pub fn make_bundle(rauc: &Path, recipe: &Recipe<'_>, to: &Path) -> Result<()> {
-    let Recipe { manifest, image, signing, .. } = recipe;
     let content = to.with_extension("content");
     if content.exists() {
         fs::remove_dir_all(&content)?;
     }
     fs::create_dir_all(&content)?;
-    fs::write(content.join("manifest.raucm"), manifest)?;
-    fs::write(content.join("rootfs.img"), image)?;
+    fs::write(content.join("manifest.raucm"), recipe.manifest)?;
+    fs::write(content.join("rootfs.img"), recipe.image)?;
+    if let Some(hook) = recipe.hook {
+        fs::write(content.join("hook.sh"), hook)?;
+        fs::set_permissions(content.join("hook.sh"), fs::Permissions::from_mode(0o755))?;
+    }
     Program::new(&rauc.display().to_string())
         .arg("bundle")
-        .args(*signing)
         .args(recipe.arguments)
         .arg(&content)
         .arg(to)
@@ -269,8 +271,8 @@ pub struct Recipe<'a> {
     pub manifest: &'a str,
     /// The root file system's image.
     pub image: &'a [u8],
-    /// `--cert=…`, `--key=…` and the like.
-    pub signing: &'a [String],
-    /// More arguments of `bundle`.
+    /// The hooks' program.
+    pub hook: Option<&'a str>,
+    /// Arguments of `bundle`: who signs, how it is compressed.
     pub arguments: &'a [String],
 }

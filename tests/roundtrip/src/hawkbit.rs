@@ -146,7 +146,7 @@ impl Rig<'_> {
             format!("--key={keys}/dev/private/autobuilder-1.pem"),
         ];
         fs::create_dir_all(to.parent().context("no directory")?)?;
-        let recipe = Recipe { manifest: &manifest, image, signing: &signing, arguments: &[] };
+        let recipe = Recipe { manifest: &manifest, image, hook: None, arguments: &signing };
         make_bundle(&self.peers.real, &recipe, to)
     }
 

@@ -9,11 +9,14 @@
     reason = "test rig: its files are scratch, and its programs are the judges"
 )]
 
+pub mod cases;
 pub mod cli;
 pub mod daemon;
 pub mod device;
 pub mod goosebit;
 pub mod hawkbit;
+pub mod keys;
+pub mod matrix;
 pub mod peers;
 pub mod run;
 pub mod space;

@@ -3,6 +3,7 @@
 
 use crate::cli::{Cli, Judge};
 use crate::hawkbit::{self, Streams};
+use crate::matrix::{self, Extent, Installs, Party};
 use crate::{peers, space};
 use anyhow::{Context as _, Result};
 use std::fs;
@@ -63,6 +64,14 @@ fn judge(cli: &Cli, scratch: &Path, out: &mut dyn Write) -> Result<()> {
                     python: peers::goosebit_python()?,
                 };
                 hawkbit::judge(&peers, scratch, out)?;
+            }
+            Judge::Matrix => {
+                let installs = if cli.program.is_some() { Installs::All } else { Installs::Plain };
+                let ours = Party { name: "ours", rauc: rauc.clone(), installs };
+                let theirs =
+                    Party { name: "theirs", rauc: real.clone(), installs: Installs::Plain };
+                let extent = if cli.exhaustive { Extent::Exhaustive } else { Extent::Pairs };
+                matrix::judge(&[ours, theirs], extent, scratch, out)?;
             }
         }
         writeln!(out, "  {:.0} s", begun.elapsed().as_secs_f64())?;

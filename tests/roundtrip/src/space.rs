@@ -19,6 +19,9 @@ pub fn enter(cli: &Cli, program: Option<&Path>, scratch: &Path) -> Result<()> {
     command.args(program).arg("--inside").arg(scratch);
     let judges: Vec<&str> = cli.judge.iter().map(|judge| judge.name()).collect();
     command.arg("--judge").arg(judges.join(","));
+    if cli.exhaustive {
+        command.arg("--exhaustive");
+    }
     command.env("PATH", SYSTEM_PATH).env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy().to_lowercase();

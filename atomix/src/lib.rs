@@ -16,6 +16,7 @@ pub mod line_cli;
 pub mod output;
 mod programs;
 pub mod progress;
+pub mod rauc;
 pub mod run;
 pub mod serial_line;
 pub mod settings;

@@ -114,6 +114,7 @@ impl UntrustedSignature {
         let digest: OctetString = attribute(attributes, MESSAGE_DIGEST, "messageDigest")?
             .ok_or(missing("messageDigest"))?;
         let time: Option<Time> = attribute(attributes, SIGNING_TIME, "signingTime")?;
+        let certificates = certificates_of(&data)?;
         let content = match data.encap_content_info.econtent {
             Some(content) => {
                 let content: OctetString =
@@ -122,13 +123,6 @@ impl UntrustedSignature {
             }
             None => None,
         };
-        let mut certificates = Vec::new();
-        for any in data.certificates.iter().flat_map(|set| set.iter()) {
-            let der = any.to_der().map_err(|cause| SignatureError::Malformed(cause.into()))?;
-            certificates.push(
-                X509::from_der(&der).map_err(|cause| SignatureError::Certificate(cause.into()))?,
-            );
-        }
         let signer = find_signer(&info.sid, &certificates)?;
         Ok(Self {
             der: cms.to_owned(),
@@ -185,6 +179,21 @@ impl UntrustedSignature {
     pub fn unverified_content(self) -> Option<Vec<u8>> {
         self.content
     }
+}
+
+/// The certificates that came with a signature; nobody vouches for them.
+pub(crate) fn certificates(cms: &[u8]) -> Result<Vec<X509>, SignatureError> {
+    certificates_of(&signed_data(cms)?)
+}
+
+fn certificates_of(data: &SignedData) -> Result<Vec<X509>, SignatureError> {
+    let mut certificates = Vec::new();
+    for any in data.certificates.iter().flat_map(|set| set.iter()) {
+        let der = any.to_der().map_err(|cause| SignatureError::Malformed(cause.into()))?;
+        certificates
+            .push(X509::from_der(&der).map_err(|cause| SignatureError::Certificate(cause.into()))?);
+    }
+    Ok(certificates)
 }
 
 fn signed_data(cms: &[u8]) -> Result<SignedData, SignatureError> {

@@ -11,6 +11,7 @@ mod cms_shape;
 mod cms_sign;
 mod create;
 mod create_content;
+mod describe;
 mod dev_pki;
 mod error;
 mod image_stream;
@@ -43,6 +44,7 @@ pub use create::{
     CreateError, CreateProgress, CreateRequest, CreateStep, CreatedBundle, create_bundle,
 };
 pub use create_content::BundleContent;
+pub use describe::certificates_text;
 pub use dev_pki::{
     DevelopmentPki, DevelopmentPkiError, DevelopmentPkiOptions, Extended, Intermediate,
 };

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Which `system.conf` holds for this command? Found, named or none at all, with the values that
+//! the command line puts in their place.
+
+use crate::context::SYSTEM_CONF_PATHS;
+use crate::rauc::commands::ConfigUse;
+use crate::rauc::error::RaucError;
+use crate::rauc::request::{ConfOverride, Request};
+use std::path::{Path, PathBuf};
+use storage::{ByteLen, Files, HostFiles};
+use updater::SystemConfig;
+
+/// Longest `system.conf`; they are written by hand and a few KiB long.
+const MAX_CONFIG: ByteLen = ByteLen::kib(256);
+
+/// What RAUC goes by where there is no `system.conf`: a tool on a laptop, not a target.
+const NO_CONFIG: &str = "[system]\ncompatible=none\nbootloader=noop\n";
+
+/// The configuration of a command.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The file it was read from; `None` where there is none.
+    pub path: Option<PathBuf>,
+    /// Its text, to see later whether it changed.
+    pub text: String,
+    /// What it says.
+    pub config: SystemConfig,
+}
+
+/// Loads the configuration that `request` goes by, below `root`.
+///
+/// # Errors
+/// [`RaucError`] in RAUC's words.
+pub fn load(root: &Path, request: &Request) -> Result<Loaded, RaucError> {
+    let named = request.path("conf");
+    let required = named.is_some() || request.command.config == ConfigUse::Required;
+    let path = match named {
+        Some(path) => Some(absolute(&path)?),
+        None if request.command.config == ConfigUse::Unused => None,
+        None => Some(found(root)),
+    };
+    let mut loaded = match path {
+        Some(path) => match read(root, &path) {
+            Ok(text) => {
+                let config = parse(&path, &text, &request.overrides)?;
+                Loaded { path: Some(path), text, config }
+            }
+            Err(_) if !required => without_file(&request.overrides)?,
+            Err(error) => return Err(failed(&path)(error)),
+        },
+        None => without_file(&request.overrides)?,
+    };
+    apply_options(&mut loaded.config, request)?;
+    Ok(loaded)
+}
+
+/// The first place that has a file, or the last one to complain about.
+fn found(root: &Path) -> PathBuf {
+    let files = HostFiles::new(root);
+    let there = |path: &&str| {
+        files.resolve(Path::new(path)).is_ok_and(|path| path.symlink_metadata().is_ok())
+    };
+    let first = SYSTEM_CONF_PATHS.into_iter().find(there);
+    PathBuf::from(first.unwrap_or(SYSTEM_CONF_PATHS[SYSTEM_CONF_PATHS.len() - 1]))
+}
+
+fn read(root: &Path, path: &Path) -> Result<String, std::io::Error> {
+    let bytes = HostFiles::new(root).read(path, MAX_CONFIG).map_err(std::io::Error::other)?;
+    let bytes = bytes.ok_or(std::io::ErrorKind::NotFound)?;
+    String::from_utf8(bytes).map_err(std::io::Error::other)
+}
+
+fn failed<E: std::error::Error + Send + Sync + 'static>(
+    path: &Path,
+) -> impl FnOnce(E) -> RaucError {
+    let path = path.display();
+    RaucError::act(format!("Failed to initialize context: Failed to load system config ({path})"))
+}
+
+fn parse(path: &Path, text: &str, overrides: &[ConfOverride]) -> Result<SystemConfig, RaucError> {
+    let base = path.parent().unwrap_or(Path::new("/"));
+    let text = overlay(text, overrides)?;
+    SystemConfig::parse(&text, base).map_err(failed(path))
+}
+
+fn without_file(overrides: &[ConfOverride]) -> Result<Loaded, RaucError> {
+    let text = overlay(NO_CONFIG, overrides)?;
+    let config = SystemConfig::parse(&text, &current_dir()?)
+        .map_err(RaucError::act("Failed to initialize context"))?;
+    Ok(Loaded { path: None, text: NO_CONFIG.to_owned(), config })
+}
+
+fn current_dir() -> Result<PathBuf, RaucError> {
+    std::env::current_dir().map_err(RaucError::act("cannot tell the current directory"))
+}
+
+/// A path as seen from the current directory.
+///
+/// # Errors
+/// [`RaucError`] where there is none.
+pub fn absolute(path: &Path) -> Result<PathBuf, RaucError> {
+    Ok(current_dir()?.join(path))
+}
+
+/// Options that take the place of configured values.
+fn apply_options(config: &mut SystemConfig, request: &Request) -> Result<(), RaucError> {
+    if let Some(mount) = request.path("mount") {
+        config.system.mountprefix = absolute(&mount)?;
+    }
+    Ok(())
+}
+
+/// The text of a key file in which `overrides` take the place of what it says.
+///
+/// # Errors
+/// [`RaucError`] for names and values that would be more than one line.
+pub fn overlay(text: &str, overrides: &[ConfOverride]) -> Result<String, RaucError> {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    for ConfOverride { section, key, value } in overrides {
+        let is_odd = |part: &str| part.chars().any(char::is_control);
+        if is_odd(section) || is_odd(key) || is_odd(value) || section.contains(']') {
+            return Err(RaucError::refused("Error in parsing override: control character"));
+        }
+        let header = format!("[{section}]");
+        let start = lines.iter().position(|line| line.trim_end() == header);
+        let Some(start) = start else {
+            lines.extend([header, format!("{key}={value}")]);
+            continue;
+        };
+        let rest = lines.get(start + 1..).unwrap_or_default();
+        let body = rest.iter().take_while(|line| !line.starts_with('['));
+        let own = |line: &String| line.split_once('=').is_some_and(|(k, _)| k.trim() == key);
+        let new = format!("{key}={value}");
+        match body.into_iter().position(own).map(|at| start + 1 + at) {
+            Some(at) => {
+                if let Some(line) = lines.get_mut(at) {
+                    *line = new;
+                }
+            }
+            None => lines.insert(start + 1, new),
+        }
+    }
+    Ok(lines.join("\n") + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(section: &str, key: &str, value: &str) -> ConfOverride {
+        let [section, key, value] = [section, key, value].map(str::to_owned);
+        ConfOverride { section, key, value }
+    }
+
+    #[test]
+    fn a_value_is_replaced_added_or_given_a_group() {
+        let text = "[a]\nx=1\n[b]\nx = 2\n";
+        let overrides = [set("b", "x", "3"), set("a", "y", "4"), set("c", "z", "5=6")];
+        assert_eq!(overlay(text, &overrides).unwrap(), "[a]\ny=4\nx=1\n[b]\nx=3\n[c]\nz=5=6\n");
+        assert!(overlay(text, &[set("a", "x", "1\n[evil]")]).is_err());
+    }
+
+    #[test]
+    fn without_a_file_an_override_still_holds() {
+        let loaded = without_file(&[set("system", "bundle-formats", "verity")]).unwrap();
+        assert_eq!(loaded.config.system.bundle_formats, [bundle::BundleFormat::Verity]);
+        assert!(loaded.config.slots.is_empty());
+    }
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Why did `rauc` fail? One line, with RAUC's words where scripts look for them.
+
+use std::error::Error;
+use std::fmt::Write as _;
+
+/// Why a command of `rauc` failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RaucError {
+    /// Refused, in words of RAUC.
+    #[error("{0}")]
+    Refused(String),
+    /// An act failed because of something below.
+    #[error("{act}")]
+    Failed {
+        /// What was tried, in words of RAUC.
+        act: String,
+        /// The cause.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// Something below failed and says enough.
+    #[error(transparent)]
+    Below(Box<dyn Error + Send + Sync>),
+    /// It was said already; only the exit code is left.
+    #[error("")]
+    Said,
+}
+
+impl RaucError {
+    /// A refusal.
+    #[must_use]
+    pub fn refused(words: impl Into<String>) -> Self {
+        Self::Refused(words.into())
+    }
+
+    /// A cause that says enough.
+    #[must_use]
+    pub fn below(source: impl Error + Send + Sync + 'static) -> Self {
+        Self::Below(Box::new(source))
+    }
+
+    /// For `map_err`: what was tried.
+    pub fn act<E: Error + Send + Sync + 'static>(act: impl Into<String>) -> impl FnOnce(E) -> Self {
+        let act = act.into();
+        move |source| Self::Failed { act, source: Box::new(source) }
+    }
+
+    /// The failure with its causes, on one line.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        chain_of(self)
+    }
+}
+
+/// An error with its causes, on one line.
+#[must_use]
+pub fn chain_of(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(below) = cause {
+        // Writing to a String cannot fail.
+        let _ = write!(text, ": {below}");
+        cause = below.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chain_names_the_act_first_and_every_cause_once() {
+        let cause = std::io::Error::other("no space left");
+        let failed = RaucError::act("Failed to create bundle")(cause);
+        assert_eq!(failed.chain(), "Failed to create bundle: no space left");
+        let below = RaucError::below(std::io::Error::other("no space left"));
+        assert_eq!(below.chain(), "no space left");
+    }
+}

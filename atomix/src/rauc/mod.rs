@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The command `rauc` and the service `de.pengutronix.rauc`, as RAUC has them: the same words on
+//! the command line, the same output, the same names on D-Bus. What they do is done by the crates
+//! below; here is only the language. `docs/rauc-compatibility.md` lists where it differs.
+
+mod commands;
+mod conf;
+mod dict;
+mod env;
+mod error;
+mod grammar;
+mod info;
+mod info_view;
+mod json;
+mod opening;
+mod output;
+mod paint;
+mod request;
+mod run;
+mod shell_text;
+mod trust;
+
+pub use env::RaucEnv;
+pub use run::{RAUC_VERSION, run};
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+/// The words behind the program's name, where it was called as `rauc` or by `atomix rauc`.
+pub fn words(arguments: impl IntoIterator<Item = OsString>) -> Option<Vec<OsString>> {
+    let mut arguments = arguments.into_iter();
+    let program = arguments.next()?;
+    let is_rauc = |word: &OsStr| word == "rauc";
+    if Path::new(&program).file_name().is_some_and(is_rauc) {
+        return Some(arguments.collect());
+    }
+    is_rauc(&arguments.next()?).then(|| arguments.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_or_the_first_word_asks_for_rauc() {
+        let asked = |line: &str| words(line.split(' ').map(OsString::from));
+        assert_eq!(asked("/usr/bin/rauc info x").unwrap(), ["info", "x"]);
+        assert_eq!(asked("atomix rauc info").unwrap(), ["info"]);
+        assert_eq!(asked("rauc").unwrap().len(), 0);
+        assert_eq!(asked("atomix bundle rauc"), None);
+        assert_eq!(asked("atomix"), None);
+    }
+}

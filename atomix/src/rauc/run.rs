@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From arguments to a command of `rauc`, and from its end to an exit code: 0 done, 1 failed; for
+//! `install` also 2 (no service, or it is gone) and 3 (Ctrl-C, while the service goes on).
+
+use crate::rauc::commands::Verb;
+use crate::rauc::conf::{Loaded, load};
+use crate::rauc::env::RaucEnv;
+use crate::rauc::error::RaucError;
+use crate::rauc::info;
+use crate::rauc::output::Streams;
+use crate::rauc::request::{Asked, Request, read};
+use bundle::UnixTime;
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// The release of RAUC whose behaviour this is; scripts compare it.
+pub const RAUC_VERSION: &str = "1.15.2";
+
+/// Everything a command goes by.
+pub struct Session {
+    /// What was asked.
+    pub request: Request,
+    /// The configuration.
+    pub loaded: Loaded,
+    /// The environment.
+    pub env: RaucEnv,
+    /// The time.
+    pub now: UnixTime,
+}
+
+/// Runs the words behind the program's name.
+pub fn run(
+    words: &[OsString],
+    env: RaucEnv,
+    now: UnixTime,
+    (data, people): (&mut dyn Write, &mut dyn Write),
+) -> ExitCode {
+    let mut out = Streams::new(data, people);
+    let version = format!("rauc {RAUC_VERSION}");
+    let request = match read(words, &version, env.is_utf8) {
+        Asked::Run(request) => *request,
+        Asked::Print { complaint, text, code } => {
+            if let Some(complaint) = complaint {
+                out.complain(&complaint);
+            }
+            out.print_raw(&text);
+            return ExitCode::from(code);
+        }
+    };
+    ExitCode::from(match session(request, env, now, &mut out) {
+        Ok(code) => code,
+        Err(error) => {
+            if !matches!(error, RaucError::Said) {
+                out.complain(&error.chain());
+            }
+            1
+        }
+    })
+}
+
+fn session(
+    request: Request,
+    env: RaucEnv,
+    now: UnixTime,
+    out: &mut Streams<'_>,
+) -> Result<u8, RaucError> {
+    let loaded = load(Path::new("/"), &request)?;
+    if let Some(path) = &loaded.path {
+        out.note(&format!("Using system config file {}", path.display()));
+    }
+    let session = Session { request, loaded, env, now };
+    match session.request.command.verb {
+        Verb::Help => {}
+        Verb::Info => info::run(&session, out)?,
+        Verb::Install
+        | Verb::Bundle
+        | Verb::Resign
+        | Verb::Convert
+        | Verb::Encrypt
+        | Verb::ReplaceSignature
+        | Verb::ExtractSignature
+        | Verb::Extract
+        | Verb::Status
+        | Verb::WriteSlot
+        | Verb::Service
+        | Verb::Mount => return Err(RaucError::refused("not yet")),
+    }
+    Ok(0)
+}

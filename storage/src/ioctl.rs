@@ -3,7 +3,8 @@
 //! and erases of flash. Every `unsafe` of the project is in this file.
 //!
 //! Layout of the two flash structures: `include/uapi/mtd/mtd-abi.h` of Linux; of the two for
-//! partitions: `include/uapi/linux/blkpg.h`.
+//! partitions: `include/uapi/linux/blkpg.h`; of the one for memory cards:
+//! `include/uapi/linux/mmc/ioctl.h`.
 #![expect(unsafe_code, reason = "an ioctl takes a raw pointer; nothing else in here does")]
 
 use std::fs::File;
@@ -27,6 +28,8 @@ mod raw {
     nix::ioctl_read_bad!(read_only, nix::request_code_none!(0x12, 94), nix::libc::c_int);
     nix::ioctl_read!(flash_info, b'M', 1, super::FlashInfo);
     nix::ioctl_write_ptr!(flash_erase, b'M', 2, super::FlashRange);
+    nix::ioctl_write_ptr!(update_volume, b'O', 0, i64);
+    nix::ioctl_readwrite!(card_command, 179, 0, super::CardCommand);
 }
 
 /// `struct mtd_info_user`.
@@ -68,6 +71,41 @@ struct PartitionPlace {
     /// Two names that the kernel does not look at.
     unused: [u8; 128],
 }
+
+/// `struct mmc_ioc_cmd`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+struct CardCommand {
+    write_flag: nix::libc::c_int,
+    is_application: nix::libc::c_int,
+    opcode: u32,
+    argument: u32,
+    response: [u32; 4],
+    flags: u32,
+    block_bytes: u32,
+    blocks: u32,
+    sleep_min_us: u32,
+    sleep_max_us: u32,
+    data_timeout_ns: u32,
+    command_timeout_ms: u32,
+    padding: u32,
+    data: u64,
+}
+
+/// Commands and flags of `include/linux/mmc/{mmc,core}.h`.
+const CARD_SWITCH: u32 = 6;
+const CARD_SEND_EXT_CSD: u32 = 8;
+/// `MMC_RSP_SPI_R1 | MMC_RSP_R1 | MMC_CMD_ADTC`.
+const CARD_READS_DATA: u32 = 0x80 | 0x15 | 0x20;
+/// `MMC_RSP_SPI_R1B | MMC_RSP_R1B | MMC_CMD_AC`: the answer is busy until it is stored.
+const CARD_STORES: u32 = 0x480 | 0x1d;
+/// `MMC_SWITCH_MODE_WRITE_BYTE`.
+const CARD_WRITE_BYTE: u32 = 3;
+/// `EXT_CSD_CMD_SET_NORMAL`.
+const CARD_NORMAL_SET: u32 = 1;
+
+/// Bytes of an eMMC's extended registers.
+pub const EXT_CSD_BYTES: usize = 512;
 
 /// What `BLKPG` is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -147,4 +185,62 @@ pub fn flash_erase(file: &File, range: FlashRange) -> io::Result<()> {
     // SAFETY: the descriptor is open for the call and the kernel only reads the structure.
     unsafe { raw::flash_erase(file.as_raw_fd(), &range) }?;
     Ok(())
+}
+
+/// `UBI_IOCVOLUP`: the next `len` bytes written to this descriptor replace the volume's content.
+pub fn update_volume(file: &File, len: u64) -> io::Result<()> {
+    let len = i64::try_from(len).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    // SAFETY: the descriptor is open for the call and the kernel only reads the number.
+    unsafe { raw::update_volume(file.as_raw_fd(), &len) }?;
+    Ok(())
+}
+
+/// `MMC_IOC_CMD` with `MMC_SEND_EXT_CSD`: the extended registers of an eMMC.
+pub fn read_ext_csd(file: &File) -> io::Result<[u8; EXT_CSD_BYTES]> {
+    let mut registers = [0; EXT_CSD_BYTES];
+    let mut command = CardCommand {
+        opcode: CARD_SEND_EXT_CSD,
+        flags: CARD_READS_DATA,
+        block_bytes: 512,
+        blocks: 1,
+        data: registers.as_mut_ptr().expose_provenance() as u64,
+        ..CardCommand::default()
+    };
+    // SAFETY: the descriptor is open for the call; the kernel writes the structure, which has its
+    // layout, and one block of 512 bytes to `data`, which is a buffer of that length that lives
+    // and is not looked at until the call returns.
+    unsafe { raw::card_command(file.as_raw_fd(), &mut command) }?;
+    Ok(registers)
+}
+
+/// `MMC_IOC_CMD` with `MMC_SWITCH`: sets one extended register of an eMMC; it is stored when the
+/// call returns.
+pub fn write_ext_csd(file: &File, register: u8, value: u8) -> io::Result<()> {
+    let argument =
+        CARD_WRITE_BYTE << 24 | u32::from(register) << 16 | u32::from(value) << 8 | CARD_NORMAL_SET;
+    let mut command = CardCommand {
+        write_flag: 1,
+        opcode: CARD_SWITCH,
+        argument,
+        flags: CARD_STORES,
+        ..CardCommand::default()
+    };
+    // SAFETY: the descriptor is open for the call and the kernel reads and writes the structure
+    // alone, which has its layout: a command without blocks has no data.
+    unsafe { raw::card_command(file.as_raw_fd(), &mut command) }?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn structures_and_request_numbers_are_the_kernels() {
+        // As printed by a C program with the kernel's headers.
+        assert_eq!(size_of::<CardCommand>(), 72);
+        assert_eq!(std::mem::offset_of!(CardCommand, data), 64);
+        assert_eq!(nix::request_code_readwrite!(179, 0, size_of::<CardCommand>()), 0xc048_b300);
+        assert_eq!(nix::request_code_write!(b'O', 0, size_of::<i64>()), 0x4008_4f00);
+    }
 }

@@ -13,6 +13,8 @@ mod cut_points;
 mod device;
 mod digest;
 mod direct;
+#[cfg(target_os = "linux")]
+mod emmc;
 mod error;
 mod faulty;
 mod file;
@@ -36,6 +38,8 @@ mod seed;
 mod shared;
 mod steps;
 mod tears;
+#[cfg(target_os = "linux")]
+mod ubi;
 mod units;
 mod view;
 
@@ -47,6 +51,8 @@ pub use cut_points::{Coverage, CutPoint, CutPoints, Effort, Remains};
 pub use device::{Access, Devices, Geometry, Storage};
 pub use digest::{Digest, ParseDigestError};
 pub use direct::AlignedBuffer;
+#[cfg(target_os = "linux")]
+pub use emmc::{BootPartition, EmmcRegisters, parse_partition_config};
 pub use error::{FilesError, StorageError};
 pub use faulty::{Fault, Faulty};
 pub use file::FileStorage;
@@ -64,5 +70,7 @@ pub use power_cut::{PowerCut, PowerCutDevices, PowerCutFiles};
 pub use recording::{Recording, RecordingDevices, RecordingFiles};
 pub use shared::Shared;
 pub use steps::FileStep;
+#[cfg(target_os = "linux")]
+pub use ubi::{read_ubi_volume, replace_ubi_volume};
 pub use units::{ByteLen, Lba};
 pub use view::View;

@@ -19,6 +19,8 @@ mod lock;
 mod plan;
 mod plan_error;
 mod read_ahead;
+mod shell_words;
+mod slot_handlers;
 mod slot_writer;
 mod slots;
 mod status;
@@ -40,6 +42,13 @@ pub use plan::{
     SealHealth, VersionRule, choose_target, plan_install,
 };
 pub use plan_error::PlanInstallError;
+pub use shell_words::{ShellWordsError, split_shell_words};
+pub use slot_handlers::{
+    BootHalf, BoxedError, HandlerKind, HookStep, HostMachine, ImageContent, InstallHook, Lines,
+    Machine, MachineError, NoHooks, OutputStream, ProgramCall, ProgramEnd, ProgramError,
+    Protection, SlotEvent, SlotHandlerError, SlotHooks, SlotImage, SlotJob, SlotPlace, SlotProof,
+    SlotWritten, Spooled, TreeContent, handler_for, is_archive, is_mountable, tar_flag, write_slot,
+};
 pub use slot_writer::{DurableSlot, WriteCount, WrittenSlot};
 pub use slots::{InstallGroup, ParseSlotNameError, Slot, SlotAccess, SlotName, SlotType};
 pub use status::{SlotStatus, SlotStatusFile, SlotStatusState, StatusError, StatusPutAside};

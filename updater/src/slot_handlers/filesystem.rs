@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Slots with a file system: made anew and filled from an archive, or copied and grown.
+
+use super::error::SlotHandlerError;
+use super::job::{HookStep, ImageContent, SlotPlace, SlotProof, SlotWritten};
+use super::machine::ProgramCall;
+use super::source::Counted;
+use super::work::{Ending, Work};
+use crate::{SlotName, SlotType, WriteCount};
+use bundle::ImageType;
+use std::path::Path;
+
+/// Longest label of an ext4 file system; with a longer name RAUC gives none.
+const EXT4_LABEL_BYTES: usize = 16;
+/// Longest label of a FAT.
+const VFAT_LABEL_LETTERS: usize = 11;
+/// What a FAT's label must not have.
+const VFAT_FORBIDDEN: &str = "*?.,;:/\\|+=<>[]\"";
+/// How the end of a file's name tells its compression; RAUC's list.
+const TAR_SUFFIXES: [(&str, &str); 17] = [
+    (".gz", "-z"),
+    (".tgz", "-z"),
+    (".taz", "-z"),
+    (".Z", "-Z"),
+    (".taZ", "-Z"),
+    (".bz2", "-j"),
+    (".tbz", "-j"),
+    (".tbz2", "-j"),
+    (".tz2", "-j"),
+    (".lz", "--lzip"),
+    (".lzma", "--lzma"),
+    (".tlz", "--lzma"),
+    (".lzo", "--lzop"),
+    (".xz", "-J"),
+    (".txz", "-J"),
+    (".zst", "--zstd"),
+    (".tzst", "--zstd"),
+];
+
+/// The option that makes `tar` decompress a file of this name; `None` for a plain one.
+#[must_use]
+pub fn tar_flag(filename: &str) -> Option<&'static str> {
+    let known = TAR_SUFFIXES.iter().find(|(suffix, _)| filename.ends_with(suffix));
+    known.map(|(_, flag)| *flag)
+}
+
+/// `mkfs.vfat` refuses some letters and warns of small ones.
+fn vfat_label(name: &str) -> String {
+    let letter = |letter: char| match letter {
+        letter if VFAT_FORBIDDEN.contains(letter) => '_',
+        letter => letter.to_ascii_uppercase(),
+    };
+    name.chars().take(VFAT_LABEL_LETTERS).map(letter).collect()
+}
+
+/// The program that makes the slot's file system.
+fn mkfs(slot_type: SlotType, name: &SlotName, extra: Vec<String>) -> Option<ProgramCall<'static>> {
+    let name = name.to_string();
+    let call = match slot_type {
+        SlotType::Ext4 => {
+            let mut call = ProgramCall::new("mkfs.ext4").arg("-F");
+            if name.len() <= EXT4_LABEL_BYTES {
+                call = call.arg("-L").arg(&name);
+            }
+            call.arg("-I256")
+        }
+        SlotType::Vfat => ProgramCall::new("mkfs.vfat").arg("-n").arg(vfat_label(&name)),
+        SlotType::Ubifs => ProgramCall::new("mkfs.ubifs").arg("-y"),
+        SlotType::Raw
+        | SlotType::Ubivol
+        | SlotType::Nand
+        | SlotType::Nor
+        | SlotType::BootEmmc
+        | SlotType::BootMbrSwitch
+        | SlotType::BootGptSwitch
+        | SlotType::BootRawFallback => return None,
+    };
+    Some(call.args(extra))
+}
+
+impl Work<'_, '_> {
+    /// A fresh file system and what is in the archive. A cut or failure leaves a file system that
+    /// is not whole; the slot is marked bad before anything is written, so nothing boots it.
+    pub(super) fn unpack(
+        &mut self,
+        content: ImageContent<'_>,
+    ) -> Result<SlotWritten, SlotHandlerError> {
+        let slot = self.job.slot;
+        let place = self.plain_place();
+        if slot.slot_type == SlotType::Ubifs && self.hooks.wants(HookStep::PreInstall) {
+            self.mounted_hooks(&[HookStep::PreInstall])?;
+        } else {
+            self.hook(HookStep::PreInstall, &place)?;
+        }
+        let extra = self.options("extra-mkfs-opts", slot.extra_mkfs_opts.as_ref())?;
+        let Some(mkfs) = mkfs(slot.slot_type, &slot.name, extra) else {
+            return Err(self.no_handler());
+        };
+        self.note(format!("Formatting {} slot {}", slot.slot_type, slot.device.display()));
+        self.program(mkfs.arg(&slot.device), Ending::Allowed)?;
+        self.mounted(|work, dir| {
+            work.fill(content, dir)?;
+            let place =
+                SlotPlace { mount_point: Some(dir), device: &slot.device, variables: Vec::new() };
+            work.hook(HookStep::PostInstall, &place)?;
+            work.hook(HookStep::Status, &place)
+        })?;
+        if slot.slot_type != SlotType::Ubifs {
+            // UBIFS writes everything when it is unmounted, and its node is no block device.
+            self.flush_device()?;
+        }
+        Ok(SlotWritten { count: WriteCount::default(), proof: SlotProof::Unpacked })
+    }
+
+    fn fill(&mut self, content: ImageContent<'_>, dir: &Path) -> Result<(), SlotHandlerError> {
+        let image_type = self.job.image.image_type;
+        let name = self.job.slot.name.clone();
+        match content {
+            ImageContent::None if image_type == ImageType::Emptyfs => Ok(()),
+            ImageContent::Tree(tree) => {
+                self.note(format!("Extracting {} to {}", self.job.image.filename, dir.display()));
+                tree.extract_into(dir, self.job.stop).map_err(|source| match (self.job.stop)() {
+                    Some(by) => SlotHandlerError::Stopped { by },
+                    None => SlotHandlerError::Unpack { slot: name, source },
+                })
+            }
+            ImageContent::Stream(source) if image_type == ImageType::Tar => {
+                let image = &self.job.image;
+                self.note(format!("Extracting {} to {}", image.filename, dir.display()));
+                self.expect(image.size.get());
+                let stop = self.job.stop;
+                let mut passed = 0_u64;
+                let mut tell = |bytes| passed = passed.saturating_add(bytes);
+                let mut counted = Counted::new(source, image.size.get(), &mut tell, stop);
+                let mut call = ProgramCall::new("tar").args(["xf", "-", "-C"]).arg(dir);
+                call = call.arg("--numeric-owner").args(tar_flag(&image.filename));
+                let unpacked = self.program(call.input(&mut counted), Ending::Allowed);
+                // Broken input makes the program fail as well; the reason is said first.
+                unpacked?;
+                counted.finish(&name, image)?;
+                self.count(passed);
+                Ok(())
+            }
+            ImageContent::None | ImageContent::Stream(_) => Err(self.wrong_shape()),
+        }
+    }
+
+    /// An image of a file system: hooks see it mounted, an ext4 may grow.
+    pub(super) fn copy_filesystem(
+        &mut self,
+        content: ImageContent<'_>,
+    ) -> Result<SlotWritten, SlotHandlerError> {
+        if self.hooks.wants(HookStep::PreInstall) {
+            self.mounted_hooks(&[HookStep::PreInstall])?;
+        }
+        let written = self.copy_device(content)?;
+        let slot = self.job.slot;
+        let grows = slot.resize && slot.slot_type == SlotType::Ext4;
+        if grows {
+            self.note(format!("Resizing {}", slot.device.display()));
+            self.program(ProgramCall::new("resize2fs").arg(&slot.device), Ending::Allowed)?;
+        }
+        let after = self.mounted_hooks(&[HookStep::PostInstall, HookStep::Status])?;
+        if grows || after == Mounting::Done {
+            self.flush_device()?;
+        }
+        Ok(written)
+    }
+
+    /// Mounts the slot once and calls the engine back for each step it wants; not at all when it
+    /// wants none.
+    pub(super) fn mounted_hooks(
+        &mut self,
+        steps: &[HookStep],
+    ) -> Result<Mounting, SlotHandlerError> {
+        if !steps.iter().any(|step| self.hooks.wants(*step)) {
+            return Ok(Mounting::NotNeeded);
+        }
+        let slot = self.job.slot;
+        self.mounted(|work, dir| {
+            let place =
+                SlotPlace { mount_point: Some(dir), device: &slot.device, variables: Vec::new() };
+            steps.iter().try_for_each(|step| work.hook(*step, &place))
+        })?;
+        Ok(Mounting::Done)
+    }
+}
+
+/// Whether a slot was mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mounting {
+    Done,
+    NotNeeded,
+}

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The one place of this crate that runs programs, and what it promises for each of them.
+//!
+//! Argument lists only. A process group of its own, so that all of it dies when the caller wants
+//! it to end or its time is over. Input is fed and output drained in one loop over non-blocking
+//! pipes, so neither side waits for the other for ever. When the program itself has ended, what is
+//! in its pipes is read for a moment more and no longer: a background child that kept them open
+//! must not hang an install. The standard library gives children an empty signal mask and
+//! `SIGPIPE` its default again; handlers end at `exec` by themselves.
+
+use super::machine::{OutputStream, ProgramCall, ProgramEnd, ProgramError};
+use crate::StopQuestion;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// What is kept of standard error for messages.
+const STDERR_TAIL_BYTES: usize = 2048;
+/// How often the questions are asked while nothing moves.
+const TICK_MILLIS: u16 = 20;
+/// After its end, so long is read what a background child may still write.
+const DRAIN: Duration = Duration::from_millis(300);
+/// After the polite signal, so long until the other one.
+const KILL_AFTER: Duration = Duration::from_secs(3);
+/// Bytes moved at once; the default capacity of a pipe.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// Where administrators' programs are when `PATH` lacks them, as it does for ordinary users.
+const SBIN: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+
+/// Runs a program to its end.
+pub(super) fn run(
+    mut call: ProgramCall<'_>,
+    stop: StopQuestion<'_>,
+) -> Result<ProgramEnd, ProgramError> {
+    let program = call.name();
+    let mut running = Running::start(&call, program)?;
+    let began = Instant::now();
+    let mut nothing = |_: OutputStream, _: &[u8]| {};
+    let tell: &mut dyn FnMut(OutputStream, &[u8]) = match call.output.as_deref_mut() {
+        Some(output) => output,
+        None => &mut nothing,
+    };
+    let mut input = call.input.take();
+    let mut ended: Option<(ExitStatus, Instant)> = None;
+    loop {
+        match running.turn(&mut input, tell) {
+            Ok(()) => {}
+            Err(error) => {
+                running.kill();
+                return Err(error);
+            }
+        }
+        if ended.is_none() {
+            ended = running.ended()?.map(|status| (status, Instant::now()));
+        }
+        if let Some((status, at)) = ended
+            && (running.is_drained() || at.elapsed() >= DRAIN)
+        {
+            return Ok(running.finish(status));
+        }
+        if ended.is_none() {
+            running.may_go_on(stop, call.timeout, began)?;
+        }
+    }
+}
+
+/// A program between start and end.
+struct Running {
+    program: String,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: Option<ChildStdout>,
+    stderr: Option<ChildStderr>,
+    /// Input that was read and not yet taken.
+    pending: Vec<u8>,
+    taken: usize,
+    tail: VecDeque<u8>,
+    left_input: bool,
+}
+
+impl Running {
+    #[expect(clippy::disallowed_methods, reason = "this is the module that runs programs")]
+    fn start(call: &ProgramCall<'_>, program: String) -> Result<Self, ProgramError> {
+        let failed = |source| ProgramError::Start { program: program.clone(), source };
+        let mut command = Command::new(find(&call.program));
+        command.args(&call.arguments).process_group(0);
+        command.envs(call.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(if call.input.is_some() { Stdio::piped() } else { Stdio::null() });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(failed)?;
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let stderr = child.stderr.take();
+        let running = Self {
+            program: program.clone(),
+            child,
+            stdin,
+            stdout,
+            stderr,
+            pending: Vec::new(),
+            taken: 0,
+            tail: VecDeque::new(),
+            left_input: false,
+        };
+        let pipes = [
+            running.stdin.as_ref().map(AsFd::as_fd),
+            running.stdout.as_ref().map(AsFd::as_fd),
+            running.stderr.as_ref().map(AsFd::as_fd),
+        ];
+        for pipe in pipes.into_iter().flatten() {
+            never_wait(pipe).map_err(failed)?;
+        }
+        Ok(running)
+    }
+
+    fn talk_failed(&self, source: io::Error) -> ProgramError {
+        ProgramError::Talk { program: self.program.clone(), source }
+    }
+
+    /// Waits for something to move, and moves it.
+    fn turn(
+        &mut self,
+        input: &mut Option<&mut dyn Read>,
+        tell: &mut dyn FnMut(OutputStream, &[u8]),
+    ) -> Result<(), ProgramError> {
+        self.refill(input)?;
+        self.wait().map_err(|source| self.talk_failed(source))?;
+        self.feed().map_err(|source| self.talk_failed(source))?;
+        let mut chunk = vec![0; CHUNK_BYTES];
+        if let Some(pipe) = &mut self.stdout {
+            match take_some(pipe, &mut chunk).map_err(|error| (self.program.clone(), error)) {
+                Ok(Taken::Bytes(bytes)) => tell(OutputStream::Stdout, bytes),
+                Ok(Taken::Nothing) => {}
+                Ok(Taken::End) => self.stdout = None,
+                Err((program, source)) => return Err(ProgramError::Talk { program, source }),
+            }
+        }
+        if let Some(pipe) = &mut self.stderr {
+            match take_some(pipe, &mut chunk).map_err(|error| (self.program.clone(), error)) {
+                Ok(Taken::Bytes(bytes)) => {
+                    self.tail.extend(bytes);
+                    let surplus = self.tail.len().saturating_sub(STDERR_TAIL_BYTES);
+                    self.tail.drain(..surplus);
+                    tell(OutputStream::Stderr, bytes);
+                }
+                Ok(Taken::Nothing) => {}
+                Ok(Taken::End) => self.stderr = None,
+                Err((program, source)) => return Err(ProgramError::Talk { program, source }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the next piece of input when the last was taken; at the end closes the pipe.
+    fn refill(&mut self, input: &mut Option<&mut dyn Read>) -> Result<(), ProgramError> {
+        if self.stdin.is_none() || self.taken < self.pending.len() {
+            return Ok(());
+        }
+        self.pending.resize(CHUNK_BYTES, 0);
+        let read = match input {
+            Some(input) => loop {
+                match input.read(&mut self.pending) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    other => break other,
+                }
+            },
+            None => Ok(0),
+        };
+        let program = self.program.clone();
+        let read = read.map_err(|source| ProgramError::Input { program, source })?;
+        self.pending.truncate(read);
+        self.taken = 0;
+        if read == 0 {
+            self.stdin = None;
+        }
+        Ok(())
+    }
+
+    /// Until a pipe is ready, or a tick is over.
+    fn wait(&self) -> io::Result<()> {
+        let stdin = self.stdin.as_ref().map(|pipe| (pipe.as_fd(), PollFlags::POLLOUT));
+        let stdout = self.stdout.as_ref().map(|pipe| (pipe.as_fd(), PollFlags::POLLIN));
+        let stderr = self.stderr.as_ref().map(|pipe| (pipe.as_fd(), PollFlags::POLLIN));
+        let mut pipes: Vec<PollFd<'_>> = [stdin, stdout, stderr]
+            .into_iter()
+            .flatten()
+            .map(|(pipe, flags)| PollFd::new(pipe, flags))
+            .collect();
+        match poll(&mut pipes, PollTimeout::from(TICK_MILLIS)) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Gives the program what it takes.
+    fn feed(&mut self) -> io::Result<()> {
+        let Some(pipe) = &mut self.stdin else { return Ok(()) };
+        let Some(bytes) = self.pending.get(self.taken..).filter(|bytes| !bytes.is_empty()) else {
+            return Ok(());
+        };
+        match pipe.write(bytes) {
+            Ok(len) => self.taken += len,
+            Err(error) if is_not_now(&error) => {}
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                // It reads no more; its exit status tells whether that was right.
+                self.left_input = true;
+                self.stdin = None;
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self) -> Result<Option<ExitStatus>, ProgramError> {
+        match self.child.try_wait() {
+            Ok(status) => Ok(status),
+            Err(source) => Err(self.talk_failed(source)),
+        }
+    }
+
+    const fn is_drained(&self) -> bool {
+        self.stdout.is_none() && self.stderr.is_none()
+    }
+
+    /// Asks the caller and the clock; kills the whole group when either says so.
+    fn may_go_on(
+        &mut self,
+        stop: StopQuestion<'_>,
+        limit: Option<Duration>,
+        began: Instant,
+    ) -> Result<(), ProgramError> {
+        if let Some(by) = stop() {
+            self.kill();
+            return Err(ProgramError::Stopped { by });
+        }
+        match limit {
+            Some(limit) if began.elapsed() >= limit => {
+                self.kill();
+                Err(ProgramError::TimedOut { program: self.program.clone(), limit })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Ends the process group, politely first, and collects the program.
+    fn kill(&mut self) {
+        let Ok(id) = i32::try_from(self.child.id()) else { return };
+        let group = Pid::from_raw(id);
+        self.stdin = None;
+        // Gone already is as good as killed.
+        let _ = killpg(group, Signal::SIGTERM);
+        let asked = Instant::now();
+        while asked.elapsed() < KILL_AFTER && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(u64::from(TICK_MILLIS)));
+        }
+        let _ = killpg(group, Signal::SIGKILL);
+        let _ = self.child.wait();
+    }
+
+    fn finish(self, status: ExitStatus) -> ProgramEnd {
+        let tail: Vec<u8> = self.tail.into();
+        ProgramEnd {
+            code: status.code(),
+            signal: status.signal(),
+            stderr: String::from_utf8_lossy(&tail).trim_end().to_owned(),
+            left_input: self.left_input || self.taken < self.pending.len(),
+        }
+    }
+}
+
+enum Taken<'a> {
+    Bytes(&'a [u8]),
+    Nothing,
+    End,
+}
+
+fn take_some<'a>(pipe: &mut impl Read, chunk: &'a mut [u8]) -> io::Result<Taken<'a>> {
+    match pipe.read(chunk) {
+        Ok(0) => Ok(Taken::End),
+        Ok(len) => Ok(Taken::Bytes(chunk.get(..len).unwrap_or_default())),
+        Err(error) if is_not_now(&error) => Ok(Taken::Nothing),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_not_now(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+fn never_wait(pipe: BorrowedFd<'_>) -> io::Result<()> {
+    let flags = OFlag::from_bits_truncate(fcntl(pipe, FcntlArg::F_GETFL)?);
+    fcntl(pipe, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    Ok(())
+}
+
+/// The program as it was named, or, when `PATH` has none of that name, where `sbin` has it.
+fn find(program: &OsStr) -> OsString {
+    if Path::new(program).components().count() != 1 {
+        return program.to_owned();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs = std::env::split_paths(&path).chain(SBIN.into_iter().map(PathBuf::from));
+    let mut candidates = dirs.map(|dir| dir.join(program));
+    candidates
+        .find(|candidate| candidate.is_file())
+        .map_or_else(|| program.to_owned(), PathBuf::into_os_string)
+}
+
+#[cfg(test)]
+mod tests;

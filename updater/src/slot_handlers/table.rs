@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Which handler writes an image of this type into a slot of this type? The pairs are RAUC's, in
+//! [`crate::accepts`]; here each gets its way of writing.
+
+use crate::{SlotType, accepts};
+use bundle::ImageType;
+
+/// The ways to write a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandlerKind {
+    /// Bytes onto a device.
+    Copy,
+    /// Bytes onto a device that holds a file system afterwards, mounted around hooks.
+    CopyFilesystem,
+    /// A fresh file system, and an archive unpacked into it.
+    Unpack,
+    /// A UBI volume, or a UBIFS on one, replaced as a whole.
+    Volume,
+    /// `flashcp`.
+    Nor,
+    /// `flash_erase` and `nandwrite`.
+    Nand,
+    /// The boot partition of an eMMC that is not in use.
+    BootEmmc,
+    /// The half of a region that the MBR does not name.
+    BootMbrSwitch,
+    /// The half of a region that the GPT does not name.
+    BootGptSwitch,
+    /// Both copies in a region.
+    BootRawFallback,
+    /// The image's `install` hook does it all.
+    InstallHook,
+}
+
+/// Whether somebody else does the writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstallHook {
+    /// The image has an `install` hook: any pair is accepted.
+    Present,
+    /// The image is written here.
+    Absent,
+}
+
+/// The handler of a pair; `None` where RAUC has none. An image without a type is for hooks alone.
+#[must_use]
+pub const fn handler_for(
+    slot: SlotType,
+    image: Option<ImageType>,
+    hook: InstallHook,
+) -> Option<HandlerKind> {
+    if let InstallHook::Present = hook {
+        return Some(HandlerKind::InstallHook);
+    }
+    let Some(image) = image else { return None };
+    if !accepts(slot, image) {
+        return None;
+    }
+    Some(match slot {
+        SlotType::Raw => HandlerKind::Copy,
+        SlotType::Ext4 | SlotType::Vfat | SlotType::Ubifs if is_archive(image) => {
+            HandlerKind::Unpack
+        }
+        SlotType::Ext4 | SlotType::Vfat => HandlerKind::CopyFilesystem,
+        SlotType::Ubifs | SlotType::Ubivol => HandlerKind::Volume,
+        SlotType::Nand => HandlerKind::Nand,
+        SlotType::Nor => HandlerKind::Nor,
+        SlotType::BootEmmc => HandlerKind::BootEmmc,
+        SlotType::BootMbrSwitch => HandlerKind::BootMbrSwitch,
+        SlotType::BootGptSwitch => HandlerKind::BootGptSwitch,
+        SlotType::BootRawFallback => HandlerKind::BootRawFallback,
+    })
+}
+
+/// Whether the image goes into a fresh file system.
+#[must_use]
+pub const fn is_archive(image: ImageType) -> bool {
+    match image {
+        ImageType::Tar | ImageType::Catar | ImageType::Caidx | ImageType::Emptyfs => true,
+        ImageType::Raw
+        | ImageType::Ext4
+        | ImageType::Vfat
+        | ImageType::Ubifs
+        | ImageType::Squashfs
+        | ImageType::RawCaibx
+        | ImageType::Ext4Caibx
+        | ImageType::VfatCaibx
+        | ImageType::UbifsCaibx
+        | ImageType::SquashfsCaibx => false,
+    }
+}
+
+/// Whether slots of this type can be mounted, and so carry a `slot.raucs`.
+#[must_use]
+pub const fn is_mountable(slot: SlotType) -> bool {
+    match slot {
+        SlotType::Ext4 | SlotType::Vfat | SlotType::Ubifs => true,
+        SlotType::Raw
+        | SlotType::Ubivol
+        | SlotType::Nand
+        | SlotType::Nor
+        | SlotType::BootEmmc
+        | SlotType::BootMbrSwitch
+        | SlotType::BootGptSwitch
+        | SlotType::BootRawFallback => false,
+    }
+}

@@ -17,6 +17,7 @@ mod lines;
 mod machine;
 mod programs;
 mod source;
+mod spawn;
 mod table;
 mod work;
 mod write;

@@ -5,23 +5,18 @@
 //! it to end or its time is over. Input is fed and output drained in one loop over non-blocking
 //! pipes, so neither side waits for the other for ever. When the program itself has ended, what is
 //! in its pipes is read for a moment more and no longer: a background child that kept them open
-//! must not hang an install. The standard library gives children an empty signal mask and
-//! `SIGPIPE` its default again; handlers end at `exec` by themselves.
+//! must not hang an install.
 
 use super::machine::{OutputStream, ProgramCall, ProgramEnd, ProgramError};
+use super::spawn::{Ended, Input, Spawned, spawn};
 use crate::StopQuestion;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use std::collections::VecDeque;
-use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// What is kept of standard error for messages.
@@ -34,8 +29,6 @@ const DRAIN: Duration = Duration::from_millis(300);
 const KILL_AFTER: Duration = Duration::from_secs(3);
 /// Bytes moved at once; the default capacity of a pipe.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// Where administrators' programs are when `PATH` lacks them, as it does for ordinary users.
-const SBIN: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
 /// Runs a program to its end.
 pub(super) fn run(
@@ -51,7 +44,7 @@ pub(super) fn run(
         None => &mut nothing,
     };
     let mut input = call.input.take();
-    let mut ended: Option<(ExitStatus, Instant)> = None;
+    let mut ended: Option<(Ended, Instant)> = None;
     loop {
         match running.turn(&mut input, tell) {
             Ok(()) => {}
@@ -77,10 +70,7 @@ pub(super) fn run(
 /// A program between start and end.
 struct Running {
     program: String,
-    child: Child,
-    stdin: Option<ChildStdin>,
-    stdout: Option<ChildStdout>,
-    stderr: Option<ChildStderr>,
+    child: Spawned,
     /// Input that was read and not yet taken.
     pending: Vec<u8>,
     taken: usize,
@@ -89,37 +79,22 @@ struct Running {
 }
 
 impl Running {
-    #[expect(clippy::disallowed_methods, reason = "this is the module that runs programs")]
     fn start(call: &ProgramCall<'_>, program: String) -> Result<Self, ProgramError> {
         let failed = |source| ProgramError::Start { program: program.clone(), source };
-        let mut command = Command::new(find(&call.program));
-        command.args(&call.arguments).process_group(0);
-        command.envs(call.environment.iter().map(|(name, value)| (name, value)));
-        command.stdin(if call.input.is_some() { Stdio::piped() } else { Stdio::null() });
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(failed)?;
-        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-        let stderr = child.stderr.take();
-        let running = Self {
+        let input = if call.input.is_some() { Input::Piped } else { Input::Null };
+        let child = spawn(&call.program, &call.arguments, &call.environment, input);
+        let child = child.map_err(failed)?;
+        for pipe in [&child.stdin, &child.stdout, &child.stderr].into_iter().flatten() {
+            never_wait(pipe.as_fd()).map_err(failed)?;
+        }
+        Ok(Self {
             program: program.clone(),
             child,
-            stdin,
-            stdout,
-            stderr,
             pending: Vec::new(),
             taken: 0,
             tail: VecDeque::new(),
             left_input: false,
-        };
-        let pipes = [
-            running.stdin.as_ref().map(AsFd::as_fd),
-            running.stdout.as_ref().map(AsFd::as_fd),
-            running.stderr.as_ref().map(AsFd::as_fd),
-        ];
-        for pipe in pipes.into_iter().flatten() {
-            never_wait(pipe).map_err(failed)?;
-        }
-        Ok(running)
+        })
     }
 
     fn talk_failed(&self, source: io::Error) -> ProgramError {
@@ -136,15 +111,15 @@ impl Running {
         self.wait().map_err(|source| self.talk_failed(source))?;
         self.feed().map_err(|source| self.talk_failed(source))?;
         let mut chunk = vec![0; CHUNK_BYTES];
-        if let Some(pipe) = &mut self.stdout {
+        if let Some(pipe) = &mut self.child.stdout {
             match take_some(pipe, &mut chunk).map_err(|error| (self.program.clone(), error)) {
                 Ok(Taken::Bytes(bytes)) => tell(OutputStream::Stdout, bytes),
                 Ok(Taken::Nothing) => {}
-                Ok(Taken::End) => self.stdout = None,
+                Ok(Taken::End) => self.child.stdout = None,
                 Err((program, source)) => return Err(ProgramError::Talk { program, source }),
             }
         }
-        if let Some(pipe) = &mut self.stderr {
+        if let Some(pipe) = &mut self.child.stderr {
             match take_some(pipe, &mut chunk).map_err(|error| (self.program.clone(), error)) {
                 Ok(Taken::Bytes(bytes)) => {
                     self.tail.extend(bytes);
@@ -153,7 +128,7 @@ impl Running {
                     tell(OutputStream::Stderr, bytes);
                 }
                 Ok(Taken::Nothing) => {}
-                Ok(Taken::End) => self.stderr = None,
+                Ok(Taken::End) => self.child.stderr = None,
                 Err((program, source)) => return Err(ProgramError::Talk { program, source }),
             }
         }
@@ -162,7 +137,7 @@ impl Running {
 
     /// Reads the next piece of input when the last was taken; at the end closes the pipe.
     fn refill(&mut self, input: &mut Option<&mut dyn Read>) -> Result<(), ProgramError> {
-        if self.stdin.is_none() || self.taken < self.pending.len() {
+        if self.child.stdin.is_none() || self.taken < self.pending.len() {
             return Ok(());
         }
         self.pending.resize(CHUNK_BYTES, 0);
@@ -180,16 +155,16 @@ impl Running {
         self.pending.truncate(read);
         self.taken = 0;
         if read == 0 {
-            self.stdin = None;
+            self.child.stdin = None;
         }
         Ok(())
     }
 
     /// Until a pipe is ready, or a tick is over.
     fn wait(&self) -> io::Result<()> {
-        let stdin = self.stdin.as_ref().map(|pipe| (pipe.as_fd(), PollFlags::POLLOUT));
-        let stdout = self.stdout.as_ref().map(|pipe| (pipe.as_fd(), PollFlags::POLLIN));
-        let stderr = self.stderr.as_ref().map(|pipe| (pipe.as_fd(), PollFlags::POLLIN));
+        let stdin = self.child.stdin.as_ref().map(|pipe| (pipe.as_fd(), PollFlags::POLLOUT));
+        let stdout = self.child.stdout.as_ref().map(|pipe| (pipe.as_fd(), PollFlags::POLLIN));
+        let stderr = self.child.stderr.as_ref().map(|pipe| (pipe.as_fd(), PollFlags::POLLIN));
         let mut pipes: Vec<PollFd<'_>> = [stdin, stdout, stderr]
             .into_iter()
             .flatten()
@@ -203,7 +178,7 @@ impl Running {
 
     /// Gives the program what it takes.
     fn feed(&mut self) -> io::Result<()> {
-        let Some(pipe) = &mut self.stdin else { return Ok(()) };
+        let Some(pipe) = &mut self.child.stdin else { return Ok(()) };
         let Some(bytes) = self.pending.get(self.taken..).filter(|bytes| !bytes.is_empty()) else {
             return Ok(());
         };
@@ -213,14 +188,14 @@ impl Running {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 // It reads no more; its exit status tells whether that was right.
                 self.left_input = true;
-                self.stdin = None;
+                self.child.stdin = None;
             }
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    fn ended(&mut self) -> Result<Option<ExitStatus>, ProgramError> {
+    fn ended(&mut self) -> Result<Option<Ended>, ProgramError> {
         match self.child.try_wait() {
             Ok(status) => Ok(status),
             Err(source) => Err(self.talk_failed(source)),
@@ -228,7 +203,7 @@ impl Running {
     }
 
     const fn is_drained(&self) -> bool {
-        self.stdout.is_none() && self.stderr.is_none()
+        self.child.stdout.is_none() && self.child.stderr.is_none()
     }
 
     /// Asks the caller and the clock; kills the whole group when either says so.
@@ -253,24 +228,26 @@ impl Running {
 
     /// Ends the process group, politely first, and collects the program.
     fn kill(&mut self) {
-        let Ok(id) = i32::try_from(self.child.id()) else { return };
-        let group = Pid::from_raw(id);
-        self.stdin = None;
-        // Gone already is as good as killed.
-        let _ = killpg(group, Signal::SIGTERM);
+        self.child.stdin = None;
+        self.child.signal(Signal::SIGTERM);
         let asked = Instant::now();
         while asked.elapsed() < KILL_AFTER && matches!(self.child.try_wait(), Ok(None)) {
             std::thread::sleep(Duration::from_millis(u64::from(TICK_MILLIS)));
         }
-        let _ = killpg(group, Signal::SIGKILL);
+        self.child.signal(Signal::SIGKILL);
+        // It cannot survive that, and its status is asked for by nobody.
         let _ = self.child.wait();
     }
 
-    fn finish(self, status: ExitStatus) -> ProgramEnd {
+    fn finish(self, ended: Ended) -> ProgramEnd {
         let tail: Vec<u8> = self.tail.into();
+        let (code, signal) = match ended {
+            Ended::Exited(code) => (Some(code), None),
+            Ended::Signalled(signal) => (None, Some(signal)),
+        };
         ProgramEnd {
-            code: status.code(),
-            signal: status.signal(),
+            code,
+            signal,
             stderr: String::from_utf8_lossy(&tail).trim_end().to_owned(),
             left_input: self.left_input || self.taken < self.pending.len(),
         }
@@ -300,19 +277,6 @@ fn never_wait(pipe: BorrowedFd<'_>) -> io::Result<()> {
     let flags = OFlag::from_bits_truncate(fcntl(pipe, FcntlArg::F_GETFL)?);
     fcntl(pipe, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
     Ok(())
-}
-
-/// The program as it was named, or, when `PATH` has none of that name, where `sbin` has it.
-fn find(program: &OsStr) -> OsString {
-    if Path::new(program).components().count() != 1 {
-        return program.to_owned();
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let dirs = std::env::split_paths(&path).chain(SBIN.into_iter().map(PathBuf::from));
-    let mut candidates = dirs.map(|dir| dir.join(program));
-    candidates
-        .find(|candidate| candidate.is_file())
-        .map_or_else(|| program.to_owned(), PathBuf::into_os_string)
 }
 
 #[cfg(test)]

@@ -120,6 +120,20 @@ fn children_block_no_signal_whatever_this_thread_blocks() {
 }
 
 #[test]
+fn a_script_without_a_first_line_for_the_kernel_is_a_shells() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = dir.path().join("hook");
+    // Not written by this process: another test's child could hold it open for a moment.
+    let line = format!("echo 'echo \"$1 $RAUC_X\"' >{0}; chmod 755 {0}", script.display());
+    assert!(run(shell(&line), &go_on).unwrap().success());
+    let mut text = Vec::new();
+    let mut take = |_, piece: &[u8]| text.extend_from_slice(piece);
+    let call = ProgramCall::new(&script).arg("slot-install").env("RAUC_X", "a b");
+    assert!(run(call.output(&mut take), &go_on).unwrap().success());
+    assert_eq!(text, b"slot-install a b\n");
+}
+
+#[test]
 fn a_missing_program_is_named() {
     let error = run(ProgramCall::new("no-such-program-here"), &go_on).unwrap_err();
     assert_eq!(error.to_string(), "cannot start no-such-program-here");

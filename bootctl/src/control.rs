@@ -14,6 +14,10 @@ use crate::{
 };
 use storage::{PartUuid, Storage, chain};
 
+/// How often the begin of an install is told to the older copy again because another program
+/// committed between.
+const BEGIN_REPEATS: usize = 5;
+
 /// Whether a system that confirmed itself may be left for the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LateFallback {
@@ -194,6 +198,33 @@ impl BootControl {
             }
         }
         Ok(())
+    }
+
+    /// Begins an install into `target`, and says so in every copy before it returns: an older copy
+    /// would otherwise speak of what the target holds now, when it is something else already.
+    ///
+    /// # Errors
+    /// [`ControlError`]; the target must not be written then.
+    pub fn begin_install(&mut self, target: SlotId) -> Result<(), ControlError> {
+        self.apply(&Command::BeginInstall { target })?;
+        for _ in 1..self.backend.copies() {
+            self.repeat_begun(target)?;
+        }
+        Ok(())
+    }
+
+    /// Stores the state as it is into the oldest copy, for as long as it says `writing`.
+    fn repeat_begun(&mut self, target: SlotId) -> Result<(), BackendError> {
+        for _ in 0..BEGIN_REPEATS {
+            if self.stored.slot(target).state != SlotState::Writing {
+                break;
+            }
+            match self.backend.store(&self.stored, &self.stored) {
+                Err(BackendError::Changed) => self.reload()?,
+                stored => return stored,
+            }
+        }
+        Err(BackendError::Changed)
     }
 
     /// The state after `command` and what follows from it by the configuration.

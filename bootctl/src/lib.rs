@@ -45,7 +45,12 @@ pub use death::{DEATH_TEXT_MAX, Death};
 pub use env_lock::EnvLock;
 pub use fallback::{Fallback, RecordsLeft, Try, TryEnd};
 pub use leave::is_left_when_unhealthy;
-pub use named::{NamedBoot, NamedError, NamedFailure, NamedMark, NamedSlot};
+pub use named::{
+    AtomixBoard, AtomixNamed, BoardCause, BoardKind, EfiActivation, EfiEntries, EfiEntry, EnvRead,
+    NamedAttempts, NamedBoot, NamedError, NamedFailure, NamedHost, NamedLoader, NamedMark,
+    NamedSlot, PartitionDevice, ProgramEnd, ProgramOutput, RealHost, UbootChoice, choose_uboot,
+    named_backend, parse_barebox_state, parse_fw_printenv, parse_grub_list,
+};
 pub use noop::NoopBackend;
 pub use reason::{Reason, UnknownReason};
 pub use reconcile::{Reconciled, RecorderFacts, recall, reconcile};

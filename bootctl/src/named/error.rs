@@ -6,6 +6,7 @@
 
 use crate::Refused;
 use std::fmt;
+use storage::chain;
 
 /// A failed act on a boot loader, with the backend's name in front as RAUC shows it.
 #[derive(Debug)]
@@ -19,6 +20,15 @@ impl NamedError {
     #[must_use]
     pub const fn new(backend: &'static str, failure: NamedFailure) -> Self {
         Self { backend, failure }
+    }
+
+    /// The same with what was being done in front.
+    #[must_use]
+    pub(super) fn within(mut self, act: &str) -> Self {
+        if let NamedFailure::Failed { what } = &mut self.failure {
+            *what = format!("{act}: {what}");
+        }
+        self
     }
 
     /// What failed.
@@ -39,13 +49,9 @@ impl NamedError {
         match &self.failure {
             NamedFailure::Refused(refused) => refused.hint(),
             NamedFailure::Start { .. } => Some("install the program; it is looked for in PATH"),
-            NamedFailure::Late { .. } => Some("run the program by hand with the same arguments"),
             NamedFailure::NoEntry { .. } => {
                 Some("set efi-loader and efi-cmdline of the slot, or make the entry by hand")
             }
-            NamedFailure::LostEnvironment => Some(
-                "reboot once: the boot loader then stores an environment made from its defaults",
-            ),
             NamedFailure::Failed { .. }
             | NamedFailure::Parse { .. }
             | NamedFailure::Device { .. }
@@ -55,21 +61,26 @@ impl NamedError {
     }
 }
 
+/// The whole of it in one line, causes included, as RAUC's clients get it: there is no source left
+/// to tell.
 impl fmt::Display for NamedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.failure {
+        let failure = chain(&self.failure);
+        match self.failure {
             // RAUC says this before it asks any backend.
-            unsupported @ NamedFailure::Unsupported { .. } => unsupported.fmt(f),
-            failure => write!(f, "{} backend: {failure}", self.backend),
+            NamedFailure::Unsupported { .. } => f.write_str(&failure),
+            NamedFailure::Start { .. }
+            | NamedFailure::Failed { .. }
+            | NamedFailure::Parse { .. }
+            | NamedFailure::NoEntry { .. }
+            | NamedFailure::Device { .. }
+            | NamedFailure::Refused(_)
+            | NamedFailure::Own { .. } => write!(f, "{} backend: {failure}", self.backend),
         }
     }
 }
 
-impl std::error::Error for NamedError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.failure.source()
-    }
-}
+impl std::error::Error for NamedError {}
 
 /// What failed.
 #[derive(Debug, thiserror::Error)]
@@ -83,21 +94,11 @@ pub enum NamedFailure {
         #[source]
         source: std::io::Error,
     },
-    /// A program failed.
-    #[error("Failed to run {program}: {how}")]
+    /// A program failed, or did not end.
+    #[error("{what}")]
     Failed {
-        /// The program.
-        program: String,
-        /// How, and what it said, shortened.
-        how: String,
-    },
-    /// A program did not end, or ended and left its output open.
-    #[error("Failed to run {program}: no end after {secs} seconds")]
-    Late {
-        /// The program.
-        program: String,
-        /// How long it was waited for.
-        secs: u64,
+        /// Which, how, and what it said, shortened.
+        what: String,
     },
     /// A program's answer is not what its contract says.
     #[error("{what}")]
@@ -131,10 +132,6 @@ pub enum NamedFailure {
     /// Our own protocol does not allow it.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// The board has our own protocol, and its environment is lost. Programs that know nothing of
-    /// it would begin one that cannot boot.
-    #[error("the boot loader's environment is lost and is not begun anew by other programs")]
-    LostEnvironment,
     /// Our own keeper of the boot state failed.
     #[error("cannot change or read the boot state")]
     Own {
@@ -142,10 +139,4 @@ pub enum NamedFailure {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-}
-
-impl NamedFailure {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        std::error::Error::source(self)
-    }
 }

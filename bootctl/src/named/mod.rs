@@ -3,118 +3,110 @@
 //!
 //! [`crate::BootBackend`] keeps the whole state of our own protocol, for two slots. RAUC knows less
 //! of more boot loaders: any number of bootnames, each good or bad, and one of them primary. Here
-//! are its six backends, each through the programs that RAUC runs, and `AtomixNamed`, which
+//! are its six backends, each through the programs that RAUC runs, and [`AtomixNamed`], which
 //! answers the same questions on a board that has our own protocol and keeps its rules.
 
+mod ask;
+mod atomix;
+mod barebox;
+mod boot;
+mod choose;
+mod custom;
+mod efi;
+mod efi_entries;
 mod error;
+#[cfg(test)]
+mod fake;
+mod grub;
+mod host;
+mod noop;
+mod numbers;
+mod uboot;
 
+pub use crate::programs::{ProgramEnd, ProgramOutput};
+pub use atomix::{AtomixBoard, AtomixNamed, BoardCause};
+pub use barebox::parse_state as parse_barebox_state;
+pub use boot::{NamedBoot, NamedMark, NamedSlot};
+pub use choose::{BoardKind, EnvRead, UbootChoice, choose_uboot};
+pub use efi_entries::{EfiEntries, EfiEntry};
 pub use error::{NamedError, NamedFailure};
+pub use grub::parse_list as parse_grub_list;
+pub use host::{NamedHost, PartitionDevice, RealHost};
+pub use uboot::parse_printed as parse_fw_printenv;
 
-use crate::{Activation, BundleId};
+use barebox::BareboxNamed;
+use custom::CustomNamed;
+use efi::EfiNamed;
+use grub::GrubNamed;
+use noop::NoopNamed;
 use std::path::PathBuf;
+use uboot::UbootNamed;
 
-/// What RAUC can say of a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum NamedMark {
-    /// It may be booted.
-    Good,
-    /// It is not to be booted.
-    Bad,
+/// Boot attempts that RAUC's backends for U-Boot and barebox give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamedAttempts {
+    /// To a slot that is marked good.
+    pub good: u64,
+    /// To a slot that becomes primary.
+    pub primary: u64,
 }
 
-impl NamedMark {
-    /// RAUC's word for it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::Bad => "bad",
-        }
-    }
+/// Whether an EFI slot becomes primary for one boot, which has to prove itself, or for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EfiActivation {
+    /// By `BootNext`.
+    BootNext,
+    /// By the front of `BootOrder`.
+    BootOrder,
 }
 
-/// A slot of `system.conf` that has a bootname.
+/// A boot loader with its settings in `system.conf`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NamedSlot {
-    /// What the boot loader calls it.
-    pub bootname: String,
-    /// Its device.
-    pub device: PathBuf,
-    /// The loader of a firmware entry that has to be made anew.
-    pub efi_loader: Option<String>,
-    /// The command line of such an entry.
-    pub efi_cmdline: Option<String>,
+pub enum NamedLoader {
+    /// U-Boot, whose environment holds RAUC's variables only.
+    Uboot(NamedAttempts),
+    /// GRUB with the environment block in this file.
+    Grub {
+        /// The file.
+        grubenv: PathBuf,
+    },
+    /// barebox.
+    Barebox {
+        /// Name of the state.
+        state_name: Option<String>,
+        /// Device tree file that describes it.
+        dtb_path: Option<String>,
+        /// Boot attempts.
+        attempts: NamedAttempts,
+        /// The kernel command line, by which barebox tells what it booted.
+        cmdline: String,
+    },
+    /// UEFI firmware.
+    Efi(EfiActivation),
+    /// A script.
+    Custom {
+        /// The script.
+        script: PathBuf,
+    },
+    /// None that could be told.
+    Noop,
 }
 
-/// A boot loader as RAUC sees it.
-pub trait NamedBoot: Send {
-    /// The name in `system.conf`.
-    fn name(&self) -> &'static str;
-
-    /// The bootname that runs now, where the boot loader itself can tell.
-    ///
-    /// # Errors
-    /// [`NamedError`] when it could tell and the question failed.
-    fn current(&mut self) -> Result<Option<String>, NamedError>;
-
-    /// Whether `bootname` may be booted.
-    ///
-    /// # Errors
-    /// [`NamedError`]; [`NamedError::is_unsupported`] where nobody can tell.
-    fn is_good(&mut self, bootname: &str) -> Result<bool, NamedError>;
-
-    /// The bootname that is booted next, among those of `system.conf`.
-    ///
-    /// # Errors
-    /// [`NamedError`], also where there is none, as in RAUC.
-    fn primary(&mut self) -> Result<Option<String>, NamedError>;
-
-    /// Marks `bootname`.
-    ///
-    /// # Errors
-    /// [`NamedError`].
-    fn set_state(&mut self, bootname: &str, mark: NamedMark) -> Result<(), NamedError>;
-
-    /// Makes `bootname` the one that is booted next.
-    ///
-    /// # Errors
-    /// [`NamedError`].
-    fn set_primary(&mut self, bootname: &str) -> Result<(), NamedError>;
-
-    /// The slots of `bootname` are about to be written: from here on it must not be booted.
-    ///
-    /// # Errors
-    /// [`NamedError`]; nothing may be written then.
-    fn begin_install(&mut self, bootname: &str) -> Result<(), NamedError> {
-        self.set_state(bootname, NamedMark::Bad)
-    }
-
-    /// The slots of `bootname` are written and durable.
-    ///
-    /// # Errors
-    /// [`NamedError`].
-    fn finish_install(
-        &mut self,
-        bootname: &str,
-        _bundle: BundleId,
-        activation: Activation,
-    ) -> Result<(), NamedError> {
-        match activation {
-            Activation::Activate => self.set_primary(bootname),
-            Activation::Stage => Ok(()),
+/// RAUC's backend for `loader`, with the slots that have a bootname, in their order.
+#[must_use]
+pub fn named_backend(
+    loader: NamedLoader,
+    slots: Vec<NamedSlot>,
+    host: Box<dyn NamedHost>,
+) -> Box<dyn NamedBoot> {
+    match loader {
+        NamedLoader::Uboot(attempts) => Box::new(UbootNamed::new(host, slots, attempts)),
+        NamedLoader::Grub { grubenv } => Box::new(GrubNamed::new(host, slots, &grubenv)),
+        NamedLoader::Barebox { state_name, dtb_path, attempts, cmdline } => {
+            Box::new(BareboxNamed::new(host, slots, attempts, (state_name, dtb_path), &cmdline))
         }
-    }
-
-    /// The install into the slots of `bootname` was given up. In RAUC's protocol it stays bad.
-    ///
-    /// # Errors
-    /// [`NamedError`].
-    fn fail_install(&mut self, _bootname: &str) -> Result<(), NamedError> {
-        Ok(())
-    }
-
-    /// What should be told to a person but stopped nothing, since the last time it was asked.
-    fn warnings(&mut self) -> Vec<String> {
-        Vec::new()
+        NamedLoader::Efi(activation) => Box::new(EfiNamed::new(host, slots, activation)),
+        NamedLoader::Custom { script } => Box::new(CustomNamed::new(host, slots, &script)),
+        NamedLoader::Noop => Box::new(NoopNamed::default()),
     }
 }

@@ -11,11 +11,13 @@ pub enum Judge {
     Hawkbit,
     /// The real RAUC takes what this program made, and the other way round, with the same result.
     Matrix,
+    /// Stores that `casync` made install for the bytes that `casync` fetches.
+    Stores,
 }
 
 impl Judge {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Hawkbit, Self::Matrix];
+    pub const ALL: [Self; 3] = [Self::Hawkbit, Self::Matrix, Self::Stores];
 
     /// The word on the command line.
     #[must_use]
@@ -23,6 +25,7 @@ impl Judge {
         match self {
             Self::Hawkbit => "hawkbit",
             Self::Matrix => "matrix",
+            Self::Stores => "stores",
         }
     }
 }

@@ -58,6 +58,11 @@ impl Daemon {
         lines.get(lines.len().saturating_sub(30)..).unwrap_or_default().join("\n")
     }
 
+    /// Whether it is over.
+    pub fn ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// The process, for its statistics.
     #[must_use]
     pub fn id(&self) -> u32 {

@@ -52,21 +52,35 @@ pub struct Device {
     pub dir: PathBuf,
 }
 
-/// Keys and certificates of a device.
+/// What devices differ in.
 #[derive(Clone, Debug)]
-pub struct Trust {
+pub struct Setup {
     /// The `[keyring]` section's lines.
     pub keyring: String,
     /// The key that opens `crypt` bundles.
     pub decrypt: Option<PathBuf>,
+    /// The chunk store of `[casync]`.
+    pub store: Option<String>,
+    /// The slots' type.
+    pub slot_type: &'static str,
+    /// The slots' size.
+    pub slot_bytes: u64,
+}
+
+impl Setup {
+    /// A device with raw slots that trusts this and needs nothing else.
+    #[must_use]
+    pub const fn raw(keyring: String, slot_bytes: u64) -> Self {
+        Self { keyring, decrypt: None, store: None, slot_type: "raw", slot_bytes }
+    }
 }
 
 impl Device {
-    /// Makes its files; the slots have `slot_bytes` each.
+    /// Makes its files.
     ///
     /// # Errors
     /// When there is no room.
-    pub fn make(dir: &Path, trust: &Trust, slot_bytes: u64) -> Result<Self> {
+    pub fn make(dir: &Path, setup: &Setup) -> Result<Self> {
         fs::create_dir_all(dir.join("mnt"))?;
         let place = dir.display().to_string();
         let backend = dir.join("backend.sh");
@@ -76,20 +90,23 @@ impl Device {
             fs::write(dir.join(name), text)?;
         }
         for slot in ["rootfs-0", "rootfs-1"] {
-            fs::File::create(dir.join(slot))?.set_len(slot_bytes)?;
+            fs::File::create(dir.join(slot))?.set_len(setup.slot_bytes)?;
         }
-        let encryption = match &trust.decrypt {
-            Some(key) => format!("[encryption]\nkey={}\n", key.display()),
-            None => String::new(),
-        };
+        let mut more = String::new();
+        if let Some(key) = &setup.decrypt {
+            more.push_str(&format!("[encryption]\nkey={}\n", key.display()));
+        }
+        if let Some(store) = &setup.store {
+            more.push_str(&format!("[casync]\nstorepath={store}\n"));
+        }
+        let Setup { keyring, slot_type, .. } = setup;
         let conf = format!(
             "[system]\ncompatible={COMPATIBLE}\nbootloader=custom\nmountprefix={place}/mnt\n\
              data-directory={place}/data\n\
              [handlers]\nbootloader-custom-backend=backend.sh\n\
-             [keyring]\n{}\n{encryption}\
-             [slot.rootfs.0]\ndevice=rootfs-0\ntype=raw\nbootname=A\n\
-             [slot.rootfs.1]\ndevice=rootfs-1\ntype=raw\nbootname=B\n",
-            trust.keyring,
+             [keyring]\n{keyring}\n{more}\
+             [slot.rootfs.0]\ndevice=rootfs-0\ntype={slot_type}\nbootname=A\n\
+             [slot.rootfs.1]\ndevice=rootfs-1\ntype={slot_type}\nbootname=B\n",
         );
         fs::write(dir.join("system.conf"), conf)?;
         fs::write(dir.join("bus.conf"), BUS.replace("@BUS@", &format!("{place}/bus")))?;
@@ -100,6 +117,12 @@ impl Device {
     #[must_use]
     pub fn conf(&self) -> PathBuf {
         self.dir.join("system.conf")
+    }
+
+    /// The file of the slot that runs.
+    #[must_use]
+    pub fn running(&self) -> PathBuf {
+        self.dir.join("rootfs-0")
     }
 
     /// The file of the slot that installs go to.
@@ -249,7 +272,9 @@ pub fn make_bundle(rauc: &Path, recipe: &Recipe<'_>, to: &Path) -> Result<()> {
     }
     fs::create_dir_all(&content)?;
     fs::write(content.join("manifest.raucm"), recipe.manifest)?;
-    fs::write(content.join("rootfs.img"), recipe.image)?;
+    for (name, bytes) in recipe.files {
+        fs::write(content.join(name), bytes)?;
+    }
     if let Some(hook) = recipe.hook {
         fs::write(content.join("hook.sh"), hook)?;
         fs::set_permissions(content.join("hook.sh"), fs::Permissions::from_mode(0o755))?;
@@ -269,8 +294,8 @@ pub fn make_bundle(rauc: &Path, recipe: &Recipe<'_>, to: &Path) -> Result<()> {
 pub struct Recipe<'a> {
     /// Its text.
     pub manifest: &'a str,
-    /// The root file system's image.
-    pub image: &'a [u8],
+    /// Its files.
+    pub files: &'a [(&'a str, &'a [u8])],
     /// The hooks' program.
     pub hook: Option<&'a str>,
     /// Arguments of `bundle`: who signs, how it is compressed.

@@ -2,7 +2,7 @@
 //! Does the real `rauc-hawkbit-updater` bring an update from a DDI server to the end with this
 //! service? The server is gooseBit; it is also told of a bundle that the service refuses.
 
-use crate::device::{COMPATIBLE, Device, Recipe, Trust, make_bundle};
+use crate::device::{COMPATIBLE, Device, Recipe, Setup, make_bundle};
 use crate::goosebit::{Goosebit, TOKEN};
 use crate::peers;
 use anyhow::{Context as _, Result, ensure};
@@ -77,8 +77,7 @@ impl Rig<'_> {
     fn play(&self, name: &str, format: &str, way: Way, compatible: &str) -> Result<()> {
         let dir = self.scratch.join(name);
         let keyring = format!("path={}/dev-ca.pem\ncheck-crl=true", self.keys.display());
-        let trust = Trust { keyring, decrypt: None };
-        let device = Device::make(&dir.join("device"), &trust, SLOT_BYTES)?;
+        let device = Device::make(&dir.join("device"), &Setup::raw(keyring, SLOT_BYTES))?;
         let image: Vec<u8> =
             (0..2_u32 << 18).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
         let bundle = dir.join("update.raucb");
@@ -146,7 +145,12 @@ impl Rig<'_> {
             format!("--key={keys}/dev/private/autobuilder-1.pem"),
         ];
         fs::create_dir_all(to.parent().context("no directory")?)?;
-        let recipe = Recipe { manifest: &manifest, image, hook: None, arguments: &signing };
+        let recipe = Recipe {
+            manifest: &manifest,
+            files: &[("rootfs.img", image)],
+            hook: None,
+            arguments: &signing,
+        };
         make_bundle(&self.peers.real, &recipe, to)
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Who signed a bundle, and by what does a device know? Chains made by the `openssl` program.
 
-use crate::device::Trust;
+use crate::device::Setup;
 use anyhow::Result;
 use e2e::program::Program;
 use std::fs;
@@ -135,16 +135,14 @@ impl Keys {
 
     /// What a device knows that trusts this chain.
     #[must_use]
-    pub fn trust(&self, chain: Chain) -> Trust {
+    pub fn trust(&self, chain: Chain, slot_bytes: u64) -> Setup {
         let (anchor, more) = match chain {
             Chain::Root => ("own", ""),
             Chain::Intermediate => ("root", ""),
             Chain::Partial => ("between", "\nallow-partial-chain=true"),
             Chain::Ecc => ("ec-root", ""),
         };
-        Trust {
-            keyring: format!("path={}{more}", self.cert(anchor).display()),
-            decrypt: Some(self.key("recipient")),
-        }
+        let keyring = format!("path={}{more}", self.cert(anchor).display());
+        Setup { decrypt: Some(self.key("recipient")), ..Setup::raw(keyring, slot_bytes) }
     }
 }

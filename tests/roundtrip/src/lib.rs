@@ -17,6 +17,8 @@ pub mod goosebit;
 pub mod hawkbit;
 pub mod keys;
 pub mod matrix;
+pub mod nginx;
 pub mod peers;
 pub mod run;
 pub mod space;
+pub mod stores;

@@ -108,7 +108,7 @@ fn play(
         }
         let client = if case.client == Client::Own { taker } else { peer };
         let place = dir.join(taker.name);
-        let device = Device::make(&place, &keys.trust(case.chain), SLOT_BYTES)?;
+        let device = Device::make(&place, &keys.trust(case.chain, SLOT_BYTES))?;
         let found = install(&device, taker, client, &bundle)
             .with_context(|| format!("{} does not install it", taker.name))?;
         ensure!(device.holds(&image)?, "{} left something else in the slot", taker.name);
@@ -170,14 +170,19 @@ fn make(case: &Case, maker: &Party, keys: &Keys, image: &[u8], dir: &Path) -> Re
     arguments.push(format!("--mksquashfs-args=-comp {}", case.compression));
     let manifest = manifest(case);
     let hook = (case.hooks != Hooks::None).then_some(HOOK);
-    let recipe = Recipe { manifest: &manifest, image, hook, arguments: &arguments };
+    let recipe = Recipe {
+        manifest: &manifest,
+        files: &[("rootfs.img", image)],
+        hook,
+        arguments: &arguments,
+    };
     let bundle = dir.join("made.raucb");
     make_bundle(&maker.rauc, &recipe, &bundle)?;
     if case.format != Format::Crypt {
         return Ok(bundle);
     }
     let encrypted = dir.join("encrypted.raucb");
-    let conf = Device::make(&dir.join("maker"), &keys.trust(case.chain), SLOT_BYTES)?.conf();
+    let conf = Device::make(&dir.join("maker"), &keys.trust(case.chain, SLOT_BYTES))?.conf();
     run(
         maker,
         &conf,
@@ -208,7 +213,7 @@ fn described_alike(
     bundle: &Path,
     dir: &Path,
 ) -> Result<()> {
-    let conf = Device::make(&dir.join("reader"), &keys.trust(case.chain), SLOT_BYTES)?.conf();
+    let conf = Device::make(&dir.join("reader"), &keys.trust(case.chain, SLOT_BYTES))?.conf();
     let bundle = bundle.display().to_string();
     for form in ["json", "json-2", "shell", "readable"] {
         let ask = |party| run(party, &conf, &["info", "--output-format", form, &bundle]);

@@ -4,7 +4,7 @@
 use crate::cli::{Cli, Judge};
 use crate::hawkbit::{self, Streams};
 use crate::matrix::{self, Extent, Installs, Party};
-use crate::{peers, space};
+use crate::{peers, space, stores};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::io::Write;
@@ -65,6 +65,7 @@ fn judge(cli: &Cli, scratch: &Path, out: &mut dyn Write) -> Result<()> {
                 };
                 hawkbit::judge(&peers, scratch, out)?;
             }
+            Judge::Stores => stores::judge(&real, &rauc, scratch, out)?,
             Judge::Matrix => {
                 let installs = if cli.program.is_some() { Installs::All } else { Installs::Plain };
                 let ours = Party { name: "ours", rauc: rauc.clone(), installs };

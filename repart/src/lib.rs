@@ -19,6 +19,7 @@ mod first_boot;
 mod kernel;
 mod map;
 mod mkfs;
+mod move_partition;
 mod plan;
 mod report;
 mod share;
@@ -44,6 +45,7 @@ pub use kernel::{
     KernelChange, KernelDisk, KernelError, KnownPartition, compare_kernel, tell_kernel,
 };
 pub use mkfs::MkfsError;
+pub use move_partition::{MovePartitionError, move_partition};
 pub use plan::{Change, Content, Plan, PlanError, PlanOptions, Planned, plan};
 #[cfg(target_os = "linux")]
 pub use sysfs::SysfsDisk;

@@ -8,6 +8,8 @@
 //!
 //! Nothing here chooses a slot, marks one, or writes a status: the install engine does.
 
+mod boot_emmc;
+mod boot_switch;
 mod error;
 mod filesystem;
 mod flash;
@@ -16,6 +18,8 @@ mod job;
 mod lines;
 mod machine;
 mod programs;
+mod raw_fallback;
+mod region;
 mod source;
 mod spawn;
 mod table;

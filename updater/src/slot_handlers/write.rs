@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The one way in: which handler, and the plain ones.
 
+use super::boot_switch::TableKind;
 use super::error::SlotHandlerError;
 use super::job::{HookStep, ImageContent, SlotEvent, SlotHooks, SlotJob, SlotProof, SlotWritten};
 use super::machine::Machine;
@@ -42,10 +43,10 @@ pub fn write_slot(
         HandlerKind::Nor => work.write_nor(content),
         HandlerKind::Nand => work.write_nand(content),
         HandlerKind::InstallHook => work.leave_to_hook(),
-        HandlerKind::BootEmmc
-        | HandlerKind::BootMbrSwitch
-        | HandlerKind::BootGptSwitch
-        | HandlerKind::BootRawFallback => Err(work.no_handler()),
+        HandlerKind::BootEmmc => work.boot_emmc(content),
+        HandlerKind::BootMbrSwitch => work.boot_switch(content, TableKind::Mbr),
+        HandlerKind::BootGptSwitch => work.boot_switch(content, TableKind::Gpt),
+        HandlerKind::BootRawFallback => work.boot_raw_fallback(content),
     }
 }
 

@@ -6,6 +6,7 @@
 //! [`VerifiedBundle::open_image`]. Never decides whether a true bundle should be installed, never
 //! reads a clock, never writes to a device.
 
+pub mod casync;
 mod cms;
 mod cms_shape;
 mod cms_sign;

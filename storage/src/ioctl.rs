@@ -5,11 +5,12 @@
 //! Layout of the two flash structures: `include/uapi/mtd/mtd-abi.h` of Linux; of the two for
 //! partitions: `include/uapi/linux/blkpg.h`; of the one for memory cards:
 //! `include/uapi/linux/mmc/ioctl.h`.
-#![expect(unsafe_code, reason = "an ioctl takes a raw pointer; nothing else in here does")]
+#![expect(unsafe_code, reason = "these calls take raw pointers; nothing else in here does")]
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 mod raw {
     // `size_t` in the request's number, yet the kernel writes 64 bits on every machine.
@@ -229,6 +230,21 @@ pub fn write_ext_csd(file: &File, register: u8, value: u8) -> io::Result<()> {
     // alone, which has its layout: a command without blocks has no data.
     unsafe { raw::card_command(file.as_raw_fd(), &mut command) }?;
     Ok(())
+}
+
+/// `fsetxattr`: sets an extended attribute of an open file, or replaces it.
+///
+/// # Errors
+/// What the kernel answers; `InvalidInput` for a name with a zero byte in it.
+pub fn set_xattr(file: BorrowedFd<'_>, name: &[u8], value: &[u8]) -> io::Result<()> {
+    let name = CString::new(name)?;
+    let (name, len) = (name.as_c_str(), value.len());
+    let descriptor = file.as_raw_fd();
+    // SAFETY: the name ends with its zero byte, value and length describe one slice, and both
+    // outlive the call, which only reads them.
+    let outcome =
+        unsafe { nix::libc::fsetxattr(descriptor, name.as_ptr(), value.as_ptr().cast(), len, 0) };
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 #[cfg(test)]

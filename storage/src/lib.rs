@@ -58,6 +58,8 @@ pub use faulty::{Fault, Faulty};
 pub use file::FileStorage;
 pub use files::{Files, HostFiles};
 pub use host::HostDevices;
+#[cfg(target_os = "linux")]
+pub use ioctl::set_xattr;
 pub use journal::{Journal, Op, OpKind};
 #[cfg(target_os = "linux")]
 pub use linux::{BlockDevice, MtdDevice};

@@ -3,21 +3,31 @@
 //! the command line, the same output, the same names on D-Bus. What they do is done by the crates
 //! below; here is only the language. `docs/rauc-compatibility.md` lists where it differs.
 
+mod answer;
+mod bus_installer;
+mod client;
 mod commands;
 mod conf;
+mod desk;
 mod dict;
+mod engine;
 mod env;
 mod error;
 mod grammar;
 mod info;
 mod info_view;
+mod install;
 mod json;
 mod opening;
 mod output;
 mod paint;
 mod request;
 mod run;
+mod service;
 mod shell_text;
+mod status;
+mod status_text;
+mod status_view;
 mod trust;
 
 pub use env::RaucEnv;

@@ -6,9 +6,9 @@ use crate::rauc::commands::Verb;
 use crate::rauc::conf::{Loaded, load};
 use crate::rauc::env::RaucEnv;
 use crate::rauc::error::RaucError;
-use crate::rauc::info;
 use crate::rauc::output::Streams;
 use crate::rauc::request::{Asked, Request, read};
+use crate::rauc::{info, install, status};
 use bundle::UnixTime;
 use std::ffi::OsString;
 use std::io::Write;
@@ -74,15 +74,15 @@ fn session(
     match session.request.command.verb {
         Verb::Help => {}
         Verb::Info => info::run(&session, out)?,
-        Verb::Install
-        | Verb::Bundle
+        Verb::Install => return install::run(&session, out),
+        Verb::Status => status::run(&session, out)?,
+        Verb::Bundle
         | Verb::Resign
         | Verb::Convert
         | Verb::Encrypt
         | Verb::ReplaceSignature
         | Verb::ExtractSignature
         | Verb::Extract
-        | Verb::Status
         | Verb::WriteSlot
         | Verb::Service
         | Verb::Mount => return Err(RaucError::refused("not yet")),

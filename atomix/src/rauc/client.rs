@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Asks the service over D-Bus, as `rauc status` and `rauc install` do. Whoever calls says which
+//! of RAUC's words belong to a failure; here it is only its cause in a line.
+
+use crate::rauc::env::Bus;
+use crate::rauc::status_view::{RepositoryView, SlotView, StatusView, Variants, text};
+use zbus::blocking::{Connection, Proxy, fdo::PropertiesProxy};
+use zbus::names::InterfaceName;
+use zbus::zvariant::DynamicType;
+
+/// The name of the service.
+pub const SERVICE: &str = "de.pengutronix.rauc";
+/// Its object.
+pub const OBJECT: &str = "/";
+/// Its interface.
+pub const INSTALLER: &str = "de.pengutronix.rauc.Installer";
+/// The interface of built-in polling.
+pub const POLLER: &str = "de.pengutronix.rauc.Poller";
+
+/// A connection to the bus of the service.
+pub struct Client {
+    connection: Connection,
+}
+
+/// What an error says, without the name that D-Bus gave it.
+#[must_use]
+pub fn words(error: &zbus::Error) -> String {
+    match error {
+        zbus::Error::MethodError(name, message, _) => {
+            message.clone().unwrap_or_else(|| name.to_string())
+        }
+        zbus::Error::FDO(inner) => match &**inner {
+            zbus::fdo::Error::ZBus(error) => words(error),
+            other => other.to_string(),
+        },
+        other => other.to_string(),
+    }
+}
+
+impl Client {
+    /// Connects to a bus.
+    ///
+    /// # Errors
+    /// The cause in a line.
+    pub fn connect(bus: Bus) -> Result<Self, String> {
+        let connection = match bus {
+            Bus::System => Connection::system(),
+            Bus::Session => Connection::session(),
+        };
+        Ok(Self { connection: connection.map_err(|error| words(&error))? })
+    }
+
+    /// The connection.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Calls a method of the service.
+    ///
+    /// # Errors
+    /// The cause in a line.
+    pub fn call<B, R>(&self, method: &str, body: &B) -> Result<R, String>
+    where
+        B: serde::Serialize + DynamicType,
+        R: for<'d> zbus::zvariant::DynamicDeserialize<'d>,
+    {
+        let proxy = Proxy::new(&self.connection, SERVICE, OBJECT, INSTALLER);
+        let proxy = proxy.map_err(|error| words(&error))?;
+        proxy.call(method, body).map_err(|error| words(&error))
+    }
+
+    /// The properties of the service.
+    ///
+    /// # Errors
+    /// The cause in a line.
+    pub fn properties(&self) -> Result<Variants, String> {
+        let proxy = PropertiesProxy::builder(&self.connection)
+            .destination(SERVICE)
+            .and_then(|builder| builder.path(OBJECT))
+            .and_then(|builder| builder.build())
+            .map_err(|error| words(&error))?;
+        let interface = InterfaceName::from_static_str_unchecked(INSTALLER);
+        proxy.get_all(interface).map_err(|error| words(&error.into()))
+    }
+
+    /// Everything that `rauc status` shows. What the boot loader cannot tell is a warning.
+    ///
+    /// # Errors
+    /// RAUC's line for it.
+    pub fn status(&self, warn: &mut dyn FnMut(&str)) -> Result<StatusView, String> {
+        let during =
+            |method: &str, cause| format!("error calling D-Bus method \"{method}\": {cause}");
+        // As RAUC: a service that cannot be reached is told of by the first call that needs it.
+        let properties = self.properties().unwrap_or_default();
+        let primary = match self.call::<_, String>("GetPrimary", &()) {
+            Ok(primary) => Some(primary),
+            Err(cause) => {
+                warn(cause.trim_end());
+                None
+            }
+        };
+        let slots: Vec<(String, Variants)> =
+            self.call("GetSlotStatus", &()).map_err(|cause| during("GetSlotStatus", cause))?;
+        let repositories: Vec<Variants> = self
+            .call("GetArtifactStatus", &())
+            .map_err(|cause| during("GetArtifactStatus", cause))?;
+        let mut slots: Vec<SlotView> =
+            slots.into_iter().map(|(name, dict)| SlotView::read(name, &dict)).collect();
+        slots.sort_by(|one, other| one.name.cmp(&other.name));
+        let mut repositories: Vec<RepositoryView> =
+            repositories.iter().map(RepositoryView::read).collect();
+        repositories.sort_by(|one, other| one.name.cmp(&other.name));
+        let property = |name| text(&properties, name).unwrap_or_default();
+        Ok(StatusView {
+            compatible: property("Compatible"),
+            variant: property("Variant"),
+            system_version: property("SystemVersion"),
+            boot_slot: property("BootSlot"),
+            primary,
+            slots,
+            repositories,
+        })
+    }
+}

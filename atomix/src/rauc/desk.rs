@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Who has the engine? One thread owns it and does one job after the other. An install is refused
+//! while another one goes on, and so is everything that needs the engine; what was last known can
+//! be read all the time.
+//!
+//! Deviates: RAUC refuses `GetSlotStatus`, `GetArtifactStatus` and `GetPrimary` during an install.
+
+use crate::rauc::answer::{Answer, pair};
+use crate::rauc::engine::{Engine, Facts, InstallAsked, Told, View};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// What the properties of the service say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progressing {
+    /// `idle` or `installing`.
+    pub operation: &'static str,
+    /// Why the last install failed.
+    pub last_error: String,
+    /// How far the install is.
+    pub progress: (i32, String, i32),
+}
+
+/// A property that changed, or the end of an install.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// `Operation`.
+    Operation(&'static str),
+    /// `LastError`.
+    LastError(String),
+    /// `Progress`.
+    Progress((i32, String, i32)),
+    /// The signal `Completed`.
+    Completed(i32),
+}
+
+/// Nobody is installing.
+pub const IDLE: &str = "idle";
+/// Somebody is.
+pub const INSTALLING: &str = "installing";
+
+type Job = Box<dyn FnOnce(&mut dyn Engine) + Send>;
+type Sink = Box<dyn Fn(Change) + Send>;
+type Log = Box<dyn Fn(&Told) + Send + Sync>;
+
+/// The desk before the engine.
+pub struct Desk {
+    facts: Facts,
+    view: Arc<dyn View>,
+    jobs: Mutex<Sender<Job>>,
+    state: Mutex<Progressing>,
+    /// Told when an install ended.
+    ended: Condvar,
+    /// The number of the install that is to end; 0 for none.
+    to_cancel: AtomicU64,
+    installs: AtomicU64,
+    stopping: AtomicBool,
+    sink: Mutex<Sink>,
+    log: Log,
+}
+
+impl Desk {
+    /// Puts a desk before `engine`, on a thread of its own.
+    pub fn open(engine: Box<dyn Engine>, log: Log) -> Arc<Self> {
+        let (jobs, coming) = channel::<Job>();
+        let desk = Arc::new(Self {
+            facts: engine.facts(),
+            view: engine.view(),
+            jobs: Mutex::new(jobs),
+            state: Mutex::new(Progressing {
+                operation: IDLE,
+                last_error: String::new(),
+                progress: (0, String::new(), 0),
+            }),
+            ended: Condvar::new(),
+            to_cancel: AtomicU64::new(0),
+            installs: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+            sink: Mutex::new(Box::new(|_| {})),
+            log,
+        });
+        std::thread::spawn(move || work(engine, &coming));
+        desk
+    }
+
+    /// Whoever should hear of changes, from now on.
+    pub fn tell(&self, sink: Sink) {
+        *self.sink.lock().unwrap_or_else(PoisonError::into_inner) = sink;
+    }
+
+    /// What never changes.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// What was last known.
+    #[must_use]
+    pub fn view(&self) -> &dyn View {
+        &*self.view
+    }
+
+    fn state(&self) -> MutexGuard<'_, Progressing> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the properties say.
+    #[must_use]
+    pub fn progressing(&self) -> Progressing {
+        self.state().clone()
+    }
+
+    /// Whether an install goes on.
+    #[must_use]
+    pub fn is_installing(&self) -> bool {
+        self.state().operation == INSTALLING
+    }
+
+    fn change(&self, change: Change) {
+        {
+            let mut state = self.state();
+            match &change {
+                Change::Operation(operation) => state.operation = operation,
+                Change::LastError(error) if state.last_error == *error => return,
+                Change::LastError(error) => state.last_error.clone_from(error),
+                Change::Progress(progress) => state.progress.clone_from(progress),
+                Change::Completed(_) => {}
+            }
+        }
+        (self.sink.lock().unwrap_or_else(PoisonError::into_inner))(change);
+    }
+
+    /// A line for the log.
+    pub fn log(&self, told: &Told) {
+        (self.log)(told);
+    }
+
+    /// Has the engine do something; `None` comes back when it is gone.
+    pub fn ask<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut dyn Engine) -> T + Send + 'static,
+    ) -> Answer<T> {
+        let (giver, answer) = pair();
+        self.send(Box::new(move |engine| giver.give(act(engine))));
+        answer
+    }
+
+    fn send(&self, job: Job) {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        // Where the engine is gone the job is dropped, and whoever waits for it hears that.
+        let _ = jobs.send(job);
+    }
+
+    /// Begins an install; `done` is told how it ended before anybody else.
+    ///
+    /// # Errors
+    /// RAUC's line when one goes on already.
+    pub fn install(self: &Arc<Self>, asked: InstallAsked) -> Result<(), &'static str> {
+        let number = {
+            let mut state = self.state();
+            if state.operation == INSTALLING || self.stopping.load(Ordering::SeqCst) {
+                return Err("Already processing a different method");
+            }
+            state.operation = INSTALLING;
+            // Taken before anybody can know that this install runs, and cancel it.
+            self.installs.fetch_add(1, Ordering::SeqCst) + 1
+        };
+        self.change(Change::Operation(INSTALLING));
+        let desk = Arc::clone(self);
+        self.send(Box::new(move |engine| desk.run(number, &asked, engine)));
+        Ok(())
+    }
+
+    fn run(&self, number: u64, asked: &InstallAsked, engine: &mut dyn Engine) {
+        let stop = || {
+            let is_cancelled = self.to_cancel.load(Ordering::SeqCst) == number;
+            let is_stopping = self.stopping.load(Ordering::SeqCst);
+            is_cancelled.then_some("Cancel").or(is_stopping.then_some("SIGTERM"))
+        };
+        self.change(Change::LastError(String::new()));
+        let mut tell = |told: Told| match told {
+            Told::Progress { percent, text, depth } => {
+                self.change(Change::Progress((percent, text, depth)));
+            }
+            told => self.log(&told),
+        };
+        let result = match engine.install(asked, &mut tell, &stop) {
+            Ok(()) => {
+                self.log(&Told::Note(format!("installing `{}` succeeded", asked.source)));
+                0
+            }
+            Err(error) => {
+                self.log(&Told::Note(format!("installing `{}` failed: {error}", asked.source)));
+                self.change(Change::LastError(error));
+                1
+            }
+        };
+        self.change(Change::Completed(result));
+        self.change(Change::Operation(IDLE));
+        self.ended.notify_all();
+    }
+
+    /// Asks the install that goes on to end.
+    ///
+    /// # Errors
+    /// When none goes on.
+    pub fn cancel(&self) -> Result<(), &'static str> {
+        let state = self.state();
+        if state.operation != INSTALLING {
+            return Err("no installation is running");
+        }
+        self.to_cancel.store(self.installs.load(Ordering::SeqCst), Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Begins no further install, asks the one that goes on to end and waits for it as long as
+    /// that.
+    pub fn close(&self, patience: Duration) {
+        self.stopping.store(true, Ordering::SeqCst);
+        let state = self.state();
+        let goes_on = |state: &mut Progressing| state.operation == INSTALLING;
+        let _ended = self.ended.wait_timeout_while(state, patience, goes_on);
+    }
+}
+
+fn work(mut engine: Box<dyn Engine>, coming: &Receiver<Job>) {
+    for job in coming {
+        job(&mut *engine);
+    }
+}
+
+#[cfg(test)]
+#[path = "desk_tests.rs"]
+pub(crate) mod tests;

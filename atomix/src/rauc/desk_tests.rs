@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Tests of the desk, with an engine that installs nothing.
+
+use super::*;
+use crate::rauc::dict::{Dict, Node};
+use crate::rauc::engine::{Access, Inspected, Slots, Stop};
+use std::time::Instant;
+use zbus::block_on;
+
+/// An engine that waits in its install until it may end.
+pub(crate) struct Fake {
+    /// Ends the install in this way; without it, it waits to be stopped.
+    pub ends: Receiver<Result<(), String>>,
+}
+
+pub(crate) struct FakeView;
+
+fn slots() -> Slots {
+    vec![("rootfs.0".to_owned(), vec![("state", Node::from("booted"))])]
+}
+
+impl View for FakeView {
+    fn slots(&self) -> Slots {
+        slots()
+    }
+
+    fn artifacts(&self) -> Vec<Dict> {
+        Vec::new()
+    }
+
+    fn primary(&self) -> Result<String, String> {
+        Ok("rootfs.0".to_owned())
+    }
+}
+
+impl Engine for Fake {
+    fn facts(&self) -> Facts {
+        Facts { compatible: "Test Config".to_owned(), ..Facts::default() }
+    }
+
+    fn view(&self) -> Arc<dyn View> {
+        Arc::new(FakeView)
+    }
+
+    fn install(
+        &mut self,
+        _: &InstallAsked,
+        tell: &mut dyn FnMut(Told),
+        stop: Stop<'_>,
+    ) -> Result<(), String> {
+        tell(Told::Progress { percent: 0, text: "Installing".to_owned(), depth: 1 });
+        loop {
+            if let Some(by) = stop() {
+                return Err(format!("stopped by {by}"));
+            }
+            if let Ok(end) = self.ends.recv_timeout(Duration::from_millis(5)) {
+                return end;
+            }
+        }
+    }
+
+    fn inspect(&mut self, source: &str, _: &Access) -> Result<Inspected, String> {
+        Err(format!("no bundle {source}"))
+    }
+
+    fn mark(&mut self, state: &str, identifier: &str) -> Result<(String, String), String> {
+        match state {
+            "good" => Ok((identifier.to_owned(), format!("marked slot(s) {identifier} as good"))),
+            _ => Err(format!("unknown subcommand {state}")),
+        }
+    }
+
+    fn slots(&mut self) -> Result<Slots, String> {
+        Ok(slots())
+    }
+
+    fn artifacts(&mut self) -> Result<Vec<Dict>, String> {
+        Ok(Vec::new())
+    }
+
+    fn primary(&mut self) -> Result<String, String> {
+        Err("no primary".to_owned())
+    }
+}
+
+pub(crate) fn desk() -> (Arc<Desk>, Sender<Result<(), String>>) {
+    let (end, ends) = channel();
+    (Desk::open(Box::new(Fake { ends }), Box::new(|_| {})), end)
+}
+
+fn listened(desk: &Desk) -> Receiver<Change> {
+    let (sender, changes) = channel();
+    desk.tell(Box::new(move |change| drop(sender.send(change))));
+    changes
+}
+
+fn until_completed(changes: &Receiver<Change>) -> Vec<Change> {
+    let mut seen = Vec::new();
+    while seen.last() != Some(&Change::Operation(IDLE)) {
+        seen.push(changes.recv_timeout(Duration::from_secs(10)).unwrap());
+    }
+    seen
+}
+
+#[test]
+fn an_install_is_told_in_raucs_order_and_a_second_one_is_refused() {
+    let (desk, end) = desk();
+    let changes = listened(&desk);
+    desk.install(InstallAsked::default()).unwrap();
+    let refused = desk.install(InstallAsked::default());
+    assert_eq!(refused, Err("Already processing a different method"));
+    end.send(Err("no space".to_owned())).unwrap();
+    let expected = [
+        Change::Operation(INSTALLING),
+        Change::Progress((0, "Installing".to_owned(), 1)),
+        Change::LastError("no space".to_owned()),
+        Change::Completed(1),
+        Change::Operation(IDLE),
+    ];
+    assert_eq!(until_completed(&changes), expected);
+    // The next one clears the error before it says anything else.
+    desk.install(InstallAsked::default()).unwrap();
+    end.send(Ok(())).unwrap();
+    let seen = until_completed(&changes);
+    assert_eq!(seen.get(1), Some(&Change::LastError(String::new())));
+    assert!(seen.contains(&Change::Completed(0)));
+    assert_eq!(desk.progressing().operation, IDLE);
+}
+
+#[test]
+fn cancel_ends_the_install_that_runs_and_no_later_one() {
+    let (desk, end) = desk();
+    let changes = listened(&desk);
+    assert_eq!(desk.cancel(), Err("no installation is running"));
+    desk.install(InstallAsked::default()).unwrap();
+    // At once, before the engine has begun: it must not get lost.
+    desk.cancel().unwrap();
+    let seen = until_completed(&changes);
+    assert!(seen.contains(&Change::LastError("stopped by Cancel".to_owned())), "{seen:?}");
+    desk.install(InstallAsked::default()).unwrap();
+    end.send(Ok(())).unwrap();
+    assert!(until_completed(&changes).contains(&Change::Completed(0)));
+}
+
+#[test]
+fn closing_stops_the_install_and_begins_no_other() {
+    let (desk, _end) = desk();
+    let changes = listened(&desk);
+    desk.install(InstallAsked::default()).unwrap();
+    let began = Instant::now();
+    desk.close(Duration::from_secs(10));
+    assert!(began.elapsed() < Duration::from_secs(9));
+    let seen = until_completed(&changes);
+    assert!(seen.contains(&Change::LastError("stopped by SIGTERM".to_owned())));
+    assert!(desk.install(InstallAsked::default()).is_err());
+}
+
+#[test]
+fn what_needs_the_engine_waits_its_turn_and_what_is_known_does_not() {
+    let (desk, end) = desk();
+    desk.install(InstallAsked::default()).unwrap();
+    assert_eq!(desk.view().primary().as_deref(), Ok("rootfs.0"));
+    let marked = desk.ask(|engine| engine.mark("good", "rootfs.0"));
+    end.send(Ok(())).unwrap();
+    assert_eq!(block_on(marked).unwrap().unwrap().0, "rootfs.0");
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `rauc service`: takes the name on the bus, serves until it is asked to end, and then ends an
+//! install that goes on in order.
+
+use crate::rauc::bus_installer::{Installer, OwnInstaller};
+use crate::rauc::client::{INSTALLER, OBJECT, SERVICE, words};
+use crate::rauc::desk::{Change, Desk};
+use crate::rauc::engine::{Engine, InstallAsked, Told};
+use crate::rauc::env::Bus;
+use crate::rauc::error::RaucError;
+use nix::sys::signal::{SigSet, Signal};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+use zbus::blocking::connection::Builder;
+use zbus::blocking::{Connection, MessageIterator};
+use zbus::fdo::RequestNameFlags;
+use zbus::zvariant::Value;
+
+/// How long an install may take to end once the service shall. systemd waits 90 s by default.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a service goes by.
+pub struct ServiceSetup {
+    /// The bus.
+    pub bus: Bus,
+    /// Installed as soon as the service has its name, if it is there.
+    pub autoinstall: Option<PathBuf>,
+    /// Says what to warn of when the configuration changed since it was read.
+    pub changed_on_disk: Box<dyn Fn() -> Option<String> + Send + Sync>,
+    /// Where lines of the log go.
+    pub log: Box<dyn Fn(&Told) + Send + Sync>,
+}
+
+/// Why the service ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Asked,
+    BusLost,
+    NameLost,
+}
+
+/// The signals that ask for an end, noted from the moment this is made. It must be made before
+/// other threads are there, which would be ended by them still.
+pub struct EndSignals(Option<SigSet>);
+
+impl EndSignals {
+    /// From now on they are noted.
+    #[must_use]
+    pub fn note() -> Self {
+        let set: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
+        Self(set.thread_block().is_ok().then_some(set))
+    }
+
+    fn send_to(self, ends: Sender<End>) {
+        if let Some(set) = self.0 {
+            std::thread::spawn(
+                move || {
+                    while set.wait().is_ok() && ends.send(End::Asked).is_ok() {}
+                },
+            );
+        }
+    }
+}
+
+/// Serves until asked to end.
+///
+/// # Errors
+/// [`RaucError`] when the name cannot be had or the bus is lost.
+pub fn serve(
+    engine: Box<dyn Engine>,
+    setup: ServiceSetup,
+    signals: EndSignals,
+) -> Result<(), RaucError> {
+    let ServiceSetup { bus, autoinstall, changed_on_disk, log } = setup;
+    let (end, ends) = channel();
+    signals.send_to(end.clone());
+    let desk = Desk::open(engine, log);
+    let connection = connect(bus, &desk, changed_on_disk).map_err(|error| {
+        let bus = bus.name();
+        RaucError::refused(format!(
+            "Connection to the {bus} bus can't be made for {SERVICE}: {}",
+            words(&error)
+        ))
+    })?;
+    watch(&connection, &end).map_err(|error| RaucError::refused(words(&error)))?;
+    let name = connection.request_name_with_flags(SERVICE, RequestNameFlags::DoNotQueue.into());
+    if name.is_err() {
+        let bus = bus.name();
+        return Err(RaucError::refused(format!(
+            "Failed to obtain name {SERVICE} on {bus} bus\n\
+             Failed to execute service: generic failure (check logs)"
+        )));
+    }
+    if let Some(path) = autoinstall.filter(|path| path.exists()) {
+        let source = path.display().to_string();
+        desk.log(&Told::Note(format!("input bundle: {source}")));
+        // Somebody else may have been faster.
+        let _ = desk.install(InstallAsked { source, ..InstallAsked::default() });
+    }
+    let ended = wait(&ends);
+    desk.log(&Told::Note("stopping service".to_owned()));
+    desk.close(PATIENCE);
+    match ended {
+        End::Asked => Ok(()),
+        End::BusLost => {
+            Err(RaucError::refused(format!("Lost connection to the {} bus", bus.name())))
+        }
+        End::NameLost => Err(RaucError::refused(format!("Lost the name {SERVICE}"))),
+    }
+}
+
+fn wait(ends: &Receiver<End>) -> End {
+    // Somebody always holds the other side.
+    ends.recv().unwrap_or(End::Asked)
+}
+
+fn connect(
+    bus: Bus,
+    desk: &Arc<Desk>,
+    changed_on_disk: Box<dyn Fn() -> Option<String> + Send + Sync>,
+) -> zbus::Result<Connection> {
+    let builder = match bus {
+        Bus::System => Builder::system(),
+        Bus::Session => Builder::session(),
+    };
+    let connection = builder?
+        .serve_at(OBJECT, Installer::new(Arc::clone(desk), changed_on_disk))?
+        .serve_at(OBJECT, OwnInstaller::new(Arc::clone(desk)))?
+        .build()?;
+    let to = connection.clone();
+    // When the bus is gone there is nobody left to tell; that is noticed elsewhere.
+    desk.tell(Box::new(move |change| drop(announce(&to, change))));
+    Ok(connection)
+}
+
+/// Tells the bus of a change, in the order in which changes come.
+fn announce(connection: &Connection, change: Change) -> zbus::Result<()> {
+    let (name, value): (&str, Value<'_>) = match change {
+        Change::Operation(operation) => ("Operation", operation.into()),
+        Change::LastError(error) => ("LastError", error.into()),
+        Change::Progress(progress) => ("Progress", progress.into()),
+        Change::Completed(result) => {
+            let nobody = None::<zbus::names::BusName<'_>>;
+            return connection.emit_signal(nobody, OBJECT, INSTALLER, "Completed", &(result,));
+        }
+    };
+    let changed = HashMap::from([(name, value)]);
+    let nobody = None::<zbus::names::BusName<'_>>;
+    let body = (INSTALLER, changed, Vec::<&str>::new());
+    let properties = "org.freedesktop.DBus.Properties";
+    connection.emit_signal(nobody, OBJECT, properties, "PropertiesChanged", &body)
+}
+
+/// Notices when the bus or the name on it is lost.
+fn watch(connection: &Connection, end: &Sender<End>) -> zbus::Result<()> {
+    let rule = zbus::MatchRule::builder()
+        .msg_type(zbus::message::Type::Signal)
+        .sender("org.freedesktop.DBus")?
+        .member("NameLost")?
+        .arg(0, SERVICE)?
+        .build();
+    let lost = MessageIterator::for_match_rule(rule, connection, None)?;
+    let end = end.clone();
+    std::thread::spawn(move || {
+        for message in lost {
+            if message.is_ok() {
+                let _ = end.send(End::NameLost);
+                return;
+            }
+        }
+        let _ = end.send(End::BusLost);
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "service_tests.rs"]
+mod tests;

@@ -483,7 +483,7 @@ fn bundle_class(error: &bundle::BundleError) -> Class {
     use bundle::BundleError as E;
     match error {
         E::Source(_) | E::WorkerLost => Class::Failed,
-        E::CryptUnsupported => Class::Refused,
+        E::CryptNotEncrypted => Class::Refused,
         E::Trailer(_)
         | E::Signature(_)
         | E::Manifest(_)
@@ -491,6 +491,10 @@ fn bundle_class(error: &bundle::BundleError) -> Class {
         | E::Squashfs(_)
         | E::PlainTooLarge { .. }
         | E::PayloadDigest
+        | E::Envelope(_)
+        | E::Decrypt(_)
+        | E::EncryptedOther { .. }
+        | E::PayloadUnaligned { .. }
         | E::ImageMissing { .. }
         | E::ImageWithoutFile { .. }
         | E::ImageSize { .. }

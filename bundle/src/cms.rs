@@ -4,7 +4,8 @@
 //! A CMS structure is read twice: by a strict DER parser, which tells what is in it, and by
 //! OpenSSL, which verifies it. Two parsers of one attack surface must not disagree, so that
 //! * only canonical DER passes: what was parsed, encoded again, must be the same bytes;
-//! * exactly one SignerInfo is allowed, in both readers;
+//! * exactly one SignerInfo is allowed, in both readers (of several, each chain is judged first,
+//!   so that the refusal names a signer whom nobody knows);
 //! * no set has so many members that sorting them would take long (`cms_shape.rs`);
 //! * OpenSSL gets the one certificate that we chose, and is forbidden to look for another.
 //!
@@ -26,7 +27,8 @@
 
 use crate::cms_shape::{MAX_MEMBERS, sets_are_small};
 use crate::keyring::stack_of;
-use crate::{CheckTime, Keyring, SignatureError, Signer, UnixTime};
+use crate::{CheckTime, Keyring, Notice, SignatureError, Signer, UnixTime};
+use cms::cert::IssuerAndSerialNumber;
 use cms::cert::x509::attr::Attributes;
 use cms::cert::x509::time::Time;
 use cms::content_info::{CmsVersion, ContentInfo};
@@ -42,7 +44,8 @@ use openssl::x509::{X509, X509Ref};
 pub(crate) const ID_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
 pub(crate) const ID_SIGNED_DATA: ObjectIdentifier =
     ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
-const ID_ENVELOPED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.3");
+pub(crate) const ID_ENVELOPED_DATA: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.3");
 pub(crate) const CONTENT_TYPE: ObjectIdentifier =
     ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.3");
 pub(crate) const MESSAGE_DIGEST: ObjectIdentifier =
@@ -70,17 +73,35 @@ pub(crate) struct SignedData {
 pub(crate) struct UntrustedSignature {
     der: Vec<u8>,
     content: Option<Vec<u8>>,
-    message_digest: Vec<u8>,
-    digest: MessageDigest,
-    signing_time: Option<UnixTime>,
     certificates: Vec<X509>,
-    signer: X509,
+    /// Never empty.
+    signers: Vec<ClaimedSigner>,
+}
+
+/// What one SignerInfo claims.
+struct ClaimedSigner {
+    certificate: X509,
+    digest: MessageDigest,
+    attributes: Option<ClaimedAttributes>,
+}
+
+struct ClaimedAttributes {
+    message_digest: Vec<u8>,
+    signing_time: Option<UnixTime>,
+}
+
+/// Whether a signature without signed attributes will do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AttributesRule {
+    Required,
+    Optional,
 }
 
 /// A signature that the keyring vouches for, with what it covers.
 pub(crate) struct VerifiedSignature {
     pub signer: Signer,
     pub covers: Covers,
+    pub notices: Vec<Notice>,
 }
 
 /// What a signature covers.
@@ -101,19 +122,12 @@ impl UntrustedSignature {
     pub fn parse(cms: &[u8]) -> Result<Self, SignatureError> {
         let data = signed_data(cms)?;
         let infos = data.signer_infos.as_slice();
-        let [info] = infos else {
-            return Err(SignatureError::SignerCount { found: infos.len() });
-        };
-        let attributes = info.signed_attrs.as_ref().ok_or(SignatureError::NoSignedAttributes)?;
-        let content_type: ObjectIdentifier =
-            attribute(attributes, CONTENT_TYPE, "contentType")?.ok_or(missing("contentType"))?;
-        let inner = data.encap_content_info.econtent_type;
-        if content_type != ID_DATA || inner != ID_DATA {
+        if infos.is_empty() {
+            return Err(SignatureError::SignerCount { found: 0 });
+        }
+        if data.encap_content_info.econtent_type != ID_DATA {
             return Err(SignatureError::SignedContentType);
         }
-        let digest: OctetString = attribute(attributes, MESSAGE_DIGEST, "messageDigest")?
-            .ok_or(missing("messageDigest"))?;
-        let time: Option<Time> = attribute(attributes, SIGNING_TIME, "signingTime")?;
         let certificates = certificates_of(&data)?;
         let content = match data.encap_content_info.econtent {
             Some(content) => {
@@ -123,40 +137,81 @@ impl UntrustedSignature {
             }
             None => None,
         };
-        let signer = find_signer(&info.sid, &certificates)?;
-        Ok(Self {
-            der: cms.to_owned(),
-            content,
-            message_digest: digest.into_bytes(),
-            digest: digest_of(info.digest_alg.oid)?,
-            signing_time: time.map(unix_time),
-            certificates,
-            signer,
-        })
+        let signers: Result<_, _> =
+            infos.iter().map(|info| claimed_signer(info, &certificates)).collect();
+        Ok(Self { der: cms.to_owned(), content, certificates, signers: signers? })
     }
 
-    /// Judges the signer's certificate, then the signature over the signed attributes, then (for
-    /// attached content) the content. Of a detached payload nothing is known yet.
+    /// Judges the certificate of each signer, then that there is one, then the signature over the
+    /// signed attributes, then (for attached content) the content. Of a detached payload nothing
+    /// is known yet.
     pub fn verify(
-        mut self,
+        self,
         keyring: &Keyring,
         time: CheckTime,
     ) -> Result<VerifiedSignature, SignatureError> {
-        let library = |cause: ErrorStack| SignatureError::Library(cause.into());
-        let moment = match time {
-            CheckTime::At(moment) => Some(moment),
-            CheckTime::SigningTime => Some(self.signing_time.ok_or(SignatureError::NoSigningTime)?),
-            CheckTime::Skip => None,
-        };
-        let untrusted = stack_of(&self.certificates).map_err(library)?;
-        let chain = keyring.judge(&self.signer, &untrusted, moment)?;
+        self.verify_by(keyring, time, AttributesRule::Required)
+    }
 
+    /// As [`Self::verify`], for the maker of a bundle who looks at a signature that another tool
+    /// made: over attached content one without signed attributes will do. Readers refuse it.
+    pub fn verify_foreign(
+        self,
+        keyring: &Keyring,
+        time: CheckTime,
+    ) -> Result<VerifiedSignature, SignatureError> {
+        self.verify_by(keyring, time, AttributesRule::Optional)
+    }
+
+    fn verify_by(
+        mut self,
+        keyring: &Keyring,
+        time: CheckTime,
+        rule: AttributesRule,
+    ) -> Result<VerifiedSignature, SignatureError> {
+        let library = |cause: ErrorStack| SignatureError::Library(cause.into());
+        let untrusted = stack_of(&self.certificates).map_err(library)?;
+        let mut judged = Vec::new();
+        for claimed in &self.signers {
+            let signing_time = claimed.attributes.as_ref().and_then(|known| known.signing_time);
+            let moment = match time {
+                CheckTime::At(moment) => Some(moment),
+                CheckTime::SigningTime => Some(signing_time.ok_or(SignatureError::NoSigningTime)?),
+                CheckTime::Skip => None,
+            };
+            let (chain, notices) = keyring.judge(&claimed.certificate, &untrusted, moment)?;
+            judged.push((Signer { chain, signing_time }, notices));
+        }
+        let (found, only) = (self.signers.len(), self.signers.pop().filter(|_| judged.len() == 1));
+        let (Some(claimed), Some((signer, notices))) = (only, judged.pop()) else {
+            return Err(SignatureError::SignerCount { found });
+        };
+        let optional = rule == AttributesRule::Optional && self.content.is_some();
+        if claimed.attributes.is_none() && !optional {
+            return Err(SignatureError::NoSignedAttributes);
+        }
+        let output = self.check_signature(&claimed.certificate)?;
+        let covers = match (self.content.take(), claimed.attributes) {
+            (None, attributes) => Covers::Detached {
+                digest: claimed.digest,
+                expected: attributes.map(|known| known.message_digest).unwrap_or_default(),
+            },
+            // The two parsers saw different content: one of them was fooled.
+            (Some(content), _) if content != output => return Err(SignatureError::NotCanonical),
+            (Some(content), _) => Covers::Content(content),
+        };
+        Ok(VerifiedSignature { signer, covers, notices })
+    }
+
+    /// OpenSSL's verdict on the signature of `signer`, and the content that it saw.
+    fn check_signature(&self, signer: &X509) -> Result<Vec<u8>, SignatureError> {
+        let library = |cause: ErrorStack| SignatureError::Library(cause.into());
         let mut flags =
             CMSOptions::BINARY | CMSOptions::NO_SIGNER_CERT_VERIFY | CMSOptions::NOINTERN;
         if self.content.is_none() {
             flags |= CMSOptions::NO_CONTENT_VERIFY;
         }
-        let only = stack_of(std::slice::from_ref(&self.signer)).map_err(library)?;
+        let only = stack_of(std::slice::from_ref(signer)).map_err(library)?;
         let nothing: &[u8] = &[];
         let detached = self.content.is_none().then_some(nothing);
         let mut output = Vec::new();
@@ -164,15 +219,12 @@ impl UntrustedSignature {
             .map_err(library)?
             .verify(Some(&only), None, detached, Some(&mut output), flags)
             .map_err(|cause| SignatureError::Mismatch(cause.into()))?;
+        Ok(output)
+    }
 
-        let signer = Signer { chain, signing_time: self.signing_time };
-        let covers = match self.content.take() {
-            None => Covers::Detached { digest: self.digest, expected: self.message_digest },
-            // The two parsers saw different content: one of them was fooled.
-            Some(content) if content != output => return Err(SignatureError::NotCanonical),
-            Some(content) => Covers::Content(content),
-        };
-        Ok(VerifiedSignature { signer, covers })
+    /// Whether every signer signed attributes, without which [`Self::verify`] refuses.
+    pub fn has_attributes(&self) -> bool {
+        self.signers.iter().all(|claimed| claimed.attributes.is_some())
     }
 
     /// The attached content, unverified, for a look without a keyring.
@@ -196,7 +248,36 @@ fn certificates_of(data: &SignedData) -> Result<Vec<X509>, SignatureError> {
     Ok(certificates)
 }
 
-fn signed_data(cms: &[u8]) -> Result<SignedData, SignatureError> {
+fn claimed_signer(
+    info: &SignerInfo,
+    certificates: &[X509],
+) -> Result<ClaimedSigner, SignatureError> {
+    let attributes = match &info.signed_attrs {
+        None => None,
+        Some(attributes) => {
+            let content_type: ObjectIdentifier =
+                attribute(attributes, CONTENT_TYPE, "contentType")?
+                    .ok_or(missing("contentType"))?;
+            if content_type != ID_DATA {
+                return Err(SignatureError::SignedContentType);
+            }
+            let digest: OctetString = attribute(attributes, MESSAGE_DIGEST, "messageDigest")?
+                .ok_or(missing("messageDigest"))?;
+            let time: Option<Time> = attribute(attributes, SIGNING_TIME, "signingTime")?;
+            Some(ClaimedAttributes {
+                message_digest: digest.into_bytes(),
+                signing_time: time.map(unix_time),
+            })
+        }
+    };
+    Ok(ClaimedSigner {
+        certificate: find_signer(&info.sid, certificates)?,
+        digest: digest_of(info.digest_alg.oid)?,
+        attributes,
+    })
+}
+
+pub(crate) fn signed_data(cms: &[u8]) -> Result<SignedData, SignatureError> {
     if !sets_are_small(cms) {
         return Err(SignatureError::TooManyMembers { limit: MAX_MEMBERS });
     }
@@ -278,27 +359,26 @@ fn find_signer(sid: &SignerIdentifier, certificates: &[X509]) -> Result<X509, Si
 
 fn names(sid: &SignerIdentifier, certificate: &X509Ref) -> Result<bool, SignatureError> {
     match sid {
-        SignerIdentifier::IssuerAndSerialNumber(name) => {
-            let issuer = certificate
-                .issuer_name()
-                .to_der()
-                .map_err(|cause| SignatureError::Library(cause.into()))?;
-            let serial = certificate
-                .serial_number()
-                .to_bn()
-                .map_err(|cause| SignatureError::Library(cause.into()))?;
-            let wanted =
-                name.issuer.to_der().map_err(|cause| SignatureError::Malformed(cause.into()))?;
-            let bytes = name.serial_number.as_bytes();
-            // Serial numbers are positive; the leading zero of DER is no digit.
-            let digits: &[u8] = match bytes {
-                [0, rest @ ..] => rest,
-                all => all,
-            };
-            Ok(issuer == wanted && !serial.is_negative() && serial.to_vec() == digits)
-        }
+        SignerIdentifier::IssuerAndSerialNumber(name) => names_certificate(name, certificate),
         SignerIdentifier::SubjectKeyIdentifier(key) => Ok(certificate
             .subject_key_id()
             .is_some_and(|found| found.as_slice() == key.0.as_bytes())),
     }
+}
+
+/// Whether `name` is that of `certificate`.
+pub(crate) fn names_certificate(
+    name: &IssuerAndSerialNumber,
+    certificate: &X509Ref,
+) -> Result<bool, SignatureError> {
+    let library = |cause: ErrorStack| SignatureError::Library(cause.into());
+    let issuer = certificate.issuer_name().to_der().map_err(library)?;
+    let serial = certificate.serial_number().to_bn().map_err(library)?;
+    let wanted = name.issuer.to_der().map_err(|cause| SignatureError::Malformed(cause.into()))?;
+    // Serial numbers are positive; the leading zero of DER is no digit.
+    let digits: &[u8] = match name.serial_number.as_bytes() {
+        [0, rest @ ..] => rest,
+        all => all,
+    };
+    Ok(issuer == wanted && !serial.is_negative() && serial.to_vec() == digits)
 }

@@ -5,10 +5,16 @@
 //! reads the clock for the signing time. So a payload of any size is signed by its digest, and
 //! the same input with an RSA key gives the same bytes. Layout and attributes: see `cms`.
 
+use crate::cms::signed_data;
 use crate::cms::{
     CONTENT_TYPE, ID_DATA, ID_SIGNED_DATA, MESSAGE_DIGEST, SHA256, SIGNING_TIME, SignedData,
 };
-use crate::{LibraryFault, UnixTime};
+use crate::credential::{certificates_of, load_certificate, load_key};
+use crate::pkcs11::TokenError;
+use crate::private_key::{KeyError, KeyKind, PrivateKey};
+use crate::{
+    Credential, CredentialAccess, CredentialError, LibraryFault, SignatureError, UnixTime,
+};
 use cms::cert::IssuerAndSerialNumber;
 use cms::cert::x509::attr::{Attribute, Attributes};
 use cms::cert::x509::name::Name;
@@ -20,8 +26,9 @@ use cms::signed_data::{EncapsulatedContentInfo, SignerIdentifier, SignerInfo};
 use der::asn1::{GeneralizedTime, ObjectIdentifier, OctetString, SetOfVec, UtcTime};
 use der::{Any, Decode, Encode};
 use openssl::hash::MessageDigest;
-use openssl::pkey::{Id, PKey, Private};
+use openssl::pkey::PKey;
 use openssl::x509::X509;
+use std::path::PathBuf;
 use std::time::Duration;
 use storage::Digest;
 
@@ -55,15 +62,44 @@ pub enum SignError {
     /// OpenSSL refused.
     #[error("cannot compute the signature")]
     Library(#[source] LibraryFault),
+    /// Certificate, key or intermediates cannot be had.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    /// The token that holds the key refused.
+    #[error("cannot compute the signature")]
+    Token(#[source] TokenError),
+    /// The signature to which another one is to be added cannot be read.
+    #[error("cannot add to the signature that is there")]
+    Existing(#[source] SignatureError),
     /// The structure cannot be encoded.
     #[error("cannot encode the signature")]
     Encode(#[source] LibraryFault),
 }
 
+impl SignError {
+    /// The way out, where there is one.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Credential(refused) => refused.hint(),
+            Self::Token(refused) => refused.hint(),
+            Self::KeyMismatch => Some("give the key that belongs to the certificate"),
+            Self::Certificate(_)
+            | Self::Key(_)
+            | Self::Intermediate(_)
+            | Self::UnsupportedKey
+            | Self::Time { .. }
+            | Self::Library(_)
+            | Self::Existing(_)
+            | Self::Encode(_) => None,
+        }
+    }
+}
+
 /// Certificate, key and intermediates of a signer.
 pub struct SigningIdentity {
     certificate: X509,
-    key: PKey<Private>,
+    key: PrivateKey,
     intermediates: Vec<X509>,
 }
 
@@ -95,14 +131,72 @@ impl SigningIdentity {
         if !public.public_eq(&key) {
             return Err(SignError::KeyMismatch);
         }
-        Ok(Self { certificate, key, intermediates })
+        Ok(Self { certificate, key: PrivateKey::Software(key), intermediates })
+    }
+
+    /// Loads certificate and key from files or tokens; each file of `intermediates` holds one or
+    /// more certificates.
+    ///
+    /// # Errors
+    /// [`SignError::Credential`] or [`SignError::KeyMismatch`]. A key on a token is compared with
+    /// the certificate by its first signature.
+    pub fn load(
+        certificate: &Credential,
+        key: &Credential,
+        intermediates: &[PathBuf],
+        access: &CredentialAccess<'_>,
+    ) -> Result<Self, SignError> {
+        let certificate = load_certificate(certificate, access)?;
+        let key = load_key(key, access)?;
+        let mut between = Vec::new();
+        for path in intermediates {
+            between.extend(certificates_of(path)?);
+        }
+        let public =
+            certificate.public_key().map_err(|cause| SignError::Certificate(cause.into()))?;
+        match &key {
+            PrivateKey::Software(key) if !public.public_eq(key) => Err(SignError::KeyMismatch),
+            PrivateKey::Software(_) | PrivateKey::Token(_) => {
+                Ok(Self { certificate, key, intermediates: between })
+            }
+        }
+    }
+
+    pub(crate) fn certificate(&self) -> &X509 {
+        &self.certificate
+    }
+
+    pub(crate) fn intermediates(&self) -> &[X509] {
+        &self.intermediates
     }
 
     fn algorithm(&self) -> Result<AlgorithmIdentifierOwned, SignError> {
-        match self.key.id() {
-            Id::RSA => Ok(AlgorithmIdentifierOwned { oid: RSA, parameters: Some(Any::null()) }),
-            Id::EC => Ok(AlgorithmIdentifierOwned { oid: ECDSA_SHA256, parameters: None }),
-            _ => Err(SignError::UnsupportedKey),
+        match self.key.kind() {
+            KeyKind::Rsa => {
+                Ok(AlgorithmIdentifierOwned { oid: RSA, parameters: Some(Any::null()) })
+            }
+            KeyKind::Ec => Ok(AlgorithmIdentifierOwned { oid: ECDSA_SHA256, parameters: None }),
+            KeyKind::Other => Err(SignError::UnsupportedKey),
+        }
+    }
+
+    /// The signature over `message`, checked with the certificate: neither a key that is not the
+    /// certificate's nor a token that miscounts gets a bundle out of the house.
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        let library = |cause: openssl::error::ErrorStack| SignError::Library(cause.into());
+        let signature = self.key.sign_sha256(message).map_err(|refused| match refused {
+            KeyError::Library(cause) => SignError::Library(cause),
+            KeyError::Token(cause) => SignError::Token(cause),
+            KeyError::Kind => SignError::UnsupportedKey,
+        })?;
+        let public =
+            self.certificate.public_key().map_err(|cause| SignError::Certificate(cause.into()))?;
+        let mut verifier =
+            openssl::sign::Verifier::new(MessageDigest::sha256(), &public).map_err(library)?;
+        // A signature of another kind of key is a failure in OpenSSL's eyes, not a "no".
+        match verifier.verify_oneshot(&signature, message) {
+            Ok(true) => Ok(signature),
+            Ok(false) | Err(_) => Err(SignError::KeyMismatch),
         }
     }
 }
@@ -132,20 +226,60 @@ pub fn sign_detached(
     sign(None, payload_sha256, identity, signing_time)
 }
 
-fn sign(
-    content: Option<&[u8]>,
-    digest: Digest,
+/// Adds a signature of `identity` to those of `cms`. Over what, is taken from `cms`; of a detached
+/// signature the digest of the payload must be given.
+///
+/// # Errors
+/// [`SignError`].
+pub(crate) fn append_signer(
+    cms: &[u8],
+    payload_sha256: Option<Digest>,
     identity: &SigningIdentity,
     signing_time: UnixTime,
 ) -> Result<Vec<u8>, SignError> {
     let encode = |cause: der::Error| SignError::Encode(cause.into());
-    let attributes = signed_attributes(digest, signing_time)?;
-    let mut signer = openssl::sign::Signer::new(MessageDigest::sha256(), &identity.key)
-        .map_err(|cause| SignError::Library(cause.into()))?;
-    let signature = signer
-        .sign_oneshot_to_vec(&attributes.to_der().map_err(encode)?)
-        .map_err(|cause| SignError::Library(cause.into()))?;
+    let mut data = signed_data(cms).map_err(SignError::Existing)?;
+    let content = match &data.encap_content_info.econtent {
+        Some(content) => Some(content.decode_as::<OctetString>().map_err(encode)?),
+        None => None,
+    };
+    let digest = match (content, payload_sha256) {
+        (Some(content), _) => Digest::from_bytes(openssl::sha::sha256(content.as_bytes())),
+        (None, Some(digest)) => digest,
+        (None, None) => return Err(SignError::Existing(SignatureError::SignedContentType)),
+    };
+    let mut infos = data.signer_infos.into_vec();
+    infos.push(signer_info(digest, identity, signing_time)?);
+    data.signer_infos = SetOfVec::try_from(infos).map_err(encode)?;
+    let mut algorithms = data.digest_algorithms.into_vec();
+    if !algorithms.iter().any(|known| known.oid == SHA256) {
+        algorithms.push(AlgorithmIdentifierOwned { oid: SHA256, parameters: None });
+    }
+    data.digest_algorithms = SetOfVec::try_from(algorithms).map_err(encode)?;
+    let mut all = certificates(identity)?.into_vec();
+    for known in data.certificates.into_iter().flat_map(SetOfVec::into_vec) {
+        if !all.contains(&known) {
+            all.push(known);
+        }
+    }
+    data.certificates = Some(SetOfVec::try_from(all).map_err(encode)?);
+    wrap(&data)
+}
 
+fn wrap(data: &SignedData) -> Result<Vec<u8>, SignError> {
+    let encode = |cause: der::Error| SignError::Encode(cause.into());
+    let content = Any::encode_from(data).map_err(encode)?;
+    ContentInfo { content_type: ID_SIGNED_DATA, content }.to_der().map_err(encode)
+}
+
+fn signer_info(
+    digest: Digest,
+    identity: &SigningIdentity,
+    signing_time: UnixTime,
+) -> Result<SignerInfo, SignError> {
+    let encode = |cause: der::Error| SignError::Encode(cause.into());
+    let attributes = signed_attributes(digest, signing_time)?;
+    let signature = identity.sign(&attributes.to_der().map_err(encode)?)?;
     let issuer = identity
         .certificate
         .issuer_name()
@@ -160,16 +294,26 @@ fn sign(
         issuer: Name::from_der(&issuer).map_err(encode)?,
         serial_number: SerialNumber::new(&serial.to_vec()).map_err(encode)?,
     };
-    let sha256 = AlgorithmIdentifierOwned { oid: SHA256, parameters: None };
-    let info = SignerInfo {
+    Ok(SignerInfo {
         version: CmsVersion::V1,
         sid: SignerIdentifier::IssuerAndSerialNumber(sid),
-        digest_alg: sha256.clone(),
+        digest_alg: AlgorithmIdentifierOwned { oid: SHA256, parameters: None },
         signed_attrs: Some(attributes),
         signature_algorithm: identity.algorithm()?,
         signature: OctetString::new(signature).map_err(encode)?,
         unsigned_attrs: None,
-    };
+    })
+}
+
+fn sign(
+    content: Option<&[u8]>,
+    digest: Digest,
+    identity: &SigningIdentity,
+    signing_time: UnixTime,
+) -> Result<Vec<u8>, SignError> {
+    let encode = |cause: der::Error| SignError::Encode(cause.into());
+    let sha256 = AlgorithmIdentifierOwned { oid: SHA256, parameters: None };
+    let info = signer_info(digest, identity, signing_time)?;
     let econtent = match content {
         Some(content) => {
             let octets = OctetString::new(content).map_err(encode)?;
@@ -185,8 +329,7 @@ fn sign(
         crls: None,
         signer_infos: SetOfVec::try_from(vec![info]).map_err(encode)?,
     };
-    let content = Any::encode_from(&data).map_err(encode)?;
-    ContentInfo { content_type: ID_SIGNED_DATA, content }.to_der().map_err(encode)
+    wrap(&data)
 }
 
 fn signed_attributes(digest: Digest, time: UnixTime) -> Result<Attributes, SignError> {

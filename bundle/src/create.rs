@@ -1,23 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Makes a signed bundle out of a manifest and its images.
 //!
-//! Steps: read and check the content, digest every image, fill the manifest, pack the squashfs,
-//! build the hash tree (verity), sign, append signature and its length (big-endian u64). Time and
-//! salt are arguments, so the same input gives the same payload; only the signature of an ECDSA
-//! key differs from run to run. Never overwrites a file and leaves none behind when it fails.
+//! Steps: read and check the content, digest every image, fill the manifest, make indexes, convert,
+//! pack the squashfs, encrypt it (crypt), build the hash tree (verity, crypt), sign, append
+//! signature and its length (big-endian u64). Time, salt and key are arguments, so the same input
+//! gives the same payload; only the signature of an ECDSA key differs from run to run. Never
+//! overwrites a file; the output has no name before it is whole.
 
-use crate::create_content::{FileItem, Item, MANIFEST_NAME, Unchanged, digest_of, gather};
+use crate::create_content::{FileItem, Item, digest_of, gather};
+use crate::create_extras::CreateExtras;
+use crate::create_pack::{HashingSink, Meter, Metered, pack};
+use crate::create_stage::{needs_stage, pack_staged};
+use crate::crypt::SectorCipher;
+use crate::operations::{NewFile, post_check, size_notice};
 use crate::{
-    BundleContent, BundleFormat, Manifest, ManifestError, ManifestUse, SignError, SigningIdentity,
-    SquashfsCompression, SquashfsTree, UnixTime, VerityBuildError, VerityParams,
-    WriteSquashfsError, build_tree, sign_attached, sign_detached, write_squashfs,
+    BundleContent, BundleFormat, CreateError, CryptKey, Manifest, ManifestUse, Notice,
+    SigningIdentity, SquashfsCompression, UnixTime, VerityParams, build_tree, sign_attached,
+    sign_detached,
 };
 use openssl::sha::{Sha256, sha256};
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
 use storage::{ByteLen, Digest};
 
 /// A hash tree over a single block would be no tree; RAUC refuses such bundles.
@@ -54,6 +59,8 @@ pub struct CreatedBundle {
     pub payload_len: ByteLen,
     /// The whole file.
     pub file_len: ByteLen,
+    /// What people should hear.
+    pub notices: Vec<Notice>,
 }
 
 /// What is being done.
@@ -78,103 +85,6 @@ pub struct CreateProgress {
     pub total: ByteLen,
 }
 
-/// Why no bundle was made; no output was left behind.
-#[derive(Debug, thiserror::Error)]
-pub enum CreateError {
-    /// The content has no manifest.
-    #[error("no manifest.raucm in {dir}", dir = dir.display())]
-    NoManifest {
-        /// The content directory.
-        dir: PathBuf,
-    },
-    /// The manifest is wrong.
-    #[error("manifest of the new bundle is not acceptable")]
-    Manifest(#[source] ManifestError),
-    /// Something in the content cannot be read.
-    #[error("cannot read {path}", path = path.display())]
-    ReadContent {
-        /// What could not be read.
-        path: PathBuf,
-        /// Cause.
-        #[source]
-        source: io::Error,
-    },
-    /// Something in the content may not be in a bundle.
-    #[error("{path} cannot go into a bundle: {why}", path = path.display())]
-    ForbiddenContent {
-        /// The offending entry.
-        path: PathBuf,
-        /// The rule it breaks.
-        why: &'static str,
-    },
-    /// The manifest names a file that is not in the content, or not a regular file.
-    #[error("manifest names {name:?}, which is no regular file of the content")]
-    MissingFile {
-        /// The name.
-        name: String,
-    },
-    /// The manifest asks for something this program does not make.
-    #[error("cannot make bundles with {what}")]
-    Unsupported {
-        /// What was asked for.
-        what: &'static str,
-    },
-    /// The output lies in the directory that is packed.
-    #[error("output {path} lies inside the content directory", path = path.display())]
-    OutputInContent {
-        /// The output.
-        path: PathBuf,
-    },
-    /// The output exists, or cannot be written.
-    #[error("cannot write bundle {path}", path = path.display())]
-    Output {
-        /// The output.
-        path: PathBuf,
-        /// Cause.
-        #[source]
-        source: io::Error,
-    },
-    /// Packing failed.
-    #[error("cannot pack the content")]
-    Pack(#[source] WriteSquashfsError),
-    /// The hash tree could not be built.
-    #[error("cannot build the hash tree")]
-    Tree(#[source] VerityBuildError),
-    /// The payload is too long for its format.
-    #[error("payload of {found} is too long for a plain bundle")]
-    TooLong {
-        /// Its length.
-        found: ByteLen,
-    },
-    /// Signing failed.
-    #[error("cannot sign the bundle")]
-    Sign(#[source] SignError),
-}
-
-impl CreateError {
-    /// A way out, where there is one.
-    #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Output { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
-                Some("remove the old bundle or choose another name; bundles are not overwritten")
-            }
-            Self::OutputInContent { .. } => Some("write the bundle beside the content directory"),
-            Self::TooLong { .. } => Some("use format=verity, which has no such limit"),
-            Self::MissingFile { .. } => Some("put the file beside manifest.raucm"),
-            Self::NoManifest { .. }
-            | Self::Manifest(_)
-            | Self::ReadContent { .. }
-            | Self::ForbiddenContent { .. }
-            | Self::Unsupported { .. }
-            | Self::Output { .. }
-            | Self::Pack(_)
-            | Self::Tree(_)
-            | Self::Sign(_) => None,
-        }
-    }
-}
-
 /// Makes the bundle `output`, which must not exist.
 ///
 /// # Errors
@@ -184,38 +94,67 @@ pub fn create_bundle(
     output: &Path,
     progress: &mut dyn FnMut(CreateProgress),
 ) -> Result<CreatedBundle, CreateError> {
+    create_bundle_with(request, &CreateExtras::default(), output, progress)
+}
+
+/// As [`create_bundle`], with everything that a bundle can have.
+///
+/// # Errors
+/// [`CreateError`]; the output is then not there.
+pub fn create_bundle_with(
+    request: &CreateRequest<'_>,
+    extras: &CreateExtras<'_>,
+    output: &Path,
+    progress: &mut dyn FnMut(CreateProgress),
+) -> Result<CreatedBundle, CreateError> {
     if let BundleContent::Directory(dir) = request.content {
         refuse_inside(dir, output)?;
     }
+    let file = begin(output)?;
     let (text, items) = gather(request.content)?;
+    let text = text.ok_or_else(|| CreateError::NoManifest { dir: request.content.dir() })?;
     let mut manifest = Manifest::parse(&text, ManifestUse::Input).map_err(CreateError::Manifest)?;
+    let mut notices = Vec::new();
+    if request.format.is_none() && !names_format(&text) {
+        notices.push(Notice::FormatMissing);
+    }
     manifest.format = request.format.unwrap_or(manifest.format);
-    if manifest.format == BundleFormat::Crypt {
-        return Err(CreateError::Unsupported { what: "format crypt" });
+    if let Some(tell) = extras.on_format {
+        tell(manifest.format);
     }
-    let digests = digest_all(&items, progress)?;
-    fill_images(&mut manifest, &items, &digests)?;
-    require_programs(&manifest, &items)?;
-
-    let mut file = create_output(output)
-        .map_err(|source| CreateError::Output { path: output.to_owned(), source })?;
-    let made = fill_output(&mut file, request, manifest, &items, &digests, output, progress);
-    if made.is_err() {
-        drop(file);
-        discard_output(output);
+    if let (Some(wanted), Some(ours)) = (&manifest.update.min_rauc_version, extras.rauc_version) {
+        ours.satisfies(wanted).map_err(CreateError::MinVersion)?;
     }
-    made
+    let mut making = Making { request, extras, output, manifest, items, notices };
+    making.add_indexes()?;
+    making.finish(file, progress)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a file we made and could not finish")]
-fn discard_output(output: &Path) {
-    // The first failure is the one to report; a file that cannot be removed has no trailer.
-    let _ = std::fs::remove_file(output);
+/// Packs and signs a content whose manifest is at hand: what became of it elsewhere stays.
+pub(crate) fn repack(
+    request: &CreateRequest<'_>,
+    extras: &CreateExtras<'_>,
+    manifest: Manifest,
+    output: &Path,
+    progress: &mut dyn FnMut(CreateProgress),
+) -> Result<CreatedBundle, CreateError> {
+    let file = begin(output)?;
+    let (_, items) = gather(request.content)?;
+    let making = Making { request, extras, output, manifest, items, notices: Vec::new() };
+    making.finish(file, progress)
 }
 
-/// The one place that opens a bundle for writing; never an existing file.
-fn create_output(output: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create_new(true).open(output)
+fn begin(output: &Path) -> Result<NewFile, CreateError> {
+    NewFile::begin(output).map_err(|source| CreateError::Output { path: output.to_owned(), source })
+}
+
+/// Whether the text says which format it wants; RAUC remarks upon it if not.
+fn names_format(text: &[u8]) -> bool {
+    crate::keyfile::KeyFile::parse(text).is_ok_and(|file| {
+        file.groups().iter().any(|group| {
+            group.name() == "bundle" && group.entries().iter().any(|entry| entry.key() == "format")
+        })
+    })
 }
 
 fn refuse_inside(dir: &Path, output: &Path) -> Result<(), CreateError> {
@@ -232,7 +171,7 @@ fn refuse_inside(dir: &Path, output: &Path) -> Result<(), CreateError> {
     Ok(())
 }
 
-type Digests = BTreeMap<String, (Digest, ByteLen)>;
+pub(crate) type Digests = BTreeMap<String, (Digest, ByteLen)>;
 
 fn files<'a>(
     items: &'a BTreeMap<String, Item<'a>>,
@@ -243,214 +182,192 @@ fn files<'a>(
     })
 }
 
-fn content_len(items: &BTreeMap<String, Item<'_>>) -> ByteLen {
+pub(crate) fn content_len(items: &BTreeMap<String, Item<'_>>) -> ByteLen {
     ByteLen::new(files(items).map(|(_, file)| file.size.get()).fold(0, u64::saturating_add))
 }
 
-fn digest_all(
-    items: &BTreeMap<String, Item<'_>>,
-    progress: &mut dyn FnMut(CreateProgress),
-) -> Result<Digests, CreateError> {
-    let mut meter = Meter::new(CreateStep::Digest, content_len(items), progress);
-    let mut digests = Digests::new();
-    for (path, file) in files(items) {
-        let facts = digest_of(file, &mut |count| meter.add(count))
-            .map_err(|source| CreateError::ReadContent { path: path.into(), source })?;
-        digests.insert(path.clone(), facts);
-    }
-    Ok(digests)
+/// A bundle on its way.
+struct Making<'a> {
+    request: &'a CreateRequest<'a>,
+    extras: &'a CreateExtras<'a>,
+    output: &'a Path,
+    manifest: Manifest,
+    items: BTreeMap<String, Item<'a>>,
+    notices: Vec<Notice>,
 }
 
-/// Writes each image's digest and size into the manifest.
-fn fill_images(
-    manifest: &mut Manifest,
-    items: &BTreeMap<String, Item<'_>>,
-    digests: &Digests,
-) -> Result<(), CreateError> {
-    for image in &mut manifest.images {
-        if !image.adaptive.is_empty() {
-            return Err(CreateError::Unsupported { what: "adaptive images" });
-        }
-        if !image.convert.is_empty() {
-            return Err(CreateError::Unsupported { what: "converted images" });
-        }
-        let Some(name) = &image.filename else { continue };
-        let found = digests.get(name).filter(|_| matches!(items.get(name), Some(Item::File(_))));
-        let (digest, size) =
-            found.ok_or_else(|| CreateError::MissingFile { name: name.clone() })?;
-        image.sha256 = Some(*digest);
-        image.size = Some(*size);
+impl Making<'_> {
+    fn failed(&self, source: io::Error) -> CreateError {
+        CreateError::Output { path: self.output.to_owned(), source }
     }
-    Ok(())
-}
 
-/// Hook and handler programs must be there too, or every install would fail.
-fn require_programs(
-    manifest: &Manifest,
-    items: &BTreeMap<String, Item<'_>>,
-) -> Result<(), CreateError> {
-    let hook = manifest.hooks.filename.as_ref();
-    let handler = manifest.handler.as_ref().map(|handler| &handler.filename);
-    for name in [hook, handler].into_iter().flatten() {
-        if !matches!(items.get(name), Some(Item::File(_))) {
-            return Err(CreateError::MissingFile { name: name.clone() });
-        }
-    }
-    Ok(())
-}
-
-fn fill_output(
-    file: &mut File,
-    request: &CreateRequest<'_>,
-    mut manifest: Manifest,
-    items: &BTreeMap<String, Item<'_>>,
-    digests: &Digests,
-    output: &Path,
-    progress: &mut dyn FnMut(CreateProgress),
-) -> Result<CreatedBundle, CreateError> {
-    let failed = |source| CreateError::Output { path: output.to_owned(), source };
-    let inner = manifest.encode();
-    let mut data_len = pack(file, request, &inner, items, digests, progress)?.get();
-    if manifest.format == BundleFormat::Verity && data_len < SMALLEST_VERITY_PAYLOAD {
-        file.set_len(SMALLEST_VERITY_PAYLOAD).map_err(failed)?;
-        data_len = SMALLEST_VERITY_PAYLOAD;
-    }
-    file.seek(SeekFrom::Start(0)).map_err(failed)?;
-    let mut meter = Meter::new(CreateStep::Seal, ByteLen::new(data_len), progress);
-    let mut data = Metered { inner: (&*file).take(data_len), meter: &mut meter };
-    let (tail, signature, signed) = match manifest.format {
-        BundleFormat::Plain => {
-            if data_len > LARGEST_PLAIN_PAYLOAD {
-                return Err(CreateError::TooLong { found: ByteLen::new(data_len) });
-            }
-            let mut hasher = HashingSink(Sha256::new());
-            io::copy(&mut data, &mut hasher).map_err(failed)?;
-            let digest = Digest::from_bytes(hasher.0.finish());
-            let signature = sign_detached(digest, request.identity, request.timestamp);
-            (Vec::new(), signature, inner)
-        }
-        BundleFormat::Verity | BundleFormat::Crypt => {
-            let tree = build_tree(&mut data, data_len, &request.salt).map_err(CreateError::Tree)?;
-            manifest.verity = Some(VerityParams {
-                hash: tree.root,
-                salt: request.salt,
-                size: ByteLen::new(tree.bytes.len() as u64),
-            });
-            let text = manifest.encode();
-            let signature = sign_attached(text.as_bytes(), request.identity, request.timestamp);
-            (tree.bytes, signature, text)
-        }
-    };
-    let signature = signature.map_err(CreateError::Sign)?;
-    let payload_len = data_len.saturating_add(tail.len() as u64);
-    let signature_len = signature.len() as u64;
-    file.seek(SeekFrom::Start(data_len)).map_err(failed)?;
-    for part in [&tail[..], &signature, &signature_len.to_be_bytes()] {
-        file.write_all(part).map_err(failed)?;
-    }
-    file.sync_all().map_err(failed)?;
-    Ok(CreatedBundle {
-        manifest,
-        manifest_digest: Digest::from_bytes(sha256(signed.as_bytes())),
-        payload_len: ByteLen::new(payload_len),
-        file_len: ByteLen::new(payload_len.saturating_add(signature_len).saturating_add(8)),
-    })
-}
-
-fn pack(
-    file: &mut File,
-    request: &CreateRequest<'_>,
-    manifest: &str,
-    items: &BTreeMap<String, Item<'_>>,
-    digests: &Digests,
-    progress: &mut dyn FnMut(CreateProgress),
-) -> Result<ByteLen, CreateError> {
-    let meter = RefCell::new(Meter::new(CreateStep::Pack, content_len(items), progress));
-    let mut tree = SquashfsTree::new();
-    let mut add = || -> Result<(), WriteSquashfsError> {
-        for (path, item) in items {
-            match item {
-                Item::Directory => tree.add_directory(path, 0o755)?,
-                Item::Symlink { target } => tree.add_symlink(path, target)?,
-                Item::File(file) => {
-                    let content = LateOpen { file, opened: None, meter: &meter };
-                    // Digested above, all of them; a missing digest matches no content.
-                    let wanted = digests.get(path).map(|facts| facts.0);
-                    let wanted = wanted.unwrap_or(Digest::from_bytes([0; 32]));
-                    tree.add_file(path, file.mode, Unchanged::new(content, wanted))?;
-                }
+    fn file_item(&self, name: &str) -> Result<&FileItem<'_>, CreateError> {
+        match self.items.get(name) {
+            Some(Item::File(file)) => Ok(file),
+            Some(Item::Directory | Item::Symlink { .. }) | None => {
+                Err(CreateError::MissingFile { name: name.to_owned() })
             }
         }
-        tree.add_file(MANIFEST_NAME, 0o644, manifest.as_bytes())
-    };
-    add().map_err(CreateError::Pack)?;
-    // Squashfs counts unsigned 32-bit seconds; times beyond are clamped, never wrapped.
-    let mtime = u32::try_from(request.timestamp.0.max(0)).unwrap_or(u32::MAX);
-    let out = BufWriter::new(file);
-    write_squashfs(tree, request.compression, mtime, out).map_err(CreateError::Pack)
-}
+    }
 
-/// Opens its file at the first read, so that a bundle of many files needs one descriptor.
-struct LateOpen<'a, 'p> {
-    file: &'a FileItem<'a>,
-    opened: Option<Box<dyn Read + 'a>>,
-    meter: &'a RefCell<Meter<'p>>,
-}
-
-impl Read for LateOpen<'_, '_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let reader = match &mut self.opened {
-            Some(reader) => reader,
-            None => self.opened.insert(self.file.open()?),
-        };
-        let count = reader.read(buf)?;
-        if count == 0 {
-            self.opened = Some(Box::new(io::empty()));
+    /// Puts the index of each image that asks for one beside it.
+    fn add_indexes(&mut self) -> Result<(), CreateError> {
+        let mut made = Vec::new();
+        for image in &self.manifest.images {
+            if !image.adaptive.iter().any(|method| method == "block-hash-index") {
+                continue;
+            }
+            let make = self.extras.block_hash_index;
+            let make = make.ok_or(CreateError::Unsupported { what: "adaptive images" })?;
+            let Some(name) = &image.filename else { continue };
+            let file = self.file_item(name)?;
+            if !file.size.get().is_multiple_of(4096) {
+                let size = file.size.get();
+                return Err(CreateError::ImageUnaligned { name: name.clone(), size });
+            }
+            let failed = |source| CreateError::Index { name: name.clone(), source };
+            let index = make(&mut file.open().map_err(failed)?, file.size).map_err(failed)?;
+            made.push((format!("{name}.block-hash-index"), FileItem::made(index)));
         }
-        self.meter.borrow_mut().add(count);
-        Ok(count)
-    }
-}
-
-/// Counts bytes of a step and tells the caller.
-struct Meter<'p> {
-    state: CreateProgress,
-    tell: &'p mut dyn FnMut(CreateProgress),
-}
-
-impl<'p> Meter<'p> {
-    fn new(step: CreateStep, total: ByteLen, tell: &'p mut dyn FnMut(CreateProgress)) -> Self {
-        Self { state: CreateProgress { step, done: ByteLen::ZERO, total }, tell }
-    }
-
-    fn add(&mut self, count: usize) {
-        self.state.done = ByteLen::new(self.state.done.get().saturating_add(count as u64));
-        (self.tell)(self.state);
-    }
-}
-
-struct Metered<'m, 'p, R> {
-    inner: R,
-    meter: &'m mut Meter<'p>,
-}
-
-impl<R: Read> Read for Metered<'_, '_, R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buf)?;
-        self.meter.add(count);
-        Ok(count)
-    }
-}
-
-struct HashingSink(Sha256);
-
-impl Write for HashingSink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
+        self.items.extend(made.into_iter().map(|(name, file)| (name, Item::File(file))));
         Ok(())
+    }
+
+    fn digest_all(&self, progress: &mut dyn FnMut(CreateProgress)) -> Result<Digests, CreateError> {
+        let mut meter = Meter::new(CreateStep::Digest, content_len(&self.items), progress);
+        let mut digests = Digests::new();
+        for (path, file) in files(&self.items) {
+            let facts = digest_of(file, &mut |count| meter.add(count))
+                .map_err(|source| CreateError::ReadContent { path: path.into(), source })?;
+            digests.insert(path.clone(), facts);
+        }
+        Ok(digests)
+    }
+
+    /// Writes each image's digest and size into the manifest. Hook and handler programs must be
+    /// there too, or every install would fail.
+    fn fill_manifest(&mut self, digests: &Digests) -> Result<(), CreateError> {
+        let missing = |name: &String| CreateError::MissingFile { name: name.clone() };
+        for image in &mut self.manifest.images {
+            // An image that was converted elsewhere is not there any more; its facts are.
+            if !image.converted.is_empty() {
+                continue;
+            }
+            let Some(name) = &image.filename else { continue };
+            let (digest, size) = digests.get(name).ok_or_else(|| missing(name))?;
+            image.sha256 = Some(*digest);
+            image.size = Some(*size);
+        }
+        let hook = self.manifest.hooks.filename.as_ref();
+        let handler = self.manifest.handler.as_ref().map(|handler| &handler.filename);
+        for name in [hook, handler].into_iter().flatten() {
+            self.file_item(name)?;
+        }
+        Ok(())
+    }
+
+    fn finish(
+        mut self,
+        mut file: NewFile,
+        progress: &mut dyn FnMut(CreateProgress),
+    ) -> Result<CreatedBundle, CreateError> {
+        let (identity, time) = (self.request.identity, self.request.timestamp);
+        if let Some(check) = self.extras.post_check {
+            let told = post_check(identity, check, time).map_err(CreateError::PostCheck)?;
+            self.notices.extend(told);
+        }
+        let key = match self.manifest.format {
+            BundleFormat::Crypt => {
+                Some(self.extras.crypt_key.ok_or(CreateError::Unsupported {
+                    what: "format crypt, as no key was given",
+                })?)
+            }
+            BundleFormat::Plain | BundleFormat::Verity => None,
+        };
+        let digests = self.digest_all(progress)?;
+        self.fill_manifest(&digests)?;
+        let data_len = self.pack_payload(file.file(), &digests, progress)?;
+        let created = self.seal(file.file(), data_len, key, progress)?;
+        file.finish().map_err(|source| self.failed(source))?;
+        Ok(created)
+    }
+
+    /// Squashfs in whole blocks; its length.
+    fn pack_payload(
+        &mut self,
+        file: &mut File,
+        digests: &Digests,
+        progress: &mut dyn FnMut(CreateProgress),
+    ) -> Result<u64, CreateError> {
+        let converts = self.manifest.images.iter().any(|image| needs_stage(image));
+        if converts || !self.extras.mksquashfs_args.is_empty() {
+            let args = self.extras.mksquashfs_args;
+            pack_staged(file, self.output, &mut self.manifest, &self.items, args)?;
+        } else {
+            let inner = self.manifest.encode();
+            pack(file, self.request, &inner, &self.items, digests, progress)?;
+        }
+        let packed = file.seek(SeekFrom::End(0)).map_err(|source| self.failed(source))?;
+        let len = match self.manifest.format {
+            BundleFormat::Plain => packed,
+            BundleFormat::Verity | BundleFormat::Crypt => {
+                packed.next_multiple_of(4096).max(SMALLEST_VERITY_PAYLOAD)
+            }
+        };
+        file.set_len(len).map_err(|source| self.failed(source))?;
+        Ok(len)
+    }
+
+    fn seal(
+        &mut self,
+        file: &mut File,
+        data_len: u64,
+        key: Option<&CryptKey>,
+        progress: &mut dyn FnMut(CreateProgress),
+    ) -> Result<CreatedBundle, CreateError> {
+        let (identity, time) = (self.request.identity, self.request.timestamp);
+        if let Some(key) = key {
+            SectorCipher::new(key.clone())
+                .encrypt_file(file, data_len)
+                .map_err(|source| self.failed(source))?;
+            self.manifest.crypt_key = Some(key.clone());
+        }
+        file.seek(SeekFrom::Start(0)).map_err(|source| self.failed(source))?;
+        let mut meter = Meter::new(CreateStep::Seal, ByteLen::new(data_len), progress);
+        let mut data = Metered { inner: (&*file).take(data_len), meter: &mut meter };
+        let (tail, signature, signed) = match self.manifest.format {
+            BundleFormat::Plain => {
+                if data_len > LARGEST_PLAIN_PAYLOAD {
+                    return Err(CreateError::TooLong { found: ByteLen::new(data_len) });
+                }
+                let mut hasher = HashingSink(Sha256::new());
+                io::copy(&mut data, &mut hasher).map_err(|source| self.failed(source))?;
+                let digest = Digest::from_bytes(hasher.0.finish());
+                (Vec::new(), sign_detached(digest, identity, time), self.manifest.encode())
+            }
+            BundleFormat::Verity | BundleFormat::Crypt => {
+                let salt = self.request.salt;
+                let tree = build_tree(&mut data, data_len, &salt).map_err(CreateError::Tree)?;
+                let size = ByteLen::new(tree.bytes.len() as u64);
+                self.manifest.verity = Some(VerityParams { hash: tree.root, salt, size });
+                let text = self.manifest.encode();
+                (tree.bytes, sign_attached(text.as_bytes(), identity, time), text)
+            }
+        };
+        let signature = signature.map_err(CreateError::Sign)?;
+        self.notices.extend(size_notice(&signature));
+        let payload_len = data_len.saturating_add(tail.len() as u64);
+        let signature_len = signature.len() as u64;
+        file.seek(SeekFrom::Start(data_len)).map_err(|source| self.failed(source))?;
+        for part in [&tail[..], &signature, &signature_len.to_be_bytes()] {
+            file.write_all(part).map_err(|source| self.failed(source))?;
+        }
+        Ok(CreatedBundle {
+            manifest: self.manifest.clone(),
+            manifest_digest: Digest::from_bytes(sha256(signed.as_bytes())),
+            payload_len: ByteLen::new(payload_len),
+            file_len: ByteLen::new(payload_len.saturating_add(signature_len).saturating_add(8)),
+            notices: std::mem::take(&mut self.notices),
+        })
     }
 }

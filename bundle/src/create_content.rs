@@ -59,21 +59,47 @@ pub(crate) struct FileItem<'a> {
 enum Place<'a> {
     Host(PathBuf),
     Memory(&'a [u8]),
+    /// Made while the bundle is.
+    Made(Vec<u8>),
 }
 
 impl FileItem<'_> {
+    pub(crate) fn made(bytes: Vec<u8>) -> Self {
+        let size = ByteLen::new(bytes.len() as u64);
+        Self { place: Place::Made(bytes), mode: 0o644, size }
+    }
+
+    /// Where it is a file of its own.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Host(path) => Some(path),
+            Place::Memory(_) | Place::Made(_) => None,
+        }
+    }
+
     pub(crate) fn open(&self) -> io::Result<Box<dyn Read + '_>> {
         Ok(match &self.place {
             Place::Host(path) => Box::new(File::open(path)?),
             Place::Memory(bytes) => Box::new(Cursor::new(*bytes)),
+            Place::Made(bytes) => Box::new(Cursor::new(bytes.as_slice())),
         })
     }
 }
 
-/// Manifest text and everything beside it, ordered by path.
+impl BundleContent<'_> {
+    /// The directory, for messages.
+    pub(crate) fn dir(&self) -> PathBuf {
+        match self {
+            Self::Directory(dir) => dir.to_path_buf(),
+            Self::Memory { .. } => PathBuf::new(),
+        }
+    }
+}
+
+/// Manifest text, when there is one, and everything beside it, ordered by path.
 pub(crate) fn gather<'a>(
     content: BundleContent<'a>,
-) -> Result<(Vec<u8>, BTreeMap<String, Item<'a>>), CreateError> {
+) -> Result<(Option<Vec<u8>>, BTreeMap<String, Item<'a>>), CreateError> {
     match content {
         BundleContent::Memory { manifest, files } => {
             let item = |bytes: &'a Vec<u8>| {
@@ -81,13 +107,13 @@ pub(crate) fn gather<'a>(
                 Item::File(FileItem { place: Place::Memory(bytes), mode: 0o644, size })
             };
             let items = files.iter().map(|(name, bytes)| (name.clone(), item(bytes))).collect();
-            Ok((manifest.as_bytes().to_vec(), items))
+            Ok((Some(manifest.as_bytes().to_vec()), items))
         }
         BundleContent::Directory(dir) => {
             let mut items = BTreeMap::new();
             scan(dir, "", &mut items)?;
             let Some(Item::File(manifest)) = items.remove(MANIFEST_NAME) else {
-                return Err(CreateError::NoManifest { dir: dir.to_owned() });
+                return Ok((None, items));
             };
             let path = dir.join(MANIFEST_NAME);
             let failed = |source| CreateError::ReadContent { path: path.clone(), source };
@@ -97,7 +123,7 @@ pub(crate) fn gather<'a>(
             let mut text = Vec::new();
             let opened = manifest.open().map_err(failed)?;
             opened.take(MANIFEST_LIMIT.get()).read_to_end(&mut text).map_err(failed)?;
-            Ok((text, items))
+            Ok((Some(text), items))
         }
     }
 }
@@ -123,18 +149,25 @@ fn scan(
             Item::File(FileItem { place: Place::Host(path.clone()), mode, size })
         } else if kind.is_dir() {
             if below.is_empty() && name.starts_with('.') {
-                return Err(refuse("hidden directories may not stand at the top"));
+                return Err(refuse(
+                    "hidden directories are not supported as top-level bundle contents",
+                ));
             }
             Item::Directory
         } else if kind.is_symlink() {
             let target = std::fs::read_link(&path).map_err(read)?;
             let target = target.to_str().ok_or_else(|| refuse("its target is not UTF-8"))?;
+            if target.starts_with('/') {
+                return Err(refuse("absolute symlinks are not supported as bundle contents"));
+            }
             if target.contains('/') {
-                return Err(refuse("symbolic links may only name a neighbour"));
+                return Err(refuse(
+                    "symlinks containing slashes are not supported as bundle contents",
+                ));
             }
             Item::Symlink { target: target.to_owned() }
         } else {
-            return Err(refuse("only files, directories and symbolic links can be packed"));
+            return Err(refuse("only regular files are supported as bundle contents"));
         };
         let descend = matches!(item, Item::Directory);
         items.insert(inner.clone(), item);

@@ -2,7 +2,7 @@
 //! Why a bundle is refused. Each cause is a variant of its own, with the place in the bundle.
 
 use crate::library_fault::{LibraryFault, in_plain_words};
-use crate::{ManifestError, SourceError, SquashfsError, TrailerError, VerityError};
+use crate::{EnvelopeError, ManifestError, SourceError, SquashfsError, TrailerError, VerityError};
 use openssl::x509::X509VerifyResult;
 use storage::{ByteLen, Digest};
 
@@ -38,9 +38,27 @@ pub enum BundleError {
     /// The payload of a plain bundle does not have the signed digest.
     #[error("payload does not match the signed digest")]
     PayloadDigest,
-    /// The format is known, but reading it is not part of this version.
-    #[error("bundles of format crypt cannot be read by this version")]
-    CryptUnsupported,
+    /// The signature is encrypted and does not open.
+    #[error("cannot decrypt the bundle")]
+    Envelope(#[from] EnvelopeError),
+    /// A sector of the payload cannot be decrypted.
+    #[error("cannot decrypt the payload")]
+    Decrypt(#[source] LibraryFault),
+    /// A crypt bundle that carries the key of its payload in clear is a half-made one.
+    #[error("refused to install a crypt bundle whose signature is not encrypted")]
+    CryptNotEncrypted,
+    /// Only the signature of a crypt bundle may be encrypted.
+    #[error("bundle of format {format} has an encrypted signature, which only format crypt has")]
+    EncryptedOther {
+        /// Its format.
+        format: crate::BundleFormat,
+    },
+    /// A payload that comes over a network must consist of whole blocks.
+    #[error("payload size ({found}) is not a multiple of 4096 bytes")]
+    PayloadUnaligned {
+        /// Its size.
+        found: u64,
+    },
     /// The manifest names an image file that is not in the bundle.
     #[error("image file {filename:?} of [image.{class}] is not in the bundle")]
     ImageMissing {
@@ -104,7 +122,7 @@ pub enum SignatureError {
         limit: usize,
     },
     /// The bundle is encrypted.
-    #[error("bundle is encrypted, and this version cannot decrypt bundles")]
+    #[error("bundle is encrypted and no key to decrypt it was given")]
     Encrypted,
     /// CMS of a kind that is no signature.
     #[error("signature has CMS content type {found}, signedData is needed")]
@@ -170,6 +188,9 @@ pub enum SignatureError {
     /// The signature is not that of the signer's key over this content.
     #[error("signature does not match content and signer")]
     Mismatch(#[source] LibraryFault),
+    /// A detached signature is that of another payload.
+    #[error("signature belongs to another payload")]
+    PayloadDigest,
     /// Revocation lists cannot be handed to OpenSSL.
     #[error("cannot load the revocation lists of the keyring")]
     CrlStore(#[source] std::io::Error),
@@ -243,7 +264,18 @@ impl BundleError {
             Self::Verity(_) | Self::PayloadDigest => {
                 Some("the bundle was changed or damaged after it was signed; fetch it again")
             }
-            Self::CryptUnsupported => Some("ask for the bundle in format verity or plain"),
+            Self::Envelope(EnvelopeError::NoKeyFits { .. }) => {
+                Some("the bundle was encrypted for others; check [encryption] key or --key")
+            }
+            Self::CryptNotEncrypted => {
+                Some("encrypt the bundle for this device first (rauc encrypt --to)")
+            }
+            Self::Envelope(_)
+            | Self::Decrypt(_)
+            | Self::EncryptedOther { .. }
+            | Self::PayloadUnaligned { .. } => {
+                Some("the bundle was built wrongly; its maker has to build it again")
+            }
             Self::ImageMissing { .. }
             | Self::ImageSize { .. }
             | Self::ImageDigest { .. }
@@ -268,7 +300,7 @@ impl SignatureError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Encrypted => Some("ask for the bundle in format verity or plain"),
+            Self::Encrypted => Some("set [encryption] key, or give --key"),
             Self::Chain(fault) => match fault.kind {
                 ChainFaultKind::UnknownIssuer => {
                     Some("the keyring does not hold the signer's CA; check [keyring] path")
@@ -296,6 +328,7 @@ impl SignatureError {
                 Some("the bundle was changed or damaged after it was signed; fetch it again")
             }
             Self::ContentType { .. }
+            | Self::PayloadDigest
             | Self::SignedContentType
             | Self::NoSignedAttributes
             | Self::Attribute { .. }

@@ -5,7 +5,7 @@
 //! clock: the moment to judge by is an argument.
 
 use crate::passing_file::PassingFile;
-use crate::{CertificateInfo, ChainFault, LibraryFault, SignatureError, UnixTime};
+use crate::{CertificateInfo, ChainFault, LibraryFault, Notice, SignatureError, UnixTime};
 use cms::cert::x509::Certificate;
 use cms::cert::x509::ext::pkix::{ExtendedKeyUsage, KeyUsage};
 use der::Decode;
@@ -198,7 +198,7 @@ impl Keyring {
         signer: &X509Ref,
         untrusted: &StackRef<X509>,
         time: Option<UnixTime>,
-    ) -> Result<Vec<CertificateInfo>, SignatureError> {
+    ) -> Result<(Vec<CertificateInfo>, Vec<Notice>), SignatureError> {
         let store = self.store(time)?;
         let mut context =
             X509StoreContext::new().map_err(|cause| SignatureError::Library(cause.into()))?;
@@ -222,17 +222,22 @@ impl Keyring {
         if let Some(fault) = fault {
             return Err(SignatureError::Chain(fault));
         }
+        let mut notices = Vec::new();
         if self.options.purpose == Purpose::CodeSign {
-            check_code_signing(&chain)?;
+            notices.extend(check_code_signing(&chain)?);
+        }
+        if self.options.crl_check == CrlCheck::Ignore && !self.crls_pem.is_empty() {
+            notices.push(Notice::CrlIgnored);
         }
         self.check_common_name(signer)?;
-        chain
+        let chain: Result<_, _> = chain
             .iter()
             .map(|certificate| {
                 CertificateInfo::of(certificate)
                     .map_err(|cause| SignatureError::Library(cause.into()))
             })
-            .collect()
+            .collect();
+        Ok((chain?, notices))
     }
 
     fn store(&self, time: Option<UnixTime>) -> Result<X509Store, SignatureError> {
@@ -303,7 +308,8 @@ impl Keyring {
 
 /// RAUC's own rule for `codesign`: the leaf must be for code signing (and, when it limits its
 /// key, for digital signatures); a CA that limits itself must include code signing.
-fn check_code_signing(chain: &[X509]) -> Result<(), SignatureError> {
+fn check_code_signing(chain: &[X509]) -> Result<Option<Notice>, SignatureError> {
+    let mut notice = None;
     const CODE_SIGNING: der::asn1::ObjectIdentifier =
         der::asn1::ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.3");
     for (depth, certificate) in chain.iter().enumerate() {
@@ -322,11 +328,15 @@ fn check_code_signing(chain: &[X509]) -> Result<(), SignatureError> {
         }
         let key: Option<(bool, KeyUsage)> =
             tbs.get().map_err(|_| refused("key usage does not parse"))?;
-        if depth == 0 && key.is_some_and(|(_, key)| !key.digital_signature()) {
-            return Err(refused("key usage lacks digitalSignature"));
+        match key {
+            Some((_, key)) if depth == 0 && !key.digital_signature() => {
+                return Err(refused("key usage lacks digitalSignature"));
+            }
+            None if depth == 0 => notice = Some(Notice::KeyUsageMissing),
+            _ => {}
         }
     }
-    Ok(())
+    Ok(notice)
 }
 
 /// A stack of certificates for the library.

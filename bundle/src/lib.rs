@@ -12,8 +12,15 @@ mod cms_shape;
 mod cms_sign;
 mod create;
 mod create_content;
+mod create_error;
+mod create_extras;
+mod create_pack;
+mod create_stage;
+mod credential;
+mod crypt;
 mod describe;
 mod dev_pki;
+mod envelope;
 mod error;
 mod image_stream;
 mod image_type;
@@ -24,9 +31,17 @@ mod manifest;
 mod manifest_encode;
 mod manifest_parse;
 mod manifest_rules;
+mod notice;
+mod operations;
 mod passing_file;
 mod payload;
 mod pinned;
+pub mod pkcs11;
+mod private_key;
+mod programs;
+mod rauc_version;
+mod rauc_words;
+mod rsa_scheme;
 mod signer;
 mod source;
 mod squashfs;
@@ -42,12 +57,21 @@ mod verity_reader;
 
 pub use cms_sign::{SignError, SigningIdentity, sign_attached, sign_detached};
 pub use create::{
-    CreateError, CreateProgress, CreateRequest, CreateStep, CreatedBundle, create_bundle,
+    CreateProgress, CreateRequest, CreateStep, CreatedBundle, create_bundle, create_bundle_with,
 };
 pub use create_content::BundleContent;
+pub use create_error::CreateError;
+pub use create_extras::{BlockHashIndex, CreateExtras};
+pub use credential::{
+    AskSecret, Credential, CredentialAccess, CredentialError, Secret, SecretQuestion,
+};
 pub use describe::certificates_text;
 pub use dev_pki::{
     DevelopmentPki, DevelopmentPkiError, DevelopmentPkiOptions, Extended, Intermediate,
+};
+pub use envelope::{
+    DecryptionIdentity, EnvelopeError, RecipientFacts, RecipientKind, RecipientName, Recipients,
+    SealError,
 };
 pub use error::{BundleError, ChainFault, ChainFaultKind, SignatureError};
 pub use image_stream::ImageStream;
@@ -61,12 +85,21 @@ pub use manifest::{
     TypeOrigin, Update, VerityParams,
 };
 pub use manifest_parse::ManifestError;
+pub use notice::Notice;
+pub use operations::{
+    Appending, ConvertImages, ConvertRequest, ImageEncoder, OperationError, PostCheck,
+    ResignRequest, Rewritten, Verification, convert_bundle, encrypt_bundle, extract_bundle,
+    extract_signature, replace_signature, resign_bundle,
+};
+pub use programs::ProgramError;
+pub use rauc_version::{MinVersionError, ParseRaucVersionError, RaucVersion};
+pub use rauc_words::rauc_words;
 pub use signer::{CertificateInfo, Signer, UnixTime};
 pub use source::{FileSource, MemorySource, Source, SourceError};
-pub use squashfs::{SquashfsEntry, SquashfsError, SquashfsFile, SquashfsFiles};
+pub use squashfs::{EntryFacts, SquashfsEntry, SquashfsError, SquashfsFile, SquashfsFiles};
 pub use squashfs_limits::SquashfsLimits;
 pub use squashfs_write::{SquashfsCompression, SquashfsTree, WriteSquashfsError, write_squashfs};
-pub use trailer::{Limits, TrailerError};
-pub use verified::{UntrustedBundle, UnverifiedInfo, VerifiedBundle};
+pub use trailer::{Limits, PayloadAlignment, TrailerError};
+pub use verified::{Envelopment, UntrustedBundle, UnverifiedInfo, VerifiedBundle};
 pub use verity::{BlockKind, VerityError};
 pub use verity_build::{HashTree, VerityBuildError, build_tree};

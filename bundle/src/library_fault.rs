@@ -20,7 +20,11 @@ impl From<ErrorStack> for LibraryFault {
         // The last reason is the act that failed, the ones before it say why.
         for reason in stack.errors().iter().rev() {
             let told = reason.reason().filter(|reason| !only_forwards(reason));
-            let Some(words) = told.map(in_plain_words) else { continue };
+            let Some(mut words) = told.map(in_plain_words) else { continue };
+            // What stands in the place of the PEM block that was looked for is the reason.
+            if let Some(expected) = reason.data().filter(|data| data.starts_with("Expecting: ")) {
+                words = format!("{words} ({expected})");
+            }
             if !reasons.contains(&words) {
                 reasons.push(words);
             }
@@ -29,6 +33,13 @@ impl From<ErrorStack> for LibraryFault {
             reasons.push("OpenSSL gives no reason".to_owned());
         }
         Self { words: reasons.join(": ") }
+    }
+}
+
+impl LibraryFault {
+    /// The words of a library that has no type of its own here.
+    pub(crate) fn of_words(words: &str) -> Self {
+        Self { words: in_plain_words(words) }
     }
 }
 

@@ -9,6 +9,7 @@
 //! A failure ahead is reported when the reader gets there, and not if it never does.
 
 use crate::BundleError;
+use crate::crypt::SectorCipher;
 use crate::pinned::PinnedPayload;
 use crate::verity_reader::VerityReader;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,8 +26,9 @@ const WORKERS: usize = 2;
 
 /// A payload all of whose bytes are compared with something signed.
 pub(crate) enum Payload {
-    /// By its hash tree; when that was done once for all of it, by the record of that.
-    Verity { reader: VerityReader, checked: OnceLock<PinnedPayload> },
+    /// By its hash tree; when that was done once for all of it, by the record of that. Decrypted
+    /// when it has a cipher (format crypt).
+    Verity { reader: VerityReader, checked: OnceLock<PinnedPayload>, cipher: Option<SectorCipher> },
     /// By the record of the pass that verified it.
     Pinned(PinnedPayload),
 }
@@ -50,7 +52,7 @@ impl Payload {
     /// Reads and verifies all of it. A plain payload was, or it would not be here.
     pub fn check(&self, progress: &mut dyn FnMut(u64)) -> Result<(), BundleError> {
         match self {
-            Self::Verity { reader, checked } => {
+            Self::Verity { reader, checked, .. } => {
                 let pinned = PinnedPayload::check(reader, progress)?;
                 // Whoever was first has recorded the same bytes.
                 let _ = checked.set(pinned);
@@ -60,12 +62,20 @@ impl Payload {
         }
     }
 
+    /// `offset` and the length of `buf` are multiples of a block: both are of whole segments, and
+    /// of whole blocks at the end.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), BundleError> {
         match self {
-            Self::Verity { reader, checked } => match checked.get() {
-                Some(pinned) => pinned.read_at(offset, buf),
-                None => reader.read_at(offset, buf),
-            },
+            Self::Verity { reader, checked, cipher } => {
+                match checked.get() {
+                    Some(pinned) => pinned.read_at(offset, buf)?,
+                    None => reader.read_at(offset, buf)?,
+                }
+                match cipher {
+                    Some(cipher) => cipher.decrypt(offset, buf).map_err(BundleError::Decrypt),
+                    None => Ok(()),
+                }
+            }
             Self::Pinned(pinned) => pinned.read_at(offset, buf),
         }
     }
@@ -300,7 +310,7 @@ mod tests {
         let source: Arc<dyn Source> = Arc::new(MemorySource::new("b", all));
         let params = VerityParams { hash: tree.root, salt: SALT, size };
         let reader = VerityReader::new(source, len, params).unwrap();
-        (data, Arc::new(Payload::Verity { reader, checked: OnceLock::new() }))
+        (data, Arc::new(Payload::Verity { reader, checked: OnceLock::new(), cipher: None }))
     }
 
     #[test]

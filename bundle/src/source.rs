@@ -98,7 +98,12 @@ impl FileSource {
         if !std::fs::metadata(path).map_err(open)?.is_file() {
             return Err(SourceError::NotRegularFile { path: path.to_owned() });
         }
-        let file = File::open(path).map_err(open)?;
+        Self::of_file(File::open(path).map_err(open)?, path)
+    }
+
+    /// The regular file `file`, which is known as `path`.
+    pub(crate) fn of_file(file: File, path: &Path) -> Result<Self, SourceError> {
+        let open = |source| SourceError::Open { path: path.to_owned(), source };
         let metadata = file.metadata().map_err(open)?;
         if !metadata.is_file() {
             return Err(SourceError::NotRegularFile { path: path.to_owned() });

@@ -104,6 +104,19 @@ pub enum SquashfsEntry {
     Special,
 }
 
+/// What an entry has beside its content.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EntryFacts {
+    /// Permission bits, with those for set-uid, set-gid and sticky.
+    pub mode: u16,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Seconds since 1970 of its last change.
+    pub mtime: u32,
+}
+
 /// An opened squashfs image.
 pub struct SquashfsFiles {
     system: FilesystemReader<'static>,
@@ -154,6 +167,18 @@ impl SquashfsFiles {
         self.index.iter().filter_map(|(path, position)| {
             let node = self.system.root.nodes.get(*position)?;
             Some((path.as_path(), describe(&node.inner)))
+        })
+    }
+
+    /// Mode, owner and time of the entry at `path`.
+    #[must_use]
+    pub fn facts(&self, path: &Path) -> Option<EntryFacts> {
+        let header = self.system.root.nodes.get(*self.index.get(path)?)?.header;
+        Some(EntryFacts {
+            mode: header.permissions,
+            uid: header.uid,
+            gid: header.gid,
+            mtime: header.mtime,
         })
     }
 

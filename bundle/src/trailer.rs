@@ -25,11 +25,27 @@ pub struct Limits {
     /// Largest payload of a plain bundle. RAUC signs and verifies no more than 2^31-1 bytes, and
     /// the memory of the record that pins a plain payload grows with it.
     pub max_plain_payload: ByteLen,
+    /// What to do about a payload that is no multiple of 4096 bytes.
+    pub alignment: PayloadAlignment,
+}
+
+/// Whether a payload must consist of whole blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PayloadAlignment {
+    /// Another one is only remarked upon: old tools made such plain bundles.
+    #[default]
+    Noticed,
+    /// Another one is refused; RAUC's rule for bundles that are streamed.
+    Required,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_signature: ByteLen::kib(64), max_plain_payload: ByteLen::new((1 << 31) - 1) }
+        Self {
+            max_signature: ByteLen::kib(64),
+            max_plain_payload: ByteLen::new((1 << 31) - 1),
+            alignment: PayloadAlignment::default(),
+        }
     }
 }
 

@@ -15,13 +15,16 @@
 //! ```
 
 use crate::cms::{Covers, UntrustedSignature, VerifiedSignature};
+use crate::crypt::SectorCipher;
+use crate::envelope::{DecryptionIdentity, Envelope, RecipientFacts, is_envelope, open_envelope};
 use crate::payload::{Payload, PayloadCursor};
 use crate::pinned::PinnedPayload;
 use crate::trailer::{Trailer, read_signature};
 use crate::verity_reader::VerityReader;
 use crate::{
-    BundleError, BundleFormat, CheckTime, Image, ImageStream, Keyring, Limits, Manifest,
-    ManifestUse, Signer, Source, SquashfsError, SquashfsFiles, SquashfsLimits,
+    BundleError, BundleFormat, CheckTime, FileSource, Image, ImageStream, Keyring, Limits,
+    Manifest, ManifestError, ManifestUse, Notice, PayloadAlignment, Signer, Source, SquashfsError,
+    SquashfsFiles, SquashfsLimits,
 };
 use openssl::hash::MessageDigest;
 use std::sync::{Arc, OnceLock};
@@ -37,7 +40,17 @@ pub struct UntrustedBundle {
     source: Arc<dyn Source>,
     trailer: Trailer,
     cms: Vec<u8>,
+    envelope: Option<Vec<RecipientFacts>>,
     limits: Limits,
+}
+
+/// Whether the signature of a bundle came encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Envelopment {
+    /// As every plain and verity bundle, and a crypt bundle that is not finished.
+    Open,
+    /// For the keys of its recipients only.
+    Encrypted,
 }
 
 impl std::fmt::Debug for UntrustedBundle {
@@ -55,6 +68,8 @@ pub struct VerifiedBundle {
     manifest: Manifest,
     manifest_digest: Digest,
     signer: Signer,
+    notices: Vec<Notice>,
+    envelopment: Envelopment,
     payload_len: ByteLen,
     payload: Arc<Payload>,
     /// The cursor waits here until the first image is asked for: the signature of a bundle can
@@ -84,6 +99,8 @@ pub struct UnverifiedInfo {
     pub manifest_digest: Digest,
     /// Size of file system and hash tree.
     pub payload_len: ByteLen,
+    /// Whether the signature came encrypted.
+    pub envelopment: Envelopment,
 }
 
 impl UntrustedBundle {
@@ -93,13 +110,66 @@ impl UntrustedBundle {
     /// [`BundleError::Source`] or [`BundleError::Trailer`].
     pub fn open(source: Arc<dyn Source>, limits: &Limits) -> Result<Self, BundleError> {
         let (trailer, cms) = read_signature(source.as_ref(), limits)?;
-        Ok(Self { source, trailer, cms, limits: *limits })
+        let found = trailer.payload_bytes;
+        if limits.alignment == PayloadAlignment::Required && !found.is_multiple_of(4096) {
+            return Err(BundleError::PayloadUnaligned { found });
+        }
+        Ok(Self { source, trailer, cms, envelope: None, limits: *limits })
     }
 
-    /// The CMS structure, for `extract-signature`.
+    /// The CMS structure, for `extract-signature`: as found, or what [`Self::decrypt`] found in it.
     #[must_use]
     pub fn signature(&self) -> &[u8] {
         &self.cms
+    }
+
+    /// Whether the signature must be decrypted before it can be verified.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        is_envelope(&self.cms)
+    }
+
+    /// Replaces an encrypted signature by what is in it; a signature in clear stays. Nothing is
+    /// known about it then that was not before: it still has to be verified.
+    ///
+    /// # Errors
+    /// [`BundleError::Envelope`].
+    pub fn decrypt(self, identity: &DecryptionIdentity) -> Result<Self, BundleError> {
+        if !self.is_encrypted() {
+            return Ok(self);
+        }
+        let envelope = Some(Envelope::parse(&self.cms)?.facts());
+        let cms = open_envelope(&self.cms, identity)?;
+        Ok(Self { cms, envelope, ..self })
+    }
+
+    /// For whom the signature is, or was, encrypted; empty when it never was.
+    ///
+    /// # Errors
+    /// [`BundleError::Envelope`].
+    pub fn recipients(&self) -> Result<Vec<RecipientFacts>, BundleError> {
+        match &self.envelope {
+            Some(known) => Ok(known.clone()),
+            None if self.is_encrypted() => Ok(Envelope::parse(&self.cms)?.facts()),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Where the payload ends and the signature begins.
+    #[must_use]
+    pub fn payload_len(&self) -> ByteLen {
+        ByteLen::new(self.trailer.payload_bytes)
+    }
+
+    pub(crate) fn source(&self) -> &Arc<dyn Source> {
+        &self.source
+    }
+
+    pub(crate) fn envelopment(&self) -> Envelopment {
+        match self.envelope {
+            Some(_) => Envelopment::Encrypted,
+            None => Envelopment::Open,
+        }
     }
 
     /// Verifies signer and signature; for plain bundles also the whole payload. The manifest is
@@ -110,11 +180,12 @@ impl UntrustedBundle {
     /// [`BundleError::Signature`].
     pub fn verify(self, keyring: &Keyring, time: CheckTime) -> Result<VerifiedBundle, BundleError> {
         let verified = UntrustedSignature::parse(&self.cms)?.verify(keyring, time)?;
-        let VerifiedSignature { signer, covers } = verified;
-        let payload_len = ByteLen::new(self.trailer.payload_bytes);
+        let VerifiedSignature { signer, covers, mut notices } = verified;
+        notices.extend(self.alignment_notice());
+        let (payload_len, envelopment) = (self.payload_len(), self.envelopment());
         match covers {
             Covers::Content(text) => {
-                let manifest = Manifest::parse(&text, ManifestUse::External)?;
+                let manifest = self.external_manifest(&text)?;
                 let payload = Arc::new(self.verity_payload(&manifest)?);
                 let cursor = PayloadCursor::new(Arc::clone(&payload));
                 Ok(VerifiedBundle {
@@ -122,6 +193,8 @@ impl UntrustedBundle {
                     manifest,
                     manifest_digest: sha256(&text),
                     signer,
+                    notices,
+                    envelopment,
                     payload_len,
                     payload,
                     cursor: std::sync::Mutex::new(Some(cursor)),
@@ -129,6 +202,7 @@ impl UntrustedBundle {
                 })
             }
             Covers::Detached { digest, expected } => {
+                self.refuse_envelope_of(BundleFormat::Plain)?;
                 let (pinned, found) = self.plain_payload(digest)?;
                 if !same_digest(&found, &expected) {
                     return Err(BundleError::PayloadDigest);
@@ -140,6 +214,8 @@ impl UntrustedBundle {
                     manifest: Manifest::parse(&text, ManifestUse::Internal)?,
                     manifest_digest: sha256(&text),
                     signer,
+                    notices,
+                    envelopment,
                     payload_len,
                     payload,
                     cursor: std::sync::Mutex::new(None),
@@ -155,36 +231,78 @@ impl UntrustedBundle {
     /// # Errors
     /// [`BundleError`].
     pub fn inspect_unverified(self) -> Result<UnverifiedInfo, BundleError> {
-        let payload_len = ByteLen::new(self.trailer.payload_bytes);
         let content = UntrustedSignature::parse(&self.cms)?.unverified_content();
-        let (text, used) = match content {
-            Some(text) => (text, ManifestUse::External),
+        let (text, manifest) = match content {
+            Some(text) => {
+                let manifest = self.external_manifest(&text)?;
+                (text, manifest)
+            }
             None => {
                 let (pinned, _) = self.plain_payload(MessageDigest::sha256())?;
-                (plain_manifest(&Arc::new(Payload::Pinned(pinned)))?.1, ManifestUse::Internal)
+                let text = plain_manifest(&Arc::new(Payload::Pinned(pinned)))?.1;
+                let manifest = Manifest::parse(&text, ManifestUse::Internal)?;
+                (text, manifest)
             }
         };
-        let manifest = Manifest::parse(&text, used)?;
         Ok(UnverifiedInfo {
             format: manifest.format,
             manifest_digest: sha256(&text),
             manifest,
-            payload_len,
+            payload_len: self.payload_len(),
+            envelopment: self.envelopment(),
         })
     }
 
-    fn verity_payload(&self, manifest: &Manifest) -> Result<Payload, BundleError> {
-        // The rules of ManifestUse::External demand the parameters; crypt is not read here.
-        match (manifest.format, manifest.verity) {
-            (BundleFormat::Verity, Some(params)) => {
-                let source = Arc::clone(&self.source);
-                let reader = VerityReader::new(source, self.trailer.payload_bytes, params)?;
-                Ok(Payload::Verity { reader, checked: OnceLock::new() })
+    /// Manifest and files of a bundle in which nobody believes, for a maker of bundles who asked
+    /// not to verify. The hash tree of a verity bundle is compared all the same.
+    pub(crate) fn unverified_files(self) -> Result<(Manifest, SquashfsFiles), BundleError> {
+        match UntrustedSignature::parse(&self.cms)?.unverified_content() {
+            Some(text) => {
+                let manifest = self.external_manifest(&text)?;
+                let payload = Arc::new(self.verity_payload(&manifest)?);
+                Ok((manifest, open_files(PayloadCursor::new(payload))?))
             }
-            (BundleFormat::Crypt | BundleFormat::Plain | BundleFormat::Verity, _) => {
-                Err(BundleError::CryptUnsupported)
+            None => {
+                let (pinned, _) = self.plain_payload(MessageDigest::sha256())?;
+                let (files, text) = plain_manifest(&Arc::new(Payload::Pinned(pinned)))?;
+                Ok((Manifest::parse(&text, ManifestUse::Internal)?, files))
             }
         }
+    }
+
+    fn external_manifest(&self, text: &[u8]) -> Result<Manifest, BundleError> {
+        let manifest = Manifest::parse(text, ManifestUse::External)?;
+        self.refuse_envelope_of(manifest.format)?;
+        Ok(manifest)
+    }
+
+    /// An encrypted signature over a payload in clear would mislead whoever trusts in it.
+    fn refuse_envelope_of(&self, format: BundleFormat) -> Result<(), BundleError> {
+        match (self.envelopment(), format) {
+            (Envelopment::Encrypted, BundleFormat::Plain | BundleFormat::Verity) => {
+                Err(BundleError::EncryptedOther { format })
+            }
+            (Envelopment::Open, _) | (Envelopment::Encrypted, BundleFormat::Crypt) => Ok(()),
+        }
+    }
+
+    fn alignment_notice(&self) -> Option<Notice> {
+        let bytes = self.trailer.payload_bytes;
+        (!bytes.is_multiple_of(4096)).then_some(Notice::PayloadUnaligned { bytes })
+    }
+
+    fn verity_payload(&self, manifest: &Manifest) -> Result<Payload, BundleError> {
+        // The rules of ManifestUse::External demand what the format needs.
+        let missing = |key| ManifestError::Missing { group: "bundle".to_owned(), key };
+        let params = manifest.verity.ok_or_else(|| missing("verity-hash"))?;
+        let cipher = match (manifest.format, &manifest.crypt_key) {
+            (BundleFormat::Crypt, Some(key)) => Some(SectorCipher::new(key.clone())),
+            (BundleFormat::Crypt, None) => return Err(missing("crypt-key").into()),
+            (BundleFormat::Plain | BundleFormat::Verity, _) => None,
+        };
+        let source = Arc::clone(&self.source);
+        let reader = VerityReader::new(source, self.trailer.payload_bytes, params)?;
+        Ok(Payload::Verity { reader, checked: OnceLock::new(), cipher })
     }
 
     fn plain_payload(
@@ -223,6 +341,31 @@ impl VerifiedBundle {
     #[must_use]
     pub fn signer(&self) -> &Signer {
         &self.signer
+    }
+
+    /// What people should hear although the bundle was accepted.
+    #[must_use]
+    pub fn notices(&self) -> &[Notice] {
+        &self.notices
+    }
+
+    /// Whether the signature came encrypted.
+    #[must_use]
+    pub fn envelopment(&self) -> Envelopment {
+        self.envelopment
+    }
+
+    /// Whoever installs a bundle asks this first: a crypt bundle that was never encrypted carries
+    /// its key in clear, and is shown but not installed.
+    ///
+    /// # Errors
+    /// [`BundleError::CryptNotEncrypted`].
+    pub fn refuse_unencrypted_crypt(&self) -> Result<(), BundleError> {
+        match (self.format, self.envelopment) {
+            (BundleFormat::Crypt, Envelopment::Open) => Err(BundleError::CryptNotEncrypted),
+            (BundleFormat::Crypt, Envelopment::Encrypted)
+            | (BundleFormat::Plain | BundleFormat::Verity, _) => Ok(()),
+        }
     }
 
     /// Size of file system and hash tree.
@@ -275,7 +418,11 @@ impl VerifiedBundle {
         ImageStream::new(file, filename, image)
     }
 
-    fn files(&self) -> Result<&SquashfsFiles, BundleError> {
+    /// The files of the bundle, for all that is no image: hooks, indexes, trees.
+    ///
+    /// # Errors
+    /// [`BundleError::Squashfs`] or [`BundleError::Verity`].
+    pub fn files(&self) -> Result<&SquashfsFiles, BundleError> {
         let mut waiting = self.cursor.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(files) = self.files.get() {
             return Ok(files);
@@ -287,6 +434,22 @@ impl VerifiedBundle {
         let files = open_files(cursor)?;
         Ok(self.files.get_or_init(|| files))
     }
+}
+
+/// Compares all of a file's payload with its manifest's hash tree. For the copy of a payload, which
+/// nobody else can change: the file has no name yet.
+pub(crate) fn verify_whole_payload(
+    file: std::fs::File,
+    path: &std::path::Path,
+    payload_bytes: u64,
+    manifest: &Manifest,
+) -> Result<(), BundleError> {
+    let missing = ManifestError::Missing { group: "bundle".to_owned(), key: "verity-hash" };
+    let params = manifest.verity.ok_or(missing)?;
+    let source: Arc<dyn Source> = Arc::new(FileSource::of_file(file, path)?);
+    let reader = VerityReader::new(source, payload_bytes, params)?;
+    PinnedPayload::check(&reader, &mut |_| {})?;
+    Ok(())
 }
 
 fn open_files(cursor: PayloadCursor) -> Result<SquashfsFiles, BundleError> {

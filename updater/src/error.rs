@@ -273,7 +273,7 @@ fn bundle_error(source: &io::Error) -> Option<&BundleError> {
 const fn classify_bundle(error: &BundleError) -> ErrorClass {
     match error {
         BundleError::Source(_) | BundleError::WorkerLost => ErrorClass::Failed,
-        BundleError::CryptUnsupported => ErrorClass::Refused,
+        BundleError::CryptNotEncrypted => ErrorClass::Refused,
         BundleError::Trailer(_)
         | BundleError::Signature(_)
         | BundleError::Manifest(_)
@@ -281,6 +281,10 @@ const fn classify_bundle(error: &BundleError) -> ErrorClass {
         | BundleError::Squashfs(_)
         | BundleError::PlainTooLarge { .. }
         | BundleError::PayloadDigest
+        | BundleError::Envelope(_)
+        | BundleError::Decrypt(_)
+        | BundleError::EncryptedOther { .. }
+        | BundleError::PayloadUnaligned { .. }
         | BundleError::ImageMissing { .. }
         | BundleError::ImageWithoutFile { .. }
         | BundleError::ImageSize { .. }

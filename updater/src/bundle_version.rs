@@ -2,7 +2,7 @@
 //! Is one bundle version older than another?
 //!
 //! Semantic versions, read a little more widely, because real products say `25.11` and
-//! `2026.03.1`: missing numbers count as 0 and leading zeros are dropped.
+//! `2026.03.1-02`: missing numbers count as 0 and leading zeros are dropped.
 
 use std::fmt;
 use std::str::FromStr;
@@ -46,9 +46,19 @@ impl FromStr for BundleVersion {
             *place = part.parse().map_err(|_| wrong())?;
         }
         let [major, minor, patch] = numbers;
+        let rest = without_leading_zeros(rest);
         let order = format!("{major}.{minor}.{patch}{rest}").parse().map_err(|_| wrong())?;
         Ok(Self { order, text: text.to_owned() })
     }
+}
+
+/// A pre-release with its numbers as the semantic versions want them; the build stays as it is.
+fn without_leading_zeros(rest: &str) -> String {
+    let Some(pre) = rest.strip_prefix('-') else { return rest.to_owned() };
+    let (pre, build) = pre.split_at(pre.find('+').unwrap_or(pre.len()));
+    let number = |part: &str| part.parse::<u64>().map_or(part.to_owned(), |n| n.to_string());
+    let parts: Vec<String> = pre.split('.').map(number).collect();
+    format!("-{}{build}", parts.join("."))
 }
 
 impl fmt::Display for BundleVersion {
@@ -71,6 +81,8 @@ mod tests {
         assert!(older("2026.9.1", "2026.10"));
         assert!(older("1.0.0-rc1", "1"));
         assert!(!older("1.2", "1.2.0"));
+        assert!(older("2011.03-02", "2011.03-10"));
+        assert!(!older("2011.03-02", "2011.3-2+07"));
         assert!(!older("1.2.0+b", "1.2.0+a"));
     }
 

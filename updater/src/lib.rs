@@ -18,6 +18,7 @@ mod install;
 mod lock;
 mod plan;
 mod plan_error;
+mod polling;
 mod read_ahead;
 mod shell_words;
 mod slot_handlers;
@@ -42,6 +43,11 @@ pub use plan::{
     SealHealth, VersionRule, choose_target, plan_install,
 };
 pub use plan_error::PlanInstallError;
+pub use polling::{
+    BootTime, CandidateRule, Fetched, InstallRule, PollAct, PollCheckError, PollInstall,
+    PollQuestions, PollStatus, PolledBundle, Poller, PollerSetupError, PollingRules, RebootRule,
+    SPEEDUP_MAX, ServedBundle, Speedup, UnknownCriterion,
+};
 pub use shell_words::{ShellWordsError, split_shell_words};
 pub use slot_handlers::{
     BootHalf, BoxedError, HandlerKind, HookStep, HostMachine, ImageContent, InstallHook, Lines,

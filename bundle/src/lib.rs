@@ -22,6 +22,7 @@ mod describe;
 mod dev_pki;
 mod envelope;
 mod error;
+pub mod http;
 mod image_stream;
 mod image_type;
 pub mod keyfile;

@@ -69,9 +69,22 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// [`SourceError::OutOfBounds`] or [`SourceError::Read`].
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), SourceError>;
+
+    /// Announces ranges (first, end) that will be read soon, in this order, each once; it takes
+    /// the place of what was announced before. Sources for which asking is cheap do nothing.
+    fn prefetch(&self, _ranges: &[(u64, u64)]) {}
+
+    /// Tells where reading in sequence ends: read-ahead need not go beyond.
+    fn end_of_data(&self, _end: u64) {}
 }
 
-fn check_range(name: &str, size: u64, offset: u64, len: usize) -> Result<(), SourceError> {
+/// Whether a range lies inside a source.
+pub(crate) fn check_range(
+    name: &str,
+    size: u64,
+    offset: u64,
+    len: usize,
+) -> Result<(), SourceError> {
     match offset.checked_add(len as u64) {
         Some(end) if end <= size => Ok(()),
         _ => Err(SourceError::OutOfBounds { name: name.to_owned(), offset, len, size }),

@@ -63,6 +63,7 @@ impl VerityReader {
         params: VerityParams,
     ) -> Result<Self, VerityError> {
         let layout = VerityLayout::of_payload(payload_bytes, &params)?;
+        source.end_of_data(layout.data_bytes());
         Ok(Self { source, layout, params, cache: Mutex::default() })
     }
 

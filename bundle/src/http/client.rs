@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How is one request made, and where does it go? The only place that sets libcurl up.
+//!
+//! Redirects are followed here and not by libcurl, so that one rule holds for all of them: at most
+//! 8, never from https to http, and what belongs to the first server (the user's headers, client
+//! certificate, credentials of URL and netrc) is left behind for good once scheme, host or port
+//! change. Handles are kept, and with them their connections; at most `handles` are out at a time.
+
+use super::error::{HttpError, TransferFault};
+use super::head::ResponseHead;
+use super::options::{HttpNotice, HttpOptions, TlsVerify};
+use super::transfer::{Body, Counters, Expect, Fault, Pace, Receiver};
+use super::url::{HttpUrl, Scheme};
+use curl::easy::{Easy2, List, NetRc, SslVersion};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Redirects followed per request, as RAUC does.
+pub(super) const MAX_REDIRECTS: usize = 8;
+/// libcurl's receive buffer per handle.
+const RECEIVE_BUFFER_BYTES: usize = 128 * 1024;
+
+/// A place to fetch from, and whether it is still the server that the user named.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub url: HttpUrl,
+    /// Secrets may be sent.
+    home: bool,
+}
+
+impl Target {
+    pub fn new(url: HttpUrl) -> Self {
+        Self { url, home: true }
+    }
+
+    pub fn with_url(&self, url: HttpUrl) -> Self {
+        Self { url, home: self.home }
+    }
+
+    /// The place that a redirect names.
+    fn follow(&self, head: &ResponseHead) -> Result<Self, HttpError> {
+        let refuse = |source| HttpError::Redirect { url: self.url.to_string(), source };
+        let location = head.location.as_deref().ok_or_else(|| refuse(None))?;
+        let url = self.url.join(location).map_err(|source| refuse(Some(source)))?;
+        if self.url.scheme() == Scheme::Https && url.scheme() == Scheme::Http {
+            let (from, to) = (self.url.to_string(), url.to_string());
+            return Err(HttpError::Downgrade { from, to });
+        }
+        let home = self.home && url.same_origin(&self.url);
+        Ok(Self { url, home })
+    }
+}
+
+/// Which headers a request has beside the user's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The first: info headers and the condition.
+    First,
+    Later,
+}
+
+/// The head of an answer.
+pub(super) struct Answer {
+    pub head: ResponseHead,
+    /// Where it came from in the end.
+    pub target: Target,
+}
+
+/// What became of a request.
+pub(super) struct Got {
+    pub outcome: Result<Answer, Fault>,
+    /// With what it received, also after a fault.
+    pub body: Body,
+    /// How many bytes of it are new.
+    pub received: u64,
+    /// After a fault: the head of the answer that broke.
+    pub broken: Option<Answer>,
+}
+
+/// One exchange of it.
+struct Exchanged {
+    outcome: Result<ResponseHead, Fault>,
+    body: Body,
+    received: u64,
+    head: Option<ResponseHead>,
+}
+
+#[derive(Default)]
+struct Pool {
+    idle: Vec<Easy2<Receiver>>,
+    out: usize,
+}
+
+pub(super) struct Client {
+    pub options: HttpOptions,
+    handles: usize,
+    pool: Mutex<Pool>,
+    free: Condvar,
+    pub counters: Arc<Counters>,
+    /// The end of all patience.
+    end: Option<Instant>,
+}
+
+impl Client {
+    pub fn new(options: &HttpOptions, handles: usize) -> Result<Self, HttpError> {
+        options.check()?;
+        Ok(Self {
+            options: options.clone(),
+            handles: handles.max(1),
+            pool: Mutex::default(),
+            free: Condvar::new(),
+            counters: Arc::default(),
+            end: options.patience.total.and_then(|total| Instant::now().checked_add(total)),
+        })
+    }
+
+    /// Whether all patience is used up.
+    pub fn is_late(&self) -> bool {
+        self.end.is_some_and(|end| Instant::now() >= end)
+    }
+
+    /// Asks for `expect` and follows redirects.
+    pub fn get(&self, target: &Target, turn: Turn, expect: &Expect, mut body: Body) -> Got {
+        let ended =
+            |fault: Fault, body| Got { outcome: Err(fault), body, received: 0, broken: None };
+        let mut target = target.clone();
+        let first = target.url.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            if let Some(reason) = self.options.stop_reason() {
+                return ended(HttpError::Stopped { reason }.into(), body);
+            }
+            let one = self.exchange(&target, turn, expect, body);
+            let received = one.received;
+            body = one.body;
+            let head = match one.outcome {
+                Ok(head) => head,
+                Err(fault) => {
+                    let broken = one.head.map(|head| Answer { head, target });
+                    return Got { outcome: Err(fault), body, received, broken };
+                }
+            };
+            if !matches!(head.status, 301 | 302 | 303 | 307 | 308) {
+                let judged = judge_status(&head, expect, target.url.to_string());
+                let outcome = judged.map(|()| Answer { head, target });
+                return Got { outcome, body, received, broken: None };
+            }
+            match target.follow(&head) {
+                Ok(next) => target = self.tell_redirect(&target, next),
+                Err(refused) => return ended(refused.into(), body),
+            }
+        }
+        let (url, limit) = (first.to_string(), MAX_REDIRECTS);
+        ended(HttpError::TooManyRedirects { url, limit }.into(), body)
+    }
+
+    fn tell_redirect(&self, from: &Target, to: Target) -> Target {
+        let (from_url, to_url) = (from.url.to_string(), to.url.to_string());
+        self.options.notice(&HttpNotice::Redirected { from: from_url, to: to_url.clone() });
+        if from.home && !to.home {
+            self.options.notice(&HttpNotice::CredentialsDropped { to: to_url });
+        }
+        to
+    }
+
+    fn exchange(&self, target: &Target, turn: Turn, expect: &Expect, body: Body) -> Exchanged {
+        let receiver = Receiver::new(
+            target.url.to_string(),
+            (expect.clone(), body),
+            Pace::new(&self.options.patience, expect, self.end),
+            self.options.stop.clone(),
+            Arc::clone(&self.counters),
+        );
+        let mut handle = self.take(receiver);
+        let done = match self.set_up(&mut handle, target, turn, expect) {
+            Ok(()) => {
+                self.counters.requests.fetch_add(1, Ordering::Relaxed);
+                handle.perform().map_err(|failure| fault_of(&failure))
+            }
+            Err(failure) => Err(failure),
+        };
+        let receiver = handle.get_mut();
+        let head = receiver.head.take();
+        let outcome = match (receiver.fault.take(), done, &head) {
+            (Some(fault), _, _) => Err(fault),
+            // An error page that is too long to read is still an answer.
+            (None, Ok(()) | Err(_), Some(head)) if !is_success(head) => Ok(head.clone()),
+            (None, Err(fault), _) => Err(fault),
+            (None, Ok(()), Some(head)) if receiver.complete() => Ok(head.clone()),
+            (None, Ok(()), _) => Err(again("the answer ended early")),
+        };
+        let received = receiver.accepted_bytes();
+        let body = std::mem::replace(&mut receiver.body, Body::Memory(Vec::new()));
+        self.give_back(handle);
+        Exchanged { outcome, body, received, head }
+    }
+
+    fn set_up(
+        &self,
+        handle: &mut Easy2<Receiver>,
+        target: &Target,
+        turn: Turn,
+        expect: &Expect,
+    ) -> Result<(), Fault> {
+        let mut lines = Vec::new();
+        if target.home {
+            lines.extend(self.options.user_headers()?);
+            if turn == Turn::First {
+                lines.extend(self.options.first_headers()?);
+            }
+        }
+        self.configure(handle, target, lines, expect).map_err(|failure| match fault_of(&failure) {
+            Fault::Again { cause, .. }
+            | Fault::Fatal(HttpError::Transfer { source: cause, .. }) => {
+                HttpError::Option { option: "of libcurl", reason: cause.0 }.into()
+            }
+            Fault::Fatal(failure) => failure.into(),
+            Fault::Unwanted => Fault::Unwanted,
+        })
+    }
+
+    fn configure(
+        &self,
+        handle: &mut Easy2<Receiver>,
+        target: &Target,
+        lines: Vec<String>,
+        expect: &Expect,
+    ) -> Result<(), curl::Error> {
+        // Forgets every option and keeps connections, sessions and names.
+        handle.reset();
+        handle.url(&target.url.without_user())?;
+        handle.get(true)?;
+        handle.useragent(&self.options.user_agent)?;
+        handle.follow_location(false)?;
+        handle.progress(true)?;
+        handle.http_09_allowed(false)?;
+        handle.connect_timeout(self.options.patience.connect)?;
+        handle.buffer_size(RECEIVE_BUFFER_BYTES)?;
+        handle.max_connects(2)?;
+        // A proxy may be configured by environment or netrc; it sees the tunnel only.
+        handle.http_proxy_tunnel(true)?;
+        handle.ssl_version(SslVersion::Tlsv12)?;
+        if let Expect::Range { first, last, .. } = expect {
+            handle.range(&format!("{first}-{last}"))?;
+        }
+        if let Some(ca) = &self.options.tls_ca {
+            handle.cainfo(ca)?;
+            // The crate has set the system's directory beside; this one has no certificates.
+            handle.capath("/dev/null")?;
+        }
+        handle.ssl_verify_peer(self.options.tls_verify == TlsVerify::Verify)?;
+        let mut list = List::new();
+        for line in lines {
+            list.append(&line)?;
+        }
+        handle.http_headers(list)?;
+        if target.home { self.add_secrets(handle, &target.url) } else { Ok(()) }
+    }
+
+    /// What only the server that the user named may get.
+    fn add_secrets(&self, handle: &mut Easy2<Receiver>, url: &HttpUrl) -> Result<(), curl::Error> {
+        handle.netrc(NetRc::Optional)?;
+        if let Some(user) = url.user() {
+            handle.username(&user.user)?;
+            handle.password(&user.password)?;
+        }
+        let pkcs11 = |text: &str| text.get(..7).is_some_and(|p| p.eq_ignore_ascii_case("pkcs11:"));
+        if let Some(cert) = &self.options.tls_cert {
+            if pkcs11(cert) {
+                handle.ssl_cert_type("ENG")?;
+            }
+            handle.ssl_cert(cert)?;
+        }
+        let Some(key) = self.options.tls_key.as_ref().or(self.options.tls_cert.as_ref()) else {
+            return Ok(());
+        };
+        let in_token = pkcs11(key);
+        if in_token {
+            // The engine `pkcs11` of OpenSSL, which libcurl loads by itself.
+            handle.ssl_key_type("ENG")?;
+        }
+        handle.ssl_key(key)?;
+        match &self.options.tls_pin {
+            Some(pin) if !in_token || names_token(key) => handle.key_password(pin),
+            _ => Ok(()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pool> {
+        // Handles are whole or out, whoever panicked.
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, receiver: Receiver) -> Easy2<Receiver> {
+        let mut pool = self.lock();
+        while pool.out >= self.handles {
+            pool = self.free.wait(pool).unwrap_or_else(PoisonError::into_inner);
+        }
+        pool.out += 1;
+        match pool.idle.pop() {
+            Some(mut handle) => {
+                *handle.get_mut() = receiver;
+                handle
+            }
+            None => Easy2::new(receiver),
+        }
+    }
+
+    fn give_back(&self, handle: Easy2<Receiver>) {
+        let mut pool = self.lock();
+        pool.out -= 1;
+        pool.idle.push(handle);
+        self.free.notify_one();
+    }
+}
+
+/// Whether a `pkcs11:` URI says which token it means.
+fn names_token(uri: &str) -> bool {
+    let path = uri.split('?').next().unwrap_or_default();
+    path.split([':', ';']).any(|part| part.starts_with("token=") || part.starts_with("serial="))
+}
+
+fn is_success(head: &ResponseHead) -> bool {
+    (200..300).contains(&head.status)
+}
+
+fn again(cause: &str) -> Fault {
+    Fault::Again { cause: TransferFault(cause.to_owned()), after: None }
+}
+
+fn judge_status(head: &ResponseHead, expect: &Expect, url: String) -> Result<(), Fault> {
+    let status = head.status;
+    Err(match (status, expect) {
+        (206, Expect::Range { .. }) | (200, Expect::Whole { .. }) => return Ok(()),
+        (204, _) => HttpError::NoContent { url }.into(),
+        (304, _) => HttpError::NotModified { url }.into(),
+        (401, _) => HttpError::Unauthorized { url }.into(),
+        (404, _) => HttpError::NotFound { url }.into(),
+        (408 | 425 | 429 | 500 | 502 | 503 | 504, _) => Fault::Again {
+            cause: TransferFault(format!("unexpected HTTP response code {status}")),
+            after: head.retry_after_secs.map(Duration::from_secs),
+        },
+        _ => HttpError::Status { url, status }.into(),
+    })
+}
+
+/// Which failures of libcurl pass by themselves.
+fn fault_of(failure: &curl::Error) -> Fault {
+    let text = match failure.extra_description() {
+        Some(extra) => format!("{}: {}", failure.description(), without_pin(extra)),
+        None => failure.description().to_owned(),
+    };
+    let handshake = failure.is_ssl_connect_error() || failure.is_recv_error();
+    let refused = handshake && (text.contains(" alert ") || text.contains("certificate"));
+    let hopeless = refused
+        || failure.is_peer_failed_verification()
+        || failure.is_ssl_certproblem()
+        || failure.is_ssl_cacert_badfile()
+        || failure.is_ssl_engine_notfound()
+        || failure.is_ssl_engine_initfailed()
+        || failure.is_ssl_engine_setfailed()
+        || failure.is_ssl_cipher()
+        || failure.is_url_malformed()
+        || failure.is_unsupported_protocol()
+        || failure.is_bad_function_argument()
+        || failure.is_unknown_option();
+    let cause = TransferFault(text);
+    if hopeless {
+        // The place and the number of tries are filled in by whoever repeats.
+        HttpError::Transfer { url: String::new(), offset: 0, tries: 1, source: cause }.into()
+    } else {
+        Fault::Again { cause, after: None }
+    }
+}
+
+/// libcurl repeats the key's URI in its messages.
+fn without_pin(text: &str) -> String {
+    let mut clean = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("pin-value=") {
+        let (head, tail) = rest.split_at(at + "pin-value=".len());
+        clean.push_str(head);
+        clean.push_str("***");
+        let end = tail.find(|c: char| "&;'\" ]".contains(c)).unwrap_or(tail.len());
+        rest = tail.get(end..).unwrap_or_default();
+    }
+    clean.push_str(rest);
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_are_cut_out_of_messages() {
+        let text = "cannot load 'pkcs11:token=a?pin-value=1111&x=y' and pin-value=22";
+        let expected = "cannot load 'pkcs11:token=a?pin-value=***&x=y' and pin-value=***";
+        assert_eq!(without_pin(text), expected);
+    }
+
+    #[test]
+    fn pin_goes_to_named_tokens_only() {
+        assert!(names_token("pkcs11:token=rauc;object=client-1"));
+        assert!(names_token("pkcs11:object=a;serial=12"));
+        for uri in ["pkcs11:", "pkcs11:object=token=x", "pkcs11:object=a?token=b"] {
+            assert!(!names_token(uri), "{uri}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Why a file on a server cannot be had. RAUC's words where RAUC has them; never a user name, a
+//! query, a header or a PIN.
+
+use super::head::HeadError;
+use super::url::UrlError;
+
+/// Why a fetch ended.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The URL is not one that we fetch.
+    #[error("cannot fetch from this URL")]
+    Url(#[source] UrlError),
+    /// An option cannot be used.
+    #[error("cannot use HTTP option {option}: {reason}")]
+    Option {
+        /// Which.
+        option: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// Answer 200 to a request for a range: the server sends whole files only.
+    #[error("range requests not supported by server of {url}")]
+    RangesUnsupported {
+        /// The file.
+        url: String,
+    },
+    /// Answer 204: there is no bundle.
+    #[error("no content: {url}")]
+    NoContent {
+        /// The file.
+        url: String,
+    },
+    /// Answer 304: the file is the one that is known.
+    #[error("not modified: {url}")]
+    NotModified {
+        /// The file.
+        url: String,
+    },
+    /// Answer 401.
+    #[error("unauthorized: unexpected HTTP response code 401 for {url}")]
+    Unauthorized {
+        /// The file.
+        url: String,
+    },
+    /// Answer 404.
+    #[error("not found: unexpected HTTP response code 404 for {url}")]
+    NotFound {
+        /// The file.
+        url: String,
+    },
+    /// Another answer than the ones that a request for bytes has.
+    #[error("unexpected HTTP response code {status} for {url}")]
+    Status {
+        /// The file.
+        url: String,
+        /// The code.
+        status: u16,
+    },
+    /// The head of an answer cannot be believed.
+    #[error("cannot use the answer for {url}")]
+    Head {
+        /// The file.
+        url: String,
+        /// The cause.
+        #[source]
+        source: HeadError,
+    },
+    /// An answer 206 without saying which bytes it has.
+    #[error("server did not send the range and size of {url}")]
+    NoRange {
+        /// The file.
+        url: String,
+    },
+    /// Other bytes than the ones asked for.
+    #[error("server sent bytes {found} of {url} instead of {wanted}")]
+    WrongRange {
+        /// The file.
+        url: String,
+        /// What was asked for: `first-last`.
+        wanted: String,
+        /// What the answer has.
+        found: String,
+    },
+    /// The file is another one than at the first request.
+    #[error(
+        "{url} changed while it was fetched, noticed at byte {offset}: {what} was {before}, is {now}"
+    )]
+    Changed {
+        /// The file.
+        url: String,
+        /// Where the fetch was.
+        offset: u64,
+        /// Which mark of identity.
+        what: &'static str,
+        /// At the first request.
+        before: String,
+        /// Now.
+        now: String,
+    },
+    /// More than 8 redirects.
+    #[error("more than {limit} redirects from {url}")]
+    TooManyRedirects {
+        /// The first URL.
+        url: String,
+        /// The limit.
+        limit: usize,
+    },
+    /// From https to http: whoever listens could then change the target.
+    #[error("redirect from {from} to {to} would leave https")]
+    Downgrade {
+        /// From where.
+        from: String,
+        /// To where.
+        to: String,
+    },
+    /// A redirect that leads nowhere we go.
+    #[error("cannot follow the redirect from {url}")]
+    Redirect {
+        /// From where.
+        url: String,
+        /// The cause; absent where the answer names no place.
+        #[source]
+        source: Option<UrlError>,
+    },
+    /// More bytes than allowed.
+    #[error(
+        "Maximum bundle download size exceeded. Download aborted: {url} is larger than {limit} bytes"
+    )]
+    TooLarge {
+        /// The file.
+        url: String,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The transfer failed, and no repetition helps or enough were made.
+    #[error("cannot fetch byte {offset} of {url} (try {tries})")]
+    Transfer {
+        /// The file.
+        url: String,
+        /// The next missing byte.
+        offset: u64,
+        /// How many times it was tried without progress.
+        tries: u32,
+        /// The last failure.
+        #[source]
+        source: TransferFault,
+    },
+    /// The fetched bytes cannot be stored.
+    #[error("cannot store what was fetched of {url}: {reason}")]
+    Store {
+        /// The file.
+        url: String,
+        /// The operating system's words.
+        reason: String,
+    },
+    /// Somebody asked to stop.
+    #[error("fetching was stopped: {reason}")]
+    Stopped {
+        /// Who or why.
+        reason: &'static str,
+    },
+}
+
+/// What went wrong between us and the server, in the words of libcurl and OpenSSL.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TransferFault(pub String);
+
+impl HttpError {
+    /// What a person can do about it, if that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::RangesUnsupported { .. } => Some(
+                "streaming needs a server that answers range requests; download the bundle and install the file",
+            ),
+            Self::Unauthorized { .. } => Some(
+                "give credentials in the URL, in ~/.netrc, as a header or as a client certificate",
+            ),
+            Self::Downgrade { .. } => Some("give the http:// URL itself if that is wanted"),
+            Self::Changed { .. } => {
+                Some("publish bundles under new names, or try again when the server is quiet")
+            }
+            Self::Url(UrlError::Character { .. } | UrlError::UserInfo | UrlError::Host) => {
+                Some("percent-encode unusual characters")
+            }
+            Self::Transfer { source, .. } if source.0.contains("certificate") => {
+                Some("check tls-ca, tls-cert and tls-key, and the clock")
+            }
+            Self::Url(_)
+            | Self::Option { .. }
+            | Self::NoContent { .. }
+            | Self::NotModified { .. }
+            | Self::NotFound { .. }
+            | Self::Status { .. }
+            | Self::Head { .. }
+            | Self::NoRange { .. }
+            | Self::WrongRange { .. }
+            | Self::TooManyRedirects { .. }
+            | Self::Redirect { .. }
+            | Self::TooLarge { .. }
+            | Self::Transfer { .. }
+            | Self::Store { .. }
+            | Self::Stopped { .. } => None,
+        }
+    }
+
+    /// Whether no later read of the same source can succeed: the file is not the one that was
+    /// opened any more, or the server does not keep to the protocol.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            Self::Changed { .. } | Self::Stopped { .. } | Self::RangesUnsupported { .. } => true,
+            Self::Url(_)
+            | Self::Option { .. }
+            | Self::NoContent { .. }
+            | Self::NotModified { .. }
+            | Self::Unauthorized { .. }
+            | Self::NotFound { .. }
+            | Self::Status { .. }
+            | Self::Head { .. }
+            | Self::NoRange { .. }
+            | Self::WrongRange { .. }
+            | Self::TooManyRedirects { .. }
+            | Self::Downgrade { .. }
+            | Self::Redirect { .. }
+            | Self::TooLarge { .. }
+            | Self::Transfer { .. }
+            | Self::Store { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Bundles and chunks on HTTP(S) servers: the one place that speaks to the network.
+//!
+//! [`HttpSource`] reads a bundle by ranges, [`HttpFiles`] fetches small whole files from below one
+//! URL, [`download`] a bundle as a whole. All share one client with one rule for redirects,
+//! credentials, patience and stopping ([`HttpOptions`]). Nothing here decides whether bytes are
+//! true.
+
+mod client;
+mod error;
+mod files;
+mod head;
+mod options;
+mod pieces;
+mod plan;
+mod source;
+#[cfg(test)]
+mod test_server;
+#[cfg(test)]
+mod tests;
+mod transfer;
+mod tries;
+mod url;
+mod window;
+
+pub use error::{HttpError, TransferFault};
+pub use files::{Downloaded, Fetched, HttpFiles, download};
+pub use head::{ContentRange, HeadError, ResponseHead};
+pub use options::{HttpNotice, HttpNotices, HttpOptions, HttpStop, Patience, TlsVerify};
+pub use source::{HttpCounts, HttpSource, MAX_MEMORY_BYTES};
+pub use url::{HttpUrl, MAX_URL_BYTES, UrlError};

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How shall a server be spoken to? Headers, keys, patience.
+//!
+//! Nothing here is shown by `Debug`: headers, PIN and key URIs are secrets.
+
+use super::error::HttpError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Asked about once a second while a transfer runs, and before each; `Some` ends it with that reason.
+pub type HttpStop = Arc<dyn Fn() -> Option<&'static str> + Send + Sync>;
+
+/// Told what a user may want to know.
+pub type HttpNotices = Arc<dyn Fn(&HttpNotice) + Send + Sync>;
+
+/// Something that happened while fetching and is no failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HttpNotice {
+    /// The server sent us elsewhere.
+    Redirected {
+        /// From.
+        from: String,
+        /// To.
+        to: String,
+    },
+    /// The redirect leads to another server: headers of the user, client certificate and
+    /// credentials stay behind.
+    CredentialsDropped {
+        /// The other server's file.
+        to: String,
+    },
+    /// A transfer broke and goes on after a pause.
+    Retry {
+        /// The file.
+        url: String,
+        /// The next missing byte.
+        offset: u64,
+        /// What happened.
+        cause: String,
+        /// The pause.
+        pause: Duration,
+    },
+}
+
+impl fmt::Display for HttpNotice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Redirected { from, to } => write!(f, "redirected from {from} to {to}"),
+            Self::CredentialsDropped { to } => write!(
+                f,
+                "{to} is another server: no headers, client certificate or credentials are sent there"
+            ),
+            Self::Retry { url, offset, cause, pause } => write!(
+                f,
+                "fetching {url} broke at byte {offset}: {cause}; going on in {} ms",
+                pause.as_millis()
+            ),
+        }
+    }
+}
+
+/// Whether the server has to prove who it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsVerify {
+    /// By a certificate of a known authority.
+    #[default]
+    Verify,
+    /// Anybody may answer. The bundle is still verified.
+    NoVerify,
+}
+
+/// How long to wait and how often to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Until a connection stands.
+    pub connect: Duration,
+    /// A transfer that brought fewer than `min_bytes_per_sec` over this time is given up.
+    pub stall: Duration,
+    /// Also the slowest that a whole request may be, so that dripping servers end some time.
+    pub min_bytes_per_sec: u64,
+    /// Repetitions of the first request.
+    pub first_tries: u32,
+    /// Repetitions without progress of every later one.
+    pub tries: u32,
+    /// Pause before the first repetition; it doubles up to `longest_pause`.
+    pub pause: Duration,
+    /// See `pause`.
+    pub longest_pause: Duration,
+    /// The end of all patience for a source, counted from its opening.
+    pub total: Option<Duration>,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(20),
+            stall: Duration::from_secs(60),
+            min_bytes_per_sec: 512,
+            first_tries: 5,
+            tries: 8,
+            pause: Duration::from_secs(1),
+            longest_pause: Duration::from_secs(10),
+            total: None,
+        }
+    }
+}
+
+/// How to speak to a server.
+#[derive(Clone)]
+pub struct HttpOptions {
+    /// `User-Agent`.
+    pub user_agent: String,
+    /// Client certificate: a PEM file or a `pkcs11:` URI.
+    pub tls_cert: Option<String>,
+    /// Its key: a PEM file or a `pkcs11:` URI.
+    pub tls_key: Option<String>,
+    /// PIN of the key's token, or passphrase of its file. Used for a token only if the URI names
+    /// the token: a wrong guess locks it.
+    pub tls_pin: Option<String>,
+    /// File with the authorities to trust instead of the system's.
+    pub tls_ca: Option<String>,
+    /// Whether the server has to prove who it is.
+    pub tls_verify: TlsVerify,
+    /// Headers for every request, each `Name: value`. They never leave the origin asked for.
+    pub headers: Vec<String>,
+    /// Headers for the first request only: name and value.
+    pub info_headers: Vec<(String, String)>,
+    /// Entity tag of the file that is known: it answers with [`HttpError::NotModified`].
+    pub if_none_match: Option<String>,
+    /// How long and how often to try.
+    pub patience: Patience,
+    /// Asked while transfers run.
+    pub stop: Option<HttpStop>,
+    /// Told about redirects and repetitions.
+    pub notices: Option<HttpNotices>,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            user_agent: concat!("atomix/", env!("CARGO_PKG_VERSION")).to_owned(),
+            tls_cert: None,
+            tls_key: None,
+            tls_pin: None,
+            tls_ca: None,
+            tls_verify: TlsVerify::Verify,
+            headers: Vec::new(),
+            info_headers: Vec::new(),
+            if_none_match: None,
+            patience: Patience::default(),
+            stop: None,
+            notices: None,
+        }
+    }
+}
+
+impl fmt::Debug for HttpOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpOptions")
+            .field("user_agent", &self.user_agent)
+            .field("headers", &self.headers.len())
+            .field("info_headers", &self.info_headers.len())
+            .field("tls_verify", &self.tls_verify)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Headers that our own reading of the answers depends on.
+const OURS: [&str; 10] = [
+    "range",
+    "if-range",
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "accept-encoding",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+];
+
+impl HttpOptions {
+    /// Fails before the first request if an option cannot be used.
+    pub(crate) fn check(&self) -> Result<(), HttpError> {
+        self.user_headers()?;
+        self.first_headers()?;
+        check_value("User-Agent", &self.user_agent)?;
+        let refuse = |option, reason: &str| HttpError::Option { option, reason: reason.to_owned() };
+        if self.tls_cert.is_some() != self.tls_key.is_some() && self.tls_cert.is_none() {
+            return Err(refuse("tls-key", "it needs tls-cert"));
+        }
+        for (option, value) in
+            [("tls-cert", &self.tls_cert), ("tls-key", &self.tls_key), ("tls-ca", &self.tls_ca)]
+        {
+            if value.as_ref().is_some_and(|value| value.is_empty() || value.contains('\0')) {
+                return Err(refuse(option, "it is empty"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The user's headers in the notation of libcurl.
+    pub(crate) fn user_headers(&self) -> Result<Vec<String>, HttpError> {
+        self.headers
+            .iter()
+            .map(|line| {
+                let (name, value) = line.split_once(':').ok_or_else(|| HttpError::Option {
+                    option: "http-header",
+                    reason: "it is not of the form 'Name: value'".to_owned(),
+                })?;
+                header_line(name.trim(), value.trim())
+            })
+            .collect()
+    }
+
+    /// The headers of the first request beside them.
+    pub(crate) fn first_headers(&self) -> Result<Vec<String>, HttpError> {
+        let info = self.info_headers.iter().map(|(name, value)| header_line(name, value.trim()));
+        let mut lines = info.collect::<Result<Vec<_>, _>>()?;
+        if let Some(tag) = &self.if_none_match {
+            check_value("If-None-Match", tag)?;
+            lines.push(format!("If-None-Match: {tag}"));
+        }
+        Ok(lines)
+    }
+
+    pub(crate) fn stop_reason(&self) -> Option<&'static str> {
+        self.stop.as_ref().and_then(|stop| stop())
+    }
+
+    pub(crate) fn notice(&self, notice: &HttpNotice) {
+        if let Some(notices) = &self.notices {
+            notices(notice);
+        }
+    }
+}
+
+fn header_line(name: &str, value: &str) -> Result<String, HttpError> {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let refuse = |reason: String| HttpError::Option { option: "http-header", reason };
+    if name.is_empty() || !name.bytes().all(token) {
+        return Err(refuse("its name is not the name of a header".to_owned()));
+    }
+    if OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
+        return Err(refuse(format!("{name} is set by the program itself")));
+    }
+    check_value("http-header", value)?;
+    // libcurl takes `Name:` as "leave this header out" and `Name;` as one without a value.
+    Ok(if value.is_empty() { format!("{name};") } else { format!("{name}: {value}") })
+}
+
+fn check_value(option: &'static str, value: &str) -> Result<(), HttpError> {
+    if value.contains(|c: char| c.is_control() && c != '\t') {
+        let reason = "it contains a control character".to_owned();
+        return Err(HttpError::Option { option, reason });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_that_smuggle_or_disturb_are_refused() {
+        let lines = |line: &str| {
+            HttpOptions { headers: vec![line.to_owned()], ..HttpOptions::default() }.user_headers()
+        };
+        assert_eq!(lines("Test-Header:  Test-Value ").unwrap(), ["Test-Header: Test-Value"]);
+        assert_eq!(lines("Empty:").unwrap(), ["Empty;"]);
+        for line in
+            ["X", ": y", "X y: z", "A: b\r\nC: d", "range: bytes=0-", "Accept-Encoding: gzip"]
+        {
+            let refused = lines(line).unwrap_err();
+            assert!(matches!(refused, HttpError::Option { option: "http-header", .. }), "{line}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let options = HttpOptions {
+            headers: vec!["Authorization: Bearer abc".to_owned()],
+            tls_pin: Some("1111".to_owned()),
+            tls_key: Some("pkcs11:token=t?pin-value=2222".to_owned()),
+            ..HttpOptions::default()
+        };
+        let shown = format!("{options:?}");
+        for secret in ["abc", "1111", "2222"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What was announced to be read next? Ranges that somebody knows he will want, fetched ahead by
+//! two threads in that order and handed out once.
+//!
+//! Neighbours are asked for together; a small gap costs less than a request. What is fetched and
+//! not read is bounded; a reader that leaves the order is served first.
+
+use super::error::HttpError;
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Bytes fetched and not yet read.
+pub(super) const PLANNED_BYTES: u64 = 6 * 1024 * 1024;
+/// A gap up to this is fetched along: about what another request and its answer's head cost.
+const GAP_BYTES: u64 = 1024;
+/// Longest request of a plan.
+const MAX_REQUEST_BYTES: u64 = 1024 * 1024;
+/// Most requests remembered; the rest is fetched when it is read.
+const MAX_PLANNED: usize = 65_536;
+const LOOK_UP: Duration = Duration::from_millis(200);
+
+/// Joins ranges (first, end) that follow each other closely, and cuts long ones.
+pub(super) fn coalesce(ranges: &[(u64, u64)], total: u64) -> VecDeque<(u64, u64)> {
+    let mut joined: VecDeque<(u64, u64)> = VecDeque::new();
+    for (first, end) in ranges.iter().map(|(first, end)| (*first, (*end).min(total))) {
+        let mut first = first;
+        if let Some((start, last)) = joined.back_mut()
+            && (*start..=last.saturating_add(GAP_BYTES)).contains(&first)
+        {
+            let most = start.saturating_add(MAX_REQUEST_BYTES);
+            if end <= most {
+                *last = end.max(*last);
+                continue;
+            }
+            first = first.max(*last);
+        }
+        while first < end && joined.len() < MAX_PLANNED {
+            let cut = end.min(first.saturating_add(MAX_REQUEST_BYTES));
+            joined.push_back((first, cut));
+            first = cut;
+        }
+    }
+    joined
+}
+
+struct Ready {
+    first: u64,
+    bytes: Vec<u8>,
+    read: u64,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<(u64, u64)>,
+    working: Vec<(u64, u64)>,
+    ready: VecDeque<Ready>,
+    closed: bool,
+}
+
+impl State {
+    fn held(&self) -> u64 {
+        let ready: u64 = self.ready.iter().map(|piece| piece.bytes.len() as u64).sum();
+        let working: u64 = self.working.iter().map(|(first, end)| end - first).sum();
+        ready + working
+    }
+
+    fn copy(&mut self, offset: u64, buf: &mut [u8]) -> bool {
+        let found = self.ready.iter_mut().enumerate().find_map(|(at, piece)| {
+            let skip = usize::try_from(offset.checked_sub(piece.first)?).ok()?;
+            let bytes = piece.bytes.get(skip..skip.checked_add(buf.len())?)?;
+            buf.copy_from_slice(bytes);
+            piece.read = piece.read.saturating_add(buf.len() as u64);
+            Some((at, piece.read >= piece.bytes.len() as u64))
+        });
+        if let Some((at, true)) = found {
+            self.ready.remove(at);
+        }
+        found.is_some()
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Plan {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Plan {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Ranges are moved from list to list whole, whoever panicked since.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new plan takes the place of what was not begun.
+    pub fn set(&self, queue: VecDeque<(u64, u64)>) {
+        self.lock().queue = queue;
+        self.changed.notify_all();
+    }
+
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.queue.clear();
+        self.changed.notify_all();
+    }
+
+    /// A thread's work: fetches until the plan is closed.
+    pub fn work(&self, fetch: &dyn Fn(u64, u64) -> Result<Vec<u8>, HttpError>) {
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                return;
+            }
+            let free = state.held() < PLANNED_BYTES;
+            let next = if free { state.queue.pop_front() } else { None };
+            let Some((first, end)) = next else {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            state.working.push((first, end));
+            drop(state);
+            let fetched = fetch(first, end);
+            state = self.lock();
+            state.working.retain(|range| *range != (first, end));
+            match fetched {
+                Ok(bytes) => state.ready.push_back(Ready { first, bytes, read: 0 }),
+                // Who reads there fetches again and reports what happens then.
+                Err(_) => state.queue.clear(),
+            }
+            self.changed.notify_all();
+        }
+    }
+
+    /// Fills `buf` if the bytes are planned, waiting while they are on their way.
+    pub fn read(&self, offset: u64, buf: &mut [u8], stop: &dyn Fn() -> bool) -> bool {
+        let end = offset.saturating_add(buf.len() as u64);
+        let covers = |range: &(u64, u64)| range.0 <= offset && end <= range.1;
+        let mut state = self.lock();
+        loop {
+            if state.copy(offset, buf) {
+                self.changed.notify_all();
+                return true;
+            }
+            if stop() || state.closed {
+                return false;
+            }
+            if let Some(at) = state.queue.iter().position(covers) {
+                if let Some(range) = state.queue.remove(at) {
+                    state.queue.push_front(range);
+                }
+                if state.held() >= PLANNED_BYTES && state.working.is_empty() {
+                    // Announced and not read: its reader has gone another way.
+                    state.ready.pop_front();
+                }
+                self.changed.notify_all();
+            } else if !state.working.iter().any(covers) {
+                return false;
+            }
+            let waited = self.changed.wait_timeout(state, LOOK_UP);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    #[test]
+    fn neighbours_are_joined_and_long_ranges_cut() {
+        let mib = MAX_REQUEST_BYTES;
+        let joined = coalesce(&[(0, 4096), (4096, 8192), (9000, 9100), (20_000, 20_001)], 1 << 40);
+        assert_eq!(joined, [(0, 9100), (20_000, 20_001)]);
+        let cut = coalesce(&[(0, 2 * mib + 5)], 1 << 40);
+        assert_eq!(cut, [(0, mib), (mib, 2 * mib), (2 * mib, 2 * mib + 5)]);
+        let apart = coalesce(&[(5000, 6000), (10, 20), (9000, 20_000)], 10_000);
+        assert_eq!(apart, [(5000, 6000), (10, 20), (9000, 10_000)]);
+        assert_eq!(coalesce(&[(200, 300), (7, 7)], 100), []);
+        let bytes: u64 = coalesce(&[(0, mib - 10), (mib - 10, mib + 10)], 1 << 40)
+            .iter()
+            .map(|(first, end)| end - first)
+            .sum();
+        assert_eq!(bytes, mib + 10);
+    }
+
+    #[test]
+    fn planned_bytes_are_fetched_once_in_order_and_stay_bounded() {
+        let plan = Arc::new(Plan::default());
+        let fetched = Arc::new(AtomicU64::new(0));
+        let workers: Vec<_> = (0..2)
+            .map(|_| {
+                let (plan, fetched) = (Arc::clone(&plan), Arc::clone(&fetched));
+                std::thread::spawn(move || {
+                    plan.work(&|first, end| {
+                        fetched.fetch_add(end - first, Ordering::Relaxed);
+                        Ok((first..end).map(|at| u8::try_from(at % 251).unwrap()).collect())
+                    });
+                })
+            })
+            .collect();
+        let ranges: Vec<_> = (0..400).map(|at| (at * 100_000, at * 100_000 + 50_000)).collect();
+        plan.set(coalesce(&ranges, u64::MAX));
+        let mut buf = vec![0; 25_000];
+        for (first, _) in &ranges {
+            for at in [*first, first + 25_000] {
+                assert!(plan.read(at, &mut buf, &|| false), "{at}");
+                assert_eq!(u64::from(buf[0]), at % 251);
+                assert!(plan.lock().held() <= PLANNED_BYTES + 2 * MAX_REQUEST_BYTES);
+            }
+        }
+        assert!(!plan.read(60_000, &mut buf, &|| false));
+        assert_eq!(fetched.load(Ordering::Relaxed), 400 * 50_000);
+        plan.close();
+        for worker in workers {
+            worker.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn reader_that_skips_most_of_the_plan_is_still_served() {
+        let plan = Arc::new(Plan::default());
+        let worker = Arc::clone(&plan);
+        let worker = std::thread::spawn(move || {
+            worker.work(&|first, end| Ok(vec![0; usize::try_from(end - first).unwrap()]));
+        });
+        plan.set((0..40).map(|at| (at << 20, (at + 1) << 20)).collect());
+        assert!(plan.read(39 << 20, &mut [1; 10], &|| false));
+        plan.close();
+        worker.join().unwrap();
+    }
+}

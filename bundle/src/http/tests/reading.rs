@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Which requests do reads make?
+
+use super::{quick, sample};
+use crate::Source;
+use crate::http::test_server::{Reply, TestServer};
+use crate::http::{HttpOptions, HttpSource};
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
+
+const SEGMENT: usize = 256 * 1024;
+
+fn ranges(server: &TestServer) -> Vec<String> {
+    let header = |r: &crate::http::test_server::Request| r.header("range").unwrap_or("").to_owned();
+    server.requests().iter().map(header).collect()
+}
+
+#[test]
+fn info_takes_three_exact_requests_and_info_headers_only_in_the_first() {
+    let bytes = sample(26_506);
+    let server = TestServer::serve(bytes.clone());
+    let options = HttpOptions {
+        headers: vec!["Test-Header: Test-Value".to_owned()],
+        info_headers: vec![
+            ("RAUC-Serial".to_owned(), "1234".to_owned()),
+            ("RAUC-Variant".to_owned(), "x".to_owned()),
+        ],
+        ..quick()
+    };
+    let source = HttpSource::open(&format!("{}/b.raucb", server.url), &options).unwrap();
+    assert_eq!(source.len().get(), 26_506);
+    assert_eq!(source.etag(), Some("\"one\""));
+    let mut trailer = [0; 8];
+    source.read_at(26_498, &mut trailer).unwrap();
+    let mut cms = vec![0; 26_498 - 24_576];
+    source.read_at(24_576, &mut cms).unwrap();
+    assert_eq!((&trailer[..], &cms[..]), (&bytes[26_498..], &bytes[24_576..26_498]));
+    assert_eq!(ranges(&server), ["bytes=0-3", "bytes=26498-26505", "bytes=24576-26497"]);
+    for (at, request) in server.requests().iter().enumerate() {
+        let mut names: Vec<&str> = request.headers.keys().map(String::as_str).collect();
+        names.retain(|name| !matches!(*name, "host" | "accept"));
+        let first = ["range", "rauc-serial", "rauc-variant", "test-header", "user-agent"];
+        let later = ["range", "test-header", "user-agent"];
+        assert_eq!(names, if at == 0 { &first[..] } else { &later[..] });
+        assert_eq!(request.header("user-agent"), Some("rauc/1.2.3"));
+    }
+    assert_eq!(server.connections(), 1);
+    assert_eq!(source.counts().requests, 3);
+    assert_eq!(source.bytes_fetched(), 4 + 8 + 1922);
+}
+
+#[test]
+fn reading_on_takes_few_long_requests_and_every_byte_once() {
+    let bytes = sample(48 * 1024 * 1024);
+    let server = TestServer::serve(bytes.clone());
+    let source = HttpSource::open(&server.url, &quick()).unwrap();
+    let mut buf = vec![0; SEGMENT];
+    for at in (0..bytes.len()).step_by(SEGMENT) {
+        source.read_at(at as u64, &mut buf).unwrap();
+        assert!(buf == bytes[at..at + SEGMENT], "{at}");
+    }
+    // First, the segment at 0, then 2 + 4 + 8 + 16 + rest MiB.
+    assert_eq!(server.requests().len(), 7, "{:?}", ranges(&server));
+    assert_eq!(source.bytes_fetched(), bytes.len() as u64 + 4);
+    assert!(server.connections() <= 2);
+}
+
+#[test]
+fn latency_is_paid_per_request_and_not_per_read() {
+    let bytes = sample(32 * 1024 * 1024);
+    let served = bytes.clone();
+    let server = TestServer::start(move |request| Reply {
+        delay: Duration::from_millis(100),
+        ..Reply::file(request, &served)
+    });
+    let source = HttpSource::open(&server.url, &quick()).unwrap();
+    let start = Instant::now();
+    let mut buf = vec![0; SEGMENT];
+    for at in (0..bytes.len()).step_by(SEGMENT) {
+        source.read_at(at as u64, &mut buf).unwrap();
+    }
+    // 128 reads; one request for each would take 12.8 seconds.
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(server.requests().len() <= 8);
+}
+
+#[test]
+fn two_threads_and_reads_of_a_tree_between_do_not_break_the_stream() {
+    let data = 40 * 1024 * 1024;
+    let bytes = Arc::new(sample(data + 1024 * 1024));
+    let served = Arc::clone(&bytes);
+    let server = TestServer::start(move |request| Reply::file(request, &served));
+    let source = HttpSource::open(&server.url, &quick()).unwrap();
+    source.end_of_data(data as u64);
+    // As far apart as the threads of a payload may be, in either order.
+    let step = Barrier::new(2);
+    std::thread::scope(|scope| {
+        for thread in 0..2 {
+            let (source, bytes, step) = (&source, &bytes, &step);
+            scope.spawn(move || {
+                let mut buf = vec![0; SEGMENT];
+                let mut leaf = vec![0; 65_536];
+                for piece in (thread..data / SEGMENT).step_by(2) {
+                    step.wait();
+                    let at = piece * SEGMENT;
+                    source.read_at(at as u64, &mut buf).unwrap();
+                    assert!(buf == bytes[at..at + SEGMENT], "{at}");
+                    // As the verity reader does every 8 MiB, on whichever thread it falls.
+                    if piece % 32 == 0 {
+                        let at = data + piece / 32 * leaf.len();
+                        source.read_at(at as u64, &mut leaf).unwrap();
+                        assert!(leaf == bytes[at..at + leaf.len()], "{at}");
+                    }
+                }
+            });
+        }
+    });
+    let fetched = source.bytes_fetched();
+    // Neither is the tree fetched by the stream, nor data twice.
+    assert!(fetched <= bytes.len() as u64 + 4 * SEGMENT as u64, "{fetched}");
+    assert!(server.requests().len() <= 18, "{:?}", ranges(&server));
+}
+
+#[test]
+fn lone_reads_fetch_exactly_their_bytes_and_repeated_ones_nothing() {
+    let bytes = sample(8 * 1024 * 1024);
+    let server = TestServer::serve(bytes.clone());
+    let source = HttpSource::open(&server.url, &quick()).unwrap();
+    let mut buf = vec![0; 4096];
+    for _ in 0..3 {
+        for at in [5_000_000, 100, 3_000_000, 7_000_000_usize] {
+            source.read_at(at as u64, &mut buf).unwrap();
+            assert!(buf == bytes[at..at + 4096], "{at}");
+        }
+    }
+    assert_eq!(source.counts().requests, 1 + 4);
+    assert_eq!(source.bytes_fetched(), 4 + 4 * 4096);
+}
+
+#[test]
+fn announced_ranges_are_fetched_once_joined_and_ahead() {
+    let bytes = sample(30 * 1024 * 1024);
+    let served = bytes.clone();
+    let server = TestServer::start(move |request| Reply {
+        delay: Duration::from_millis(20),
+        ..Reply::file(request, &served)
+    });
+    let source = HttpSource::open(&server.url, &quick()).unwrap();
+    let wanted: Vec<(u64, u64)> = (0..60)
+        .flat_map(|at| {
+            let first = at * 500_000;
+            [(first, first + 4096), (first + 4096, first + 8192)]
+        })
+        .collect();
+    source.prefetch(&wanted);
+    let mut buf = vec![0; 4096];
+    let start = Instant::now();
+    for (first, end) in &wanted {
+        source.read_at(*first, &mut buf).unwrap();
+        let first = usize::try_from(*first).unwrap();
+        assert!(buf == bytes[first..usize::try_from(*end).unwrap()], "{first}");
+    }
+    assert_eq!(source.counts().requests, 1 + 60);
+    assert_eq!(source.bytes_fetched(), 4 + 60 * 8192);
+    // Two at a time.
+    assert!(start.elapsed() < Duration::from_millis(60 * 20), "{:?}", start.elapsed());
+}
+
+#[test]
+fn ranges_outside_and_empty_reads_ask_nobody() {
+    let server = TestServer::serve(sample(1000));
+    let source = HttpSource::open(&server.url, &quick()).unwrap();
+    source.read_at(1000, &mut []).unwrap();
+    assert!(source.read_at(999, &mut [0; 2]).is_err());
+    assert!(source.read_at(u64::MAX, &mut [0; 2]).is_err());
+    assert_eq!(server.requests().len(), 1);
+}

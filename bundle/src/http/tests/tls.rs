@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Who may answer, and who may ask.
+
+use super::{chain, quick};
+use crate::http::test_server::{Reply, TestServer};
+use crate::http::{HttpError, HttpOptions, HttpSource, TlsVerify};
+use openssl::asn1::{Asn1Integer, Asn1Time};
+use openssl::bn::BigNum;
+use openssl::hash::MessageDigest;
+use openssl::pkey::{PKey, Private};
+use openssl::rsa::Rsa;
+use openssl::ssl::{SslAcceptor, SslMethod, SslVerifyMode, SslVersion};
+use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
+use openssl::x509::{X509, X509NameBuilder};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+type Identity = (X509, PKey<Private>);
+
+fn certify(name: &str, issuer: Option<&Identity>) -> Identity {
+    let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+    let mut subject = X509NameBuilder::new().unwrap();
+    subject.append_entry_by_text("CN", name).unwrap();
+    let subject = subject.build();
+    let mut cert = X509::builder().unwrap();
+    cert.set_version(2).unwrap();
+    let serial = u32::try_from(name.len()).unwrap() + 100;
+    let serial = Asn1Integer::from_bn(&BigNum::from_u32(serial).unwrap()).unwrap();
+    cert.set_serial_number(&serial).unwrap();
+    cert.set_subject_name(&subject).unwrap();
+    cert.set_issuer_name(issuer.map_or(&subject, |(cert, _)| cert.subject_name())).unwrap();
+    cert.set_pubkey(&key).unwrap();
+    cert.set_not_before(&Asn1Time::from_unix(1_600_000_000).unwrap()).unwrap();
+    cert.set_not_after(&Asn1Time::from_unix(4_000_000_000).unwrap()).unwrap();
+    if issuer.is_none() {
+        cert.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
+    } else {
+        let name =
+            SubjectAlternativeName::new().ip("127.0.0.1").build(&cert.x509v3_context(None, None));
+        cert.append_extension(name.unwrap()).unwrap();
+    }
+    cert.sign(issuer.map_or(&key, |(_, key)| key), MessageDigest::sha256()).unwrap();
+    (cert.build(), key)
+}
+
+struct Pki {
+    dir: tempfile::TempDir,
+    server: Identity,
+    ca: Identity,
+}
+
+impl Pki {
+    fn new() -> Self {
+        let pki = {
+            let ca = certify("ca", None);
+            Self { dir: tempfile::tempdir().unwrap(), server: certify("server", Some(&ca)), ca }
+        };
+        pki.store("ca.pem", &pki.ca.0.to_pem().unwrap());
+        let client = certify("client", Some(&pki.ca));
+        pki.store("client.cert.pem", &client.0.to_pem().unwrap());
+        pki.store("client.pem", &client.1.private_key_to_pem_pkcs8().unwrap());
+        pki.store("stranger.pem", &certify("stranger", None).0.to_pem().unwrap());
+        pki
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        Some(self.path(name).display().to_string())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "files of a test need not last")]
+    fn store(&self, name: &str, bytes: &[u8]) {
+        std::fs::File::create(self.path(name)).unwrap().write_all(bytes).unwrap();
+    }
+
+    fn server(&self, clients: SslVerifyMode, newest: SslVersion) -> TestServer {
+        let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
+        acceptor.set_certificate(&self.server.0).unwrap();
+        acceptor.set_private_key(&self.server.1).unwrap();
+        acceptor.set_min_proto_version(None).unwrap();
+        acceptor.set_max_proto_version(Some(newest)).unwrap();
+        acceptor.cert_store_mut().add_cert(self.ca.0.clone()).unwrap();
+        acceptor.set_verify(clients);
+        TestServer::start_tls(acceptor.build(), |request| Reply::file(request, &[7; 100]))
+    }
+}
+
+fn asked() -> SslVerifyMode {
+    SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT
+}
+
+#[test]
+fn server_must_prove_itself_unless_told_otherwise() {
+    let pki = Pki::new();
+    let server = pki.server(SslVerifyMode::NONE, SslVersion::TLS1_3);
+    let known = HttpOptions { tls_ca: pki.text("ca.pem"), ..quick() };
+    HttpSource::open(&server.url, &known).unwrap();
+    let foreign = HttpOptions { tls_ca: pki.text("stranger.pem"), ..quick() };
+    for options in [foreign.clone(), quick()] {
+        let refused = HttpSource::open(&server.url, &options).unwrap_err();
+        assert!(matches!(refused, HttpError::Transfer { tries: 1, .. }), "{refused}");
+        assert!(chain(&refused).contains("certificate"), "{}", chain(&refused));
+        assert!(refused.hint().is_some());
+    }
+    let careless = HttpOptions { tls_verify: TlsVerify::NoVerify, ..foreign };
+    HttpSource::open(&server.url, &careless).unwrap();
+    let missing = HttpOptions { tls_ca: pki.text("missing.pem"), ..quick() };
+    let refused = HttpSource::open(&server.url, &missing).unwrap_err();
+    assert!(chain(&refused).contains("missing.pem"), "{}", chain(&refused));
+}
+
+#[test]
+fn client_certificate_is_shown_and_its_absence_is_told_at_once() {
+    let pki = Pki::new();
+    let server = pki.server(asked(), SslVersion::TLS1_3);
+    let with = HttpOptions {
+        tls_ca: pki.text("ca.pem"),
+        tls_cert: pki.text("client.cert.pem"),
+        tls_key: pki.text("client.pem"),
+        ..quick()
+    };
+    HttpSource::open(&server.url, &with).unwrap();
+    let without = HttpOptions { tls_cert: None, tls_key: None, ..with.clone() };
+    let refused = HttpSource::open(&server.url, &without).unwrap_err();
+    assert!(matches!(refused, HttpError::Transfer { tries: 1, .. }), "{}", chain(&refused));
+    assert!(chain(&refused).contains("certificate required"), "{}", chain(&refused));
+    let wrong = HttpOptions { tls_key: pki.text("ca.pem"), ..with };
+    let refused = HttpSource::open(&server.url, &wrong).unwrap_err();
+    assert!(matches!(refused, HttpError::Transfer { tries: 1, .. }), "{}", chain(&refused));
+}
+
+#[test]
+fn old_protocols_are_not_spoken() {
+    let pki = Pki::new();
+    let options = HttpOptions { tls_ca: pki.text("ca.pem"), ..quick() };
+    let server = pki.server(SslVerifyMode::NONE, SslVersion::TLS1_2);
+    HttpSource::open(&server.url, &options).unwrap();
+    let server = pki.server(SslVerifyMode::NONE, SslVersion::TLS1_1);
+    assert!(HttpSource::open(&server.url, &options).is_err());
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn redirect_from_https_to_http_is_refused() {
+    let pki = Pki::new();
+    let plain = TestServer::serve(vec![1; 100]);
+    let url = plain.url.clone();
+    let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
+    acceptor.set_certificate(&pki.server.0).unwrap();
+    acceptor.set_private_key(&pki.server.1).unwrap();
+    let server = TestServer::start_tls(acceptor.build(), move |_| Reply::redirect(302, &url));
+    let options = HttpOptions { tls_ca: pki.text("ca.pem"), ..quick() };
+    let refused = HttpSource::open(&server.url, &options).unwrap_err();
+    assert!(matches!(refused, HttpError::Downgrade { .. }), "{refused}");
+    assert!(plain.requests().is_empty());
+}
+
+#[test]
+fn client_certificate_stays_behind_when_another_server_is_named() {
+    let pki = Pki::new();
+    let picky = pki.server(asked(), SslVersion::TLS1_3);
+    let url = picky.url.clone();
+    let first = TestServer::start(move |_| Reply::redirect(302, &url));
+    let options = HttpOptions {
+        tls_ca: pki.text("ca.pem"),
+        tls_cert: pki.text("client.cert.pem"),
+        tls_key: pki.text("client.pem"),
+        ..quick()
+    };
+    let refused = HttpSource::open(&first.url, &options).unwrap_err();
+    assert!(chain(&refused).contains("certificate required"), "{}", chain(&refused));
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests run the programs they need")]
+fn run(program: &str, args: &[&str], conf: &Path) -> String {
+    let done = Command::new(program).args(args).env("SOFTHSM2_CONF", conf).output().unwrap();
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr)
+    );
+    assert!(done.status.success(), "{program}: {text}");
+    text
+}
+
+/// Needs `softhsm2`, and OpenSSL's engine or provider for PKCS#11. The token's place is told by
+/// an environment variable, so the test proper runs as a child of this one.
+#[test]
+fn key_in_a_token_is_used_with_the_pin_of_the_options() {
+    let pki = Pki::new();
+    let conf = pki.path("softhsm2.conf");
+    let tokens = pki.dir.path().display();
+    pki.store("softhsm2.conf", format!("directories.tokendir = {tokens}\n").as_bytes());
+    let init = ["--init-token", "--free", "--label", "t", "--so-pin", "0000", "--pin", "1111"];
+    run("softhsm2-util", &init, &conf);
+    let key = pki.text("client.pem").unwrap();
+    let import =
+        ["--import", &key, "--token", "t", "--label", "client-1", "--id", "01", "--pin", "1111"];
+    run("softhsm2-util", &import, &conf);
+    let dir = pki.dir.path().display().to_string();
+    let itself = std::env::current_exe().unwrap();
+    let child = ["--ignored", "--exact", "http::tests::tls::child_with_token", "--nocapture"];
+    pki.store("server.pem", &pki.server.0.to_pem().unwrap());
+    pki.store("server.key.pem", &pki.server.1.private_key_to_pem_pkcs8().unwrap());
+    #[expect(clippy::disallowed_methods, reason = "tests run the programs they need")]
+    let done = Command::new(itself)
+        .args(child)
+        .env("SOFTHSM2_CONF", &conf)
+        .env("PKCS11_MODULE_PATH", softhsm_module())
+        .env("ATOMIX_TEST_TOKEN_DIR", dir)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&done.stdout) + String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success() && text.contains("1 passed"), "{text}");
+}
+
+fn softhsm_module() -> PathBuf {
+    let places =
+        ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"];
+    places.iter().map(PathBuf::from).find(|place| place.exists()).unwrap()
+}
+
+#[test]
+#[ignore = "the child of key_in_a_token_is_used_with_the_pin_of_the_options"]
+fn child_with_token() {
+    let dir = PathBuf::from(std::env::var_os("ATOMIX_TEST_TOKEN_DIR").unwrap());
+    let text = |name: &str| Some(dir.join(name).display().to_string());
+    let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
+    acceptor.set_certificate_chain_file(dir.join("server.pem")).unwrap();
+    acceptor
+        .set_private_key_file(dir.join("server.key.pem"), openssl::ssl::SslFiletype::PEM)
+        .unwrap();
+    acceptor.set_ca_file(dir.join("ca.pem")).unwrap();
+    acceptor.set_verify(asked());
+    let server = TestServer::start_tls(acceptor.build(), |request| Reply::file(request, &[7; 100]));
+    let options = |key: &str, pin: Option<&str>| HttpOptions {
+        tls_ca: text("ca.pem"),
+        tls_cert: text("client.cert.pem"),
+        tls_key: Some(key.to_owned()),
+        tls_pin: pin.map(str::to_owned),
+        ..quick()
+    };
+    let in_uri = options("pkcs11:token=t;object=client-1?pin-value=1111", None);
+    HttpSource::open(&server.url, &in_uri).unwrap();
+    let by_option = options("pkcs11:token=t;object=client-1", Some("1111"));
+    HttpSource::open(&server.url, &by_option).unwrap();
+    let missing = options("pkcs11:token=t;object=client-2?pin-value=1111", None);
+    let refused = HttpSource::open(&server.url, &missing).unwrap_err();
+    assert!(matches!(refused, HttpError::Transfer { tries: 1, .. }), "{}", chain(&refused));
+    assert!(!chain(&refused).contains("1111"), "{}", chain(&refused));
+}

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One request's answer on its way in: is its head what was asked for, where do its bytes go, and
+//! when is waiting no longer worth it?
+//!
+//! These are libcurl's callbacks. The pace is measured here and not by libcurl, since a transfer
+//! that waits for its own reader is not slow.
+
+use super::error::{HttpError, TransferFault};
+use super::head::{HeadError, MAX_HEAD_BYTES, ResponseHead};
+use super::options::{HttpStop, Patience};
+use super::window::Window;
+use curl::easy::{Handler, WriteError};
+use std::fs::File;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Bytes of an error page or redirect that are read to keep the connection.
+const MAX_DISCARDED_BYTES: u64 = 64 * 1024;
+
+/// No request may last longer than a week, however large.
+const MAX_REQUEST_SECS: u64 = 7 * 24 * 3600;
+
+/// What was sent and received, for whoever compares.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub requests: AtomicU64,
+    pub bytes: AtomicU64,
+}
+
+/// Marks by which a file is known again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub total: u64,
+    pub etag: Option<String>,
+    pub last_modified: Option<String>,
+}
+
+impl Identity {
+    pub fn of(head: &ResponseHead, total: u64) -> Self {
+        Self { total, etag: head.etag.clone(), last_modified: head.last_modified.clone() }
+    }
+
+    /// What differs: name, before, now. A mark that is missing now cannot be compared.
+    fn differs(&self, head: &ResponseHead, total: u64) -> Option<(&'static str, String, String)> {
+        if total != self.total {
+            return Some(("length", self.total.to_string(), total.to_string()));
+        }
+        for (what, before, now) in [
+            ("ETag", &self.etag, &head.etag),
+            ("Last-Modified", &self.last_modified, &head.last_modified),
+        ] {
+            if let (Some(before), Some(now)) = (before, now)
+                && before != now
+            {
+                return Some((what, before.clone(), now.clone()));
+            }
+        }
+        None
+    }
+}
+
+/// Which answer is the one asked for.
+#[derive(Clone, Debug)]
+pub(super) enum Expect {
+    /// 206 with exactly these bytes, of the file that is known.
+    Range { first: u64, last: u64, identity: Option<Arc<Identity>> },
+    /// 200 with at most so many bytes.
+    Whole { limit: u64 },
+}
+
+/// Where the bytes go.
+pub(super) enum Body {
+    Memory(Vec<u8>),
+    Window(Arc<Window>),
+    File(File),
+}
+
+impl Body {
+    /// The bytes that were kept in memory.
+    pub fn into_memory(self) -> Vec<u8> {
+        match self {
+            Self::Memory(bytes) => bytes,
+            Self::Window(_) | Self::File(_) => Vec::new(),
+        }
+    }
+}
+
+/// Why a transfer ended early.
+pub(super) enum Fault {
+    /// Nothing to gain from a repetition.
+    Fatal(HttpError),
+    /// Another try may help; the server may have said when.
+    Again { cause: TransferFault, after: Option<Duration> },
+    /// The reader of the window is gone.
+    Unwanted,
+}
+
+impl From<HttpError> for Fault {
+    fn from(failure: HttpError) -> Self {
+        Self::Fatal(failure)
+    }
+}
+
+/// How fast it goes.
+pub(super) struct Pace {
+    stall: Duration,
+    rate: u64,
+    deadline: Instant,
+    checked: Instant,
+    since: u64,
+}
+
+impl Pace {
+    /// The pace for one request; `end` is the end of all patience.
+    pub fn new(patience: &Patience, expect: &Expect, end: Option<Instant>) -> Self {
+        let now = Instant::now();
+        let wanted = match expect {
+            Expect::Range { first, last, .. } => last.saturating_sub(*first),
+            Expect::Whole { limit } => *limit,
+        };
+        let rate = patience.min_bytes_per_sec.max(1);
+        let longest = patience.stall + Duration::from_secs((wanted / rate).min(MAX_REQUEST_SECS));
+        let deadline = now + longest;
+        let deadline = end.map_or(deadline, |end| deadline.min(end));
+        Self { stall: patience.stall, rate, deadline, checked: now, since: 0 }
+    }
+
+    fn waited(&mut self, time: Duration) {
+        self.deadline += time;
+        self.checked += time;
+    }
+
+    fn judge(&mut self) -> Option<TransferFault> {
+        let now = Instant::now();
+        if now >= self.deadline {
+            return Some(TransferFault("the server is too slow".to_owned()));
+        }
+        if now.saturating_duration_since(self.checked) >= self.stall {
+            if self.since < self.rate.saturating_mul(self.stall.as_secs().max(1)) {
+                let secs = self.stall.as_secs_f32();
+                return Some(TransferFault(format!("no progress for {secs:.0} seconds")));
+            }
+            (self.checked, self.since) = (now, 0);
+        }
+        None
+    }
+}
+
+/// libcurl's callbacks for one request.
+pub(super) struct Receiver {
+    url: String,
+    expect: Expect,
+    pub body: Body,
+    /// Lines of the head that is coming in.
+    lines: Vec<u8>,
+    pub head: Option<ResponseHead>,
+    accepted: bool,
+    /// Bytes of the body, wherever they went.
+    pub received: u64,
+    pub fault: Option<Fault>,
+    pace: Pace,
+    stop: Option<HttpStop>,
+    counters: Arc<Counters>,
+}
+
+impl Receiver {
+    pub fn new(
+        url: String,
+        (expect, body): (Expect, Body),
+        pace: Pace,
+        stop: Option<HttpStop>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self {
+            url,
+            expect,
+            body,
+            lines: Vec::new(),
+            head: None,
+            accepted: false,
+            received: 0,
+            fault: None,
+            pace,
+            stop,
+            counters,
+        }
+    }
+
+    /// How many bytes of the body were kept.
+    pub fn accepted_bytes(&self) -> u64 {
+        if self.accepted { self.received } else { 0 }
+    }
+
+    /// After the transfer: is anything missing that libcurl did not notice?
+    pub fn complete(&self) -> bool {
+        match &self.expect {
+            Expect::Range { first, last, .. } if self.accepted => {
+                self.received == last.saturating_sub(*first) + 1
+            }
+            Expect::Range { .. } | Expect::Whole { .. } => true,
+        }
+    }
+
+    fn end(&mut self, fault: impl Into<Fault>) -> bool {
+        self.fault.get_or_insert(fault.into());
+        false
+    }
+
+    fn head_error(&mut self, source: HeadError) -> bool {
+        let url = self.url.clone();
+        self.end(HttpError::Head { url, source })
+    }
+
+    /// The head is complete: may its body be kept?
+    fn judge_head(&mut self, head: &ResponseHead) -> Result<bool, HttpError> {
+        let url = || self.url.clone();
+        match (&self.expect, head.status) {
+            (Expect::Range { first, last, identity }, 206) => {
+                let range = head.content_range.ok_or_else(|| HttpError::NoRange { url: url() })?;
+                if let Some(identity) = identity
+                    && let Some((what, before, now)) = identity.differs(head, range.total)
+                {
+                    let offset = *first;
+                    return Err(HttpError::Changed { url: url(), offset, what, before, now });
+                }
+                let length = range.last - range.first + 1;
+                let framed = head.content_length.is_none_or(|found| found == length);
+                if range.first != *first || range.last != *last || !framed {
+                    return Err(HttpError::WrongRange {
+                        url: url(),
+                        wanted: format!("{first}-{last}"),
+                        found: format!("{}-{}/{}", range.first, range.last, range.total),
+                    });
+                }
+                Ok(true)
+            }
+            (Expect::Range { .. }, 200) => Err(HttpError::RangesUnsupported { url: url() }),
+            (Expect::Whole { limit }, 200) => {
+                if head.content_length.is_some_and(|found| found > *limit) {
+                    return Err(HttpError::TooLarge { url: url(), limit: *limit });
+                }
+                Ok(true)
+            }
+            (Expect::Range { .. } | Expect::Whole { .. }, _) => Ok(false),
+        }
+    }
+
+    fn store(&mut self, bytes: &[u8]) -> bool {
+        match &mut self.body {
+            Body::Memory(memory) => memory.extend_from_slice(bytes),
+            Body::File(file) => {
+                if let Err(failure) = file.write_all(bytes) {
+                    let (url, reason) = (self.url.clone(), failure.to_string());
+                    return self.end(HttpError::Store { url, reason });
+                }
+            }
+            Body::Window(window) => {
+                let stop = self.stop.clone();
+                let before = Instant::now();
+                let taken =
+                    window.push(bytes, &|| stop.as_ref().is_some_and(|stop| stop().is_some()));
+                self.pace.waited(before.elapsed());
+                if !taken {
+                    return self.end(Fault::Unwanted);
+                }
+            }
+        }
+        true
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> bool {
+        let len = bytes.len() as u64;
+        self.counters.bytes.fetch_add(len, Ordering::Relaxed);
+        self.pace.since = self.pace.since.saturating_add(len);
+        let before = self.received;
+        self.received = before.saturating_add(len);
+        if !self.accepted {
+            if self.received > MAX_DISCARDED_BYTES {
+                // The head was read; what it says counts, not this ending.
+                return false;
+            }
+            return true;
+        }
+        let most = match &self.expect {
+            Expect::Range { first, last, .. } => last.saturating_sub(*first) + 1,
+            Expect::Whole { limit } => *limit,
+        };
+        if self.received > most {
+            self.received = before;
+            let url = self.url.clone();
+            let too_much = match &self.expect {
+                Expect::Range { first, last, .. } => HttpError::WrongRange {
+                    url,
+                    wanted: format!("{first}-{last}"),
+                    found: "and more".to_owned(),
+                },
+                Expect::Whole { limit } => HttpError::TooLarge { url, limit: *limit },
+            };
+            return self.end(too_much);
+        }
+        self.store(bytes)
+    }
+}
+
+impl Handler for Receiver {
+    fn header(&mut self, line: &[u8]) -> bool {
+        if line.starts_with(b"HTTP/") {
+            // Of a proxy, or after an interim answer: only the last head counts.
+            self.lines.clear();
+            self.head = None;
+        } else if self.head.is_some() {
+            // Trailers of a chunked body decide nothing.
+            return true;
+        }
+        if self.lines.len().saturating_add(line.len()) > MAX_HEAD_BYTES {
+            return self.head_error(HeadError::TooLarge);
+        }
+        self.lines.extend_from_slice(line);
+        if !line.trim_ascii().is_empty() {
+            return true;
+        }
+        let head = match ResponseHead::parse(&self.lines) {
+            Ok(head) if head.status < 200 => return true,
+            Ok(head) => head,
+            Err(source) => return self.head_error(source),
+        };
+        match self.judge_head(&head) {
+            Ok(accepted) => self.accepted = accepted,
+            Err(refused) => {
+                self.end(refused);
+            }
+        }
+        self.head = Some(head);
+        self.fault.is_none()
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, WriteError> {
+        // Another number than was given ends the transfer; an empty piece cannot do that.
+        Ok(if self.take(bytes) { bytes.len() } else { bytes.len().wrapping_add(1) })
+    }
+
+    fn progress(&mut self, _: f64, _: f64, _: f64, _: f64) -> bool {
+        if let Some(reason) = self.stop.as_ref().and_then(|stop| stop()) {
+            return self.end(HttpError::Stopped { reason });
+        }
+        if let Body::Window(window) = &self.body
+            && window.is_closed()
+        {
+            return self.end(Fault::Unwanted);
+        }
+        match self.pace.judge() {
+            Some(cause) => self.end(Fault::Again { cause, after: None }),
+            None => true,
+        }
+    }
+}

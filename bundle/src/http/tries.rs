@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! When is a broken transfer worth another try? And the fetch of one range, tried that long.
+
+use super::client::{Answer, Client, Target, Turn};
+use super::error::{HttpError, TransferFault};
+use super::options::HttpNotice;
+use super::transfer::{Body, Expect, Fault, Identity};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// So many bytes make a new count of tries. One byte per try must not: a server that drips would
+/// be asked for ever.
+const PROGRESS_BYTES: u64 = 64 * 1024;
+/// The longest pause that a server may ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+/// How often a pause looks up.
+const LOOK_UP: Duration = Duration::from_millis(100);
+
+/// The tries of one fetch.
+pub(super) struct Tries<'a> {
+    client: &'a Client,
+    limit: u32,
+    made: u32,
+    gained: u64,
+    pause: Duration,
+}
+
+impl<'a> Tries<'a> {
+    pub fn new(client: &'a Client, turn: Turn) -> Self {
+        let patience = &client.options.patience;
+        let limit = match turn {
+            Turn::First => patience.first_tries,
+            Turn::Later => patience.tries,
+        };
+        Self { client, limit, made: 0, gained: 0, pause: patience.pause }
+    }
+
+    /// Bytes arrived.
+    pub fn gain(&mut self, bytes: u64) {
+        self.gained = self.gained.saturating_add(bytes);
+        if self.gained >= PROGRESS_BYTES {
+            (self.made, self.gained) = (0, 0);
+            self.pause = self.client.options.patience.pause;
+        }
+    }
+
+    /// Pauses if another try is due; else says why not. `unwanted` ends the pause early.
+    pub fn failed(
+        &mut self,
+        (fault, target, offset): (Fault, &Target, u64),
+        unwanted: &dyn Fn() -> bool,
+    ) -> Result<(), HttpError> {
+        let url = target.url.to_string();
+        let (cause, after) = match fault {
+            Fault::Again { cause, after } => (cause, after),
+            Fault::Fatal(HttpError::Transfer { source, .. }) => {
+                let tries = self.made + 1;
+                return Err(HttpError::Transfer { url, offset, tries, source });
+            }
+            Fault::Fatal(failure) => return Err(failure),
+            Fault::Unwanted => return Err(self.gone(url, offset)),
+        };
+        self.made += 1;
+        if self.made > self.limit || self.client.is_late() {
+            return Err(HttpError::Transfer { url, offset, tries: self.made, source: cause });
+        }
+        let longest = self.client.options.patience.longest_pause;
+        let pause = after.map_or(self.pause, |after| after.min(MAX_RETRY_AFTER).max(self.pause));
+        self.pause = self.pause.saturating_mul(2).min(longest);
+        let notice = HttpNotice::Retry { url: url.clone(), offset, cause: cause.0, pause };
+        self.client.options.notice(&notice);
+        let until = Instant::now() + pause;
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            if unwanted() {
+                return Err(self.gone(url, offset));
+            }
+            if let Some(reason) = self.client.options.stop_reason() {
+                return Err(HttpError::Stopped { reason });
+            }
+            std::thread::sleep(left.min(LOOK_UP));
+        }
+        Ok(())
+    }
+
+    fn gone(&self, url: String, offset: u64) -> HttpError {
+        let source = TransferFault("nobody wants the rest".to_owned());
+        HttpError::Transfer { url, offset, tries: self.made, source }
+    }
+}
+
+/// The bytes `first..=last`, and the answer that began them.
+pub(super) fn fetch_range(
+    client: &Client,
+    target: &Target,
+    turn: Turn,
+    (first, last): (u64, u64),
+    identity: Option<&Arc<Identity>>,
+) -> Result<(Vec<u8>, Answer), HttpError> {
+    let mut tries = Tries::new(client, turn);
+    let wanted = last.saturating_sub(first).saturating_add(1);
+    // Ranges in memory are small; the length is the caller's, not the server's.
+    let mut memory = Vec::with_capacity(usize::try_from(wanted).unwrap_or(0));
+    loop {
+        let at = first.saturating_add(memory.len() as u64);
+        let expect = Expect::Range { first: at, last, identity: identity.map(Arc::clone) };
+        let got = client.get(target, turn, &expect, Body::Memory(memory));
+        memory = got.body.into_memory();
+        match got.outcome {
+            Ok(answer) => return Ok((memory, answer)),
+            Err(fault) => {
+                // The first request has no identity to go on with.
+                if identity.is_none() {
+                    memory.clear();
+                } else {
+                    tries.gain(got.received);
+                }
+                let at = first.saturating_add(memory.len() as u64);
+                tries.failed((fault, target, at), &|| false)?;
+            }
+        }
+    }
+}

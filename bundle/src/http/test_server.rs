@@ -124,11 +124,11 @@ impl TestServer {
                     (Arc::clone(&answer), Arc::clone(&logged), acceptor.clone());
                 std::thread::spawn(move || match acceptor {
                     None => serve(stream, &answer, &log),
-                    Some(acceptor) => {
-                        if let Ok(stream) = acceptor.accept(stream) {
-                            serve(stream, &answer, &log);
-                        }
-                    }
+                    Some(acceptor) => match acceptor.accept(stream) {
+                        Ok(stream) => serve(stream, &answer, &log),
+                        // Closing at once would reset the connection, and the alert be lost.
+                        Err(_failed) => std::thread::sleep(Duration::from_millis(300)),
+                    },
                 });
             }
         });

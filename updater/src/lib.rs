@@ -12,6 +12,7 @@ mod conf_error;
 mod conf_group;
 mod error;
 mod event;
+pub mod event_log;
 mod group_writer;
 mod image_kinds;
 mod install;
@@ -26,6 +27,7 @@ mod slot_writer;
 mod slots;
 mod status;
 mod status_store;
+pub mod system;
 mod system_conf;
 mod variant;
 
@@ -39,8 +41,8 @@ pub use image_kinds::accepts;
 pub use install::{InstallOptions, Installer, StopQuestion};
 pub use lock::{InstallLock, running_install};
 pub use plan::{
-    BootedGroup, CompatibleRule, InstallFacts, InstallPlan, InstallPolicy, PlannedImage,
-    SealHealth, VersionRule, choose_target, plan_install,
+    BootedGroup, CompatibleRule, InstallFacts, InstallPlan, InstallPolicy, OuterSteps,
+    PlannedImage, SealHealth, VersionRule, choose_target, plan_install,
 };
 pub use plan_error::PlanInstallError;
 pub use polling::{

@@ -8,7 +8,7 @@
 
 use crate::{
     AfterInstall, BundleVersion, InstallGroup, PlanInstallError, Slot, SlotAccess, SlotName,
-    SystemConfig, image_kinds,
+    SystemConfig, UnsupportedSetting, image_kinds,
 };
 use bootctl::{
     Activation, BootState, BootedFrom, BundleId, Command, Force, Reason, SlotId, SlotState,
@@ -94,6 +94,17 @@ pub enum CompatibleRule {
     Ignore,
 }
 
+/// Who does what surrounds the writing of slots: handlers of the configuration, the bundle's own
+/// check, version and compatible by RAUC's rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OuterSteps {
+    /// Nobody: a configuration or bundle that wants them is refused.
+    #[default]
+    NotDone,
+    /// [`crate::system::System`], around this install.
+    Done,
+}
+
 /// What the person or agent asking for the install allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InstallPolicy {
@@ -105,6 +116,8 @@ pub struct InstallPolicy {
     pub force: Force,
     /// What follows; `None` takes the configuration's word.
     pub activation: Option<Activation>,
+    /// Who does what surrounds it.
+    pub outer: OuterSteps,
 }
 
 impl Default for InstallPolicy {
@@ -114,6 +127,7 @@ impl Default for InstallPolicy {
             compatible: CompatibleRule::default(),
             force: Force::No,
             activation: None,
+            outer: OuterSteps::default(),
         }
     }
 }
@@ -197,7 +211,7 @@ pub fn plan_install(
     facts: &InstallFacts,
     policy: &InstallPolicy,
 ) -> Result<InstallPlan, PlanInstallError> {
-    check_supported(config, manifest)?;
+    check_supported(config, manifest, policy.outer)?;
     check_bundle(config, manifest, facts, policy)?;
     let target = choose_target(facts.booted, &facts.state);
     check_unconfirmed(facts, target)?;
@@ -231,8 +245,14 @@ pub fn plan_install(
 }
 
 /// What is understood but not carried out stops the install; to leave it out would be a guess.
-fn check_supported(config: &SystemConfig, manifest: &Manifest) -> Result<(), PlanInstallError> {
-    if let Some(setting) = config.unsupported().into_iter().next() {
+fn check_supported(
+    config: &SystemConfig,
+    manifest: &Manifest,
+    outer: OuterSteps,
+) -> Result<(), PlanInstallError> {
+    let is_left =
+        |setting: &UnsupportedSetting| outer == OuterSteps::NotDone || setting.group != "handlers";
+    if let Some(setting) = config.unsupported().into_iter().find(is_left) {
         return Err(PlanInstallError::UnsupportedSetting {
             group: setting.group,
             key: setting.key,
@@ -242,7 +262,8 @@ fn check_supported(config: &SystemConfig, manifest: &Manifest) -> Result<(), Pla
     if manifest.handler.is_some() {
         return Err(unsupported("a custom install handler"));
     }
-    if manifest.hooks.filename.is_some() || !manifest.hooks.hooks.is_empty() {
+    let has_hooks = manifest.hooks.filename.is_some() || !manifest.hooks.hooks.is_empty();
+    if outer == OuterSteps::NotDone && has_hooks {
         return Err(unsupported("hooks"));
     }
     if let Some(wanted) = &manifest.update.min_rauc_version {

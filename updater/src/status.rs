@@ -22,6 +22,12 @@ const MAX_STATUS: ByteLen = ByteLen::kib(256);
 
 const SLOT_PREFIX: &str = "slot.";
 
+/// The group that is about no slot.
+const SYSTEM_GROUP: &str = "system";
+
+/// The group of a file that lies in the slot it is about.
+const LOCAL_GROUP: &str = "slot";
+
 /// How the last write of a slot went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotStatusState {
@@ -76,6 +82,27 @@ pub struct SlotStatus {
     pub activated_at: Option<String>,
     /// How often it was made primary.
     pub activated_count: u64,
+}
+
+impl SlotStatus {
+    /// Reads a file that lies in the slot it is about (`slot.raucs`).
+    ///
+    /// # Errors
+    /// [`StatusError`].
+    pub fn parse_local(text: &[u8]) -> Result<Self, StatusError> {
+        let file = KeyFile::parse(text)?;
+        let group = file.groups().iter().find(|group| group.name() == LOCAL_GROUP);
+        group.map_or_else(|| Ok(Self::default()), parse_slot)
+    }
+
+    /// The text of such a file.
+    #[must_use]
+    pub fn encode_local(&self) -> String {
+        let mut out = KeyFileWriter::new();
+        out.group(LOCAL_GROUP);
+        encode_slot(&mut out, self);
+        out.finish()
+    }
 }
 
 /// A status file that was put aside.
@@ -179,6 +206,27 @@ impl SlotStatusFile {
                 Ok((Self::default(), Some(StatusPutAside { path: path.to_owned(), aside, cause })))
             }
         }
+    }
+
+    /// A value of the group `[system]`, which is about no slot.
+    #[must_use]
+    pub fn system(&self, key: &str) -> Option<&str> {
+        let (_, entries) = self.others.iter().find(|(group, _)| group == SYSTEM_GROUP)?;
+        entries.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
+    }
+
+    /// Sets a value of the group `[system]`.
+    pub fn set_system(&mut self, key: &str, value: &str) {
+        let group = match self.others.iter_mut().position(|(group, _)| group == SYSTEM_GROUP) {
+            Some(at) => self.others.get_mut(at),
+            None => {
+                self.others.insert(0, (SYSTEM_GROUP.to_owned(), Vec::new()));
+                self.others.first_mut()
+            }
+        };
+        let Some((_, entries)) = group else { return };
+        entries.retain(|(known, _)| known != key);
+        entries.push((key.to_owned(), value.to_owned()));
     }
 
     /// Writes the file durably.

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What does RAUC do with a system? Its install, its marks and its status, as a library.
+//!
+//! A [`System`] is a configuration, what was found out about the running system once at its start,
+//! and the seams it acts through ([`SystemParts`]). What is told goes to a sink of
+//! [`SystemEvent`]s, what is asked all the time is whether somebody wants it to end. Nothing here
+//! prints, reads a clock or verifies a bundle.
+//!
+//! On a board with our own boot protocol the slots are written by [`crate::Installer`] and by
+//! nothing else (`sealed`).
+
+mod artifact_install;
+mod booted;
+mod bundle_files;
+mod content;
+mod environment;
+mod error;
+mod facts;
+mod handler_output;
+mod hooks;
+mod install;
+mod mark;
+mod parts;
+mod plan;
+mod program;
+mod progress;
+mod report;
+mod run_links;
+mod sealed;
+mod slot_install;
+mod status_keeper;
+mod system_info;
+mod target;
+mod write_slot;
+
+pub use booted::{EXTERNAL, SlotStates, explicit_boot_slot, root_device, slot_states};
+pub use bundle_files::ContentError;
+pub use content::{BundleSources, ImageRequest, ImageSources, OpenContent, open_plain};
+pub use error::{BoxedError, InstallationError, ProgramFailure, SystemError};
+pub use facts::{Started, SystemFacts};
+pub use handler_output::{HandlerLine, parse_handler_line};
+pub use mark::{MarkError, MarkOutcome, MarkState};
+pub use parts::{
+    InstallOutcome, InstallRequest, OpenBundle, OpeningFacts, Surroundings, SystemParts, Updated,
+    VersionLimit,
+};
+pub use progress::{StepEnd, Steps, SystemEvent};
+pub use report::{
+    ArtifactInstance, ArtifactReport, BootStatus, RepositoryReport, SlotReport, SlotState,
+    SystemStatus, SystemView,
+};
+pub use sealed::{OwnedInstaller, SealedInstall, SealedJob};
+pub use system_info::{MAX_VARIABLES, SystemInfo};
+pub use write_slot::{WriteSlotError, WriteSlotRequest};
+
+use crate::event_log::Event;
+use crate::{InstallLock, SlotName, SystemConfig};
+use status_keeper::StatusKeeper;
+
+/// RAUC's view of this system.
+pub struct System {
+    config: SystemConfig,
+    parts: SystemParts,
+    facts: SystemFacts,
+    states: Option<SlotStates>,
+    status: StatusKeeper,
+    view: SystemView,
+}
+
+impl System {
+    /// The configuration.
+    #[must_use]
+    pub const fn config(&self) -> &SystemConfig {
+        &self.config
+    }
+
+    /// What was found out at the start.
+    #[must_use]
+    pub const fn facts(&self) -> &SystemFacts {
+        &self.facts
+    }
+
+    /// What was last known, for other threads.
+    #[must_use]
+    pub fn view(&self) -> SystemView {
+        self.view.clone()
+    }
+
+    /// Which slot was booted and what that makes of the others. Install, status and mark need it
+    /// first; it stays as it is for the life of the value.
+    ///
+    /// # Errors
+    /// [`SystemError::NoSlots`], [`SystemError::BootSlotUnknown`] or
+    /// [`SystemError::BootSlotMissing`].
+    pub fn determine_slot_states(&mut self) -> Result<&SlotStates, SystemError> {
+        let states = match self.states.take() {
+            Some(states) => states,
+            None => {
+                let machine = &self.parts.machine;
+                let real = |device: &std::path::Path| machine.real_path(device).ok();
+                slot_states(&self.config, self.facts.booted_from.as_deref(), &real)?
+            }
+        };
+        Ok(self.states.insert(states))
+    }
+
+    /// The slot that boots next.
+    ///
+    /// # Errors
+    /// [`SystemError::Primary`] with the boot loader's words.
+    pub fn primary(&mut self) -> Result<SlotName, SystemError> {
+        let bootname = match self.parts.boot.primary() {
+            Ok(Some(bootname)) => bootname,
+            Ok(None) => {
+                let text = format!("{} backend: no primary slot found", self.parts.boot.name());
+                return Err(SystemError::Primary { text });
+            }
+            Err(error) => {
+                return Err(SystemError::Primary { text: crate::status_store::chain(&error) });
+            }
+        };
+        let mut slots = self.config.slots.values();
+        slots
+            .find(|slot| slot.bootname.as_deref() == Some(&bootname))
+            .map(|slot| slot.name.clone())
+            .ok_or_else(|| SystemError::Primary {
+                text: format!(
+                    "{} backend: no slot has the bootname {bootname}",
+                    self.parts.boot.name()
+                ),
+            })
+    }
+
+    /// Asks everything anew: boot loader, status, mounts, repositories. `sink` is told what could
+    /// not be found out.
+    ///
+    /// # Errors
+    /// As [`System::determine_slot_states`].
+    pub fn status(
+        &mut self,
+        sink: &mut dyn FnMut(SystemEvent),
+    ) -> Result<SystemStatus, SystemError> {
+        let states = self.determine_slot_states()?.clone();
+        let mut steps = Steps::new(sink);
+        let primary = self.primary().map_err(|error| error.text());
+        let mut slots = Vec::new();
+        for slot in self.config.slots.values() {
+            let boot_status =
+                slot.bootname.as_deref().map(|bootname| match self.parts.boot.is_good(bootname) {
+                    Ok(true) => BootStatus::Good,
+                    Ok(false) => BootStatus::Bad,
+                    Err(error) => {
+                        let why = crate::status_store::chain(&error);
+                        steps.note(format!("Failed to get boot state of '{}': {why}", slot.name));
+                        BootStatus::Unknown
+                    }
+                });
+            slots.push(SlotReport {
+                slot: slot.clone(),
+                state: states.of(&slot.name),
+                boot_status,
+                mount_point: self.mount_point(slot, &mut steps),
+                status: crate::SlotStatus::default(),
+            });
+        }
+        self.load_status(&mut slots, &mut steps);
+        let repositories = self.repository_reports(&mut steps);
+        let status = SystemStatus {
+            compatible: self.config.system.compatible.clone(),
+            variant: self.facts.variant().map(str::to_owned),
+            version: self.facts.version.clone(),
+            booted_from: self.facts.booted_from.clone(),
+            booted: states.booted,
+            primary,
+            slots,
+            repositories,
+        };
+        self.view.change(|view| *view = status.clone());
+        Ok(status)
+    }
+
+    fn mount_point(&self, slot: &crate::Slot, steps: &mut Steps<'_>) -> Option<std::path::PathBuf> {
+        match self.parts.machine.devices().mounted_at(&slot.device) {
+            Ok(place) => place,
+            // A device that is not there is mounted nowhere.
+            Err(storage::StorageError::Absent { .. }) => None,
+            Err(error) => {
+                steps.note(crate::status_store::chain(&error));
+                None
+            }
+        }
+    }
+
+    fn load_status(&mut self, slots: &mut [SlotReport], steps: &mut Steps<'_>) {
+        for report in slots {
+            let mounted = report.mount_point.as_deref();
+            let machine = &mut *self.parts.machine;
+            let config = &self.config;
+            report.status = self.status.slot(
+                config,
+                &report.slot,
+                mounted,
+                (&*self.parts.files, machine),
+                steps,
+            );
+        }
+    }
+
+    fn lock(&self) -> Result<InstallLock, SystemError> {
+        let surroundings = &self.parts.surroundings;
+        InstallLock::acquire(&surroundings.lock_root, surroundings.pid).map_err(SystemError::Lock)
+    }
+
+    fn log(&mut self, event: &Event, steps: &mut Steps<'_>) {
+        for trouble in self.parts.log.write(event, (self.parts.clock)()) {
+            steps.warn(trouble);
+        }
+    }
+}

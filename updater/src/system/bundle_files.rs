@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where do programs find the files of the bundle? In a directory into which they are unpacked,
+//! every byte compared with the signature on the way, and which is gone after the install. RAUC
+//! mounts the bundle's file system there; here nothing of a bundle is ever given to the kernel.
+//!
+//! Images are large and mostly of no use to hooks. They are unpacked only where a program can be
+//! thought to read them: for the bundle's own handler, for an image with an `install` hook, and
+//! for programs that name the place of the images at all.
+//!
+//! The directory lies below the mount prefix, or, where programs cannot be started from there or
+//! there is no room, below the next place of the list. The directories are readable for all,
+//! because programs may give up their rights.
+
+use super::BoxedError;
+use super::plan::has_hook;
+use super::progress::Steps;
+use crate::StopQuestion;
+use bundle::{BundleError, Image, SlotHook, SquashfsEntry, SquashfsFiles, VerifiedBundle};
+use nix::sys::statvfs::{FsFlags, statvfs};
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
+use std::path::{Path, PathBuf};
+use storage::ByteLen;
+
+/// Kept free where files are unpacked.
+const RESERVE_BYTES: u64 = 4 * 1024 * 1024;
+/// Of a program so much is looked at for what it reads.
+const PROGRAM_LIMIT: ByteLen = ByteLen::mib(1);
+/// What a program must name to find an image.
+const IMAGE_WORDS: [&[u8]; 5] =
+    [b"RAUC_IMAGE_NAME", b"RAUC_BUNDLE_MOUNT_POINT", b"RAUC_UPDATE_SOURCE", b"$0", b"BASH_SOURCE"];
+const SCRIPT_MARK: &[u8] = b"#!";
+const COPY_BYTES: usize = 256 * 1024;
+
+/// The files of the bundle could not be laid out.
+#[derive(Debug, thiserror::Error)]
+pub enum ContentError {
+    /// The bundle could not be read.
+    #[error("cannot read the files of the bundle")]
+    Bundle {
+        /// Cause.
+        #[source]
+        source: BoxedError,
+    },
+    /// Nowhere is room.
+    #[error("no place from which programs can run has {needed} free: {tried}")]
+    NoPlace {
+        /// How much is needed.
+        needed: ByteLen,
+        /// What was tried, and why not.
+        tried: String,
+    },
+    /// A file could not be written.
+    #[error("cannot unpack {path}", path = path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The bundle holds a device, pipe or socket.
+    #[error("{path} in the bundle is neither file nor directory nor link", path = path.display())]
+    Special {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// Somebody wanted it to end.
+    #[error("stopped by {by}")]
+    Stopped {
+        /// Who, in a word.
+        by: &'static str,
+    },
+}
+
+/// Which images are unpacked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum ImageNeed {
+    /// Those with an `install` hook.
+    WithInstallHook,
+    /// All.
+    All,
+}
+
+/// The unpacked files; gone when dropped.
+#[derive(Debug)]
+pub(super) struct UnpackedBundle {
+    dir: PathBuf,
+}
+
+impl UnpackedBundle {
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
+}
+
+impl Drop for UnpackedBundle {
+    fn drop(&mut self) {
+        // What stays is emptied before the next install unpacks there.
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Whether a program can be thought to read images: it is no script, or names their place.
+pub(super) fn may_read_images(program: &[u8]) -> ImageNeed {
+    let names = |word: &&[u8]| program.windows(word.len()).any(|part| part == *word);
+    if program.starts_with(SCRIPT_MARK) && !IMAGE_WORDS.iter().any(|word| names(&word)) {
+        ImageNeed::WithInstallHook
+    } else {
+        ImageNeed::All
+    }
+}
+
+/// What the hook program of a bundle may read.
+pub(super) fn hook_need(bundle: &VerifiedBundle, hook: &str) -> Result<ImageNeed, ContentError> {
+    let files = bundle.files().map_err(bundle_failed)?;
+    let size = files.size(hook).map_err(bundle_failed)?;
+    if size > PROGRAM_LIMIT {
+        return Ok(ImageNeed::All);
+    }
+    Ok(may_read_images(&files.read_file(hook, PROGRAM_LIMIT).map_err(bundle_failed)?))
+}
+
+fn bundle_failed(source: impl Into<BoxedError>) -> ContentError {
+    ContentError::Bundle { source: source.into() }
+}
+
+/// Unpacks into the first of `places` that will do.
+pub(super) fn unpack(
+    bundle: &VerifiedBundle,
+    need: ImageNeed,
+    places: &[PathBuf],
+    steps: &mut Steps<'_>,
+    stop: StopQuestion<'_>,
+) -> Result<UnpackedBundle, ContentError> {
+    let files = bundle.files().map_err(|source: BundleError| bundle_failed(source))?;
+    let images = &bundle.manifest().images;
+    let wanted: Vec<(&Path, SquashfsEntry)> =
+        files.entries().filter(|(path, _)| is_wanted(path, images, need)).collect();
+    let needed = wanted.iter().fold(0_u64, |sum, (_, entry)| match entry {
+        SquashfsEntry::File { size } => sum.saturating_add(size.get()),
+        SquashfsEntry::Directory | SquashfsEntry::Symlink { .. } | SquashfsEntry::Special => sum,
+    });
+    let dir = find_place(places, needed)?;
+    steps.note(format!("Unpacking {} of the bundle to {}", ByteLen::new(needed), dir.display()));
+    let unpacked = UnpackedBundle { dir };
+    for (path, entry) in wanted {
+        stop().map_or(Ok(()), |by| Err(ContentError::Stopped { by }))?;
+        unpack_entry(files, path, &entry, unpacked.path(), stop)?;
+    }
+    Ok(unpacked)
+}
+
+fn is_wanted(path: &Path, images: &[Image], need: ImageNeed) -> bool {
+    let is_of = |image: &&Image| {
+        let names = image.filename.iter().chain(&image.converted);
+        names.map(Path::new).any(|name| name == path)
+    };
+    let mut of_images = images.iter().filter(is_of).peekable();
+    match need {
+        ImageNeed::All => true,
+        ImageNeed::WithInstallHook => {
+            of_images.peek().is_none() || of_images.any(|i| has_hook(i, SlotHook::Install))
+        }
+    }
+}
+
+/// An empty directory from which programs can run, with room.
+fn find_place(places: &[PathBuf], needed: u64) -> Result<PathBuf, ContentError> {
+    let mut tried = Vec::new();
+    for place in places {
+        let why = match try_place(place, needed) {
+            Ok(None) => return Ok(place.clone()),
+            Ok(Some(why)) => why.to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let _ = std::fs::remove_dir(place);
+        tried.push(format!("{} ({why})", place.display()));
+    }
+    Err(ContentError::NoPlace { needed: ByteLen::new(needed), tried: tried.join(", ") })
+}
+
+fn try_place(place: &Path, needed: u64) -> io::Result<Option<&'static str>> {
+    if let Some(parent) = place.parent() {
+        DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
+    }
+    match std::fs::symlink_metadata(place) {
+        // What an install left that was cut.
+        Ok(facts) if facts.is_dir() => std::fs::remove_dir_all(place)?,
+        Ok(_) => return Ok(Some("is in the way")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    DirBuilder::new().mode(0o755).create(place)?;
+    // Whatever the process's mask is: programs without rights read here.
+    set_mode(place, 0o755)?;
+    let facts = statvfs(place)?;
+    if facts.flags().contains(FsFlags::ST_NOEXEC) {
+        return Ok(Some("programs cannot be run from there"));
+    }
+    let free = u64::from(facts.blocks_available()).saturating_mul(u64::from(facts.fragment_size()));
+    if free < needed.saturating_add(RESERVE_BYTES) {
+        return Ok(Some("not enough room"));
+    }
+    Ok(None)
+}
+
+fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+}
+
+/// Entries come by path, parents first; no path leads out, as the reader of the file system made
+/// sure, and no link is followed: files and directories are only ever made new.
+fn unpack_entry(
+    files: &SquashfsFiles,
+    path: &Path,
+    entry: &SquashfsEntry,
+    dir: &Path,
+    stop: StopQuestion<'_>,
+) -> Result<(), ContentError> {
+    let to = dir.join(path);
+    let failed = |source| ContentError::Write { path: to.clone(), source };
+    match entry {
+        SquashfsEntry::Directory => {
+            DirBuilder::new().mode(0o755).create(&to).map_err(failed)?;
+            set_mode(&to, 0o755).map_err(failed)
+        }
+        SquashfsEntry::Symlink { target } => symlink(target, &to).map_err(failed),
+        SquashfsEntry::Special => Err(ContentError::Special { path: path.to_owned() }),
+        SquashfsEntry::File { .. } => {
+            let name =
+                path.to_str().ok_or_else(|| failed(io::ErrorKind::InvalidFilename.into()))?;
+            let mut from = files.open_file(name).map_err(bundle_failed)?;
+            let options = &mut OpenOptions::new();
+            let mut file =
+                options.write(true).create_new(true).mode(0o755).open(&to).map_err(failed)?;
+            let mut buffer = vec![0; COPY_BYTES];
+            loop {
+                stop().map_or(Ok(()), |by| Err(ContentError::Stopped { by }))?;
+                let len = from.read(&mut buffer).map_err(bundle_failed)?;
+                if len == 0 {
+                    break;
+                }
+                file.write_all(buffer.get(..len).unwrap_or_default()).map_err(failed)?;
+            }
+            drop(file);
+            set_mode(&to, 0o755).map_err(failed)
+        }
+    }
+}

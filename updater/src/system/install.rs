@@ -1,0 +1,549 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! RAUC's install, step by step.
+//!
+//! 1. event "started"; 2. lock; 3. open and verify the bundle; 4. the manifest hash that was asked
+//!    for; 5. choose the target group; 6. unpack files for programs, if there are any;
+//! 7. pre-install handler; 8. the bundle's own check, or the compatible; 9. versions;
+//! 10. the bundle's own handler, or: plan, checks, target bad, each slot, artifacts, target
+//!     active; 11. post-install handler; 12. event "succeeded", "failed" or "rejected".
+//!
+//! Until the target is marked bad nothing was written. From then on a failure, a cut or a stop
+//! leaves it bad, with the status `pending` or `failed`, and the next install takes it first. A
+//! slot is marked active only after every slot was read back, as far as its type can be.
+
+use super::bundle_files::{self, ContentError, ImageNeed, UnpackedBundle};
+use super::environment::{ProgramFacts, Variables};
+use super::hooks::{run_install_check, run_install_handler};
+use super::plan::{SystemPlan, check_plan, choose_images, make_plan};
+use super::program::words;
+use super::progress::{StepEnd, Steps};
+use super::target::{TargetGroup, target_group};
+use super::{
+    InstallOutcome, InstallRequest, InstallationError, OpenBundle, OpeningFacts, ProgramFailure,
+    SealedJob, System, SystemError, SystemEvent, Updated, VersionLimit,
+};
+use crate::event_log::{Event, InstallEnd};
+use crate::{
+    AfterInstall, BundleVersion, CompatibleRule, InstallEvent, InstallLock, InstallStep, SlotName,
+    StopQuestion, VersionRule,
+};
+use bootctl::{Activation, BundleId};
+use bundle::{BundleFormat, BundleHook, Image, VerifiedBundle};
+use std::path::{Path, PathBuf};
+use storage::{ByteLen, Digest};
+
+/// Whose behaviour this is; a bundle that asks for a newer one is refused.
+const RAUC_LEVEL: &str = "1.16";
+/// The whole, and of it the installation itself, in RAUC's parts.
+const PARTS: u64 = 10;
+const INSTALL_WEIGHT: u64 = 6;
+/// Parts of each slot or artifact.
+const PARTS_EACH: u64 = 10;
+/// A handler that is larger is taken for one that may read images.
+const HANDLER_LIMIT: ByteLen = ByteLen::mib(1);
+/// Below each place where the bundle's files may be unpacked.
+const CONTENT_DIR: &str = "bundle";
+
+/// One install under way.
+pub(super) struct Install<'a> {
+    pub request: &'a InstallRequest,
+    pub bundle: &'a VerifiedBundle,
+    pub transaction: &'a str,
+    pub stop: StopQuestion<'a>,
+    pub content: Option<UnpackedBundle>,
+    pub lock: &'a InstallLock,
+}
+
+impl Install<'_> {
+    /// The hook program of the bundle, where it was unpacked.
+    pub fn hook_program(&self) -> Option<PathBuf> {
+        let name = self.bundle.manifest().hooks.filename.as_ref()?;
+        Some(self.content.as_ref()?.path().join(name))
+    }
+
+    fn go_on(&self) -> Result<(), SystemError> {
+        (self.stop)().map_or(Ok(()), |by| Err(SystemError::Stopped { by }))
+    }
+}
+
+/// What the event at the end tells of the bundle.
+type Known = Option<(Digest, bundle::Update)>;
+
+impl System {
+    /// Installs a bundle.
+    ///
+    /// # Errors
+    /// [`SystemError`]; its text is RAUC's `LastError`. After a refusal nothing was written.
+    pub fn install(
+        &mut self,
+        request: &InstallRequest,
+        opener: &mut dyn OpenBundle,
+        sink: &mut dyn FnMut(SystemEvent),
+        stop: StopQuestion<'_>,
+    ) -> Result<InstallOutcome, SystemError> {
+        let transaction = match &request.transaction {
+            Some(transaction) => transaction.clone(),
+            None => (self.parts.ids)(),
+        };
+        let mut steps = Steps::new(sink);
+        steps.begin("Installing", PARTS);
+        self.log(&Event::install_started(&transaction), &mut steps);
+        let mut known = None;
+        let done =
+            self.install_steps((request, opener), &transaction, &mut known, &mut steps, stop);
+        let text = done.as_ref().err().map(SystemError::text);
+        let end = match (&done, text.as_deref()) {
+            (Err(error), Some(text)) if error.is_rejection() => InstallEnd::Rejected(text),
+            (Err(_), Some(text)) => InstallEnd::Failed(text),
+            (Ok(_), _) | (Err(_), None) => InstallEnd::Succeeded,
+        };
+        let facts = known.as_ref().map(|(digest, update)| (*digest, update));
+        self.log(&Event::install_ended(&transaction, end, facts), &mut steps);
+        steps.end(StepEnd::from(&done));
+        done
+    }
+
+    fn install_steps(
+        &mut self,
+        (request, opener): (&InstallRequest, &mut dyn OpenBundle),
+        transaction: &str,
+        known: &mut Known,
+        steps: &mut Steps<'_>,
+        stop: StopQuestion<'_>,
+    ) -> Result<InstallOutcome, SystemError> {
+        let lock = self.lock()?;
+        steps.leaf("Determining slot states", |_| self.determine_slot_states().map(drop))?;
+        steps.message("Checking and mounting bundle...");
+        let facts = OpeningFacts {
+            transaction: transaction.to_owned(),
+            info_headers: self.info_headers(Some(transaction)),
+        };
+        let bundle = open_bundle(opener, &facts, steps, stop)?;
+        *known = Some((bundle.manifest_digest(), bundle.manifest().update.clone()));
+        steps.leaf("Checking manifest contents", |_| self.check_bundle(request, &bundle))?;
+        steps.begin("Determining target install group", 0);
+        let targets = self.choose_targets();
+        steps.end(StepEnd::Done);
+        let images = choose_images(bundle.manifest(), &self.facts);
+        let images: Vec<(SlotName, &Image)> = images
+            .iter()
+            .flatten()
+            .filter_map(|image| Some((targets.get(&image.class)?.clone(), *image)))
+            .collect();
+        let mut install =
+            Install { request, bundle: &bundle, transaction, stop, content: None, lock: &lock };
+        self.refuse_unsealing(&install)?;
+        install.content = self.unpack(&install, steps)?;
+        let variables = self.program_facts(&install).for_handler(&targets, &images);
+        if let Some(handler) = self.config.handlers.pre_install.clone() {
+            steps.note(format!("Starting pre install handler: {}", handler.display()));
+            self.run_handler(&handler, &variables, &install, steps)
+                .map_err(|source| SystemError::PreInstall { source })?;
+        }
+        install.go_on()?;
+        self.check_fit(&install, steps)?;
+        let outcome = self.install_content(&install, (&targets, &variables), steps)?;
+        if let Some(handler) = self.config.handlers.post_install.clone() {
+            steps.note(format!("Starting post install handler: {}", handler.display()));
+            self.run_handler(&handler, &variables, &install, steps)
+                .map_err(|source| SystemError::PostInstall { source })?;
+        }
+        Ok(outcome)
+    }
+
+    /// The checks that ask nobody.
+    fn check_bundle(
+        &self,
+        request: &InstallRequest,
+        bundle: &VerifiedBundle,
+    ) -> Result<(), SystemError> {
+        if !self.config.system.bundle_formats.contains(&bundle.format()) {
+            let format = bundle.format().to_string();
+            return Err(SystemError::FormatNotAllowed { format });
+        }
+        if let Some(expected) = &request.require_manifest_hash {
+            if bundle.format() == BundleFormat::Plain {
+                return Err(SystemError::PlainWithHash);
+            }
+            let found = bundle.manifest_digest();
+            if *expected != found.to_string() {
+                return Err(SystemError::OtherHash { expected: expected.clone(), found });
+            }
+        }
+        Ok(())
+    }
+
+    fn choose_targets(&mut self) -> TargetGroup {
+        // Without an answer the names alone decide.
+        let primary = self.primary().ok();
+        let states = self.states.clone().unwrap_or_default();
+        let status = |name: &SlotName| self.status.known(name);
+        target_group(&self.config, &states, &status, primary.as_ref())
+    }
+
+    /// What a sealed board cannot do is refused before any program of the bundle runs.
+    fn refuse_unsealing(&self, install: &Install<'_>) -> Result<(), SystemError> {
+        if self.parts.sealed.is_none() {
+            return Ok(());
+        }
+        let manifest = install.bundle.manifest();
+        let refused =
+            |what: String| Err(SystemError::from(InstallationError::NotWhileSealed { what }));
+        if manifest.handler.is_some() {
+            return refused("an install by the bundle's own handler".to_owned());
+        }
+        if let Some(image) = manifest.images.iter().find(|image| !image.hooks.is_empty()) {
+            return refused(format!("running slot hooks for '{}'", image.class));
+        }
+        let (artifacts, slots): (Vec<&Image>, Vec<&Image>) =
+            manifest.images.iter().partition(|image| image.artifact.is_some());
+        if !artifacts.is_empty() && !slots.is_empty() {
+            return refused("installing slots and artifacts by one bundle".to_owned());
+        }
+        Ok(())
+    }
+
+    fn program_facts<'f>(&'f self, install: &'f Install<'_>) -> ProgramFacts<'f> {
+        ProgramFacts {
+            config: &self.config,
+            facts: &self.facts,
+            config_path: &self.parts.surroundings.config_path,
+            inherited: &self.parts.surroundings.inherited,
+            manifest: install.bundle.manifest(),
+            transaction: install.transaction,
+            content: install.content.as_ref().map(UnpackedBundle::path),
+        }
+    }
+
+    fn run_handler(
+        &mut self,
+        handler: &Path,
+        variables: &Variables,
+        install: &Install<'_>,
+        steps: &mut Steps<'_>,
+    ) -> Result<(), ProgramFailure> {
+        let machine = &mut *self.parts.machine;
+        run_install_handler(machine, handler, &[], variables.clone(), steps, install.stop)
+    }
+
+    /// Unpacks the files of the bundle where a program may want them.
+    fn unpack(
+        &self,
+        install: &Install<'_>,
+        steps: &mut Steps<'_>,
+    ) -> Result<Option<UnpackedBundle>, SystemError> {
+        let Some(need) = self.content_need(install).map_err(content_failed)? else {
+            return Ok(None);
+        };
+        let system = &self.config.system;
+        let mut places = vec![system.mountprefix.join(CONTENT_DIR)];
+        places.extend(system.data_directory.iter().map(|dir| dir.join(CONTENT_DIR)));
+        places.push(self.parts.surroundings.runtime_dir.join(CONTENT_DIR));
+        let unpacked = bundle_files::unpack(install.bundle, need, &places, steps, install.stop);
+        unpacked.map(Some).map_err(content_failed)
+    }
+
+    /// Which images are unpacked; `None` when there is no program at all.
+    fn content_need(&self, install: &Install<'_>) -> Result<Option<ImageNeed>, ContentError> {
+        let manifest = install.bundle.manifest();
+        if manifest.handler.is_some() {
+            return Ok(Some(ImageNeed::All));
+        }
+        let mut need = None;
+        let handlers = &self.config.handlers;
+        for handler in [&handlers.pre_install, &handlers.post_install].into_iter().flatten() {
+            let program = self.parts.files.read(handler, HANDLER_LIMIT).ok().flatten();
+            // One that cannot be looked at will say why when it is run.
+            let reads = program.map_or(ImageNeed::All, |p| bundle_files::may_read_images(&p));
+            need = need.max(Some(reads));
+        }
+        if let Some(hook) = &manifest.hooks.filename {
+            let has_hooks = manifest.images.iter().any(|image| !image.hooks.is_empty());
+            if has_hooks || !manifest.hooks.hooks.is_empty() {
+                need = need.max(Some(bundle_files::hook_need(install.bundle, hook)?));
+            }
+        }
+        Ok(need)
+    }
+
+    /// May this bundle be installed on this system?
+    fn check_fit(
+        &mut self,
+        install: &Install<'_>,
+        steps: &mut Steps<'_>,
+    ) -> Result<(), SystemError> {
+        let manifest = install.bundle.manifest();
+        let update = &manifest.update;
+        let hook = install.hook_program();
+        if let (true, Some(hook)) = (manifest.hooks.hooks.contains(&BundleHook::InstallCheck), hook)
+        {
+            let variables = self.program_facts(install).for_check();
+            let machine = &mut *self.parts.machine;
+            run_install_check(machine, &hook, variables, steps, install.stop)?;
+        } else if install.request.compatible == CompatibleRule::MustMatch
+            && update.compatible != self.config.system.compatible
+        {
+            return Err(SystemError::Compatible {
+                expected: self.config.system.compatible.clone(),
+                found: update.compatible.clone(),
+            });
+        }
+        check_rauc_level(update.min_rauc_version.as_deref())?;
+        let Some(minimum) = &self.config.system.min_bundle_version else { return Ok(()) };
+        if install.request.version_limit == VersionLimit::Ignore {
+            steps.note("Explicitly ignoring bundle version limit check.");
+            return Ok(());
+        }
+        check_minimum(minimum, update.version.as_deref())
+    }
+
+    /// Step 10.
+    fn install_content(
+        &mut self,
+        install: &Install<'_>,
+        (targets, variables): (&TargetGroup, &Variables),
+        steps: &mut Steps<'_>,
+    ) -> Result<InstallOutcome, SystemError> {
+        let mut outcome = InstallOutcome {
+            transaction: install.transaction.to_owned(),
+            ..InstallOutcome::default()
+        };
+        let manifest = install.bundle.manifest();
+        if let (Some(handler), Some(content)) = (&manifest.handler, &install.content) {
+            steps.note(format!("Using custom handler: {}", handler.filename));
+            steps.begin_weighted("Launching update handler", 0, INSTALL_WEIGHT);
+            let program = content.path().join(&handler.filename);
+            let ran = handler_words(handler.args.as_deref(), install).and_then(|arguments| {
+                let machine = &mut *self.parts.machine;
+                let variables = variables.clone();
+                run_install_handler(machine, &program, &arguments, variables, steps, install.stop)
+            });
+            steps.end(StepEnd::from(&ran));
+            ran.map_err(|source| match source {
+                ProgramFailure::Stopped { by } => SystemError::Stopped { by },
+                source => InstallationError::Handler { source }.into(),
+            })?;
+            return Ok(outcome);
+        }
+        let has_slots = manifest.images.iter().any(|image| image.artifact.is_none());
+        if self.parts.sealed.is_some() && has_slots {
+            self.install_sealed(install, steps)?;
+            outcome.slots = Updated::Yes;
+            return Ok(outcome);
+        }
+        self.install_default(install, targets, &mut outcome, steps)?;
+        Ok(outcome)
+    }
+
+    fn install_default(
+        &mut self,
+        install: &Install<'_>,
+        targets: &TargetGroup,
+        outcome: &mut InstallOutcome,
+        steps: &mut Steps<'_>,
+    ) -> Result<(), InstallationError> {
+        let plan = make_plan(&self.config, install.bundle.manifest(), targets, &self.facts)?;
+        check_plan(&plan, &self.config, install.bundle, &*self.parts.machine)?;
+        if self.config.system.perform_pre_check {
+            steps.note("Reading the whole bundle before anything is written");
+            let checked = install.bundle.check_payload(&mut |_| {});
+            checked.map_err(|source| InstallationError::Bundle { source: Box::new(source) })?;
+        }
+        (install.stop)().map_or(Ok(()), |by| Err(InstallationError::Stopped { by }))?;
+        self.begin_boot_slot(&plan, steps)?;
+        steps.begin_weighted(
+            "Updating slots",
+            plan.len().saturating_mul(PARTS_EACH),
+            INSTALL_WEIGHT,
+        );
+        steps.message("Updating slots...");
+        let updated = self.update_all(&plan, install, outcome, steps);
+        steps.end(StepEnd::from(&updated));
+        updated?;
+        steps.message("All slots updated");
+        (install.stop)().map_or(Ok(()), |by| Err(InstallationError::Stopped { by }))?;
+        self.finish_boot_slot(&plan, install, steps)
+    }
+
+    fn update_all(
+        &mut self,
+        plan: &SystemPlan,
+        install: &Install<'_>,
+        outcome: &mut InstallOutcome,
+        steps: &mut Steps<'_>,
+    ) -> Result<(), InstallationError> {
+        for planned in &plan.slots {
+            self.install_slot(planned, install, steps)?;
+            outcome.slots = Updated::Yes;
+        }
+        for planned in &plan.artifacts {
+            self.install_artifact(planned, install, steps)?;
+            outcome.artifacts = Updated::Yes;
+        }
+        self.prune_artifacts(steps)
+    }
+
+    /// From here on the target is not booted, until everything in it is proven.
+    fn begin_boot_slot(
+        &mut self,
+        plan: &SystemPlan,
+        steps: &mut Steps<'_>,
+    ) -> Result<(), InstallationError> {
+        let Some(slot) = &plan.boot_slot else { return Ok(()) };
+        steps.note(format!("Marking target slot {} as non-bootable (bad)...", slot.name));
+        let bootname = slot.bootname.as_deref().unwrap_or_default();
+        let begun = self.parts.boot.begin_install(bootname);
+        self.boot_warnings(steps);
+        begun.map_err(|source| InstallationError::MarkBad {
+            slot: slot.name.clone(),
+            source: super::MarkError::State { slot: slot.name.clone(), state: "bad", source },
+        })?;
+        self.log(&Event::marked_bad(slot), steps);
+        Ok(())
+    }
+
+    fn finish_boot_slot(
+        &mut self,
+        plan: &SystemPlan,
+        install: &Install<'_>,
+        steps: &mut Steps<'_>,
+    ) -> Result<(), InstallationError> {
+        let Some(slot) = &plan.boot_slot else { return Ok(()) };
+        let activation = match self.config.system.after_install {
+            AfterInstall::Activate => {
+                let name = &slot.name;
+                steps.note(format!("Marking target slot {name} as bootable (active/primary)..."));
+                Activation::Activate
+            }
+            AfterInstall::Leave => {
+                steps.note(
+                    "Leaving target slot non-bootable as requested by activate_installed == false.",
+                );
+                Activation::Stage
+            }
+        };
+        let bootname = slot.bootname.as_deref().unwrap_or_default();
+        let id = BundleId::from(install.bundle.manifest_digest());
+        let finished = self.parts.boot.finish_install(bootname, id, activation);
+        self.boot_warnings(steps);
+        finished.map_err(|source| InstallationError::MarkActive {
+            slot: slot.name.clone(),
+            source: super::MarkError::Activate { slot: slot.name.clone(), source },
+        })?;
+        if activation == Activation::Activate {
+            self.note_activated(slot, steps);
+        }
+        Ok(())
+    }
+
+    /// Hands the slots over to the engine that keeps their seals.
+    fn install_sealed(
+        &mut self,
+        install: &Install<'_>,
+        steps: &mut Steps<'_>,
+    ) -> Result<(), InstallationError> {
+        let versions = match install.request.version_limit {
+            VersionLimit::Keep => VersionRule::MinimumOnly,
+            VersionLimit::Ignore => VersionRule::AllowAny,
+        };
+        let Self { config, parts, facts, .. } = self;
+        let Some(sealed) = &mut parts.sealed else { return Ok(()) };
+        let job = SealedJob {
+            lock: install.lock,
+            config,
+            bundle: install.bundle,
+            variant: facts.variant(),
+            transaction: install.transaction,
+            versions,
+            at: (parts.clock)(),
+            stop: install.stop,
+        };
+        steps.begin_weighted("Updating slots", 1, INSTALL_WEIGHT);
+        steps.message("Updating slots...");
+        steps.begin("Copying images", 0);
+        let installed = sealed.install(&job, &mut |event| tell_sealed(event, steps));
+        steps.end(StepEnd::from(&installed));
+        steps.end(StepEnd::from(&installed));
+        let report = installed.map_err(|source| match source {
+            crate::InstallError::Stopped { by } => InstallationError::Stopped { by },
+            source => InstallationError::Sealed { source },
+        })?;
+        let transaction = Some(install.transaction.to_owned());
+        for written in &report.slots {
+            self.log(&Event::updating_slot(&written.slot), steps);
+            self.set_status(&written.slot, steps, &|s| s.transaction.clone_from(&transaction))?;
+        }
+        steps.message("All slots updated");
+        Ok(())
+    }
+}
+
+/// What the engine for sealed slots tells, in RAUC's words.
+fn tell_sealed(event: InstallEvent, steps: &mut Steps<'_>) {
+    match event {
+        InstallEvent::Bytes { done, total } => {
+            let percent = done.get().saturating_mul(100).checked_div(total.get());
+            steps.percent(percent.unwrap_or(0));
+        }
+        InstallEvent::Step(InstallStep::Write(slot)) => {
+            steps.message(format!("Updating slot {slot}"));
+        }
+        InstallEvent::Step(step) => steps.note(format!("sealed install: {step:?}")),
+        InstallEvent::Warning(text) => steps.warn(text),
+    }
+}
+
+fn open_bundle(
+    opener: &mut dyn OpenBundle,
+    facts: &OpeningFacts,
+    steps: &mut Steps<'_>,
+    stop: StopQuestion<'_>,
+) -> Result<VerifiedBundle, SystemError> {
+    steps.begin("Checking bundle", 1);
+    steps.begin("Verifying signature", 0);
+    let opened = opener.open(facts, steps, stop);
+    let end = StepEnd::from(&opened);
+    steps.end(end);
+    steps.end(end);
+    opened.map_err(|source| match stop() {
+        Some(by) => SystemError::Stopped { by },
+        None => SystemError::Bundle { source },
+    })
+}
+
+fn content_failed(source: ContentError) -> SystemError {
+    match source {
+        ContentError::Stopped { by } => SystemError::Stopped { by },
+        source => SystemError::Content { source },
+    }
+}
+
+fn handler_words(args: Option<&str>, install: &Install<'_>) -> Result<Vec<String>, ProgramFailure> {
+    let mut all = words(args)?;
+    all.extend(words(install.request.handler_args.as_deref())?);
+    Ok(all)
+}
+
+fn check_rauc_level(wanted: Option<&str>) -> Result<(), SystemError> {
+    let Some(wanted) = wanted else { return Ok(()) };
+    let level = RAUC_LEVEL.parse::<BundleVersion>();
+    match (wanted.parse::<BundleVersion>(), level) {
+        (Ok(asked), Ok(level)) if !level.is_older_than(&asked) => Ok(()),
+        _ => Err(SystemError::NeedsNewer { wanted: wanted.to_owned(), level: RAUC_LEVEL }),
+    }
+}
+
+fn check_minimum(minimum: &BundleVersion, found: Option<&str>) -> Result<(), SystemError> {
+    let minimum_text = minimum.to_string();
+    let Some(text) = found else {
+        return Err(SystemError::NoVersion { minimum: minimum_text });
+    };
+    let Ok(version) = text.parse::<BundleVersion>() else {
+        let found = text.to_owned();
+        return Err(SystemError::VersionUnreadable { found, minimum: minimum_text });
+    };
+    if version.is_older_than(minimum) {
+        return Err(SystemError::TooOld { minimum: minimum_text, found: text.to_owned() });
+    }
+    Ok(())
+}

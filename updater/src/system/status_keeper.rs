@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where is the status of slots kept, and what is known of it now?
+//!
+//! Central: one file, read before each change so that what another program wrote stays; a broken
+//! one is put aside, one that cannot be read is never overwritten. Per slot: `slot.raucs` in the
+//! slot's file system, read by mounting it, and written while it is mounted for that; slots
+//! without a file system have none. What was learned is kept in memory, so that a status query
+//! during an install mounts nothing.
+
+use super::BoxedError;
+use super::program::judge_program;
+use super::progress::Steps;
+use crate::slot_handlers::{Machine, ProgramCall, is_mountable};
+use crate::status_store::{chain, status_path};
+use crate::{Slot, SlotName, SlotStatus, SlotStatusFile, StatusPlace, SystemConfig};
+use std::collections::BTreeMap;
+use std::path::Path;
+use storage::{ByteLen, Files, FilesError};
+
+/// The file inside a slot.
+pub(super) const LOCAL_FILE: &str = "slot.raucs";
+/// Larger than any status of a slot.
+const MAX_LOCAL: ByteLen = ByteLen::kib(64);
+
+/// Whether the board's slots are sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sealed {
+    Yes,
+    No,
+}
+
+pub(super) struct StatusKeeper {
+    place: StatusPlace,
+    known: BTreeMap<SlotName, SlotStatus>,
+    boot_id: Option<String>,
+    /// Central: the file could not be read, and so is not written.
+    unreadable: bool,
+}
+
+impl StatusKeeper {
+    /// Reads the central file; with a file per slot nothing is read yet.
+    pub fn load(
+        config: &SystemConfig,
+        sealed: Sealed,
+        files: &mut dyn Files,
+        steps: &mut Steps<'_>,
+    ) -> Self {
+        let place = match sealed {
+            // Its engine keeps one status for all, and nothing is written into a sealed slot.
+            Sealed::Yes => StatusPlace::Central(status_path(config)),
+            Sealed::No => config.system.status.clone(),
+        };
+        let mut keeper = Self { place, known: BTreeMap::new(), boot_id: None, unreadable: false };
+        if let StatusPlace::Central(path) = &keeper.place.clone() {
+            match read_central(path, files, steps) {
+                Ok(file) => keeper.take(&file),
+                Err(error) => {
+                    steps.warn(format!("Failed to load system status: {}", chain(&error)));
+                    keeper.unreadable = true;
+                }
+            }
+        }
+        keeper
+    }
+
+    pub const fn is_central(&self) -> bool {
+        matches!(self.place, StatusPlace::Central(_))
+    }
+
+    pub fn boot_id(&self) -> Option<&String> {
+        self.boot_id.as_ref()
+    }
+
+    /// What is known without asking anybody.
+    pub fn known(&self, slot: &SlotName) -> SlotStatus {
+        self.known.get(slot).cloned().unwrap_or_default()
+    }
+
+    /// What is known of a slot; with a file per slot it is read once, from where the slot is
+    /// mounted already or by mounting it.
+    pub fn slot(
+        &mut self,
+        config: &SystemConfig,
+        slot: &Slot,
+        mounted: Option<&Path>,
+        (files, machine): (&dyn Files, &mut dyn Machine),
+        steps: &mut Steps<'_>,
+    ) -> SlotStatus {
+        let is_known = self.is_central() || self.known.contains_key(&slot.name);
+        if !is_known && is_mountable(slot.slot_type) {
+            let status =
+                read_local(config, slot, mounted, (files, machine)).unwrap_or_else(|why| {
+                    steps.note(format!("Failed to load status of slot {}: {why}", slot.name));
+                    SlotStatus::default()
+                });
+            self.known.insert(slot.name.clone(), status);
+        }
+        self.known(&slot.name)
+    }
+
+    /// Changes what is known of a slot, and the central file; a file in the slot is written by
+    /// who has it mounted, from what [`StatusKeeper::known`] gives.
+    ///
+    /// # Errors
+    /// [`FilesError`]; what is known has changed all the same.
+    pub fn change(
+        &mut self,
+        slot: &SlotName,
+        files: &mut dyn Files,
+        steps: &mut Steps<'_>,
+        change: &dyn Fn(&mut SlotStatus),
+    ) -> Result<(), FilesError> {
+        self.store(files, steps, &|file| change(file.slots.entry(slot.clone()).or_default()))
+            .inspect_err(|_| change(self.known.entry(slot.clone()).or_default()))?;
+        if !self.is_central() {
+            change(self.known.entry(slot.clone()).or_default());
+        }
+        Ok(())
+    }
+
+    /// Notes which boot this is.
+    pub fn set_boot_id(
+        &mut self,
+        boot_id: &str,
+        files: &mut dyn Files,
+        steps: &mut Steps<'_>,
+    ) -> Result<(), FilesError> {
+        self.boot_id = Some(boot_id.to_owned());
+        self.store(files, steps, &|file| file.set_system("boot-id", boot_id))
+    }
+
+    /// What is in a slot's own file now that the slot holds it.
+    pub fn learn(&mut self, slot: &SlotName, status: SlotStatus) {
+        self.known.insert(slot.clone(), status);
+    }
+
+    /// Changes the central file and takes over what it says.
+    fn store(
+        &mut self,
+        files: &mut dyn Files,
+        steps: &mut Steps<'_>,
+        change: &dyn Fn(&mut SlotStatusFile),
+    ) -> Result<(), FilesError> {
+        let StatusPlace::Central(path) = self.place.clone() else { return Ok(()) };
+        if self.unreadable {
+            // Perhaps it can be read by now; if not, it is left alone.
+            read_central(&path, files, steps)?;
+            self.unreadable = false;
+        }
+        let mut file = read_central(&path, files, steps)?;
+        change(&mut file);
+        self.take(&file);
+        file.store(files, &path)
+    }
+
+    fn take(&mut self, file: &SlotStatusFile) {
+        self.known.clone_from(&file.slots);
+        self.boot_id = file.system("boot-id").map(str::to_owned);
+    }
+}
+
+fn read_central(
+    path: &Path,
+    files: &mut dyn Files,
+    steps: &mut Steps<'_>,
+) -> Result<SlotStatusFile, FilesError> {
+    let (file, aside) = SlotStatusFile::load(files, path)?;
+    if let Some(aside) = aside {
+        steps.warn(aside.to_string());
+    }
+    Ok(file)
+}
+
+fn read_local(
+    config: &SystemConfig,
+    slot: &Slot,
+    mounted: Option<&Path>,
+    (files, machine): (&dyn Files, &mut dyn Machine),
+) -> Result<SlotStatus, BoxedError> {
+    let read = |dir: &Path| -> Result<SlotStatus, BoxedError> {
+        match files.read(&dir.join(LOCAL_FILE), MAX_LOCAL)? {
+            Some(bytes) => Ok(SlotStatus::parse_local(&bytes)?),
+            None => Err(format!("{LOCAL_FILE} does not exist").into()),
+        }
+    };
+    match mounted {
+        Some(dir) => read(dir),
+        None => mounted_for_status(config, slot, Purpose::Read, machine, &mut |dir| read(dir)),
+    }
+}
+
+/// Writes the file of a slot whose content stays, by mounting it.
+pub(super) fn write_local(
+    config: &SystemConfig,
+    slot: &Slot,
+    status: &SlotStatus,
+    (files, machine): (&mut dyn Files, &mut dyn Machine),
+) -> Result<(), BoxedError> {
+    mounted_for_status(config, slot, Purpose::Write, machine, &mut |dir| {
+        Ok(files.replace(&dir.join(LOCAL_FILE), status.encode_local().as_bytes())?)
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Read,
+    Write,
+}
+
+/// Mounts a slot at a place that is used for nothing else, for as long as `act` takes.
+fn mounted_for_status<T>(
+    config: &SystemConfig,
+    slot: &Slot,
+    purpose: Purpose,
+    machine: &mut dyn Machine,
+    act: &mut dyn FnMut(&Path) -> Result<T, BoxedError>,
+) -> Result<T, BoxedError> {
+    let place = config.system.mountprefix.join(format!("status-{}", slot.name));
+    machine.make_dir(&place)?;
+    let mut options: Vec<&str> = Vec::new();
+    if purpose == Purpose::Read {
+        options.push("ro");
+    }
+    options.extend(slot.extra_mount_opts.as_deref());
+    let mut call = ProgramCall::new("mount").arg("-t").arg(slot.slot_type.name());
+    if !options.is_empty() {
+        call = call.arg("-o").arg(options.join(","));
+    }
+    let call = call.arg(&slot.device).arg(&place);
+    let mounted = judge_program("mount", machine.run(call, &|| None));
+    let outcome = match mounted {
+        Ok(()) => {
+            let outcome = act(&place);
+            let umount = ProgramCall::new("umount").arg(&place);
+            let unmounted = judge_program("umount", machine.run(umount, &|| None));
+            outcome.and_then(|value| unmounted.map(|()| value).map_err(Into::into))
+        }
+        Err(error) => Err(error.into()),
+    };
+    machine.remove_dir(&place);
+    outcome
+}

@@ -161,6 +161,9 @@ impl System {
             let format = bundle.format().to_string();
             return Err(SystemError::FormatNotAllowed { format });
         }
+        if bundle.refuse_unencrypted_crypt().is_err() {
+            return Err(SystemError::CryptUnencrypted);
+        }
         if let Some(expected) = &request.require_manifest_hash {
             if bundle.format() == BundleFormat::Plain {
                 return Err(SystemError::PlainWithHash);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The system calls that have no safe wrapper: sizes, flags and partitions of block devices, facts
-//! and erases of flash. Every `unsafe` of the project is in this file.
+//! and erases of flash, volumes, registers of memory cards, leases of files. Every `unsafe` of the
+//! project is in this file.
 //!
 //! Layout of the two flash structures: `include/uapi/mtd/mtd-abi.h` of Linux; of the two for
 //! partitions: `include/uapi/linux/blkpg.h`; of the one for memory cards:
@@ -186,6 +187,22 @@ pub fn flash_erase(file: &File, range: FlashRange) -> io::Result<()> {
     // SAFETY: the descriptor is open for the call and the kernel only reads the structure.
     unsafe { raw::flash_erase(file.as_raw_fd(), &range) }?;
     Ok(())
+}
+
+/// `F_SETLEASE` with `F_WRLCK`: whether this descriptor is the only one of its file, be it of a
+/// process, a mapping or a loop device. Given back when the descriptor is closed.
+///
+/// # Errors
+/// The kernel's other ones: no leases on this file system, or a file of another user.
+pub fn is_open_here_only(file: &File) -> io::Result<bool> {
+    // SAFETY: the descriptor is open for the call, whose argument is a plain number.
+    let taken =
+        unsafe { nix::libc::fcntl(file.as_raw_fd(), nix::libc::F_SETLEASE, nix::libc::F_WRLCK) };
+    match nix::errno::Errno::result(taken) {
+        Ok(_) => Ok(true),
+        Err(nix::errno::Errno::EAGAIN) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// `UBI_IOCVOLUP`: the next `len` bytes written to this descriptor replace the volume's content.

@@ -59,7 +59,7 @@ pub use file::FileStorage;
 pub use files::{Files, HostFiles};
 pub use host::HostDevices;
 #[cfg(target_os = "linux")]
-pub use ioctl::set_xattr;
+pub use ioctl::{is_open_here_only, set_xattr};
 pub use journal::{Journal, Op, OpKind};
 #[cfg(target_os = "linux")]
 pub use linux::{BlockDevice, MtdDevice};

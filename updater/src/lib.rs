@@ -6,6 +6,7 @@
 //! *loadable implies complete* true at every instant (see `docs/commit-protocol.md`). Nothing here
 //! reads a clock, prints, or opens a device except through [`storage::Devices`].
 
+mod artifacts;
 mod bundle_version;
 mod check;
 mod conf_error;
@@ -31,6 +32,10 @@ pub mod system;
 mod system_conf;
 mod variant;
 
+pub use artifacts::{
+    ArtifactContent, ArtifactError, ArtifactImage, ArtifactInstance, ArtifactOutcome,
+    ArtifactRepository, ArtifactStatus, RepositoryStatus, replace_link,
+};
 pub use bundle_version::{BundleVersion, ParseVersionError};
 pub use check::{SlotCheck, SlotCheckError, check_slot};
 pub use conf_error::SystemConfError;

@@ -125,6 +125,24 @@ fn bootctl_seeds() {
         put("kernel_cmdline", name, text);
     }
 
+    for (name, text) in [
+        (
+            "efi-verbose",
+            "BootNext: 0002\nBootCurrent: 0001\nTimeout: 2 seconds\nBootOrder: 0001,0002,0009\n\
+             Boot0001* A\tHD(1,GPT,11-22,0x800,0x1000)/File(\\EFI\\A.EFI)\nBoot0002  B\n",
+        ),
+        ("efi-no-order", "BootCurrent: 0001\nBoot0001* A\n"),
+        ("efi-odd", "BootOrder: 0001,,G,00001\nBoot0001* \tx\nBoot000\u{e9}* y\nBoot0001* z\n"),
+        ("grub", "A_TRY=0\nA_OK=1\nB_TRY=1\nB_OK=1\nORDER=B A\n"),
+        ("grub-odd", "ORDER=\n=x\nA_OK=1=2 \n\nnothing\n"),
+        ("uboot", "BOOT_ORDER=A B\n"),
+        ("uboot-left", "BOOT_A_LEFT=0x1f\n"),
+        ("barebox", "20\n3\n"),
+        ("barebox-odd", " 4294967297x\n99999999999999999999999\n"),
+    ] {
+        put("boot_programs", name, text);
+    }
+
     let head =
         "Panic#1 Part1\n<5>[    0.0] Kernel command line: rauc.slot=B atomix.reason=trying\n";
     for (name, text) in [

@@ -3,9 +3,10 @@
 
 use crate::text::lossy;
 use bootctl::{
-    Activation, BootState, BootedFrom, BundleId, Command, DataReset, Death, DeathMark, Entry,
-    FirmwareFacts, Force, KernelCmdline, Mark, PerSlot, Recorder, RecorderFacts, SlotId, SlotState,
-    Timestamp, describe_next, explain, read_trail, reconcile, select, transition,
+    Activation, BootState, BootedFrom, BundleId, Command, DataReset, Death, DeathMark, EfiEntries,
+    Entry, FirmwareFacts, Force, KernelCmdline, Mark, PerSlot, Recorder, RecorderFacts, SlotId,
+    SlotState, Timestamp, describe_next, explain, parse_barebox_state, parse_fw_printenv,
+    parse_grub_list, read_trail, reconcile, select, transition,
 };
 use storage::{MemoryStorage, PartUuid, Shared, Storage};
 use uboot::Env;
@@ -184,4 +185,34 @@ fn check_recorder(storage: MemoryStorage) {
         .unwrap_or_else(|failure| panic!("{failure} after an append, erase {erase_bytes:?}"));
     let found = after.iter().any(|record| record.sequence == sequence && record.entry == entry);
     assert!(found, "record {sequence} was acknowledged and is not there");
+}
+
+/// What the boot loaders' programs print: an entry is one that a line names, a variable has the
+/// value of its line, a number is one that begins with a digit.
+pub fn boot_programs(data: &[u8]) {
+    let text = lossy(data);
+    if let Ok(entries) = EfiEntries::parse(&text) {
+        let named = [&entries.next, &entries.current].into_iter().flatten();
+        for entry in entries.order.iter().chain(named) {
+            assert!(entries.all.contains(entry), "{entry:?}");
+        }
+        for entry in &entries.all {
+            assert!(entry.number.len() == 4 && !entry.label.contains(['\n', '\t']), "{entry:?}");
+            let first = entries.labelled(&entry.label).expect("it is one of them");
+            assert!(text.contains(&format!("Boot{}", first.number)));
+        }
+    }
+    for (key, value) in parse_grub_list(&text) {
+        assert!(!key.contains(['=', '\n']) && !value.contains('\n'), "{key:?} {value:?}");
+        assert!(text.contains(&format!("{key}={value}")));
+    }
+    if let Some((key, _)) = text.split_once('=') {
+        let value = parse_fw_printenv(key, &text).expect("it begins so");
+        assert_eq!(format!("{key}={value}"), text.trim_end());
+        assert_eq!(parse_fw_printenv(&format!("{key}x"), &text), None);
+    }
+    if let Ok(state) = parse_barebox_state(&text) {
+        let again = format!("{}\n{}\n", state.priority, state.attempts);
+        assert_eq!(parse_barebox_state(&again), Ok(state));
+    }
 }

@@ -22,7 +22,7 @@ mod updater;
 mod verifier;
 
 pub use atomix::{serial_dialogue, serial_record, settings, virtual_system};
-pub use bootctl::{boot_state, dead_kernel, kernel_cmdline, recorder};
+pub use bootctl::{boot_programs, boot_state, dead_kernel, kernel_cmdline, recorder};
 pub use bundle::{bundle, bundle_edits, key_file, keyring, manifest, signature, verity_payload};
 pub use repart::{fat, partition_table, repart_definition};
 pub use sparse_disk::SparseDisk;
@@ -36,7 +36,8 @@ pub use verifier::{gateway_address, health_config, required_units};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 32] = [
+pub const TARGETS: [Target; 33] = [
+    ("boot_programs", boot_programs),
     ("boot_script", boot_script),
     ("boot_state", boot_state),
     ("bundle", bundle),

@@ -12,6 +12,8 @@
 //! Behind the number is a star where the entry is active. Newer programs put the device path behind
 //! a tab. Labels are the vendor's and may look like anything; lines of no such form say nothing.
 
+use std::collections::BTreeMap;
+
 /// A boot entry of the firmware.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EfiEntry {
@@ -44,8 +46,16 @@ impl EfiEntries {
         if all.is_empty() {
             return Err("Regex matching failed!");
         }
+        // By number and not by looking through all: firmware that is broken may print thousands.
+        let mut numbers: BTreeMap<u16, &EfiEntry> = BTreeMap::new();
+        for entry in &all {
+            if let Ok(number) = u16::from_str_radix(&entry.number, 16) {
+                numbers.entry(number).or_insert(entry);
+            }
+        }
         let by_number = |number: &str| {
-            all.iter().find(|entry| entry.number.eq_ignore_ascii_case(number)).cloned()
+            let number = u16::from_str_radix(number, 16).ok().filter(|_| is_number(number))?;
+            numbers.get(&number).copied().cloned()
         };
         let named = |key: &str| {
             let mut lines = printed.split('\n');

@@ -14,26 +14,54 @@ const INIT: &str = include_str!("uml-init.sh");
 /// Seconds that the kernel gets beyond those of the tests.
 const BOOT_SECS: u64 = 40;
 
+/// Where the guest sees its own copy of the files it is given.
+pub const INSIDE: &str = "/srv/shard";
+
+/// What a guest does.
+#[derive(Clone, Debug)]
+pub struct Guest<'a> {
+    /// Its files, copied to [`INSIDE`].
+    pub files: &'a Path,
+    /// A program and its arguments.
+    pub command: Vec<String>,
+    /// Names of files that are copied back.
+    pub results: &'a [&'a str],
+    /// Seconds for all of it.
+    pub limit: u64,
+}
+
 /// Runs a part in a kernel of its own.
 ///
 /// # Errors
 /// When the kernel does not come up, or pytest did not come to an end.
 pub fn run(shard: &Shard, work: &Work<'_>, root: &Path) -> Result<()> {
-    let dir = shard.dir.with_extension("uml");
+    let mut command = vec!["/bin/bash".to_owned(), format!("{INSIDE}/shard.sh")];
+    command.extend(shard.arguments(Path::new(INSIDE), work));
+    let results = &["results", "pytest.log", "nginx.log", "backend.log"];
+    let guest = Guest { files: &shard.dir, command, results, limit: work.limit + BOOT_SECS };
+    boot(&guest, root)?;
+    shard.came_to_an_end()
+}
+
+/// Boots a kernel of `root`, the unpacked package, that does what the guest is told, and leaves
+/// `console.log` with the files.
+///
+/// # Errors
+/// When it cannot be prepared; what the command did, only its results tell.
+pub fn boot(guest: &Guest<'_>, root: &Path) -> Result<()> {
+    let Guest { files, command, results, limit } = guest;
+    let dir = files.with_extension("uml");
     for name in ["memory", "modules/lib"] {
         fs::create_dir_all(dir.join(name))?;
     }
     symlink(root.join("usr/lib/uml/modules"), dir.join("modules/lib/modules"))?;
-    let inside = Path::new("/srv/shard");
-    let quoted: Vec<String> = shard
-        .arguments(inside, work)
-        .iter()
-        .map(|word| format!("'{}'", word.replace('\'', "'\\''")))
-        .collect();
+    let quoted: Vec<String> =
+        command.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect();
     let text = INIT
         .replace("@MODULES@", &dir.join("modules").display().to_string())
-        .replace("@SHARD@", &shard.dir.display().to_string())
-        .replace("@ARGUMENTS@", &quoted.join(" "));
+        .replace("@FILES@", &files.display().to_string())
+        .replace("@RESULTS@", &results.join(" "))
+        .replace("@COMMAND@", &quoted.join(" "));
     let init = dir.join("init");
     fs::write(&init, text)?;
     fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
@@ -45,11 +73,10 @@ pub fn run(shard: &Shard, work: &Work<'_>, root: &Path) -> Result<()> {
         .args(["-m", "sh", "-c", script, "sh"])
         .arg(&dir)
         .arg(kernel)
-        .arg((work.limit + BOOT_SECS).to_string())
+        .arg(limit.to_string())
         .output()
         .unwrap_or_else(|failed| format!("{failed:#}"));
-    fs::write(shard.dir.join("console.log"), console)?;
-    shard.came_to_an_end()
+    Ok(fs::write(files.join("console.log"), console)?)
 }
 
 /// The kernel's program, bound to the C library that came with it. It starts itself again, so a

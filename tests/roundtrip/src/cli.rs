@@ -2,7 +2,8 @@
 //! Arguments of the program.
 
 use clap::{Parser, ValueEnum};
-use std::path::PathBuf;
+use conformance::cli::Kernel;
+use std::path::{Path, PathBuf};
 
 /// Who judges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -13,10 +14,28 @@ pub enum Judge {
     Matrix,
     /// Stores that `casync` made install for the bytes that `casync` fetches.
     Stores,
+    /// Times, memory and bytes of either program in one run; it never fails by them.
+    Measures,
+}
+
+impl Cli {
+    /// The same for the program's second start, inside.
+    #[must_use]
+    pub fn again(&self, program: Option<&Path>, scratch: &Path) -> Vec<String> {
+        let judges: Vec<&str> = self.judge.iter().map(|judge| judge.name()).collect();
+        let mut words: Vec<String> =
+            program.iter().map(|program| program.display().to_string()).collect();
+        words.push(format!("--inside={}", scratch.display()));
+        words.push(format!("--judge={}", judges.join(",")));
+        words.push(format!("--kernel={}", self.kernel.name()));
+        words.push(format!("--size={}", self.size));
+        words.extend(self.exhaustive.then(|| "--exhaustive".to_owned()));
+        words
+    }
 }
 
 impl Judge {
-    /// All of them.
+    /// All that can be discontent.
     pub const ALL: [Self; 3] = [Self::Hawkbit, Self::Matrix, Self::Stores];
 
     /// The word on the command line.
@@ -26,6 +45,7 @@ impl Judge {
             Self::Hawkbit => "hawkbit",
             Self::Matrix => "matrix",
             Self::Stores => "stores",
+            Self::Measures => "measures",
         }
     }
 }
@@ -39,12 +59,18 @@ pub struct Cli {
     /// Only these judges
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Judge::ALL)]
     pub judge: Vec<Judge>,
+    /// The kernel they work on: user-mode Linux has what the real RAUC needs for every format
+    #[arg(long, value_enum, default_value = "host")]
+    pub kernel: Kernel,
     /// All combinations of the matrix instead of those in which every pair of choices occurs
     #[arg(long)]
     pub exhaustive: bool,
     /// Keep the scratch files, with all logs, here
     #[arg(long)]
     pub keep: Option<PathBuf>,
+    /// Mebibytes of the image that is measured
+    #[arg(long, default_value_t = 256)]
+    pub size: usize,
     /// Already in the namespaces: the scratch directory
     #[arg(long, hide = true)]
     pub inside: Option<PathBuf>,

@@ -4,6 +4,7 @@
 
 use crate::device::{COMPATIBLE, Device, Recipe, Setup, make_bundle};
 use crate::goosebit::{Goosebit, TOKEN};
+use crate::matrix::Installs;
 use crate::peers;
 use anyhow::{Context as _, Result, ensure};
 use e2e::program::Program;
@@ -23,21 +24,12 @@ pub struct Peers {
     pub real: PathBuf,
     /// The program under test.
     pub rauc: PathBuf,
-    /// Whether it reads bundles from URLs on this kernel.
-    pub streams: Streams,
+    /// What it can install on this kernel; whoever installs `verity` streams it too.
+    pub installs: Installs,
     /// The real `rauc-hawkbit-updater`.
     pub updater: PathBuf,
     /// The Python that has gooseBit.
     pub python: PathBuf,
-}
-
-/// Whether the program under test can stream here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Streams {
-    /// It needs nothing of the kernel.
-    Yes,
-    /// It needs network block devices, which this kernel may lack.
-    No,
 }
 
 /// How the bundle comes to the service.
@@ -60,7 +52,7 @@ pub fn judge(peers: &Peers, scratch: &Path, out: &mut dyn Write) -> Result<()> {
     writeln!(out, "  a downloaded bundle: installed, reported, boots next")?;
     rig.play("hawkbit-refused", "plain", Way::File, "Another board")?;
     writeln!(out, "  a bundle for another board: refused, reported with the reason")?;
-    if peers.streams == Streams::Yes {
+    if peers.installs == Installs::All {
         rig.play("hawkbit-stream", "verity", Way::Stream, COMPATIBLE)?;
         writeln!(out, "  a streamed bundle: installed with the device's token, reported")?;
     }

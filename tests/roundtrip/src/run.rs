@@ -2,10 +2,14 @@
 //! A whole run: what is fetched outside, what is judged inside the namespaces.
 
 use crate::cli::{Cli, Judge};
-use crate::hawkbit::{self, Streams};
+use crate::hawkbit;
+use crate::keys::Keys;
 use crate::matrix::{self, Extent, Installs, Party};
+use crate::measures::{self, Bench};
 use crate::{peers, space, stores};
 use anyhow::{Context as _, Result};
+use conformance::cli::Kernel;
+use conformance::suite::Suite;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt as _;
@@ -28,7 +32,10 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         Some(program) => Some(peers::as_rauc(program, &scratch.path().join("ours"))?),
         None => None,
     };
-    let entered = space::enter(cli, program.as_deref(), scratch.path());
+    let entered = match cli.kernel {
+        Kernel::Host => space::enter(cli, program.as_deref(), scratch.path()),
+        Kernel::Uml => space::enter_kernel(cli, program.as_deref(), scratch.path(), out),
+    };
     if let Some(keep) = &cli.keep {
         let kept = scratch.keep();
         fs::rename(&kept, keep).with_context(|| format!("the files are in {}", kept.display()))?;
@@ -44,13 +51,23 @@ fn fetch(cli: &Cli) -> Result<()> {
         peers::hawkbit_updater()?;
         peers::goosebit_python()?;
     }
+    if cli.kernel == Kernel::Uml {
+        Suite::user_mode_linux()?;
+    }
     Ok(())
 }
 
 fn judge(cli: &Cli, scratch: &Path, out: &mut dyn Write) -> Result<()> {
     let real = peers::REAL.real_rauc()?;
     let rauc = cli.program.clone().unwrap_or_else(|| real.clone());
-    let streams = if cli.program.is_some() { Streams::Yes } else { Streams::No };
+    // What the real one can do depends on the kernel.
+    let theirs = match cli.kernel {
+        Kernel::Host => Installs::Plain,
+        Kernel::Uml => Installs::All,
+    };
+    let ours = if cli.program.is_some() { Installs::All } else { theirs };
+    let ours = Party { name: "ours", rauc: rauc.clone(), installs: ours };
+    let theirs = Party { name: "theirs", rauc: real.clone(), installs: theirs };
     for judge in &cli.judge {
         let begun = Instant::now();
         writeln!(out, "{}:", judge.name())?;
@@ -59,7 +76,7 @@ fn judge(cli: &Cli, scratch: &Path, out: &mut dyn Write) -> Result<()> {
                 let peers = hawkbit::Peers {
                     real: real.clone(),
                     rauc: rauc.clone(),
-                    streams,
+                    installs: ours.installs,
                     updater: peers::hawkbit_updater()?,
                     python: peers::goosebit_python()?,
                 };
@@ -67,12 +84,17 @@ fn judge(cli: &Cli, scratch: &Path, out: &mut dyn Write) -> Result<()> {
             }
             Judge::Stores => stores::judge(&real, &rauc, scratch, out)?,
             Judge::Matrix => {
-                let installs = if cli.program.is_some() { Installs::All } else { Installs::Plain };
-                let ours = Party { name: "ours", rauc: rauc.clone(), installs };
-                let theirs =
-                    Party { name: "theirs", rauc: real.clone(), installs: Installs::Plain };
                 let extent = if cli.exhaustive { Extent::Exhaustive } else { Extent::Pairs };
-                matrix::judge(&[ours, theirs], extent, scratch, out)?;
+                matrix::judge(&[ours.clone(), theirs.clone()], extent, scratch, out)?;
+            }
+            Judge::Measures => {
+                let bench = Bench {
+                    parties: [&theirs, &ours],
+                    scratch,
+                    bytes: cli.size << 20,
+                    keys: Keys::make(&scratch.join("bench-keys"))?,
+                };
+                measures::judge(&bench, cli.kernel, out)?;
             }
         }
         writeln!(out, "  {:.0} s", begun.elapsed().as_secs_f64())?;

@@ -4,9 +4,16 @@
 
 use crate::cli::Cli;
 use anyhow::{Context as _, Result, ensure};
+use conformance::suite::Suite;
+use conformance::uml;
 use e2e::program::{Program, SYSTEM_PATH};
+use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
+
+/// Seconds after which a guest is ended.
+const KERNEL_SECS: u64 = 3000;
 
 /// Runs the same command line inside.
 ///
@@ -16,12 +23,7 @@ pub fn enter(cli: &Cli, program: Option<&Path>, scratch: &Path) -> Result<()> {
     let own = std::env::current_exe().context("cannot find this program")?;
     let mut command = Command::new("unshare");
     command.args(["-m", "-n", "-p", "-f", "--mount-proc", "--kill-child"]).arg(own);
-    command.args(program).arg("--inside").arg(scratch);
-    let judges: Vec<&str> = cli.judge.iter().map(|judge| judge.name()).collect();
-    command.arg("--judge").arg(judges.join(","));
-    if cli.exhaustive {
-        command.arg("--exhaustive");
-    }
+    command.args(cli.again(program, scratch));
     command.env("PATH", SYSTEM_PATH).env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy().to_lowercase();
@@ -32,6 +34,34 @@ pub fn enter(cli: &Cli, program: Option<&Path>, scratch: &Path) -> Result<()> {
     }
     let ended = command.status().context("cannot start unshare")?;
     ensure!(ended.success(), "not all judges are content");
+    Ok(())
+}
+
+/// Runs the same command line in user-mode Linux, and prints what it said there.
+///
+/// # Errors
+/// When the kernel cannot be started, or a judge is not content.
+pub fn enter_kernel(
+    cli: &Cli,
+    program: Option<&Path>,
+    scratch: &Path,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let own = std::env::current_exe().context("cannot find this program")?;
+    fs::copy(own, scratch.join("roundtrip"))?;
+    let inside = Path::new(uml::INSIDE);
+    // The guest has a copy of the scratch directory elsewhere.
+    let program = program.and_then(|program| program.strip_prefix(scratch).ok());
+    let program = program.map(|program| inside.join(program));
+    let script = "cd \"$0\" && ./roundtrip \"$@\" >said 2>&1 && touch content";
+    let mut command = ["/bin/sh", "-c", script, uml::INSIDE].map(str::to_owned).to_vec();
+    command.extend(cli.again(program.as_deref(), inside));
+    let guest =
+        uml::Guest { files: scratch, command, results: &["said", "content"], limit: KERNEL_SECS };
+    uml::boot(&guest, &Suite::user_mode_linux()?.join("root"))?;
+    let said = fs::read_to_string(scratch.join("said"));
+    write!(out, "{}", said.context("the guest said nothing: see console.log")?)?;
+    ensure!(scratch.join("content").exists(), "not all judges are content");
     Ok(())
 }
 

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How long, how much memory, how many bytes, beside the real RAUC in the same run? The numbers are
+//! for docs/performance.md; none of them fails anything.
+
+use crate::device::{COMPATIBLE, Device, Recipe, Setup, make_bundle};
+use crate::keys::{Chain, Keys};
+use crate::matrix::{Installs, Party};
+use crate::nginx::{Nginx, Sent};
+use crate::slots::Slots;
+use crate::usage::{Usage, timed};
+use anyhow::{Context as _, Result, ensure};
+use conformance::cli::Kernel;
+use e2e::program::Program;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Runs of each, of which the median counts.
+const ROUNDS: usize = 3;
+
+/// Links that bundles are streamed over: a name, the round trip in ms, losses in percent.
+const LINKS: [(&str, u32, u32); 4] =
+    [("0 ms", 0, 0), ("20 ms", 20, 0), ("100 ms", 100, 0), ("20 ms, 1 % lost", 20, 1)];
+
+/// What is measured.
+pub struct Bench<'a> {
+    /// The real one first.
+    pub parties: [&'a Party; 2],
+    /// For its files.
+    pub scratch: &'a Path,
+    /// Of the image.
+    pub bytes: usize,
+    /// Signers.
+    pub keys: Keys,
+}
+
+/// Measures all that the kernel lets both do.
+///
+/// # Errors
+/// When something that is measured does not work.
+pub fn judge(bench: &Bench<'_>, kernel: Kernel, out: &mut dyn Write) -> Result<()> {
+    let old = bench.write_images()?;
+    writeln!(out, "  image: {} MiB; medians of {ROUNDS}", bench.bytes >> 20)?;
+    writeln!(out, "  | measure | real | this | this/real |\n  |---|---|---|---|")?;
+    match kernel {
+        Kernel::Host => {
+            bench.creation(out)?;
+            bench.info(out)?;
+            bench.install("plain", &Way::File, out)?;
+            bench.install("casync", &Way::Store(&old), out)?;
+        }
+        Kernel::Uml => {
+            bench.install("verity", &Way::File, out)?;
+            for (name, round_trip, lost) in LINKS {
+                shape(round_trip, lost)?;
+                writeln!(out, "  | **streamed, {name}** | | | |")?;
+                bench.install("verity", &Way::Stream, out)?;
+            }
+            shape(0, 0)?;
+            writeln!(out, "  | **streamed, block-hash-index** | | | |")?;
+            bench.install("adaptive", &Way::Delta(&old), out)?;
+        }
+    }
+    Ok(())
+}
+
+/// How an update comes.
+enum Way<'a> {
+    File,
+    Stream,
+    /// Streamed over a slot's old content.
+    Delta(&'a Path),
+    /// By an index, from a store, over a slot's old content.
+    Store(&'a Path),
+}
+
+/// What one install took.
+#[derive(Clone, Copy, Debug, Default)]
+struct Install {
+    usage: Usage,
+    sent: Sent,
+    written: u64,
+}
+
+impl Bench<'_> {
+    fn image(&self) -> PathBuf {
+        self.scratch.join("rootfs.img")
+    }
+
+    /// The image of the update, of files that systems have, and the one before, which it returns.
+    fn write_images(&self) -> Result<PathBuf> {
+        let script = "tar -cf - /usr/lib /usr/bin /usr/share 2>/dev/null | head -c \"$0\" >\"$1\"";
+        Program::new("sh").args(["-c", script, &self.bytes.to_string()]).arg(self.image()).run()?;
+        let mut bytes = fs::read(self.image())?;
+        ensure!(bytes.len() == self.bytes, "this machine has too few files");
+        // A small change: 16 KiB in 32 places.
+        for place in 0..32 {
+            let from = (self.bytes / 32 * place) & !4095;
+            for byte in bytes.iter_mut().skip(from).take(16 << 10) {
+                *byte = byte.wrapping_mul(31).wrapping_add(7);
+            }
+        }
+        let old = self.scratch.join("old.img");
+        fs::write(&old, bytes)?;
+        Ok(old)
+    }
+
+    fn bundle(&self, party: &Party, kind: &str, to: &Path) -> Result<Usage> {
+        let (format, more) = match kind {
+            "plain" => ("plain", ""),
+            "adaptive" => ("verity", "adaptive=block-hash-index\n"),
+            _ => ("verity", ""),
+        };
+        let content = to.with_extension("content");
+        let _ = fs::remove_dir_all(&content);
+        fs::create_dir_all(&content)?;
+        fs::hard_link(self.image(), content.join("rootfs.img"))?;
+        fs::write(
+            content.join("manifest.raucm"),
+            format!(
+                "[update]\ncompatible={COMPATIBLE}\nversion=2\n[bundle]\nformat={format}\n\
+                 [image.rootfs]\nfilename=rootfs.img\n{more}"
+            ),
+        )?;
+        let mut arguments = vec!["bundle".to_owned(), "--mksquashfs-args=-comp zstd".to_owned()];
+        arguments.extend(self.keys.signing(Chain::Root));
+        arguments.extend([&content, to].map(|path| path.display().to_string()));
+        let _ = fs::remove_file(to);
+        let usage = timed(&party.rauc, &arguments, &[], self.scratch)?;
+        fs::remove_dir_all(&content)?;
+        Ok(usage)
+    }
+
+    fn creation(&self, out: &mut dyn Write) -> Result<()> {
+        for kind in ["plain", "verity", "adaptive"] {
+            let made = self.scratch.join("made.raucb");
+            let both = self.each(|party| self.bundle(party, kind, &made))?;
+            usages(&format!("`bundle`, {kind}"), &both, out)?;
+        }
+        let squashfs = self.scratch.join("made.squashfs");
+        let words = [
+            self.image().display().to_string(),
+            squashfs.display().to_string(),
+            "-noappend".to_owned(),
+            "-quiet".to_owned(),
+            "-no-progress".to_owned(),
+            "-comp".to_owned(),
+            "zstd".to_owned(),
+        ];
+        let program = Path::new("mksquashfs");
+        let alone = median(ROUNDS, || timed(program, &words, &[], self.scratch))?;
+        row("`mksquashfs` alone, seconds", alone.wall, f64::NAN, out)
+    }
+
+    fn info(&self, out: &mut dyn Write) -> Result<()> {
+        let bundle = self.scratch.join("info.raucb");
+        self.bundle(self.parties[0], "verity", &bundle)?;
+        let setup = self.keys.trust(Chain::Root, 1 << 20);
+        let conf = Device::make(&self.scratch.join("info"), &setup)?.conf();
+        let words =
+            [format!("--conf={}", conf.display()), "info".to_owned(), bundle.display().to_string()];
+        let both = self.each(|party| timed(&party.rauc, &words, &[], self.scratch))?;
+        usages("`info`", &both, out)
+    }
+
+    fn each(&self, mut one: impl FnMut(&Party) -> Result<Usage>) -> Result<[Usage; 2]> {
+        let [real, this] = self.parties;
+        // In turns, so that what the machine does besides meets both.
+        let mut found = [Vec::new(), Vec::new()];
+        for _ in 0..ROUNDS {
+            for (party, found) in [real, this].into_iter().zip(&mut found) {
+                found.push(one(party).with_context(|| party.name)?);
+            }
+        }
+        Ok(found.map(middle))
+    }
+
+    fn install(&self, kind: &str, way: &Way<'_>, out: &mut dyn Write) -> Result<()> {
+        let files = self.scratch.join("files");
+        fs::create_dir_all(&files)?;
+        let bundle = files.join("update.raucb");
+        match way {
+            Way::Store(_) => self.store(&files, &bundle)?,
+            Way::File | Way::Stream | Way::Delta(_) => {
+                self.bundle(self.parties[0], kind, &bundle).map(drop)?;
+            }
+        }
+        let mut last = [Install::default(), Install::default()];
+        let [real, this] = self.parties;
+        let mut turn = 0;
+        let both = self.each(|party| {
+            let found = self.install_once(party, way, &files)?;
+            if let Some(place) = last.get_mut(turn % 2) {
+                *place = found;
+            }
+            turn += 1;
+            Ok(found.usage)
+        })?;
+        usages(&format!("install, {kind}"), &both, out)?;
+        let [first, second] = last;
+        if !matches!(way, Way::File) {
+            bytes("fetched, bytes", first.sent.bytes, second.sent.bytes, out)?;
+            bytes("requests", first.sent.answers, second.sent.answers, out)?;
+        }
+        bytes("written to the slot, bytes", first.written, second.written, out)?;
+        ensure!(real.installs == Installs::All || this.name != real.name, "two of one name");
+        Ok(())
+    }
+
+    fn install_once(&self, party: &Party, way: &Way<'_>, files: &Path) -> Result<Install> {
+        let dir = self.scratch.join("device");
+        let _ = fs::remove_dir_all(&dir);
+        let setup = Setup {
+            store: matches!(way, Way::Store(_)).then(|| format!("{}/store.castr", Nginx::url())),
+            ..self.keys.trust(Chain::Root, self.bytes as u64 + (1 << 20))
+        };
+        let device = Device::make(&dir, &setup)?;
+        if let Way::Delta(old) | Way::Store(old) = way {
+            Program::new("dd")
+                .args(["conv=notrunc", "bs=1M", "status=none"])
+                .arg(format!("if={}", old.display()))
+                .arg(format!("of={}", device.running().display()))
+                .run()?;
+        }
+        let slots = Slots::attach(&device)?;
+        let server = Nginx::start(files, &self.scratch.join("server"))?;
+        let bundle = match way {
+            Way::File | Way::Store(_) => files.join("update.raucb").display().to_string(),
+            Way::Stream | Way::Delta(_) => format!("{}/update.raucb", Nginx::url()),
+        };
+        forget_caches()?;
+        let service = device.serve(&party.rauc)?;
+        let bus = [("DBUS_SYSTEM_BUS_ADDRESS", device.bus())];
+        let before = slots.written()?;
+        let client = timed(&party.rauc, &["install".to_owned(), bundle], &bus, self.scratch)
+            .with_context(|| service.said())?;
+        let usage = Usage::of_process(service.id())?.during(client.wall);
+        let written = slots.written()? - before;
+        drop(service);
+        ensure!(slots.target_holds(&self.image())?, "other bytes in the slot");
+        let sent = server.stop()?;
+        slots.detach()?;
+        Ok(Install { usage, sent, written })
+    }
+
+    /// The image as chunks, and a bundle of their index.
+    fn store(&self, files: &Path, bundle: &Path) -> Result<()> {
+        let index = self.scratch.join("rootfs.img.caibx");
+        Program::new("casync")
+            .arg("make")
+            .arg(format!("--store={}", files.join("store.castr").display()))
+            .arg(&index)
+            .arg(self.image())
+            .run()?;
+        let manifest = format!(
+            "[update]\ncompatible={COMPATIBLE}\nversion=2\n[bundle]\nformat=plain\n\
+             [image.rootfs]\nfilename=rootfs.img.caibx\n"
+        );
+        let index = fs::read(index)?;
+        let recipe = Recipe {
+            manifest: &manifest,
+            files: &[("rootfs.img.caibx", &index)],
+            hook: None,
+            arguments: &self.keys.signing(Chain::Root),
+        };
+        let _ = fs::remove_file(bundle);
+        make_bundle(&self.parties[0].rauc, &recipe, bundle)
+    }
+}
+
+/// Each run reads from the medium.
+fn forget_caches() -> Result<()> {
+    Program::new("sync").run()?;
+    Ok(fs::write("/proc/sys/vm/drop_caches", "3")?)
+}
+
+/// Makes the loopback as long and as lossy as a link; half of a round trip is on either way.
+fn shape(round_trip_ms: u32, lost_percent: u32) -> Result<()> {
+    let tc = || Program::new("tc").args(["qdisc"]);
+    if round_trip_ms == 0 && lost_percent == 0 {
+        // There is none before the first.
+        let _ = tc().args(["del", "dev", "lo", "root"]).run();
+        return Ok(());
+    }
+    tc().args(["replace", "dev", "lo", "root", "netem", "limit", "100000"])
+        .args(["delay", &format!("{}ms", round_trip_ms / 2)])
+        .args(["loss", &format!("{lost_percent}%")])
+        .run()
+}
+
+fn median(rounds: usize, mut one: impl FnMut() -> Result<Usage>) -> Result<Usage> {
+    Ok(middle((0..rounds).map(|_| one()).collect::<Result<_>>()?))
+}
+
+/// The run in the middle by its time.
+fn middle(mut found: Vec<Usage>) -> Usage {
+    found.sort_by(|one, other| one.wall.total_cmp(&other.wall));
+    found.get(found.len() / 2).copied().unwrap_or_default()
+}
+
+fn usages(name: &str, [real, this]: &[Usage; 2], out: &mut dyn Write) -> Result<()> {
+    row(&format!("{name}, seconds"), real.wall, this.wall, out)?;
+    row(&format!("{name}, CPU seconds"), real.cpu, this.cpu, out)?;
+    row(&format!("{name}, peak MiB"), real.peak_mib, this.peak_mib, out)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "numbers to be read")]
+fn bytes(name: &str, real: u64, this: u64, out: &mut dyn Write) -> Result<()> {
+    let ratio = this as f64 / real as f64;
+    Ok(writeln!(out, "  | {name} | {real} | {this} | {ratio:.3} |")?)
+}
+
+fn row(name: &str, real: f64, this: f64, out: &mut dyn Write) -> Result<()> {
+    let ratio = this / real;
+    Ok(writeln!(out, "  | {name} | {real:.2} | {this:.2} | {ratio:.2} |")?)
+}

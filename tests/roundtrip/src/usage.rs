@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What did a program take: time, processor, memory?
+
+use anyhow::{Context as _, Result};
+use e2e::program::Program;
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+/// Of `/proc/PID/stat`, on every machine there is.
+const TICKS_PER_SEC: f64 = 100.0;
+
+/// What a program took.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// Seconds from its start to its end.
+    pub wall: f64,
+    /// Seconds of all processors, with what it started.
+    pub cpu: f64,
+    /// The most memory it had at once, without what it started.
+    pub peak_mib: f64,
+}
+
+/// Runs a program and says what it took.
+///
+/// # Errors
+/// When it fails.
+pub fn timed(
+    program: &Path,
+    arguments: &[String],
+    variables: &[(&str, String)],
+    dir: &Path,
+) -> Result<Usage> {
+    let log = dir.join("time.txt");
+    let mut run = Program::new("/usr/bin/time").args(["-f", "%U %S %M", "-o"]).arg(&log);
+    for (name, value) in variables {
+        run = run.env(name, value);
+    }
+    let begun = Instant::now();
+    run.arg(program).args(arguments).run()?;
+    let wall = begun.elapsed().as_secs_f64();
+    let text = fs::read_to_string(&log)?;
+    let numbers: Vec<f64> = text.split_whitespace().flat_map(str::parse).collect();
+    let [user, system, kib] = numbers.as_slice() else { anyhow::bail!("not of time: {text}") };
+    Ok(Usage { wall, cpu: user + system, peak_mib: kib / 1024.0 })
+}
+
+impl Usage {
+    /// What a running process took so far, without a time.
+    ///
+    /// # Errors
+    /// When it is over.
+    pub fn of_process(id: u32) -> Result<Self> {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
+        let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+        Ok(Self { wall: 0.0, cpu: cpu(&stat)?, peak_mib: peak(&status)? })
+    }
+
+    /// The same with a time.
+    #[must_use]
+    pub const fn during(self, wall: f64) -> Self {
+        Self { wall, ..self }
+    }
+}
+
+/// Its own and its children's, in user's and kernel's code.
+fn cpu(stat: &str) -> Result<f64> {
+    // The name, in parentheses, may hold blanks.
+    let (_, rest) = stat.rsplit_once(") ").context("no statistics of a process")?;
+    let ticks = rest.split(' ').skip(11).take(4).map(str::parse::<f64>);
+    Ok(ticks.sum::<Result<f64, _>>()? / TICKS_PER_SEC)
+}
+
+fn peak(status: &str) -> Result<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib / 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_read_with_its_children_and_any_name() {
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 30 20 20 0 1 0 5 1 1";
+        assert!((cpu(stat).unwrap() - 3.5).abs() < 1e-9);
+        assert!((peak("Name:\tx\nVmHWM:\t    2048 kB\n").unwrap() - 2.0).abs() < 1e-9);
+        assert!(cpu("7").is_err());
+    }
+}

@@ -6,6 +6,7 @@
 //! [`VerifiedBundle::open_image`]. Never decides whether a true bundle should be installed, never
 //! reads a clock, never writes to a device.
 
+pub mod adaptive;
 pub mod casync;
 mod cms;
 mod cms_shape;
@@ -23,6 +24,7 @@ mod dev_pki;
 mod envelope;
 mod error;
 pub mod http;
+mod image_parts;
 mod image_stream;
 mod image_type;
 pub mod keyfile;
@@ -75,6 +77,7 @@ pub use envelope::{
     SealError,
 };
 pub use error::{BundleError, ChainFault, ChainFaultKind, SignatureError};
+pub use image_parts::ImageParts;
 pub use image_stream::ImageStream;
 pub use image_type::{ImageType, ParseImageTypeError};
 pub use keyring::{

@@ -64,7 +64,8 @@ impl Payload {
 
     /// `offset` and the length of `buf` are multiples of a block: both are of whole segments, and
     /// of whole blocks at the end.
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), BundleError> {
+    /// Fills `buf` with verified bytes from `offset`.
+    pub fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), BundleError> {
         match self {
             Self::Verity { reader, checked, cipher } => {
                 match checked.get() {
@@ -77,6 +78,13 @@ impl Payload {
                 }
             }
             Self::Pinned(pinned) => pinned.read_at(offset, buf),
+        }
+    }
+
+    /// Announces ranges (first byte, byte behind the last) that will be read, in this order.
+    pub fn announce(&self, ranges: &[(u64, u64)]) {
+        if let Self::Verity { reader, .. } = self {
+            reader.source().prefetch(ranges);
         }
     }
 

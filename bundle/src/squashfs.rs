@@ -20,10 +20,13 @@
 //! A table is a run of metadata blocks: u16 length (bit 15 set = stored), then that many bytes,
 //! which expand to at most 8192.
 
+use crate::image_parts::PartPlace;
 use crate::squashfs_limits::{BLOCK_CODEC, SquashfsLimits, check_superblock};
 use crate::squashfs_read_ahead::ReadAhead;
 use crate::squashfs_tables::check_tree;
+use backhand::compression::Compressor;
 use backhand::kind::Kind;
+use backhand::traits::Compressor as KindOfCompressor;
 use backhand::{BackhandError, FilesystemReader, InnerNode, SquashfsFileReader, SquashfsReadFile};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek};
@@ -218,6 +221,48 @@ impl SquashfsFiles {
         let mut content = Vec::new();
         file.read_to_end(&mut content).map_err(SquashfsError::Read)?;
         Ok(content)
+    }
+
+    /// Where the blocks of the regular file at `path` lie, what compressed them, the length of a
+    /// block and that of the file.
+    pub(crate) fn places(
+        &self,
+        path: &str,
+    ) -> Result<(Vec<PartPlace>, Compressor, u64, u64), SquashfsError> {
+        let file = self.file(path)?;
+        let contradiction = SquashfsError::Corrupt { what: "its tables contradict each other" };
+        let mut places = Vec::with_capacity(file.block_sizes().len() + 1);
+        let mut at = file.blocks_start();
+        for size in file.block_sizes() {
+            let (stored, compressed) = (size.size(), !size.uncompressed());
+            let block = PartPlace::Block { at, stored, compressed };
+            places.push(if stored == 0 { PartPlace::Hole } else { block });
+            let Some(next) = at.checked_add(u64::from(stored)) else { return Err(contradiction) };
+            at = next;
+        }
+        // All ones: the file has no tail in a shared block.
+        if file.frag_index() != u32::MAX as usize {
+            let fragments = self.system.fragments.as_deref().unwrap_or_default();
+            let Some(fragment) = fragments.get(file.frag_index()) else {
+                return Err(contradiction);
+            };
+            let (stored, compressed) = (fragment.size.size(), !fragment.size.uncompressed());
+            let (at, offset) = (fragment.start, file.block_offset());
+            places.push(PartPlace::Fragment { at, stored, compressed, offset });
+        }
+        let compressor = match self.system.compressor {
+            Some(KindOfCompressor::Gzip) => Compressor::Gzip,
+            Some(KindOfCompressor::Xz) => Compressor::Xz,
+            Some(KindOfCompressor::Zstd) => Compressor::Zstd,
+            Some(
+                KindOfCompressor::Uncompressed
+                | KindOfCompressor::Lzma
+                | KindOfCompressor::Lzo
+                | KindOfCompressor::Lz4,
+            )
+            | None => return Err(SquashfsError::UnsupportedCompression),
+        };
+        Ok((places, compressor, u64::from(self.system.block_size), file.file_len() as u64))
     }
 
     fn file(&self, path: &str) -> Result<&SquashfsFileReader, SquashfsError> {

@@ -17,6 +17,7 @@
 use crate::cms::{Covers, UntrustedSignature, VerifiedSignature};
 use crate::crypt::SectorCipher;
 use crate::envelope::{DecryptionIdentity, Envelope, RecipientFacts, is_envelope, open_envelope};
+use crate::image_parts::ImageParts;
 use crate::payload::{Payload, PayloadCursor};
 use crate::pinned::PinnedPayload;
 use crate::trailer::{Trailer, read_signature};
@@ -416,6 +417,23 @@ impl VerifiedBundle {
             squashfs_cause(refused)
         })?;
         ImageStream::new(file, filename, image)
+    }
+
+    /// The same image, to be read at single places instead of from start to end.
+    ///
+    /// # Errors
+    /// As [`VerifiedBundle::open_image`].
+    pub fn open_parts(&self, image: &Image) -> Result<ImageParts, BundleError> {
+        // Compares the size and tells what is missing.
+        drop(self.open_image(image)?);
+        let filename = image.filename.as_deref().unwrap_or_default();
+        let found = self.files()?.places(filename).map_err(squashfs_cause)?;
+        let (places, compressor, part_bytes, len) = found;
+        ImageParts::new(Arc::clone(&self.payload), places, compressor, part_bytes, len).ok_or(
+            BundleError::Squashfs(SquashfsError::Corrupt {
+                what: "its tables contradict each other",
+            }),
+        )
     }
 
     /// The files of the bundle, for all that is no image: hooks, indexes, trees.

@@ -330,7 +330,7 @@ fn start_fetches(
         }
     }
     let store = Arc::clone(store);
-    Prefetch::start(batches.len(), THREADS, WINDOW, move |number| {
+    Prefetch::new(batches.len(), THREADS, WINDOW, move |number| {
         let batch = batches.get(number).map(Vec::as_slice).unwrap_or_default();
         fetch_batch(store.as_ref(), batch, digest)
     })
@@ -376,7 +376,7 @@ fn start_seeds(
             Origin::Zeros | Origin::Store | Origin::Kept => None,
         })
         .collect();
-    Prefetch::start(jobs.len(), THREADS, BATCH_CHUNKS / 2, move |number| {
+    Prefetch::new(jobs.len(), THREADS, BATCH_CHUNKS / 2, move |number| {
         let (wanted, seed, place) = jobs.get(number)?;
         let bytes = seeds.get(*seed)?.read(*place, wanted)?;
         (digest.id_of(&bytes) == Some(wanted.id)).then_some(bytes)

@@ -53,11 +53,14 @@ impl<T> Drop for Leaving<'_, T> {
 pub(crate) struct Prefetch<T: Send + 'static> {
     shared: Arc<Shared<T>>,
     work: Arc<dyn Fn(usize) -> T + Send + Sync>,
+    /// Threads to start at the first question.
+    threads: usize,
 }
 
 impl<T: Send + 'static> Prefetch<T> {
-    /// Starts `threads` that do `work`, at most `window` jobs ahead of the reader.
-    pub(crate) fn start(
+    /// Has `threads` that do `work`, at most `window` jobs ahead of the reader; from the first
+    /// question on, and not before.
+    pub(crate) fn new(
         jobs: usize,
         threads: usize,
         window: usize,
@@ -67,22 +70,26 @@ impl<T: Send + 'static> Prefetch<T> {
         let (state, changed) = (Mutex::new(state), Condvar::new());
         let shared = Arc::new(Shared { state, changed, jobs, window: window.max(1) });
         let work: Arc<dyn Fn(usize) -> T + Send + Sync> = Arc::new(work);
-        for _ in 0..threads.min(jobs) {
-            shared.lock().workers += 1;
-            let (ours, does) = (Arc::clone(&shared), Arc::clone(&work));
+        Self { shared, work, threads: threads.min(jobs) }
+    }
+
+    fn start(&mut self) {
+        for _ in 0..std::mem::take(&mut self.threads) {
+            self.shared.lock().workers += 1;
+            let (ours, does) = (Arc::clone(&self.shared), Arc::clone(&self.work));
             let spawned = std::thread::Builder::new()
                 .name("prefetch".to_owned())
                 .spawn(move || run(&ours, does.as_ref()));
             if spawned.is_err() {
                 // Without threads the reader does the work itself.
-                shared.lock().workers -= 1;
+                self.shared.lock().workers -= 1;
             }
         }
-        Self { shared, work }
     }
 
     /// The next result; `None` after the last.
     pub(crate) fn next(&mut self) -> Option<T> {
+        self.start();
         let mut state = self.shared.lock();
         let number = state.next;
         if number >= self.shared.jobs {
@@ -147,7 +154,7 @@ mod tests {
     fn results_come_in_order_and_never_far_ahead() {
         let ahead = Arc::new(AtomicUsize::new(0));
         let (begun, counter) = (Arc::clone(&ahead), Arc::clone(&ahead));
-        let mut results = Prefetch::start(200, 4, 5, move |number| {
+        let mut results = Prefetch::new(200, 4, 5, move |number| {
             begun.fetch_add(1, Ordering::SeqCst);
             number * 2
         });
@@ -160,7 +167,7 @@ mod tests {
 
     #[test]
     fn thread_that_panics_ends_the_results() {
-        let mut results = Prefetch::start(3, 1, 3, |number| {
+        let mut results = Prefetch::new(3, 1, 3, |number| {
             assert!(std::thread::current().name() != Some("prefetch"), "a defect");
             number
         });
@@ -171,7 +178,8 @@ mod tests {
 
     #[test]
     fn dropping_the_reader_ends_the_threads() {
-        let results = Prefetch::start(1000, 2, 2, |number| number);
+        let mut results = Prefetch::new(1000, 2, 2, |number| number);
+        assert_eq!(results.next(), Some(0));
         let weak = Arc::downgrade(&results.work);
         drop(results);
         for _ in 0..200 {

@@ -59,6 +59,7 @@ fn image_is_put_together_and_nothing_is_fetched_twice() {
     let store = Arc::new(store);
     let mut assembly = Assembly::new(&index, Vec::new(), store.clone()).unwrap();
     let plan = assembly.plan();
+    assert!(store.asked.lock().unwrap().is_empty());
     assert!(plan.made_here.get() > 3 << 20, "{plan:?}");
     assert_eq!(read(&mut assembly).unwrap(), image);
     let asked = store.asked.lock().unwrap().clone();

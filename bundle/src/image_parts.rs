@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! An image of a verified bundle, at any place: what does a part of it cost, and what does it say?
+//!
+//! A file of a squashfs is cut into blocks (mostly 128 KiB), each compressed on its own. Whoever
+//! needs single places reads the blocks that hold them and nothing else. Bytes of the bundle are
+//! compared with its hash tree in pages of 4096, so that is what a part costs.
+
+use crate::payload::Payload;
+use crate::squashfs_limits::BLOCK_CODEC;
+use crate::{BundleError, SquashfsError};
+use backhand::compression::{CompressionAction, Compressor};
+use std::sync::Arc;
+use storage::ByteLen;
+
+const PAGE: u64 = 4096;
+
+/// Read from the bundle at once.
+const RUN_BYTES: u64 = 1024 * 1024;
+
+/// Where a part lies in the file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PartPlace {
+    /// A hole: zeros that are nowhere.
+    Hole,
+    /// A block of its own.
+    Block { at: u64, stored: u32, compressed: bool },
+    /// A piece of a block that several files share.
+    Fragment { at: u64, stored: u32, compressed: bool, offset: u32 },
+}
+
+/// The parts of one image.
+pub struct ImageParts {
+    payload: Arc<Payload>,
+    places: Vec<PartPlace>,
+    compressor: Compressor,
+    part_bytes: u64,
+    len: u64,
+}
+
+impl std::fmt::Debug for ImageParts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ImageParts")
+            .field("parts", &self.places.len())
+            .field("len", &self.len)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ImageParts {
+    /// The parts of a file of this length in these places; `None` when they do not fit.
+    pub(crate) fn new(
+        payload: Arc<Payload>,
+        places: Vec<PartPlace>,
+        compressor: Compressor,
+        part_bytes: u64,
+        len: u64,
+    ) -> Option<Self> {
+        let fits = part_bytes > 0 && places.len() as u64 == len.div_ceil(part_bytes);
+        fits.then_some(Self { payload, places, compressor, part_bytes, len })
+    }
+
+    /// The length of the image.
+    #[must_use]
+    pub fn len(&self) -> ByteLen {
+        ByteLen::new(self.len)
+    }
+
+    /// Whether the image has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Number of the part that holds a byte of the image.
+    #[must_use]
+    pub fn part_of(&self, offset: u64) -> u64 {
+        offset / self.part_bytes
+    }
+
+    /// First byte of a part, and the byte behind its last.
+    #[must_use]
+    pub fn span_of(&self, part: u64) -> (u64, u64) {
+        let start = part.saturating_mul(self.part_bytes).min(self.len);
+        (start, start.saturating_add(self.part_bytes).min(self.len))
+    }
+
+    fn place(&self, part: u64) -> Option<PartPlace> {
+        self.places.get(usize::try_from(part).ok()?).copied()
+    }
+
+    /// Bytes of the bundle that a part lies in, first and behind the last.
+    fn stored_span(&self, part: u64) -> Option<(u64, u64)> {
+        match self.place(part)? {
+            PartPlace::Hole => None,
+            PartPlace::Block { at, stored, .. } | PartPlace::Fragment { at, stored, .. } => {
+                Some((at, at.saturating_add(u64::from(stored))))
+            }
+        }
+    }
+
+    /// What reading these parts, in ascending order, costs: bytes of whole pages, and how many
+    /// stretches they make.
+    #[must_use]
+    pub fn cost_of(&self, parts: &[u64]) -> (ByteLen, u64) {
+        let ranges = self.ranges_of(parts);
+        let bytes = ranges.iter().map(|(start, end)| end - start).sum();
+        (ByteLen::new(bytes), ranges.len() as u64)
+    }
+
+    /// What reading the whole image costs.
+    #[must_use]
+    pub fn cost_of_all(&self) -> ByteLen {
+        let all: Vec<u64> = (0..self.places.len() as u64).collect();
+        self.cost_of(&all).0
+    }
+
+    /// The pages that hold these parts, as stretches that do not touch.
+    fn ranges_of(&self, parts: &[u64]) -> Vec<(u64, u64)> {
+        let mut ranges: Vec<(u64, u64)> = Vec::new();
+        for (start, end) in parts.iter().filter_map(|part| self.stored_span(*part)) {
+            let (start, end) = (start / PAGE * PAGE, end.div_ceil(PAGE).saturating_mul(PAGE));
+            match ranges.last_mut().filter(|last| start <= last.1 && start >= last.0) {
+                Some(last) => last.1 = last.1.max(end),
+                None => ranges.push((start, end)),
+            }
+        }
+        ranges
+    }
+
+    /// Tells the bundle's source which parts will be read, in ascending order, each once.
+    pub(crate) fn announce(&self, parts: &[u64]) {
+        self.payload.announce(&self.ranges_of(parts));
+    }
+
+    /// Groups parts, in ascending order, into runs that are read in one go.
+    pub(crate) fn runs_of(&self, parts: &[u64]) -> Vec<Vec<u64>> {
+        let mut runs: Vec<Vec<u64>> = Vec::new();
+        let (mut run_start, mut run_end) = (0, 0);
+        for part in parts {
+            let (start, end) = self.stored_span(*part).unwrap_or((run_end, run_end));
+            let adjoins = start == run_end && end.saturating_sub(run_start) <= RUN_BYTES;
+            match runs.last_mut().filter(|_| adjoins) {
+                Some(run) => run.push(*part),
+                None => {
+                    run_start = start;
+                    runs.push(vec![*part]);
+                }
+            }
+            run_end = end;
+        }
+        runs
+    }
+
+    /// Reads the parts of one run; the content of each, in order.
+    ///
+    /// # Errors
+    /// [`BundleError`].
+    pub(crate) fn read_run(&self, run: &[u64]) -> Result<Vec<Vec<u8>>, BundleError> {
+        let spans: Vec<_> = run.iter().filter_map(|part| self.stored_span(*part)).collect();
+        let start = spans.iter().map(|span| span.0).min().unwrap_or(0) / PAGE * PAGE;
+        let end = spans.iter().map(|span| span.1).max().unwrap_or(0);
+        let data = self.payload.data_bytes();
+        if end > data {
+            return Err(corrupt("a block lies behind its end"));
+        }
+        let end = end.div_ceil(PAGE).saturating_mul(PAGE).min(data);
+        let len = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
+        let mut stored = vec![0; len];
+        self.payload.read_at(start, &mut stored)?;
+        run.iter().map(|part| self.expand(*part, start, &stored)).collect()
+    }
+
+    /// Reads one part.
+    ///
+    /// # Errors
+    /// [`BundleError`].
+    pub fn read_part(&self, part: u64) -> Result<Vec<u8>, BundleError> {
+        self.read_run(&[part])?.pop().ok_or_else(|| corrupt("a block is missing"))
+    }
+
+    fn expand(&self, part: u64, base: u64, stored: &[u8]) -> Result<Vec<u8>, BundleError> {
+        let (start, end) = self.span_of(part);
+        let len = usize::try_from(end - start).unwrap_or(0);
+        let place = self.place(part).ok_or_else(|| corrupt("a block is missing"))?;
+        let (at, size, compressed, skip) = match place {
+            PartPlace::Hole => return Ok(vec![0; len]),
+            PartPlace::Block { at, stored, compressed } => (at, stored, compressed, 0),
+            PartPlace::Fragment { at, stored, compressed, offset } => {
+                (at, stored, compressed, usize::try_from(offset).unwrap_or(usize::MAX))
+            }
+        };
+        let from = usize::try_from(at.saturating_sub(base)).unwrap_or(usize::MAX);
+        let to = from.saturating_add(usize::try_from(size).unwrap_or(usize::MAX));
+        let bytes = stored.get(from..to).ok_or_else(|| corrupt("a block is missing"))?;
+        let whole = if compressed {
+            let room = usize::try_from(self.part_bytes).unwrap_or(0);
+            let mut out = Vec::with_capacity(room);
+            BLOCK_CODEC
+                .decompress(bytes, &mut out, self.compressor)
+                .map_err(|_| corrupt("a block cannot be expanded"))?;
+            out
+        } else {
+            bytes.to_vec()
+        };
+        let content = whole.get(skip..skip.saturating_add(len));
+        match content {
+            // A block of its own holds the part and nothing else.
+            Some(content) if skip > 0 || matches!(place, PartPlace::Fragment { .. }) => {
+                Ok(content.to_vec())
+            }
+            Some(_) if whole.len() == len => Ok(whole),
+            Some(_) | None => Err(corrupt("a block has another length than its file says")),
+        }
+    }
+}
+
+fn corrupt(what: &'static str) -> BundleError {
+    BundleError::Squashfs(SquashfsError::Corrupt { what })
+}

@@ -3,6 +3,7 @@
 
 pub use crate::line_cli::{RescueArgs, SerialCommand};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Boot and update chain of A/B devices: install, choose, verify, confirm
@@ -142,6 +143,16 @@ pub enum Command {
     Man {
         /// The directory; it is made if missing.
         dir: PathBuf,
+    },
+    /// Answer in place of the program rauc: its arguments, its output, its exit codes
+    ///
+    /// A link to this program that is named `rauc` does the same. `atomix rauc --help` shows its
+    /// own usage.
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Rauc {
+        /// Everything behind it, as for rauc.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+        args: Vec<OsString>,
     },
 }
 

@@ -155,6 +155,11 @@ fn without_device(command: &Command, now: Now, out: &mut Output) -> Option<Resul
         Command::Demo(args) => Some(demo::run(args, now, out)),
         Command::Completions { shell } => Some(manual::completions(*shell, out)),
         Command::Man { dir } => Some(manual::pages(dir, out)),
+        // The program reads `atomix rauc` before this grammar; only options of ours lead here.
+        Command::Rauc { .. } => Some(Err(Failure::Usage {
+            what: "no option of atomix can stand before `rauc`".to_owned(),
+            hint: "`atomix rauc --help` shows what it takes",
+        })),
         Command::Image { command } => Some(image::run(command, out)),
         Command::Serial { command } => Some(serial::run(command, out)),
         Command::Rescue(args) => {
@@ -202,6 +207,7 @@ pub(crate) fn on_context(
         | Command::Serial { .. }
         | Command::Completions { .. }
         | Command::Man { .. }
+        | Command::Rauc { .. }
         | Command::Image { .. } => Ok(()),
     }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why did `rauc` fail? One line, with RAUC's words where scripts look for them.
 
+use bundle::{OperationError, rauc_words};
 use std::error::Error;
-use std::fmt::Write as _;
 
 /// Why a command of `rauc` failed.
 #[derive(Debug, thiserror::Error)]
@@ -53,17 +53,36 @@ impl RaucError {
     }
 }
 
-/// An error with its causes, on one line.
+/// An error with its causes, on one line; RAUC's sentence before ours where it has one.
 #[must_use]
-pub fn chain_of(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(below) = cause {
-        // Writing to a String cannot fail.
-        let _ = write!(text, ": {below}");
-        cause = below.source();
+pub fn chain_of(error: &(dyn Error + 'static)) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut add = |text: String| {
+        // Layers that add nothing repeat the layer below.
+        if !text.is_empty() && !parts.iter().any(|known| known.contains(&text)) {
+            parts.push(text);
+        }
+    };
+    let mut next = Some(beneath(error));
+    while let Some(error) = next {
+        if let Some(words) = rauc_words(error) {
+            add(words);
+        }
+        add(error.to_string());
+        next = error.source();
     }
-    text
+    parts.join(": ")
+}
+
+/// The error that a transparent wrapper shows: what it is decides RAUC's words for it.
+fn beneath<'e>(error: &'e (dyn Error + 'static)) -> &'e (dyn Error + 'static) {
+    if let Some(RaucError::Below(below)) = error.downcast_ref::<RaucError>() {
+        return beneath(&**below);
+    }
+    match error.downcast_ref::<OperationError>() {
+        Some(OperationError::Bundle(below)) => below,
+        _ => error,
+    }
 }
 
 #[cfg(test)]
@@ -77,5 +96,8 @@ mod tests {
         assert_eq!(failed.chain(), "Failed to create bundle: no space left");
         let below = RaucError::below(std::io::Error::other("no space left"));
         assert_eq!(below.chain(), "no space left");
+        let signers = bundle::SignatureError::SignerCount { found: 2 };
+        let words = RaucError::below(OperationError::Bundle(signers.into())).chain();
+        assert!(words.starts_with("Unsupported number of signers: 2"), "{words}");
     }
 }

@@ -3,11 +3,13 @@
 
 use crate::rauc::error::RaucError;
 use crate::rauc::info_view::{InfoFormat, InfoView, chain_text, render};
-use crate::rauc::opening::{Judging, Verify, open, resolve};
+use crate::rauc::opening::{Judging, open, resolve};
 use crate::rauc::output::Streams;
 use crate::rauc::request::exactly;
-use crate::rauc::run::Session;
+use crate::rauc::session::Session;
 use crate::rauc::trust::Expiry;
+use bundle::{RecipientFacts, RecipientKind, RecipientName};
+use std::fmt::Write as _;
 
 /// Shows a bundle.
 ///
@@ -26,16 +28,15 @@ pub fn run(session: &Session, out: &mut Streams<'_>) -> Result<(), RaucError> {
         ))
     })?;
     let place = resolve(&name)?;
-    let keyring = request.path("keyring");
     let given = &request.given;
+    let keys = session.keys();
     let judging = Judging {
-        config: &session.loaded.config,
-        keyring: keyring.as_deref(),
-        verify: if given.has("no-verify") { Verify::No } else { Verify::Yes },
+        key: given.text("key"),
+        http: session.http(&session.access()),
         expiry: if given.has("no-check-time") { Expiry::Ignored } else { Expiry::Judged },
-        now: session.now,
+        ..session.judging(&keys)
     };
-    let opened = open(&place, &judging)?;
+    let opened = open(&place, &judging, &mut |notice| out.warn(&notice.to_string()))?;
     let view = InfoView {
         manifest: opened.manifest(),
         digest: opened.digest(),
@@ -46,7 +47,7 @@ pub fn run(session: &Session, out: &mut Streams<'_>) -> Result<(), RaucError> {
         out.print(&bundle::certificates_text(&opened.cms).map_err(RaucError::below)?);
     }
     if given.has("dump-recipients") {
-        out.print("No recipient data to dump (bundle is not encrypted)\n");
+        out.print(&recipients_text(&opened.recipients));
     }
     if format == InfoFormat::Readable {
         match opened.chain() {
@@ -55,4 +56,30 @@ pub fn run(session: &Session, out: &mut Streams<'_>) -> Result<(), RaucError> {
         }
     }
     Ok(())
+}
+
+/// For whom a signature was encrypted, as RAUC lists it.
+fn recipients_text(recipients: &[RecipientFacts]) -> String {
+    if recipients.is_empty() {
+        return "No recipient data to dump (bundle is not encrypted)\n".to_owned();
+    }
+    let mut to = format!("{} Recipients:\n", recipients.len());
+    for (number, recipient) in recipients.iter().enumerate() {
+        // Writing to a String cannot fail.
+        let _ = match &recipient.name {
+            RecipientName::Certificate { issuer, serial } => writeln!(
+                to,
+                "{number:3}   Issuer:    {issuer}\n      Serial:    {serial}\n      \
+                 Algorithm: {}",
+                match recipient.kind {
+                    RecipientKind::KeyTransport => "rsaEncryption",
+                    RecipientKind::KeyAgreement => "dhSinglePass-stdDH-sha1kdf-scheme",
+                    RecipientKind::Other => "unknown",
+                }
+            ),
+            RecipientName::KeyId(id) => writeln!(to, "{number:3}   <keyid> {id}"),
+            RecipientName::Unnamed => writeln!(to, "{number:3}   <unknown>"),
+        };
+    }
+    to
 }

@@ -7,7 +7,7 @@ use crate::rauc::error::RaucError;
 use crate::rauc::opening::resolve;
 use crate::rauc::output::Streams;
 use crate::rauc::request::{Request, exactly};
-use crate::rauc::run::Session;
+use crate::rauc::session::Session;
 use nix::sys::signal::{SigSet, Signal};
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, Sender, channel};

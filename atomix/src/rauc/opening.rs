@@ -6,9 +6,11 @@ use crate::rauc::conf::absolute;
 use crate::rauc::error::RaucError;
 use crate::rauc::info_view::KeySecrecy;
 use crate::rauc::trust::{Expiry, check_time, keyring};
+use bundle::http::{HttpOptions, HttpSource};
 use bundle::{
-    BundleError, BundleFormat, CertificateInfo, FileSource, Limits, Manifest, Source, UnixTime,
-    UntrustedBundle, VerifiedBundle,
+    BundleFormat, CertificateInfo, Credential, CredentialAccess, DecryptionIdentity, FileSource,
+    Limits, Manifest, Notice, PayloadAlignment, RecipientFacts, Source, UnixTime, UntrustedBundle,
+    UnverifiedInfo, VerifiedBundle,
 };
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -44,19 +46,45 @@ pub enum Verify {
     No,
 }
 
-/// How a bundle is judged.
-#[derive(Clone, Debug)]
+/// How a bundle is reached and judged.
 pub struct Judging<'a> {
     /// The configuration.
     pub config: &'a SystemConfig,
     /// Takes the place of the configured keyring.
     pub keyring: Option<&'a Path>,
+    /// Takes the place of the configured decryption key.
+    pub key: Option<String>,
+    /// Passphrase, module and PIN.
+    pub access: CredentialAccess<'a>,
+    /// How a server is spoken to.
+    pub http: HttpOptions,
     /// Whether it is judged at all.
     pub verify: Verify,
     /// Whether expiry is.
     pub expiry: Expiry,
     /// The time.
     pub now: UnixTime,
+}
+
+impl Judging<'_> {
+    /// The key that decrypts bundles, where one is named.
+    fn identity(&self) -> Result<Option<DecryptionIdentity>, RaucError> {
+        let configured = self.config.encryption.as_ref();
+        let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+        // The configured certificate belongs to the configured key.
+        let (key, certificate) = match &self.key {
+            Some(key) => (Some(key.clone()), None),
+            None => (
+                configured.and_then(|section| section.key.as_ref()).map(text),
+                configured.and_then(|section| section.cert.as_ref()).map(text),
+            ),
+        };
+        let Some(key) = key else { return Ok(None) };
+        let parse = |text: &str| Credential::parse(text).map_err(RaucError::below);
+        let certificate = certificate.as_deref().map(parse).transpose()?;
+        let identity = DecryptionIdentity::load(&parse(&key)?, certificate.as_ref(), &self.access);
+        identity.map(Some).map_err(RaucError::act("Failed to load decryption key"))
+    }
 }
 
 /// Where the bundle is that a person names. Local ones must exist.
@@ -129,10 +157,10 @@ fn from_file_url(url: &[u8]) -> Result<PathBuf, RaucError> {
 
 /// A bundle that was opened.
 pub struct Opened {
-    /// Where it is.
-    pub place: Place,
-    /// Its signature.
+    /// Its signature, decrypted where it came encrypted.
     pub cms: Vec<u8>,
+    /// For whom the signature came encrypted.
+    pub recipients: Vec<RecipientFacts>,
     /// What is known of it.
     pub content: Content,
 }
@@ -140,9 +168,9 @@ pub struct Opened {
 /// What is known of a bundle.
 pub enum Content {
     /// All of it, and it is true.
-    Verified(VerifiedBundle),
+    Verified(Box<VerifiedBundle>),
     /// What it says of itself.
-    Claimed(Box<bundle::UnverifiedInfo>),
+    Claimed(Box<UnverifiedInfo>),
 }
 
 impl Opened {
@@ -167,7 +195,7 @@ impl Opened {
     /// Whether the key of a crypt bundle is hidden.
     #[must_use]
     pub fn secrecy(&self) -> KeySecrecy {
-        KeySecrecy::Open
+        if self.recipients.is_empty() { KeySecrecy::Open } else { KeySecrecy::Encrypted }
     }
 
     /// The signer's chain, where it was judged.
@@ -180,21 +208,39 @@ impl Opened {
     }
 }
 
-/// Opens a bundle and judges it.
+/// Finds the bundle's signature, and decrypts it where it is encrypted and a key is known.
 ///
 /// # Errors
 /// [`RaucError`] in RAUC's words.
-pub fn open(place: &Place, judging: &Judging<'_>) -> Result<Opened, RaucError> {
+pub fn find(place: &Place, judging: &Judging<'_>) -> Result<UntrustedBundle, RaucError> {
+    let max_signature = judging.config.system.max_bundle_signature_size;
+    let mut limits = Limits { max_signature, ..Limits::default() };
     let source: Arc<dyn Source> = match place {
         Place::Local(path) => Arc::new(FileSource::open(path).map_err(RaucError::below)?),
         Place::Remote(url) => {
-            return Err(RaucError::refused(format!("Unsupported URL: {url}")));
+            limits.alignment = PayloadAlignment::Required;
+            Arc::new(HttpSource::open(url, &judging.http).map_err(RaucError::below)?)
         }
     };
-    let max_signature = judging.config.system.max_bundle_signature_size;
-    let limits = Limits { max_signature, ..Limits::default() };
     let untrusted = UntrustedBundle::open(source, &limits).map_err(RaucError::below)?;
+    match judging.identity()? {
+        Some(identity) => untrusted.decrypt(&identity).map_err(RaucError::below),
+        None => Ok(untrusted),
+    }
+}
+
+/// Opens a bundle and judges it; `note` is told what people should hear.
+///
+/// # Errors
+/// [`RaucError`] in RAUC's words.
+pub fn open(
+    place: &Place,
+    judging: &Judging<'_>,
+    note: &mut dyn FnMut(&Notice),
+) -> Result<Opened, RaucError> {
+    let untrusted = find(place, judging)?;
     let cms = untrusted.signature().to_vec();
+    let recipients = untrusted.recipients().map_err(RaucError::below)?;
     let content = match judging.verify {
         Verify::No => {
             let info = untrusted.inspect_unverified().map_err(RaucError::below)?;
@@ -203,27 +249,25 @@ pub fn open(place: &Place, judging: &Judging<'_>) -> Result<Opened, RaucError> {
         Verify::Yes => {
             let keyring = keyring(judging.config, judging.keyring)?;
             let time = check_time(judging.config, judging.expiry, judging.now);
-            Content::Verified(untrusted.verify(&keyring, time).map_err(not_verified)?)
+            let bundle = untrusted.verify(&keyring, time).map_err(RaucError::below)?;
+            bundle.notices().iter().for_each(note);
+            Content::Verified(Box::new(bundle))
         }
     };
-    let opened = Opened { place: place.clone(), cms, content };
+    let opened = Opened { cms, recipients, content };
     demand_allowed(opened.manifest().format, &judging.config.system.bundle_formats)?;
     Ok(opened)
 }
 
-fn demand_allowed(format: BundleFormat, allowed: &[BundleFormat]) -> Result<(), RaucError> {
+/// Refuses a format that the configuration does not allow.
+///
+/// # Errors
+/// [`RaucError`] in RAUC's words.
+pub fn demand_allowed(format: BundleFormat, allowed: &[BundleFormat]) -> Result<(), RaucError> {
     if allowed.contains(&format) {
         return Ok(());
     }
     Err(RaucError::refused(format!("Bundle format '{format}' not allowed")))
-}
-
-/// A signature that does not hold is called so, as RAUC does.
-fn not_verified(error: BundleError) -> RaucError {
-    if matches!(error, BundleError::Signature(_) | BundleError::PayloadDigest) {
-        return RaucError::act("signature verification failed")(error);
-    }
-    RaucError::below(error)
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 //! `install` also 2 (no service, or it is gone) and 3 (Ctrl-C, while the service goes on).
 
 use crate::rauc::commands::Verb;
-use crate::rauc::conf::{Loaded, load};
+use crate::rauc::conf::load;
 use crate::rauc::env::RaucEnv;
 use crate::rauc::error::RaucError;
 use crate::rauc::output::Streams;
 use crate::rauc::request::{Asked, Request, read};
-use crate::rauc::{info, install, status};
+use crate::rauc::session::Session;
+use crate::rauc::{info, install, making, status};
 use bundle::UnixTime;
 use std::ffi::OsString;
 use std::io::Write;
@@ -17,18 +18,6 @@ use std::process::ExitCode;
 
 /// The release of RAUC whose behaviour this is; scripts compare it.
 pub const RAUC_VERSION: &str = "1.15.2";
-
-/// Everything a command goes by.
-pub struct Session {
-    /// What was asked.
-    pub request: Request,
-    /// The configuration.
-    pub loaded: Loaded,
-    /// The environment.
-    pub env: RaucEnv,
-    /// The time.
-    pub now: UnixTime,
-}
 
 /// Runs the words behind the program's name.
 pub fn run(
@@ -76,16 +65,16 @@ fn session(
         Verb::Info => info::run(&session, out)?,
         Verb::Install => return install::run(&session, out),
         Verb::Status => status::run(&session, out)?,
-        Verb::Bundle
-        | Verb::Resign
-        | Verb::Convert
-        | Verb::Encrypt
-        | Verb::ReplaceSignature
-        | Verb::ExtractSignature
-        | Verb::Extract
-        | Verb::WriteSlot
-        | Verb::Service
-        | Verb::Mount => return Err(RaucError::refused("not yet")),
+        Verb::Bundle => making::bundle(&session, out)?,
+        Verb::Resign => making::resign(&session, out)?,
+        Verb::Convert => making::convert(&session, out)?,
+        Verb::Encrypt => making::encrypt(&session, out)?,
+        Verb::ReplaceSignature => making::replace_signature(&session, out)?,
+        Verb::ExtractSignature => making::extract_signature(&session, out)?,
+        Verb::Extract => making::extract(&session, out)?,
+        Verb::WriteSlot | Verb::Service | Verb::Mount => {
+            return Err(RaucError::refused("not yet"));
+        }
     }
     Ok(0)
 }

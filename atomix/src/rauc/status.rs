@@ -4,7 +4,7 @@
 use crate::rauc::client::Client;
 use crate::rauc::error::RaucError;
 use crate::rauc::output::Streams;
-use crate::rauc::run::Session;
+use crate::rauc::session::Session;
 use crate::rauc::status_text::{Detail, StatusFormat, render};
 use std::ffi::OsString;
 

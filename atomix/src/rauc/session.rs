@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Everything that one command of `rauc` goes by, and what follows from it for whoever opens a
+//! bundle: keys, keyring, time, and how a server is spoken to.
+
+use crate::rauc::conf::Loaded;
+use crate::rauc::engine::Access;
+use crate::rauc::env::RaucEnv;
+use crate::rauc::opening::{Judging, Verify};
+use crate::rauc::request::Request;
+use crate::rauc::run::RAUC_VERSION;
+use crate::rauc::trust::Expiry;
+use bundle::http::{HttpOptions, TlsVerify};
+use bundle::{CredentialAccess, Secret, SecretQuestion, UnixTime};
+use std::path::PathBuf;
+use updater::SystemConfig;
+
+/// Everything a command goes by.
+pub struct Session {
+    /// What was asked.
+    pub request: Request,
+    /// The configuration.
+    pub loaded: Loaded,
+    /// The environment.
+    pub env: RaucEnv,
+    /// The time.
+    pub now: UnixTime,
+}
+
+/// Secrets of keys, and the keyring of the command line.
+pub struct Keys {
+    passphrase: Option<Secret>,
+    pin: Option<Secret>,
+    module: Option<PathBuf>,
+    keyring: Option<PathBuf>,
+}
+
+impl Keys {
+    /// The keys of an environment, and the keyring that takes the place of the configured one.
+    #[must_use]
+    pub fn new(env: &RaucEnv, keyring: Option<PathBuf>) -> Self {
+        Self {
+            passphrase: env.key_passphrase.as_ref().map(Secret::new),
+            pin: env.pkcs11_pin.as_ref().map(Secret::new),
+            module: env.pkcs11_module.clone(),
+            keyring,
+        }
+    }
+
+    /// How credentials are opened.
+    #[must_use]
+    pub fn access(&self) -> CredentialAccess<'_> {
+        CredentialAccess {
+            key_passphrase: self.passphrase.as_ref(),
+            pkcs11_module: self.module.as_deref(),
+            pkcs11_pin: self.pin.as_ref(),
+            ask: Some(&ask),
+        }
+    }
+
+    /// The keyring of the command line.
+    #[must_use]
+    pub fn keyring(&self) -> Option<&std::path::Path> {
+        self.keyring.as_deref()
+    }
+}
+
+/// Asks whoever sits at the terminal.
+fn ask(question: &SecretQuestion) -> Option<Secret> {
+    let terminal = console::Term::stderr();
+    if !terminal.is_term() {
+        return None;
+    }
+    let prompt = match question {
+        SecretQuestion::KeyPassphrase { path } => {
+            format!("Enter pass phrase for {}:", path.display())
+        }
+        SecretQuestion::TokenPin { token } => format!("Enter PIN for token {token:?}:"),
+    };
+    terminal.write_str(&prompt).ok()?;
+    terminal.read_secure_line().ok().map(Secret::new)
+}
+
+impl Session {
+    /// The keys of this command.
+    #[must_use]
+    pub fn keys(&self) -> Keys {
+        Keys::new(&self.env, self.request.path("keyring"))
+    }
+
+    /// How a server is reached by the options of the command line.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        let given = &self.request.given;
+        Access {
+            tls_cert: given.text("tls-cert"),
+            tls_key: given.text("tls-key"),
+            tls_ca: given.text("tls-ca"),
+            tls_no_verify: given.has("tls-no-verify"),
+            http_headers: self.request.texts("http-header"),
+        }
+    }
+
+    /// How a server is spoken to.
+    #[must_use]
+    pub fn http(&self, access: &Access) -> HttpOptions {
+        http_options(&self.loaded.config, &self.env, access)
+    }
+
+    /// How a bundle is judged by this command; `--key` and `--no-check-time` are for those that
+    /// know them.
+    #[must_use]
+    pub fn judging<'a>(&'a self, keys: &'a Keys) -> Judging<'a> {
+        let given = &self.request.given;
+        Judging {
+            config: &self.loaded.config,
+            keyring: keys.keyring(),
+            key: None,
+            access: keys.access(),
+            http: HttpOptions::default(),
+            verify: if given.has("no-verify") { Verify::No } else { Verify::Yes },
+            expiry: Expiry::Judged,
+            now: self.now,
+        }
+    }
+}
+
+/// How a server is spoken to: what was asked for goes before what is configured.
+#[must_use]
+pub fn http_options(config: &SystemConfig, env: &RaucEnv, access: &Access) -> HttpOptions {
+    let configured = config.streaming.as_ref();
+    let or = |asked: &Option<String>, configured: Option<&String>| {
+        asked.clone().or_else(|| configured.cloned())
+    };
+    HttpOptions {
+        user_agent: format!("rauc/{RAUC_VERSION}"),
+        tls_cert: or(&access.tls_cert, configured.and_then(|s| s.tls_cert.as_ref())),
+        tls_key: or(&access.tls_key, configured.and_then(|s| s.tls_key.as_ref())),
+        tls_ca: or(&access.tls_ca, configured.and_then(|s| s.tls_ca.as_ref())),
+        tls_verify: if access.tls_no_verify { TlsVerify::NoVerify } else { TlsVerify::Verify },
+        tls_pin: env.pkcs11_pin.clone(),
+        headers: access.http_headers.clone(),
+        ..HttpOptions::default()
+    }
+}

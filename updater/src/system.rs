@@ -55,6 +55,7 @@ pub use write_slot::{WriteSlotError, WriteSlotRequest};
 
 use crate::event_log::Event;
 use crate::{InstallLock, SlotName, SystemConfig};
+use bootctl::{BundleId, NamedError};
 use status_keeper::StatusKeeper;
 
 /// RAUC's view of this system.
@@ -129,6 +130,15 @@ impl System {
                     self.parts.boot.name()
                 ),
             })
+    }
+
+    /// Whether the bundle of that manifest was installed here before and did not prove itself.
+    /// What installs by itself asks this first (built-in polling).
+    ///
+    /// # Errors
+    /// Why the boot loader cannot tell.
+    pub fn is_known_failed(&mut self, manifest: storage::Digest) -> Result<bool, NamedError> {
+        self.parts.boot.is_known_failed(&BundleId::from(manifest))
     }
 
     /// Asks everything anew: boot loader, status, mounts, repositories. `sink` is told what could

@@ -29,6 +29,7 @@ struct World {
     not_good: bool,
     inhibitor: Option<PathBuf>,
     failed: Vec<Digest>,
+    unreadable: bool,
 }
 
 impl PollQuestions for World {
@@ -44,8 +45,11 @@ impl PollQuestions for World {
         self.inhibitor.clone()
     }
 
-    fn is_known_failed(&mut self, hash: &Digest) -> bool {
-        self.failed.contains(hash)
+    fn is_known_failed(&mut self, hash: &Digest) -> Result<bool, String> {
+        if self.unreadable {
+            return Err("cannot read the boot state".to_owned());
+        }
+        Ok(self.failed.contains(hash))
     }
 }
 
@@ -285,6 +289,11 @@ fn what_failed_here_before_is_not_installed_by_itself() {
         status.summary.as_deref(),
         Some("update candidate was installed here before and failed")
     );
+    let (mut poller, _) = due("install-criteria=always");
+    let mut world = World { unreadable: true, ..World::default() };
+    assert_eq!(poll(&mut poller, &mut world, bundle("1.1")), None, "nobody can tell");
+    let said = poller.status().last_error_message.as_deref();
+    assert_eq!(said, Some("cannot read the boot state"));
 }
 
 #[test]

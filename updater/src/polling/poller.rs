@@ -28,7 +28,10 @@ pub trait PollQuestions {
     fn inhibitor(&mut self) -> Option<PathBuf>;
 
     /// Whether the bundle of that manifest was installed here before and did not prove itself.
-    fn is_known_failed(&mut self, hash: &Digest) -> bool;
+    ///
+    /// # Errors
+    /// Why that cannot be told, in words: nothing is installed then, and the poll has failed.
+    fn is_known_failed(&mut self, hash: &Digest) -> Result<bool, String>;
 }
 
 /// What is to be done next.
@@ -273,7 +276,7 @@ impl Poller {
             self.tell("bundle is not a candidate".to_owned());
             return Ok(None);
         };
-        if ask.is_known_failed(&hash) {
+        if ask.is_known_failed(&hash)? {
             let failed = "update candidate was installed here before and failed";
             self.status.summary = Some(failed.to_owned());
             self.tell(format!("version '{version}' failed here before, skipping installation"));

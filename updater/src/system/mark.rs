@@ -155,7 +155,10 @@ impl System {
             MarkState::Good => {
                 let [slot] = slots.as_slice() else { return Err(MarkError::SeveralGood.into()) };
                 self.mark_good(slot, &mut steps)?;
-                if self.config.system.prevent_late_fallback && identifier == "booted" {
+                // Our own protocol does it in the same commit, and spares an update on trial.
+                let by_itself = self.parts.boot.prevents_late_fallback();
+                let prevent = self.config.system.prevent_late_fallback && !by_itself;
+                if prevent && identifier == "booted" {
                     for other in self.identify("other")? {
                         self.mark_bad(&other, &mut steps)?;
                     }

@@ -299,7 +299,7 @@ impl Making<'_> {
         digests: &Digests,
         progress: &mut dyn FnMut(CreateProgress),
     ) -> Result<u64, CreateError> {
-        let converts = self.manifest.images.iter().any(|image| needs_stage(image));
+        let converts = self.manifest.images.iter().any(needs_stage);
         if converts || !self.extras.mksquashfs_args.is_empty() {
             let args = self.extras.mksquashfs_args;
             pack_staged(file, self.output, &mut self.manifest, &self.items, args)?;

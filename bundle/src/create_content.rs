@@ -96,10 +96,11 @@ impl BundleContent<'_> {
     }
 }
 
+/// Text of the manifest, when there is one, and everything beside it.
+type Gathered<'a> = (Option<Vec<u8>>, BTreeMap<String, Item<'a>>);
+
 /// Manifest text, when there is one, and everything beside it, ordered by path.
-pub(crate) fn gather<'a>(
-    content: BundleContent<'a>,
-) -> Result<(Option<Vec<u8>>, BTreeMap<String, Item<'a>>), CreateError> {
+pub(crate) fn gather<'a>(content: BundleContent<'a>) -> Result<Gathered<'a>, CreateError> {
     match content {
         BundleContent::Memory { manifest, files } => {
             let item = |bytes: &'a Vec<u8>| {

@@ -45,7 +45,7 @@ pub(crate) fn pack_staged(
         put(item, &place).map_err(|source| work_failed(&place, source))?;
     }
     let state = work.path().join("owners");
-    let converts = manifest.images.iter().any(|image| is_tree(image));
+    let converts = manifest.images.iter().any(is_tree);
     let root = if converts { Fakeroot::new(&state) } else { Fakeroot::none() };
     for image in &mut manifest.images {
         convert(image, &stage, &root)?;

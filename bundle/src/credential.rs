@@ -57,7 +57,7 @@ pub enum Credential {
     /// In a PEM file.
     File(PathBuf),
     /// On a token.
-    Token(Pkcs11Uri),
+    Token(Box<Pkcs11Uri>),
 }
 
 impl Credential {
@@ -67,7 +67,7 @@ impl Credential {
     /// [`Pkcs11UriError`].
     pub fn parse(text: &str) -> Result<Self, Pkcs11UriError> {
         if Pkcs11Uri::is_uri(text) {
-            return text.parse().map(Self::Token);
+            return text.parse().map(|uri| Self::Token(Box::new(uri)));
         }
         Ok(Self::File(PathBuf::from(text)))
     }

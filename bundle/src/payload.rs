@@ -28,7 +28,11 @@ const WORKERS: usize = 2;
 pub(crate) enum Payload {
     /// By its hash tree; when that was done once for all of it, by the record of that. Decrypted
     /// when it has a cipher (format crypt).
-    Verity { reader: VerityReader, checked: OnceLock<PinnedPayload>, cipher: Option<SectorCipher> },
+    Verity {
+        reader: Box<VerityReader>,
+        checked: OnceLock<PinnedPayload>,
+        cipher: Option<SectorCipher>,
+    },
     /// By the record of the pass that verified it.
     Pinned(PinnedPayload),
 }
@@ -318,7 +322,14 @@ mod tests {
         let source: Arc<dyn Source> = Arc::new(MemorySource::new("b", all));
         let params = VerityParams { hash: tree.root, salt: SALT, size };
         let reader = VerityReader::new(source, len, params).unwrap();
-        (data, Arc::new(Payload::Verity { reader, checked: OnceLock::new(), cipher: None }))
+        (
+            data,
+            Arc::new(Payload::Verity {
+                reader: Box::new(reader),
+                checked: OnceLock::new(),
+                cipher: None,
+            }),
+        )
     }
 
     #[test]

@@ -303,6 +303,7 @@ impl UntrustedBundle {
         };
         let source = Arc::clone(&self.source);
         let reader = VerityReader::new(source, self.trailer.payload_bytes, params)?;
+        let reader = Box::new(reader);
         Ok(Payload::Verity { reader, checked: OnceLock::new(), cipher })
     }
 

@@ -222,6 +222,7 @@ fn parse_recipients(set: &[u8]) -> Result<(Vec<Recipient>, usize), EnvelopeError
     // One by one instead of by the library's type for sets, which sorts by insertion.
     while !reader.is_finished() {
         let one: AnyRef<'_> = reader.decode().map_err(malformed)?;
+        #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum of every tag")]
         let recipient = match one.tag() {
             Tag::Sequence => Recipient::Transport(retagged(&one).map_err(malformed)?),
             Tag::ContextSpecific { number, .. } if number.value() == 1 => {

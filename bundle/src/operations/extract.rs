@@ -46,9 +46,11 @@ pub(crate) struct NewDirectory {
 
 impl NewDirectory {
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        std::fs::create_dir(path).map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => io::Error::new(source.kind(), "it already exists"),
-            _ => source,
+        std::fs::create_dir(path).map_err(|source| {
+            if source.kind() == io::ErrorKind::AlreadyExists {
+                return io::Error::new(source.kind(), "it already exists");
+            }
+            source
         })?;
         Ok(Self { path: path.to_owned(), kept: false })
     }

@@ -278,12 +278,10 @@ pub(crate) fn load_certificate(
     let values = session
         .get_attributes(object, &[AttributeType::Value])
         .map_err(failed("read the certificate"))?;
-    let der = values.iter().find_map(|value| match value {
-        Attribute::Value(der) => Some(der.as_slice()),
-        #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum of every attribute")]
-        _ => None,
-    });
-    X509::from_der(der.unwrap_or_default())
+    let Some(Attribute::Value(der)) = values.first() else {
+        return Err(failed("read the certificate")(ModuleError::InvalidValue));
+    };
+    X509::from_der(der)
         .map_err(|cause| TokenError::Certificate { uri: uri.to_string(), cause: cause.into() })
 }
 

@@ -114,10 +114,8 @@ fn pem(shop: &Workshop, label: &str) -> Vec<u8> {
 }
 
 fn token_fault(refused: SignError) -> TokenError {
-    match refused {
-        SignError::Credential(CredentialError::Token(fault)) => fault,
-        other => panic!("{other}"),
-    }
+    let SignError::Credential(CredentialError::Token(fault)) = refused else { panic!("{refused}") };
+    fault
 }
 
 #[test]

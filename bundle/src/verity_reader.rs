@@ -80,31 +80,26 @@ impl VerityReader {
         self.read_blocks(offset, buf).inspect_err(|_| buf.fill(0))
     }
 
-    fn read_blocks(&self, offset: u64, mut buf: &mut [u8]) -> Result<(), BundleError> {
-        let mut at = offset;
-        while !buf.is_empty() {
-            let within = usize::try_from(at % BLOCK).unwrap_or(0);
-            let whole = buf.len() / BLOCK_BYTES * BLOCK_BYTES;
-            let taken = if within == 0 && whole > 0 {
-                let (blocks, _) = buf.split_at_mut(whole);
-                self.source.read_at(at, blocks)?;
-                for (block, bytes) in (at / BLOCK..).zip(blocks.chunks(BLOCK_BYTES)) {
-                    self.check_data(block, bytes)?;
-                }
-                whole
-            } else {
-                let mut bytes = [0; BLOCK_BYTES];
-                self.source.read_at(at - at % BLOCK, &mut bytes)?;
-                self.check_data(at / BLOCK, &bytes)?;
-                let tail = bytes.get(within..).unwrap_or_default();
-                let taken = tail.len().min(buf.len());
-                for (to, from) in buf.iter_mut().zip(tail) {
-                    *to = *from;
-                }
-                taken
-            };
-            buf = buf.get_mut(taken..).unwrap_or_default();
-            at += taken as u64;
+    fn read_blocks(&self, offset: u64, buf: &mut [u8]) -> Result<(), BundleError> {
+        let within = usize::try_from(offset % BLOCK).unwrap_or(0);
+        let first = offset - offset % BLOCK;
+        if within == 0 && buf.len().is_multiple_of(BLOCK_BYTES) {
+            return self.read_whole(first, buf);
+        }
+        // In one piece all the same: a read of its own for each end costs a server's latency.
+        let len = buf.len().saturating_add(within).next_multiple_of(BLOCK_BYTES);
+        let mut blocks = vec![0; len];
+        self.read_whole(first, &mut blocks)?;
+        // The blocks begin `within` bytes before the buffer and end behind it.
+        buf.copy_from_slice(blocks.get(within..within + buf.len()).unwrap_or_default());
+        Ok(())
+    }
+
+    /// Fills `buf`, whole blocks, from a block's first byte.
+    fn read_whole(&self, at: u64, buf: &mut [u8]) -> Result<(), BundleError> {
+        self.source.read_at(at, buf)?;
+        for (block, bytes) in (at / BLOCK..).zip(buf.chunks(BLOCK_BYTES)) {
+            self.check_data(block, bytes)?;
         }
         Ok(())
     }

@@ -240,8 +240,13 @@ impl Client {
         // A proxy may be configured by environment or netrc; it sees the tunnel only.
         handle.http_proxy_tunnel(true)?;
         handle.ssl_version(SslVersion::Tlsv12)?;
-        if let Expect::Range { first, last, .. } = expect {
-            handle.range(&format!("{first}-{last}"))?;
+        match expect {
+            Expect::Range { first, last, .. } => handle.range(&format!("{first}-{last}"))?,
+            Expect::Ranges { ranges, .. } => {
+                let texts = ranges.iter().map(|(first, end)| format!("{first}-{}", end - 1));
+                handle.range(&texts.collect::<Vec<_>>().join(","))?;
+            }
+            Expect::Whole { .. } => {}
         }
         if let Some(ca) = &self.options.tls_ca {
             handle.cainfo(ca)?;
@@ -331,7 +336,9 @@ fn again(cause: &str) -> Fault {
 fn judge_status(head: &ResponseHead, expect: &Expect, url: String) -> Result<(), Fault> {
     let status = head.status;
     Err(match (status, expect) {
-        (206, Expect::Range { .. }) | (200, Expect::Whole { .. }) => return Ok(()),
+        (206, Expect::Range { .. } | Expect::Ranges { .. }) | (200, Expect::Whole { .. }) => {
+            return Ok(());
+        }
         (204, _) => HttpError::NoContent { url }.into(),
         (304, _) => HttpError::NotModified { url }.into(),
         (401, _) => HttpError::Unauthorized { url }.into(),

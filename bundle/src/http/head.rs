@@ -33,6 +33,9 @@ pub enum HeadError {
     /// Not of the form `bytes 0-3/100`.
     #[error("invalid content-range value")]
     ContentRange,
+    /// Not the parts that `multipart/byteranges` has.
+    #[error("invalid multipart/byteranges content")]
+    Multipart,
     /// Not a number.
     #[error("invalid content-length value")]
     ContentLength,
@@ -62,6 +65,8 @@ pub struct ResponseHead {
     pub status: u16,
     /// Which bytes follow.
     pub content_range: Option<ContentRange>,
+    /// What follows, if several ranges do.
+    pub content_type: Option<String>,
     /// Length of the body.
     pub content_length: Option<u64>,
     /// The entity tag with its quotes.
@@ -114,6 +119,9 @@ impl ResponseHead {
             "content-range" if self.status == 206 => {
                 let range = parse_content_range(value)?;
                 set(&mut self.content_range, range, "Content-Range")
+            }
+            "content-type" if self.status == 206 => {
+                set(&mut self.content_type, text(value, "Content-Type")?, "Content-Type")
             }
             "content-length" => {
                 let length = parse_number(value).ok_or(HeadError::ContentLength)?;
@@ -176,7 +184,7 @@ fn parse_status(line: &[u8]) -> Result<u16, HeadError> {
     }
 }
 
-fn split_header(line: &[u8]) -> Result<(String, &[u8]), HeadError> {
+pub(super) fn split_header(line: &[u8]) -> Result<(String, &[u8]), HeadError> {
     let at = line.iter().position(|byte| *byte == b':').ok_or(HeadError::Header)?;
     let (name, value) = line.split_at(at);
     let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
@@ -196,7 +204,7 @@ fn parse_number(digits: &[u8]) -> Option<u64> {
 }
 
 /// `bytes 0-3/100`; the total must be known, since it is the bundle's length.
-fn parse_content_range(value: &[u8]) -> Result<ContentRange, HeadError> {
+pub(super) fn parse_content_range(value: &[u8]) -> Result<ContentRange, HeadError> {
     let parse = || {
         let (unit, rest) = value.split_at_checked(6)?;
         if !unit.eq_ignore_ascii_case(b"bytes ") {

@@ -2,8 +2,9 @@
 //! What was announced to be read next? Ranges that somebody knows he will want, fetched ahead by
 //! two threads in that order and handed out once.
 //!
-//! Neighbours are asked for together; a small gap costs less than a request. What is fetched and
-//! not read is bounded; a reader that leaves the order is served first.
+//! Neighbours are asked for together, a small gap included; and as many ranges as make a good
+//! length in one request, where the server understands that. What is fetched and not read is
+//! bounded; a reader that leaves the order is served first.
 
 use super::error::HttpError;
 use std::collections::VecDeque;
@@ -16,6 +17,8 @@ pub(super) const PLANNED_BYTES: u64 = 6 * 1024 * 1024;
 const GAP_BYTES: u64 = 1024;
 /// Longest request of a plan.
 const MAX_REQUEST_BYTES: u64 = 1024 * 1024;
+/// Ranges asked for in one request.
+pub(super) const MAX_BATCH: usize = 48;
 /// Most requests remembered; the rest is fetched when it is read.
 const MAX_PLANNED: usize = 65_536;
 const LOOK_UP: Duration = Duration::from_millis(200);
@@ -65,18 +68,41 @@ impl State {
         ready + working
     }
 
-    fn copy(&mut self, offset: u64, buf: &mut [u8]) -> bool {
-        let found = self.ready.iter_mut().enumerate().find_map(|(at, piece)| {
+    /// What one request asks for, taken from the queue; nothing while enough is held.
+    fn next_batch(&mut self) -> Vec<(u64, u64)> {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        if self.held() >= PLANNED_BYTES {
+            return batch;
+        }
+        while let Some((first, end)) = self.queue.front().copied() {
+            bytes += end - first;
+            // Servers may take ranges out of order for an attack.
+            let ascending = batch.last().is_none_or(|(_, last)| *last <= first);
+            let full = batch.len() >= MAX_BATCH || bytes > MAX_REQUEST_BYTES || !ascending;
+            if full && !batch.is_empty() {
+                break;
+            }
+            batch.push((first, end));
+            self.queue.pop_front();
+        }
+        batch
+    }
+
+    /// Copies from the piece that holds byte `offset`; how much, none if there is no such piece.
+    fn copy(&mut self, offset: u64, buf: &mut [u8]) -> Option<usize> {
+        let (at, taken, done) = self.ready.iter_mut().enumerate().find_map(|(at, piece)| {
             let skip = usize::try_from(offset.checked_sub(piece.first)?).ok()?;
-            let bytes = piece.bytes.get(skip..skip.checked_add(buf.len())?)?;
-            buf.copy_from_slice(bytes);
-            piece.read = piece.read.saturating_add(buf.len() as u64);
-            Some((at, piece.read >= piece.bytes.len() as u64))
-        });
-        if let Some((at, true)) = found {
+            let bytes = piece.bytes.get(skip..).filter(|bytes| !bytes.is_empty())?;
+            let taken = bytes.len().min(buf.len());
+            buf.get_mut(..taken)?.copy_from_slice(bytes.get(..taken)?);
+            piece.read = piece.read.saturating_add(taken as u64);
+            Some((at, taken, piece.read >= piece.bytes.len() as u64))
+        })?;
+        if done {
             self.ready.remove(at);
         }
-        found.is_some()
+        Some(taken)
     }
 }
 
@@ -106,25 +132,29 @@ impl Plan {
     }
 
     /// A thread's work: fetches until the plan is closed.
-    pub fn work(&self, fetch: &dyn Fn(u64, u64) -> Result<Vec<u8>, HttpError>) {
+    pub fn work(&self, fetch: &dyn Fn(&[(u64, u64)]) -> Result<Vec<Vec<u8>>, HttpError>) {
         let mut state = self.lock();
         loop {
             if state.closed {
                 return;
             }
-            let free = state.held() < PLANNED_BYTES;
-            let next = if free { state.queue.pop_front() } else { None };
-            let Some((first, end)) = next else {
+            let batch = state.next_batch();
+            if batch.is_empty() {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
-            };
-            state.working.push((first, end));
+            }
+            state.working.extend_from_slice(&batch);
             drop(state);
-            let fetched = fetch(first, end);
+            let fetched = fetch(&batch);
             state = self.lock();
-            state.working.retain(|range| *range != (first, end));
+            state.working.retain(|range| !batch.contains(range));
             match fetched {
-                Ok(bytes) => state.ready.push_back(Ready { first, bytes, read: 0 }),
+                Ok(all) => {
+                    let pieces = batch.iter().zip(all);
+                    let ready =
+                        pieces.map(|((first, _), bytes)| Ready { first: *first, bytes, read: 0 });
+                    state.ready.extend(ready);
+                }
                 // Who reads there fetches again and reports what happens then.
                 Err(_) => state.queue.clear(),
             }
@@ -132,20 +162,29 @@ impl Plan {
         }
     }
 
-    /// Fills `buf` if the bytes are planned, waiting while they are on their way.
+    /// Fills `buf` if all of it is planned, waiting while it is on its way.
     pub fn read(&self, offset: u64, buf: &mut [u8], stop: &dyn Fn() -> bool) -> bool {
-        let end = offset.saturating_add(buf.len() as u64);
-        let covers = |range: &(u64, u64)| range.0 <= offset && end <= range.1;
+        let (mut at, mut rest) = (offset, buf);
+        while !rest.is_empty() {
+            let Some(taken) = self.read_some(at, rest, stop) else { return false };
+            at = at.saturating_add(taken as u64);
+            rest = rest.get_mut(taken..).unwrap_or_default();
+        }
+        true
+    }
+
+    fn read_some(&self, offset: u64, buf: &mut [u8], stop: &dyn Fn() -> bool) -> Option<usize> {
+        let holds = |range: &(u64, u64)| range.0 <= offset && offset < range.1;
         let mut state = self.lock();
         loop {
-            if state.copy(offset, buf) {
+            if let Some(taken) = state.copy(offset, buf) {
                 self.changed.notify_all();
-                return true;
+                return Some(taken);
             }
             if stop() || state.closed {
-                return false;
+                return None;
             }
-            if let Some(at) = state.queue.iter().position(covers) {
+            if let Some(at) = state.queue.iter().position(holds) {
                 if let Some(range) = state.queue.remove(at) {
                     state.queue.push_front(range);
                 }
@@ -154,8 +193,8 @@ impl Plan {
                     state.ready.pop_front();
                 }
                 self.changed.notify_all();
-            } else if !state.working.iter().any(covers) {
-                return false;
+            } else if !state.working.iter().any(holds) {
+                return None;
             }
             let waited = self.changed.wait_timeout(state, LOOK_UP);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -194,9 +233,12 @@ mod tests {
             .map(|_| {
                 let (plan, fetched) = (Arc::clone(&plan), Arc::clone(&fetched));
                 std::thread::spawn(move || {
-                    plan.work(&|first, end| {
-                        fetched.fetch_add(end - first, Ordering::Relaxed);
-                        Ok((first..end).map(|at| u8::try_from(at % 251).unwrap()).collect())
+                    plan.work(&|batch| {
+                        let piece = |(first, end): &(u64, u64)| {
+                            fetched.fetch_add(end - first, Ordering::Relaxed);
+                            (*first..*end).map(|at| u8::try_from(at % 251).unwrap()).collect()
+                        };
+                        Ok(batch.iter().map(piece).collect())
                     });
                 })
             })
@@ -212,6 +254,12 @@ mod tests {
             }
         }
         assert!(!plan.read(60_000, &mut buf, &|| false));
+        // A read over the seam of two pieces of one announced range.
+        plan.set(coalesce(&[(0, 3 << 20)], u64::MAX));
+        let mut all = vec![0; 3 << 20];
+        assert!(plan.read(0, &mut all, &|| false));
+        assert!((0_u64..).zip(&all).all(|(at, byte)| u64::from(*byte) == at % 251));
+        fetched.fetch_sub(3 << 20, Ordering::Relaxed);
         assert_eq!(fetched.load(Ordering::Relaxed), 400 * 50_000);
         plan.close();
         for worker in workers {
@@ -224,7 +272,8 @@ mod tests {
         let plan = Arc::new(Plan::default());
         let worker = Arc::clone(&plan);
         let worker = std::thread::spawn(move || {
-            worker.work(&|first, end| Ok(vec![0; usize::try_from(end - first).unwrap()]));
+            let piece = |(first, end): &(u64, u64)| vec![0; usize::try_from(end - first).unwrap()];
+            worker.work(&|batch| Ok(batch.iter().map(piece).collect()));
         });
         plan.set((0..40).map(|at| (at << 20, (at + 1) << 20)).collect());
         assert!(plan.read(39 << 20, &mut [1; 10], &|| false));

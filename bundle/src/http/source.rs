@@ -19,12 +19,12 @@ use super::options::HttpOptions;
 use super::pieces::{KEPT_BYTES, Pieces};
 use super::plan::{PLANNED_BYTES, Plan, coalesce};
 use super::transfer::{Body, Expect, Identity};
-use super::tries::{Tries, fetch_range};
+use super::tries::{Batch, Tries, fetch_range, fetch_ranges};
 use super::url::HttpUrl;
 use super::window::{AHEAD_BYTES, BEHIND_BYTES, Found, Window};
 use crate::source::check_range;
 use crate::{Source, SourceError};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use storage::ByteLen;
@@ -33,6 +33,8 @@ use storage::ByteLen;
 const HANDLES: usize = 4;
 /// Threads that fetch what was announced.
 const PLAN_WORKERS: usize = 2;
+/// So many requests for several ranges may fail in a row; then each is asked for on its own.
+const MAX_FAILED_BATCHES: u32 = 3;
 /// Reads shorter than this never start a long request: they are not the data.
 const STREAMED_READ_BYTES: usize = 64 * 1024;
 /// The first long request; each next one is twice as long, up to [`LONGEST_REQUEST_BYTES`].
@@ -69,6 +71,8 @@ struct Shared {
     /// Why no later read can succeed.
     lost: OnceLock<HttpError>,
     plan: Plan,
+    /// Requests for several ranges that failed one after the other.
+    failed_batches: AtomicU32,
 }
 
 impl Shared {
@@ -77,6 +81,24 @@ impl Shared {
         let identity = Some(&self.identity);
         let fetched = fetch_range(&self.client, &self.target, Turn::Later, range, identity);
         fetched.map(|(bytes, _)| bytes).inspect_err(|failure| self.note(failure))
+    }
+
+    /// Each of the ranges (first, end).
+    fn fetch_batch(&self, ranges: &[(u64, u64)]) -> Result<Vec<Vec<u8>>, HttpError> {
+        if ranges.len() > 1 && self.failed_batches.load(Ordering::Relaxed) < MAX_FAILED_BATCHES {
+            let fetched = fetch_ranges(&self.client, &self.target, ranges, &self.identity);
+            match fetched.inspect_err(|failure| self.note(failure))? {
+                Batch::Got(all) => {
+                    self.failed_batches.store(0, Ordering::Relaxed);
+                    return Ok(all);
+                }
+                Batch::Refused => self.failed_batches.store(MAX_FAILED_BATCHES, Ordering::Relaxed),
+                Batch::Broken => {
+                    self.failed_batches.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+        ranges.iter().map(|(first, end)| self.fetch(*first, *end)).collect()
     }
 
     fn note(&self, failure: &HttpError) {
@@ -193,9 +215,16 @@ impl HttpSource {
         let range = answer.head.content_range;
         let total = range.ok_or_else(|| HttpError::NoRange { url: name.clone() })?.total;
         let identity = Arc::new(Identity::of(&answer.head, total));
-        let (lost, plan) = (OnceLock::new(), Plan::default());
+        let shared = Shared {
+            client,
+            target,
+            identity,
+            lost: OnceLock::new(),
+            plan: Plan::default(),
+            failed_batches: AtomicU32::new(0),
+        };
         Ok(Self {
-            shared: Arc::new(Shared { client, target, identity, lost, plan }),
+            shared: Arc::new(shared),
             name,
             state: Mutex::default(),
             settled: Condvar::new(),
@@ -394,7 +423,7 @@ impl Source for HttpSource {
                 // Without threads what was announced is fetched when it is read.
                 let _ = std::thread::Builder::new()
                     .name("http-plan".to_owned())
-                    .spawn(move || shared.plan.work(&|first, end| shared.fetch(first, end)));
+                    .spawn(move || shared.plan.work(&|batch| shared.fetch_batch(batch)));
             }
         });
     }

@@ -61,6 +61,27 @@ impl Reply {
         Self::new(status, b"elsewhere").with("Location", location)
     }
 
+    /// What a server answers that serves several ranges in one answer, as nginx frames it.
+    pub fn parts(request: &Request, bytes: &[u8]) -> Self {
+        let ranges = request.header("range").and_then(|range| range.strip_prefix("bytes="));
+        let Some(ranges) = ranges.filter(|ranges| ranges.contains(',')) else {
+            return Self::file(request, bytes);
+        };
+        let mut body = Vec::new();
+        for range in ranges.split(',') {
+            let (first, last) = range.split_once('-').unwrap();
+            let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
+            let range = format!("bytes {first}-{last}/{}", bytes.len());
+            body.extend_from_slice(
+                format!("\r\n--00000000000000000017\r\nContent-Range: {range}\r\n\r\n").as_bytes(),
+            );
+            body.extend_from_slice(&bytes[first..=last]);
+        }
+        body.extend_from_slice(b"\r\n--00000000000000000017--\r\n");
+        let kind = "multipart/byteranges; boundary=00000000000000000017";
+        Self::new(206, &body).with("Content-Type", kind).with("ETag", "\"one\"")
+    }
+
     /// What a good server answers: 206 for a range, 200 else.
     pub fn file(request: &Request, bytes: &[u8]) -> Self {
         match request.range() {

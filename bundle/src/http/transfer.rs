@@ -66,8 +66,21 @@ impl Identity {
 pub(super) enum Expect {
     /// 206 with exactly these bytes, of the file that is known.
     Range { first: u64, last: u64, identity: Option<Arc<Identity>> },
+    /// 206 with some of these ranges (first, end), of the file that is known; the body is in
+    /// parts, and at most `limit` bytes long.
+    Ranges { ranges: Arc<[(u64, u64)]>, limit: u64, identity: Arc<Identity> },
     /// 200 with at most so many bytes.
     Whole { limit: u64 },
+}
+
+impl Expect {
+    /// Most bytes that the body may have.
+    fn most(&self) -> u64 {
+        match self {
+            Self::Range { first, last, .. } => last.saturating_sub(*first).saturating_add(1),
+            Self::Ranges { limit, .. } | Self::Whole { limit } => *limit,
+        }
+    }
 }
 
 /// Where the bytes go.
@@ -116,10 +129,7 @@ impl Pace {
     /// The pace for one request; `end` is the end of all patience.
     pub fn new(patience: &Patience, expect: &Expect, end: Option<Instant>) -> Self {
         let now = Instant::now();
-        let wanted = match expect {
-            Expect::Range { first, last, .. } => last.saturating_sub(*first),
-            Expect::Whole { limit } => *limit,
-        };
+        let wanted = expect.most();
         let rate = patience.min_bytes_per_sec.max(1);
         let longest = patience.stall + Duration::from_secs((wanted / rate).min(MAX_REQUEST_SECS));
         let deadline = now + longest;
@@ -199,7 +209,8 @@ impl Receiver {
             Expect::Range { first, last, .. } if self.accepted => {
                 self.received == last.saturating_sub(*first) + 1
             }
-            Expect::Range { .. } | Expect::Whole { .. } => true,
+            // Parts say themselves whether they are whole.
+            Expect::Range { .. } | Expect::Ranges { .. } | Expect::Whole { .. } => true,
         }
     }
 
@@ -236,14 +247,24 @@ impl Receiver {
                 }
                 Ok(true)
             }
-            (Expect::Range { .. }, 200) => Err(HttpError::RangesUnsupported { url: url() }),
+            (Expect::Ranges { ranges, identity, .. }, 206) => {
+                let total = head.content_range.map_or(identity.total, |range| range.total);
+                if let Some((what, before, now)) = identity.differs(head, total) {
+                    let offset = ranges.first().map_or(0, |range| range.0);
+                    return Err(HttpError::Changed { url: url(), offset, what, before, now });
+                }
+                Ok(true)
+            }
+            (Expect::Range { .. } | Expect::Ranges { .. }, 200) => {
+                Err(HttpError::RangesUnsupported { url: url() })
+            }
             (Expect::Whole { limit }, 200) => {
                 if head.content_length.is_some_and(|found| found > *limit) {
                     return Err(HttpError::TooLarge { url: url(), limit: *limit });
                 }
                 Ok(true)
             }
-            (Expect::Range { .. } | Expect::Whole { .. }, _) => Ok(false),
+            (Expect::Range { .. } | Expect::Ranges { .. } | Expect::Whole { .. }, _) => Ok(false),
         }
     }
 
@@ -283,11 +304,7 @@ impl Receiver {
             }
             return true;
         }
-        let most = match &self.expect {
-            Expect::Range { first, last, .. } => last.saturating_sub(*first) + 1,
-            Expect::Whole { limit } => *limit,
-        };
-        if self.received > most {
+        if self.received > self.expect.most() {
             self.received = before;
             let url = self.url.clone();
             let too_much = match &self.expect {
@@ -296,7 +313,9 @@ impl Receiver {
                     wanted: format!("{first}-{last}"),
                     found: "and more".to_owned(),
                 },
-                Expect::Whole { limit } => HttpError::TooLarge { url, limit: *limit },
+                Expect::Ranges { limit, .. } | Expect::Whole { limit } => {
+                    HttpError::TooLarge { url, limit: *limit }
+                }
             };
             return self.end(too_much);
         }

@@ -3,6 +3,8 @@
 
 use super::client::{Answer, Client, Target, Turn};
 use super::error::{HttpError, TransferFault};
+use super::head::ResponseHead;
+use super::multipart::{Part, parse_parts};
 use super::options::HttpNotice;
 use super::transfer::{Body, Expect, Fault, Identity};
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use std::time::{Duration, Instant};
 const PROGRESS_BYTES: u64 = 64 * 1024;
 /// The longest pause that a server may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+/// What the head of one part may take on average.
+const PART_HEAD_BYTES: u64 = 1024;
 /// How often a pause looks up.
 const LOOK_UP: Duration = Duration::from_millis(100);
 
@@ -119,4 +123,63 @@ pub(super) fn fetch_range(
             }
         }
     }
+}
+
+/// What became of a request for several ranges.
+pub(super) enum Batch {
+    Got(Vec<Vec<u8>>),
+    /// This server does not answer such requests as hoped.
+    Refused,
+    /// The line broke, or this server breaks it at such requests.
+    Broken,
+}
+
+/// Each of `ranges` (first, end), by one request for all of them, tried once: asking for each on
+/// its own is always possible.
+pub(super) fn fetch_ranges(
+    client: &Client,
+    target: &Target,
+    ranges: &[(u64, u64)],
+    identity: &Arc<Identity>,
+) -> Result<Batch, HttpError> {
+    let bytes: u64 = ranges.iter().map(|(first, end)| end - first).sum();
+    let heads = PART_HEAD_BYTES.saturating_mul(ranges.len() as u64 + 1);
+    let limit = bytes.saturating_add(heads);
+    let expect = Expect::Ranges { ranges: ranges.into(), limit, identity: Arc::clone(identity) };
+    let got = client.get(target, Turn::Later, &expect, Body::Memory(Vec::new()));
+    match got.outcome {
+        Ok(answer) => {
+            let body = got.body.into_memory();
+            let picked = pick(ranges, &answer.head, &body, identity.total);
+            Ok(picked.map_or(Batch::Refused, Batch::Got))
+        }
+        Err(Fault::Fatal(failure @ (HttpError::Changed { .. } | HttpError::Stopped { .. }))) => {
+            Err(failure)
+        }
+        Err(Fault::Fatal(_)) => Ok(Batch::Refused),
+        Err(Fault::Again { .. } | Fault::Unwanted) => Ok(Batch::Broken),
+    }
+}
+
+/// The bytes of each range out of the parts of an answer; none if one is missing.
+fn pick(
+    ranges: &[(u64, u64)],
+    head: &ResponseHead,
+    body: &[u8],
+    total: u64,
+) -> Option<Vec<Vec<u8>>> {
+    let parts = match (&head.content_range, &head.content_type) {
+        // All ranges joined into one.
+        (Some(range), _) => vec![Part { first: range.first, start: 0, end: body.len() }],
+        (None, content_type) => parse_parts(content_type.as_deref()?, body, total).ok()?,
+    };
+    let find = |(first, end): &(u64, u64)| {
+        parts.iter().find_map(|part| {
+            let skip = usize::try_from(first.checked_sub(part.first)?).ok()?;
+            let from = part.start.checked_add(skip)?;
+            let to = from.checked_add(usize::try_from(end - first).ok()?)?;
+            body.get(from..to.min(part.end)).filter(|bytes| from + bytes.len() == to)
+        })
+    };
+    ranges.iter().map(|range| find(range).map(<[u8]>::to_vec)).collect()
 }

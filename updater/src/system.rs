@@ -45,10 +45,7 @@ pub use parts::{
     VersionLimit,
 };
 pub use progress::{StepEnd, Steps, SystemEvent};
-pub use report::{
-    ArtifactInstance, ArtifactReport, BootStatus, RepositoryReport, SlotReport, SlotState,
-    SystemStatus, SystemView,
-};
+pub use report::{BootStatus, SlotReport, SlotState, SystemStatus, SystemView};
 pub use sealed::{OwnedInstaller, SealedInstall, SealedJob};
 pub use system_info::{MAX_VARIABLES, SystemInfo};
 pub use write_slot::{WriteSlotError, WriteSlotRequest};
@@ -202,6 +199,13 @@ impl System {
     }
 
     fn load_status(&mut self, slots: &mut [SlotReport], steps: &mut Steps<'_>) {
+        if crate::running_install(&self.parts.surroundings.lock_root).is_some() {
+            // Another process writes a slot: none is mounted to be looked into.
+            for report in slots {
+                report.status = self.status.known(&report.slot.name);
+            }
+            return;
+        }
         for report in slots {
             let mounted = report.mount_point.as_deref();
             let machine = &mut *self.parts.machine;

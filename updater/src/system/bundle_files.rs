@@ -14,13 +14,14 @@
 use super::BoxedError;
 use super::plan::has_hook;
 use super::progress::Steps;
-use crate::StopQuestion;
+use crate::{StopQuestion, TreeContent};
 use bundle::{BundleError, Image, SlotHook, SquashfsEntry, SquashfsFiles, VerifiedBundle};
 use nix::sys::statvfs::{FsFlags, statvfs};
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, FileTimes, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 use storage::ByteLen;
 
 /// Kept free where files are unpacked.
@@ -147,7 +148,7 @@ pub(super) fn unpack(
     let unpacked = UnpackedBundle { dir };
     for (path, entry) in wanted {
         stop().map_or(Ok(()), |by| Err(ContentError::Stopped { by }))?;
-        unpack_entry(files, path, &entry, unpacked.path(), stop)?;
+        unpack_entry(files, path, &entry, &unpacked.path().join(path), stop)?;
     }
     Ok(unpacked)
 }
@@ -217,36 +218,123 @@ fn unpack_entry(
     files: &SquashfsFiles,
     path: &Path,
     entry: &SquashfsEntry,
-    dir: &Path,
+    to: &Path,
     stop: StopQuestion<'_>,
 ) -> Result<(), ContentError> {
-    let to = dir.join(path);
-    let failed = |source| ContentError::Write { path: to.clone(), source };
+    let failed = |source| ContentError::Write { path: to.to_owned(), source };
     match entry {
         SquashfsEntry::Directory => {
-            DirBuilder::new().mode(0o755).create(&to).map_err(failed)?;
-            set_mode(&to, 0o755).map_err(failed)
+            DirBuilder::new().mode(0o755).create(to).map_err(failed)?;
+            set_mode(to, 0o755).map_err(failed)
         }
-        SquashfsEntry::Symlink { target } => symlink(target, &to).map_err(failed),
+        SquashfsEntry::Symlink { target } => symlink(target, to).map_err(failed),
         SquashfsEntry::Special => Err(ContentError::Special { path: path.to_owned() }),
-        SquashfsEntry::File { .. } => {
-            let name =
-                path.to_str().ok_or_else(|| failed(io::ErrorKind::InvalidFilename.into()))?;
-            let mut from = files.open_file(name).map_err(bundle_failed)?;
-            let options = &mut OpenOptions::new();
-            let mut file =
-                options.write(true).create_new(true).mode(0o755).open(&to).map_err(failed)?;
-            let mut buffer = vec![0; COPY_BYTES];
-            loop {
-                stop().map_or(Ok(()), |by| Err(ContentError::Stopped { by }))?;
-                let len = from.read(&mut buffer).map_err(bundle_failed)?;
-                if len == 0 {
-                    break;
-                }
-                file.write_all(buffer.get(..len).unwrap_or_default()).map_err(failed)?;
-            }
-            drop(file);
-            set_mode(&to, 0o755).map_err(failed)
+        SquashfsEntry::File { .. } => unpack_file(files, path, to, stop),
+    }
+}
+
+fn unpack_file(
+    files: &SquashfsFiles,
+    path: &Path,
+    to: &Path,
+    stop: StopQuestion<'_>,
+) -> Result<(), ContentError> {
+    let failed = |source| ContentError::Write { path: to.to_owned(), source };
+    let name = path.to_str().ok_or_else(|| failed(io::ErrorKind::InvalidFilename.into()))?;
+    let mut from = files.open_file(name).map_err(bundle_failed)?;
+    let options = &mut OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o755).open(to).map_err(failed)?;
+    let mut buffer = vec![0; COPY_BYTES];
+    loop {
+        stop().map_or(Ok(()), |by| Err(ContentError::Stopped { by }))?;
+        let len = from.read(&mut buffer).map_err(bundle_failed)?;
+        if len == 0 {
+            break;
         }
+        file.write_all(buffer.get(..len).unwrap_or_default()).map_err(failed)?;
+    }
+    drop(file);
+    set_mode(to, 0o755).map_err(failed)
+}
+
+/// A directory of the bundle as a tree to be unpacked, with owners, modes and times. Extended
+/// attributes are not read from bundles.
+pub(super) struct BundleTree<'a> {
+    pub files: &'a SquashfsFiles,
+    pub root: PathBuf,
+}
+
+impl TreeContent for BundleTree<'_> {
+    fn extract_into(&mut self, dir: &Path, stop: StopQuestion<'_>) -> Result<(), BoxedError> {
+        let below = |path: &Path| path.strip_prefix(&self.root).ok().map(Path::to_owned);
+        let mut dirs = vec![(self.root.clone(), dir.to_owned())];
+        for (path, entry) in self.files.entries() {
+            let Some(inner) = below(path).filter(|inner| *inner != Path::new("")) else {
+                continue;
+            };
+            stop().map_or(Ok(()), |by| Err(ContentError::Stopped { by }))?;
+            let to = dir.join(inner);
+            unpack_entry(self.files, path, &entry, &to, stop)?;
+            match entry {
+                SquashfsEntry::Directory => dirs.push((path.to_owned(), to)),
+                SquashfsEntry::Symlink { .. } => self.put_owner(path, &to)?,
+                SquashfsEntry::File { .. } | SquashfsEntry::Special => {
+                    self.put_attributes(path, &to)?;
+                }
+            }
+        }
+        // Innermost first: making a file changes the time of its directory.
+        for (path, to) in dirs.iter().rev() {
+            self.put_attributes(path, to)?;
+        }
+        Ok(())
+    }
+}
+
+impl BundleTree<'_> {
+    fn put_owner(&self, path: &Path, to: &Path) -> Result<(), ContentError> {
+        let Some(facts) = self.files.facts(path) else { return Ok(()) };
+        lchown(to, Some(facts.uid), Some(facts.gid))
+            .map_err(|source| ContentError::Write { path: to.to_owned(), source })
+    }
+
+    fn put_attributes(&self, path: &Path, to: &Path) -> Result<(), ContentError> {
+        let Some(facts) = self.files.facts(path) else { return Ok(()) };
+        // Owner first: a change of owner takes the set-user-id bit away.
+        self.put_owner(path, to)?;
+        let failed = |source| ContentError::Write { path: to.to_owned(), source };
+        set_mode(to, u32::from(facts.mode) & 0o7777).map_err(failed)?;
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(facts.mtime));
+        let opened = OpenOptions::new().read(true).open(to).map_err(failed)?;
+        opened.set_times(FileTimes::new().set_modified(at)).map_err(failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_scripts_that_do_not_name_the_images_do_without_them() {
+        let need = |program: &str| may_read_images(program.as_bytes());
+        assert_eq!(need("#!/bin/sh\ncase $1 in esac\n"), ImageNeed::WithInstallHook);
+        assert_eq!(need("#!/bin/sh\ncat \"$RAUC_IMAGE_NAME\"\n"), ImageNeed::All);
+        assert_eq!(need("#!/bin/sh\ncd $(dirname $0)\n"), ImageNeed::All);
+        assert_eq!(need("\x7fELF"), ImageNeed::All);
+    }
+
+    #[test]
+    fn a_place_without_room_or_in_somebody_s_way_is_passed_over_and_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let (taken, good) = (dir.path().join("taken"), dir.path().join("x/good"));
+        symlink("/nowhere", &taken).unwrap();
+        assert_eq!(find_place(&[taken.clone(), good.clone()], 100).unwrap(), good);
+        // What a cut left is emptied.
+        symlink("/nowhere", good.join("left")).unwrap();
+        assert_eq!(find_place(std::slice::from_ref(&good), 100).unwrap(), good);
+        assert_eq!(std::fs::read_dir(&good).unwrap().count(), 0);
+        let refused = find_place(&[taken, good.clone()], u64::MAX).unwrap_err().to_string();
+        assert!(refused.contains("is in the way") && refused.contains("not enough room"));
+        assert!(!good.exists());
     }
 }

@@ -121,6 +121,16 @@ impl SlotHooks for EngineHooks<'_, '_> {
         let Some((_, name)) = hook_of(step) else { return self.write_status(place) };
         let Some(program) = &self.program else { return Ok(()) };
         let slot = &self.planned.slot;
+        // With allow-mounted somebody else may have mounted it.
+        let elsewhere = match place.mount_point {
+            Some(_) => None,
+            None => machine.devices().mounted_at(&slot.device).ok().flatten(),
+        };
+        let place = &SlotPlace {
+            mount_point: place.mount_point.or(elsewhere.as_deref()),
+            device: place.device,
+            variables: place.variables.clone(),
+        };
         self.steps.borrow_mut().note(format!("Running slot hook '{name}' for {}", slot.name));
         let variables =
             self.facts.for_slot((slot, self.state), &self.planned.image, place, self.bundle);

@@ -86,6 +86,7 @@ impl System {
             None => (self.parts.ids)(),
         };
         let mut steps = Steps::new(sink);
+        steps.message("started");
         steps.begin("Installing", PARTS);
         self.log(&Event::install_started(&transaction), &mut steps);
         let mut known = None;
@@ -100,6 +101,10 @@ impl System {
         let facts = known.as_ref().map(|(digest, update)| (*digest, update));
         self.log(&Event::install_ended(&transaction, end, facts), &mut steps);
         steps.end(StepEnd::from(&done));
+        if let Some(text) = text {
+            steps.message(text);
+        }
+        steps.message("finished");
         done
     }
 
@@ -354,11 +359,8 @@ impl System {
         }
         (install.stop)().map_or(Ok(()), |by| Err(InstallationError::Stopped { by }))?;
         self.begin_boot_slot(&plan, steps)?;
-        steps.begin_weighted(
-            "Updating slots",
-            plan.len().saturating_mul(PARTS_EACH),
-            INSTALL_WEIGHT,
-        );
+        let parts = plan.len().saturating_mul(PARTS_EACH);
+        steps.begin_weighted("Updating slots", parts, INSTALL_WEIGHT);
         steps.message("Updating slots...");
         let updated = self.update_all(&plan, install, outcome, steps);
         steps.end(StepEnd::from(&updated));

@@ -8,6 +8,7 @@ use super::{InstallationError, SystemFacts};
 use crate::slot_handlers::{HandlerKind, InstallHook, Machine, handler_for};
 use crate::{Slot, SlotAccess, SystemConfig};
 use bundle::{BundleError, Image, Manifest, SlotHook, VerifiedBundle};
+use std::path::Path;
 use storage::StorageError;
 
 /// An image and its slot.
@@ -184,13 +185,16 @@ pub(super) fn check_plan(
     Ok(())
 }
 
-/// Whether the bundle has the image's file. Converted files stand in for the one they come from.
+/// Whether the bundle has the image's file. What was made of it stands in for it, and may be a
+/// directory.
 fn check_source(bundle: &VerifiedBundle, image: &Image) -> Result<(), InstallationError> {
     let failed = |source: BundleError| InstallationError::Bundle { source: Box::new(source) };
     let files = bundle.files().map_err(failed)?;
     let own = image.filename.iter().filter(|_| image.converted.is_empty());
     for name in own.chain(&image.converted) {
-        files.size(name).map_err(|_| InstallationError::SourceMissing { image: name.clone() })?;
+        if files.facts(Path::new(name)).is_none() {
+            return Err(InstallationError::SourceMissing { image: name.clone() });
+        }
     }
     Ok(())
 }

@@ -2,10 +2,9 @@
 //! What can be said about the whole system: its slots, what they hold, which one boots next, its
 //! artifact repositories. Values only, sorted by name; a client prints them.
 
-use crate::{RepositoryType, Slot, SlotName, SlotStatus};
+use crate::{RepositoryStatus, Slot, SlotName, SlotStatus};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use storage::Digest;
 
 /// What a slot is to the running system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,39 +68,6 @@ pub struct SlotReport {
     pub status: SlotStatus,
 }
 
-/// One content of an artifact.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ArtifactInstance {
-    /// Its digest, which is part of its name in the repository.
-    pub checksum: Digest,
-    /// Who uses it; active is one empty text.
-    pub references: Vec<String>,
-}
-
-/// An artifact and its contents.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ArtifactReport {
-    /// Its name.
-    pub name: String,
-    /// By digest.
-    pub instances: Vec<ArtifactInstance>,
-}
-
-/// An artifact repository.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RepositoryReport {
-    /// Its name.
-    pub name: String,
-    /// Text for people.
-    pub description: Option<String>,
-    /// Its directory.
-    pub path: PathBuf,
-    /// How it keeps its files.
-    pub repository_type: RepositoryType,
-    /// By name.
-    pub artifacts: Vec<ArtifactReport>,
-}
-
 /// The whole system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SystemStatus {
@@ -121,7 +87,7 @@ pub struct SystemStatus {
     /// By name.
     pub slots: Vec<SlotReport>,
     /// By name.
-    pub repositories: Vec<RepositoryReport>,
+    pub repositories: Vec<RepositoryStatus>,
 }
 
 impl Default for SystemStatus {

@@ -5,9 +5,9 @@
 
 use super::progress::Steps;
 use super::{SlotState, System, SystemError, SystemEvent};
+use crate::replace_link;
 use std::fs::DirBuilder;
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 impl System {
@@ -47,20 +47,8 @@ fn make_links<'a>(
         return;
     }
     for (name, target) in links {
-        if let Err(error) = replace_link(target, &dir.join(name)) {
+        if let Err(error) = replace_link(&dir.join(name), target) {
             steps.warn(format!("Failed to create symlink {}: {error}", dir.join(name).display()));
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "links in /run need not survive a cut")]
-fn replace_link(target: &Path, link: &Path) -> io::Result<()> {
-    let mut beside = link.as_os_str().to_owned();
-    beside.push(".tmp");
-    match std::fs::remove_file(&beside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    symlink(target, &beside)?;
-    std::fs::rename(&beside, link)
 }

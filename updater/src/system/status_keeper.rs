@@ -129,11 +129,6 @@ impl StatusKeeper {
         self.store(files, steps, &|file| file.set_system("boot-id", boot_id))
     }
 
-    /// What is in a slot's own file now that the slot holds it.
-    pub fn learn(&mut self, slot: &SlotName, status: SlotStatus) {
-        self.known.insert(slot.clone(), status);
-    }
-
     /// Changes the central file and takes over what it says.
     fn store(
         &mut self,

@@ -40,3 +40,6 @@ pub use machine::{
 };
 pub use table::{HandlerKind, InstallHook, handler_for, is_archive, is_mountable};
 pub use write::write_slot;
+
+#[cfg(test)]
+mod tests;

@@ -101,7 +101,10 @@ impl Work<'_, '_> {
         self.hook(HookStep::PreInstall, &place)?;
         let (stop, mut ignore) = (self.job.stop, |_| {});
         let mut counted = Counted::new(source, image.size.get(), &mut ignore, stop);
-        let spooled = self.machine.spool(&mut counted)?;
+        let spooled = self.machine.spool(&mut counted).map_err(|error| match stop() {
+            Some(by) => SlotHandlerError::Stopped { by },
+            None => error.into(),
+        })?;
         counted.finish(&slot.name, image)?;
         self.note(format!("writing slot device {}", slot.device.display()));
         let call = ProgramCall::new("flashcp").arg("--erase-all");

@@ -60,6 +60,10 @@ pub const fn handler_for(
         SlotType::Ext4 | SlotType::Vfat | SlotType::Ubifs if is_archive(image) => {
             HandlerKind::Unpack
         }
+        // RAUC does not look for a file system in these.
+        SlotType::Ext4 | SlotType::Vfat if matches!(image, ImageType::RawCaibx) => {
+            HandlerKind::Copy
+        }
         SlotType::Ext4 | SlotType::Vfat => HandlerKind::CopyFilesystem,
         SlotType::Ubifs | SlotType::Ubivol => HandlerKind::Volume,
         SlotType::Nand => HandlerKind::Nand,

@@ -57,6 +57,11 @@ impl<'w, 'j> Work<'w, 'j> {
         (self.tell)(SlotEvent::Bytes { done, total });
     }
 
+    /// All is done, also what was not counted in bytes.
+    pub fn finish(&mut self) {
+        self.count(self.total.saturating_sub(self.done));
+    }
+
     /// Asks whether anybody wants it to end.
     pub fn go_on(&self) -> Result<(), SlotHandlerError> {
         (self.job.stop)().map_or(Ok(()), |by| Err(SlotHandlerError::Stopped { by }))
@@ -81,9 +86,11 @@ impl<'w, 'j> Work<'w, 'j> {
         };
         ended.and_then(|end| end.check(&program)).map_err(|source| match source {
             ProgramError::Stopped { by } => SlotHandlerError::Stopped { by },
-            ProgramError::Input { source, .. } => {
-                SlotHandlerError::ReadImage { slot: self.job.slot.name.clone(), source }
-            }
+            ProgramError::Input { source, .. } => match (self.job.stop)() {
+                // An image's reader is asked too, and can only fail.
+                Some(by) => SlotHandlerError::Stopped { by },
+                None => SlotHandlerError::ReadImage { slot: self.job.slot.name.clone(), source },
+            },
             ProgramError::Start { .. }
             | ProgramError::Talk { .. }
             | ProgramError::TimedOut { .. }

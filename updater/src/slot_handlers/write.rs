@@ -35,7 +35,7 @@ pub fn write_slot(
     if handler != HandlerKind::InstallHook || !job.slot.allow_mounted {
         work.refuse_mounted()?;
     }
-    match handler {
+    let written = match handler {
         HandlerKind::Copy => work.copy_plain(content),
         HandlerKind::CopyFilesystem => work.copy_filesystem(content),
         HandlerKind::Unpack => work.unpack(content),
@@ -47,7 +47,9 @@ pub fn write_slot(
         HandlerKind::BootMbrSwitch => work.boot_switch(content, TableKind::Mbr),
         HandlerKind::BootGptSwitch => work.boot_switch(content, TableKind::Gpt),
         HandlerKind::BootRawFallback => work.boot_raw_fallback(content),
-    }
+    }?;
+    work.finish();
+    Ok(written)
 }
 
 impl Work<'_, '_> {

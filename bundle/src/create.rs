@@ -217,8 +217,7 @@ impl Making<'_> {
             if !image.adaptive.iter().any(|method| method == "block-hash-index") {
                 continue;
             }
-            let make = self.extras.block_hash_index;
-            let make = make.ok_or(CreateError::Unsupported { what: "adaptive images" })?;
+            let make = self.extras.block_hash_index.unwrap_or(&crate::adaptive::index_of_stream);
             let Some(name) = &image.filename else { continue };
             let file = self.file_item(name)?;
             if !file.size.get().is_multiple_of(4096) {

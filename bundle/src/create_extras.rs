@@ -8,15 +8,16 @@ use std::io::{self, Read};
 use storage::ByteLen;
 
 /// Makes the block-hash-index of an image: reads it once, returns the index file.
-pub type BlockHashIndex<'a> = &'a (dyn Fn(&mut dyn Read, ByteLen) -> io::Result<Vec<u8>> + 'a);
+pub type IndexMaker<'a> = &'a (dyn Fn(&mut dyn Read, ByteLen) -> io::Result<Vec<u8>> + 'a);
 
 /// Options of a new bundle that most bundles do not need.
 #[derive(Clone, Copy, Default)]
 pub struct CreateExtras<'a> {
     /// Key of a payload in format crypt; random in production.
     pub crypt_key: Option<&'a CryptKey>,
-    /// Makes the indexes that `adaptive=block-hash-index` asks for.
-    pub block_hash_index: Option<BlockHashIndex<'a>>,
+    /// Makes the indexes that `adaptive=block-hash-index` asks for, in place of
+    /// [`crate::adaptive::index_of_stream`]; for tests that lie.
+    pub block_hash_index: Option<IndexMaker<'a>>,
     /// When not empty the program mksquashfs packs, with these arguments at its end.
     pub mksquashfs_args: &'a [String],
     /// The keyring that the fresh signature must satisfy.

@@ -64,7 +64,7 @@ pub use create::{
 };
 pub use create_content::BundleContent;
 pub use create_error::CreateError;
-pub use create_extras::{BlockHashIndex, CreateExtras};
+pub use create_extras::{CreateExtras, IndexMaker};
 pub use credential::{
     AskSecret, Credential, CredentialAccess, CredentialError, Secret, SecretQuestion,
 };

@@ -30,8 +30,8 @@ pub use error::SlotHandlerError;
 pub use filesystem::tar_flag;
 pub use host_machine::HostMachine;
 pub use job::{
-    BoxedError, HookStep, ImageContent, NoHooks, SlotEvent, SlotHooks, SlotImage, SlotJob,
-    SlotPlace, SlotProof, SlotWritten, TreeContent,
+    BoxedError, ContentDigest, HookStep, ImageContent, NoHooks, SlotEvent, SlotHooks, SlotImage,
+    SlotJob, SlotPlace, SlotProof, SlotWritten, TreeContent,
 };
 pub use lines::Lines;
 pub use machine::{

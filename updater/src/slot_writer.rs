@@ -271,6 +271,12 @@ fn add(len: &mut ByteLen, more: usize) {
 }
 
 impl WrittenSlot {
+    /// What the medium must hold, where that was learned while writing.
+    pub(crate) fn expecting(mut self, digest: Digest) -> Self {
+        self.digest = digest;
+        self
+    }
+
     /// Makes the slot durable and proves it: flush, drop the cache, read everything, compare.
     ///
     /// Nothing is read before the last byte is durable, so a medium is found out too on which

@@ -78,7 +78,7 @@ impl Work<'_, '_> {
     }
 
     fn compare(&self, found: Digest) -> Result<(), SlotHandlerError> {
-        let expected = self.job.image.digest;
+        let expected = self.job.image.digest.expected();
         if found == expected {
             return Ok(());
         }

@@ -6,10 +6,44 @@ use crate::{Slot, StopQuestion, WriteCount};
 use bundle::ImageType;
 use std::io::Read;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use storage::{ByteLen, Digest};
 
 /// A failure of somebody else's code that a handler calls.
 pub type BoxedError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The SHA-256 that a slot must have when it is read back.
+#[derive(Clone, Debug)]
+pub enum ContentDigest {
+    /// The manifest names it.
+    Known(Digest),
+    /// Nobody names it: every part of the content was compared with a verified index on its way,
+    /// and the reader puts down here, when it is at its end, what the whole had.
+    Learned(Arc<OnceLock<Digest>>),
+}
+
+impl ContentDigest {
+    /// The digest; `None` before the content was read to its end.
+    #[must_use]
+    pub fn get(&self) -> Option<Digest> {
+        match self {
+            Self::Known(digest) => Some(*digest),
+            Self::Learned(learned) => learned.get().copied(),
+        }
+    }
+
+    /// The digest to compare with: of content that was not read to its end one that nothing has.
+    #[must_use]
+    pub fn expected(&self) -> Digest {
+        self.get().unwrap_or(Digest::from_bytes([0; 32]))
+    }
+}
+
+impl From<Digest> for ContentDigest {
+    fn from(digest: Digest) -> Self {
+        Self::Known(digest)
+    }
+}
 
 /// The image of a job.
 #[derive(Clone, Debug)]
@@ -22,7 +56,7 @@ pub struct SlotImage {
     /// looked at where there is none or it is a tree.
     pub size: ByteLen,
     /// SHA-256 of the content, in the same sense.
-    pub digest: Digest,
+    pub digest: ContentDigest,
 }
 
 /// One slot to be written.

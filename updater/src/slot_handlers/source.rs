@@ -41,10 +41,11 @@ impl<'a> Counted<'a> {
             return Err(SlotHandlerError::WrongLength { slot: slot.clone(), expected, found });
         }
         let found = Digest::from_bytes(self.hash.finish());
-        if found == image.digest {
+        let expected = image.digest.expected();
+        if found == expected {
             return Ok(());
         }
-        Err(SlotHandlerError::WrongImage { slot: slot.clone(), expected: image.digest, found })
+        Err(SlotHandlerError::WrongImage { slot: slot.clone(), expected, found })
     }
 }
 

@@ -5,11 +5,11 @@
 //! content it gives is compared with the digest that the manifest, or the verified index, names.
 
 use super::BoxedError;
-use crate::slot_handlers::{ImageContent, Machine, TreeContent};
+use crate::slot_handlers::{ContentDigest, ImageContent, Machine, TreeContent};
 use crate::{Slot, StopQuestion, SystemConfig};
 use bundle::{Image, VerifiedBundle};
 use std::io::Read;
-use storage::{ByteLen, Digest};
+use storage::ByteLen;
 
 /// What is to be written, and what is around it.
 pub struct ImageRequest<'a> {
@@ -45,7 +45,7 @@ pub enum OpenContent<'a> {
         /// Length of the content.
         size: ByteLen,
         /// SHA-256 of the content.
-        digest: Digest,
+        digest: ContentDigest,
     },
     /// A tree.
     Tree(Box<dyn TreeContent + 'a>),
@@ -118,5 +118,5 @@ pub fn open_plain<'a>(request: &ImageRequest<'a>) -> Result<OpenContent<'a>, Box
         return Err(format!("the manifest gives no size or digest for '{}'", image.class).into());
     };
     let stream = request.bundle.open_image(image)?;
-    Ok(OpenContent::Stream { reader: Box::new(stream), size, digest })
+    Ok(OpenContent::Stream { reader: Box::new(stream), size, digest: digest.into() })
 }

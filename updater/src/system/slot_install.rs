@@ -11,8 +11,8 @@ use super::status_keeper::write_local;
 use super::{BoxedError, ImageRequest, InstallationError, OpenContent, SlotState, System};
 use crate::event_log::Event;
 use crate::slot_handlers::{
-    HandlerKind, SlotEvent, SlotHandlerError, SlotImage, SlotJob, SlotProof, is_mountable,
-    write_slot,
+    ContentDigest, HandlerKind, SlotEvent, SlotHandlerError, SlotImage, SlotJob, SlotProof,
+    is_mountable, write_slot,
 };
 use crate::status::timestamp_text;
 use crate::status_store::chain;
@@ -323,12 +323,12 @@ fn absent_is_fine(result: std::io::Result<()>) -> std::io::Result<()> {
 }
 
 /// Length and digest of what is to be written; of a tree nobody asks.
-fn described(content: &OpenContent<'_>, planned: &PlannedSlot) -> (ByteLen, Digest) {
+fn described(content: &OpenContent<'_>, planned: &PlannedSlot) -> (ByteLen, ContentDigest) {
     match content {
-        OpenContent::Stream { size, digest, .. } => (*size, *digest),
+        OpenContent::Stream { size, digest, .. } => (*size, digest.clone()),
         OpenContent::None | OpenContent::Tree(_) => (
             planned.image.size.unwrap_or(ByteLen::ZERO),
-            planned.image.sha256.unwrap_or(Digest::from_bytes([0; 32])),
+            planned.image.sha256.unwrap_or(Digest::from_bytes([0; 32])).into(),
         ),
     }
 }

@@ -143,7 +143,7 @@ impl System {
                 image_type,
                 filename: name.to_string_lossy().into_owned(),
                 size,
-                digest,
+                digest: digest.into(),
             },
             mount_prefix: &self.config.system.mountprefix,
             stop,

@@ -14,6 +14,8 @@ pub enum Judge {
     Matrix,
     /// Stores that `casync` made install for the bytes that `casync` fetches.
     Stores,
+    /// Damaged bundles, servers that trick, endless hooks: refused with a reason, nothing boots.
+    Hostile,
     /// Times, memory and bytes of either program in one run; it never fails by them.
     Measures,
 }
@@ -36,7 +38,7 @@ impl Cli {
 
 impl Judge {
     /// All that can be discontent.
-    pub const ALL: [Self; 3] = [Self::Hawkbit, Self::Matrix, Self::Stores];
+    pub const ALL: [Self; 4] = [Self::Hawkbit, Self::Matrix, Self::Stores, Self::Hostile];
 
     /// The word on the command line.
     #[must_use]
@@ -45,6 +47,7 @@ impl Judge {
             Self::Hawkbit => "hawkbit",
             Self::Matrix => "matrix",
             Self::Stores => "stores",
+            Self::Hostile => "hostile",
             Self::Measures => "measures",
         }
     }

@@ -224,6 +224,14 @@ impl Service<'_> {
         Ok(send(&self.device.bus(), NAME, &[&member])?.trim().to_owned())
     }
 
+    /// Calls a method without arguments.
+    ///
+    /// # Errors
+    /// When the service refuses it.
+    pub fn call(&self, member: &str) -> Result<()> {
+        send(&self.device.bus(), NAME, &[member]).map(drop)
+    }
+
     /// The end of what it printed.
     #[must_use]
     pub fn said(&self) -> String {

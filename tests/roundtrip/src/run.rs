@@ -2,10 +2,10 @@
 //! A whole run: what is fetched outside, what is judged inside the namespaces.
 
 use crate::cli::{Cli, Judge};
-use crate::hawkbit;
 use crate::keys::Keys;
 use crate::matrix::{self, Extent, Installs, Party};
 use crate::measures::{self, Bench};
+use crate::{hawkbit, hostile};
 use crate::{peers, space, stores};
 use anyhow::{Context as _, Result};
 use conformance::cli::Kernel;
@@ -83,6 +83,7 @@ fn judge(cli: &Cli, scratch: &Path, out: &mut dyn Write) -> Result<()> {
                 hawkbit::judge(&peers, scratch, out)?;
             }
             Judge::Stores => stores::judge(&real, &rauc, scratch, out)?,
+            Judge::Hostile => hostile::judge(&real, &rauc, scratch, out)?,
             Judge::Matrix => {
                 let extent = if cli.exhaustive { Extent::Exhaustive } else { Extent::Pairs };
                 matrix::judge(&[ours.clone(), theirs.clone()], extent, scratch, out)?;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Asks and tells a boot loader's program, with RAUC's words for what goes wrong.
 
+use super::warnings::Warnings;
 use super::{NamedError, NamedFailure, NamedHost, NamedSlot};
 use crate::programs::{ProgramEnd, ProgramOutput};
 use std::ffi::OsStr;
@@ -13,7 +14,7 @@ pub(super) struct Asker {
     backend: &'static str,
     pub(super) host: Box<dyn NamedHost>,
     pub(super) slots: Vec<NamedSlot>,
-    warnings: Vec<String>,
+    warnings: Warnings,
 }
 
 impl Asker {
@@ -22,7 +23,7 @@ impl Asker {
         host: Box<dyn NamedHost>,
         slots: Vec<NamedSlot>,
     ) -> Self {
-        Self { backend, host, slots, warnings: Vec::new() }
+        Self { backend, host, slots, warnings: Warnings::default() }
     }
 
     pub(super) const fn backend(&self) -> &'static str {
@@ -38,13 +39,11 @@ impl Asker {
     }
 
     pub(super) fn warn(&mut self, warning: String) {
-        if !self.warnings.contains(&warning) {
-            self.warnings.push(warning);
-        }
+        self.warnings.add(warning);
     }
 
     pub(super) fn take_warnings(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.warnings)
+        self.warnings.take()
     }
 
     /// The configured slot of that name.
@@ -59,7 +58,8 @@ impl Asker {
         })?;
         // What it says without failing is for people too: that an environment is not intact.
         if ran.end == ProgramEnd::Exited(0) && !ran.stderr.is_empty() {
-            self.warn(format!("{}: {}", program.display(), shown(&ran.stderr)));
+            let said = format!("{}: {}", program.display(), shown(&ran.stderr));
+            self.warnings.add_lasting(said);
         }
         Ok(ran)
     }

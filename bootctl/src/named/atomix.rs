@@ -9,6 +9,7 @@
 //! The state is opened anew for each question: a service lives long, and the health service, the
 //! firmware's half of the next boot and people at the command line change it too.
 
+use super::warnings::Warnings;
 use super::{NamedBoot, NamedError, NamedFailure, NamedMark};
 use crate::{Activation, BootControl, BundleId, Command, ControlError, Force, SlotId, SlotState};
 use storage::Access;
@@ -36,14 +37,14 @@ pub trait AtomixBoard: Send {
 /// U-Boot with our own protocol.
 pub struct AtomixNamed {
     board: Box<dyn AtomixBoard>,
-    warnings: Vec<String>,
+    warnings: Warnings,
 }
 
 impl AtomixNamed {
     /// RAUC's view of `board`.
     #[must_use]
-    pub const fn new(board: Box<dyn AtomixBoard>) -> Self {
-        Self { board, warnings: Vec::new() }
+    pub fn new(board: Box<dyn AtomixBoard>) -> Self {
+        Self { board, warnings: Warnings::default() }
     }
 
     fn open(&mut self, access: Access) -> Result<BootControl, NamedError> {
@@ -54,9 +55,7 @@ impl AtomixNamed {
 
     fn hear(&mut self, control: &BootControl) {
         for warning in control.warnings() {
-            if !self.warnings.contains(warning) {
-                self.warnings.push(warning.clone());
-            }
+            self.warnings.add_lasting(warning.clone());
         }
     }
 
@@ -174,6 +173,6 @@ impl NamedBoot for AtomixNamed {
     }
 
     fn warnings(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.warnings)
+        self.warnings.take()
     }
 }

@@ -22,6 +22,7 @@ mod host;
 mod noop;
 mod numbers;
 mod uboot;
+mod warnings;
 
 pub use crate::programs::{ProgramEnd, ProgramOutput};
 pub use atomix::{AtomixBoard, AtomixNamed, BoardCause};

@@ -17,7 +17,7 @@ mod death;
 mod env_lock;
 mod fallback;
 mod leave;
-mod named;
+pub mod named;
 mod noop;
 mod programs;
 mod reason;

@@ -354,3 +354,73 @@ fn a_boot_loader_that_cannot_be_told_is_not_judged_by_what_is_remembered() {
     assert!(!is_left_when_unhealthy(control.state(), SlotId::B, None), "{:?}", control.state());
     assert_eq!(control.state(), control.stored());
 }
+
+/// Between the two commits of a begun install another program stores `command`.
+struct Interrupted {
+    keeper: UbootBackend<Flash>,
+    flash: Flash,
+    stores: usize,
+    command: Command,
+}
+
+impl BootBackend for Interrupted {
+    fn name(&self) -> &'static str {
+        "uboot"
+    }
+
+    fn load(&mut self) -> Result<BootState, BackendError> {
+        self.keeper.load()
+    }
+
+    fn store(&mut self, old: &BootState, new: &BootState) -> Result<(), BackendError> {
+        self.stores += 1;
+        if self.stores == 2 {
+            meanwhile(&self.flash, &self.command);
+        }
+        self.keeper.store(old, new)
+    }
+
+    fn copies(&self) -> usize {
+        self.keeper.copies()
+    }
+}
+
+fn interrupted_by(flash: &Flash, command: Command) -> BootControl {
+    let mut keeper = backend(flash);
+    let lost = keeper.load().unwrap();
+    keeper.store(&lost, &b_was_left()).unwrap();
+    let backend = Interrupted { keeper, flash: flash.clone(), stores: 0, command };
+    BootControl::load(ControlParts {
+        backend: Box::new(backend),
+        recorder: Err("none".to_owned()),
+        booted: Some(SlotId::A),
+        late_fallback: LateFallback::Allowed,
+        at: Timestamp::UNKNOWN,
+    })
+    .unwrap()
+}
+
+#[test]
+fn a_begun_install_is_in_both_copies_whatever_is_stored_between() {
+    let flash = flash();
+    let mut control = interrupted_by(&flash, Command::MarkGood { slot: SlotId::A });
+    control.begin_install(SlotId::B).unwrap();
+    for lost in [0_u64, 0x2000] {
+        let mut bytes = vec![0; 0x4000];
+        flash.clone().read_at(0, &mut bytes).unwrap();
+        let from = usize::try_from(lost).unwrap();
+        bytes[from..from + 0x2000].fill(0xff);
+        let damaged = Shared::new(MemoryStorage::nor("spi", bytes, 0x1000));
+        let state = backend(&damaged).load().unwrap();
+        assert_eq!(state.b.state, SlotState::Writing, "with the copy at {lost:#x} lost");
+        assert_eq!(state.a.attempts, AttemptsLeft::DEFAULT, "and A was marked good meanwhile");
+    }
+}
+
+#[test]
+fn an_install_that_was_given_up_while_it_began_has_not_begun() {
+    let flash = flash();
+    let mut control = interrupted_by(&flash, Command::FailInstall { target: SlotId::B });
+    let failed = control.begin_install(SlotId::B).unwrap_err();
+    assert!(matches!(failed, ControlError::Backend(BackendError::Changed)), "{failed}");
+}

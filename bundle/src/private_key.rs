@@ -71,6 +71,14 @@ impl PrivateKey {
         }
     }
 
+    /// Bytes of what is encrypted to an RSA key, where that is known.
+    pub(crate) fn rsa_len(&self) -> Option<usize> {
+        match self {
+            Self::Software(key) => key.rsa().ok().and_then(|rsa| usize::try_from(rsa.size()).ok()),
+            Self::Token(key) => key.rsa_len(),
+        }
+    }
+
     /// The signature over the SHA-256 of `message`, as CMS wants it.
     pub(crate) fn sign_sha256(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         match self {

@@ -3,11 +3,14 @@
 
 use crate::fixtures::{KEYRING, NOW, PLAIN, VERITY, check_no_forgery, open};
 use bundle::keyfile::{KeyFile, KeyFileWriter};
+use bundle::pkcs11::{ObjectType, Pkcs11Uri};
 use bundle::{
-    CheckTime, DevelopmentPki, DevelopmentPkiOptions, Keyring, KeyringOptions, Manifest,
-    ManifestUse, SigningIdentity, build_tree, sign_attached,
+    CheckTime, Credential, CredentialAccess, DecryptionIdentity, DevelopmentPki,
+    DevelopmentPkiOptions, Keyring, KeyringOptions, Manifest, ManifestUse, SigningIdentity,
+    build_tree, sign_attached,
 };
 use std::io::Read;
+use std::path::Path;
 use std::sync::LazyLock;
 use storage::Digest;
 
@@ -42,6 +45,53 @@ pub fn signature(data: &[u8]) {
     bytes.extend_from_slice(data);
     bytes.extend_from_slice(&(data.len() as u64).to_be_bytes());
     bundle(&bytes);
+}
+
+/// The key and certificate for which the seeds of `envelope` were encrypted.
+static RECIPIENT: LazyLock<[DecryptionIdentity; 3]> = LazyLock::new(|| {
+    let file = |name: &str| Credential::File(Path::new(ENVELOPE_KEYS).join(name));
+    let load = |key: &str, certificate: Option<&str>| {
+        let certificate = certificate.map(&file);
+        let access = CredentialAccess::default();
+        DecryptionIdentity::load(&file(key), certificate.as_ref(), &access)
+            .expect("the keys of the seeds are there")
+    };
+    [load("rsa.key", None), load("ec.key", None), load("rsa.key", Some("rsa.pem"))]
+});
+
+/// Where the keys of the seeds of `envelope` are.
+const ENVELOPE_KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/envelope-keys");
+
+/// An encrypted signature behind a payload of zeros: nobody signed it, whoever can decrypt it.
+pub fn envelope(data: &[u8]) {
+    let mut bytes = vec![0; 8192];
+    bytes.extend_from_slice(data);
+    bytes.extend_from_slice(&(data.len() as u64).to_be_bytes());
+    let Some(untrusted) = open(&bytes) else { return };
+    let recipients = untrusted.recipients();
+    for identity in RECIPIENT.iter() {
+        let Some(untrusted) = open(&bytes) else { continue };
+        let encrypted = untrusted.is_encrypted();
+        let Ok(opened) = untrusted.decrypt(identity) else { continue };
+        // What opens had recipients, and what comes out claims to be signed.
+        assert!(!encrypted || recipients.as_ref().is_ok_and(|known| !known.is_empty()));
+        assert!(!opened.is_encrypted() || !encrypted);
+        assert!(opened.verify(&KEYRING, CheckTime::At(NOW)).is_err());
+    }
+}
+
+/// The URI of a token's object: what it shows of itself is read again as the same, without the
+/// secrets of its query.
+pub fn pkcs11_uri(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(uri) = text.parse::<Pkcs11Uri>() else { return };
+    let shown = uri.to_string();
+    let mut named = uri.clone();
+    (named.pin_value, named.pin_source, named.module_path) = (None, None, None);
+    if named.object_type == Some(ObjectType::Other) {
+        named.object_type = None;
+    }
+    assert_eq!(shown.parse::<Pkcs11Uri>(), Ok(named), "{shown}");
 }
 
 /// A manifest: what is read is written and read again as the same.

@@ -23,7 +23,10 @@ mod verifier;
 
 pub use atomix::{serial_dialogue, serial_record, settings, virtual_system};
 pub use bootctl::{boot_programs, boot_state, dead_kernel, kernel_cmdline, recorder};
-pub use bundle::{bundle, bundle_edits, key_file, keyring, manifest, signature, verity_payload};
+pub use bundle::{
+    bundle, bundle_edits, envelope, key_file, keyring, manifest, pkcs11_uri, signature,
+    verity_payload,
+};
 pub use repart::{fat, partition_table, repart_definition};
 pub use sparse_disk::SparseDisk;
 pub use squashfs::squashfs;
@@ -36,7 +39,7 @@ pub use verifier::{gateway_address, health_config, required_units};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 33] = [
+pub const TARGETS: [Target; 35] = [
     ("boot_programs", boot_programs),
     ("boot_script", boot_script),
     ("boot_state", boot_state),
@@ -48,6 +51,7 @@ pub const TARGETS: [Target; 33] = [
     ("env_image", env_image),
     ("env_store", env_store),
     ("env_text", env_text),
+    ("envelope", envelope),
     ("fat", fat),
     ("fw_env_config", fw_env_config),
     ("gateway_address", gateway_address),
@@ -58,6 +62,7 @@ pub const TARGETS: [Target; 33] = [
     ("manifest", manifest),
     ("mountinfo", mountinfo),
     ("partition_table", partition_table),
+    ("pkcs11_uri", pkcs11_uri),
     ("recorder", recorder),
     ("repart_definition", repart_definition),
     ("required_units", required_units),

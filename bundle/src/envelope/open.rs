@@ -116,6 +116,10 @@ fn transported(info: &KeyTransRecipientInfo, identity: &DecryptionIdentity) -> A
             certificate.subject_key_id().is_some_and(|id| id.as_slice() == key.0.as_bytes())
         }
     };
+    // What has another length was not encrypted to this key, and costs no operation of it: a
+    // signature of a stranger has room for thousands of recipients of a byte.
+    let len = info.enc_key.as_bytes().len();
+    let meant = meant && identity.key.rsa_len().is_none_or(|expected| expected == len);
     let algorithm = &info.key_enc_alg;
     let scheme = RsaScheme::of(algorithm.oid, algorithm.parameters.as_ref());
     match (meant, scheme) {

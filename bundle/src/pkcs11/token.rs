@@ -129,6 +129,8 @@ pub(crate) struct TokenKey {
     session: Mutex<Session>,
     key: ObjectHandle,
     kind: TokenKeyKind,
+    /// Bytes of the modulus of an RSA key.
+    modulus: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -303,12 +305,24 @@ pub(crate) fn load_key(
         Some(Attribute::KeyType(kind)) if *kind == KeyType::EC => TokenKeyKind::Ec,
         _ => TokenKeyKind::Other,
     };
-    Ok(TokenKey { session: Mutex::new(session), key, kind })
+    // Public, but not every token tells it of a private key.
+    let values = session.get_attributes(key, &[AttributeType::Modulus]).unwrap_or_default();
+    let modulus = match values.first() {
+        Some(Attribute::Modulus(bytes)) => {
+            Some(bytes.len().saturating_sub(usize::from(bytes.first() == Some(&0))))
+        }
+        _ => None,
+    };
+    Ok(TokenKey { session: Mutex::new(session), key, kind, modulus })
 }
 
 impl TokenKey {
     pub(crate) fn kind(&self) -> TokenKeyKind {
         self.kind
+    }
+
+    pub(crate) fn rsa_len(&self) -> Option<usize> {
+        self.modulus
     }
 
     fn session(&self) -> std::sync::MutexGuard<'_, Session> {

@@ -304,7 +304,9 @@ fn parse_image(fields: &Fields, place: &str) -> Result<Image, ManifestError> {
     for entry in fields.0.entries() {
         image_entry(&mut image, fields, entry)?;
     }
-    if image.image_type.is_none() {
+    // As RAUC: what an install hook writes, and what a repository keeps, has the type it is given.
+    let needs_none = image.hooks.contains(&SlotHook::Install) || image.artifact.is_some();
+    if image.image_type.is_none() && !needs_none {
         image.image_type = image.filename.as_deref().and_then(ImageType::of_filename);
     }
     Ok(image)

@@ -163,6 +163,8 @@ impl WithType for Image {
         if explicit.is_some() && self.artifact.is_none() {
             self.image_type = explicit;
             self.type_origin = TypeOrigin::Explicit;
+        } else if self.artifact.is_some() || self.hooks.contains(&SlotHook::Install) {
+            self.image_type = None;
         }
         self
     }

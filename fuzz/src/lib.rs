@@ -32,7 +32,7 @@ pub use sparse_disk::SparseDisk;
 pub use squashfs::squashfs;
 pub use storage::mountinfo;
 pub use uboot::{boot_script, env_data, env_image, env_store, env_text, fw_env_config};
-pub use updater::{bundle_version, slot_status, system_conf};
+pub use updater::{boot_record, bundle_version, shell_words, slot_status, system_conf};
 pub use verifier::{gateway_address, health_config, required_units};
 
 /// A target: its name, which is that of its folder of seeds and of its file, and its function.
@@ -41,6 +41,7 @@ pub type Target = (&'static str, fn(&[u8]));
 /// Every target.
 pub const TARGETS: [Target; 35] = [
     ("boot_programs", boot_programs),
+    ("boot_record", boot_record),
     ("boot_script", boot_script),
     ("boot_state", boot_state),
     ("bundle", bundle),
@@ -69,6 +70,7 @@ pub const TARGETS: [Target; 35] = [
     ("serial_dialogue", serial_dialogue),
     ("serial_record", serial_record),
     ("settings", settings),
+    ("shell_words", shell_words),
     ("signature", signature),
     ("slot_status", slot_status),
     ("squashfs", squashfs),

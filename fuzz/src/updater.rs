@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `system.conf`, the status file, versions.
+//! `system.conf`, the status file, versions, option lists, boot records.
 
 use crate::text::lossy;
 use std::path::Path;
-use updater::{BundleVersion, SlotStatusFile, SystemConfig};
+use updater::{BootRecord, BundleVersion, Region, SlotStatusFile, SystemConfig, split_shell_words};
 
 /// `system.conf`: parents are flattened, and every install group holds its own slots.
 pub fn system_conf(data: &[u8]) {
@@ -43,4 +43,38 @@ pub fn bundle_version(data: &[u8]) {
     assert!(!first.is_older_than(&first));
     assert!(!(first.is_older_than(&second) && second.is_older_than(&first)));
     assert_eq!(first.to_string().parse().as_ref(), Ok(&first));
+}
+
+/// A line of options: words that are quoted again are the same words.
+pub fn shell_words(data: &[u8]) {
+    let Ok(words) = split_shell_words(&lossy(data)) else { return };
+    let quoted: Vec<String> =
+        words.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect();
+    assert_eq!(split_shell_words(&quoted.join(" ")), Ok(words));
+}
+
+/// A boot record, 512 bytes; before it 16 of a region. A record that names one half is switched to
+/// the other and back, and nothing but its first entry changes.
+pub fn boot_record(data: &[u8]) {
+    let Some((numbers, sector)) = data.split_at_checked(16) else { return };
+    let (start, half) = numbers.split_at(8);
+    let number = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_le_bytes) % (1 << 40);
+    let region = Region { start: number(start).max(1) * 512, half: number(half).max(1) * 512 };
+    let mut sector = sector.to_vec();
+    sector.resize(512, 0);
+    let _ = BootRecord::parse(sector.clone());
+    sector[510..].copy_from_slice(&[0x55, 0xaa]);
+    let record = BootRecord::parse(sector).expect("the mark is there");
+    let _ = record.is_protective_alone();
+    let Ok(active) = record.active(region, 512) else { return };
+    let Ok(switched) = record.switched(region, active.other(), 512) else { return };
+    assert_eq!(switched.active(region, 512), Ok(active.other()));
+    let outside = |record: &BootRecord| {
+        let mut bytes = record.bytes().to_vec();
+        bytes.drain(446..462);
+        bytes
+    };
+    assert_eq!(outside(&switched), outside(&record));
+    let back = switched.switched(region, active, 512).expect("it was there");
+    assert_eq!(back.active(region, 512), Ok(active));
 }

@@ -35,9 +35,10 @@ pub use job::{
 };
 pub use lines::Lines;
 pub use machine::{
-    BootHalf, Machine, MachineError, OutputStream, ProgramCall, ProgramEnd, ProgramError,
-    Protection, Spooled,
+    BootHalf, Machine, MachineError, OutputSink, OutputStream, ProgramCall, ProgramEnd,
+    ProgramError, Protection, Spooled,
 };
+pub use region::{BootRecord, Half as RegionHalf, Region};
 pub use table::{HandlerKind, InstallHook, handler_for, is_archive, is_mountable};
 pub use write::write_slot;
 

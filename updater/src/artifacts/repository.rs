@@ -346,11 +346,11 @@ impl ArtifactRepository {
             names.sort();
             Ok(names)
         };
-        read().map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => {
-                ArtifactError::Absent { repo: self.name.clone(), path: path.clone() }
+        read().map_err(|source| {
+            if source.kind() == io::ErrorKind::NotFound {
+                return ArtifactError::Absent { repo: self.name.clone(), path: path.clone() };
             }
-            _ => self.failed("read", path, source),
+            self.failed("read", path, source)
         })
     }
 

@@ -188,9 +188,11 @@ impl Work<'_, '_> {
 
     fn active_in_gpt(&self, disk: &dyn Storage, region: Region) -> Result<Half, SlotHandlerError> {
         let sector = sector_of(disk);
-        let table = read_table(disk).map_err(|error| match error {
-            TableError::Unreadable(source) => self.device_failed(source),
-            other => self.table_failed(storage::chain(&other)),
+        let table = read_table(disk).map_err(|error| {
+            if let TableError::Unreadable(source) = error {
+                return self.device_failed(source);
+            }
+            self.table_failed(storage::chain(&error))
         })?;
         let (first, end) = (region.start / sector, (region.start + 2 * region.half) / sector);
         let inside = |lba: Lba| lba.0 < end;
@@ -224,7 +226,7 @@ impl Work<'_, '_> {
                 let record = self.boot_record(disk)?;
                 let switched = record.switched(region, half, sector);
                 let switched = switched.map_err(|reason| self.region_failed(reason))?;
-                let same = put_durably(disk, 0, &switched.0);
+                let same = put_durably(disk, 0, switched.bytes());
                 if !same.map_err(|source| self.device_failed(source))? {
                     return Err(self.table_failed("it does not read back as it was written"));
                 }

@@ -18,6 +18,9 @@ pub enum OutputStream {
     Stderr,
 }
 
+/// Told what a program writes, as it comes.
+pub type OutputSink<'a> = &'a mut dyn FnMut(OutputStream, &[u8]);
+
 /// A program to run: an argument list, never a shell's line.
 pub struct ProgramCall<'a> {
     /// The program; without a slash it is looked for in `PATH` and in the `sbin` directories.
@@ -29,7 +32,7 @@ pub struct ProgramCall<'a> {
     /// What it reads on standard input; nothing when `None`.
     pub input: Option<&'a mut dyn Read>,
     /// Told what it writes, as it comes; see [`crate::Lines`] for whole lines.
-    pub output: Option<&'a mut dyn FnMut(OutputStream, &[u8])>,
+    pub output: Option<OutputSink<'a>>,
     /// The longest it may take.
     pub timeout: Option<Duration>,
 }
@@ -77,7 +80,7 @@ impl<'a> ProgramCall<'a> {
 
     /// Who is told what it writes.
     #[must_use]
-    pub fn output(mut self, output: &'a mut dyn FnMut(OutputStream, &[u8])) -> Self {
+    pub fn output(mut self, output: OutputSink<'a>) -> Self {
         self.output = Some(output);
         self
     }

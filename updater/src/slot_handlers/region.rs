@@ -20,12 +20,16 @@ const CHS_BEYOND: [u8; 3] = [254, 0xff, 0xff];
 
 /// One half of a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Half {
+pub enum Half {
+    /// It begins where the region does.
     First,
+    /// It ends where the region does.
     Second,
 }
 
 impl Half {
+    /// The other one.
+    #[must_use]
     pub const fn other(self) -> Self {
         match self {
             Self::First => Self::Second,
@@ -34,6 +38,7 @@ impl Half {
     }
 
     /// As in `RAUC_BOOT_PARTITION_ACTIVATING`.
+    #[must_use]
     pub const fn number(self) -> u8 {
         match self {
             Self::First => 0,
@@ -41,6 +46,8 @@ impl Half {
         }
     }
 
+    /// For messages.
+    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::First => "first",
@@ -51,7 +58,8 @@ impl Half {
 
 /// A region of two halves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Region {
+pub struct Region {
+    /// First byte.
     pub start: u64,
     /// Bytes of one half.
     pub half: u64,
@@ -60,6 +68,9 @@ pub(super) struct Region {
 impl Region {
     /// The region of a slot on a disk of `len` bytes whose sectors have `sector` bytes; what
     /// lies below `floor` is the table's.
+    ///
+    /// # Errors
+    /// Why the slot's region cannot be used, in words.
     pub fn of(slot: &Slot, len: ByteLen, sector: u64, floor: u64) -> Result<Self, String> {
         let (Some(start), Some(size)) = (slot.region_start, slot.region_size) else {
             return Err("region-start and region-size are missing".to_owned());
@@ -83,6 +94,8 @@ impl Region {
         }
     }
 
+    /// First byte of a half.
+    #[must_use]
     pub const fn start_of(self, half: Half) -> u64 {
         match half {
             Half::First => self.start,
@@ -91,6 +104,7 @@ impl Region {
     }
 
     /// The half that begins at this byte.
+    #[must_use]
     pub fn half_at(self, start: u64) -> Option<Half> {
         [Half::First, Half::Second].into_iter().find(|half| self.start_of(*half) == start)
     }
@@ -98,15 +112,24 @@ impl Region {
 
 /// A master boot record of which one entry is moved and nothing else looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct BootRecord(pub Vec<u8>);
+pub struct BootRecord(Vec<u8>);
 
 impl BootRecord {
     /// The record in the first sector of a disk.
+    ///
+    /// # Errors
+    /// In words: there is none.
     pub fn parse(sector: Vec<u8>) -> Result<Self, String> {
         if sector.get(510..512) != Some(&[0x55, 0xaa]) {
             return Err("no valid master boot record found".to_owned());
         }
         Ok(Self(sector))
+    }
+
+    /// The sector.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
     }
 
     fn entry(&self, index: usize) -> [u8; MBR_ENTRY_BYTES] {
@@ -122,6 +145,9 @@ impl BootRecord {
     }
 
     /// Which half the first entry names; the other entries must leave the region alone.
+    ///
+    /// # Errors
+    /// In words: it names neither, or another partition is there.
     pub fn active(&self, region: Region, sector: u64) -> Result<Half, String> {
         let (first, end) = (region.start / sector, (region.start + 2 * region.half) / sector);
         for index in 1..4 {
@@ -140,6 +166,9 @@ impl BootRecord {
     }
 
     /// The record whose first entry names another half. Boot indicator and type stay.
+    ///
+    /// # Errors
+    /// In words: the half is out of reach.
     pub fn switched(&self, region: Region, half: Half, sector: u64) -> Result<Self, String> {
         let (start, len) = (region.start_of(half) / sector, region.half / sector);
         let too_far = |_| "the region is out of reach of a master boot record".to_owned();
@@ -163,6 +192,7 @@ impl BootRecord {
     }
 
     /// Whether the record is of a GPT alone: one entry, of type 0xEE.
+    #[must_use]
     pub fn is_protective_alone(&self) -> bool {
         let kinds = [0, 1, 2, 3].map(|index| {
             let [_, _, _, _, kind, ..] = self.entry(index);

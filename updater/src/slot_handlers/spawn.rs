@@ -151,7 +151,7 @@ fn variables(given: &[(OsString, OsString)]) -> io::Result<Vec<CString>> {
     let mut all: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
     all.extend(given.iter().cloned());
     let line = |(name, value): (OsString, OsString)| {
-        c_string(&[name.as_os_str(), value.as_os_str()].join(OsStr::new("=")))
+        c_string([name.as_os_str(), value.as_os_str()].join(OsStr::new("=")))
     };
     all.into_iter().map(line).collect()
 }

@@ -108,3 +108,68 @@ pub const fn is_mountable(slot: SlotType) -> bool {
         | SlotType::BootRawFallback => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// RAUC's map of handlers: slot type, way of writing, image types.
+    const PAIRS: &str = "\
+        raw: copy raw ext4 vfat squashfs raw-caibx ext4-caibx vfat-caibx squashfs-caibx\n\
+        ext4: copy-filesystem ext4 raw ext4-caibx\n\
+        ext4: unpack tar catar caidx emptyfs\n\
+        ext4: copy raw-caibx\n\
+        vfat: copy-filesystem vfat raw\n\
+        vfat: unpack tar caidx\n\
+        vfat: copy raw-caibx\n\
+        ubifs: volume ubifs raw ubifs-caibx raw-caibx\n\
+        ubifs: unpack tar caidx\n\
+        ubivol: volume ubifs squashfs raw squashfs-caibx ubifs-caibx raw-caibx\n\
+        nand: nand raw raw-caibx\n\
+        nor: nor raw raw-caibx\n\
+        boot-emmc: boot-emmc raw\n\
+        boot-mbr-switch: boot-mbr-switch raw vfat\n\
+        boot-gpt-switch: boot-gpt-switch raw vfat ext4\n\
+        boot-raw-fallback: boot-raw-fallback raw";
+
+    fn kind_name(kind: HandlerKind) -> &'static str {
+        match kind {
+            HandlerKind::Copy => "copy",
+            HandlerKind::CopyFilesystem => "copy-filesystem",
+            HandlerKind::Unpack => "unpack",
+            HandlerKind::Volume => "volume",
+            HandlerKind::Nor => "nor",
+            HandlerKind::Nand => "nand",
+            HandlerKind::BootEmmc => "boot-emmc",
+            HandlerKind::BootMbrSwitch => "boot-mbr-switch",
+            HandlerKind::BootGptSwitch => "boot-gpt-switch",
+            HandlerKind::BootRawFallback => "boot-raw-fallback",
+            HandlerKind::InstallHook => "install-hook",
+        }
+    }
+
+    #[test]
+    fn every_pair_is_accepted_and_written_as_rauc_does_and_no_other() {
+        let mut wanted = BTreeSet::new();
+        for line in PAIRS.lines() {
+            let (slot, rest) = line.split_once(": ").unwrap();
+            let (handler, images) = rest.split_once(' ').unwrap();
+            for image in images.split(' ') {
+                assert!(wanted.insert((slot, image.to_owned(), handler)), "{line}");
+            }
+        }
+        let mut found = BTreeSet::new();
+        for slot in SlotType::ALL {
+            for image in ImageType::ALL {
+                if let Some(kind) = handler_for(slot, Some(image), InstallHook::Absent) {
+                    found.insert((slot.name(), image.to_string(), kind_name(kind)));
+                }
+                let hooked = handler_for(slot, Some(image), InstallHook::Present);
+                assert_eq!(hooked, Some(HandlerKind::InstallHook));
+            }
+            assert_eq!(handler_for(slot, None, InstallHook::Absent), None);
+        }
+        assert_eq!(found, wanted);
+    }
+}

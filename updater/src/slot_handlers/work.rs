@@ -237,8 +237,8 @@ impl<'w, 'j> Work<'w, 'j> {
 }
 
 pub(super) fn copy_failed(error: InstallError) -> SlotHandlerError {
-    match error {
-        InstallError::Stopped { by } => SlotHandlerError::Stopped { by },
-        other => SlotHandlerError::Copy(Box::new(other)),
+    if let InstallError::Stopped { by } = error {
+        return SlotHandlerError::Stopped { by };
     }
+    SlotHandlerError::Copy(Box::new(error))
 }

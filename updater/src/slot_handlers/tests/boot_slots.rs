@@ -62,8 +62,8 @@ fn both_tables_go_to_the_other_half_and_back_and_the_judges_agree() {
         let file = disk(script);
         let slot = region(kind, file.path());
         let before = judge("sfdisk", &["-d"], file.path(), "");
-        for (round, (start, active)) in [(4096, 1), (2048, 0)].into_iter().enumerate() {
-            let bytes = pattern(700_001, round as u32 + 3);
+        for (start, active) in [(4096, 1), (2048, 0)] {
+            let bytes = pattern(700_001, start + 3);
             let mut hooks = Noted {
                 wanted: vec![HookStep::PreInstall, HookStep::PostInstall],
                 ..Noted::default()

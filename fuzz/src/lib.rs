@@ -39,7 +39,7 @@ pub use verifier::{gateway_address, health_config, required_units};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 35] = [
+pub const TARGETS: [Target; 37] = [
     ("boot_programs", boot_programs),
     ("boot_record", boot_record),
     ("boot_script", boot_script),

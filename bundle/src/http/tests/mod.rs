@@ -4,6 +4,7 @@
 mod bundles;
 mod faults;
 mod files;
+mod nginx;
 mod reading;
 mod redirects;
 mod tls;

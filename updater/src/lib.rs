@@ -57,11 +57,11 @@ pub use polling::{
 };
 pub use shell_words::{ShellWordsError, split_shell_words};
 pub use slot_handlers::{
-    BootHalf, BootRecord, BoxedError, HandlerKind, HookStep, HostMachine, ImageContent,
-    InstallHook, Lines, Machine, MachineError, NoHooks, OutputSink, OutputStream, ProgramCall,
-    ProgramEnd, ProgramError, Protection, Region, RegionHalf, SlotEvent, SlotHandlerError,
-    SlotHooks, SlotImage, SlotJob, SlotPlace, SlotProof, SlotWritten, Spooled, TreeContent,
-    handler_for, is_archive, is_mountable, tar_flag, write_slot,
+    BootHalf, BootRecord, BoxedError, ContentDigest, HandlerKind, HookStep, HostMachine,
+    ImageContent, InstallHook, Lines, Machine, MachineError, NoHooks, OutputSink, OutputStream,
+    ProgramCall, ProgramEnd, ProgramError, Protection, Region, RegionHalf, SlotEvent,
+    SlotHandlerError, SlotHooks, SlotImage, SlotJob, SlotPlace, SlotProof, SlotWritten, Spooled,
+    TreeContent, handler_for, is_archive, is_mountable, tar_flag, write_slot,
 };
 pub use slot_writer::{DurableSlot, WriteCount, WrittenSlot};
 pub use slots::{InstallGroup, ParseSlotNameError, Slot, SlotAccess, SlotName, SlotType};

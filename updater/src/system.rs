@@ -9,10 +9,13 @@
 //! On a board with our own boot protocol the slots are written by [`crate::Installer`] and by
 //! nothing else (`sealed`).
 
+mod adaptive_images;
 mod artifact_install;
 mod booted;
 mod bundle_files;
+mod casync_images;
 mod content;
+mod delta_sources;
 mod environment;
 mod error;
 mod facts;
@@ -27,6 +30,7 @@ mod progress;
 mod report;
 mod run_links;
 mod sealed;
+mod slot_indexes;
 mod slot_install;
 mod status_keeper;
 mod system_info;
@@ -36,6 +40,7 @@ mod write_slot;
 pub use booted::{EXTERNAL, SlotStates, explicit_boot_slot, root_device, slot_states};
 pub use bundle_files::ContentError;
 pub use content::{BundleSources, ImageRequest, ImageSources, OpenContent, open_plain};
+pub use delta_sources::{DeltaSources, StoreOptions, StorePlace};
 pub use error::{BoxedError, InstallationError, ProgramFailure, SystemError};
 pub use facts::{Started, SystemFacts};
 pub use handler_output::{HandlerLine, parse_handler_line};

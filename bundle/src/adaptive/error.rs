@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Why an adaptive update is not possible. Never fatal: the image can be taken whole.
+//! Why an adaptive update is not possible. Never fatal: the image can be taken whole. Where RAUC has
+//! words for it, they are RAUC's: they are logged, and its tests look for them.
 
 use crate::{BundleError, SourceError};
 use std::io;
@@ -9,13 +10,13 @@ use storage::{ByteLen, Digest};
 #[derive(Debug, thiserror::Error)]
 pub enum AdaptiveError {
     /// There is nothing to index.
-    #[error("{name} is empty")]
+    #[error("image/partition is empty")]
     Empty {
         /// What was to be indexed.
         name: String,
     },
     /// The size is no number of whole blocks.
-    #[error("{name} has {len} bytes, which is not a multiple of 4096 bytes")]
+    #[error("image/partition size ({len}) is not a multiple of 4096 bytes")]
     NotAligned {
         /// What was to be indexed.
         name: String,
@@ -23,7 +24,7 @@ pub enum AdaptiveError {
         len: u64,
     },
     /// There are more blocks than an index may hold.
-    #[error("{name} of {len} is too large for an index")]
+    #[error("image/partition size ({bytes}) is too large", bytes = len.get())]
     TooLarge {
         /// What was to be indexed.
         name: String,

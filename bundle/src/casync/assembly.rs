@@ -160,6 +160,12 @@ impl Assembly {
         self.chunks.is_empty()
     }
 
+    /// Whether every byte was handed out.
+    #[must_use]
+    pub fn is_at_end(&self) -> bool {
+        self.next >= self.chunks.len() && self.position >= self.current.len() && !self.failed
+    }
+
     /// The next chunk's bytes; `None` at the end.
     fn advance(&mut self) -> Result<Option<Arc<Vec<u8>>>, CasyncError> {
         let next = self.chunks.get(self.next).zip(self.origins.get(self.next));

@@ -228,7 +228,7 @@ pub fn image(image_type: ImageType, bytes: &[u8]) -> SlotImage {
         image_type,
         filename: format!("image.{image_type}"),
         size: ByteLen::new(bytes.len() as u64),
-        digest: Digest::from_bytes(sha256(bytes)),
+        digest: Digest::from_bytes(sha256(bytes)).into(),
     }
 }
 

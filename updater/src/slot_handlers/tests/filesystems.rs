@@ -100,7 +100,8 @@ fn each_file_system_is_made_as_rauc_does_it_and_filled_by_tar() {
 #[test]
 fn a_failing_tar_a_wrong_archive_and_a_stop_still_unmount() {
     let bytes = archive("-c");
-    let wrong = SlotImage { digest: Digest::from_bytes([0; 32]), ..image(ImageType::Tar, &bytes) };
+    let wrong =
+        SlotImage { digest: Digest::from_bytes([0; 32]).into(), ..image(ImageType::Tar, &bytes) };
     let junk = pattern(20_000, 3);
     for (image, bytes, told) in [
         (wrong, bytes.as_slice(), "has the SHA-256"),

@@ -111,7 +111,7 @@ fn wrong_bytes_lengths_sizes_pairs_and_mounted_slots_are_refused() {
     let digest = Digest::from_bytes([1; 32]);
     let short = SlotImage { size: ByteLen::new(4999), ..raw() };
     let long = SlotImage { size: ByteLen::new(5001), ..raw() };
-    let other = SlotImage { digest, ..raw() };
+    let other = SlotImage { digest: digest.into(), ..raw() };
     for (kind, image, class, told) in [
         (SlotType::Raw, short, ErrorClass::NotVerified, "has 5000 bytes"),
         (SlotType::Raw, long, ErrorClass::NotVerified, "has 5000 bytes"),

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! An image most of which slots hold already (`adaptive=block-hash-index`).
+//!
+//! Every failure of the method costs the saving and nothing else: it is told, and the image is
+//! taken whole. That holds until the last byte; what was handed out before is then compared with
+//! the image's own first bytes.
+
+use super::slot_indexes::{DeviceSource, open_slot};
+use super::{BoxedError, ImageRequest};
+use crate::slot_handlers::Machine;
+use crate::status_store::chain;
+use bundle::adaptive::{
+    AdaptiveError, AdaptiveImage, BLOCK_BYTES, BlockHash, BlockHashIndex, DeltaPlan, INDEX_SUFFIX,
+    MAX_BLOCKS, OldBlocks, choose, choose_before_index,
+};
+use bundle::{Image, ImageStream, VerifiedBundle};
+use openssl::sha::sha256;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use storage::{ByteLen, Files};
+
+/// RAUC's name of the method.
+pub(super) const METHOD: &str = "block-hash-index";
+
+/// What became of an adaptive image, told when its slot is written.
+pub(super) type Remarks = Arc<Mutex<Vec<String>>>;
+
+/// The image and its index, or `None` with a note when taking it whole is cheaper.
+pub(super) fn open_adaptive<'a>(
+    request: &ImageRequest<'a>,
+    machine: &mut dyn Machine,
+    files: &dyn Files,
+    note: &mut dyn FnMut(String),
+) -> Result<Option<(AdaptiveReader<'a>, BlockHashIndex)>, BoxedError> {
+    let (bundle, image) = (request.bundle, request.image);
+    let filename = image.filename.clone().unwrap_or_default();
+    let target =
+        open_old(request.target, request.target_data, "target", machine, files, request, note)?;
+    let parts = bundle.open_parts(image)?;
+    let name = format!("{filename}{INDEX_SUFFIX}");
+    let listed = bundle.files()?.size(&name)?;
+    if let Some(choice) = choose_before_index(listed, parts.cost_of_all()) {
+        note(choice.to_string());
+        return Ok(None);
+    }
+    let limit = ByteLen::new(MAX_BLOCKS * 32);
+    let index = BlockHashIndex::parse(&name, &bundle.files()?.read_file(&name, limit)?)?;
+    let running = request
+        .running
+        .map(|slot| open_old(slot, request.running_data, "active", machine, files, request, note));
+    let running = running.transpose()?;
+    if running.is_none() {
+        note(format!("No active slot available to use as seed for {}", image.class));
+    }
+    let plan = DeltaPlan::new(&index, &parts, Some(&target), running.as_ref());
+    let choice = choose(plan.cost(listed));
+    note(choice.to_string());
+    if !choice.is_delta() {
+        return Ok(None);
+    }
+    let hashes = index.hashes().to_vec();
+    let slots = (Some(target), running);
+    let adaptive = AdaptiveImage::new(&filename, &index, parts, plan, slots, image.sha256)?;
+    // The slot is read back and compared with the manifest's digest; once is enough.
+    let delta = Some(adaptive.without_digest());
+    let reader = AdaptiveReader {
+        delta,
+        whole: None,
+        bundle,
+        image,
+        hashes,
+        at: 0,
+        remarks: Remarks::default(),
+    };
+    Ok(Some((reader, index)))
+}
+
+fn open_old(
+    slot: &crate::Slot,
+    dir: Option<&Path>,
+    role: &str,
+    machine: &mut dyn Machine,
+    files: &dyn Files,
+    request: &ImageRequest<'_>,
+    note: &mut dyn FnMut(String),
+) -> Result<OldBlocks, BoxedError> {
+    let failed = |error: &dyn std::error::Error| -> BoxedError {
+        let name = &slot.name;
+        format!("failed to open {role} slot hash index for {name}: {}", chain(error)).into()
+    };
+    let content =
+        DeviceSource::open(machine.devices(), &slot.device).map_err(|error| failed(&error))?;
+    open_slot(Arc::new(content), dir, files, note, request.stop).map_err(|error| failed(&error))
+}
+
+/// The image as a delta and, should that fail, whole from there on.
+pub(super) struct AdaptiveReader<'a> {
+    delta: Option<AdaptiveImage>,
+    whole: Option<ImageStream<'a>>,
+    bundle: &'a VerifiedBundle,
+    image: &'a Image,
+    hashes: Vec<BlockHash>,
+    at: u64,
+    remarks: Remarks,
+}
+
+impl AdaptiveReader<'_> {
+    pub(super) fn remarks(&self) -> Remarks {
+        Arc::clone(&self.remarks)
+    }
+
+    fn remark(&self, text: String) {
+        self.remarks.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+    }
+
+    /// Opens the image whole and goes to where the delta ended. What was handed out came from
+    /// blocks that the index names; it is true if the image's blocks are the same.
+    fn fall_back(&mut self, failure: AdaptiveError) -> io::Result<()> {
+        self.remark(format!("Continuing after adaptive mode error: {}", chain(&failure)));
+        let mut whole = self.bundle.open_image(self.image).map_err(io::Error::other)?;
+        let mut block = vec![0; BLOCK_BYTES];
+        let mut left = self.at;
+        for expected in &self.hashes {
+            if left == 0 {
+                break;
+            }
+            let step = BLOCK_BYTES.min(usize::try_from(left).unwrap_or(BLOCK_BYTES));
+            let part = block.get_mut(..step).unwrap_or_default();
+            whole.read_exact(part)?;
+            left -= step as u64;
+            // The part of a block at the end is compared when the slot is read back.
+            if step == BLOCK_BYTES && sha256(part) != *expected {
+                return Err(AdaptiveFault::io(failure));
+            }
+        }
+        self.whole = Some(whole);
+        Ok(())
+    }
+}
+
+/// A delta that failed after bytes were handed out that are not the image's.
+#[derive(Debug, thiserror::Error)]
+#[error("index of the bundle does not belong to its image; nothing of the slot can be used")]
+struct AdaptiveFault {
+    #[source]
+    source: AdaptiveError,
+}
+
+impl AdaptiveFault {
+    fn io(source: AdaptiveError) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidData, Self { source })
+    }
+}
+
+impl Read for AdaptiveReader<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if let Some(delta) = &mut self.delta {
+            match delta.read(buf) {
+                Ok(count) => {
+                    self.at += count as u64;
+                    if count == 0 && !buf.is_empty() {
+                        let tally = delta.tally();
+                        self.delta = None;
+                        self.remark(format!(
+                            "block-hash-index: {} blocks from the target slot, {} from the active slot, {} from the bundle, {} zeros, {} out of date",
+                            tally.target_blocks, tally.active_blocks, tally.bundle_blocks,
+                            tally.zero_blocks, tally.misses
+                        ));
+                    }
+                    return Ok(count);
+                }
+                Err(failure) => {
+                    self.delta = None;
+                    self.fall_back(AdaptiveError::cause(failure))?;
+                }
+            }
+        }
+        match &mut self.whole {
+            Some(whole) => whole.read(buf),
+            None => Ok(0),
+        }
+    }
+}

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Images and trees whose chunks lie in a store: `.caibx`, `.caidx`, and trees that lie in the
+//! bundle as an archive, `.catar`.
+//!
+//! The store is `[casync] storepath`, or lies beside the bundle: `x.castr` beside `x.raucb`, a path
+//! or a URL. The slot that runs is the seed: its device for images, its mounted tree for trees.
+
+use super::slot_indexes::DeviceSource;
+use super::{BoxedError, ImageRequest, StoreOptions, StorePlace};
+use crate::StopQuestion;
+use crate::slot_handlers::{ContentDigest, Machine, TreeContent};
+use crate::status_store::chain;
+use bundle::Source;
+use bundle::casync::{
+    Assembly, AssemblyPlan, AssemblyTally, CasyncError, CatarImage, ChunkIndex, ChunkStore,
+    HttpStore, LocalStore, MAX_INDEX, Ownership, Seed, extract_catar, scan_tree,
+};
+use openssl::sha::Sha256;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use storage::Digest;
+
+/// What became of an image, told when its slot is written.
+pub(super) type Remarks = Arc<Mutex<Vec<String>>>;
+
+/// Where the store of this install is: RAUC's rule.
+pub(super) fn store_location(request: &ImageRequest<'_>) -> (String, StorePlace) {
+    let section = request.config.casync.as_ref();
+    if let Some(path) = section.and_then(|casync| casync.storepath.clone()) {
+        return (path, StorePlace::Configured);
+    }
+    (beside(request.location), StorePlace::BesideBundle)
+}
+
+/// The store beside a bundle; what follows the path of a URL stays behind it.
+fn beside(location: &str) -> String {
+    let (path, rest) = match location.find(['?', '#']).filter(|_| is_url(location)) {
+        Some(at) => location.split_at(at),
+        None => (location, ""),
+    };
+    format!("{}.castr{rest}", path.strip_suffix(".raucb").unwrap_or(path))
+}
+
+fn is_url(location: &str) -> bool {
+    location.starts_with("http://") || location.starts_with("https://")
+}
+
+fn open_store(
+    request: &ImageRequest<'_>,
+    options: &StoreOptions,
+) -> Result<Arc<dyn ChunkStore>, BoxedError> {
+    let (location, place) = store_location(request);
+    if is_url(&location) {
+        let shown = shown_url(&location);
+        return Ok(Arc::new(HttpStore::open(&location, &shown, &options(place))?));
+    }
+    let path = location.strip_prefix("file://").unwrap_or(&location);
+    Ok(Arc::new(LocalStore::new(Path::new(path))))
+}
+
+/// A URL without user, password and query: what may be logged.
+fn shown_url(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}/{path}")
+}
+
+fn read_index(request: &ImageRequest<'_>) -> Result<ChunkIndex, BoxedError> {
+    let mut bytes = Vec::new();
+    // Compares the index with the manifest's digest and size on the way.
+    let stream = request.bundle.open_image(request.image)?;
+    stream.take(MAX_INDEX.get().saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(ChunkIndex::parse(&bytes)?)
+}
+
+/// An image that is put together from chunks.
+pub(super) struct OpenedBlob {
+    pub reader: BlobReader,
+    pub size: storage::ByteLen,
+    pub digest: ContentDigest,
+}
+
+/// Opens an image by its index.
+pub(super) fn open_blob(
+    request: &ImageRequest<'_>,
+    options: &StoreOptions,
+    machine: &mut dyn Machine,
+    note: &mut dyn FnMut(String),
+) -> Result<OpenedBlob, BoxedError> {
+    let index = read_index(request)?;
+    let store = open_store(request, options)?;
+    let mut seeds = Vec::new();
+    match request.running {
+        None => note(format!("No casync seed slot available for {}", request.image.class)),
+        Some(slot) => match DeviceSource::open(machine.devices(), &slot.device) {
+            // Not fatal, as in RAUC: the store has everything.
+            Err(error) => note(format!("Cannot use {} as seed: {}", slot.name, chain(&error))),
+            Ok(device) => take_seed(Arc::new(device), &index, request.stop, note, &mut seeds)?,
+        },
+    }
+    let assembly = Assembly::new(&index, seeds, Arc::clone(&store))?;
+    note(describe_plan(&assembly.plan(), store.name()));
+    let learned = Arc::new(OnceLock::new());
+    if assembly.is_empty() {
+        // Nobody will read an image of no bytes.
+        let _ = learned.set(Digest::from_bytes(Sha256::new().finish()));
+    }
+    let digest = ContentDigest::Learned(Arc::clone(&learned));
+    let size = assembly.len();
+    let hash = Some(Sha256::new());
+    Ok(OpenedBlob {
+        reader: BlobReader { assembly, hash, learned, remarks: Remarks::default() },
+        size,
+        digest,
+    })
+}
+
+fn take_seed(
+    content: Arc<dyn Source>,
+    index: &ChunkIndex,
+    stop: StopQuestion<'_>,
+    note: &mut dyn FnMut(String),
+    seeds: &mut Vec<Seed>,
+) -> Result<(), BoxedError> {
+    let name = content.name().to_owned();
+    note(format!("Reading {name} as casync seed"));
+    match Seed::scan(content, index, &mut |_| stop().is_none()) {
+        Ok(seed) => seeds.push(seed),
+        Err(CasyncError::Stopped) => return Err(CasyncError::Stopped.into()),
+        Err(error) => note(format!("Cannot use {name} as seed: {}", chain(&error))),
+    }
+    Ok(())
+}
+
+fn describe_plan(plan: &AssemblyPlan, store: &str) -> String {
+    format!(
+        "casync: of {} are {} in the running slot and {} made here; fetching {} chunks, at most {}, from {store}",
+        plan.len, plan.from_seeds, plan.made_here, plan.fetch_chunks, plan.fetch_at_most
+    )
+}
+
+fn describe_tally(tally: &AssemblyTally) -> String {
+    format!(
+        "casync: fetched {} chunks ({}), {} from the running slot, {} out of date",
+        tally.fetched_chunks, tally.fetched, tally.seed_chunks, tally.seed_misses
+    )
+}
+
+/// An assembly that puts down the digest of the whole at its end.
+pub(super) struct BlobReader {
+    assembly: Assembly,
+    hash: Option<Sha256>,
+    learned: Arc<OnceLock<Digest>>,
+    remarks: Remarks,
+}
+
+impl BlobReader {
+    pub(super) fn remarks(&self) -> Remarks {
+        Arc::clone(&self.remarks)
+    }
+
+    /// Everything was handed out; every chunk had the hash that the verified index names.
+    fn finish(&mut self) {
+        if let Some(hash) = self.hash.take() {
+            let _ = self.learned.set(Digest::from_bytes(hash.finish()));
+            let text = describe_tally(&self.assembly.tally());
+            self.remarks.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+        }
+    }
+}
+
+impl Read for BlobReader {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = self.assembly.read(buf)?;
+        if let Some(hash) = &mut self.hash {
+            hash.update(buf.get(..count).unwrap_or_default());
+        }
+        // Readers that know the length do not ask again at the end.
+        if self.assembly.is_at_end() {
+            self.finish();
+        }
+        Ok(count)
+    }
+}
+
+/// A tree that is unpacked from an archive, which may be put together from chunks.
+pub(super) enum TreeImage<'a> {
+    /// The archive lies in the bundle.
+    Archive(Box<dyn Read + Send + 'a>),
+    /// Chunks of it lie in a store.
+    Chunks(Box<Assembly>, Remarks),
+}
+
+/// Opens a tree.
+pub(super) fn open_tree<'a>(
+    request: &ImageRequest<'a>,
+    options: &StoreOptions,
+    machine: &mut dyn Machine,
+    note: &mut dyn FnMut(String),
+) -> Result<TreeImage<'a>, BoxedError> {
+    if request.image.image_type == Some(bundle::ImageType::Catar) {
+        return Ok(TreeImage::Archive(Box::new(request.bundle.open_image(request.image)?)));
+    }
+    let index = read_index(request)?;
+    let store = open_store(request, options)?;
+    let mut seeds = Vec::new();
+    match mounted_tree(request, &index, machine) {
+        Ok(tree) => take_seed(tree, &index, request.stop, note, &mut seeds)?,
+        Err(why) => note(why),
+    }
+    let assembly = Assembly::new(&index, seeds, Arc::clone(&store))?;
+    note(describe_plan(&assembly.plan(), store.name()));
+    Ok(TreeImage::Chunks(Box::new(assembly), Remarks::default()))
+}
+
+/// The tree of the running slot, where it is mounted. RAUC mounts it a second time; its own
+/// file system alone is looked at here, which needs no second mount.
+fn mounted_tree(
+    request: &ImageRequest<'_>,
+    index: &ChunkIndex,
+    machine: &mut dyn Machine,
+) -> Result<Arc<dyn Source>, String> {
+    let class = &request.image.class;
+    let slot = request.running.ok_or(format!("No casync seed slot available for {class}"))?;
+    let unusable = |error: &dyn std::error::Error| {
+        format!("Cannot use {} as seed: {}", slot.name, chain(error))
+    };
+    let place = machine.devices().mounted_at(&slot.device).map_err(|error| unusable(&error))?;
+    let place = place.ok_or(format!("Cannot use {} as seed: it is not mounted", slot.name))?;
+    let tree = scan_tree(&place).map_err(|error| unusable(&error))?;
+    let name = place.display().to_string();
+    let image = CatarImage::build(name, &tree, index.features());
+    Ok(Arc::new(image.map_err(|error| unusable(&error))?))
+}
+
+impl TreeImage<'_> {
+    pub(super) fn remarks(&self) -> Option<Remarks> {
+        match self {
+            Self::Archive(_) => None,
+            Self::Chunks(_, remarks) => Some(Arc::clone(remarks)),
+        }
+    }
+}
+
+impl TreeContent for TreeImage<'_> {
+    fn extract_into(&mut self, dir: &Path, stop: StopQuestion<'_>) -> Result<(), BoxedError> {
+        let mut go_on = |_| stop().is_none();
+        let outcome = match self {
+            Self::Archive(archive) => {
+                extract_catar(&mut *archive, dir, Ownership::Apply, &mut go_on)?
+            }
+            Self::Chunks(assembly, remarks) => {
+                let outcome = extract_catar(&mut **assembly, dir, Ownership::Apply, &mut go_on)?;
+                let text = describe_tally(&assembly.tally());
+                remarks.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+                outcome
+            }
+        };
+        if let (Self::Chunks(_, remarks), 1..) = (&*self, outcome.left_out) {
+            let text = format!(
+                "{} entries or attributes cannot be kept by the file system",
+                outcome.left_out
+            );
+            remarks.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn store_lies_beside_the_bundle_and_secrets_are_not_shown() {
+        for (location, expected) in [
+            ("/data/x.raucb", "/data/x.castr"),
+            ("/data/x.bundle", "/data/x.bundle.castr"),
+            ("https://h/a/x.raucb", "https://h/a/x.castr"),
+            ("https://h/a/x.raucb?token=1", "https://h/a/x.castr?token=1"),
+            ("/data/x?y.raucb", "/data/x?y.castr"),
+        ] {
+            assert_eq!(beside(location), expected);
+        }
+        assert_eq!(shown_url("https://u:p@h:8/a/x.castr?token=1"), "https://h:8/a/x.castr");
+    }
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Images that need less than all of their bytes: [`ImageSources`] for casync indexes and adaptive
+//! methods. Everything else comes from the bundle as it is.
+
+use super::adaptive_images::{METHOD, open_adaptive};
+use super::casync_images::{Remarks, open_blob, open_tree};
+use super::slot_indexes::save;
+use super::{BoxedError, ImageRequest, ImageSources, OpenContent, open_plain};
+use crate::SlotName;
+use crate::slot_handlers::{HandlerKind, InstallHook, Machine, handler_for};
+use bundle::ImageType;
+use bundle::adaptive::BlockHashIndex;
+use bundle::http::HttpOptions;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use storage::HostFiles;
+
+/// Where a chunk store is: that decides which secrets its server may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StorePlace {
+    /// Beside the bundle: what was given for the bundle's server holds.
+    BesideBundle,
+    /// `[casync] storepath`: another server, which gets no headers and no client certificate of
+    /// the bundle's.
+    Configured,
+}
+
+/// How to speak to the server of a store.
+pub type StoreOptions = Box<dyn Fn(StorePlace) -> HttpOptions + Send + Sync>;
+
+/// What is kept of an image from its opening until its slot is written.
+#[derive(Default)]
+struct Opened {
+    index: Option<BlockHashIndex>,
+    remarks: Option<Remarks>,
+}
+
+/// Content by casync indexes and adaptive methods, else as it is.
+pub struct DeltaSources {
+    /// Below it lies the data directory; `/` on a board.
+    root: PathBuf,
+    options: StoreOptions,
+    opened: Mutex<BTreeMap<SlotName, Opened>>,
+}
+
+impl DeltaSources {
+    /// Sources with the data directory below `root`, asking `options` how to speak to a server.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>, options: StoreOptions) -> Self {
+        Self { root: root.into(), options, opened: Mutex::default() }
+    }
+
+    fn files(&self) -> HostFiles {
+        HostFiles::new(&self.root)
+    }
+
+    fn keep(&self, slot: &SlotName, opened: Opened) {
+        let mut all = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(slot.clone(), opened);
+    }
+
+    /// The image by its block-hash-index, or `None` when it is to be taken whole.
+    fn open_adaptive<'a>(
+        &self,
+        request: &ImageRequest<'a>,
+        machine: &mut dyn Machine,
+        note: &mut dyn FnMut(String),
+    ) -> Option<OpenContent<'a>> {
+        let image = request.image;
+        let (Some(size), Some(digest)) = (image.size, image.sha256) else { return None };
+        if request.target_data.is_none() {
+            note("Ignoring adaptive method since 'data-directory' is not configured".to_owned());
+            return None;
+        }
+        match open_adaptive(request, machine, &self.files(), note) {
+            Ok(Some((reader, index))) => {
+                let remarks = Some(reader.remarks());
+                self.keep(&request.target.name, Opened { index: Some(index), remarks });
+                Some(OpenContent::Stream { reader: Box::new(reader), size, digest: digest.into() })
+            }
+            Ok(None) => None,
+            Err(failure) => {
+                let why = crate::status_store::chain(&*failure);
+                note(format!("Continuing after adaptive mode error: {why}"));
+                None
+            }
+        }
+    }
+}
+
+/// Whether the method is for such a slot: bytes onto a device, nothing else.
+fn takes_blocks(request: &ImageRequest<'_>) -> bool {
+    let image_type = request.image.image_type;
+    matches!(
+        handler_for(request.target.slot_type, image_type, InstallHook::Absent),
+        Some(HandlerKind::Copy | HandlerKind::CopyFilesystem)
+    )
+}
+
+impl ImageSources for DeltaSources {
+    fn open<'a>(
+        &self,
+        request: &ImageRequest<'a>,
+        machine: &mut dyn Machine,
+        note: &mut dyn FnMut(String),
+    ) -> Result<OpenContent<'a>, BoxedError> {
+        self.keep(&request.target.name, Opened::default());
+        let slot = &request.target.name;
+        match request.image.image_type {
+            Some(
+                ImageType::RawCaibx
+                | ImageType::Ext4Caibx
+                | ImageType::VfatCaibx
+                | ImageType::UbifsCaibx
+                | ImageType::SquashfsCaibx,
+            ) => {
+                let blob = open_blob(request, &self.options, machine, note)?;
+                let remarks = Some(blob.reader.remarks());
+                self.keep(slot, Opened { index: None, remarks });
+                let (size, digest) = (blob.size, blob.digest);
+                Ok(OpenContent::Stream { reader: Box::new(blob.reader), size, digest })
+            }
+            Some(ImageType::Caidx | ImageType::Catar) => {
+                let tree = open_tree(request, &self.options, machine, note)?;
+                self.keep(slot, Opened { index: None, remarks: tree.remarks() });
+                Ok(OpenContent::Tree(Box::new(tree)))
+            }
+            Some(
+                ImageType::Raw
+                | ImageType::Ext4
+                | ImageType::Vfat
+                | ImageType::Ubifs
+                | ImageType::Squashfs
+                | ImageType::Tar
+                | ImageType::Emptyfs,
+            )
+            | None => {
+                let adaptive = request.image.adaptive.iter().any(|method| method == METHOD);
+                let delta = (adaptive && takes_blocks(request))
+                    .then(|| self.open_adaptive(request, machine, note))
+                    .flatten();
+                delta.map_or_else(|| open_plain(request), Ok)
+            }
+        }
+    }
+
+    fn written(
+        &self,
+        request: &ImageRequest<'_>,
+        _machine: &mut dyn Machine,
+        note: &mut dyn FnMut(String),
+    ) -> Result<(), BoxedError> {
+        let mut all = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Opened { index, remarks }) = all.remove(&request.target.name) else {
+            return Ok(());
+        };
+        drop(all);
+        if let Some(remarks) = remarks {
+            let mut remarks = remarks.lock().unwrap_or_else(PoisonError::into_inner);
+            remarks.drain(..).for_each(note);
+        }
+        let dir = request.target_data.and_then(std::path::Path::parent);
+        if let (Some(index), Some(dir), Some(digest)) = (index, dir, request.image.sha256) {
+            save(&dir.join(format!("hash-{digest}")), &index, &mut self.files())?;
+        }
+        Ok(())
+    }
+}

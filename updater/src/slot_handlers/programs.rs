@@ -74,6 +74,8 @@ struct Running {
     /// Input that was read and not yet taken.
     pending: Vec<u8>,
     taken: usize,
+    /// Room for what it writes.
+    chunk: Vec<u8>,
     tail: VecDeque<u8>,
     left_input: bool,
 }
@@ -92,6 +94,7 @@ impl Running {
             child,
             pending: Vec::new(),
             taken: 0,
+            chunk: Vec::new(),
             tail: VecDeque::new(),
             left_input: false,
         })
@@ -110,26 +113,36 @@ impl Running {
         self.refill(input)?;
         self.wait().map_err(|source| self.talk_failed(source))?;
         self.feed().map_err(|source| self.talk_failed(source))?;
-        let mut chunk = vec![0; CHUNK_BYTES];
+        let mut chunk = std::mem::take(&mut self.chunk);
+        chunk.resize(CHUNK_BYTES, 0);
+        let drained = self.drain(&mut chunk, tell).map_err(|source| self.talk_failed(source));
+        self.chunk = chunk;
+        drained
+    }
+
+    /// Takes what the program wrote, at most one piece of each stream.
+    fn drain(
+        &mut self,
+        chunk: &mut [u8],
+        tell: &mut dyn FnMut(OutputStream, &[u8]),
+    ) -> io::Result<()> {
         if let Some(pipe) = &mut self.child.stdout {
-            match take_some(pipe, &mut chunk).map_err(|error| (self.program.clone(), error)) {
-                Ok(Taken::Bytes(bytes)) => tell(OutputStream::Stdout, bytes),
-                Ok(Taken::Nothing) => {}
-                Ok(Taken::End) => self.child.stdout = None,
-                Err((program, source)) => return Err(ProgramError::Talk { program, source }),
+            match take_some(pipe, chunk)? {
+                Taken::Bytes(bytes) => tell(OutputStream::Stdout, bytes),
+                Taken::Nothing => {}
+                Taken::End => self.child.stdout = None,
             }
         }
         if let Some(pipe) = &mut self.child.stderr {
-            match take_some(pipe, &mut chunk).map_err(|error| (self.program.clone(), error)) {
-                Ok(Taken::Bytes(bytes)) => {
+            match take_some(pipe, chunk)? {
+                Taken::Bytes(bytes) => {
                     self.tail.extend(bytes);
                     let surplus = self.tail.len().saturating_sub(STDERR_TAIL_BYTES);
                     self.tail.drain(..surplus);
                     tell(OutputStream::Stderr, bytes);
                 }
-                Ok(Taken::Nothing) => {}
-                Ok(Taken::End) => self.child.stderr = None,
-                Err((program, source)) => return Err(ProgramError::Talk { program, source }),
+                Taken::Nothing => {}
+                Taken::End => self.child.stderr = None,
             }
         }
         Ok(())

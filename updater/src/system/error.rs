@@ -59,10 +59,10 @@ pub enum SystemError {
         source: std::io::Error,
     },
     /// The bundle cannot be opened or does not verify.
-    #[error("{}", chain(&**source))]
+    #[error("{}", chain(&**cause))]
     Bundle {
         /// Cause, shown whole: OpenSSL's words must be seen.
-        source: BoxedError,
+        cause: BoxedError,
     },
     /// A manifest hash was demanded of a bundle whose manifest is not signed by itself.
     #[error("Refusing to install plain bundle when using require-manifest-hash")]
@@ -375,10 +375,10 @@ pub enum InstallationError {
         source: BoxedError,
     },
     /// The bundle's own handler failed.
-    #[error("{}", chain(source))]
+    #[error("{}", chain(cause))]
     Handler {
         /// Cause, without words around it, as in RAUC.
-        source: ProgramFailure,
+        cause: ProgramFailure,
     },
     /// A slot is sealed, and what the bundle wants of it cannot be done with the seal kept.
     #[error("this board's slots are sealed, and {what} cannot be done without breaking that")]
@@ -387,16 +387,16 @@ pub enum InstallationError {
         what: String,
     },
     /// The engine for sealed slots refused or failed.
-    #[error("{}", chain(source))]
+    #[error("{}", chain(cause))]
     Sealed {
-        /// Cause.
-        source: InstallError,
+        /// Cause, shown in the text.
+        cause: InstallError,
     },
     /// The bundle could not be read.
-    #[error("{}", chain(&**source))]
+    #[error("{}", chain(&**cause))]
     Bundle {
-        /// Cause.
-        source: BoxedError,
+        /// Cause, shown in the text.
+        cause: BoxedError,
     },
     /// Somebody wanted it to end.
     #[error("stopped by {by}")]
@@ -444,8 +444,8 @@ impl SystemError {
             | Self::SystemInfo { source } => source.stopped_by(),
             Self::Installation { source } => match &**source {
                 InstallationError::Stopped { by }
-                | InstallationError::Sealed { source: InstallError::Stopped { by } } => Some(by),
-                InstallationError::Handler { source } => source.stopped_by(),
+                | InstallationError::Sealed { cause: InstallError::Stopped { by } } => Some(by),
+                InstallationError::Handler { cause } => cause.stopped_by(),
                 _ => None,
             },
             _ => None,
@@ -468,7 +468,7 @@ impl SystemError {
                 InstallationError::NotWhileSealed { .. } => {
                     Some("use a bundle of plain images without slot hooks for the sealed slots")
                 }
-                InstallationError::Sealed { source } => source.hint(),
+                InstallationError::Sealed { cause } => cause.hint(),
                 _ => None,
             },
             _ => None,

@@ -329,7 +329,7 @@ impl System {
             steps.end(StepEnd::from(&ran));
             ran.map_err(|source| match source {
                 ProgramFailure::Stopped { by } => SystemError::Stopped { by },
-                source => InstallationError::Handler { source }.into(),
+                cause => InstallationError::Handler { cause }.into(),
             })?;
             return Ok(outcome);
         }
@@ -355,7 +355,7 @@ impl System {
         if self.config.system.perform_pre_check {
             steps.note("Reading the whole bundle before anything is written");
             let checked = install.bundle.check_payload(&mut |_| {});
-            checked.map_err(|source| InstallationError::Bundle { source: Box::new(source) })?;
+            checked.map_err(|cause| InstallationError::Bundle { cause: Box::new(cause) })?;
         }
         (install.stop)().map_or(Ok(()), |by| Err(InstallationError::Stopped { by }))?;
         self.begin_boot_slot(&plan, steps)?;
@@ -399,9 +399,9 @@ impl System {
         let bootname = slot.bootname.as_deref().unwrap_or_default();
         let begun = self.parts.boot.begin_install(bootname);
         self.boot_warnings(steps);
-        begun.map_err(|source| InstallationError::MarkBad {
+        begun.map_err(|cause| InstallationError::MarkBad {
             slot: slot.name.clone(),
-            source: super::MarkError::State { slot: slot.name.clone(), state: "bad", source },
+            source: super::MarkError::State { slot: slot.name.clone(), state: "bad", cause },
         })?;
         self.log(&Event::marked_bad(slot), steps);
         Ok(())
@@ -431,9 +431,9 @@ impl System {
         let id = BundleId::from(install.bundle.manifest_digest());
         let finished = self.parts.boot.finish_install(bootname, id, activation);
         self.boot_warnings(steps);
-        finished.map_err(|source| InstallationError::MarkActive {
+        finished.map_err(|cause| InstallationError::MarkActive {
             slot: slot.name.clone(),
-            source: super::MarkError::Activate { slot: slot.name.clone(), source },
+            source: super::MarkError::Activate { slot: slot.name.clone(), cause },
         })?;
         if activation == Activation::Activate {
             self.note_activated(slot, steps);
@@ -471,7 +471,7 @@ impl System {
         steps.end(StepEnd::from(&installed));
         let report = installed.map_err(|source| match source {
             crate::InstallError::Stopped { by } => InstallationError::Stopped { by },
-            source => InstallationError::Sealed { source },
+            cause => InstallationError::Sealed { cause },
         })?;
         let transaction = Some(install.transaction.to_owned());
         for written in &report.slots {
@@ -510,9 +510,9 @@ fn open_bundle(
     let end = StepEnd::from(&opened);
     steps.end(end);
     steps.end(end);
-    opened.map_err(|source| match stop() {
+    opened.map_err(|cause| match stop() {
         Some(by) => SystemError::Stopped { by },
-        None => SystemError::Bundle { source },
+        None => SystemError::Bundle { cause },
     })
 }
 

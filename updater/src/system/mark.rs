@@ -88,22 +88,22 @@ pub enum MarkError {
     #[error("cannot activate multiple slots")]
     SeveralActive,
     /// The boot loader refused or failed.
-    #[error("Failed marking slot {slot} as {state}:  {}", chain(source))]
+    #[error("Failed marking slot {slot} as {state}:  {}", chain(cause))]
     State {
         /// The slot.
         slot: SlotName,
         /// `good` or `bad`.
         state: &'static str,
         /// Cause; shown in the text, after RAUC's two blanks.
-        source: NamedError,
+        cause: NamedError,
     },
     /// The boot loader refused or failed.
-    #[error("failed to activate slot {slot}: {}", chain(source))]
+    #[error("failed to activate slot {slot}: {}", chain(cause))]
     Activate {
         /// The slot.
         slot: SlotName,
         /// Cause, shown in the text.
-        source: NamedError,
+        cause: NamedError,
     },
 }
 
@@ -112,7 +112,7 @@ impl MarkError {
     #[must_use]
     pub const fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::State { source, .. } | Self::Activate { source, .. } => source.hint(),
+            Self::State { cause, .. } | Self::Activate { cause, .. } => cause.hint(),
             Self::UnknownState { .. }
             | Self::NoBooted
             | Self::NoBootedForOther
@@ -241,7 +241,7 @@ impl System {
         let marked = self.parts.boot.set_state(bootname, mark);
         self.boot_warnings(steps);
         let state = mark.as_str();
-        marked.map_err(|source| MarkError::State { slot: slot.name.clone(), state, source })
+        marked.map_err(|cause| MarkError::State { slot: slot.name.clone(), state, cause })
     }
 
     fn mark_active(&mut self, slot: &Slot, steps: &mut Steps<'_>) -> Result<(), MarkError> {
@@ -249,7 +249,7 @@ impl System {
         let bootname = bootname.ok_or_else(|| MarkError::NoBootname { slot: slot.name.clone() })?;
         let marked = self.parts.boot.set_primary(bootname);
         self.boot_warnings(steps);
-        marked.map_err(|source| MarkError::Activate { slot: slot.name.clone(), source })?;
+        marked.map_err(|cause| MarkError::Activate { slot: slot.name.clone(), cause })?;
         self.note_activated(slot, steps);
         Ok(())
     }

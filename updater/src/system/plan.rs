@@ -188,7 +188,7 @@ pub(super) fn check_plan(
 /// Whether the bundle has the image's file. What was made of it stands in for it, and may be a
 /// directory.
 fn check_source(bundle: &VerifiedBundle, image: &Image) -> Result<(), InstallationError> {
-    let failed = |source: BundleError| InstallationError::Bundle { source: Box::new(source) };
+    let failed = |cause: BundleError| InstallationError::Bundle { cause: Box::new(cause) };
     let files = bundle.files().map_err(failed)?;
     let own = image.filename.iter().filter(|_| image.converted.is_empty());
     for name in own.chain(&image.converted) {

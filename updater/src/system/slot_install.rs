@@ -8,7 +8,9 @@ use super::install::Install;
 use super::plan::PlannedSlot;
 use super::progress::{StepEnd, Steps};
 use super::status_keeper::write_local;
-use super::{BoxedError, ImageRequest, InstallationError, OpenContent, SlotState, System};
+use super::{
+    BoxedError, ImageRequest, InstallationError, OpenContent, ProgramFailure, SlotState, System,
+};
 use crate::event_log::Event;
 use crate::slot_handlers::{
     ContentDigest, HandlerKind, SlotEvent, SlotHandlerError, SlotImage, SlotJob, SlotProof,
@@ -334,10 +336,25 @@ fn described(content: &OpenContent<'_>, planned: &PlannedSlot) -> (ByteLen, Cont
 }
 
 fn slot_failed(slot: &SlotName, source: BoxedError) -> InstallationError {
-    match source.downcast_ref::<SlotHandlerError>() {
-        Some(SlotHandlerError::Stopped { by }) => InstallationError::Stopped { by },
-        _ => InstallationError::Slot { slot: slot.clone(), source },
+    match stopped_by(&*source) {
+        Some(by) => InstallationError::Stopped { by },
+        None => InstallationError::Slot { slot: slot.clone(), source },
     }
+}
+
+/// Who ended it, if somewhere below somebody did.
+fn stopped_by(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(SlotHandlerError::Stopped { by }) = error.downcast_ref() {
+            return Some(by);
+        }
+        if let Some(ProgramFailure::Stopped { by }) = error.downcast_ref() {
+            return Some(by);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 enum Needed {

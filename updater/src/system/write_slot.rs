@@ -34,14 +34,14 @@ pub struct WriteSlotRequest {
 #[derive(Debug, thiserror::Error)]
 pub enum WriteSlotError {
     /// The image cannot be read.
-    #[error("{act} {image}: {source}", image = image.display())]
+    #[error("{act} {image}: {cause}", image = image.display())]
     Image {
         /// What was tried.
         act: &'static str,
         /// The file.
         image: PathBuf,
         /// Cause, shown in the text.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The file's name says nothing.
     #[error("Unable to map extension of file '{image}' to known image type", image = image.display())]
@@ -131,10 +131,10 @@ impl System {
         let image_type = image_type(request)?;
         let slot = self.writable_slot(request, image_type)?;
         let _lock = self.lock()?;
-        let (size, digest) = describe(&mut file, stop).map_err(|source| WriteSlotError::Image {
+        let (size, digest) = describe(&mut file, stop).map_err(|cause| WriteSlotError::Image {
             act: "Failed to read",
             image: request.image.clone(),
-            source,
+            cause,
         })?;
         let name = request.image.file_name().unwrap_or_default();
         let job = SlotJob {
@@ -213,10 +213,10 @@ impl System {
 }
 
 fn open_image(request: &WriteSlotRequest) -> Result<File, WriteSlotError> {
-    let failed = |source| WriteSlotError::Image {
+    let failed = |cause| WriteSlotError::Image {
         act: "Error opening file",
         image: request.image.clone(),
-        source,
+        cause,
     };
     let file = File::open(&request.image).map_err(failed)?;
     match file.metadata().map_err(failed)?.is_file() {

@@ -138,6 +138,18 @@ impl ConfGroup {
         Ok(self.word(key)?.map(|text| base.join(text)))
     }
 
+    /// A path, or a `pkcs11:` URI, which has no place and stays as it is.
+    pub fn path_or_token(
+        &self,
+        key: &str,
+        base: &Path,
+    ) -> Result<Option<PathBuf>, SystemConfError> {
+        Ok(self.word(key)?.map(|text| match bundle::pkcs11::Pkcs11Uri::is_uri(&text) {
+            true => PathBuf::from(text),
+            false => base.join(text),
+        }))
+    }
+
     /// A list with `;` between the items; one at the end is allowed.
     pub fn list(&self, key: &str) -> Vec<String> {
         let items = self.keys.get(key).map(|value| value.list.as_slice()).unwrap_or_default();

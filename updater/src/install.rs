@@ -395,7 +395,10 @@ fn open_image<'a>(
     bundle: &'a VerifiedBundle,
     planned: &PlannedImage,
 ) -> Result<ImageStream<'a>, InstallError> {
-    bundle.open_image(&planned.image).map_err(|source| InstallError::OpenImage {
+    // Asked before the first commit, as every image is: a crypt bundle that was never encrypted
+    // carries its key in clear.
+    let opened = bundle.refuse_unencrypted_crypt().and_then(|()| bundle.open_image(&planned.image));
+    opened.map_err(|source| InstallError::OpenImage {
         slot: planned.slot.name.clone(),
         source: Box::new(source),
     })

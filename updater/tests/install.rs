@@ -15,7 +15,7 @@ use bootctl::{
     Activation, BackendError, BootBackend, BootState, Command, Entry, SlotId, SlotState, transition,
 };
 use storage::{Fault, Files, Storage, StorageError};
-use support::bundles::{bundle_of, make};
+use support::bundles::{bundle_of, half_made, make};
 use support::{BOOT_BYTES, Board, ROOTFS_BYTES, SYSTEM_CONF, chain, image, slot_device, system};
 use updater::{
     BootedGroup, ErrorClass, InstallError, InstallEvent, InstallPolicy, InstallStep, SlotCheck,
@@ -271,6 +271,18 @@ fn image_larger_than_its_slot_is_refused_before_anything_is_written() {
     assert!(board.holds(SlotId::B, &system(2)));
     assert_eq!(board.state().b.state, SlotState::Good);
     let _: &dyn Storage = &board.env;
+}
+
+#[test]
+fn crypt_bundle_that_was_never_encrypted_is_refused_before_anything_is_written() {
+    let mut board = Board::new(&system(1), &system(2));
+    let (boot, rootfs) = (system(3).boot, system(3).rootfs);
+    let images = [("boot", "boot.vfat", &boot[..]), ("rootfs", "rootfs.img", &rootfs[..])];
+    let bundle = half_made(&images, "3");
+    let error = board.install(&bundle, InstallPolicy::default()).0.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Refused, "{error}");
+    assert!(board.holds(SlotId::B, &system(2)));
+    assert_eq!(board.state().b.state, SlotState::Good);
 }
 
 /// The health service confirms the running slot while the other one is being written: an install

@@ -166,6 +166,14 @@ fn every_documented_key_is_read_and_relative_paths_start_at_the_file() {
 }
 
 #[test]
+fn keys_on_a_token_have_no_place_in_a_directory() {
+    let conf = parse(&format!("{HEAD}[encryption]\nkey=pkcs11:token=rauc;object=k\ncert=c.pem\n"));
+    let section = conf.unwrap().encryption.unwrap();
+    assert_eq!(section.key.as_deref(), Some(Path::new("pkcs11:token=rauc;object=k")));
+    assert!(section.cert.unwrap().ends_with("c.pem"));
+}
+
+#[test]
 fn absent_keys_have_raucs_defaults() {
     let system = parse(HEAD).unwrap().system;
     assert_eq!(system.mountprefix, Path::new("/mnt/rauc/"));

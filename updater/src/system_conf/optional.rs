@@ -189,9 +189,9 @@ pub(super) fn polling(group: &ConfGroup) -> Result<PollingSection, SystemConfErr
 /// The group `[encryption]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncryptionSection {
-    /// Private key that decrypts bundles.
+    /// Private key that decrypts bundles: a file or a `pkcs11:` URI.
     pub key: Option<PathBuf>,
-    /// Its certificate.
+    /// Its certificate, likewise.
     pub cert: Option<PathBuf>,
 }
 
@@ -200,7 +200,10 @@ pub(super) fn encryption(
     base: &Path,
 ) -> Result<EncryptionSection, SystemConfError> {
     group.only(&["key", "cert"])?;
-    Ok(EncryptionSection { key: group.path("key", base)?, cert: group.path("cert", base)? })
+    Ok(EncryptionSection {
+        key: group.path_or_token("key", base)?,
+        cert: group.path_or_token("cert", base)?,
+    })
 }
 
 pub(super) fn autoinstall(group: &ConfGroup, base: &Path) -> Result<PathBuf, SystemConfError> {

@@ -3,9 +3,9 @@
 
 use super::System;
 use bundle::{
-    BundleContent, BundleFormat, CheckTime, CreateRequest, DevelopmentPki, DevelopmentPkiOptions,
-    FileSource, Keyring, KeyringOptions, Limits, SigningIdentity, SquashfsCompression, UnixTime,
-    UntrustedBundle, VerifiedBundle, create_bundle,
+    BundleContent, BundleFormat, CheckTime, CreateExtras, CreateRequest, CryptKey, DevelopmentPki,
+    DevelopmentPkiOptions, FileSource, Keyring, KeyringOptions, Limits, SigningIdentity,
+    SquashfsCompression, UnixTime, UntrustedBundle, VerifiedBundle, create_bundle_with,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -26,8 +26,17 @@ pub fn make(images: &[(&str, &str, &[u8])], version: &str) -> VerifiedBundle {
     verify(&file_of(images, version)).unwrap()
 }
 
+/// A crypt bundle that nobody encrypted for anybody.
+pub fn half_made(images: &[(&str, &str, &[u8])], version: &str) -> VerifiedBundle {
+    verify(&file_in(BundleFormat::Crypt, images, version)).unwrap()
+}
+
 /// The bytes of a bundle of these images.
 pub fn file_of(images: &[(&str, &str, &[u8])], version: &str) -> Vec<u8> {
+    file_in(BundleFormat::Verity, images, version)
+}
+
+fn file_in(format: BundleFormat, images: &[(&str, &str, &[u8])], version: &str) -> Vec<u8> {
     let mut manifest = format!("[update]\ncompatible=rock64\nversion={version}\n");
     let mut files = BTreeMap::new();
     for (class, name, content) in images {
@@ -38,7 +47,7 @@ pub fn file_of(images: &[(&str, &str, &[u8])], version: &str) -> Vec<u8> {
         SigningIdentity::from_pem(&PKI.signer_cert_pem, &PKI.signer_key_pem, &[]).unwrap();
     let request = CreateRequest {
         content: BundleContent::Memory { manifest: &manifest, files: &files },
-        format: Some(BundleFormat::Verity),
+        format: Some(format),
         compression: SquashfsCompression::Stored,
         identity: &identity,
         salt: [7; 32],
@@ -46,7 +55,9 @@ pub fn file_of(images: &[(&str, &str, &[u8])], version: &str) -> Vec<u8> {
     };
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("update.raucb");
-    create_bundle(&request, &path, &mut |_| {}).unwrap();
+    let key = CryptKey([4; 32]);
+    let extras = CreateExtras { crypt_key: Some(&key), ..CreateExtras::default() };
+    create_bundle_with(&request, &extras, &path, &mut |_| {}).unwrap();
     std::fs::read(path).unwrap()
 }
 

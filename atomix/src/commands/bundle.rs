@@ -7,9 +7,10 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::terminal::one_line;
 use bundle::{
-    BundleContent, BundleFormat, CheckTime, CreateRequest, CrlCheck, FileSource, ImageStream,
-    Keyring, KeyringOptions, Limits, Manifest, Purpose, Signer, SigningIdentity,
-    SquashfsCompression, TrustAnchors, UntrustedBundle, VerifiedBundle,
+    BundleContent, BundleFormat, CheckTime, CreateRequest, Credential, CredentialAccess, CrlCheck,
+    DecryptionIdentity, FileSource, ImageStream, Keyring, KeyringOptions, Limits, Manifest,
+    Purpose, Signer, SigningIdentity, SquashfsCompression, TrustAnchors, UntrustedBundle,
+    VerifiedBundle,
 };
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -72,7 +73,41 @@ pub fn open_verified(
         }
         None => configured(context)?,
     };
-    open(path, &limits)?.verify(&keyring, time).map_err(|source| failed(path, source))
+    let mut bundle = open(path, &limits)?;
+    if bundle.is_encrypted()
+        && let Some(identity) = decryption(context)?
+    {
+        bundle = bundle.decrypt(&identity).map_err(|source| failed(path, source))?;
+    }
+    bundle.verify(&keyring, time).map_err(|source| failed(path, source))
+}
+
+/// The key of `system.conf` that opens encrypted bundles, where there is one.
+fn decryption(context: &Context) -> Result<Option<DecryptionIdentity>, Failure> {
+    // Where there is no configuration a keyring was named; the bundle then stays closed, and says so.
+    let Ok(config) = context.system_conf() else { return Ok(None) };
+    let Some(section) = config.encryption else { return Ok(None) };
+    let place = |path: &Path| -> Result<Credential, Failure> {
+        let text = path.to_string_lossy();
+        match Credential::parse(&text) {
+            Ok(Credential::File(_)) => Ok(Credential::File(context.files.resolve(path)?)),
+            Ok(token) => Ok(token),
+            Err(refused) => Err(unusable(&refused)),
+        }
+    };
+    let Some(key) = section.key.as_deref().map(place).transpose()? else { return Ok(None) };
+    let certificate = section.cert.as_deref().map(place).transpose()?;
+    let access = CredentialAccess::default();
+    DecryptionIdentity::load(&key, certificate.as_ref(), &access)
+        .map(Some)
+        .map_err(|refused| unusable(&refused))
+}
+
+fn unusable(refused: &dyn std::error::Error) -> Failure {
+    Failure::Usage {
+        what: format!("system.conf: the key of [encryption] cannot be used: {refused}"),
+        hint: "check [encryption] key and cert",
+    }
 }
 
 /// The keyring, limits and time rule of `system.conf`.

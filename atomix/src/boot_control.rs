@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use bootctl::{ControlError, ControlParts, LateFallback, SlotId};
 use std::ops::{Deref, DerefMut};
 use storage::Access;
+use updater::SystemConfig;
 
 /// The boot state of a context, open for change.
 pub struct BootControl(bootctl::BootControl);
@@ -18,7 +19,18 @@ impl BootControl {
     /// # Errors
     /// [`Failure`] of the configuration or the backend.
     pub fn open(context: &Context, access: Access) -> Result<Self, Failure> {
-        let config = context.system_conf()?;
+        Self::open_by(context, &context.system_conf()?, access)
+    }
+
+    /// As [`BootControl::open`], by a configuration that was read already.
+    ///
+    /// # Errors
+    /// As [`BootControl::open`].
+    pub fn open_by(
+        context: &Context,
+        config: &SystemConfig,
+        access: Access,
+    ) -> Result<Self, Failure> {
         let recorder = match (context.settings(), access) {
             // Those who only look need the rest of the answer, most of all then.
             (Err(failure), Access::ReadOnly) => Err(failure),
@@ -26,7 +38,7 @@ impl BootControl {
                 context.recorder(&settings?, access)
             }
         };
-        let backend = context.backend(&config, access)?;
+        let backend = context.backend(config, access)?;
         let late_fallback = if config.system.prevent_late_fallback {
             LateFallback::Prevented
         } else {

@@ -146,6 +146,13 @@ pub enum InstallError {
         /// Length of the compared range.
         len: ByteLen,
     },
+    /// What the board keeps of its boot state or itself cannot be opened; nothing was written.
+    #[error("cannot open the board's boot state")]
+    Board {
+        /// Cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The target disappeared from the configuration between plan and write.
     #[error("slot {slot} was not opened")]
     NotOpened {
@@ -190,6 +197,7 @@ impl InstallError {
             | Self::StoreState { .. }
             | Self::Slot { .. }
             | Self::ReadBackMismatch { .. }
+            | Self::Board { .. }
             | Self::NotOpened { .. } => ErrorClass::Failed,
         }
     }
@@ -227,6 +235,7 @@ impl InstallError {
                     "run `atomix doctor` to see which copy of the environment is at fault",
                 ));
             }
+            Self::Board { .. } => "run `atomix doctor`: it names what is missing",
             Self::NotOpened { .. } => "install again; system.conf was changed meanwhile",
         })
     }

@@ -20,8 +20,8 @@ use std::process;
 use storage::{Access, ByteLen, Storage};
 use updater::{
     BundleVersion, CompatibleRule, InstallEvent, InstallFacts, InstallGroup, InstallLock,
-    InstallOptions, InstallPolicy, InstallReport, Installer, OuterSteps, SEAL_BYTES, SealHealth, StopQuestion,
-    SystemConfig, VersionRule, choose_target,
+    InstallOptions, InstallPolicy, InstallReport, Installer, OuterSteps, SEAL_BYTES, SealHealth,
+    StopQuestion, SystemConfig, VersionRule, choose_target,
 };
 
 /// Runs `atomix install`.
@@ -73,6 +73,19 @@ fn install_until(
     progress: &mut dyn FnMut(InstallEvent),
 ) -> Result<InstallReport, Failure> {
     let lock = InstallLock::acquire(&context.root, process::id())?;
+    with_installer(context, config, progress, |installer| {
+        installer.install_until(&lock, verified, options, stop)
+    })?
+    .map_err(|source| Failure::Install { bundle: path.to_owned(), source })
+}
+
+/// Opens everything that an install acts upon.
+pub(crate) fn with_installer<T>(
+    context: &Context,
+    config: &SystemConfig,
+    progress: &mut dyn FnMut(InstallEvent),
+    act: impl FnOnce(&mut Installer<'_>) -> T,
+) -> Result<T, Failure> {
     let settings = context.settings()?;
     let mut backend = context.backend(config, Access::ReadWrite)?;
     let state = backend.load()?;
@@ -105,9 +118,7 @@ fn install_until(
         at: context.now.timestamp(),
         progress,
     };
-    installer
-        .install_until(&lock, verified, options, stop)
-        .map_err(|source| Failure::Install { bundle: path.to_owned(), source })
+    Ok(act(&mut installer))
 }
 
 /// What the person asking allows, and where this system came from.
@@ -143,7 +154,7 @@ pub fn options(
 
 /// The newest version that a good slot holds: what is older is a downgrade. The floor rises at
 /// mark-good only, so an unconfirmed system sets none; a rollback does not lower it.
-fn version_floor(
+pub(crate) fn version_floor(
     context: &Context,
     config: &SystemConfig,
 ) -> Result<Option<BundleVersion>, Failure> {

@@ -64,7 +64,11 @@ fn found(root: &Path) -> PathBuf {
     PathBuf::from(first.unwrap_or(SYSTEM_CONF_PATHS[SYSTEM_CONF_PATHS.len() - 1]))
 }
 
-fn read(root: &Path, path: &Path) -> Result<String, std::io::Error> {
+/// The text of a configuration file.
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn read(root: &Path, path: &Path) -> Result<String, std::io::Error> {
     let bytes = HostFiles::new(root).read(path, MAX_CONFIG).map_err(std::io::Error::other)?;
     let bytes = bytes.ok_or(std::io::ErrorKind::NotFound)?;
     String::from_utf8(bytes).map_err(std::io::Error::other)

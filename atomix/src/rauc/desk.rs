@@ -173,12 +173,13 @@ impl Desk {
         Ok(())
     }
 
-    fn run(&self, number: u64, asked: &InstallAsked, engine: &mut dyn Engine) {
-        let stop = || {
-            let is_cancelled = self.to_cancel.load(Ordering::SeqCst) == number;
-            let is_stopping = self.stopping.load(Ordering::SeqCst);
+    fn run(self: &Arc<Self>, number: u64, asked: &InstallAsked, engine: &mut dyn Engine) {
+        let desk = Arc::clone(self);
+        let stop = Arc::new(move || {
+            let is_cancelled = desk.to_cancel.load(Ordering::SeqCst) == number;
+            let is_stopping = desk.stopping.load(Ordering::SeqCst);
             is_cancelled.then_some("Cancel").or(is_stopping.then_some("SIGTERM"))
-        };
+        });
         self.change(Change::LastError(String::new()));
         let mut tell = |told: Told| match told {
             Told::Progress { percent, text, depth } => {
@@ -186,7 +187,7 @@ impl Desk {
             }
             told => self.log(&told),
         };
-        let result = match engine.install(asked, &mut tell, &stop) {
+        let result = match engine.install(asked, &mut tell, stop) {
             Ok(()) => {
                 self.log(&Told::Note(format!("installing `{}` succeeded", asked.source)));
                 0

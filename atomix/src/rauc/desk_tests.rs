@@ -46,7 +46,7 @@ impl Engine for Fake {
         &mut self,
         _: &InstallAsked,
         tell: &mut dyn FnMut(Told),
-        stop: Stop<'_>,
+        stop: Stop,
     ) -> Result<(), String> {
         tell(Told::Progress { percent: 0, text: "Installing".to_owned(), depth: 1 });
         loop {

@@ -67,7 +67,7 @@ pub enum Told {
 }
 
 /// Says who wants the work to end, for as long as it goes on.
-pub type Stop<'a> = &'a dyn Fn() -> Option<&'static str>;
+pub type Stop = Arc<dyn Fn() -> Option<&'static str> + Send + Sync>;
 
 /// What never changes while the service runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -123,7 +123,7 @@ pub trait Engine: Send {
         &mut self,
         asked: &InstallAsked,
         tell: &mut dyn FnMut(Told),
-        stop: Stop<'_>,
+        stop: Stop,
     ) -> Result<(), String>;
 
     /// Opens a bundle and says what is in it.

@@ -4,6 +4,7 @@
 //! below; here is only the language. `docs/rauc-compatibility.md` lists where it differs.
 
 mod answer;
+mod board;
 mod bus_installer;
 mod client;
 mod commands;
@@ -19,6 +20,7 @@ mod info;
 mod info_view;
 mod install;
 mod json;
+mod machine;
 mod making;
 mod opening;
 mod output;
@@ -26,11 +28,14 @@ mod paint;
 mod request;
 mod run;
 mod service;
+mod serving;
 mod session;
 mod shell_text;
 mod status;
 mod status_text;
 mod status_view;
+mod system_dict;
+mod system_engine;
 mod trust;
 
 pub use env::RaucEnv;

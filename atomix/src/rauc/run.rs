@@ -9,7 +9,7 @@ use crate::rauc::error::RaucError;
 use crate::rauc::output::Streams;
 use crate::rauc::request::{Asked, Request, read};
 use crate::rauc::session::Session;
-use crate::rauc::{info, install, making, status};
+use crate::rauc::{info, install, making, serving, status};
 use bundle::UnixTime;
 use std::ffi::OsString;
 use std::io::Write;
@@ -72,9 +72,9 @@ fn session(
         Verb::ReplaceSignature => making::replace_signature(&session, out)?,
         Verb::ExtractSignature => making::extract_signature(&session, out)?,
         Verb::Extract => making::extract(&session, out)?,
-        Verb::WriteSlot | Verb::Service | Verb::Mount => {
-            return Err(RaucError::refused("not yet"));
-        }
+        Verb::WriteSlot => serving::write_slot(&session, out)?,
+        Verb::Service => serving::service(&session)?,
+        Verb::Mount => serving::mount(&session, out)?,
     }
     Ok(0)
 }

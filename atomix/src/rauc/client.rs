@@ -2,8 +2,9 @@
 //! Asks the service over D-Bus, as `rauc status` and `rauc install` do. Whoever calls says which
 //! of RAUC's words belong to a failure; here it is only its cause in a line.
 
-use crate::rauc::env::Bus;
+use crate::rauc::env::{Bus, RaucEnv};
 use crate::rauc::status_view::{RepositoryView, SlotView, StatusView, Variants, text};
+use zbus::blocking::connection::Builder;
 use zbus::blocking::{Connection, Proxy, fdo::PropertiesProxy};
 use zbus::names::InterfaceName;
 use zbus::zvariant::DynamicType;
@@ -37,16 +38,25 @@ pub fn words(error: &zbus::Error) -> String {
     }
 }
 
+/// The way to the bus of the service.
+///
+/// # Errors
+/// [`zbus::Error`] for an address that is none.
+pub fn way_to_bus(env: &RaucEnv) -> zbus::Result<Builder<'static>> {
+    match (&env.bus_address, env.bus) {
+        (Some(address), _) => Builder::address(address.as_str()),
+        (None, Bus::System) => Builder::system(),
+        (None, Bus::Session) => Builder::session(),
+    }
+}
+
 impl Client {
     /// Connects to a bus.
     ///
     /// # Errors
     /// The cause in a line.
-    pub fn connect(bus: Bus) -> Result<Self, String> {
-        let connection = match bus {
-            Bus::System => Connection::system(),
-            Bus::Session => Connection::session(),
-        };
+    pub fn connect(env: &RaucEnv) -> Result<Self, String> {
+        let connection = way_to_bus(env).and_then(Builder::build);
         Ok(Self { connection: connection.map_err(|error| words(&error))? })
     }
 

@@ -36,6 +36,8 @@ pub struct RaucEnv {
     pub pkcs11_pin: Option<String>,
     /// `DBUS_STARTER_BUS_TYPE`.
     pub bus: Bus,
+    /// Where that bus is, if the environment says so.
+    pub bus_address: Option<String>,
     /// `RAUC_TEST_CMDLINE`: instead of the kernel's command line.
     pub test_cmdline: Option<String>,
     /// `RAUC_TEST_RUNTIME_DIRECTORY`: instead of `/run/rauc`.
@@ -66,6 +68,10 @@ impl RaucEnv {
     pub fn read(get: impl Fn(&str) -> Option<OsString>) -> Self {
         let text = |name: &str| get(name).map(|value| value.to_string_lossy().into_owned());
         let is_session = text("DBUS_STARTER_BUS_TYPE").as_deref() == Some("session");
+        let address =
+            if is_session { "DBUS_SESSION_BUS_ADDRESS" } else { "DBUS_SYSTEM_BUS_ADDRESS" };
+        // Who keeps what the daemon printed keeps a line end; GLib reads over that.
+        let address = text(address).map(|address| address.trim().to_owned());
         // As setlocale(3): the first of these that is not empty decides.
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(text);
         let locale = locale.into_iter().find(|value| !value.is_empty()).unwrap_or_default();
@@ -75,6 +81,7 @@ impl RaucEnv {
             pkcs11_module: get("RAUC_PKCS11_MODULE").map(PathBuf::from),
             pkcs11_pin: text("RAUC_PKCS11_PIN"),
             bus: if is_session { Bus::Session } else { Bus::System },
+            bus_address: address.filter(|address| !address.is_empty()),
             test_cmdline: text("RAUC_TEST_CMDLINE"),
             test_runtime_directory: get("RAUC_TEST_RUNTIME_DIRECTORY").map(PathBuf::from),
             test_polling_speedup: text("RAUC_TEST_POLLING_SPEEDUP"),
@@ -111,6 +118,11 @@ mod tests {
     fn only_the_word_session_leaves_the_system_bus_and_secrets_stay_unsaid() {
         assert_eq!(read(&[("DBUS_STARTER_BUS_TYPE", "session")]).bus, Bus::Session);
         assert_eq!(read(&[("DBUS_STARTER_BUS_TYPE", "other")]).bus, Bus::System);
+        let addresses =
+            [("DBUS_SESSION_BUS_ADDRESS", "unix:path=/a\n"), ("DBUS_SYSTEM_BUS_ADDRESS", "")];
+        let session = [addresses[0], ("DBUS_STARTER_BUS_TYPE", "session")];
+        assert_eq!(read(&session).bus_address.as_deref(), Some("unix:path=/a"));
+        assert_eq!(read(&addresses).bus_address, None);
         let env = read(&[("RAUC_PKCS11_PIN", "4711"), ("RAUC_KEY_PASSPHRASE", "hush")]);
         assert_eq!(env.pkcs11_pin.as_deref(), Some("4711"));
         let shown = format!("{env:?}");

@@ -3,11 +3,15 @@
 
 use crate::rauc::error::RaucError;
 use crate::rauc::info_view::{InfoFormat, InfoView, chain_text, render};
-use crate::rauc::opening::{Judging, open, resolve};
+use crate::rauc::machine::system;
+use crate::rauc::opening::{Judging, Place, open, resolve};
 use crate::rauc::output::Streams;
 use crate::rauc::request::exactly;
+use crate::rauc::serving::log;
 use crate::rauc::session::Session;
+use crate::rauc::system_engine::told_of;
 use crate::rauc::trust::Expiry;
+use bundle::http::HttpOptions;
 use bundle::{RecipientFacts, RecipientKind, RecipientName};
 use std::fmt::Write as _;
 
@@ -30,9 +34,17 @@ pub fn run(session: &Session, out: &mut Streams<'_>) -> Result<(), RaucError> {
     let place = resolve(&name)?;
     let given = &request.given;
     let keys = session.keys();
+    // A system that is named may want to be known by the server; one that was found may not.
+    let info_headers = match &place {
+        Place::Remote(_) if given.last("conf").is_some() => {
+            let system = system(session, &mut |event| log(&told_of(event)), &|| None)?;
+            system.info_headers(None)
+        }
+        Place::Remote(_) | Place::Local(_) => Vec::new(),
+    };
     let judging = Judging {
         key: given.text("key"),
-        http: session.http(&session.access()),
+        http: HttpOptions { info_headers, ..session.http(&session.access()) },
         expiry: if given.has("no-check-time") { Expiry::Ignored } else { Expiry::Judged },
         ..session.judging(&keys)
     };

@@ -71,8 +71,8 @@ fn installed(session: &Session, place: &str, out: &mut Streams<'_>) -> Result<u8
     // Before other threads are there, which would be ended by the signal still.
     let interrupt: SigSet = [Signal::SIGINT].into_iter().collect();
     let blocked = interrupt.thread_block().is_ok();
-    let client = Client::connect(session.env.bus)
-        .map_err(|cause| format!("Error creating proxy: {cause}"))?;
+    let client =
+        Client::connect(&session.env).map_err(|cause| format!("Error creating proxy: {cause}"))?;
     if blocked {
         let events = events.clone();
         std::thread::spawn(move || interrupt.wait().map(|_| events.send(Event::Interrupted)));

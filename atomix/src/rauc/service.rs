@@ -3,10 +3,10 @@
 //! install that goes on in order.
 
 use crate::rauc::bus_installer::{Installer, OwnInstaller};
-use crate::rauc::client::{INSTALLER, OBJECT, SERVICE, words};
+use crate::rauc::client::{INSTALLER, OBJECT, SERVICE, way_to_bus, words};
 use crate::rauc::desk::{Change, Desk};
 use crate::rauc::engine::{Engine, InstallAsked, Told};
-use crate::rauc::env::Bus;
+use crate::rauc::env::RaucEnv;
 use crate::rauc::error::RaucError;
 use nix::sys::signal::{SigSet, Signal};
 use std::collections::HashMap;
@@ -14,7 +14,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
-use zbus::blocking::connection::Builder;
 use zbus::blocking::{Connection, MessageIterator};
 use zbus::fdo::RequestNameFlags;
 use zbus::zvariant::Value;
@@ -24,8 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a service goes by.
 pub struct ServiceSetup {
-    /// The bus.
-    pub bus: Bus,
+    /// The environment, which knows the bus.
+    pub env: RaucEnv,
     /// Installed as soon as the service has its name, if it is there.
     pub autoinstall: Option<PathBuf>,
     /// Says what to warn of when the configuration changed since it was read.
@@ -74,11 +73,12 @@ pub fn serve(
     setup: ServiceSetup,
     signals: EndSignals,
 ) -> Result<(), RaucError> {
-    let ServiceSetup { bus, autoinstall, changed_on_disk, log } = setup;
+    let ServiceSetup { env, autoinstall, changed_on_disk, log } = setup;
+    let bus = env.bus;
     let (end, ends) = channel();
     signals.send_to(end.clone());
     let desk = Desk::open(engine, log);
-    let connection = connect(bus, &desk, changed_on_disk).map_err(|error| {
+    let connection = connect(&env, &desk, changed_on_disk).map_err(|error| {
         let bus = bus.name();
         RaucError::refused(format!(
             "Connection to the {bus} bus can't be made for {SERVICE}: {}",
@@ -118,15 +118,11 @@ fn wait(ends: &Receiver<End>) -> End {
 }
 
 fn connect(
-    bus: Bus,
+    env: &RaucEnv,
     desk: &Arc<Desk>,
     changed_on_disk: Box<dyn Fn() -> Option<String> + Send + Sync>,
 ) -> zbus::Result<Connection> {
-    let builder = match bus {
-        Bus::System => Builder::system(),
-        Bus::Session => Builder::session(),
-    };
-    let connection = builder?
+    let connection = way_to_bus(env)?
         .serve_at(OBJECT, Installer::new(Arc::clone(desk), changed_on_disk))?
         .serve_at(OBJECT, OwnInstaller::new(Arc::clone(desk)))?
         .build()?;

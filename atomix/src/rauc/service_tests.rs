@@ -6,6 +6,7 @@ use crate::rauc::desk::tests::desk;
 use crate::rauc::status_view::Variants;
 use std::os::unix::net::UnixStream;
 use zbus::blocking::Proxy;
+use zbus::blocking::connection::Builder;
 use zbus::blocking::fdo::PropertiesProxy;
 use zbus::{AuthMechanism, Guid};
 

@@ -21,7 +21,7 @@ use updater::system::WriteSlotRequest;
 use updater::{HostMachine, Machine, ProgramCall};
 
 /// A line of the log. The service has no other output; systemd keeps it.
-fn log(told: &Told) {
+pub fn log(told: &Told) {
     let (out, err) = (&mut std::io::stdout(), &mut std::io::stderr());
     let mut streams = Streams::new(out, err);
     match told {
@@ -53,7 +53,7 @@ pub fn service(session: &Session) -> Result<(), RaucError> {
         log,
     };
     let setup = ServiceSetup {
-        bus: session.env.bus,
+        env: session.env.clone(),
         autoinstall: session.loaded.config.autoinstall.clone(),
         changed_on_disk: changed_on_disk(session),
         log: Box::new(log),

@@ -15,7 +15,7 @@ use std::ffi::OsString;
 pub fn run(session: &Session, out: &mut Streams<'_>) -> Result<(), RaucError> {
     let retrieving =
         |cause| RaucError::refused(format!("Error retrieving slot status via D-Bus: {cause}"));
-    let client = Client::connect(session.env.bus)
+    let client = Client::connect(&session.env)
         .map_err(|cause| retrieving(format!("error creating proxy: {cause}")))?;
     let words = &session.request.words;
     // RAUC asks for the whole status before it marks; a mark needs none of it.

@@ -35,6 +35,10 @@ pub struct Cli {
     /// Debian's suites whose source package brings the tests
     #[arg(long, value_enum, default_values_t = Suite::ALL)]
     pub suite: Vec<Suite>,
+    /// A source tree of RAUC to take the tests from instead, for versions that Debian has not; there
+    /// is no list for it, so nothing may fail
+    #[arg(long, value_name = "DIR", requires = "program", conflicts_with_all = ["suite", "record"])]
+    pub tree: Option<PathBuf>,
     /// The kernel the tests run on
     #[arg(long, value_enum, default_value = "host")]
     pub kernel: Kernel,
@@ -53,4 +57,18 @@ pub struct Cli {
     /// Seconds after which a half of the suite is ended
     #[arg(long, default_value_t = 570)]
     pub limit: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_of_ones_own_needs_a_program_and_has_no_lists() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+        assert!(parse("x ours --tree t --modules polling").is_ok());
+        for line in ["x --tree t", "x ours --tree t --suite sid", "x --tree t --record"] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
 }

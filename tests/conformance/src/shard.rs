@@ -12,7 +12,7 @@ const SCRIPT: &str = include_str!("shard.sh");
 const PLUGIN: &str = include_str!("isolate.py");
 
 /// Modules that mostly wait for timers; they run beside the others.
-const WAITING: [&str; 5] = ["cmdline", "http", "mount", "service", "status"];
+const WAITING: [&str; 6] = ["cmdline", "http", "mount", "polling", "service", "status"];
 
 /// What the program under test is said to be built with; `composefs` is not in Debian's either.
 const BUILT_WITH: [(&str, u8); 7] = [

@@ -11,6 +11,7 @@
 mod atomix;
 mod bootctl;
 mod bundle;
+mod casync;
 mod fixtures;
 mod repart;
 mod sparse_disk;
@@ -27,6 +28,7 @@ pub use bundle::{
     bundle, bundle_edits, envelope, key_file, keyring, manifest, pkcs11_uri, signature,
     verity_payload,
 };
+pub use casync::{block_hash_index, catar, chunk_file, chunk_index, tar};
 pub use repart::{fat, partition_table, repart_definition};
 pub use sparse_disk::SparseDisk;
 pub use squashfs::squashfs;
@@ -39,7 +41,8 @@ pub use verifier::{gateway_address, health_config, required_units};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 37] = [
+pub const TARGETS: [Target; 42] = [
+    ("block_hash_index", block_hash_index),
     ("boot_programs", boot_programs),
     ("boot_record", boot_record),
     ("boot_script", boot_script),
@@ -47,6 +50,9 @@ pub const TARGETS: [Target; 37] = [
     ("bundle", bundle),
     ("bundle_edits", bundle_edits),
     ("bundle_version", bundle_version),
+    ("catar", catar),
+    ("chunk_file", chunk_file),
+    ("chunk_index", chunk_index),
     ("dead_kernel", dead_kernel),
     ("env_data", env_data),
     ("env_image", env_image),
@@ -75,6 +81,7 @@ pub const TARGETS: [Target; 37] = [
     ("slot_status", slot_status),
     ("squashfs", squashfs),
     ("system_conf", system_conf),
+    ("tar", tar),
     ("verity_payload", verity_payload),
     ("virtual_system", virtual_system),
 ];

@@ -53,8 +53,7 @@ pub fn encode_tree(
     encode(SourceReader::new(&archive), FeatureFlags::UNIX, sizes, store, progress)
 }
 
-/// As [`encode_image`], for an archive that is one already.
-pub(crate) fn encode(
+fn encode(
     input: impl Read,
     features: FeatureFlags,
     sizes: ChunkSizes,

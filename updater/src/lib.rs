@@ -61,7 +61,7 @@ pub use slot_handlers::{
     ImageContent, InstallHook, Lines, Machine, MachineError, NoHooks, OutputSink, OutputStream,
     ProgramCall, ProgramEnd, ProgramError, Protection, Region, RegionHalf, SlotEvent,
     SlotHandlerError, SlotHooks, SlotImage, SlotJob, SlotPlace, SlotProof, SlotWritten, Spooled,
-    TreeContent, handler_for, is_archive, is_mountable, tar_flag, write_slot,
+    TreeContent, handler_for, is_archive, is_index, is_mountable, tar_flag, write_slot,
 };
 pub use slot_writer::{DurableSlot, WriteCount, WrittenSlot};
 pub use slots::{InstallGroup, ParseSlotNameError, Slot, SlotAccess, SlotName, SlotType};

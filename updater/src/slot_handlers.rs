@@ -39,7 +39,7 @@ pub use machine::{
     ProgramError, Protection, Spooled,
 };
 pub use region::{BootRecord, Half as RegionHalf, Region};
-pub use table::{HandlerKind, InstallHook, handler_for, is_archive, is_mountable};
+pub use table::{HandlerKind, InstallHook, handler_for, is_archive, is_index, is_mountable};
 pub use write::write_slot;
 
 #[cfg(test)]

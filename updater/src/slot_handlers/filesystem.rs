@@ -87,6 +87,15 @@ impl Work<'_, '_> {
     ) -> Result<SlotWritten, SlotHandlerError> {
         let slot = self.job.slot;
         let place = self.plain_place();
+        // Before the old content is gone.
+        match (&content, self.job.image.image_type) {
+            (ImageContent::None, ImageType::Emptyfs)
+            | (ImageContent::Stream(_), ImageType::Tar)
+            | (ImageContent::Tree(_), ImageType::Catar | ImageType::Caidx) => {}
+            (ImageContent::None | ImageContent::Stream(_) | ImageContent::Tree(_), _) => {
+                return Err(self.wrong_shape());
+            }
+        }
         if slot.slot_type == SlotType::Ubifs && self.hooks.wants(HookStep::PreInstall) {
             self.mounted_hooks(&[HookStep::PreInstall])?;
         } else {
@@ -113,10 +122,9 @@ impl Work<'_, '_> {
     }
 
     fn fill(&mut self, content: ImageContent<'_>, dir: &Path) -> Result<(), SlotHandlerError> {
-        let image_type = self.job.image.image_type;
         let name = self.job.slot.name.clone();
         match content {
-            ImageContent::None if image_type == ImageType::Emptyfs => Ok(()),
+            ImageContent::None => Ok(()),
             ImageContent::Tree(tree) => {
                 self.note(format!("Extracting {} to {}", self.job.image.filename, dir.display()));
                 tree.extract_into(dir, self.job.stop).map_err(|source| match (self.job.stop)() {
@@ -124,7 +132,7 @@ impl Work<'_, '_> {
                     None => SlotHandlerError::Unpack { slot: name, source },
                 })
             }
-            ImageContent::Stream(source) if image_type == ImageType::Tar => {
+            ImageContent::Stream(source) => {
                 let image = &self.job.image;
                 self.note(format!("Extracting {} to {}", image.filename, dir.display()));
                 self.expect(image.size.get());
@@ -141,7 +149,6 @@ impl Work<'_, '_> {
                 self.count(passed);
                 Ok(())
             }
-            ImageContent::None | ImageContent::Stream(_) => Err(self.wrong_shape()),
         }
     }
 

@@ -93,6 +93,28 @@ pub const fn is_archive(image: ImageType) -> bool {
     }
 }
 
+/// Whether the file of such an image is an index of its content and not the content: without a store
+/// there is nothing to write.
+#[must_use]
+pub const fn is_index(image: ImageType) -> bool {
+    match image {
+        ImageType::Caidx
+        | ImageType::RawCaibx
+        | ImageType::Ext4Caibx
+        | ImageType::VfatCaibx
+        | ImageType::UbifsCaibx
+        | ImageType::SquashfsCaibx => true,
+        ImageType::Raw
+        | ImageType::Ext4
+        | ImageType::Vfat
+        | ImageType::Ubifs
+        | ImageType::Squashfs
+        | ImageType::Tar
+        | ImageType::Emptyfs
+        | ImageType::Catar => false,
+    }
+}
+
 /// Whether slots of this type can be mounted, and so carry a `slot.raucs`.
 #[must_use]
 pub const fn is_mountable(slot: SlotType) -> bool {

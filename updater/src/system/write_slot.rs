@@ -7,7 +7,7 @@ use super::progress::{Steps, SystemEvent};
 use super::{BoxedError, SlotState, System, SystemError};
 use crate::slot_handlers::{
     ImageContent, InstallHook, NoHooks, SlotEvent, SlotHandlerError, SlotImage, SlotJob,
-    handler_for, write_slot,
+    handler_for, is_index, write_slot,
 };
 use crate::{Slot, SlotAccess, SlotName, StopQuestion};
 use bundle::ImageType;
@@ -188,7 +188,9 @@ impl System {
         if slot.access == SlotAccess::ReadOnly {
             return Err(WriteSlotError::ReadOnly);
         }
-        if handler_for(slot.slot_type, Some(image_type), InstallHook::Absent).is_none() {
+        let handler = handler_for(slot.slot_type, Some(image_type), InstallHook::Absent);
+        // The index of an image would be written as if it were the image.
+        if handler.is_none() || is_index(image_type) {
             let slot_type = slot.slot_type.to_string();
             return Err(WriteSlotError::TypeMismatch { image_type, slot_type });
         }

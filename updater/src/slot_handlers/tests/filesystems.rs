@@ -134,6 +134,21 @@ fn a_failing_tar_a_wrong_archive_and_a_stop_still_unmount() {
 }
 
 #[test]
+fn content_of_another_shape_is_refused_before_the_old_one_is_gone() {
+    for (image_type, content) in [
+        (ImageType::Tar, ImageContent::None),
+        (ImageType::Caidx, ImageContent::Stream(&mut std::io::empty())),
+        (ImageType::Emptyfs, ImageContent::Tree(&mut Tree)),
+    ] {
+        let mut machine = Fake::with_disk("/dev/slot", vec![7; 512]);
+        let image = image(image_type, b"");
+        let failed = write(&slot(SlotType::Ext4), image, content, &mut NoHooks, &mut machine);
+        assert!(matches!(failed, Err(SlotHandlerError::ContentShape { .. })), "{failed:?}");
+        assert!(machine.log.is_empty());
+    }
+}
+
+#[test]
 fn an_umount_that_fails_fails_the_slot() {
     let bytes = archive("-c");
     let mut machine = Fake::with_disk("/dev/slot", vec![0; 512]);

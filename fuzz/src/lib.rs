@@ -34,14 +34,16 @@ pub use sparse_disk::SparseDisk;
 pub use squashfs::squashfs;
 pub use storage::mountinfo;
 pub use uboot::{boot_script, env_data, env_image, env_store, env_text, fw_env_config};
-pub use updater::{boot_record, bundle_version, shell_words, slot_status, system_conf};
+pub use updater::{
+    boot_record, bundle_version, handler_lines, shell_words, slot_status, system_conf, system_info,
+};
 pub use verifier::{gateway_address, health_config, required_units};
 
 /// A target: its name, which is that of its folder of seeds and of its file, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 42] = [
+pub const TARGETS: [Target; 44] = [
     ("block_hash_index", block_hash_index),
     ("boot_programs", boot_programs),
     ("boot_record", boot_record),
@@ -62,6 +64,7 @@ pub const TARGETS: [Target; 42] = [
     ("fat", fat),
     ("fw_env_config", fw_env_config),
     ("gateway_address", gateway_address),
+    ("handler_lines", handler_lines),
     ("health_config", health_config),
     ("kernel_cmdline", kernel_cmdline),
     ("key_file", key_file),
@@ -81,6 +84,7 @@ pub const TARGETS: [Target; 42] = [
     ("slot_status", slot_status),
     ("squashfs", squashfs),
     ("system_conf", system_conf),
+    ("system_info", system_info),
     ("tar", tar),
     ("verity_payload", verity_payload),
     ("virtual_system", virtual_system),

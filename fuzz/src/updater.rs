@@ -3,6 +3,7 @@
 
 use crate::text::lossy;
 use std::path::Path;
+use updater::system::{HandlerLine, MAX_VARIABLES, SystemInfo, parse_handler_line};
 use updater::{BootRecord, BundleVersion, Region, SlotStatusFile, SystemConfig, split_shell_words};
 
 /// `system.conf`: parents are flattened, and every install group holds its own slots.
@@ -77,4 +78,28 @@ pub fn boot_record(data: &[u8]) {
     assert_eq!(outside(&switched), outside(&record));
     let back = switched.switched(region, active, 512).expect("it was there");
     assert_eq!(back.active(region, 512), Ok(active));
+}
+
+/// What a system-info handler printed: no more variables than the limit, and headers that stay one
+/// line each.
+pub fn system_info(data: &[u8]) {
+    let mut info = SystemInfo::default();
+    for line in lossy(data).split('\n') {
+        let _ = info.take_line(line);
+    }
+    assert!(info.iter().count() <= MAX_VARIABLES);
+    assert!(info.iter().all(|(name, value)| name.starts_with("RAUC_") && !value.contains('\0')));
+    for (name, value) in info.headers() {
+        assert!(!name.contains([':', '\r', '\n']) && !value.contains(['\r', '\n']));
+    }
+}
+
+/// Lines of a handler: what is shown is bounded, and only lines of the protocol are messages.
+pub fn handler_lines(data: &[u8]) {
+    for line in lossy(data).split('\n') {
+        match parse_handler_line(line) {
+            HandlerLine::Print(text) => assert!(line.starts_with(&text)),
+            HandlerLine::Message(_) | HandlerLine::Nothing => assert!(line.starts_with("<< ")),
+        }
+    }
 }

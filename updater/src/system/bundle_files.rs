@@ -106,7 +106,7 @@ impl Drop for UnpackedBundle {
 /// Whether a program can be thought to read images: it is no script, or names their place.
 pub(super) fn may_read_images(program: &[u8]) -> ImageNeed {
     let names = |word: &&[u8]| program.windows(word.len()).any(|part| part == *word);
-    if program.starts_with(SCRIPT_MARK) && !IMAGE_WORDS.iter().any(|word| names(&word)) {
+    if program.starts_with(SCRIPT_MARK) && !IMAGE_WORDS.iter().any(names) {
         ImageNeed::WithInstallHook
     } else {
         ImageNeed::All
@@ -200,7 +200,7 @@ fn try_place(place: &Path, needed: u64) -> io::Result<Option<&'static str>> {
     if facts.flags().contains(FsFlags::ST_NOEXEC) {
         return Ok(Some("programs cannot be run from there"));
     }
-    let free = u64::from(facts.blocks_available()).saturating_mul(u64::from(facts.fragment_size()));
+    let free = facts.blocks_available().saturating_mul(facts.fragment_size());
     if free < needed.saturating_add(RESERVE_BYTES) {
         return Ok(Some("not enough room"));
     }

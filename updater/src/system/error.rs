@@ -6,7 +6,7 @@
 //! variants with a source; [`SystemError::text`] is the whole line as RAUC shows it.
 
 use crate::status_store::chain;
-use crate::{InstallError, LockError, SlotName, VariantError};
+use crate::{InstallError, LockError, SlotName};
 use std::path::PathBuf;
 use storage::{Digest, FilesError};
 
@@ -31,9 +31,6 @@ pub enum SystemError {
         /// What was looked for.
         wanted: String,
     },
-    /// The variant's source cannot be used.
-    #[error(transparent)]
-    Variant(VariantError),
     /// A handler of the configuration is not there.
     #[error("System info handler script/binary '{path}' not found.", path = path.display())]
     SystemInfoMissing {
@@ -436,57 +433,63 @@ impl SystemError {
     /// Who stopped it, if somebody did.
     #[must_use]
     pub fn stopped_by(&self) -> Option<&'static str> {
-        match self {
-            Self::Stopped { by } => Some(by),
-            Self::PreInstall { source }
-            | Self::PostInstall { source }
-            | Self::InstallCheck { source }
-            | Self::SystemInfo { source } => source.stopped_by(),
-            Self::Installation { source } => match &**source {
-                InstallationError::Stopped { by }
-                | InstallationError::Sealed { cause: InstallError::Stopped { by } } => Some(by),
-                InstallationError::Handler { cause } => cause.stopped_by(),
-                _ => None,
-            },
-            _ => None,
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            if let Some(Self::Stopped { by }) = error.downcast_ref() {
+                return Some(by);
+            }
+            if let Some(InstallationError::Stopped { by }) = error.downcast_ref() {
+                return Some(by);
+            }
+            if let Some(ProgramFailure::Stopped { by }) = error.downcast_ref() {
+                return Some(by);
+            }
+            cause = error.source();
         }
+        None
     }
 
     /// The way out, where there is one to name.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Lock(source) => source.hint(),
-            Self::Variant(source) => Some(source.hint()),
-            Self::BootSlotUnknown | Self::BootSlotMissing { .. } => Some(
+        if let Self::Installation { source } = self {
+            return source.hint();
+        }
+        if let Self::Lock(source) = self {
+            return source.hint();
+        }
+        if let Self::Mark(source) = self {
+            return source.hint();
+        }
+        if let Self::WriteSlot(source) = self {
+            return source.hint();
+        }
+        if matches!(self, Self::BootSlotUnknown | Self::BootSlotMissing { .. }) {
+            return Some(
                 "let the boot loader pass rauc.slot=NAME, or give --override-boot-slot; \
                  rauc.external says that no slot was booted",
-            ),
-            Self::Compatible { .. } => Some("install the bundle that was made for this board"),
-            Self::CryptUnencrypted => Some("encrypt the bundle for this device first"),
-            Self::Installation { source } => match &**source {
-                InstallationError::NotWhileSealed { .. } => {
-                    Some("use a bundle of plain images without slot hooks for the sealed slots")
-                }
-                InstallationError::Sealed { cause } => cause.hint(),
-                _ => None,
-            },
-            _ => None,
+            );
         }
+        if matches!(self, Self::Compatible { .. }) {
+            return Some("install the bundle that was made for this board");
+        }
+        matches!(self, Self::CryptUnencrypted).then_some("encrypt the bundle for this device first")
+    }
+}
+
+impl InstallationError {
+    /// The way out, where there is one to name.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        if let Self::Sealed { cause } = self {
+            return cause.hint();
+        }
+        matches!(self, Self::NotWhileSealed { .. })
+            .then_some("use a bundle of plain images without slot hooks for the sealed slots")
     }
 }
 
 impl ProgramFailure {
-    /// Who stopped it, if somebody did.
-    #[must_use]
-    pub fn stopped_by(&self) -> Option<&'static str> {
-        match self {
-            Self::Stopped { by } => Some(by),
-            Self::During { source, .. } => source.stopped_by(),
-            Self::Start { .. } | Self::Exit { .. } | Self::Signal { .. } | Self::Arguments => None,
-        }
-    }
-
     /// Puts what the program was for in front.
     #[must_use]
     pub fn during(self, what: impl Into<String>) -> Self {
@@ -496,9 +499,9 @@ impl ProgramFailure {
 
 impl From<InstallationError> for SystemError {
     fn from(source: InstallationError) -> Self {
-        match source {
-            InstallationError::Stopped { by } => Self::Stopped { by },
-            source => Self::Installation { source: Box::new(source) },
+        if let InstallationError::Stopped { by } = source {
+            return Self::Stopped { by };
         }
+        Self::Installation { source: Box::new(source) }
     }
 }

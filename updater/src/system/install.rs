@@ -327,9 +327,11 @@ impl System {
                 run_install_handler(machine, &program, &arguments, variables, steps, install.stop)
             });
             steps.end(StepEnd::from(&ran));
-            ran.map_err(|source| match source {
-                ProgramFailure::Stopped { by } => SystemError::Stopped { by },
-                cause => InstallationError::Handler { cause }.into(),
+            ran.map_err(|cause| {
+                if let ProgramFailure::Stopped { by } = cause {
+                    return SystemError::Stopped { by };
+                }
+                InstallationError::Handler { cause }.into()
             })?;
             return Ok(outcome);
         }
@@ -469,9 +471,11 @@ impl System {
         let installed = sealed.install(&job, &mut |event| tell_sealed(event, steps));
         steps.end(StepEnd::from(&installed));
         steps.end(StepEnd::from(&installed));
-        let report = installed.map_err(|source| match source {
-            crate::InstallError::Stopped { by } => InstallationError::Stopped { by },
-            cause => InstallationError::Sealed { cause },
+        let report = installed.map_err(|cause| {
+            if let crate::InstallError::Stopped { by } = cause {
+                return InstallationError::Stopped { by };
+            }
+            InstallationError::Sealed { cause }
         })?;
         let transaction = Some(install.transaction.to_owned());
         for written in &report.slots {
@@ -517,10 +521,10 @@ fn open_bundle(
 }
 
 fn content_failed(source: ContentError) -> SystemError {
-    match source {
-        ContentError::Stopped { by } => SystemError::Stopped { by },
-        source => SystemError::Content { source },
+    if let ContentError::Stopped { by } = source {
+        return SystemError::Stopped { by };
     }
+    SystemError::Content { source }
 }
 
 fn handler_words(args: Option<&str>, install: &Install<'_>) -> Result<Vec<String>, ProgramFailure> {

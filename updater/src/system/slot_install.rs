@@ -150,9 +150,10 @@ impl System {
             running_data: running_data.as_deref(),
             stop: install.stop,
         };
-        let mut content = match planned.handler {
-            HandlerKind::InstallHook => OpenContent::None,
-            _ => parts.sources.open(&request, &mut *parts.machine, &mut |text| steps.note(text))?,
+        let mut content = if planned.handler == HandlerKind::InstallHook {
+            OpenContent::None
+        } else {
+            parts.sources.open(&request, &mut *parts.machine, &mut |text| steps.note(text))?
         };
         let (size, digest) = described(&content, planned);
         let job = SlotJob {

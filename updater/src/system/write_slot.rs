@@ -157,18 +157,21 @@ impl System {
             }
             SlotEvent::Note(text) => steps.note(text),
         };
-        let content = match image_type {
-            ImageType::Emptyfs => ImageContent::None,
-            _ => ImageContent::Stream(&mut file),
+        let content = if image_type == ImageType::Emptyfs {
+            ImageContent::None
+        } else {
+            ImageContent::Stream(&mut file)
         };
         let machine = &mut *self.parts.machine;
         let written = write_slot(&job, content, &mut NoHooks, machine, &mut tell);
         for _ in 0..2 {
             steps.end((&written).into());
         }
-        written.map_err(|source| match source {
-            SlotHandlerError::Stopped { by } => SystemError::Stopped { by },
-            source => WriteSlotError::Write { source }.into(),
+        written.map_err(|source| {
+            if let SlotHandlerError::Stopped { by } = source {
+                return SystemError::Stopped { by };
+            }
+            WriteSlotError::Write { source }.into()
         })?;
         Ok(())
     }

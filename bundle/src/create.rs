@@ -7,10 +7,10 @@
 //! gives the same payload; only the signature of an ECDSA key differs from run to run. Never
 //! overwrites a file; the output has no name before it is whole.
 
-use crate::create_content::{FileItem, Item, digest_of, gather};
+use crate::create_content::{FileItem, Item, digest_of, gather, gather_beside};
 use crate::create_extras::CreateExtras;
 use crate::create_pack::{HashingSink, Meter, Metered, pack};
-use crate::create_stage::{needs_stage, pack_staged};
+use crate::create_stage::{needs_stage, pack_staged, pack_whole};
 use crate::crypt::SectorCipher;
 use crate::operations::{NewFile, post_check, size_notice};
 use crate::{
@@ -22,14 +22,14 @@ use openssl::sha::{Sha256, sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use storage::{ByteLen, Digest};
 
 /// A hash tree over a single block would be no tree; RAUC refuses such bundles.
 const SMALLEST_VERITY_PAYLOAD: u64 = 2 * 4096;
 
 /// RAUC refuses to sign and to verify longer plain payloads (a signed 32-bit length).
-const LARGEST_PLAIN_PAYLOAD: u64 = (1 << 31) - 1;
+pub(crate) const LARGEST_PLAIN_PAYLOAD: u64 = (1 << 31) - 1;
 
 /// Everything that decides what the bundle will be.
 #[derive(Clone, Copy, Debug)]
@@ -125,7 +125,7 @@ pub fn create_bundle_with(
     if let (Some(wanted), Some(ours)) = (&manifest.update.min_rauc_version, extras.rauc_version) {
         ours.satisfies(wanted).map_err(CreateError::MinVersion)?;
     }
-    let mut making = Making { request, extras, output, manifest, items, notices };
+    let mut making = Making { request, extras, output, manifest, items, notices, whole: None };
     making.add_indexes()?;
     making.finish(file, progress)
 }
@@ -139,8 +139,13 @@ pub(crate) fn repack(
     progress: &mut dyn FnMut(CreateProgress),
 ) -> Result<CreatedBundle, CreateError> {
     let file = begin(output)?;
-    let (_, items) = gather(request.content)?;
-    let making = Making { request, extras, output, manifest, items, notices: Vec::new() };
+    // Trees that were made of archives follow their own rules, and are packed as they stand.
+    let trees: Vec<String> =
+        manifest.images.iter().flat_map(|image| image.converted.iter().cloned()).collect();
+    let (_, items) = gather_beside(request.content, &trees)?;
+    let whole = (!trees.is_empty()).then(|| request.content.dir());
+    let notices = Vec::new();
+    let making = Making { request, extras, output, manifest, items, notices, whole };
     making.finish(file, progress)
 }
 
@@ -194,6 +199,8 @@ struct Making<'a> {
     manifest: Manifest,
     items: BTreeMap<String, Item<'a>>,
     notices: Vec<Notice>,
+    /// A directory of ours that is packed as it stands.
+    whole: Option<PathBuf>,
 }
 
 impl Making<'_> {
@@ -299,8 +306,10 @@ impl Making<'_> {
         progress: &mut dyn FnMut(CreateProgress),
     ) -> Result<u64, CreateError> {
         let converts = self.manifest.images.iter().any(needs_stage);
-        if converts || !self.extras.mksquashfs_args.is_empty() {
-            let args = self.extras.mksquashfs_args;
+        let args = self.extras.mksquashfs_args;
+        if let Some(dir) = &self.whole {
+            pack_whole(file, self.output, &self.manifest, dir, args)?;
+        } else if converts || !args.is_empty() {
             pack_staged(file, self.output, &mut self.manifest, &self.items, args)?;
         } else {
             let inner = self.manifest.encode();

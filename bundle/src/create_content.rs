@@ -17,6 +17,9 @@ use storage::{ByteLen, Digest};
 /// Where the manifest lies in the content.
 pub(crate) const MANIFEST_NAME: &str = "manifest.raucm";
 
+/// Where composefs keeps file contents, at the root of the bundle.
+pub(crate) const OBJECT_STORE: &str = ".rauc-cfs-store";
+
 /// A manifest larger than this would not fit a signature that readers accept. Stops a mistaken
 /// image in its place from being read whole.
 const MANIFEST_LIMIT: ByteLen = ByteLen::kib(64);
@@ -101,6 +104,14 @@ type Gathered<'a> = (Option<Vec<u8>>, BTreeMap<String, Item<'a>>);
 
 /// Manifest text, when there is one, and everything beside it, ordered by path.
 pub(crate) fn gather<'a>(content: BundleContent<'a>) -> Result<Gathered<'a>, CreateError> {
+    gather_beside(content, &[])
+}
+
+/// The same without what lies in these directories and in the object store beside them.
+pub(crate) fn gather_beside<'a>(
+    content: BundleContent<'a>,
+    trees: &[String],
+) -> Result<Gathered<'a>, CreateError> {
     match content {
         BundleContent::Memory { manifest, files } => {
             let item = |bytes: &'a Vec<u8>| {
@@ -112,7 +123,7 @@ pub(crate) fn gather<'a>(content: BundleContent<'a>) -> Result<Gathered<'a>, Cre
         }
         BundleContent::Directory(dir) => {
             let mut items = BTreeMap::new();
-            scan(dir, "", &mut items)?;
+            scan(dir, "", trees, &mut items)?;
             let Some(Item::File(manifest)) = items.remove(MANIFEST_NAME) else {
                 return Ok((None, items));
             };
@@ -132,6 +143,7 @@ pub(crate) fn gather<'a>(content: BundleContent<'a>) -> Result<Gathered<'a>, Cre
 fn scan(
     dir: &Path,
     below: &str,
+    trees: &[String],
     items: &mut BTreeMap<String, Item<'_>>,
 ) -> Result<(), CreateError> {
     let failed = |source| CreateError::ReadContent { path: dir.to_owned(), source };
@@ -141,6 +153,9 @@ fn scan(
         let name = path.file_name().and_then(|name| name.to_str());
         let name = name.ok_or_else(|| refuse("its name is not UTF-8"))?;
         let inner = if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
+        if trees.contains(&inner) || (!trees.is_empty() && inner == OBJECT_STORE) {
+            continue;
+        }
         let read = |source| CreateError::ReadContent { path: path.clone(), source };
         let facts = std::fs::symlink_metadata(&path).map_err(read)?;
         let kind = facts.file_type();
@@ -176,7 +191,7 @@ fn scan(
             return Err(refuse("a bundle holds at most 1000 entries"));
         }
         if descend {
-            scan(&path, &inner, items)?;
+            scan(&path, &inner, trees, items)?;
         }
     }
     Ok(())

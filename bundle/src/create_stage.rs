@@ -8,7 +8,7 @@
 //! digested before; that they stay the same meanwhile is the caller's affair here, as it is with
 //! RAUC (the packer reads them by name).
 
-use crate::create_content::{Item, MANIFEST_NAME};
+use crate::create_content::{Item, MANIFEST_NAME, OBJECT_STORE};
 use crate::operations::NewDirectory;
 use crate::programs::Fakeroot;
 use crate::{CreateError, Image, Manifest};
@@ -17,10 +17,7 @@ use std::ffi::OsString;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
-
-/// Where composefs keeps file contents, at the root of the bundle.
-const OBJECT_STORE: &str = ".rauc-cfs-store";
+use std::path::{Path, PathBuf};
 
 /// Whether an image is still to be converted.
 pub(crate) fn needs_stage(image: &Image) -> bool {
@@ -35,9 +32,8 @@ pub(crate) fn pack_staged(
     items: &BTreeMap<String, Item<'_>>,
     args: &[String],
 ) -> Result<(), CreateError> {
-    let name = output.file_name().unwrap_or_default().to_string_lossy();
-    let work = output.with_file_name(format!(".{name}.work-{}", std::process::id()));
-    let work = NewDirectory::create(&work).map_err(|source| work_failed(&work, source))?;
+    let work = work_place(output);
+    let work = NewDirectory::create_private(&work).map_err(|source| work_failed(&work, source))?;
     let stage = work.path().join("content");
     std::fs::create_dir(&stage).map_err(|source| work_failed(&stage, source))?;
     for (path, item) in items {
@@ -50,10 +46,45 @@ pub(crate) fn pack_staged(
     for image in &mut manifest.images {
         convert(image, &stage, &root)?;
     }
+    squash(file, &stage, work.path(), manifest, &root, args)
+}
+
+/// Packs `dir`, which is ours and holds trees already, as it stands.
+pub(crate) fn pack_whole(
+    file: &mut File,
+    output: &Path,
+    manifest: &Manifest,
+    dir: &Path,
+    args: &[String],
+) -> Result<(), CreateError> {
+    if !nix::unistd::geteuid().is_root() {
+        // Without that the owners of the trees would silently become ours.
+        return Err(CreateError::Unsupported { what: "unpacked archives except by root" });
+    }
+    let place = work_place(output);
+    let work =
+        NewDirectory::create_private(&place).map_err(|source| work_failed(&place, source))?;
+    squash(file, dir, work.path(), manifest, &Fakeroot::none(), args)
+}
+
+fn work_place(output: &Path) -> PathBuf {
+    let name = output.file_name().unwrap_or_default().to_string_lossy();
+    output.with_file_name(format!(".{name}.work-{}", std::process::id()))
+}
+
+/// Writes the manifest into `stage` and all of that into `file`.
+fn squash(
+    file: &mut File,
+    stage: &Path,
+    work: &Path,
+    manifest: &Manifest,
+    root: &Fakeroot<'_>,
+    args: &[String],
+) -> Result<(), CreateError> {
     let place = stage.join(MANIFEST_NAME);
     write_new(&place, manifest.encode().as_bytes())
         .map_err(|source| work_failed(&place, source))?;
-    let packed = work.path().join("squashfs");
+    let packed = work.join("squashfs");
     let mut line: Vec<OsString> = vec![stage.into(), packed.clone().into()];
     line.extend(["-noappend", "-no-progress", "-quiet"].map(OsString::from));
     // Trees out of archives keep their owners and attributes, everything else is root's.

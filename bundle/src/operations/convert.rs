@@ -82,7 +82,7 @@ pub fn convert_bundle(
     }
     let name = format!(".convert-{}", std::process::id());
     let scratch = request.scratch.join(name);
-    let work = NewDirectory::create(&scratch)
+    let work = NewDirectory::create_private(&scratch)
         .map_err(|source| OperationError::Output { path: scratch, source })?;
     let mut manifest = unpack_bundle(bundle, request.verification, work.path())?;
     for image in &mut manifest.images {

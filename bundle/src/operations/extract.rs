@@ -7,9 +7,9 @@ use crate::squashfs::EntryFacts;
 use crate::{
     BundleError, SquashfsEntry, SquashfsError, SquashfsFiles, UntrustedBundle, VerifiedBundle,
 };
-use std::fs::{File, FileTimes, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, FileTimes, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -33,7 +33,8 @@ pub fn extract_bundle(bundle: &VerifiedBundle, dir: &Path) -> Result<(), Operati
 /// [`OperationError::Output`].
 pub fn extract_signature(bundle: &UntrustedBundle, path: &Path) -> Result<(), OperationError> {
     let failed = |source| OperationError::Output { path: path.to_owned(), source };
-    let mut file = NewFile::begin(path).map_err(failed)?;
+    // Of a crypt bundle that was decrypted it holds the key of the payload.
+    let mut file = NewFile::begin_private(path).map_err(failed)?;
     file.file().write_all(bundle.signature()).map_err(failed)?;
     file.finish().map_err(failed)
 }
@@ -46,7 +47,16 @@ pub(crate) struct NewDirectory {
 
 impl NewDirectory {
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        std::fs::create_dir(path).map_err(|source| {
+        Self::create_with(path, 0o777)
+    }
+
+    /// For work in between: what lies here may have set-uid bits, and is nobody else's affair.
+    pub(crate) fn create_private(path: &Path) -> io::Result<Self> {
+        Self::create_with(path, 0o700)
+    }
+
+    fn create_with(path: &Path, mode: u32) -> io::Result<Self> {
+        DirBuilder::new().mode(mode).create(path).map_err(|source| {
             if source.kind() == io::ErrorKind::AlreadyExists {
                 return io::Error::new(source.kind(), "it already exists");
             }

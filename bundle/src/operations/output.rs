@@ -7,6 +7,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// A new file on its way.
@@ -21,15 +22,23 @@ pub(crate) struct NewFile {
 impl NewFile {
     /// Begins the file `path`; says `already exists` if it does.
     pub(crate) fn begin(path: &Path) -> io::Result<Self> {
+        Self::begin_with(path, 0o644)
+    }
+
+    /// The same for a file that nobody else may read.
+    pub(crate) fn begin_private(path: &Path) -> io::Result<Self> {
+        Self::begin_with(path, 0o600)
+    }
+
+    fn begin_with(path: &Path, mode: u32) -> io::Result<Self> {
         if path.symlink_metadata().is_ok() {
             return Err(exists());
         }
-        let (file, named) = match unnamed(parent(path)) {
+        let mut how = OpenOptions::new();
+        how.read(true).write(true).mode(mode);
+        let (file, named) = match unnamed(parent(path), how.clone()) {
             Some(file) => (file, false),
-            None => {
-                let file = OpenOptions::new().read(true).write(true).create_new(true).open(path);
-                (file.map_err(told)?, true)
-            }
+            None => (how.create_new(true).open(path).map_err(told)?, true),
         };
         Ok(Self { file, path: path.to_owned(), named, finished: false })
     }
@@ -73,11 +82,8 @@ fn parent(path: &Path) -> &Path {
 }
 
 #[cfg(target_os = "linux")]
-fn unnamed(dir: &Path) -> Option<File> {
-    use nix::fcntl::OFlag;
-    use std::os::unix::fs::OpenOptionsExt;
-    let flags = OFlag::O_TMPFILE.bits();
-    OpenOptions::new().read(true).write(true).mode(0o644).custom_flags(flags).open(dir).ok()
+fn unnamed(dir: &Path, mut how: OpenOptions) -> Option<File> {
+    how.custom_flags(nix::fcntl::OFlag::O_TMPFILE.bits()).open(dir).ok()
 }
 
 #[cfg(target_os = "linux")]
@@ -90,7 +96,7 @@ fn give_name(file: &File, path: &Path) -> io::Result<()> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn unnamed(_dir: &Path) -> Option<File> {
+fn unnamed(_dir: &Path, _how: OpenOptions) -> Option<File> {
     None
 }
 

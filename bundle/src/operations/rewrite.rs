@@ -5,6 +5,7 @@ use super::output::NewFile;
 use super::{OperationError, PostCheck, Verification, post_check, size_notice};
 use crate::cms::{Covers, UntrustedSignature};
 use crate::cms_sign::append_signer;
+use crate::create::LARGEST_PLAIN_PAYLOAD;
 use crate::envelope::{Envelope, is_envelope};
 use crate::verified::verify_whole_payload;
 use crate::{
@@ -96,6 +97,10 @@ impl Incoming {
             Signed::Manifest(text) => Manifest::parse(text, ManifestUse::External)?.format,
             Signed::Payload { .. } => BundleFormat::Plain,
         };
+        let (found, limit) = (bundle.payload_len().get(), LARGEST_PLAIN_PAYLOAD);
+        if format == BundleFormat::Plain && found > limit {
+            return Err(BundleError::PlainTooLarge { found, limit });
+        }
         Ok(Self { signed, format, notices, verified })
     }
 }

@@ -311,6 +311,44 @@ fn images_become_indexes_unless_they_are_to_be_left_alone() {
     assert_eq!(recorder.0, asked);
 }
 
+/// Trees in a bundle outlive its conversion with all that they have.
+#[test]
+fn unpacked_archives_stay_as_they_are_when_other_images_become_indexes() {
+    let shop = Workshop::new();
+    let images = "[image.apps/app]\nfilename=app.tar\nconvert=tar-extract\n\
+                  [image.rootfs]\nfilename=rootfs.img\n";
+    content(&shop, images);
+    archive(&shop);
+    let identity = shop.identity();
+    let old = create(&shop, &CreateExtras::default(), &identity).unwrap();
+    let keyring = shop.keyring();
+    let request = ConvertRequest {
+        images: ConvertImages::default(),
+        identity: &identity,
+        timestamp: now(),
+        salt: [8; 32],
+        compression: SquashfsCompression::Gzip,
+        verification: Verification::By { keyring: &keyring, time: CheckTime::At(now()) },
+        extras: CreateExtras::default(),
+        scratch: shop.dir.path(),
+    };
+    let mut recorder = Recorder::default();
+    let to = shop.path("indexes.raucb");
+    let made = convert_bundle(shop.open("new.raucb"), &request, &mut recorder, &to, &mut |_| ());
+    if !nix::unistd::geteuid().is_root() {
+        assert!(matches!(made, Err(OperationError::Create(CreateError::Unsupported { .. }))));
+        return;
+    }
+    assert_eq!(made.unwrap().manifest.images[0], old.manifest.images[0]);
+    assert_eq!(recorder.0, ["blob rootfs.img 409600"]);
+    let bundle = shop.verify(shop.open("indexes.raucb"));
+    let files = bundle.files().unwrap();
+    let facts = files.facts(Path::new("app.tar.extracted/deep/file")).unwrap();
+    assert_eq!((facts.mode & 0o7777, facts.uid, facts.gid), (0o4755, 1234, 77));
+    assert!(files.facts(Path::new("app.tar.extracted/link")).is_some());
+    assert!(!shop.names().iter().any(|name| name.contains("work") || name.contains("convert-")));
+}
+
 #[test]
 fn an_encoder_that_fails_leaves_neither_bundle_nor_scratch() {
     let shop = Workshop::new();

@@ -9,6 +9,8 @@ use bundle::{
     rauc_words, replace_signature, resign_bundle,
 };
 
+use std::os::unix::fs::PermissionsExt;
+
 const DAY: i64 = 86_400;
 
 /// Another maker with an own CA.
@@ -182,6 +184,8 @@ fn signatures_travel_from_bundle_to_bundle_when_they_belong_there() {
         let (signed, sig, out) = (format!("{name}2"), format!("{name}.sig"), format!("{name}3"));
         resign_bundle(&shop.open(&name), &request, &shop.path(&signed)).unwrap();
         extract_signature(&shop.open(&signed), &shop.path(&sig)).unwrap();
+        let mode = std::fs::metadata(shop.path(&sig)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
         shop.run("openssl", &["asn1parse", "-inform", "DER", "-in", &sig, "-noout"]);
         let sig = std::fs::read(shop.path(&sig)).unwrap();
         replace_signature(&shop.open(&name), &sig, by, check, &shop.path(&out)).unwrap();

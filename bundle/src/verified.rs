@@ -23,8 +23,8 @@ use crate::pinned::PinnedPayload;
 use crate::trailer::{Trailer, read_signature};
 use crate::verity_reader::VerityReader;
 use crate::{
-    BundleError, BundleFormat, CheckTime, FileSource, Image, ImageStream, Keyring, Limits,
-    Manifest, ManifestError, ManifestUse, Notice, PayloadAlignment, Signer, Source, SquashfsError,
+    BundleError, BundleFormat, CheckTime, Image, ImageStream, Keyring, Limits, Manifest,
+    ManifestError, ManifestUse, Notice, PayloadAlignment, Signer, Source, SquashfsError,
     SquashfsFiles, SquashfsLimits,
 };
 use openssl::hash::MessageDigest;
@@ -453,22 +453,6 @@ impl VerifiedBundle {
         let files = open_files(cursor)?;
         Ok(self.files.get_or_init(|| files))
     }
-}
-
-/// Compares all of a file's payload with its manifest's hash tree. For the copy of a payload, which
-/// nobody else can change: the file has no name yet.
-pub(crate) fn verify_whole_payload(
-    file: std::fs::File,
-    path: &std::path::Path,
-    payload_bytes: u64,
-    manifest: &Manifest,
-) -> Result<(), BundleError> {
-    let missing = ManifestError::Missing { group: "bundle".to_owned(), key: "verity-hash" };
-    let params = manifest.verity.ok_or(missing)?;
-    let source: Arc<dyn Source> = Arc::new(FileSource::of_file(file, path)?);
-    let reader = VerityReader::new(source, payload_bytes, params)?;
-    PinnedPayload::check(&reader, &mut |_| {})?;
-    Ok(())
 }
 
 fn open_files(cursor: PayloadCursor) -> Result<SquashfsFiles, BundleError> {

@@ -7,14 +7,18 @@ use crate::cms::{Covers, UntrustedSignature};
 use crate::cms_sign::append_signer;
 use crate::create::LARGEST_PLAIN_PAYLOAD;
 use crate::envelope::{Envelope, is_envelope};
-use crate::verified::verify_whole_payload;
+use crate::pinned::PinnedPayload;
+use crate::verity_reader::VerityReader;
 use crate::{
-    BundleError, BundleFormat, Manifest, ManifestUse, Notice, Recipients, SignatureError,
-    SigningIdentity, UnixTime, UntrustedBundle, sign_attached, sign_detached,
+    BundleError, BundleFormat, FileSource, Manifest, ManifestError, ManifestUse, Notice,
+    Recipients, SignatureError, SigningIdentity, UnixTime, UntrustedBundle, sign_attached,
+    sign_detached,
 };
 use openssl::hash::{Hasher, MessageDigest};
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use storage::Digest;
 
 /// Bytes copied at once.
@@ -157,6 +161,22 @@ fn check_copy(
         }
         Signed::Manifest(_) | Signed::Payload { .. } => {}
     }
+    Ok(())
+}
+
+/// Compares all of a file's payload with its manifest's hash tree. For the copy of a payload, which
+/// nobody else can change: the file has no name yet.
+fn verify_whole_payload(
+    file: File,
+    path: &Path,
+    payload_bytes: u64,
+    manifest: &Manifest,
+) -> Result<(), BundleError> {
+    let missing = ManifestError::Missing { group: "bundle".to_owned(), key: "verity-hash" };
+    let params = manifest.verity.ok_or(missing)?;
+    let source: Arc<dyn crate::Source> = Arc::new(FileSource::of_file(file, path)?);
+    let reader = VerityReader::new(source, payload_bytes, params)?;
+    PinnedPayload::check(&reader, &mut |_| {})?;
     Ok(())
 }
 

@@ -13,6 +13,7 @@ mod bootctl;
 mod bundle;
 mod casync;
 mod fixtures;
+mod http;
 mod repart;
 mod sparse_disk;
 mod squashfs;
@@ -29,6 +30,7 @@ pub use bundle::{
     verity_payload,
 };
 pub use casync::{block_hash_index, catar, chunk_file, chunk_index, tar};
+pub use http::{http_head, http_url};
 pub use repart::{fat, partition_table, repart_definition};
 pub use sparse_disk::SparseDisk;
 pub use squashfs::squashfs;
@@ -66,6 +68,8 @@ pub const TARGETS: [Target; 44] = [
     ("gateway_address", gateway_address),
     ("handler_lines", handler_lines),
     ("health_config", health_config),
+    ("http_head", http_head),
+    ("http_url", http_url),
     ("kernel_cmdline", kernel_cmdline),
     ("key_file", key_file),
     ("keyring", keyring),

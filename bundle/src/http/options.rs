@@ -4,6 +4,7 @@
 //! Nothing here is shown by `Debug`: headers, PIN and key URIs are secrets.
 
 use super::error::HttpError;
+use super::url::HttpUrl;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -181,6 +182,22 @@ const OURS: [&str; 10] = [
 ];
 
 impl HttpOptions {
+    /// The same for `url` instead of `home`, which they were given for: headers, client
+    /// certificate and key only if both are of one origin; what belongs to the first request of a
+    /// bundle never. For chunk stores, which may lie elsewhere.
+    ///
+    /// # Errors
+    /// [`HttpError::Url`].
+    pub fn for_other(&self, home: &str, url: &str) -> Result<Self, HttpError> {
+        let parse = |text| HttpUrl::parse(text).map_err(HttpError::Url);
+        let mut options = Self { info_headers: Vec::new(), if_none_match: None, ..self.clone() };
+        if !parse(home)?.same_origin(&parse(url)?) {
+            options.headers.clear();
+            (options.tls_cert, options.tls_key, options.tls_pin) = (None, None, None);
+        }
+        Ok(options)
+    }
+
     /// Fails before the first request if an option cannot be used.
     pub(crate) fn check(&self) -> Result<(), HttpError> {
         self.user_headers()?;
@@ -274,6 +291,27 @@ mod tests {
         {
             let refused = lines(line).unwrap_err();
             assert!(matches!(refused, HttpError::Option { option: "http-header", .. }), "{line}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_for_one_origin() {
+        let options = HttpOptions {
+            headers: vec!["A: b".to_owned()],
+            info_headers: vec![("RAUC-Serial".to_owned(), "1".to_owned())],
+            tls_cert: Some("c".to_owned()),
+            tls_key: Some("k".to_owned()),
+            tls_ca: Some("ca".to_owned()),
+            ..HttpOptions::default()
+        };
+        let home = "https://u:p@h/b.raucb";
+        let near = options.for_other(home, "https://h:443/store").unwrap();
+        assert_eq!((near.headers.len(), near.info_headers.len()), (1, 0));
+        assert!(near.tls_key.is_some());
+        for url in ["https://h:444/s", "http://h/s", "https://cdn/s"] {
+            let far = options.for_other(home, url).unwrap();
+            assert!(far.headers.is_empty() && far.tls_cert.is_none() && far.tls_key.is_none());
+            assert_eq!(far.tls_ca.as_deref(), Some("ca"));
         }
     }
 

@@ -27,16 +27,18 @@ pub(super) struct Tries<'a> {
     made: u32,
     gained: u64,
     pause: Duration,
+    longest: Duration,
 }
 
 impl<'a> Tries<'a> {
     pub fn new(client: &'a Client, turn: Turn) -> Self {
         let patience = &client.options.patience;
-        let limit = match turn {
-            Turn::First => patience.first_tries,
-            Turn::Later => patience.tries,
+        // Somebody waits for the first answer, and a wrong name stays wrong: as short as RAUC's.
+        let (limit, longest) = match turn {
+            Turn::First => (patience.first_tries, patience.pause),
+            Turn::Later => (patience.tries, patience.longest_pause),
         };
-        Self { client, limit, made: 0, gained: 0, pause: patience.pause }
+        Self { client, limit, made: 0, gained: 0, pause: patience.pause, longest }
     }
 
     /// Bytes arrived.
@@ -68,9 +70,8 @@ impl<'a> Tries<'a> {
         if self.made > self.limit || self.client.is_late() {
             return Err(HttpError::Transfer { url, offset, tries: self.made, source: cause });
         }
-        let longest = self.client.options.patience.longest_pause;
         let pause = after.map_or(self.pause, |after| after.min(MAX_RETRY_AFTER).max(self.pause));
-        self.pause = self.pause.saturating_mul(2).min(longest);
+        self.pause = self.pause.saturating_mul(2).min(self.longest);
         let notice = HttpNotice::Retry { url: url.clone(), offset, cause: cause.0, pause };
         self.client.options.notice(&notice);
         let until = Instant::now() + pause;

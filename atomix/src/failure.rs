@@ -490,6 +490,7 @@ fn bundle_class(error: &bundle::BundleError) -> Class {
         | E::Verity(_)
         | E::Squashfs(_)
         | E::PlainTooLarge { .. }
+        | E::PlainStreamed
         | E::PayloadDigest
         | E::Envelope(_)
         | E::Decrypt(_)

@@ -27,6 +27,9 @@ pub enum BundleError {
     /// The (verified) file system in the payload cannot be read.
     #[error("cannot read the file system of the bundle")]
     Squashfs(#[source] SquashfsError),
+    /// All of a plain bundle has to be read before any of it is believed. RAUC's words.
+    #[error("Bundle format 'plain' not supported in streaming mode")]
+    PlainStreamed,
     /// A plain payload is larger than allowed.
     #[error("plain payload of {found} bytes is larger than the {limit} bytes allowed")]
     PlainTooLarge {
@@ -283,7 +286,9 @@ impl BundleError {
             | Self::ManifestTooLarge { .. } => {
                 Some("the bundle was built wrongly; its maker has to build it again")
             }
-            Self::PlainTooLarge { .. } => Some("build the bundle in format verity"),
+            Self::PlainTooLarge { .. } | Self::PlainStreamed => {
+                Some("build the bundle in format verity")
+            }
             Self::Source(SourceError::Open { .. } | SourceError::NotRegularFile { .. }) => {
                 Some("give the path of a bundle file that can be read")
             }

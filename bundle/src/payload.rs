@@ -45,6 +45,14 @@ impl Payload {
         }
     }
 
+    /// Whether each reading fetches it anew. A plain payload is never streamed.
+    pub fn is_remote(&self) -> bool {
+        match self {
+            Self::Verity { reader, .. } => reader.source().is_remote(),
+            Self::Pinned(_) => false,
+        }
+    }
+
     /// How much [`Payload::check`] reads.
     pub fn check_bytes(&self) -> u64 {
         match self {

@@ -74,6 +74,11 @@ pub trait Source: Send + Sync {
     /// the place of what was announced before. Sources for which asking is cheap do nothing.
     fn prefetch(&self, _ranges: &[(u64, u64)]) {}
 
+    /// Whether its bytes come over a network, again at every read.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     /// Tells where reading in sequence ends: read-ahead need not go beyond.
     fn end_of_data(&self, _end: u64) {}
 }

@@ -313,6 +313,9 @@ impl UntrustedBundle {
     ) -> Result<(PinnedPayload, Vec<u8>), BundleError> {
         let found = self.trailer.payload_bytes;
         let limit = self.limits.max_plain_payload.get();
+        if self.source.is_remote() {
+            return Err(BundleError::PlainStreamed);
+        }
         if found > limit {
             return Err(BundleError::PlainTooLarge { found, limit });
         }
@@ -374,6 +377,12 @@ impl VerifiedBundle {
     #[must_use]
     pub fn payload_len(&self) -> ByteLen {
         self.payload_len
+    }
+
+    /// Whether its bytes come from a server: reading them twice fetches them twice.
+    #[must_use]
+    pub fn is_streamed(&self) -> bool {
+        self.payload.is_remote()
     }
 
     /// Length of what [`VerifiedBundle::check_payload`] reads: the file system without its hash

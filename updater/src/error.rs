@@ -289,6 +289,7 @@ const fn classify_bundle(error: &BundleError) -> ErrorClass {
         | BundleError::Verity(_)
         | BundleError::Squashfs(_)
         | BundleError::PlainTooLarge { .. }
+        | BundleError::PlainStreamed
         | BundleError::PayloadDigest
         | BundleError::Envelope(_)
         | BundleError::Decrypt(_)

@@ -428,6 +428,10 @@ impl Source for HttpSource {
         });
     }
 
+    fn is_remote(&self) -> bool {
+        true
+    }
+
     fn end_of_data(&self, end: u64) {
         self.data_end.store(end.min(self.shared.identity.total), Ordering::Relaxed);
     }

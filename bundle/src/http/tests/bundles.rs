@@ -23,6 +23,10 @@ struct Made {
 
 /// Two images in a verity bundle.
 fn make(sizes: [usize; 2]) -> Made {
+    make_as(sizes, BundleFormat::Verity)
+}
+
+fn make_as(sizes: [usize; 2], format: BundleFormat) -> Made {
     let pki = DevelopmentPki::generate("http", &DevelopmentPkiOptions::new(NOW)).unwrap();
     let identity =
         SigningIdentity::from_pem(&pki.signer_cert_pem, &pki.signer_key_pem, &[]).unwrap();
@@ -35,7 +39,7 @@ fn make(sizes: [usize; 2]) -> Made {
         [image.rootfs]\nfilename=rootfs.img\n";
     let request = CreateRequest {
         content: BundleContent::Memory { manifest, files: &files },
-        format: Some(BundleFormat::Verity),
+        format: Some(format),
         compression: SquashfsCompression::Stored,
         identity: &identity,
         salt: [3; 32],
@@ -119,4 +123,21 @@ fn damage_on_the_way_is_named_by_the_hash_tree() {
     assert!(read_image(&bundle, "boot").unwrap() == made.images[0]);
     let failure = read_image(&bundle, "rootfs").unwrap_err();
     assert!(matches!(crate::ImageStream::cause(failure), BundleError::Verity(_)));
+}
+
+#[test]
+fn plain_bundles_are_not_streamed() {
+    let made = make_as([100_000, 100_000], BundleFormat::Plain);
+    let server = TestServer::serve(made.bundle.clone());
+    let source = Arc::new(HttpSource::open(&server.url, &quick()).unwrap());
+    let keyring = Keyring::from_pem(&made.ca, KeyringOptions::default()).unwrap();
+    let open = || {
+        let source = Arc::<HttpSource>::clone(&source);
+        UntrustedBundle::open(source, &Limits::default()).unwrap()
+    };
+    let refused = open().verify(&keyring, CheckTime::At(NOW)).unwrap_err();
+    assert!(matches!(refused, BundleError::PlainStreamed), "{refused}");
+    assert!(matches!(open().inspect_unverified(), Err(BundleError::PlainStreamed)));
+    let whole = made.bundle.len() as u64;
+    assert!(source.bytes_fetched() < whole / 2, "{}", source.bytes_fetched());
 }

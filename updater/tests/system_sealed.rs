@@ -183,6 +183,11 @@ fn write_slot_writes_free_slots_and_refuses_the_rest_in_rauc_s_words() {
     let tar = world.path("a.tar");
     fs::write(&tar, b"x").unwrap();
     assert_eq!(text("rootfs.1", &tar), "Unsupported image type 'tar' for slot type 'raw'");
+    // An index is not the image: RAUC itself ends at an assertion here.
+    let index = world.path("a.img.caibx");
+    fs::write(&index, b"x").unwrap();
+    assert_eq!(text("rootfs.1", &index), "Unsupported image type 'raw-caibx' for slot type 'raw'");
+    assert_eq!(&world.slot("rootfs-1")[..11], b"new content");
     let _held = updater::InstallLock::acquire(&world.path("root"), 99).unwrap();
     assert!(text("rootfs.1", &image).contains("another install is running"));
 }

@@ -3,6 +3,7 @@
 //! of RAUC's words belong to a failure; here it is only its cause in a line.
 
 use crate::rauc::env::{Bus, RaucEnv};
+use crate::rauc::glib_order::in_order;
 use crate::rauc::status_view::{RepositoryView, SlotView, StatusView, Variants, text};
 use zbus::blocking::connection::Builder;
 use zbus::blocking::{Connection, Proxy, fdo::PropertiesProxy};
@@ -115,12 +116,9 @@ impl Client {
         let repositories: Vec<Variants> = self
             .call("GetArtifactStatus", &())
             .map_err(|cause| during("GetArtifactStatus", cause))?;
-        let mut slots: Vec<SlotView> =
-            slots.into_iter().map(|(name, dict)| SlotView::read(name, &dict)).collect();
-        slots.sort_by(|one, other| one.name.cmp(&other.name));
-        let mut repositories: Vec<RepositoryView> =
-            repositories.iter().map(RepositoryView::read).collect();
-        repositories.sort_by(|one, other| one.name.cmp(&other.name));
+        let slots = slots.into_iter().map(|(name, dict)| SlotView::read(name, &dict));
+        let slots = in_order(slots.collect(), |slot: &SlotView| &slot.name);
+        let repositories = repositories.iter().map(RepositoryView::read).collect();
         let property = |name| text(&properties, name).unwrap_or_default();
         Ok(StatusView {
             compatible: property("Compatible"),

@@ -9,7 +9,7 @@ use crate::rauc::output::Streams;
 use crate::rauc::request::exactly;
 use crate::rauc::serving::log;
 use crate::rauc::session::Session;
-use crate::rauc::system_engine::told_of;
+use crate::rauc::system_engine::{StoreAccess, told_of};
 use crate::rauc::trust::Expiry;
 use bundle::http::HttpOptions;
 use bundle::{RecipientFacts, RecipientKind, RecipientName};
@@ -37,7 +37,8 @@ pub fn run(session: &Session, out: &mut Streams<'_>) -> Result<(), RaucError> {
     // A system that is named may want to be known by the server; one that was found may not.
     let info_headers = match &place {
         Place::Remote(_) if given.last("conf").is_some() => {
-            let system = system(session, &mut |event| log(&told_of(event)), &|| None)?;
+            let store = StoreAccess::default().options();
+            let system = system(session, store, &mut |event| log(&told_of(event)), &|| None)?;
             system.info_headers(None)
         }
         Place::Remote(_) | Place::Local(_) => Vec::new(),

@@ -16,7 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use storage::{ByteLen, Files, HostFiles};
 use updater::event_log::{EventLog, JOURNAL_SOCKET};
 use updater::system::{
-    BundleSources, SealedInstall, Surroundings, System, SystemEvent, SystemParts,
+    DeltaSources, SealedInstall, StoreOptions, Surroundings, System, SystemEvent, SystemParts,
 };
 use updater::{Bootloader, HostMachine, StopQuestion, SystemConfig};
 
@@ -114,12 +114,14 @@ fn surroundings(session: &Session, cmdline: String) -> Surroundings {
     }
 }
 
-/// The system that `session` works on; `sink` is told what was found odd.
+/// The system that `session` works on, which asks `store` how to speak to the server of a chunk
+/// store; `sink` is told what was found odd.
 ///
 /// # Errors
 /// [`RaucError`] in RAUC's words.
 pub fn system(
     session: &Session,
+    store: StoreOptions,
     sink: &mut dyn FnMut(SystemEvent),
     stop: StopQuestion<'_>,
 ) -> Result<System, RaucError> {
@@ -140,7 +142,7 @@ pub fn system(
         clock: Box::new(|| atomix_repart::timestamp(now().0)),
         ids: Box::new(uuid),
         sealed,
-        sources: Box::new(BundleSources),
+        sources: Box::new(DeltaSources::new("/", store)),
         log,
     };
     System::start(config, parts, sink, stop).map_err(RaucError::act("Failed to initialize context"))

@@ -114,7 +114,7 @@ pub fn bundle(session: &Session, out: &mut Streams<'_>) -> Result<(), RaucError>
         post_check: post_check(post_keyring.as_ref(), session),
         rauc_version: RAUC_VERSION.parse().ok(),
         on_format: Some(&|format| told.set(Some(format))),
-        block_hash_index: None,
+        block_hash_index: Some(&bundle::adaptive::index_of_stream),
     };
     let identity = identity(session, &keys);
     let identity = match identity {

@@ -15,6 +15,7 @@ mod dict;
 mod engine;
 mod env;
 mod error;
+mod glib_order;
 mod grammar;
 mod info;
 mod info_view;

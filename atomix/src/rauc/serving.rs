@@ -10,7 +10,7 @@ use crate::rauc::output::Streams;
 use crate::rauc::request::exactly;
 use crate::rauc::service::{EndSignals, ServiceSetup, serve};
 use crate::rauc::session::{Keys, Session};
-use crate::rauc::system_engine::{SystemEngine, told_of};
+use crate::rauc::system_engine::{StoreAccess, SystemEngine, told_of};
 use crate::signals::StopRequest;
 use bundle::BundleFormat;
 use std::ffi::OsStr;
@@ -40,12 +40,14 @@ pub fn service(session: &Session) -> Result<(), RaucError> {
     // Before anything else, since programs and the bus bring threads.
     let signals = EndSignals::note();
     let mut tell = |event| log(&told_of(event));
-    let mut system = system(session, &mut tell, &|| None)?;
+    let store = StoreAccess::default();
+    let mut system = system(session, store.options(), &mut tell, &|| None)?;
     system.determine_slot_states().map_err(RaucError::act("Failed to determine slot states"))?;
     system.publish_links(&mut tell).map_err(RaucError::below)?;
     system.announce_start(&mut tell).map_err(RaucError::below)?;
     let engine = SystemEngine {
         system,
+        store,
         env: session.env.clone(),
         keys: Keys::new(&session.env, session.request.path("keyring")),
         handler_args: session.request.given.text("handler-args"),
@@ -85,7 +87,8 @@ pub fn write_slot(session: &Session, out: &mut Streams<'_>) -> Result<(), RaucEr
     let stop = StopRequest::listen();
     let question = || stop.by();
     let mut tell = |event| log(&told_of(event));
-    let mut system = system(session, &mut tell, &question)?;
+    let store = StoreAccess::default().options();
+    let mut system = system(session, store, &mut tell, &question)?;
     let request = WriteSlotRequest {
         slot: slot.to_string_lossy().into_owned(),
         image: conf::absolute(Path::new(&image))?,

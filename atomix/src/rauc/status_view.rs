@@ -18,9 +18,9 @@ pub struct StatusView {
     pub boot_slot: String,
     /// Name of the slot that boots next.
     pub primary: Option<String>,
-    /// By name.
+    /// In the service's order.
     pub slots: Vec<SlotView>,
-    /// By name.
+    /// In the service's order.
     pub repositories: Vec<RepositoryView>,
 }
 
@@ -217,7 +217,10 @@ impl StatusView {
     /// The slots without a parent, each with its children.
     #[must_use]
     pub fn trees(&self) -> Vec<Vec<&SlotView>> {
-        let roots = self.slots.iter().filter(|slot| slot.parent.is_none());
+        // RAUC sorts what people read, and not what programs read.
+        let mut sorted: Vec<&SlotView> = self.slots.iter().collect();
+        sorted.sort_by(|one, other| one.name.cmp(&other.name));
+        let roots = sorted.iter().copied().filter(|slot| slot.parent.is_none());
         let tree = |root: &'_ SlotView| {
             let name = root.name.clone();
             self.slots

@@ -3,13 +3,15 @@
 
 use crate::rauc::dict::{Dict, Node};
 use crate::rauc::engine::{Slots, View};
+use crate::rauc::glib_order::in_order;
 use updater::system::{SlotReport, SystemStatus, SystemView};
 use updater::{RepositoryStatus, SlotStatus};
 
 /// Every slot, as `GetSlotStatus` shows it.
 #[must_use]
 pub fn slots_of(status: &SystemStatus) -> Slots {
-    status.slots.iter().map(|report| (report.slot.name.to_string(), slot_dict(report))).collect()
+    let slots = status.slots.iter().map(|report| (report.slot.name.to_string(), slot_dict(report)));
+    in_order(slots.collect(), |(name, _)| name)
 }
 
 fn slot_dict(report: &SlotReport) -> Dict {
@@ -56,9 +58,7 @@ fn put_status(dict: &mut Dict, status: &SlotStatus) {
     }
 }
 
-/// An artifact repository, as `GetArtifactStatus` shows it.
-#[must_use]
-pub fn repository_dict(repository: &RepositoryStatus) -> Dict {
+fn repository_dict(repository: &RepositoryStatus) -> Dict {
     let mut dict: Dict = vec![("name", Node::Text(repository.name.clone()))];
     put(&mut dict, "description", repository.description.clone());
     dict.push(("path", Node::Text(repository.path.display().to_string())));
@@ -80,6 +80,13 @@ pub fn repository_dict(repository: &RepositoryStatus) -> Dict {
     dict
 }
 
+/// Artifact repositories, as `GetArtifactStatus` shows them.
+#[must_use]
+pub fn repositories_of(repositories: Vec<RepositoryStatus>) -> Vec<Dict> {
+    let repositories = in_order(repositories, |repository| &repository.name);
+    repositories.iter().map(repository_dict).collect()
+}
+
 /// What was last known.
 pub struct LatestView(pub SystemView);
 
@@ -89,7 +96,7 @@ impl View for LatestView {
     }
 
     fn artifacts(&self) -> Vec<Dict> {
-        self.0.latest().repositories.iter().map(repository_dict).collect()
+        repositories_of(self.0.latest().repositories)
     }
 
     fn primary(&self) -> Result<String, String> {

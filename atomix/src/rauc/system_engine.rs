@@ -10,14 +10,15 @@ use crate::rauc::env::RaucEnv;
 use crate::rauc::error::RaucError;
 use crate::rauc::opening::{Content, Judging, Verify, open, resolve};
 use crate::rauc::session::{Keys, http_options};
-use crate::rauc::system_dict::{LatestView, repository_dict, slots_of};
+use crate::rauc::system_dict::{LatestView, repositories_of, slots_of};
 use crate::rauc::trust::Expiry;
 use bundle::http::{HttpNotice, HttpOptions};
 use bundle::{Notice, UnixTime, VerifiedBundle};
 use std::ffi::OsStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use updater::system::{
-    BoxedError, InstallRequest, MarkState, OpeningFacts, Steps, System, SystemEvent, VersionLimit,
+    BoxedError, InstallRequest, MarkState, OpeningFacts, Steps, StoreOptions, StorePlace, System,
+    SystemEvent, VersionLimit,
 };
 use updater::{ArtifactRepository, CompatibleRule, StopQuestion, SystemConfig};
 
@@ -25,6 +26,8 @@ use updater::{ArtifactRepository, CompatibleRule, StopQuestion, SystemConfig};
 pub struct SystemEngine {
     /// It.
     pub system: System,
+    /// How it reaches the chunk store of an install.
+    pub store: StoreAccess,
     /// The environment.
     pub env: RaucEnv,
     /// Secrets, and the keyring of the command line.
@@ -35,6 +38,35 @@ pub struct SystemEngine {
     pub clock: fn() -> UnixTime,
     /// Where lines go that belong to no install.
     pub log: fn(&Told),
+}
+
+/// How the server of a chunk store is spoken to in the install that goes on.
+#[derive(Clone, Default)]
+pub struct StoreAccess(Arc<Mutex<HttpOptions>>);
+
+impl StoreAccess {
+    /// For the system.
+    #[must_use]
+    pub fn options(&self) -> StoreOptions {
+        let current = Arc::clone(&self.0);
+        Box::new(move |place| {
+            let current = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            match place {
+                StorePlace::BesideBundle => current,
+                // Another server, which must see none of the secrets.
+                StorePlace::Configured => HttpOptions {
+                    user_agent: current.user_agent,
+                    stop: current.stop,
+                    notices: current.notices,
+                    ..HttpOptions::default()
+                },
+            }
+        })
+    }
+
+    fn set(&self, options: HttpOptions) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = options;
+    }
 }
 
 /// What a system tells, as the service tells it on.
@@ -141,13 +173,14 @@ impl Engine for SystemEngine {
         let config = self.system.config().clone();
         let (env, keys, now) = (&self.env, &self.keys, (self.clock)());
         let transfer = Lines::default();
+        let http = HttpOptions {
+            stop: Some(Arc::clone(&stop)),
+            notices: Some(noting(&transfer)),
+            ..http_options(&config, env, &asked.access)
+        };
+        self.store.set(http.clone());
         let mut opener = |facts: &OpeningFacts, steps: &mut Steps<'_>, _: StopQuestion<'_>| {
-            let http = HttpOptions {
-                info_headers: facts.info_headers.clone(),
-                stop: Some(Arc::clone(&stop)),
-                notices: Some(noting(&transfer)),
-                ..http_options(&config, env, &asked.access)
-            };
+            let http = HttpOptions { info_headers: facts.info_headers.clone(), ..http.clone() };
             let opener = Opener { config: &config, keys, http, now };
             let opened = opener.open(&asked.source, &mut |notice| steps.warn(notice.to_string()));
             waiting(&transfer).into_iter().for_each(|line| steps.note(line));
@@ -200,10 +233,10 @@ impl Engine for SystemEngine {
     fn artifacts(&mut self) -> Result<Vec<Dict>, String> {
         let repositories = self.system.config().artifacts.iter();
         let read = |(name, section): (&String, _)| match ArtifactRepository::open(name, section) {
-            Ok(repository) => Ok(repository_dict(&repository.status())),
+            Ok(repository) => Ok(repository.status()),
             Err(error) => Err(format!("Failed to initialize artifact repo '{name}': {error}")),
         };
-        repositories.map(read).collect()
+        repositories.map(read).collect::<Result<_, _>>().map(repositories_of)
     }
 
     fn primary(&mut self) -> Result<String, String> {

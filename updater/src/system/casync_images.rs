@@ -69,10 +69,10 @@ fn shown_url(url: &str) -> String {
 }
 
 fn read_index(request: &ImageRequest<'_>) -> Result<ChunkIndex, BoxedError> {
-    let mut bytes = Vec::new();
-    // Compares the index with the manifest's digest and size on the way.
-    let stream = request.bundle.open_image(request.image)?;
-    stream.take(MAX_INDEX.get().saturating_add(1)).read_to_end(&mut bytes)?;
+    let name = request.image.filename.as_deref().unwrap_or_default();
+    // The bundle's signature vouches for it. Size and digest in the manifest are those of the index
+    // only where a bundle was built around it: `rauc convert` leaves those of the image.
+    let bytes = request.bundle.files()?.read_file(name, MAX_INDEX)?;
     Ok(ChunkIndex::parse(&bytes)?)
 }
 

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use storage::ByteLen;
+use storage::{Access, ByteLen, Devices, HostDevices, Storage, StorageError};
 use tempfile::TempDir;
 use updater::system::{DeltaSources, ImageRequest, ImageSources, OpenContent};
 use updater::{HostMachine, NoHooks, SlotImage, SlotJob, SlotProof, write_slot};
@@ -244,6 +244,78 @@ impl Bench {
 
     fn noted(&self, part: &str) -> bool {
         self.notes.iter().any(|note| note.contains(part))
+    }
+}
+
+/// Devices of files, one of which is mounted.
+struct Mounted(HostDevices, PathBuf, PathBuf);
+
+impl Devices for Mounted {
+    fn open(&self, device: &Path, access: Access) -> Result<Box<dyn Storage>, StorageError> {
+        self.0.open(device, access)
+    }
+
+    fn mounted_at(&self, device: &Path) -> Result<Option<PathBuf>, StorageError> {
+        Ok((device == self.1).then(|| self.2.clone()))
+    }
+}
+
+#[test]
+fn trees_by_index_and_by_archive_are_unpacked_and_a_mounted_tree_is_a_seed() {
+    let bench = Bench::new("");
+    let (old, new) = (bench.path("old"), bench.path("new"));
+    fs::create_dir_all(old.join("usr/lib")).unwrap();
+    for number in 0..30 {
+        fs::write(old.join(format!("usr/lib/f{number}")), noise(150_000, number)).unwrap();
+    }
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    run("cp", &["-a", &text(&old), &text(&new)]);
+    fs::write(new.join("usr/lib/f7"), b"changed").unwrap();
+    let (index, archive) = (bench.path("t.caidx"), bench.path("t.catar"));
+    let store = format!("--store={}", text(&bench.path("x.castr")));
+    run("casync", &["make", "--with=unix", &store, &text(&index), &text(&new)]);
+    run("casync", &["make", "--with=unix", &text(&archive), &text(&new)]);
+    for (name, file) in [("t.caidx", &index), ("t.catar", &archive)] {
+        let files = BTreeMap::from([(name.to_owned(), fs::read(file).unwrap())]);
+        let manifest = format!("[update]\ncompatible=x\n\n[image.rootfs]\nfilename={name}\n");
+        let bundle = bench.bundle(&manifest, &files);
+        let sources = DeltaSources::new("/", Box::new(|_| HttpOptions::default()));
+        let location = text(&bench.path("x.raucb"));
+        let stop = || None;
+        let request = ImageRequest {
+            config: &bench.config,
+            bundle: &bundle,
+            location: &location,
+            image: bundle.manifest().images.first().unwrap(),
+            target: bench.slot(1),
+            running: Some(bench.slot(0)),
+            target_data: None,
+            running_data: None,
+            stop: &stop,
+        };
+        let device = bench.slot(0).device.clone();
+        let devices = Mounted(HostDevices::new("/"), device, old.clone());
+        let mut machine = HostMachine::with_devices(Box::new(devices));
+        let mut notes = Vec::new();
+        let opened = sources.open(&request, &mut machine, &mut |text| notes.push(text));
+        let OpenContent::Tree(mut tree) = opened.unwrap() else { panic!("no tree") };
+        let out = bench.path(&format!("out-{name}"));
+        fs::create_dir(&out).unwrap();
+        tree.extract_into(&out, &stop).unwrap();
+        run("diff", &["-r", &text(&new), &text(&out)]);
+        sources.written(&request, &mut machine, &mut |text| notes.push(text)).unwrap();
+        if name == "t.caidx" {
+            // 4.5 MB, of which one file of 150 kB became another.
+            let fetched = notes.iter().find(|note| note.contains("casync: fetched")).unwrap();
+            let chunks = fetched.split(' ').nth(2).unwrap().parse::<u64>().unwrap();
+            assert!((1..=12).contains(&chunks), "{notes:?}");
+        }
+        // Somebody wants it to end.
+        let opened = sources.open(&request, &mut machine, &mut |_| {});
+        let OpenContent::Tree(mut tree) = opened.unwrap() else { panic!("no tree") };
+        let again = bench.path(&format!("stopped-{name}"));
+        fs::create_dir(&again).unwrap();
+        assert!(tree.extract_into(&again, &|| Some("a test")).is_err());
     }
 }
 

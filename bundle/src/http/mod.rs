@@ -16,7 +16,7 @@ mod pieces;
 mod plan;
 mod source;
 #[cfg(test)]
-mod test_server;
+pub(crate) mod test_server;
 #[cfg(test)]
 mod tests;
 mod transfer;

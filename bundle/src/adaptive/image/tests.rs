@@ -46,6 +46,7 @@ fn image() -> Vec<u8> {
 struct Bench {
     bundle: VerifiedBundle,
     source: Arc<Counted>,
+    keyring: Keyring,
     _dir: tempfile::TempDir,
 }
 
@@ -76,7 +77,7 @@ fn bench(image: &[u8], index: Option<Vec<u8>>) -> Bench {
     let source = Arc::new(Counted(FileSource::open(&path).unwrap(), AtomicU64::new(0)));
     let bundle = UntrustedBundle::open(source.clone(), &Limits::default()).unwrap();
     let bundle = bundle.verify(&keyring, CheckTime::At(NOW)).unwrap();
-    Bench { bundle, source, _dir: dir }
+    Bench { bundle, source, keyring, _dir: dir }
 }
 
 fn old(bytes: Vec<u8>) -> OldBlocks {
@@ -214,4 +215,37 @@ fn index_that_lies_is_found_out() {
     assert!(matches!(open(&short, (None, None)), Err(AdaptiveError::WrongLength { .. })));
     let torn = bench(&image, Some(vec![0; 32 * 3072 - 1]));
     assert!(matches!(open(&torn, (None, None)), Err(AdaptiveError::Malformed { .. })));
+}
+
+#[test]
+fn streamed_bundle_gives_the_changed_blocks_and_hardly_more() {
+    use crate::http::{HttpOptions, HttpSource, test_server};
+    let image = image();
+    let made = bench(&image, None);
+    let path = made.source.0.name().to_owned();
+    #[expect(clippy::disallowed_methods, reason = "the test serves the file")]
+    let bytes = Arc::new(std::fs::read(path).unwrap());
+    let sent = Arc::new(AtomicU64::new(0));
+    let (file, counter) = (Arc::clone(&bytes), Arc::clone(&sent));
+    let server = test_server::TestServer::start(move |request| {
+        let reply = test_server::Reply::parts(request, &file);
+        counter.fetch_add(reply.body.len() as u64, Ordering::SeqCst);
+        reply
+    });
+    let url = format!("{}/b.raucb", server.url);
+    let source = Arc::new(HttpSource::open(&url, &HttpOptions::default()).unwrap());
+    let untrusted = UntrustedBundle::open(source, &Limits::default()).unwrap();
+    let bundle = untrusted.verify(&made.keyring, CheckTime::At(NOW)).unwrap();
+    let streamed = Bench { bundle, ..made };
+    let mut before = image.clone();
+    for block in [10, 700, 701, 2000] {
+        before[block * 4096] ^= 1;
+    }
+    let (mut adaptive, cost) = open(&streamed, (Some(old(before)), None)).unwrap();
+    assert!(read(&mut adaptive).unwrap() == image);
+    assert_eq!(adaptive.tally().bundle_blocks, 4);
+    // Signature, tables, index and blocks of the hash tree come on top.
+    let (fetched, whole) = (sent.load(Ordering::SeqCst), bytes.len() as u64);
+    let most = cost.blocks.get() + cost.index.get() + 600_000;
+    assert!(fetched >= cost.blocks.get() && fetched < most, "{fetched} of {whole}: {cost:?}");
 }

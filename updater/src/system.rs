@@ -19,6 +19,7 @@ mod delta_sources;
 mod environment;
 mod error;
 mod facts;
+mod fit;
 mod handler_output;
 mod hooks;
 mod install;
@@ -26,10 +27,12 @@ mod mark;
 mod parts;
 mod plan;
 mod program;
+mod program_failure;
 mod progress;
 mod report;
 mod run_links;
 mod sealed;
+mod sealed_install;
 mod slot_indexes;
 mod slot_install;
 mod status_keeper;
@@ -41,7 +44,7 @@ pub use booted::{EXTERNAL, SlotStates, explicit_boot_slot, root_device, slot_sta
 pub use bundle_files::ContentError;
 pub use content::{BundleSources, ImageRequest, ImageSources, OpenContent, open_plain};
 pub use delta_sources::{DeltaSources, StoreOptions, StorePlace};
-pub use error::{BoxedError, InstallationError, ProgramFailure, SystemError};
+pub use error::{BoxedError, InstallationError, SystemError};
 pub use facts::{Started, SystemFacts};
 pub use handler_output::{HandlerLine, parse_handler_line};
 pub use mark::{MarkError, MarkOutcome, MarkState};
@@ -49,6 +52,7 @@ pub use parts::{
     InstallOutcome, InstallRequest, OpenBundle, OpeningFacts, Surroundings, SystemParts, Updated,
     VersionLimit,
 };
+pub use program_failure::ProgramFailure;
 pub use progress::{StepEnd, Steps, SystemEvent};
 pub use report::{BootStatus, SlotReport, SlotState, SystemStatus, SystemView};
 pub use sealed::{OwnedInstaller, SealedInstall, SealedJob};

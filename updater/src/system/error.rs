@@ -5,6 +5,7 @@
 //! they begin with a capital letter where RAUC's do. Parts that RAUC puts in front of a cause are
 //! variants with a source; [`SystemError::text`] is the whole line as RAUC shows it.
 
+use super::ProgramFailure;
 use crate::status_store::chain;
 use crate::{InstallError, LockError, SlotName};
 use std::path::PathBuf;
@@ -181,50 +182,6 @@ pub enum SystemError {
     },
     /// Somebody wanted it to end.
     #[error("Installation cancelled ({by})")]
-    Stopped {
-        /// Who, in a word.
-        by: &'static str,
-    },
-}
-
-/// A program that did not do what it is for.
-#[derive(Debug, thiserror::Error)]
-pub enum ProgramFailure {
-    /// It could not be started.
-    #[error("failed to start {program}", program = program.display())]
-    Start {
-        /// It.
-        program: PathBuf,
-        /// Cause.
-        #[source]
-        source: BoxedError,
-    },
-    /// It ended with another status than 0; GLib's words, as RAUC's clients see them.
-    #[error("Child process exited with code {code}")]
-    Exit {
-        /// Its status.
-        code: i32,
-    },
-    /// A signal ended it.
-    #[error("Child process killed by signal {signal}")]
-    Signal {
-        /// The signal.
-        signal: i32,
-    },
-    /// Words around a failure.
-    #[error("{what}")]
-    During {
-        /// What it was for.
-        what: String,
-        /// Cause.
-        #[source]
-        source: Box<ProgramFailure>,
-    },
-    /// Arguments that no shell would take.
-    #[error("arguments of the handler are not quoted as a shell would take them")]
-    Arguments,
-    /// Somebody wanted it to end, and so it was ended.
-    #[error("stopped by {by}")]
     Stopped {
         /// Who, in a word.
         by: &'static str,
@@ -486,14 +443,6 @@ impl InstallationError {
         }
         matches!(self, Self::NotWhileSealed { .. })
             .then_some("use a bundle of plain images without slot hooks for the sealed slots")
-    }
-}
-
-impl ProgramFailure {
-    /// Puts what the program was for in front.
-    #[must_use]
-    pub fn during(self, what: impl Into<String>) -> Self {
-        Self::During { what: what.into(), source: Box::new(self) }
     }
 }
 

@@ -13,30 +13,25 @@
 
 use super::bundle_files::{self, ContentError, ImageNeed, UnpackedBundle};
 use super::environment::{ProgramFacts, Variables};
-use super::hooks::{run_install_check, run_install_handler};
+use super::hooks::run_install_handler;
 use super::plan::{SystemPlan, check_plan, choose_images, make_plan};
 use super::program::words;
 use super::progress::{StepEnd, Steps};
 use super::target::{TargetGroup, target_group};
 use super::{
     InstallOutcome, InstallRequest, InstallationError, OpenBundle, OpeningFacts, ProgramFailure,
-    SealedJob, System, SystemError, SystemEvent, Updated, VersionLimit,
+    System, SystemError, SystemEvent, Updated,
 };
 use crate::event_log::{Event, InstallEnd};
-use crate::{
-    AfterInstall, BundleVersion, CompatibleRule, InstallEvent, InstallLock, InstallStep, SlotName,
-    StopQuestion, VersionRule,
-};
+use crate::{AfterInstall, InstallLock, SlotName, StopQuestion};
 use bootctl::{Activation, BundleId};
-use bundle::{BundleFormat, BundleHook, Image, VerifiedBundle};
+use bundle::{Image, VerifiedBundle};
 use std::path::{Path, PathBuf};
 use storage::{ByteLen, Digest};
 
-/// Whose behaviour this is; a bundle that asks for a newer one is refused.
-const RAUC_LEVEL: &str = "1.16";
 /// The whole, and of it the installation itself, in RAUC's parts.
 const PARTS: u64 = 10;
-const INSTALL_WEIGHT: u64 = 6;
+pub(super) const INSTALL_WEIGHT: u64 = 6;
 /// Parts of each slot or artifact.
 const PARTS_EACH: u64 = 10;
 /// A handler that is larger is taken for one that may read images.
@@ -156,31 +151,6 @@ impl System {
         Ok(outcome)
     }
 
-    /// The checks that ask nobody.
-    fn check_bundle(
-        &self,
-        request: &InstallRequest,
-        bundle: &VerifiedBundle,
-    ) -> Result<(), SystemError> {
-        if !self.config.system.bundle_formats.contains(&bundle.format()) {
-            let format = bundle.format().to_string();
-            return Err(SystemError::FormatNotAllowed { format });
-        }
-        if bundle.refuse_unencrypted_crypt().is_err() {
-            return Err(SystemError::CryptUnencrypted);
-        }
-        if let Some(expected) = &request.require_manifest_hash {
-            if bundle.format() == BundleFormat::Plain {
-                return Err(SystemError::PlainWithHash);
-            }
-            let found = bundle.manifest_digest();
-            if *expected != found.to_string() {
-                return Err(SystemError::OtherHash { expected: expected.clone(), found });
-            }
-        }
-        Ok(())
-    }
-
     fn choose_targets(&mut self) -> TargetGroup {
         // Without an answer the names alone decide.
         let primary = self.primary().ok();
@@ -189,29 +159,7 @@ impl System {
         target_group(&self.config, &states, &status, primary.as_ref())
     }
 
-    /// What a sealed board cannot do is refused before any program of the bundle runs.
-    fn refuse_unsealing(&self, install: &Install<'_>) -> Result<(), SystemError> {
-        if self.parts.sealed.is_none() {
-            return Ok(());
-        }
-        let manifest = install.bundle.manifest();
-        let refused =
-            |what: String| Err(SystemError::from(InstallationError::NotWhileSealed { what }));
-        if manifest.handler.is_some() {
-            return refused("an install by the bundle's own handler".to_owned());
-        }
-        if let Some(image) = manifest.images.iter().find(|image| !image.hooks.is_empty()) {
-            return refused(format!("running slot hooks for '{}'", image.class));
-        }
-        let (artifacts, slots): (Vec<&Image>, Vec<&Image>) =
-            manifest.images.iter().partition(|image| image.artifact.is_some());
-        if !artifacts.is_empty() && !slots.is_empty() {
-            return refused("installing slots and artifacts by one bundle".to_owned());
-        }
-        Ok(())
-    }
-
-    fn program_facts<'f>(&'f self, install: &'f Install<'_>) -> ProgramFacts<'f> {
+    pub(super) fn program_facts<'f>(&'f self, install: &'f Install<'_>) -> ProgramFacts<'f> {
         ProgramFacts {
             config: &self.config,
             facts: &self.facts,
@@ -272,37 +220,6 @@ impl System {
             }
         }
         Ok(need)
-    }
-
-    /// May this bundle be installed on this system?
-    fn check_fit(
-        &mut self,
-        install: &Install<'_>,
-        steps: &mut Steps<'_>,
-    ) -> Result<(), SystemError> {
-        let manifest = install.bundle.manifest();
-        let update = &manifest.update;
-        let hook = install.hook_program();
-        if let (true, Some(hook)) = (manifest.hooks.hooks.contains(&BundleHook::InstallCheck), hook)
-        {
-            let variables = self.program_facts(install).for_check();
-            let machine = &mut *self.parts.machine;
-            run_install_check(machine, &hook, variables, steps, install.stop)?;
-        } else if install.request.compatible == CompatibleRule::MustMatch
-            && update.compatible != self.config.system.compatible
-        {
-            return Err(SystemError::Compatible {
-                expected: self.config.system.compatible.clone(),
-                found: update.compatible.clone(),
-            });
-        }
-        check_rauc_level(update.min_rauc_version.as_deref())?;
-        let Some(minimum) = &self.config.system.min_bundle_version else { return Ok(()) };
-        if install.request.version_limit == VersionLimit::Ignore {
-            steps.note("Explicitly ignoring bundle version limit check.");
-            return Ok(());
-        }
-        check_minimum(minimum, update.version.as_deref())
     }
 
     /// Step 10.
@@ -442,64 +359,6 @@ impl System {
         }
         Ok(())
     }
-
-    /// Hands the slots over to the engine that keeps their seals.
-    fn install_sealed(
-        &mut self,
-        install: &Install<'_>,
-        steps: &mut Steps<'_>,
-    ) -> Result<(), InstallationError> {
-        let versions = match install.request.version_limit {
-            VersionLimit::Keep => VersionRule::MinimumOnly,
-            VersionLimit::Ignore => VersionRule::AllowAny,
-        };
-        let Self { config, parts, facts, .. } = self;
-        let Some(sealed) = &mut parts.sealed else { return Ok(()) };
-        let job = SealedJob {
-            lock: install.lock,
-            config,
-            bundle: install.bundle,
-            variant: facts.variant(),
-            transaction: install.transaction,
-            versions,
-            at: (parts.clock)(),
-            stop: install.stop,
-        };
-        steps.begin_weighted("Updating slots", 1, INSTALL_WEIGHT);
-        steps.message("Updating slots...");
-        steps.begin("Copying images", 0);
-        let installed = sealed.install(&job, &mut |event| tell_sealed(event, steps));
-        steps.end(StepEnd::from(&installed));
-        steps.end(StepEnd::from(&installed));
-        let report = installed.map_err(|cause| {
-            if let crate::InstallError::Stopped { by } = cause {
-                return InstallationError::Stopped { by };
-            }
-            InstallationError::Sealed { cause }
-        })?;
-        let transaction = Some(install.transaction.to_owned());
-        for written in &report.slots {
-            self.log(&Event::updating_slot(&written.slot), steps);
-            self.set_status(&written.slot, steps, &|s| s.transaction.clone_from(&transaction))?;
-        }
-        steps.message("All slots updated");
-        Ok(())
-    }
-}
-
-/// What the engine for sealed slots tells, in RAUC's words.
-fn tell_sealed(event: InstallEvent, steps: &mut Steps<'_>) {
-    match event {
-        InstallEvent::Bytes { done, total } => {
-            let percent = done.get().saturating_mul(100).checked_div(total.get());
-            steps.percent(percent.unwrap_or(0));
-        }
-        InstallEvent::Step(InstallStep::Write(slot)) => {
-            steps.message(format!("Updating slot {slot}"));
-        }
-        InstallEvent::Step(step) => steps.note(format!("sealed install: {step:?}")),
-        InstallEvent::Warning(text) => steps.warn(text),
-    }
 }
 
 fn open_bundle(
@@ -531,28 +390,4 @@ fn handler_words(args: Option<&str>, install: &Install<'_>) -> Result<Vec<String
     let mut all = words(args)?;
     all.extend(words(install.request.handler_args.as_deref())?);
     Ok(all)
-}
-
-fn check_rauc_level(wanted: Option<&str>) -> Result<(), SystemError> {
-    let Some(wanted) = wanted else { return Ok(()) };
-    let level = RAUC_LEVEL.parse::<BundleVersion>();
-    match (wanted.parse::<BundleVersion>(), level) {
-        (Ok(asked), Ok(level)) if !level.is_older_than(&asked) => Ok(()),
-        _ => Err(SystemError::NeedsNewer { wanted: wanted.to_owned(), level: RAUC_LEVEL }),
-    }
-}
-
-fn check_minimum(minimum: &BundleVersion, found: Option<&str>) -> Result<(), SystemError> {
-    let minimum_text = minimum.to_string();
-    let Some(text) = found else {
-        return Err(SystemError::NoVersion { minimum: minimum_text });
-    };
-    let Ok(version) = text.parse::<BundleVersion>() else {
-        let found = text.to_owned();
-        return Err(SystemError::VersionUnreadable { found, minimum: minimum_text });
-    };
-    if version.is_older_than(minimum) {
-        return Err(SystemError::TooOld { minimum: minimum_text, found: text.to_owned() });
-    }
-    Ok(())
 }

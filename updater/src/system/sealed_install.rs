@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The step of an install that writes slots, on a board whose slots are sealed: what is refused
+//! there, and how the rest is handed over to the engine that keeps the seals.
+
+use super::install::{INSTALL_WEIGHT, Install};
+use super::progress::{StepEnd, Steps};
+use super::{InstallationError, SealedJob, System, SystemError, VersionLimit};
+use crate::event_log::Event;
+use crate::{InstallError, InstallEvent, InstallStep, VersionRule};
+use bundle::Image;
+
+impl System {
+    /// What a sealed board cannot do is refused before any program of the bundle runs.
+    pub(super) fn refuse_unsealing(&self, install: &Install<'_>) -> Result<(), SystemError> {
+        if self.parts.sealed.is_none() {
+            return Ok(());
+        }
+        let manifest = install.bundle.manifest();
+        let refused =
+            |what: String| Err(SystemError::from(InstallationError::NotWhileSealed { what }));
+        if manifest.handler.is_some() {
+            return refused("an install by the bundle's own handler".to_owned());
+        }
+        if let Some(image) = manifest.images.iter().find(|image| !image.hooks.is_empty()) {
+            return refused(format!("running slot hooks for '{}'", image.class));
+        }
+        let (artifacts, slots): (Vec<&Image>, Vec<&Image>) =
+            manifest.images.iter().partition(|image| image.artifact.is_some());
+        if !artifacts.is_empty() && !slots.is_empty() {
+            return refused("installing slots and artifacts by one bundle".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Hands the slots over to the engine that keeps their seals.
+    pub(super) fn install_sealed(
+        &mut self,
+        install: &Install<'_>,
+        steps: &mut Steps<'_>,
+    ) -> Result<(), InstallationError> {
+        let versions = match install.request.version_limit {
+            VersionLimit::Keep => VersionRule::MinimumOnly,
+            VersionLimit::Ignore => VersionRule::AllowAny,
+        };
+        let Self { config, parts, facts, .. } = self;
+        let Some(sealed) = &mut parts.sealed else { return Ok(()) };
+        let job = SealedJob {
+            lock: install.lock,
+            config,
+            bundle: install.bundle,
+            variant: facts.variant(),
+            transaction: install.transaction,
+            versions,
+            at: (parts.clock)(),
+            stop: install.stop,
+        };
+        steps.begin_weighted("Updating slots", 1, INSTALL_WEIGHT);
+        steps.message("Updating slots...");
+        steps.begin("Copying images", 0);
+        let installed = sealed.install(&job, &mut |event| tell_sealed(event, steps));
+        steps.end(StepEnd::from(&installed));
+        steps.end(StepEnd::from(&installed));
+        let report = installed.map_err(|cause| {
+            if let InstallError::Stopped { by } = cause {
+                return InstallationError::Stopped { by };
+            }
+            InstallationError::Sealed { cause }
+        })?;
+        let transaction = Some(install.transaction.to_owned());
+        for written in &report.slots {
+            self.log(&Event::updating_slot(&written.slot), steps);
+            self.set_status(&written.slot, steps, &|s| s.transaction.clone_from(&transaction))?;
+        }
+        steps.message("All slots updated");
+        Ok(())
+    }
+}
+
+/// What the engine for sealed slots tells, in RAUC's words.
+fn tell_sealed(event: InstallEvent, steps: &mut Steps<'_>) {
+    match event {
+        InstallEvent::Bytes { done, total } => {
+            let percent = done.get().saturating_mul(100).checked_div(total.get());
+            steps.percent(percent.unwrap_or(0));
+        }
+        InstallEvent::Step(InstallStep::Write(slot)) => {
+            steps.message(format!("Updating slot {slot}"));
+        }
+        InstallEvent::Step(step) => steps.note(format!("sealed install: {step:?}")),
+        InstallEvent::Warning(text) => steps.warn(text),
+    }
+}

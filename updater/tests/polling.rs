@@ -13,6 +13,7 @@ use bundle::{Manifest, ManifestUse};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use storage::Digest;
+use updater::system::Updated;
 use updater::{
     BootTime, Fetched, PollAct, PollInstall, PollQuestions, PolledBundle, Poller, PollerSetupError,
     PollingRules, ServedBundle, Speedup, SystemConfig,
@@ -298,7 +299,11 @@ fn what_failed_here_before_is_not_installed_by_itself() {
 
 #[test]
 fn reboots_follow_the_configured_rule() {
-    let done = |slots, artifacts| PollInstall::Done { slots, artifacts };
+    let updated = |yes| if yes == 1 { Updated::Yes } else { Updated::No };
+    let done = |slots, artifacts| PollInstall::Done {
+        slots: updated(slots),
+        artifacts: updated(artifacts),
+    };
     let failed = PollInstall::Failed { why: "x".to_owned() };
     for (rules, install, reboots) in [
         ("", done(1, 1), false),
@@ -330,7 +335,10 @@ fn after_a_reboot_was_asked_for_nothing_is_polled_and_a_failed_one_is_repeated()
         due("install-criteria=always\nreboot-criteria=updated-slots\nreboot-cmd=reboot");
     let mut world = World::default();
     poll(&mut poller, &mut world, bundle("1.1"));
-    poller.installed(poller.next_poll(), &PollInstall::Done { slots: 1, artifacts: 0 });
+    poller.installed(
+        poller.next_poll(),
+        &PollInstall::Done { slots: Updated::Yes, artifacts: Updated::No },
+    );
     world.busy = true;
     assert_eq!(poller.tick(poller.next_poll(), &mut world), None, "nobody is interrupted");
     world.busy = false;
@@ -354,7 +362,10 @@ fn a_reboot_command_without_words_is_told_and_stops_nothing() {
         due("install-criteria=always\nreboot-criteria=updated-slots\nreboot-cmd=reboot 'now");
     let mut world = World::default();
     poll(&mut poller, &mut world, bundle("1.1"));
-    poller.installed(poller.next_poll(), &PollInstall::Done { slots: 1, artifacts: 0 });
+    poller.installed(
+        poller.next_poll(),
+        &PollInstall::Done { slots: Updated::Yes, artifacts: Updated::No },
+    );
     let at = poller.next_poll();
     assert_eq!(poller.tick(at, &mut world), None);
     assert_eq!(wait(&poller, at), 30);
@@ -443,7 +454,7 @@ proptest! {
                 }
                 Event::Installed(kind) => {
                     let install = match kind {
-                        0 => PollInstall::Done { slots: 1, artifacts: 0 },
+                        0 => PollInstall::Done { slots: Updated::Yes, artifacts: Updated::No },
                         1 => PollInstall::Failed { why: "x".to_owned() },
                         _ => PollInstall::Busy,
                     };

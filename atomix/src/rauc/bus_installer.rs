@@ -201,8 +201,12 @@ impl Installer {
         slot_identifier: String,
     ) -> Result<(String, String), Fault> {
         self.demand_idle()?;
-        let marked = self.desk.ask(move |engine| engine.mark(&state, &slot_identifier));
+        let (asked, of) = (state.clone(), slot_identifier.clone());
+        let marked = self.desk.ask(move |engine| engine.mark(&asked, &of));
         let marked = answered(marked.await);
+        if marked.is_ok() {
+            self.desk.note_mark(&state, &slot_identifier);
+        }
         let line = match &marked {
             Ok((_, message)) => message,
             Err(Fault(why)) => why,

@@ -6,7 +6,7 @@
 //! Deviates: RAUC refuses `GetSlotStatus`, `GetArtifactStatus` and `GetPrimary` during an install.
 
 use crate::rauc::answer::{Answer, pair};
-use crate::rauc::engine::{Engine, Facts, InstallAsked, Told, View};
+use crate::rauc::engine::{Engine, Facts, InstallAsked, NotInstalled, Told, Updates, View};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -43,6 +43,9 @@ pub const INSTALLING: &str = "installing";
 
 type Job = Box<dyn FnOnce(&mut dyn Engine) + Send>;
 type Sink = Box<dyn Fn(Change) + Send>;
+/// How an install ended.
+pub type Ended = Result<Updates, NotInstalled>;
+type Done = Box<dyn FnOnce(Ended) + Send>;
 type Log = Box<dyn Fn(&Told) + Send + Sync>;
 
 /// The desk before the engine.
@@ -57,6 +60,8 @@ pub struct Desk {
     to_cancel: AtomicU64,
     installs: AtomicU64,
     stopping: AtomicBool,
+    /// The booted slot was marked good by this service.
+    booted_is_good: AtomicBool,
     sink: Mutex<Sink>,
     log: Log,
 }
@@ -78,6 +83,7 @@ impl Desk {
             to_cancel: AtomicU64::new(0),
             installs: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
+            booted_is_good: AtomicBool::new(false),
             sink: Mutex::new(Box::new(|_| {})),
             log,
         });
@@ -118,6 +124,28 @@ impl Desk {
         self.state().operation == INSTALLING
     }
 
+    /// Whether the service is ending.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Whether the booted slot was marked good, as [`Self::note_mark`] was told.
+    #[must_use]
+    pub fn booted_is_good(&self) -> bool {
+        self.booted_is_good.load(Ordering::SeqCst)
+    }
+
+    /// Notes a mark that was made; built-in polling waits for one of the booted slot, by this very
+    /// word, as in RAUC.
+    pub fn note_mark(&self, state: &str, identifier: &str) {
+        match (state, identifier) {
+            ("good", "booted") => self.booted_is_good.store(true, Ordering::SeqCst),
+            ("bad", "booted") => self.booted_is_good.store(false, Ordering::SeqCst),
+            _ => {}
+        }
+    }
+
     fn change(&self, change: Change) {
         {
             let mut state = self.state();
@@ -153,11 +181,23 @@ impl Desk {
         let _ = jobs.send(job);
     }
 
-    /// Begins an install; `done` is told how it ended before anybody else.
+    /// Begins an install.
     ///
     /// # Errors
     /// RAUC's line when one goes on already.
     pub fn install(self: &Arc<Self>, asked: InstallAsked) -> Result<(), &'static str> {
+        self.install_then(asked, Box::new(|_| {}))
+    }
+
+    /// As [`Self::install`]; `done` is told how it ended after everybody else was.
+    ///
+    /// # Errors
+    /// RAUC's line when one goes on already; `done` is told nothing then.
+    pub fn install_then(
+        self: &Arc<Self>,
+        asked: InstallAsked,
+        done: Done,
+    ) -> Result<(), &'static str> {
         let number = {
             let mut state = self.state();
             if state.operation == INSTALLING || self.stopping.load(Ordering::SeqCst) {
@@ -169,11 +209,11 @@ impl Desk {
         };
         self.change(Change::Operation(INSTALLING));
         let desk = Arc::clone(self);
-        self.send(Box::new(move |engine| desk.run(number, &asked, engine)));
+        self.send(Box::new(move |engine| done(desk.run(number, &asked, engine))));
         Ok(())
     }
 
-    fn run(self: &Arc<Self>, number: u64, asked: &InstallAsked, engine: &mut dyn Engine) {
+    fn run(self: &Arc<Self>, number: u64, asked: &InstallAsked, engine: &mut dyn Engine) -> Ended {
         let desk = Arc::clone(self);
         let stop = Arc::new(move || {
             let is_cancelled = desk.to_cancel.load(Ordering::SeqCst) == number;
@@ -187,20 +227,23 @@ impl Desk {
             }
             told => self.log(&told),
         };
-        let result = match engine.install(asked, &mut tell, stop) {
-            Ok(()) => {
+        let ended = engine.install(asked, &mut tell, stop);
+        let result = match &ended {
+            Ok(_) => {
                 self.log(&Told::Note(format!("installing `{}` succeeded", asked.source)));
                 0
             }
-            Err(error) => {
+            Err(failure) => {
+                let error = failure.line();
                 self.log(&Told::Note(format!("installing `{}` failed: {error}", asked.source)));
-                self.change(Change::LastError(error));
+                self.change(Change::LastError(error.to_owned()));
                 1
             }
         };
         self.change(Change::Completed(result));
         self.change(Change::Operation(IDLE));
         self.ended.notify_all();
+        ended
     }
 
     /// Asks the install that goes on to end.

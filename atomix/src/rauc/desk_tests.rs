@@ -3,8 +3,10 @@
 
 use super::*;
 use crate::rauc::dict::{Dict, Node};
-use crate::rauc::engine::{Access, Inspected, Slots, Stop};
+use crate::rauc::engine::{Access, Inspected, NotInstalled, Slots, Stop, Updates};
 use std::time::Instant;
+use storage::Digest;
+use updater::system::Updated;
 use zbus::block_on;
 
 /// An engine that waits in its install until it may end.
@@ -12,6 +14,9 @@ pub(crate) struct Fake {
     /// Ends the install in this way; without it, it waits to be stopped.
     pub ends: Receiver<Result<(), String>>,
 }
+
+/// The manifest of a bundle that failed here before.
+pub(crate) const FAILED_BEFORE: Digest = Digest::from_bytes([0xfa; 32]);
 
 pub(crate) struct FakeView;
 
@@ -47,16 +52,25 @@ impl Engine for Fake {
         _: &InstallAsked,
         tell: &mut dyn FnMut(Told),
         stop: Stop,
-    ) -> Result<(), String> {
+    ) -> Result<Updates, NotInstalled> {
         tell(Told::Progress { percent: 0, text: "Installing".to_owned(), depth: 1 });
         loop {
             if let Some(by) = stop() {
-                return Err(format!("stopped by {by}"));
+                return Err(NotInstalled::Failed(format!("stopped by {by}")));
             }
             if let Ok(end) = self.ends.recv_timeout(Duration::from_millis(5)) {
-                return end;
+                let updates = Updates { slots: Updated::Yes, artifacts: Updated::No };
+                return end.map(|()| updates).map_err(NotInstalled::Failed);
             }
         }
+    }
+
+    fn info_headers(&mut self) -> Vec<(String, String)> {
+        vec![("RAUC-Serial".to_owned(), "7".to_owned())]
+    }
+
+    fn is_known_failed(&mut self, manifest: Digest) -> Result<bool, String> {
+        Ok(manifest == FAILED_BEFORE)
     }
 
     fn inspect(&mut self, source: &str, _: &Access) -> Result<Inspected, String> {

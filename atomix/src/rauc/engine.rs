@@ -6,6 +6,7 @@ use crate::rauc::dict::Dict;
 use bundle::Manifest;
 use std::sync::Arc;
 use storage::Digest;
+use updater::system::Updated;
 
 /// How a bundle on a server is reached.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -107,6 +108,34 @@ pub struct Inspected {
     pub digest: Digest,
 }
 
+/// What an install changed; built-in polling asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Updates {
+    /// Whether it wrote slots.
+    pub slots: Updated,
+    /// Whether it wrote artifacts.
+    pub artifacts: Updated,
+}
+
+/// Why nothing, or not everything, was installed: the line for `LastError`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotInstalled {
+    /// Another program installs.
+    Busy(String),
+    /// It failed.
+    Failed(String),
+}
+
+impl NotInstalled {
+    /// The line for `LastError`.
+    #[must_use]
+    pub fn line(&self) -> &str {
+        match self {
+            Self::Busy(line) | Self::Failed(line) => line,
+        }
+    }
+}
+
 /// Installs, marks and tells. Errors are lines in RAUC's words.
 pub trait Engine: Send {
     /// What never changes.
@@ -118,13 +147,22 @@ pub trait Engine: Send {
     /// Installs a bundle.
     ///
     /// # Errors
-    /// The line for `LastError`.
+    /// [`NotInstalled`].
     fn install(
         &mut self,
         asked: &InstallAsked,
         tell: &mut dyn FnMut(Told),
         stop: Stop,
-    ) -> Result<(), String>;
+    ) -> Result<Updates, NotInstalled>;
+
+    /// Headers for the first request to a server.
+    fn info_headers(&mut self) -> Vec<(String, String)>;
+
+    /// Whether the bundle of that manifest was installed here before and did not prove itself.
+    ///
+    /// # Errors
+    /// Why nobody can tell.
+    fn is_known_failed(&mut self, manifest: Digest) -> Result<bool, String>;
 
     /// Opens a bundle and says what is in it.
     ///

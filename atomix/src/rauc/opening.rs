@@ -222,7 +222,19 @@ pub fn find(place: &Place, judging: &Judging<'_>) -> Result<UntrustedBundle, Rau
             Arc::new(HttpSource::open(url, &judging.http).map_err(RaucError::below)?)
         }
     };
-    let untrusted = UntrustedBundle::open(source, &limits).map_err(RaucError::below)?;
+    find_in(source, &limits, judging)
+}
+
+/// As [`find`], in a source that is open.
+///
+/// # Errors
+/// [`RaucError`] in RAUC's words.
+pub fn find_in(
+    source: Arc<dyn Source>,
+    limits: &Limits,
+    judging: &Judging<'_>,
+) -> Result<UntrustedBundle, RaucError> {
+    let untrusted = UntrustedBundle::open(source, limits).map_err(RaucError::below)?;
     match judging.identity()? {
         Some(identity) => untrusted.decrypt(&identity).map_err(RaucError::below),
         None => Ok(untrusted),
@@ -238,7 +250,18 @@ pub fn open(
     judging: &Judging<'_>,
     note: &mut dyn FnMut(&Notice),
 ) -> Result<Opened, RaucError> {
-    let untrusted = find(place, judging)?;
+    judge(find(place, judging)?, judging, note)
+}
+
+/// As [`open`], for a bundle that was found.
+///
+/// # Errors
+/// [`RaucError`] in RAUC's words.
+pub fn judge(
+    untrusted: UntrustedBundle,
+    judging: &Judging<'_>,
+    note: &mut dyn FnMut(&Notice),
+) -> Result<Opened, RaucError> {
     let cms = untrusted.signature().to_vec();
     let recipients = untrusted.recipients().map_err(RaucError::below)?;
     let content = match judging.verify {

@@ -8,6 +8,8 @@ use crate::rauc::desk::{Change, Desk};
 use crate::rauc::engine::{Engine, InstallAsked, Told};
 use crate::rauc::env::RaucEnv;
 use crate::rauc::error::RaucError;
+use crate::rauc::poller::{PollDesk, Polling};
+use crate::rauc::poller_bus::{BusPoller, announce_poll};
 use nix::sys::signal::{SigSet, Signal};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -27,6 +29,8 @@ pub struct ServiceSetup {
     pub env: RaucEnv,
     /// Installed as soon as the service has its name, if it is there.
     pub autoinstall: Option<PathBuf>,
+    /// How it polls a server by itself, if it does.
+    pub polling: Option<Polling>,
     /// Says what to warn of when the configuration changed since it was read.
     pub changed_on_disk: Box<dyn Fn() -> Option<String> + Send + Sync>,
     /// Where lines of the log go.
@@ -73,12 +77,13 @@ pub fn serve(
     setup: ServiceSetup,
     signals: EndSignals,
 ) -> Result<(), RaucError> {
-    let ServiceSetup { env, autoinstall, changed_on_disk, log } = setup;
+    let ServiceSetup { env, autoinstall, polling, changed_on_disk, log } = setup;
     let bus = env.bus;
     let (end, ends) = channel();
     signals.send_to(end.clone());
     let desk = Desk::open(engine, log);
-    let connection = connect(&env, &desk, changed_on_disk).map_err(|error| {
+    let polls = polling.map(|polling| PollDesk::open(polling, &desk));
+    let connection = connect(&env, &desk, polls, changed_on_disk).map_err(|error| {
         let bus = bus.name();
         RaucError::refused(format!(
             "Connection to the {bus} bus can't be made for {SERVICE}: {}",
@@ -120,12 +125,20 @@ fn wait(ends: &Receiver<End>) -> End {
 fn connect(
     env: &RaucEnv,
     desk: &Arc<Desk>,
+    polls: Option<Arc<PollDesk>>,
     changed_on_disk: Box<dyn Fn() -> Option<String> + Send + Sync>,
 ) -> zbus::Result<Connection> {
-    let connection = way_to_bus(env)?
+    let mut builder = way_to_bus(env)?
         .serve_at(OBJECT, Installer::new(Arc::clone(desk), changed_on_disk))?
-        .serve_at(OBJECT, OwnInstaller::new(Arc::clone(desk)))?
-        .build()?;
+        .serve_at(OBJECT, OwnInstaller::new(Arc::clone(desk)))?;
+    if let Some(polls) = &polls {
+        builder = builder.serve_at(OBJECT, BusPoller::new(Arc::clone(polls)))?;
+    }
+    let connection = builder.build()?;
+    if let Some(polls) = polls {
+        let to = connection.clone();
+        polls.tell(Box::new(move |change| drop(announce_poll(&to, &change))));
+    }
     let to = connection.clone();
     // When the bus is gone there is nobody left to tell; that is noticed elsewhere.
     desk.tell(Box::new(move |change| drop(announce(&to, change))));
@@ -143,9 +156,22 @@ fn announce(connection: &Connection, change: Change) -> zbus::Result<()> {
             return connection.emit_signal(nobody, OBJECT, INSTALLER, "Completed", &(result,));
         }
     };
+    property_changed(connection, INSTALLER, name, value)
+}
+
+/// Tells the bus of a property's new value.
+///
+/// # Errors
+/// [`zbus::Error`] when the bus is gone.
+pub fn property_changed(
+    connection: &Connection,
+    interface: &str,
+    name: &str,
+    value: Value<'_>,
+) -> zbus::Result<()> {
     let changed = HashMap::from([(name, value)]);
     let nobody = None::<zbus::names::BusName<'_>>;
-    let body = (INSTALLER, changed, Vec::<&str>::new());
+    let body = (interface, changed, Vec::<&str>::new());
     let properties = "org.freedesktop.DBus.Properties";
     connection.emit_signal(nobody, OBJECT, properties, "PropertiesChanged", &body)
 }

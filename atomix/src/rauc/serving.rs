@@ -7,6 +7,7 @@ use crate::rauc::error::RaucError;
 use crate::rauc::machine::{now, system};
 use crate::rauc::opening::{Content, Place, open, resolve};
 use crate::rauc::output::Streams;
+use crate::rauc::poller_hands::polling;
 use crate::rauc::request::exactly;
 use crate::rauc::service::{EndSignals, ServiceSetup, serve};
 use crate::rauc::session::{Keys, Session};
@@ -45,6 +46,7 @@ pub fn service(session: &Session) -> Result<(), RaucError> {
     system.determine_slot_states().map_err(RaucError::act("Failed to determine slot states"))?;
     system.publish_links(&mut tell).map_err(RaucError::below)?;
     system.announce_start(&mut tell).map_err(RaucError::below)?;
+    let polling = polling(session, system.facts().version.as_deref())?;
     let engine = SystemEngine {
         system,
         store,
@@ -57,6 +59,7 @@ pub fn service(session: &Session) -> Result<(), RaucError> {
     let setup = ServiceSetup {
         env: session.env.clone(),
         autoinstall: session.loaded.config.autoinstall.clone(),
+        polling,
         changed_on_disk: changed_on_disk(session),
         log: Box::new(log),
     };

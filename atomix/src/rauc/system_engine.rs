@@ -4,10 +4,10 @@
 
 use crate::rauc::dict::Dict;
 use crate::rauc::engine::{
-    Access, Engine, Facts, Inspected, InstallAsked, Slots, Stop, Told, View,
+    Access, Engine, Facts, Inspected, InstallAsked, NotInstalled, Slots, Stop, Told, Updates, View,
 };
 use crate::rauc::env::RaucEnv;
-use crate::rauc::error::RaucError;
+use crate::rauc::error::{RaucError, chain_of};
 use crate::rauc::opening::{Content, Judging, Verify, open, resolve};
 use crate::rauc::session::{Keys, http_options};
 use crate::rauc::system_dict::{LatestView, repositories_of, slots_of};
@@ -16,9 +16,10 @@ use bundle::http::{HttpNotice, HttpOptions};
 use bundle::{Notice, UnixTime, VerifiedBundle};
 use std::ffi::OsStr;
 use std::sync::{Arc, Mutex, PoisonError};
+use storage::Digest;
 use updater::system::{
     BoxedError, InstallRequest, MarkState, OpeningFacts, Steps, StoreOptions, StorePlace, System,
-    SystemEvent, VersionLimit,
+    SystemError, SystemEvent, VersionLimit,
 };
 use updater::{ArtifactRepository, CompatibleRule, StopQuestion, SystemConfig};
 
@@ -130,6 +131,13 @@ fn noting(lines: &Lines) -> bundle::http::HttpNotices {
     })
 }
 
+fn not_installed(error: SystemError) -> NotInstalled {
+    if error.is_busy() {
+        return NotInstalled::Busy(error.text());
+    }
+    NotInstalled::Failed(error.text())
+}
+
 impl Engine for SystemEngine {
     fn facts(&self) -> Facts {
         let facts = self.system.facts();
@@ -150,10 +158,10 @@ impl Engine for SystemEngine {
         asked: &InstallAsked,
         tell: &mut dyn FnMut(Told),
         stop: Stop,
-    ) -> Result<(), String> {
+    ) -> Result<Updates, NotInstalled> {
         // Whoever asks during the install is told this; nothing is mounted or asked then.
         let known = self.system.status(&mut |event| tell(told_of(event)));
-        known.map_err(|error| error.text())?;
+        known.map_err(not_installed)?;
         let request = InstallRequest {
             location: asked.source.clone(),
             compatible: if asked.ignore_compatible {
@@ -196,7 +204,16 @@ impl Engine for SystemEngine {
             },
             &question,
         );
-        done.map(drop).map_err(|error| error.text())
+        let outcome = done.map_err(not_installed)?;
+        Ok(Updates { slots: outcome.slots, artifacts: outcome.artifacts })
+    }
+
+    fn info_headers(&mut self) -> Vec<(String, String)> {
+        self.system.info_headers(None)
+    }
+
+    fn is_known_failed(&mut self, manifest: Digest) -> Result<bool, String> {
+        self.system.is_known_failed(manifest).map_err(|error| chain_of(&error))
     }
 
     fn inspect(&mut self, source: &str, access: &Access) -> Result<Inspected, String> {

@@ -2,6 +2,7 @@
 //! By which rules of `[polling]` is a bundle a candidate, installed, and followed by a reboot?
 
 use super::{PollInstall, Speedup};
+use crate::system::Updated;
 use crate::{BundleVersion, PollingSection};
 use std::time::Duration;
 
@@ -148,8 +149,8 @@ impl PollingRules {
         match install {
             PollInstall::Failed { .. } => has(RebootRule::FailedUpdate),
             PollInstall::Done { slots, artifacts } => {
-                (has(RebootRule::UpdatedSlots) && *slots > 0)
-                    || (has(RebootRule::UpdatedArtifacts) && *artifacts > 0)
+                (has(RebootRule::UpdatedSlots) && *slots == Updated::Yes)
+                    || (has(RebootRule::UpdatedArtifacts) && *artifacts == Updated::Yes)
             }
             PollInstall::Busy => false,
         }

@@ -2,6 +2,7 @@
 //! What is known from the polls so far: the property `Status` of the D-Bus interface `Poller`.
 
 use super::BootTime;
+use crate::system::Updated;
 use bundle::Manifest;
 use storage::Digest;
 
@@ -47,10 +48,10 @@ pub enum Fetched {
 pub enum PollInstall {
     /// It is done.
     Done {
-        /// How many slots it wrote.
-        slots: usize,
-        /// How many artifacts it wrote.
-        artifacts: usize,
+        /// Whether it wrote slots.
+        slots: Updated,
+        /// Whether it wrote artifacts.
+        artifacts: Updated,
     },
     /// It failed, with the whole chain in words.
     Failed {

@@ -52,9 +52,11 @@ impl NewFile {
         self.file.sync_all()?;
         if !self.named {
             give_name(&self.file, &self.path).map_err(told)?;
+            self.named = true;
         }
+        File::open(parent(&self.path))?.sync_all()?;
         self.finished = true;
-        File::open(parent(&self.path))?.sync_all()
+        Ok(())
     }
 }
 
@@ -83,6 +85,10 @@ fn parent(path: &Path) -> &Path {
 
 #[cfg(target_os = "linux")]
 fn unnamed(dir: &Path, mut how: OpenOptions) -> Option<File> {
+    // Without it the file could not be given a name by one who is not root.
+    if !Path::new("/proc/self/fd").exists() {
+        return None;
+    }
     how.custom_flags(nix::fcntl::OFlag::O_TMPFILE.bits()).open(dir).ok()
 }
 

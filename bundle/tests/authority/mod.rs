@@ -27,6 +27,8 @@ pub enum Use {
     Authority,
     Signing,
     CodeSigning,
+    /// For code signing, without a word on its key.
+    CodeSigningOnly,
     TlsServer,
 }
 
@@ -68,11 +70,11 @@ impl Holder {
             builder.append_extension(extension).unwrap();
             let usage = KeyUsage::new().critical().key_cert_sign().crl_sign().build().unwrap();
             builder.append_extension(usage).unwrap();
-        } else {
+        } else if used != Use::CodeSigningOnly {
             let usage = KeyUsage::new().critical().digital_signature().build().unwrap();
             builder.append_extension(usage).unwrap();
         }
-        if used == Use::CodeSigning {
+        if matches!(used, Use::CodeSigning | Use::CodeSigningOnly) {
             builder
                 .append_extension(ExtendedKeyUsage::new().code_signing().build().unwrap())
                 .unwrap();

@@ -14,9 +14,9 @@ mod revocation;
 
 use authority::{DAY, Holder, NOW, Use};
 use bundle::{
-    BundleError, ChainFaultKind, CheckTime, Keyring, KeyringOptions, Limits, MemorySource, Purpose,
-    SignatureError, TrustAnchors, UnixTime, UntrustedBundle, VerityError, sign_attached,
-    sign_detached,
+    BundleError, ChainFaultKind, CheckTime, Keyring, KeyringOptions, Limits, MemorySource, Notice,
+    PayloadAlignment, Purpose, SignatureError, TrustAnchors, UnixTime, UntrustedBundle,
+    VerityError, sign_attached, sign_detached,
 };
 use cms::cert::x509::spki::AlgorithmIdentifierOwned;
 use cms::content_info::ContentInfo;
@@ -403,7 +403,10 @@ fn purpose_is_judged_as_rauc_judges_it() {
     assert_eq!(kind, ChainFaultKind::Purpose);
     assert!(verify(server.clone(), &with(Purpose::Any)).is_ok());
     let code = plain_by(&root.signer("code", Use::CodeSigning, 4));
-    assert!(verify(code.clone(), &with(Purpose::CodeSign)).is_ok());
+    assert_eq!(verify(code.clone(), &with(Purpose::CodeSign)).unwrap().notices(), []);
+    let silent = plain_by(&root.signer("silent", Use::CodeSigningOnly, 6));
+    let accepted = verify(silent, &with(Purpose::CodeSign)).unwrap();
+    assert_eq!(accepted.notices(), [Notice::KeyUsageMissing]);
     let (kind, _) = chain_fault(code, &with(Purpose::SmimeSign), CheckTime::At(NOW));
     assert_eq!(kind, ChainFaultKind::Purpose);
     let bare = plain_by(&root.signer("bare", Use::Signing, 5));
@@ -463,4 +466,23 @@ fn set_of_thousands_of_members_is_refused_before_it_is_sorted() {
     let keyring = keyring(&root, KeyringOptions::default());
     let refused = refusal(glue(&[0; 8192], &cms), &keyring);
     assert!(matches!(refused, SignatureError::TooManyMembers { limit: 64 }), "{refused}");
+}
+
+/// Old tools made plain bundles without padding: remarked upon in a file, refused from a server.
+#[test]
+fn payload_that_ends_inside_a_block_is_told_or_refused_as_asked() {
+    let root = Holder::root("root");
+    let signer = root.signer("signer", Use::Signing, 2);
+    let mut payload = cut(PLAIN).0;
+    payload.extend([0; 100]);
+    let digest = Digest::from_bytes(openssl::sha::sha256(&payload));
+    let bundle = glue(&payload, &sign_detached(digest, &signer.identity(), NOW).unwrap());
+    let keyring = keyring(&root, KeyringOptions::default());
+    let bytes = payload.len() as u64;
+    let accepted = verify(bundle.clone(), &keyring).unwrap();
+    assert_eq!(accepted.notices(), [Notice::PayloadUnaligned { bytes }]);
+    let limits = Limits { alignment: PayloadAlignment::Required, ..Limits::default() };
+    let source = Arc::new(MemorySource::new("m", bundle));
+    let refused = UntrustedBundle::open(source, &limits).unwrap_err();
+    assert!(matches!(refused, BundleError::PayloadUnaligned { found } if found == bytes));
 }

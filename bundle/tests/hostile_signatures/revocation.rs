@@ -3,7 +3,7 @@
 
 use super::{chain_fault, plain_by, verify};
 use crate::authority::{Holder, NOW, Use};
-use bundle::{ChainFaultKind, CheckTime, CrlCheck, Keyring, KeyringOptions, UnixTime};
+use bundle::{ChainFaultKind, CheckTime, CrlCheck, Keyring, KeyringOptions, Notice, UnixTime};
 use std::path::Path;
 use std::process::Command;
 
@@ -51,8 +51,10 @@ fn revoked_signer_is_refused_and_missing_or_old_lists_too() {
     let now = CheckTime::At(NOW);
     let (kind, words) = chain_fault(bundle.clone(), &with(&revokes_signer, whole), now);
     assert_eq!((kind, words.as_str()), (ChainFaultKind::Revoked, "certificate revoked"));
-    assert!(verify(bundle.clone(), &with(&revokes_other, whole)).is_ok());
-    assert!(verify(bundle.clone(), &with(&revokes_signer, CrlCheck::Ignore)).is_ok());
+    let true_one = verify(bundle.clone(), &with(&revokes_other, whole)).unwrap();
+    assert_eq!(true_one.notices(), []);
+    let ignoring = verify(bundle.clone(), &with(&revokes_signer, CrlCheck::Ignore)).unwrap();
+    assert_eq!(ignoring.notices(), [Notice::CrlIgnored]);
     let (kind, _) = chain_fault(bundle.clone(), &with(b"", whole), now);
     assert_eq!(kind, ChainFaultKind::CrlUnusable);
     // 2026-10-01 11:20: the list ended at midnight, the signer ends two hours later.

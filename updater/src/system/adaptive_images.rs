@@ -10,8 +10,8 @@ use super::{BoxedError, ImageRequest};
 use crate::slot_handlers::Machine;
 use crate::status_store::chain;
 use bundle::adaptive::{
-    AdaptiveError, AdaptiveImage, BLOCK_BYTES, BlockHash, BlockHashIndex, DeltaPlan, INDEX_SUFFIX,
-    MAX_BLOCKS, OldBlocks, choose, choose_before_index,
+    AdaptiveError, AdaptiveImage, AdaptiveTally, BLOCK_BYTES, BlockHash, BlockHashIndex, DeltaPlan,
+    INDEX_SUFFIX, MAX_BLOCKS, OldBlocks, choose, choose_before_index,
 };
 use bundle::{Image, ImageStream, VerifiedBundle};
 use openssl::sha::sha256;
@@ -72,6 +72,7 @@ pub(super) fn open_adaptive<'a>(
         hashes,
         at: 0,
         remarks: Remarks::default(),
+        failed: false,
     };
     Ok(Some((reader, index)))
 }
@@ -103,6 +104,7 @@ pub(super) struct AdaptiveReader<'a> {
     hashes: Vec<BlockHash>,
     at: u64,
     remarks: Remarks,
+    failed: bool,
 }
 
 impl AdaptiveReader<'_> {
@@ -153,32 +155,48 @@ impl AdaptiveFault {
     }
 }
 
-impl Read for AdaptiveReader<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if let Some(delta) = &mut self.delta {
-            match delta.read(buf) {
-                Ok(count) => {
-                    self.at += count as u64;
-                    if count == 0 && !buf.is_empty() {
-                        let tally = delta.tally();
-                        self.delta = None;
-                        self.remark(format!(
-                            "block-hash-index: {} blocks from the target slot, {} from the active slot, {} from the bundle, {} zeros, {} out of date",
-                            tally.target_blocks, tally.active_blocks, tally.bundle_blocks,
-                            tally.zero_blocks, tally.misses
-                        ));
-                    }
-                    return Ok(count);
-                }
-                Err(failure) => {
-                    self.delta = None;
-                    self.fall_back(AdaptiveError::cause(failure))?;
-                }
+impl AdaptiveReader<'_> {
+    fn read_some(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let Some(delta) = &mut self.delta else {
+            // At the end of a delta there is nothing left.
+            return self.whole.as_mut().map_or(Ok(0), |whole| whole.read(buf));
+        };
+        match delta.read(buf) {
+            Ok(0) if !buf.is_empty() => {
+                let text = describe_tally(&delta.tally());
+                self.remark(text);
+                self.delta = None;
+                Ok(0)
+            }
+            Ok(count) => {
+                self.at += count as u64;
+                Ok(count)
+            }
+            Err(failure) => {
+                self.delta = None;
+                self.fall_back(AdaptiveError::cause(failure))?;
+                self.whole.as_mut().map_or(Ok(0), |whole| whole.read(buf))
             }
         }
-        match &mut self.whole {
-            Some(whole) => whole.read(buf),
-            None => Ok(0),
+    }
+}
+
+fn describe_tally(tally: &AdaptiveTally) -> String {
+    format!(
+        "block-hash-index: {} blocks from the target slot, {} from the active slot, {} from the bundle, {} zeros, {} out of date",
+        tally.target_blocks,
+        tally.active_blocks,
+        tally.bundle_blocks,
+        tally.zero_blocks,
+        tally.misses
+    )
+}
+
+impl Read for AdaptiveReader<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.failed {
+            return Err(io::Error::other("an earlier failure ended the reading"));
         }
+        self.read_some(buf).inspect_err(|_| self.failed = true)
     }
 }

@@ -8,7 +8,7 @@
 use super::slot_indexes::DeviceSource;
 use super::{BoxedError, ImageRequest, StoreOptions, StorePlace};
 use crate::StopQuestion;
-use crate::slot_handlers::{ContentDigest, Machine, TreeContent};
+use crate::slot_handlers::{ContentDigest, Machine, SlotHandlerError, TreeContent};
 use crate::status_store::chain;
 use bundle::Source;
 use bundle::casync::{
@@ -68,7 +68,15 @@ fn shown_url(url: &str) -> String {
     format!("{scheme}://{host}/{path}")
 }
 
-fn read_index(request: &ImageRequest<'_>) -> Result<ChunkIndex, BoxedError> {
+fn read_index(
+    request: &ImageRequest<'_>,
+    note: &mut dyn FnMut(String),
+) -> Result<ChunkIndex, BoxedError> {
+    if request.config.casync.as_ref().is_some_and(|casync| casync.install_args.is_some()) {
+        note(
+            "Ignoring install-args of [casync]: chunks are fetched without the program".to_owned(),
+        );
+    }
     let name = request.image.filename.as_deref().unwrap_or_default();
     // The bundle's signature vouches for it. Size and digest in the manifest are those of the index
     // only where a bundle was built around it: `rauc convert` leaves those of the image.
@@ -90,7 +98,7 @@ pub(super) fn open_blob(
     machine: &mut dyn Machine,
     note: &mut dyn FnMut(String),
 ) -> Result<OpenedBlob, BoxedError> {
-    let index = read_index(request)?;
+    let index = read_index(request, note)?;
     let store = open_store(request, options)?;
     let mut seeds = Vec::new();
     match request.running {
@@ -129,8 +137,13 @@ fn take_seed(
     note(format!("Reading {name} as casync seed"));
     match Seed::scan(content, index, &mut |_| stop().is_none()) {
         Ok(seed) => seeds.push(seed),
-        Err(CasyncError::Stopped) => return Err(CasyncError::Stopped.into()),
-        Err(error) => note(format!("Cannot use {name} as seed: {}", chain(&error))),
+        Err(error) => {
+            // The install was stopped, not the seed refused.
+            if let (CasyncError::Stopped, Some(by)) = (&error, stop()) {
+                return Err(SlotHandlerError::Stopped { by }.into());
+            }
+            note(format!("Cannot use {name} as seed: {}", chain(&error)));
+        }
     }
     Ok(())
 }
@@ -204,7 +217,7 @@ pub(super) fn open_tree<'a>(
     if request.image.image_type == Some(bundle::ImageType::Catar) {
         return Ok(TreeImage::Archive(Box::new(request.bundle.open_image(request.image)?)));
     }
-    let index = read_index(request)?;
+    let index = read_index(request, note)?;
     let store = open_store(request, options)?;
     let mut seeds = Vec::new();
     match mounted_tree(request, &index, machine) {

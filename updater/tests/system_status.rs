@@ -60,6 +60,35 @@ fn late_fallback_is_prevented_only_by_marking_what_is_booted() {
 }
 
 #[test]
+fn nothing_is_given_up_for_a_booted_slot_that_could_not_be_marked_good() {
+    let world = World::new();
+    let prevent = format!("{CENTRAL}\nprevent-late-fallback=true");
+    let mut system = world.start(world.config(&prevent, TWO_GROUPS));
+    world.boot.memory.lock().unwrap().fails = Some("good");
+    mark(&mut system, MarkState::Good, "booted").unwrap_err();
+    // With both marked bad nothing would boot.
+    assert_eq!(world.diary.of(&["boot"]), ["boot good A"]);
+    assert!(world.boot.memory.lock().unwrap().good.contains("B"));
+    // One that is not booted may be marked good beside it, and costs nobody anything.
+    world.boot.memory.lock().unwrap().fails = None;
+    mark(&mut system, MarkState::Good, "rootfs.1").unwrap();
+    assert_eq!(world.diary.of(&["boot"]), ["boot good A", "boot good B"]);
+}
+
+#[test]
+fn a_boot_loader_that_prevents_late_fallback_itself_is_left_to_do_it() {
+    let world = World::new();
+    world.boot.memory.lock().unwrap().prevents_late_fallback = true;
+    let prevent = format!("{CENTRAL}\nprevent-late-fallback=true");
+    let mut system = world.start(world.config(&prevent, TWO_GROUPS));
+    mark(&mut system, MarkState::Good, "booted").unwrap();
+    // It spares an update on trial, which a second mark would end.
+    assert_eq!(world.diary.of(&["boot"]), ["boot good A"]);
+    mark(&mut system, MarkState::Bad, "other").unwrap();
+    assert_eq!(world.diary.of(&["boot"]), ["boot good A", "boot bad B"], "by a person it may be");
+}
+
+#[test]
 fn other_means_every_other_slot_of_the_class_and_only_bad_takes_several() {
     let world = World::new();
     let more = format!("{TWO_GROUPS}[slot.rootfs.2]\ndevice=@/images/x\nbootname=C\n");

@@ -65,6 +65,8 @@ pub struct BootMemory {
     pub good: BTreeSet<String>,
     /// The act that fails.
     pub fails: Option<&'static str>,
+    /// Its own mark-good gives the other slot up.
+    pub prevents_late_fallback: bool,
 }
 
 #[derive(Clone)]
@@ -113,6 +115,9 @@ impl NamedBoot for FakeBoot {
             NamedMark::Bad => good.remove(bootname),
         };
         Ok(())
+    }
+    fn prevents_late_fallback(&self) -> bool {
+        self.memory.lock().unwrap().prevents_late_fallback
     }
     fn set_primary(&mut self, bootname: &str) -> Result<(), NamedError> {
         self.act("primary", bootname)?;
@@ -235,6 +240,7 @@ impl World {
             primary: "A".to_owned(),
             good: BTreeSet::from(["A".to_owned(), "B".to_owned()]),
             fails: None,
+            prevents_late_fallback: false,
         };
         let boot = FakeBoot { memory: Arc::new(Mutex::new(memory)), diary: diary.clone() };
         Self { dir, diary, boot, clock: Arc::default() }

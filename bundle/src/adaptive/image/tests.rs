@@ -51,6 +51,11 @@ struct Bench {
 }
 
 fn bench(image: &[u8], index: Option<Vec<u8>>) -> Bench {
+    bench_with(image, index, &[])
+}
+
+/// The same, packed by the real mksquashfs when it is given arguments.
+fn bench_with(image: &[u8], index: Option<Vec<u8>>, mksquashfs: &[String]) -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let pki = DevelopmentPki::generate("adaptive", &DevelopmentPkiOptions::new(NOW)).unwrap();
     let identity =
@@ -70,7 +75,11 @@ fn bench(image: &[u8], index: Option<Vec<u8>>) -> Bench {
         Some(lie) => Ok(lie.clone()),
         None => index_of_stream(image, len),
     };
-    let extras = CreateExtras { block_hash_index: Some(&make), ..CreateExtras::default() };
+    let extras = CreateExtras {
+        block_hash_index: Some(&make),
+        mksquashfs_args: mksquashfs,
+        ..CreateExtras::default()
+    };
     let path = dir.path().join("b.raucb");
     create_bundle_with(&request, &extras, &path, &mut |_| {}).unwrap();
     let keyring = Keyring::from_pem(&pki.ca_cert_pem, KeyringOptions::default()).unwrap();
@@ -123,6 +132,33 @@ fn parts_of_a_bundle_are_the_image_wherever_they_are_read() {
             let both = end.min(len);
             assert!(bytes[..both - start] == image[start..both], "{len} {part}");
         }
+    }
+}
+
+#[test]
+fn parts_are_found_in_what_mksquashfs_packs_too() {
+    let image = image();
+    for (len, arguments) in [
+        (200_704, "-comp gzip -always-use-fragments"),
+        (8192, "-comp zstd"),
+        (1_003_520, "-comp xz -b 64K -always-use-fragments"),
+        (8 << 20, "-comp gzip -noD"),
+    ] {
+        let image = &image[..len];
+        let arguments: Vec<_> = arguments.split(' ').map(str::to_owned).collect();
+        let made = bench_with(image, None, &arguments);
+        let parts = made.bundle.open_parts(&made.bundle.manifest().images[0]).unwrap();
+        let last = parts.part_of(parts.len().get() - 1);
+        for part in (0..=last).rev() {
+            let (start, end) = parts.span_of(part);
+            let (start, end) = (usize::try_from(start).unwrap(), usize::try_from(end).unwrap());
+            assert!(parts.read_part(part).unwrap() == image[start..end], "{arguments:?} {part}");
+        }
+        let (mut adaptive, _) = open(&made, (Some(old(image.to_vec())), None)).unwrap();
+        assert!(read(&mut adaptive).unwrap() == image);
+        assert_eq!(adaptive.tally().bundle_blocks, 0);
+        let (mut adaptive, _) = open(&made, (None, None)).unwrap();
+        assert!(read(&mut adaptive).unwrap() == image, "{arguments:?}");
     }
 }
 

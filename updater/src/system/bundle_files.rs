@@ -22,7 +22,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
-use storage::ByteLen;
+use storage::{ByteLen, Files, HostFiles, parse_mountinfo};
 
 /// Kept free where files are unpacked.
 const RESERVE_BYTES: u64 = 4 * 1024 * 1024;
@@ -32,6 +32,9 @@ const PROGRAM_LIMIT: ByteLen = ByteLen::mib(1);
 const IMAGE_WORDS: [&[u8]; 5] =
     [b"RAUC_IMAGE_NAME", b"RAUC_BUNDLE_MOUNT_POINT", b"RAUC_UPDATE_SOURCE", b"$0", b"BASH_SOURCE"];
 const SCRIPT_MARK: &[u8] = b"#!";
+/// What is mounted, and far more text than that ever is.
+const MOUNT_TABLE: &str = "/proc/self/mountinfo";
+const MAX_MOUNT_TABLE: ByteLen = ByteLen::mib(4);
 const COPY_BYTES: usize = 256 * 1024;
 
 /// The files of the bundle could not be laid out.
@@ -99,8 +102,20 @@ impl UnpackedBundle {
 impl Drop for UnpackedBundle {
     fn drop(&mut self) {
         // What stays is emptied before the next install unpacks there.
-        let _ = std::fs::remove_dir_all(&self.dir);
+        let _ = remove_unpacked(&self.dir);
     }
+}
+
+/// Removes a directory, unless something is mounted in it: a hook may have mounted a slot there,
+/// whose content must not go with it.
+fn remove_unpacked(dir: &Path) -> io::Result<()> {
+    let table = HostFiles::new("/").read(Path::new(MOUNT_TABLE), MAX_MOUNT_TABLE);
+    let table = table.map_err(io::Error::other)?.unwrap_or_default();
+    let real = std::fs::canonicalize(dir)?;
+    if parse_mountinfo(&table).iter().any(|mount| mount.place.starts_with(&real)) {
+        return Err(io::Error::other("something is mounted in it"));
+    }
+    std::fs::remove_dir_all(dir)
 }
 
 /// Whether a program can be thought to read images: it is no script, or names their place.
@@ -188,7 +203,7 @@ fn try_place(place: &Path, needed: u64) -> io::Result<Option<&'static str>> {
     }
     match std::fs::symlink_metadata(place) {
         // What an install left that was cut.
-        Ok(facts) if facts.is_dir() => std::fs::remove_dir_all(place)?,
+        Ok(facts) if facts.is_dir() => remove_unpacked(place)?,
         Ok(_) => return Ok(Some("is in the way")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),

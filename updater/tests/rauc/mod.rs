@@ -15,7 +15,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
-use storage::{ByteLen, Devices, HostFiles, StorageError};
+use storage::{
+    ByteLen, CutPlan, Devices, HostDevices, HostFiles, PowerCutDevices, PowerCutFiles, StorageError,
+};
 use updater::event_log::EventLog;
 use updater::system::{
     BundleSources, InstallOutcome, InstallRequest, SealedInstall, Surroundings, System,
@@ -73,11 +75,16 @@ pub struct BootMemory {
 pub struct FakeBoot {
     pub memory: Arc<Mutex<BootMemory>>,
     pub diary: Diary,
+    /// Without power it remembers nothing new.
+    pub power: Option<CutPlan>,
 }
 
 impl FakeBoot {
     fn act(&self, act: &str, bootname: &str) -> Result<(), NamedError> {
         self.diary.note(format!("boot {act} {bootname}"));
+        if self.power.as_ref().is_some_and(CutPlan::is_cut) {
+            return Err(failure());
+        }
         match self.memory.lock().unwrap().fails {
             Some(fails) if fails == act => Err(failure()),
             _ => Ok(()),
@@ -242,7 +249,8 @@ impl World {
             fails: None,
             prevents_late_fallback: false,
         };
-        let boot = FakeBoot { memory: Arc::new(Mutex::new(memory)), diary: diary.clone() };
+        let boot =
+            FakeBoot { memory: Arc::new(Mutex::new(memory)), diary: diary.clone(), power: None };
         Self { dir, diary, boot, clock: Arc::default() }
     }
 
@@ -271,9 +279,22 @@ impl World {
     }
 
     pub fn parts(&self, sealed: Option<Box<dyn SealedInstall>>) -> SystemParts {
+        self.parts_on(sealed, HostMachine::new())
+    }
+
+    /// Everything on the power of a plan, but for the programs.
+    pub fn parts_until(&self, plan: &CutPlan) -> SystemParts {
+        let devices = PowerCutDevices::new(HostDevices::new("/"), plan);
+        let mut parts = self.parts_on(None, HostMachine::with_devices(Box::new(devices)));
+        parts.files = Box::new(PowerCutFiles::new(HostFiles::new("/"), plan));
+        parts.boot = Box::new(FakeBoot { power: Some(plan.clone()), ..self.boot.clone() });
+        parts
+    }
+
+    fn parts_on(&self, sealed: Option<Box<dyn SealedInstall>>, host: HostMachine) -> SystemParts {
         let clock = Arc::clone(&self.clock);
         let machine = FakeMachine {
-            host: HostMachine::new(),
+            host,
             diary: self.diary.clone(),
             backing: self.path("backing"),
             mounted: BTreeMap::new(),

@@ -62,3 +62,34 @@ fn revoked_signer_is_refused_and_missing_or_old_lists_too() {
     let (kind, words) = chain_fault(bundle, &with(&revokes_other, whole), late);
     assert_eq!((kind, words.as_str()), (ChainFaultKind::CrlUnusable, "CRL has expired"));
 }
+
+/// `[keyring] directory`: names by `openssl rehash`, anchors and lists, alone or beside a file.
+#[test]
+fn hashed_directory_holds_anchors_and_revocation_lists() {
+    let root = Holder::root("root");
+    let signer = root.signer("signer", Use::Signing, 2);
+    let other = root.signer("other", Use::Signing, 3);
+    let dir = tempfile::tempdir().unwrap();
+    let with = |pem: &[u8], crl_check| {
+        let directory = Some(dir.path().to_owned());
+        Keyring::from_pem(pem, KeyringOptions { crl_check, directory, ..KeyringOptions::default() })
+            .unwrap()
+    };
+    let (good, bad) = (plain_by(&other), plain_by(&signer));
+    let now = CheckTime::At(NOW);
+    let (kind, _) = chain_fault(good.clone(), &with(b"", CrlCheck::Ignore), now);
+    assert_eq!(kind, ChainFaultKind::UnknownIssuer);
+    std::fs::write(dir.path().join("ca.pem"), root.certificate_pem()).unwrap();
+    openssl_tool(dir.path(), &["rehash", "."]);
+    assert!(verify(good.clone(), &with(b"", CrlCheck::Ignore)).is_ok());
+    let (kind, _) = chain_fault(good.clone(), &with(b"", CrlCheck::WholeChain), now);
+    assert_eq!(kind, ChainFaultKind::CrlUnusable);
+    std::fs::write(dir.path().join("crl.pem"), crl(&root, Some(&signer))).unwrap();
+    openssl_tool(dir.path(), &["rehash", "."]);
+    for pem in [b"".to_vec(), root.certificate_pem()] {
+        let keyring = with(&pem, CrlCheck::WholeChain);
+        assert!(verify(good.clone(), &keyring).is_ok());
+        let (kind, words) = chain_fault(bad.clone(), &keyring, now);
+        assert_eq!((kind, words.as_str()), (ChainFaultKind::Revoked, "certificate revoked"));
+    }
+}

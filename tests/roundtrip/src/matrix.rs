@@ -19,6 +19,10 @@ const HOOK: &str = "#!/bin/sh\n{ echo \"== $1\"; env | grep ^RAUC_ | sort; } \
                     >>\"$RAUC_MOUNT_PREFIX/../hooks.log\"\n[ \"$1\" != slot-install ] || \
                     dd if=\"$RAUC_IMAGE_NAME\" of=\"$RAUC_SLOT_DEVICE\" conv=notrunc status=none\n";
 
+/// In the status and in the hooks' environment since RAUC 1.16, which Debian has not yet.
+const NEWER_KEY: &str = "system_version";
+const NEWER_VARIABLE: &str = "RAUC_SYSTEM_VERSION=";
+
 /// Which cases are played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
@@ -242,18 +246,23 @@ fn install(device: &Device, taker: &Party, client: &Party, bundle: &Path) -> Res
     let status = service.client(&taker.rauc, &["status", "--detailed", "--output-format=json"])?;
     let mut status: Value = serde_json::from_str(&status).with_context(|| status.clone())?;
     forget_times(&mut status);
+    // RAUC's order is that of a hash table.
+    if let Some(slots) = status["slots"].as_array_mut() {
+        slots.sort_by_key(ToString::to_string);
+    }
     let hooks = fs::read_to_string(device.dir.join("hooks.log")).unwrap_or_default();
+    let hooks: Vec<&str> = hooks.lines().filter(|line| !line.starts_with(NEWER_VARIABLE)).collect();
     let states = format!("A {}, B {}", device.state("A")?, device.state("B")?);
     let primary = service.primary()?;
     ensure!(primary == "rootfs.1", "the service says that {primary} boots next");
-    let found = format!("{status:#}\n{states}\n{hooks}");
+    let found = format!("{status:#}\n{states}\n{}", hooks.join("\n"));
     Ok(found.replace(&device.dir.display().to_string(), "DEVICE"))
 }
 
 fn forget_times(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            fields.retain(|key, _| key != "timestamp");
+            fields.retain(|key, _| key != "timestamp" && key != NEWER_KEY);
             fields.values_mut().for_each(forget_times);
         }
         Value::Array(items) => items.iter_mut().for_each(forget_times),

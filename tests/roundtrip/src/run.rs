@@ -68,6 +68,7 @@ fn judge(cli: &Cli, scratch: &Path, out: &mut dyn Write) -> Result<()> {
     let ours = if cli.program.is_some() { Installs::All } else { theirs };
     let ours = Party { name: "ours", rauc: rauc.clone(), installs: ours };
     let theirs = Party { name: "theirs", rauc: real.clone(), installs: theirs };
+    let extent = if cli.exhaustive { Extent::Exhaustive } else { Extent::Pairs };
     for judge in &cli.judge {
         let begun = Instant::now();
         writeln!(out, "{}:", judge.name())?;
@@ -83,9 +84,8 @@ fn judge(cli: &Cli, scratch: &Path, out: &mut dyn Write) -> Result<()> {
                 hawkbit::judge(&peers, scratch, out)?;
             }
             Judge::Stores => stores::judge(&real, &rauc, scratch, out)?,
-            Judge::Hostile => hostile::judge(&real, &rauc, scratch, out)?,
+            Judge::Hostile => hostile::judge(&real, &rauc, extent, scratch, out)?,
             Judge::Matrix => {
-                let extent = if cli.exhaustive { Extent::Exhaustive } else { Extent::Pairs };
                 matrix::judge(&[ours.clone(), theirs.clone()], extent, scratch, out)?;
             }
             Judge::Measures => {

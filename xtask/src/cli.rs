@@ -19,7 +19,11 @@ pub struct Cli {
 #[derive(Subcommand)]
 enum Task {
     /// Run everything that must be green: format, lints, rules, tests, documents, fuzz, real chain
-    Test,
+    Test {
+        /// Only the steps with one of these in their name; the suite is green when all were run
+        #[arg(value_name = "STEP")]
+        steps: Vec<String>,
+    },
     /// Boot the real chain in an emulator and break it
     E2e(E2eArgs),
     /// Explore every state of the boot protocol and print how many there are
@@ -54,7 +58,7 @@ impl Cli {
     /// Does what the arguments say.
     pub fn run(self, out: &mut impl Write) -> Result<(), TaskError> {
         match self.task {
-            Task::Test => suite::run(out),
+            Task::Test { steps } => suite::run(&steps, out),
             Task::E2e(args) => e2e::run(&args, out),
             Task::Model(args) => model::run(&args),
             Task::Powercut { arguments } => suite::powercut(&arguments),

@@ -23,6 +23,14 @@ pub enum TaskError {
         /// Exit status in words.
         status: String,
     },
+    /// No step of the suite has that in its name.
+    #[error("no step of the suite is named like {part:?}; there are: {names}")]
+    NoStep {
+        /// What was asked for.
+        part: String,
+        /// The names that there are.
+        names: String,
+    },
     /// Programs that judge our output are missing.
     #[error("missing programs: {}; run `bash .ci/setup` as root", programs.join(", "))]
     JudgesMissing {

@@ -36,9 +36,19 @@ const STEPS: [Step; 13] = [
     ("real chain", |mut out| e2e::run(&E2eArgs::default(), &mut out)),
 ];
 
-/// Runs all steps.
-pub fn run(out: &mut impl Write) -> Result<(), TaskError> {
+/// Runs all steps, or those with one of `wanted` in their name.
+pub fn run(wanted: &[String], out: &mut impl Write) -> Result<(), TaskError> {
+    let is_wanted = |name: &str| wanted.iter().any(|part| name.contains(part.as_str()));
+    if let Some(part) =
+        wanted.iter().find(|part| STEPS.iter().all(|(name, _)| !name.contains(part.as_str())))
+    {
+        let names: Vec<&str> = STEPS.iter().map(|(name, _)| *name).collect();
+        return Err(TaskError::NoStep { part: part.clone(), names: names.join(", ") });
+    }
     for (number, (name, step)) in STEPS.iter().enumerate() {
+        if !wanted.is_empty() && !is_wanted(name) {
+            continue;
+        }
         writeln!(out, "== {}/{} {name}", number + 1, STEPS.len())?;
         out.flush()?;
         let begun = Instant::now();

@@ -4,7 +4,6 @@
 use super::error::ArtifactError;
 use super::in_use::remove_tree;
 use crate::{Machine, ProgramCall, ProgramError, StopQuestion, TreeContent};
-use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use openssl::sha::Sha256;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Cursor, Read, Write};
@@ -104,7 +103,7 @@ impl Incoming<'_> {
     /// Reads the whole file past the cache, where the file system lets it.
     fn prove_file(&mut self, file: &File) -> Result<(), ArtifactError> {
         // A file system that keeps its pages gives them back as they are.
-        let _ = posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+        drop_pages(file);
         let found = digest_of(self.temporary, self.stop)
             .map_err(|source| self.failed("read back", source))?;
         self.go_on()?;
@@ -230,3 +229,14 @@ impl Read for Passing<'_> {
         Ok(read)
     }
 }
+
+/// Lets the next read come from the medium.
+#[cfg(target_os = "linux")]
+fn drop_pages(file: &File) {
+    use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+    let _ = posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+}
+
+/// No portable call does.
+#[cfg(not(target_os = "linux"))]
+fn drop_pages(_file: &File) {}

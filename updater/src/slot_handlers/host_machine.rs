@@ -6,7 +6,6 @@ use super::machine::{
 };
 use super::programs;
 use crate::StopQuestion;
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
@@ -16,6 +15,19 @@ use storage::{Access, BootPartition, ByteLen, Devices, EmmcRegisters, HostDevice
 
 /// Where the kernel lists block devices.
 const SYS_BLOCK: &str = "/sys/block";
+
+/// Memory as a file, for programs that read their image by a path.
+#[cfg(target_os = "linux")]
+fn nameless_file() -> io::Result<File> {
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+    Ok(File::from(memfd_create(c"atomix-image", MFdFlags::MFD_CLOEXEC)?))
+}
+
+/// No other system has flash that wants it.
+#[cfg(not(target_os = "linux"))]
+fn nameless_file() -> io::Result<File> {
+    Err(io::ErrorKind::Unsupported.into())
+}
 
 /// The machine that this program runs on.
 pub struct HostMachine {
@@ -97,7 +109,7 @@ impl Machine for HostMachine {
     fn spool(&mut self, image: &mut dyn Read) -> Result<Box<dyn Spooled>, MachineError> {
         let place = Path::new("memory");
         let mut keep = || -> io::Result<InMemory> {
-            let mut file = File::from(memfd_create(c"atomix-image", MFdFlags::MFD_CLOEXEC)?);
+            let mut file = nameless_file()?;
             io::copy(image, &mut file)?;
             let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
             Ok(InMemory { _file: file, path: path.into() })

@@ -2,12 +2,13 @@
 //! A bundle that we made, verified and read over a bad line.
 
 use super::{quick, sample};
+use crate::adaptive::{AdaptiveImage, DeltaPlan, OldBlocks, build_index};
 use crate::http::test_server::{Reply, TestServer};
 use crate::http::{HttpSource, MAX_MEMORY_BYTES};
 use crate::{
     BundleContent, BundleError, BundleFormat, CheckTime, CreateRequest, DevelopmentPki,
-    DevelopmentPkiOptions, Keyring, KeyringOptions, Limits, SigningIdentity, SquashfsCompression,
-    UnixTime, UntrustedBundle, VerifiedBundle, create_bundle,
+    DevelopmentPkiOptions, Keyring, KeyringOptions, Limits, MemorySource, SigningIdentity, Source,
+    SquashfsCompression, UnixTime, UntrustedBundle, VerifiedBundle, create_bundle,
 };
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -140,4 +141,48 @@ fn plain_bundles_are_not_streamed() {
     assert!(matches!(open().inspect_unverified(), Err(BundleError::PlainStreamed)));
     let whole = made.bundle.len() as u64;
     assert!(source.bytes_fetched() < whole / 2, "{}", source.bytes_fetched());
+}
+
+/// What an adaptive install fetched beside what opening cost: the plan's cost, bytes, requests.
+fn fetch_changes(made: &Made, server: &TestServer) -> (u64, u64, u64) {
+    let source = Arc::new(HttpSource::open(&server.url, &quick()).unwrap());
+    let bundle = verify(&source, &made.ca);
+    let image = bundle.manifest().images.iter().find(|image| image.class == "rootfs").unwrap();
+    let mut old = made.images[1].clone();
+    for at in 0..40 {
+        old[at * 700_000 + 5000] ^= 1;
+    }
+    // And one longer stretch.
+    old[10_000_000..12_500_000].fill(0xee);
+    let memory = |bytes: Vec<u8>| -> Arc<dyn Source> { Arc::new(MemorySource::new("m", bytes)) };
+    let index_of = |content| build_index(&content, &mut |_| true).unwrap();
+    let index = index_of(memory(made.images[1].clone()));
+    let old = OldBlocks { index: index_of(memory(old.clone())), content: memory(old) };
+    let parts = bundle.open_parts(image).unwrap();
+    let plan = DeltaPlan::new(&index, &parts, None, Some(&old));
+    let cost = plan.cost(storage::ByteLen::new(0)).blocks.get();
+    let before = source.counts();
+    let mut adaptive =
+        AdaptiveImage::new("rootfs", &index, parts, plan, (None, Some(old)), image.sha256).unwrap();
+    let mut content = Vec::new();
+    adaptive.read_to_end(&mut content).unwrap();
+    assert!(content == made.images[1]);
+    let after = source.counts();
+    (cost, after.bytes - before.bytes, after.requests - before.requests)
+}
+
+#[test]
+fn changes_alone_are_fetched_in_few_requests() {
+    let made = make([100_000, 28 * 1024 * 1024]);
+    let served = made.bundle.clone();
+    let several = TestServer::start(move |request| Reply::parts(request, &served));
+    let (cost, bytes, requests) = fetch_changes(&made, &several);
+    // Heads of parts, and the hash blocks of what is read.
+    let tree = made.bundle.len() as u64 / 100;
+    assert!(bytes <= cost + tree + 60 * 200, "{bytes} instead of {cost}");
+    assert!(requests <= 20, "{requests}");
+    let single = TestServer::serve(made.bundle.clone());
+    let (cost, bytes, requests) = fetch_changes(&made, &single);
+    assert!(bytes <= cost + tree + 60 * 200, "{bytes} instead of {cost}");
+    assert!(requests <= 60, "{requests}");
 }

@@ -136,24 +136,25 @@ impl VerityReader {
         if let Some(bytes) = self.lock().get(block) {
             return Ok(bytes);
         }
-        let blocks = FETCHED_BLOCKS.min(place.blocks - index);
+        // In groups with fixed borders: threads that need neighbours ask for the same bytes.
+        let first = index - index % FETCHED_BLOCKS;
+        let blocks = FETCHED_BLOCKS.min(place.blocks - first);
         // At most FETCHED_BLOCKS.
         let mut fetched = vec![0; usize::try_from(blocks).unwrap_or(1) * BLOCK_BYTES];
-        self.source.read_at(block * BLOCK, &mut fetched)?;
+        self.source.read_at((place.first_block + first) * BLOCK, &mut fetched)?;
         let mut found = None;
-        for (ahead, bytes) in (0..).zip(fetched.as_chunks::<BLOCK_BYTES>().0) {
-            let expected = if top {
-                *self.params.hash.as_bytes()
-            } else {
-                self.expected(level + 1, index + ahead)?
-            };
+        for (at, bytes) in (first..).zip(fetched.as_chunks::<BLOCK_BYTES>().0) {
+            let expected =
+                if top { *self.params.hash.as_bytes() } else { self.expected(level + 1, at)? };
             if block_hash(&self.params.salt, bytes) != expected {
-                // The next ones are not asked for yet, and refused when they are.
-                break;
+                // The others are not asked for yet, and refused when they are.
+                continue;
             }
             let bytes = Arc::new(*bytes);
-            self.lock().put(block + ahead, Arc::clone(&bytes));
-            found.get_or_insert(bytes);
+            self.lock().put(place.first_block + at, Arc::clone(&bytes));
+            if at == index {
+                found = Some(bytes);
+            }
         }
         found.ok_or_else(|| self.tampered(kind, block).into())
     }

@@ -11,8 +11,11 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Bytes fetched and not yet read.
-pub(super) const PLANNED_BYTES: u64 = 6 * 1024 * 1024;
+/// Bytes fetched ahead and not yet read.
+const AHEAD_BYTES: u64 = 4 * 1024 * 1024;
+/// Bytes held at most: also those that were read and may be read again, since neighbouring reads
+/// share a block; and those that a reader waits for beside what is ahead.
+pub(super) const PLANNED_BYTES: u64 = 8 * 1024 * 1024;
 /// A gap up to this is fetched along: about what another request and its answer's head cost.
 const GAP_BYTES: u64 = 1024;
 /// Longest request of a plan.
@@ -53,26 +56,56 @@ struct Ready {
     read: u64,
 }
 
+impl Ready {
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn is_done(&self) -> bool {
+        self.read >= self.len()
+    }
+}
+
 #[derive(Default)]
 struct State {
     queue: VecDeque<(u64, u64)>,
     working: Vec<(u64, u64)>,
     ready: VecDeque<Ready>,
+    /// What readers wait for; begun first, whatever is held.
+    urgent: VecDeque<(u64, u64)>,
     closed: bool,
 }
 
 impl State {
+    fn working_bytes(&self) -> u64 {
+        self.working.iter().map(|(first, end)| end - first).sum()
+    }
+
+    /// Bytes that wait for their reader, or are on their way.
+    fn ahead(&self) -> u64 {
+        let waiting = self.ready.iter().filter(|piece| !piece.is_done());
+        waiting.map(Ready::len).sum::<u64>() + self.working_bytes()
+    }
+
     fn held(&self) -> u64 {
-        let ready: u64 = self.ready.iter().map(|piece| piece.bytes.len() as u64).sum();
-        let working: u64 = self.working.iter().map(|(first, end)| end - first).sum();
-        ready + working
+        self.ready.iter().map(Ready::len).sum::<u64>() + self.working_bytes()
+    }
+
+    /// Makes room: what was read goes first, the oldest first.
+    fn keep_within(&mut self, most: u64) {
+        while self.held() > most {
+            let read = self.ready.iter().position(Ready::is_done);
+            if self.ready.remove(read.unwrap_or(0)).is_none() {
+                return;
+            }
+        }
     }
 
     /// What one request asks for, taken from the queue; nothing while enough is held.
     fn next_batch(&mut self) -> Vec<(u64, u64)> {
-        let mut batch = Vec::new();
-        let mut bytes = 0;
-        if self.held() >= PLANNED_BYTES {
+        let mut batch: Vec<(u64, u64)> = self.urgent.pop_front().into_iter().collect();
+        let mut bytes: u64 = batch.iter().map(|(first, end)| end - first).sum();
+        if self.ahead() >= AHEAD_BYTES {
             return batch;
         }
         while let Some((first, end)) = self.queue.front().copied() {
@@ -91,18 +124,14 @@ impl State {
 
     /// Copies from the piece that holds byte `offset`; how much, none if there is no such piece.
     fn copy(&mut self, offset: u64, buf: &mut [u8]) -> Option<usize> {
-        let (at, taken, done) = self.ready.iter_mut().enumerate().find_map(|(at, piece)| {
+        self.ready.iter_mut().find_map(|piece| {
             let skip = usize::try_from(offset.checked_sub(piece.first)?).ok()?;
             let bytes = piece.bytes.get(skip..).filter(|bytes| !bytes.is_empty())?;
             let taken = bytes.len().min(buf.len());
             buf.get_mut(..taken)?.copy_from_slice(bytes.get(..taken)?);
             piece.read = piece.read.saturating_add(taken as u64);
-            Some((at, taken, piece.read >= piece.bytes.len() as u64))
-        })?;
-        if done {
-            self.ready.remove(at);
-        }
-        Some(taken)
+            Some(taken)
+        })
     }
 }
 
@@ -120,7 +149,9 @@ impl Plan {
 
     /// A new plan takes the place of what was not begun.
     pub fn set(&self, queue: VecDeque<(u64, u64)>) {
-        self.lock().queue = queue;
+        let mut state = self.lock();
+        state.queue = queue;
+        drop(state);
         self.changed.notify_all();
     }
 
@@ -154,23 +185,29 @@ impl Plan {
                     let ready =
                         pieces.map(|((first, _), bytes)| Ready { first: *first, bytes, read: 0 });
                     state.ready.extend(ready);
+                    state.keep_within(PLANNED_BYTES);
                 }
                 // Who reads there fetches again and reports what happens then.
-                Err(_) => state.queue.clear(),
+                Err(_) => {
+                    state.queue.clear();
+                    state.urgent.clear();
+                }
             }
             self.changed.notify_all();
         }
     }
 
-    /// Fills `buf` if all of it is planned, waiting while it is on its way.
-    pub fn read(&self, offset: u64, buf: &mut [u8], stop: &dyn Fn() -> bool) -> bool {
-        let (mut at, mut rest) = (offset, buf);
-        while !rest.is_empty() {
-            let Some(taken) = self.read_some(at, rest, stop) else { return false };
-            at = at.saturating_add(taken as u64);
-            rest = rest.get_mut(taken..).unwrap_or_default();
+    /// Fills the beginning of `buf`, as far as it is planned, waiting while it is on its way; how
+    /// much that is.
+    pub fn read(&self, offset: u64, buf: &mut [u8], stop: &dyn Fn() -> bool) -> usize {
+        let mut filled = 0;
+        while let Some(rest) = buf.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.read_some(offset.saturating_add(filled as u64), rest, stop) {
+                Some(taken) => filled += taken,
+                None => break,
+            }
         }
-        true
+        filled
     }
 
     fn read_some(&self, offset: u64, buf: &mut [u8], stop: &dyn Fn() -> bool) -> Option<usize> {
@@ -184,16 +221,11 @@ impl Plan {
             if stop() || state.closed {
                 return None;
             }
-            if let Some(at) = state.queue.iter().position(holds) {
-                if let Some(range) = state.queue.remove(at) {
-                    state.queue.push_front(range);
-                }
-                if state.held() >= PLANNED_BYTES && state.working.is_empty() {
-                    // Announced and not read: its reader has gone another way.
-                    state.ready.pop_front();
-                }
+            let queued = state.queue.iter().position(holds);
+            if let Some(range) = queued.and_then(|at| state.queue.remove(at)) {
+                state.urgent.push_back(range);
                 self.changed.notify_all();
-            } else if !state.working.iter().any(holds) {
+            } else if !state.urgent.iter().chain(&state.working).any(holds) {
                 return None;
             }
             let waited = self.changed.wait_timeout(state, LOOK_UP);
@@ -248,16 +280,17 @@ mod tests {
         let mut buf = vec![0; 25_000];
         for (first, _) in &ranges {
             for at in [*first, first + 25_000] {
-                assert!(plan.read(at, &mut buf, &|| false), "{at}");
+                assert_eq!(plan.read(at, &mut buf, &|| false), buf.len(), "{at}");
                 assert_eq!(u64::from(buf[0]), at % 251);
                 assert!(plan.lock().held() <= PLANNED_BYTES + 2 * MAX_REQUEST_BYTES);
             }
         }
-        assert!(!plan.read(60_000, &mut buf, &|| false));
+        assert_eq!(plan.read(60_000, &mut buf, &|| false), 0);
+        assert_eq!(plan.read(39_940_000, &mut buf, &|| false), 10_000, "read again, then nothing");
         // A read over the seam of two pieces of one announced range.
         plan.set(coalesce(&[(0, 3 << 20)], u64::MAX));
         let mut all = vec![0; 3 << 20];
-        assert!(plan.read(0, &mut all, &|| false));
+        assert_eq!(plan.read(0, &mut all, &|| false), all.len());
         assert!((0_u64..).zip(&all).all(|(at, byte)| u64::from(*byte) == at % 251));
         fetched.fetch_sub(3 << 20, Ordering::Relaxed);
         assert_eq!(fetched.load(Ordering::Relaxed), 400 * 50_000);
@@ -276,7 +309,7 @@ mod tests {
             worker.work(&|batch| Ok(batch.iter().map(piece).collect()));
         });
         plan.set((0..40).map(|at| (at << 20, (at + 1) << 20)).collect());
-        assert!(plan.read(39 << 20, &mut [1; 10], &|| false));
+        assert_eq!(plan.read(39 << 20, &mut [1; 10], &|| false), 10);
         plan.close();
         worker.join().unwrap();
     }

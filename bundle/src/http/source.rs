@@ -280,12 +280,19 @@ impl HttpSource {
         if let Some(reason) = options.stop_reason() {
             return Err(HttpError::Stopped { reason });
         }
-        let end = offset.saturating_add(buf.len() as u64);
-        if self.planning.get().is_some()
-            && self.shared.plan.read(offset, buf, &|| options.stop_reason().is_some())
-        {
+        let (offset, buf) = match self.planning.get() {
+            Some(()) => {
+                let stop = || options.stop_reason().is_some();
+                let filled = self.shared.plan.read(offset, buf, &stop);
+                let rest = buf.get_mut(filled..).unwrap_or_default();
+                (offset.saturating_add(filled as u64), rest)
+            }
+            None => (offset, buf),
+        };
+        if buf.is_empty() {
             return Ok(());
         }
+        let end = offset.saturating_add(buf.len() as u64);
         let follows = self.lock().follow(offset, end);
         loop {
             if self.read_stream(offset, buf)? {

@@ -89,6 +89,11 @@ impl<'a> Fakeroot<'a> {
         if output.status.success() {
             return Ok(());
         }
+        // fakeroot starts the program, and a shell's numbers tell that it could not.
+        if self.state.is_some() && matches!(output.status.code(), Some(126 | 127)) {
+            let source = io::Error::from(io::ErrorKind::NotFound);
+            return Err(ProgramError::Start { program: program.to_owned(), source });
+        }
         let said = String::from_utf8_lossy(&output.stderr);
         let said: String =
             said.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();

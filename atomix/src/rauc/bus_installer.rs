@@ -5,12 +5,12 @@
 use crate::rauc::desk::Desk;
 use crate::rauc::dict::{dict_to_variants, manifest_dict};
 use crate::rauc::engine::{Access, Inspected, InstallAsked, Told};
-use crate::rauc::status_view::Variants;
+use crate::rauc::status_view::{Variants, text};
 use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::{Header, Message};
 use zbus::names::ErrorName;
-use zbus::zvariant::{OwnedValue, Value};
+use zbus::zvariant::OwnedValue;
 use zbus::{DBusError, interface};
 
 /// The name that GLib gives an error which has none of its own: "failed, handled".
@@ -116,10 +116,7 @@ fn take<T: TryFrom<OwnedValue>>(arguments: &mut Variants, key: &str) -> Option<T
 }
 
 fn take_text(arguments: &mut Variants, key: &str) -> Option<String> {
-    let text = match &**arguments.get(key)? {
-        Value::Str(text) => text.to_string(),
-        _ => return None,
-    };
+    let text = text(arguments, key)?;
     arguments.remove(key);
     Some(text)
 }
@@ -324,6 +321,7 @@ impl OwnInstaller {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zbus::zvariant::Value;
 
     fn value(value: impl Into<Value<'static>>) -> OwnedValue {
         value.into().try_to_owned().unwrap()

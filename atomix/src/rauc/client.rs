@@ -27,16 +27,15 @@ pub struct Client {
 /// What an error says, without the name that D-Bus gave it.
 #[must_use]
 pub fn words(error: &zbus::Error) -> String {
-    match error {
-        zbus::Error::MethodError(name, message, _) => {
-            message.clone().unwrap_or_else(|| name.to_string())
-        }
-        zbus::Error::FDO(inner) => match &**inner {
-            zbus::fdo::Error::ZBus(error) => words(error),
-            other => other.to_string(),
-        },
-        other => other.to_string(),
+    if let zbus::Error::MethodError(name, message, _) = error {
+        return message.clone().unwrap_or_else(|| name.to_string());
     }
+    if let zbus::Error::FDO(inner) = error
+        && let zbus::fdo::Error::ZBus(error) = &**inner
+    {
+        return words(error);
+    }
+    error.to_string()
 }
 
 /// The way to the bus of the service.
@@ -62,7 +61,6 @@ impl Client {
     }
 
     /// The connection.
-    #[must_use]
     pub fn connection(&self) -> &Connection {
         &self.connection
     }

@@ -225,7 +225,7 @@ impl Desk {
             Told::Progress { percent, text, depth } => {
                 self.change(Change::Progress((percent, text, depth)));
             }
-            told => self.log(&told),
+            told @ (Told::Note(_) | Told::Warning(_) | Told::Line(_)) => self.log(&told),
         };
         let ended = engine.install(asked, &mut tell, stop);
         let result = match &ended {

@@ -22,9 +22,6 @@ pub enum RaucError {
     /// Something below failed and says enough.
     #[error(transparent)]
     Below(Box<dyn Error + Send + Sync>),
-    /// It was said already; only the exit code is left.
-    #[error("")]
-    Said,
 }
 
 impl RaucError {

@@ -87,11 +87,11 @@ fn named_slots(config: &SystemConfig) -> Vec<NamedSlot> {
     named.collect()
 }
 
-/// The boot loader, and on a board of ours whoever may write its slots.
-fn boot(
-    config: &SystemConfig,
-    cmdline: &str,
-) -> Result<(Box<dyn NamedBoot>, Option<Box<dyn SealedInstall>>), RaucError> {
+/// A boot loader, and on a board of ours whoever may write its slots.
+type Boot = (Box<dyn NamedBoot>, Option<Box<dyn SealedInstall>>);
+
+/// Whom to tell what boots.
+fn boot(config: &SystemConfig, cmdline: &str) -> Result<Boot, RaucError> {
     if let Some(board) = OwnBoard::find(Path::new("/"), config, now) {
         return Ok((Box::new(AtomixNamed::new(Box::new(board.clone()))), Some(Box::new(board))));
     }

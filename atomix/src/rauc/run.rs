@@ -41,9 +41,7 @@ pub fn run(
     ExitCode::from(match session(request, env, now, &mut out) {
         Ok(code) => code,
         Err(error) => {
-            if !matches!(error, RaucError::Said) {
-                out.complain(&error.chain());
-            }
+            out.complain(&error.chain());
             1
         }
     })

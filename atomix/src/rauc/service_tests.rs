@@ -23,7 +23,7 @@ fn both() -> Both {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let served = Arc::clone(&desk);
     let server = std::thread::spawn(move || {
-        Builder::unix_stream(ours)
+        Builder::async_io_unix_stream(ours)
             .server(Guid::generate())
             .unwrap()
             .p2p()
@@ -35,7 +35,7 @@ fn both() -> Both {
             .build()
             .unwrap()
     });
-    let client = Builder::unix_stream(theirs)
+    let client = Builder::async_io_unix_stream(theirs)
         .p2p()
         .auth_mechanism(AuthMechanism::Anonymous)
         .build()
@@ -60,10 +60,9 @@ impl Both {
     where
         B: serde::Serialize + zbus::zvariant::DynamicType,
     {
-        match self.proxy(INSTALLER).call_method(method, body).unwrap_err() {
-            zbus::Error::MethodError(name, text, _) => (name.to_string(), text.unwrap()),
-            other => panic!("{method}: {other}"),
-        }
+        let error = self.proxy(INSTALLER).call_method(method, body).unwrap_err();
+        let zbus::Error::MethodError(name, text, _) = error else { panic!("{method}: {error}") };
+        (name.to_string(), text.unwrap())
     }
 
     fn install(&self) {

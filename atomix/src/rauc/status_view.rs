@@ -112,10 +112,8 @@ pub type Variants = HashMap<String, OwnedValue>;
 /// A text of a dictionary.
 #[must_use]
 pub fn text(dict: &Variants, key: &str) -> Option<String> {
-    match &**dict.get(key)? {
-        Value::Str(text) => Some(text.to_string()),
-        _ => None,
-    }
+    let Value::Str(text) = &**dict.get(key)? else { return None };
+    Some(text.to_string())
 }
 
 fn number(dict: &Variants, key: &str) -> u64 {

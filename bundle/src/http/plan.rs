@@ -50,6 +50,12 @@ pub(super) fn coalesce(ranges: &[(u64, u64)], total: u64) -> VecDeque<(u64, u64)
     joined
 }
 
+/// First byte, and the byte behind the last.
+type Range = (u64, u64);
+
+/// The bytes of each range of a batch.
+type FetchedBatch = Result<Vec<Vec<u8>>, HttpError>;
+
 struct Ready {
     first: u64,
     bytes: Vec<u8>,
@@ -163,7 +169,7 @@ impl Plan {
     }
 
     /// A thread's work: fetches until the plan is closed.
-    pub fn work(&self, fetch: &dyn Fn(&[(u64, u64)]) -> Result<Vec<Vec<u8>>, HttpError>) {
+    pub fn work(&self, fetch: &dyn Fn(&[Range]) -> FetchedBatch) {
         let mut state = self.lock();
         loop {
             if state.closed {

@@ -16,7 +16,6 @@ use bundle::{Limits, PayloadAlignment, Source};
 use nix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
 use std::time::Duration;
-use storage::ByteLen;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use updater::{
@@ -95,8 +94,6 @@ impl HostHands {
         let limits = Limits {
             max_signature: self.config.system.max_bundle_signature_size,
             alignment: PayloadAlignment::Required,
-            // The manifest of a plain bundle is inside it: all of it would have to be fetched.
-            max_plain_payload: ByteLen::new(0),
             ..Limits::default()
         };
         let bytes: Arc<dyn Source> = Arc::<HttpSource>::clone(source);
@@ -163,21 +160,5 @@ impl PollHands for HostHands {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_of_servers_are_seconds_and_odd_ones_are_none() {
-        assert_eq!(seconds_of("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
-        for odd in ["", "yesterday", "Sun, 06 Nov 1894 08:49:37 GMT", "784111777"] {
-            assert_eq!(seconds_of(odd), None, "{odd}");
-        }
-    }
-
-    #[test]
-    fn the_time_goes_on_and_is_the_kernels() {
-        let before = boot_time();
-        assert!(before > BootTime::default());
-        assert!(boot_time() >= before);
-    }
-}
+#[path = "poller_hands_tests.rs"]
+mod tests;

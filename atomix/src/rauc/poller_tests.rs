@@ -85,11 +85,11 @@ fn serve(lines: &str, hash: Digest) -> Served {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let served = Arc::clone(&polls);
     let server = std::thread::spawn(move || {
-        let builder = Builder::unix_stream(ours).server(Guid::generate()).unwrap().p2p();
+        let builder = Builder::async_io_unix_stream(ours).server(Guid::generate()).unwrap().p2p();
         let builder = builder.auth_mechanism(AuthMechanism::Anonymous);
         builder.serve_at(OBJECT, BusPoller::new(served)).unwrap().build().unwrap()
     });
-    let client = Builder::unix_stream(theirs).p2p();
+    let client = Builder::async_io_unix_stream(theirs).p2p();
     let client = client.auth_mechanism(AuthMechanism::Anonymous).build().unwrap();
     let server = server.join().unwrap();
     let rule = "type='signal',interface='org.freedesktop.DBus.Properties'";

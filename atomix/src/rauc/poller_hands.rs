@@ -148,8 +148,7 @@ impl PollHands for HostHands {
 
     fn reboot(&self, argv: &[String], stop: Stop) -> Result<(), String> {
         let (program, arguments) = argv.split_first().ok_or("the command is empty")?;
-        let mut call = ProgramCall::new(program).args(arguments);
-        call.timeout = Some(LONGEST_REBOOT);
+        let call = ProgramCall::new(program).args(arguments).timeout(LONGEST_REBOOT);
         let ended = HostMachine::new().run(call, &|| stop()).and_then(|end| end.check(program));
         ended.map(drop).map_err(|failure| chain_of(&failure))
     }
@@ -160,5 +159,6 @@ impl PollHands for HostHands {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests")]
 #[path = "poller_hands_tests.rs"]
 mod tests;

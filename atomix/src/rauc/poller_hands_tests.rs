@@ -109,10 +109,9 @@ fn look(url: &str, if_none_match: Option<&str>) -> Fetched {
 }
 
 fn failure(url: &str) -> String {
-    match look(url, None) {
-        Fetched::Failed(why) => why,
-        other => panic!("{other:?}"),
-    }
+    let found = look(url, None);
+    let Fetched::Failed(why) = found else { panic!("{found:?}") };
+    why
 }
 
 #[test]

@@ -4,9 +4,12 @@
 
 use crate::text::lossy;
 use atomix::commands::rescue::laptop::{Dialogue, Sight, Step, StopText};
+use atomix::rauc::{Asked, Json, overlay, path_of_file_url, quote_for_shell, read_command};
 use atomix::serial_line::{Recorder, Stamp, as_text};
 use atomix::settings::{SETTINGS_PATH, Settings};
 use atomix::virtual_board::system::{Declaration, VirtualSystem};
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::time::Duration;
 use storage::HostFiles;
@@ -42,6 +45,38 @@ pub fn virtual_system(data: &[u8]) {
         }
         assert!(system.addresses("eth1").is_ok_and(|addresses| addresses.is_some()));
     }
+}
+
+/// A command line of `rauc`, a word before each NUL: what cannot be run is told, a value that takes
+/// the place of a configured one stays one line, a path out of a URL is absolute, and no text ends
+/// the quotes that it is put in.
+pub fn rauc_command(data: &[u8]) {
+    let words: Vec<OsString> =
+        data.split(|byte| *byte == 0).map(|word| OsString::from_vec(word.to_vec())).collect();
+    match read_command(&words, "rauc 1", true) {
+        Asked::Run(request) => {
+            const CONF: &str = "[system]\ncompatible=x\n";
+            let lines = CONF.lines().count();
+            if let Ok(text) = overlay(CONF, &request.overrides) {
+                assert!(text.lines().count() <= lines + 2 * request.overrides.len());
+            }
+        }
+        Asked::Print { complaint, text, code } => {
+            assert!(code <= 1 && (complaint.is_some() || !text.is_empty()));
+        }
+    }
+    for word in &words {
+        let url = [b"file:".as_slice(), word.as_bytes()].concat();
+        if let Ok(path) = path_of_file_url(&url) {
+            assert!(path.is_absolute() && !path.as_os_str().as_bytes().contains(&0));
+        }
+    }
+    let text = lossy(data);
+    let written = Json::from(&*text).pretty();
+    assert!(!written.contains(char::is_control), "{written:?}");
+    let quoted = quote_for_shell(&text);
+    let inside = quoted.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
+    assert!(!inside.expect("quotes").replace("'\\''", "").contains('\''), "{quoted}");
 }
 
 /// What stops the board, and the word that only its prompt would say.

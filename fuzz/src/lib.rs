@@ -23,7 +23,7 @@ mod uboot;
 mod updater;
 mod verifier;
 
-pub use atomix::{serial_dialogue, serial_record, settings, virtual_system};
+pub use atomix::{rauc_command, serial_dialogue, serial_record, settings, virtual_system};
 pub use bootctl::{boot_programs, boot_state, dead_kernel, kernel_cmdline, recorder};
 pub use bundle::{
     bundle, bundle_edits, envelope, key_file, keyring, manifest, pkcs11_uri, signature,
@@ -45,7 +45,7 @@ pub use verifier::{gateway_address, health_config, required_units};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 46] = [
+pub const TARGETS: [Target; 47] = [
     ("block_hash_index", block_hash_index),
     ("boot_programs", boot_programs),
     ("boot_record", boot_record),
@@ -80,6 +80,7 @@ pub const TARGETS: [Target; 46] = [
     ("recorder", recorder),
     ("repart_definition", repart_definition),
     ("required_units", required_units),
+    ("rauc_command", rauc_command),
     ("serial_dialogue", serial_dialogue),
     ("serial_record", serial_record),
     ("settings", settings),

@@ -43,8 +43,13 @@ mod system_dict;
 mod system_engine;
 mod trust;
 
+pub use conf::overlay;
 pub use env::RaucEnv;
+pub use json::Json;
+pub use opening::path_of_file_url;
+pub use request::{Asked, ConfOverride, Request, read as read_command};
 pub use run::{RAUC_VERSION, run};
+pub use shell_text::quote as quote_for_shell;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;

@@ -99,7 +99,7 @@ pub fn resolve(name: &OsStr) -> Result<Place, RaucError> {
         Err(RaucError::refused(format!("No such file: {}", path.display())))
     };
     match scheme(name.as_bytes()) {
-        Some("file") => local(from_file_url(name.as_bytes())?),
+        Some("file") => local(path_of_file_url(name.as_bytes())?),
         Some(_) => Ok(Place::Remote(name.to_string_lossy().into_owned())),
         None => local(absolute(Path::new(name))?),
     }
@@ -116,7 +116,10 @@ fn scheme(name: &[u8]) -> Option<&str> {
 }
 
 /// The path of a `file:` URL, which may name no other host.
-fn from_file_url(url: &[u8]) -> Result<PathBuf, RaucError> {
+///
+/// # Errors
+/// [`RaucError`] in RAUC's words.
+pub fn path_of_file_url(url: &[u8]) -> Result<PathBuf, RaucError> {
     let refused = |why: &str| {
         let url = String::from_utf8_lossy(url);
         RaucError::refused(format!("Conversion error: The URI “{url}” {why}"))
@@ -310,7 +313,7 @@ mod tests {
 
     #[test]
     fn file_urls_are_unwrapped_or_refused_in_raucs_words() {
-        let path = |url: &str| from_file_url(url.as_bytes()).map_err(|error| error.to_string());
+        let path = |url: &str| path_of_file_url(url.as_bytes()).map_err(|error| error.to_string());
         assert_eq!(path("file:///a/b%20c"), Ok(PathBuf::from("/a/b c")));
         assert_eq!(path("file:/a"), Ok(PathBuf::from("/a")));
         assert!(path("file://good-bundle.raucb").unwrap_err().starts_with("Conversion error:"));

@@ -3,6 +3,7 @@
 //! that production code uses. It can be recorded, photographed and put back.
 
 use crate::medium::Medium;
+use crate::shared_files::SharedFiles;
 use anyhow::{Context, Result};
 use bootctl::{BackendError, BootBackend, BootState, DataReset, Recorder, Timestamp, UbootBackend};
 use std::collections::BTreeMap;
@@ -83,9 +84,9 @@ pub struct Board {
     journal: Option<Journal>,
     promises: Arc<Mutex<Vec<Promise>>>,
     wrap: Option<Wrap>,
-    lock: InstallLock,
+    lock: Arc<InstallLock>,
     /// The board's root: configuration, locks, scratch files. Nothing of it is judged.
-    root: tempfile::TempDir,
+    root: Arc<tempfile::TempDir>,
 }
 
 /// Where a board can be put back to.
@@ -114,7 +115,7 @@ impl Board {
         };
         let all = devices.iter().chain([&env_device, &recorder]);
         let root = tempfile::tempdir().context("cannot make a root directory")?;
-        let lock = InstallLock::acquire(root.path(), std::process::id())?;
+        let lock = Arc::new(InstallLock::acquire(root.path(), std::process::id())?);
         Ok(Self {
             devices: all.map(|one| (Arc::from(one.label()), Medium::new(one))).collect(),
             files: MemoryFiles::new(),
@@ -123,7 +124,7 @@ impl Board {
             promises: Arc::default(),
             wrap: None,
             lock,
-            root,
+            root: Arc::new(root),
         })
     }
 
@@ -139,6 +140,21 @@ impl Board {
     pub const fn wrapped(mut self, wrap: Wrap) -> Self {
         self.wrap = Some(wrap);
         self
+    }
+
+    /// The same board for somebody who owns what he works with. It has no small files.
+    #[must_use]
+    pub fn twin(&self) -> Self {
+        Self {
+            devices: self.devices.clone(),
+            files: MemoryFiles::new(),
+            env: self.env,
+            journal: self.journal.clone(),
+            promises: Arc::clone(&self.promises),
+            wrap: self.wrap,
+            lock: Arc::clone(&self.lock),
+            root: Arc::clone(&self.root),
+        }
     }
 
     /// From now on everything durable is logged; returns the log.
@@ -236,7 +252,7 @@ impl Board {
 
     /// The install lock.
     #[must_use]
-    pub const fn install_lock(&self) -> &InstallLock {
+    pub fn install_lock(&self) -> &InstallLock {
         &self.lock
     }
 
@@ -282,6 +298,21 @@ impl Board {
         }
     }
 
+    /// Does something with the small files where several own them.
+    ///
+    /// # Errors
+    /// Those of `act`, or when it keeps some of them.
+    pub fn with_shared_files<T>(
+        &mut self,
+        act: impl FnOnce(&SharedFiles, &Self) -> Result<T>,
+    ) -> Result<T> {
+        let files = std::mem::take(&mut self.files);
+        let files = SharedFiles::new(files, self.journal.clone());
+        let done = act(&files, self);
+        self.files = files.into_inner()?;
+        done
+    }
+
     /// The environment in its place.
     ///
     /// # Errors
@@ -304,13 +335,13 @@ impl Board {
     ///
     /// # Errors
     /// As [`Board::env_store`].
-    pub fn backend(&self) -> Result<Box<dyn BootBackend>> {
+    pub fn backend(&self) -> Result<Box<dyn BootBackend + Send>> {
         Ok(self.noting(UbootBackend::with_defaults(self.env_store()?, default_env())))
     }
 
     /// The same keeper, with each commit that returns noted.
     #[must_use]
-    pub fn noting(&self, inner: impl BootBackend + 'static) -> Box<dyn BootBackend> {
+    pub fn noting(&self, inner: impl BootBackend + Send + 'static) -> Box<dyn BootBackend + Send> {
         let (journal, promises) = (self.journal.clone(), Arc::clone(&self.promises));
         Box::new(Noting { inner, journal, promises })
     }

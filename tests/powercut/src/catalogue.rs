@@ -3,6 +3,8 @@
 
 use crate::board::{EnvKind, disk_id};
 use crate::disk_scenario::{Before, Data, DiskScenario, Identities};
+use crate::engine::Seals;
+use crate::rauc_scenario::RaucScenario;
 use crate::scenario::Scenario;
 use crate::slot_scenario::{Act, SlotScenario};
 use crate::systems::{Signer, SlotSizes, System};
@@ -28,6 +30,7 @@ pub fn catalogue(sizes: SlotSizes) -> Result<Vec<Box<dyn Scenario>>> {
     for scenario in slots.chain(installs(sizes)?) {
         all.push(Box::new(scenario));
     }
+    all.push(Box::new(RaucScenario::new("rauc-install", sizes)?));
     for (name, before, identities, data) in [
         ("first-boot", Before::Flashed, Identities::Same, Data::Fat),
         ("first-boot-new-ids", Before::Flashed, Identities::New, Data::Fat),
@@ -160,9 +163,7 @@ fn files_and_records(sizes: SlotSizes) -> Vec<SlotScenario> {
 fn installs(sizes: SlotSizes) -> Result<Vec<SlotScenario>> {
     let signer = Signer::new()?;
     let install = |name, format, after: System| -> Result<SlotScenario> {
-        let images: [(&str, &str, &[u8]); 2] =
-            [("boot", "boot.vfat", &after.boot), ("rootfs", "rootfs.img", &after.rootfs)];
-        let act = Act::Install(signer.bundle(format, &images)?);
+        let act = Act::Install(signer.bundle(format, &after.images())?);
         Ok(SlotScenario { after: Some(after), ..on_two_good_slots(name, act, sizes) })
     };
     let empty = BootState { order: vec![SlotId::A], b: SlotRecord::EMPTY, ..both_good() };
@@ -182,5 +183,18 @@ fn installs(sizes: SlotSizes) -> Result<Vec<SlotScenario>> {
             may_lose_env: true,
             ..install("install-env-single", BundleFormat::Verity, system(3))?
         },
+        rauc_on_our_board("rauc-install-sealed", Seals::Kept, sizes)?,
     ])
+}
+
+/// An install under the name `rauc` on a board with our own boot protocol.
+pub fn rauc_on_our_board(
+    name: &'static str,
+    seals: Seals,
+    sizes: SlotSizes,
+) -> Result<SlotScenario> {
+    let after = System::new(3, sizes);
+    let bundle = Signer::new()?.sign(BundleFormat::Plain, &after.images())?;
+    let act = Act::RaucInstall(bundle, seals);
+    Ok(SlotScenario { after: Some(after), ..on_two_good_slots(name, act, sizes) })
 }

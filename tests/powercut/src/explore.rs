@@ -224,7 +224,7 @@ impl Explorer<'_> {
         returned: usize,
     ) -> (Commits<'b>, Seen<'b>) {
         let commits = Commits {
-            before: Some(&self.recorded.first),
+            before: self.recorded.first.as_ref(),
             states: &self.commits,
             returned,
             half: None,

@@ -7,8 +7,8 @@ use crate::board::Board;
 use crate::firmware::{Booted, Selector, facts, read_env};
 use crate::linux::come_up;
 use crate::paper::{Paper, may_run};
-use crate::scenario::{End, Scenario, Seen};
-use crate::violation::Invariant::{Commit, Durable, I1, I2, I6, I7};
+use crate::scenario::{End, Foreign, Scenario, Seen};
+use crate::violation::Invariant::{Commit, Durable, I1, I2, I6, I7, I8};
 use crate::violation::{OrBreaks, Violation};
 use bootctl::{BootControl, BootState, FirmwareFacts, SlotId, SlotState, Snapshot, reconcile};
 use xxhash_rust::xxh3::xxh3_128;
@@ -75,10 +75,17 @@ impl Judge<'_> {
                 return Err(Violation::new(I1, format!("slot {slot} loads and is not whole")));
             }
         }
-        let env = read_env(board).or_breaks(I1, "the environment cannot be looked at")?;
-        let looked = self.commits_hold(env.as_ref(), commits)?;
-        Paper { scenario, selector: self.selector, loads, env: env.as_ref() }.holds(board)?;
-        records_hold(board, seen)?;
+        let mut looked = Looked::default();
+        match scenario.foreign() {
+            Some(foreign) => starts_whole(scenario, foreign, board)?,
+            None => {
+                let env = read_env(board).or_breaks(I1, "the environment cannot be looked at")?;
+                looked = self.commits_hold(env.as_ref(), commits)?;
+                Paper { scenario, selector: self.selector, loads, env: env.as_ref() }
+                    .holds(board)?;
+                records_hold(board, seen)?;
+            }
+        }
         files_hold(board, seen)?;
         scenario.inspect(board, Some(seen))?;
         if seen.finished {
@@ -92,15 +99,24 @@ impl Judge<'_> {
     /// # Errors
     /// [`Violation`].
     pub fn go_on(&self, board: &mut Board) -> Result<(), Violation> {
-        let booted = self.boot(board)?;
-        let group = self.scenario.group(board, booted.slot);
-        if self.scenario.is_due(&booted) {
-            self.scenario
-                .operate(board, booted.slot)
-                .or_breaks(I6, &format!("again from slot {}", booted.slot))?;
+        let (slot, is_due) = match self.scenario.foreign() {
+            Some(foreign) => {
+                let slot = foreign.boot(board)?;
+                // The new system runs: installed it is.
+                (slot, slot == self.scenario.booted())
+            }
+            None => {
+                let booted = self.boot(board)?;
+                (booted.slot, self.scenario.is_due(&booted))
+            }
+        };
+        let group = self.scenario.group(board, slot);
+        if is_due {
+            let again = format!("again from slot {slot}");
+            self.scenario.operate(board, slot).or_breaks(I6, &again)?;
         }
-        if self.scenario.group(board, booted.slot) != group {
-            return Err(Violation::new(I2, format!("slot {} runs and was written", booted.slot)));
+        if self.scenario.group(board, slot) != group {
+            return Err(Violation::new(I2, format!("slot {slot} runs and was written")));
         }
         Ok(())
     }
@@ -198,6 +214,24 @@ impl Judge<'_> {
         }
         Ok(())
     }
+}
+
+/// I1, I8: whatever another's boot loader would start is whole, and the slot that ran is still
+/// among it.
+fn starts_whole(
+    scenario: &dyn Scenario,
+    foreign: &dyn Foreign,
+    board: &Board,
+) -> Result<(), Violation> {
+    let candidates = foreign.candidates(board);
+    if let Some(slot) = candidates.iter().find(|slot| !scenario.is_whole(board, **slot)) {
+        return Err(Violation::new(I1, format!("slot {slot} would be started and is not whole")));
+    }
+    let running = scenario.booted();
+    if !candidates.contains(&running) {
+        return Err(Violation::new(I8, format!("slot {running} runs and would not start again")));
+    }
+    Ok(())
 }
 
 /// I7: of a lost environment the slot that does not run comes back as the recorder knew it.

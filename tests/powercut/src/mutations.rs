@@ -5,10 +5,13 @@
 
 use crate::believing::believe_every_copy;
 use crate::board::EnvKind;
-use crate::catalogue::{b_on_trial, on_two_good_slots, three_commits};
+use crate::catalogue::{b_on_trial, on_two_good_slots, rauc_on_our_board, three_commits};
 use crate::disk_scenario::{Before, DISK, Data, DiskScenario, Identities};
+use crate::engine::Seals;
 use crate::firmware::Selector;
 use crate::forgetful::forget_a_sector;
+use crate::loader::VARIABLES;
+use crate::rauc_scenario::{RaucScenario, STATUS};
 use crate::recorded::Order;
 use crate::scenario::Scenario;
 use crate::slot_scenario::{Act, SlotScenario};
@@ -16,6 +19,7 @@ use crate::systems::{Signer, SlotSizes, System};
 use anyhow::Result;
 use bootctl::{Command, Force, SlotId};
 use bundle::BundleFormat;
+use std::path::Path;
 use storage::{FileStep, Op, OpKind};
 
 const BOOT: &str = "/dev/boot-b";
@@ -71,15 +75,14 @@ pub fn mutations() -> Result<Vec<Mutation>> {
     all.extend(marks());
     all.extend(small());
     all.extend(disks()?);
+    all.extend(rauc()?);
     Ok(all)
 }
 
 fn installs() -> Result<Vec<Mutation>> {
     let signer = Signer::new()?;
     let after = System::new(3, SIZES);
-    let images: [(&str, &str, &[u8]); 2] =
-        [("boot", "boot.vfat", &after.boot), ("rootfs", "rootfs.img", &after.rootfs)];
-    let bundle = signer.bundle(BundleFormat::Verity, &images)?;
+    let bundle = signer.bundle(BundleFormat::Verity, &after.images())?;
     let install = || SlotScenario {
         after: Some(after.clone()),
         ..on_two_good_slots("install-verity", Act::Install(bundle.clone()), SIZES)
@@ -292,6 +295,29 @@ fn disks() -> Result<Vec<Mutation>> {
     ])
 }
 
+fn rauc() -> Result<Vec<Mutation>> {
+    let install = || RaucScenario::new("rauc-install", SIZES);
+    let bypass = rauc_on_our_board("rauc-bypass", Seals::Bypassed, SIZES)?;
+    Ok(vec![
+        mistake("RAUC's own sequence writes slots that have seals", bypass, all_of),
+        mistake("RAUC's target is not marked bad first", install()?, |ops| {
+            let slots = first(ops, |op| is(op, BOOT) || is(op, ROOTFS));
+            without(ops, |at, op| at < slots && is_step_of(op, VARIABLES))
+        }),
+        mistake("RAUC's target becomes primary before its rootfs", install()?, |ops| {
+            let slots = first(ops, |op| is(op, ROOTFS));
+            moved_before(ops, |at, op| at > slots && is_step_of(op, VARIABLES), slots)
+        }),
+        mistake("RAUC's rootfs is not flushed", install()?, |ops| {
+            without(ops, |_, op| is_flush(op, ROOTFS))
+        }),
+        mistake("RAUC's status calls a slot ok while it is written", install()?, |ops| {
+            let slots = first(ops, |op| is(op, BOOT) || is(op, ROOTFS));
+            without(ops, |at, op| at < slots && is_step_of(op, STATUS))
+        }),
+    ])
+}
+
 /// The acts as they are.
 pub fn all_of(ops: &[Op]) -> Order {
     (0..ops.len()).collect()
@@ -344,6 +370,18 @@ fn is_erase(op: &Op, device: &str) -> bool {
 
 fn is_long_write(op: &Op, device: &str) -> bool {
     is(op, device) && matches!(&op.kind, OpKind::Write { data, .. } if data.len() > 4096)
+}
+
+/// A step of this small file's directory, in which nothing else lies.
+fn is_step_of(op: &Op, path: &str) -> bool {
+    let OpKind::File(step) = &op.kind else { return false };
+    let changed = match step {
+        FileStep::WriteTemp { temp, .. } => temp,
+        FileStep::SyncFile { file } | FileStep::Remove { file } => file,
+        FileStep::Rename { to, .. } => to,
+        FileStep::MakeDir { dir } | FileStep::SyncDir { dir } => dir,
+    };
+    Path::new(path).parent().is_some_and(|dir| changed.starts_with(dir))
 }
 
 /// The clearing of a flag: one byte, the only write of its length.

@@ -39,11 +39,14 @@ impl Depth {
             (Cost::High, Thoroughness::Bounded) => {
                 (effort(1024, 300, 64), effort(64, 40, 16), 200, 25_000)
             }
+            (Cost::Again, Thoroughness::Bounded) => {
+                (effort(256, 100, 32), effort(32, 20, 8), 60, 6000)
+            }
             (Cost::Program, Thoroughness::Bounded) => (effort(4, 8, 2), effort(4, 4, 1), 2, 100),
             (Cost::Low, Thoroughness::Exhaustive) => {
                 (effort(1 << 20, 16_384, 4096), effort(1024, 400, 64), 2000, 400_000)
             }
-            (Cost::High, Thoroughness::Exhaustive) => {
+            (Cost::High | Cost::Again, Thoroughness::Exhaustive) => {
                 (effort(1 << 16, 4096, 1024), effort(1024, 300, 64), 1000, 100_000)
             }
             (Cost::Program, Thoroughness::Exhaustive) => {

@@ -4,7 +4,7 @@
 use crate::board::{ENV, Kept, Promise};
 use crate::firmware::read_env;
 use crate::scenario::{End, Scenario};
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use bootctl::BootState;
 use std::collections::BTreeSet;
 use storage::{FileStep, FileTree, Journal, OpKind};
@@ -18,8 +18,8 @@ pub struct Recorded {
     promises: Vec<(usize, Kept)>,
     /// The small files before it.
     pub files: FileTree,
-    /// The boot state before it.
-    pub first: BootState,
+    /// Our boot state before it, on a board that has one.
+    pub first: Option<BootState>,
     /// Where it ends.
     pub end: End,
     /// The content of the slot that runs.
@@ -64,7 +64,10 @@ pub fn is_committing(journal: &Journal, committed: usize, cut: usize) -> bool {
 pub fn record(scenario: &dyn Scenario) -> Result<Recorded> {
     let mut board = scenario.board()?;
     let files = board.tree().clone();
-    let first = read_env(&board)?.context("the board has no boot state to begin with")?;
+    let first = read_env(&board)?;
+    if first.is_none() && scenario.foreign().is_none() {
+        bail!("the board has no boot state to begin with");
+    }
     let running = scenario.group(&board, scenario.booted());
     let journal = board.record();
     scenario.operate(&mut board, scenario.booted())?;

@@ -16,6 +16,8 @@ pub enum Cost {
     Low,
     /// Milliseconds: a whole install.
     High,
+    /// The same done by other code around it.
+    Again,
     /// Tens of milliseconds: a program makes a file system.
     Program,
 }
@@ -116,6 +118,18 @@ pub fn without_counters(state: &BootState) -> BootState {
     BootState { last: None, reason: None, pause: PauseStep::NONE, ..state }
 }
 
+/// A board whose boot loader is not ours: it has no states, and no seals are kept for it.
+pub trait Foreign: Sync {
+    /// The slots that it would start, first tried first.
+    fn candidates(&self, board: &Board) -> Vec<SlotId>;
+
+    /// Turns the power on: it starts a slot, and that comes up and is confirmed.
+    ///
+    /// # Errors
+    /// When nothing starts or comes up.
+    fn boot(&self, board: &mut Board) -> Result<SlotId, Violation>;
+}
+
 /// An operation with its board.
 pub trait Scenario: Sync + Send {
     /// Its name on the command line.
@@ -140,6 +154,11 @@ pub trait Scenario: Sync + Send {
     /// # Errors
     /// Those of the production code.
     fn operate(&self, board: &mut Board, booted: SlotId) -> Result<()>;
+
+    /// The board's boot loader, where it is not ours.
+    fn foreign(&self) -> Option<&dyn Foreign> {
+        None
+    }
 
     /// Whether a slot has what the firmware needs to see to load it.
     fn loads(&self, board: &Board) -> PerSlot<bool>;

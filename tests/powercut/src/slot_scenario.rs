@@ -3,11 +3,12 @@
 //! recorder and the status file.
 
 use crate::board::{Board, EnvKind, Kept, Wrap, disk_id, now};
+use crate::engine::{self, Seals};
 use crate::firmware::{Booted, Selector, read_env};
 use crate::linux::{come_up, control};
 use crate::medium::sum_of;
 use crate::scenario::{Cost, End, Scenario, Seen, without_counters};
-use crate::systems::{SlotSizes, System, has_seal};
+use crate::systems::{SignedBundle, SlotSizes, System, has_seal};
 use crate::violation::Invariant::{I1, I7};
 use crate::violation::{OrBreaks, Violation};
 use anyhow::{Context, Result};
@@ -47,6 +48,8 @@ pub enum Act {
     Mark(Command),
     /// A bundle is installed into the other slot.
     Install(Arc<VerifiedBundle>),
+    /// The same by RAUC's engine, under the name `rauc`.
+    RaucInstall(Arc<SignedBundle>, Seals),
     /// So many entries are appended to the flight recorder.
     Append(u64),
     /// The status file is replaced so many times.
@@ -241,11 +244,13 @@ fn group_sum(system: &System) -> u128 {
     sum_of(&boot) ^ sum_of(&rootfs).rotate_left(1)
 }
 
-/// The status without RAUC's counters, which count a repeat.
+/// The status without RAUC's counters, which count a repeat, and without its transaction, which is
+/// noted when the slot boots next already: nobody repeats that.
 fn without_counts(content: &[u8]) -> Vec<u8> {
     let Ok(mut file) = SlotStatusFile::parse(content) else { return content.to_vec() };
     for status in file.slots.values_mut() {
         (status.installed_count, status.activated_count) = (0, 0);
+        status.transaction = None;
     }
     file.encode().into_bytes()
 }
@@ -256,7 +261,16 @@ impl Scenario for SlotScenario {
     }
 
     fn cost(&self) -> Cost {
-        if matches!(self.act, Act::Install(_)) { Cost::High } else { Cost::Low }
+        match self.act {
+            Act::Install(_) => Cost::High,
+            Act::RaucInstall(..) => Cost::Again,
+            Act::Commits(_)
+            | Act::Boots(_)
+            | Act::ComesUp
+            | Act::Mark(_)
+            | Act::Append(_)
+            | Act::Status(_) => Cost::Low,
+        }
     }
 
     fn board(&self) -> Result<Board> {
@@ -303,6 +317,10 @@ impl Scenario for SlotScenario {
             }
             Act::Mark(command) => Ok(control(board, booted)?.apply(command)?),
             Act::Install(bundle) => self.install(board, booted, bundle),
+            Act::RaucInstall(bundle, seals) => board.with_shared_files(|files, board| {
+                let mut rauc = engine::start_ours((board, files), SYSTEM_CONF, booted, *seals)?;
+                engine::install(&mut rauc, bundle)
+            }),
             Act::Append(count) => Self::append(board, *count),
             Act::Status(count) => Self::replace(board, *count),
         }
@@ -334,16 +352,19 @@ impl Scenario for SlotScenario {
         match self.act {
             Act::Append(_) => self.inspect_ring(board, seen),
             Act::Status(_) => Self::inspect_status(board, seen),
-            Act::Commits(_) | Act::Boots(_) | Act::ComesUp | Act::Mark(_) | Act::Install(_) => {
-                Ok(())
-            }
+            Act::Commits(_)
+            | Act::Boots(_)
+            | Act::ComesUp
+            | Act::Mark(_)
+            | Act::Install(_)
+            | Act::RaucInstall(..) => Ok(()),
         }
     }
 
     fn is_due(&self, booted: &Booted) -> bool {
         match self.act {
             // The new system runs: installed it is.
-            Act::Install(_) => booted.slot == self.booted,
+            Act::Install(_) | Act::RaucInstall(..) => booted.slot == self.booted,
             Act::Commits(_)
             | Act::Boots(_)
             | Act::ComesUp
@@ -367,9 +388,12 @@ impl Scenario for SlotScenario {
             Act::Append(_) => format!("{:?}", newest.context("the recorder is empty")?),
             // However often Linux came up: which slot was left last for which, and why.
             Act::ComesUp => format!("{:?}", last_left(&recorder.entries()?)),
-            Act::Commits(_) | Act::Boots(_) | Act::Mark(_) | Act::Install(_) | Act::Status(_) => {
-                String::new()
-            }
+            Act::Commits(_)
+            | Act::Boots(_)
+            | Act::Mark(_)
+            | Act::Install(_)
+            | Act::RaucInstall(..)
+            | Act::Status(_) => String::new(),
         };
         Ok(End {
             state: state.as_ref().map(without_counters),

@@ -53,7 +53,14 @@ pub fn story(
         lines.extend(told.cut(&mut board, cut, image, seed)?);
     }
     lines.extend(slots(scenario, &board));
-    lines.extend(starts(scenario, &board)?);
+    match scenario.foreign() {
+        Some(foreign) => {
+            let names: Vec<String> =
+                foreign.candidates(&board).iter().map(ToString::to_string).collect();
+            lines.push(format!("the boot loader would try: {}", names.join(" ")));
+        }
+        None => lines.extend(starts(scenario, &board)?),
+    }
     Ok(lines)
 }
 

@@ -68,6 +68,12 @@ impl System {
         Ok(Self { boot: device.bytes().to_vec(), ..Self::new(tag, sizes) })
     }
 
+    /// Its images for a bundle: slot class, file name, content.
+    #[must_use]
+    pub fn images(&self) -> [(&'static str, &'static str, &[u8]); 2] {
+        [("boot", "boot.vfat", &self.boot), ("rootfs", "rootfs.img", &self.rootfs)]
+    }
+
     /// What its slots hold, with zeros behind the images.
     #[must_use]
     pub fn slots(&self) -> [Vec<u8>; 2] {
@@ -114,12 +120,24 @@ impl Signer {
     ///
     /// # Errors
     /// When it cannot be made or does not verify.
-    #[expect(clippy::disallowed_methods, reason = "bundles are made as files and kept in memory")]
     pub fn bundle(
         &self,
         format: BundleFormat,
         images: &[(&str, &str, &[u8])],
     ) -> Result<Arc<VerifiedBundle>> {
+        Ok(Arc::new(self.sign(format, images)?.verify()?))
+    }
+
+    /// A bundle of these images, for who verifies it himself.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    #[expect(clippy::disallowed_methods, reason = "bundles are made as files and kept in memory")]
+    pub fn sign(
+        &self,
+        format: BundleFormat,
+        images: &[(&str, &str, &[u8])],
+    ) -> Result<Arc<SignedBundle>> {
         let mut manifest = "[update]\ncompatible=rock64\nversion=26.1\n".to_owned();
         let mut files = BTreeMap::new();
         for (class, name, content) in images {
@@ -141,8 +159,25 @@ impl Signer {
         let source = MemorySource::new("update.raucb", std::fs::read(&path)?);
         std::fs::remove_file(&path)?;
         let keyring = Keyring::from_pem(&self.pki.ca_cert_pem, KeyringOptions::default())?;
-        let opened = UntrustedBundle::open(Arc::new(source), &Limits::default())?;
-        Ok(Arc::new(opened.verify(&keyring, CheckTime::At(SIGNED_AT))?))
+        Ok(Arc::new(SignedBundle { source: Arc::new(source), keyring }))
+    }
+}
+
+/// A bundle and who vouches for it.
+pub struct SignedBundle {
+    source: Arc<MemorySource>,
+    keyring: Keyring,
+}
+
+impl SignedBundle {
+    /// Opens and verifies it.
+    ///
+    /// # Errors
+    /// When it does not verify.
+    pub fn verify(&self) -> Result<VerifiedBundle, bundle::BundleError> {
+        let source = Arc::<MemorySource>::clone(&self.source);
+        let opened = UntrustedBundle::open(source, &Limits::default())?;
+        opened.verify(&self.keyring, CheckTime::At(SIGNED_AT))
     }
 }
 

@@ -40,7 +40,7 @@ impl Depth {
                 (effort(1024, 300, 64), effort(64, 40, 16), 200, 25_000)
             }
             (Cost::Again, Thoroughness::Bounded) => {
-                (effort(256, 100, 32), effort(32, 20, 8), 60, 6000)
+                (effort(1024, 300, 64), effort(64, 40, 16), 120, 12_000)
             }
             (Cost::Program, Thoroughness::Bounded) => (effort(4, 8, 2), effort(4, 4, 1), 2, 100),
             (Cost::Low, Thoroughness::Exhaustive) => {

@@ -457,9 +457,12 @@ fn index_that_does_not_belong_to_its_image_never_passes() {
     assert!(failure.contains("r.img") || failure.contains("index"), "{failure}");
 }
 
+/// What makes the index of an image.
+type MakeIndex = dyn Fn(&mut dyn Read, ByteLen) -> std::io::Result<Vec<u8>>;
+
 fn lying_bundle(
     bench: &Bench,
-    make: &dyn Fn(&mut dyn Read, ByteLen) -> std::io::Result<Vec<u8>>,
+    make: &MakeIndex,
 ) -> VerifiedBundle {
     let pki = DevelopmentPki::generate("deltas", &DevelopmentPkiOptions::new(NOW)).unwrap();
     let identity =

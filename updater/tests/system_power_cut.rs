@@ -3,6 +3,13 @@
 //! Afterwards the boot loader names a slot that is whole, the status calls nothing done that is
 //! not, and the same install converges. That the boot loader keeps its own marks whole is its
 //! backend's matter and tested there; here each mark happens or does not.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
 
 mod rauc;
 

@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! On a board whose slots are sealed RAUC's install must keep our protocol: nobody but the sealed
 //! engine touches slots or their boot state, and what that engine cannot do is refused.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
 
 mod rauc;
 

@@ -2,6 +2,13 @@
 //! RAUC's install on a board of ours, with the real sealed engine below it: the environment, the
 //! seals and the status are as after `atomix install`, handlers and the bundle's check ran, and the
 //! plain tools of the boot loader were never asked to begin or end anything.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
 
 mod rauc;
 mod support;

@@ -9,8 +9,10 @@ use super::seed::SourceReader;
 use super::{
     CasyncError, CatarImage, ChunkIndex, ChunkSizes, Chunker, FeatureFlags, LocalStore, TreeNode,
 };
+use std::collections::HashSet;
 use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use storage::ByteLen;
 
 /// What encoding did.
@@ -62,8 +64,13 @@ fn encode(
 ) -> Result<(ChunkIndex, EncodeTally), CasyncError> {
     let digest = features.digest();
     let (written, new_chunks) = (AtomicU64::new(0), AtomicU64::new(0));
+    // Equal chunks that two workers hold at once are one chunk.
+    let begun = Mutex::new(HashSet::new());
     let chunks = cut_all(input, Chunker::new(sizes), progress, &|chunk| {
         let id = digest.id_of(chunk).ok_or(CasyncError::NoDigest)?;
+        if !begun.lock().unwrap_or_else(PoisonError::into_inner).insert(id) {
+            return Ok(id);
+        }
         if let Some(count) = store.put(id, chunk, digest)? {
             written.fetch_add(count, Ordering::Relaxed);
             new_chunks.fetch_add(1, Ordering::Relaxed);

@@ -2,6 +2,13 @@
 //! A system with files for devices, real programs, and a boot loader that only remembers, for the
 //! tests of RAUC's install. Everything that is done is written down in one list, in its order.
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "everything here is a test; what cannot be prepared fails it"
+)]
 
 use bootctl::{NamedBoot, NamedError, NamedFailure, NamedMark, Timestamp};
 use bundle::{
@@ -365,9 +372,8 @@ pub fn install_well(system: &mut System, file: &Path) -> Vec<SystemEvent> {
 }
 
 pub fn messages(events: &[SystemEvent]) -> Vec<String> {
-    let of = |event: &SystemEvent| match event {
-        SystemEvent::Message(text) => Some(text.clone()),
-        _ => None,
+    let of = |event: &SystemEvent| {
+        if let SystemEvent::Message(text) = event { Some(text.clone()) } else { None }
     };
     events.iter().filter_map(of).collect()
 }

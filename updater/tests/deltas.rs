@@ -458,12 +458,9 @@ fn index_that_does_not_belong_to_its_image_never_passes() {
 }
 
 /// What makes the index of an image.
-type MakeIndex = dyn Fn(&mut dyn Read, ByteLen) -> std::io::Result<Vec<u8>>;
+type MakeIndex<'a> = dyn Fn(&mut dyn Read, ByteLen) -> std::io::Result<Vec<u8>> + 'a;
 
-fn lying_bundle(
-    bench: &Bench,
-    make: &MakeIndex,
-) -> VerifiedBundle {
+fn lying_bundle(bench: &Bench, make: &MakeIndex<'_>) -> VerifiedBundle {
     let pki = DevelopmentPki::generate("deltas", &DevelopmentPkiOptions::new(NOW)).unwrap();
     let identity =
         SigningIdentity::from_pem(&pki.signer_cert_pem, &pki.signer_key_pem, &[]).unwrap();

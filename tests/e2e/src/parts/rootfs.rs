@@ -34,6 +34,13 @@ const MASKED: [&str; 7] = [
 const AGENT_UNIT: (&str, &str) =
     ("system/guest-agent.service", include_str!("../../guest/guest-agent.service"));
 
+/// What ships for the name `rauc` on D-Bus, and where it belongs; the bus starts the service.
+const RAUC: [(&str, &str); 3] = [
+    ("rauc.service", "usr/lib/systemd/system"),
+    ("de.pengutronix.rauc.service", "usr/share/dbus-1/system-services"),
+    ("de.pengutronix.rauc.conf", "usr/share/dbus-1/system.d"),
+];
+
 /// Anybody may log in: package scripts, which do not run, would have made the real files.
 const PAM: [(&str, &str); 4] = [
     ("etc/pam.d/common-auth", "auth required pam_permit.so\n"),
@@ -132,8 +139,13 @@ pub fn rootfs() -> Result<PathBuf> {
 /// When it cannot be built.
 pub fn release(version: &str) -> Result<PathBuf> {
     let (base, atomix, keys) = (base()?, atomix::aarch64()?, bundle::keys()?);
-    let mut inputs = Inputs::new("rootfs 4").part(&base).part(&atomix).part(&keys).text(version);
-    let files = settings();
+    let mut inputs = Inputs::new("rootfs 5").part(&base).part(&atomix).part(&keys).text(version);
+    let mut files = settings();
+    let shipped = atomix::checkout()?.join("atomix/dist/rauc");
+    for (name, place) in RAUC {
+        let text = fs::read_to_string(shipped.join(name)).with_context(|| name.to_owned())?;
+        files.push((format!("{place}/{name}"), text));
+    }
     for (name, text) in &files {
         inputs = inputs.text(name).text(text);
     }
@@ -145,6 +157,7 @@ pub fn release(version: &str) -> Result<PathBuf> {
         let root = dir.join("root");
         Program::new("cp").arg("-a").arg(base.join("root")).arg(&root).run()?;
         put(&root.join("usr/bin/atomix"), &fs::read(atomix.join("atomix"))?, 0o755)?;
+        symlink("atomix", root.join("usr/bin/rauc"))?;
         for (name, text) in &files {
             put(&root.join(name), text.as_bytes(), 0o644)?;
         }

@@ -26,18 +26,21 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         return judge(cli, scratch, out);
     }
     fetch(cli)?;
-    let scratch = tempfile::Builder::new().prefix("roundtrip-").tempdir()?;
-    fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755))?;
+    let outer = tempfile::Builder::new().prefix("roundtrip-").tempdir()?;
+    fs::set_permissions(outer.path(), fs::Permissions::from_mode(0o755))?;
+    // What a guest's kernel needs comes beside it.
+    let scratch = outer.path().join("files");
+    fs::create_dir(&scratch)?;
     let program = match &cli.program {
-        Some(program) => Some(peers::as_rauc(program, &scratch.path().join("ours"))?),
+        Some(program) => Some(peers::as_rauc(program, &scratch.join("ours"))?),
         None => None,
     };
     let entered = match cli.kernel {
-        Kernel::Host => space::enter(cli, program.as_deref(), scratch.path()),
-        Kernel::Uml => space::enter_kernel(cli, program.as_deref(), scratch.path(), out),
+        Kernel::Host => space::enter(cli, program.as_deref(), &scratch),
+        Kernel::Uml => space::enter_kernel(cli, program.as_deref(), &scratch, out),
     };
     if let Some(keep) = &cli.keep {
-        let kept = scratch.keep();
+        let kept = outer.keep().join("files");
         fs::rename(&kept, keep).with_context(|| format!("the files are in {}", kept.display()))?;
     }
     entered

@@ -26,10 +26,10 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         return judge(cli, scratch, out);
     }
     fetch(cli)?;
-    let outer = tempfile::Builder::new().prefix("roundtrip-").tempdir()?;
+    let outer = tempfile::Builder::new().prefix("rt-").tempdir()?;
     fs::set_permissions(outer.path(), fs::Permissions::from_mode(0o755))?;
-    // What a guest's kernel needs comes beside it.
-    let scratch = outer.path().join("files");
+    // What a guest's kernel needs comes beside it. Short names: a socket's path has 108 bytes at most.
+    let scratch = outer.path().join("f");
     fs::create_dir(&scratch)?;
     let program = match &cli.program {
         Some(program) => Some(peers::as_rauc(program, &scratch.join("ours"))?),
@@ -40,7 +40,7 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         Kernel::Uml => space::enter_kernel(cli, program.as_deref(), &scratch, out),
     };
     if let Some(keep) = &cli.keep {
-        let kept = outer.keep().join("files");
+        let kept = outer.keep().join("f");
         fs::rename(&kept, keep).with_context(|| format!("the files are in {}", kept.display()))?;
     }
     entered

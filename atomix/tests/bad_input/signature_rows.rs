@@ -156,8 +156,9 @@ fn two_signers(case: &mut Case) {
     let (payload, cms) = cut(&good());
     let put = |name: &str, content: &[u8]| fs::write(dir.path().join(name), content).unwrap();
     put("one.der", &cms);
-    put("cert.pem", &bundles::stranger().signer_cert_pem);
-    put("key.pem", &bundles::stranger().signer_key_pem);
+    // Both hold: a second one that nobody vouches for is refused for that.
+    put("cert.pem", &bundles::pki().signer_cert_pem);
+    put("key.pem", &bundles::pki().signer_key_pem);
     let args = "cms -resign -in one.der -inform DER -signer cert.pem -inkey key.pem -binary \
                 -nodetach -outform DER -out two.der";
     openssl(dir.path(), args);

@@ -30,4 +30,4 @@ pub use head::{ContentRange, HeadError, ResponseHead};
 pub use multipart::{Part, parse_parts};
 pub use options::{HttpNotice, HttpNotices, HttpOptions, HttpStop, Patience, TlsVerify};
 pub use source::{HttpCounts, HttpSource, MAX_MEMORY_BYTES};
-pub use url::{HttpUrl, MAX_URL_BYTES, UrlError};
+pub use url::{HttpUrl, MAX_URL_BYTES, UrlError, is_http_url, shown_url};

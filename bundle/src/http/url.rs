@@ -224,6 +224,29 @@ impl HttpUrl {
     }
 }
 
+/// Whether fetching this text would ask a server: it begins with `http://` or `https://`, in
+/// whatever case. Everything else is a path.
+#[must_use]
+pub fn is_http_url(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, _)| {
+        scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
+    })
+}
+
+/// A place as it may be logged: a URL without user information, query and fragment; of one that
+/// nobody would fetch the scheme alone, for what is a secret in it cannot be told. Paths and
+/// `file://` stay as they are.
+#[must_use]
+pub fn shown_url(text: &str) -> String {
+    match text.split_once("://") {
+        Some((scheme, _)) if !scheme.contains('/') && !scheme.eq_ignore_ascii_case("file") => {
+            let hidden = || format!("{}://…", scheme.escape_debug());
+            HttpUrl::parse(text).map_or_else(|_| hidden(), |url| url.to_string())
+        }
+        Some(_) | None => text.to_owned(),
+    }
+}
+
 /// Path, and query with its `?`.
 fn split_query(target: &str) -> (&str, Option<&str>) {
     match target.find('?') {
@@ -356,6 +379,17 @@ fn parse_ipv6(address: &str) -> Result<String, UrlError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_be_logged_has_no_secrets() {
+        for (text, expected) in [
+            ("HTTPS://u:p@H:8/a?token=1#f", "https://h:8/a?…"),
+            ("http://u:p@x@h/a", "http://…"),
+            ("/data/a://b", "/data/a://b"),
+        ] {
+            assert_eq!(shown_url(text), expected);
+        }
+    }
 
     #[test]
     fn plain_urls_are_read_and_cleaned() {

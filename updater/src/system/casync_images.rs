@@ -15,6 +15,7 @@ use bundle::casync::{
     Assembly, AssemblyPlan, AssemblyTally, CasyncError, CatarImage, ChunkIndex, ChunkStore,
     HttpStore, LocalStore, MAX_INDEX, Ownership, Seed, extract_catar, scan_tree,
 };
+use bundle::http::{is_http_url, shown_url};
 use openssl::sha::Sha256;
 use std::io::{self, Read};
 use std::path::Path;
@@ -35,15 +36,11 @@ pub(super) fn store_location(request: &ImageRequest<'_>) -> (String, StorePlace)
 
 /// The store beside a bundle; what follows the path of a URL stays behind it.
 fn beside(location: &str) -> String {
-    let (path, rest) = match location.find(['?', '#']).filter(|_| is_url(location)) {
+    let (path, rest) = match location.find(['?', '#']).filter(|_| is_http_url(location)) {
         Some(at) => location.split_at(at),
         None => (location, ""),
     };
     format!("{}.castr{rest}", path.strip_suffix(".raucb").unwrap_or(path))
-}
-
-fn is_url(location: &str) -> bool {
-    location.starts_with("http://") || location.starts_with("https://")
 }
 
 fn open_store(
@@ -51,21 +48,12 @@ fn open_store(
     options: &StoreOptions,
 ) -> Result<Arc<dyn ChunkStore>, BoxedError> {
     let (location, place) = store_location(request);
-    if is_url(&location) {
+    if is_http_url(&location) {
         let shown = shown_url(&location);
         return Ok(Arc::new(HttpStore::open(&location, &shown, &options(place))?));
     }
     let path = location.strip_prefix("file://").unwrap_or(&location);
     Ok(Arc::new(LocalStore::new(Path::new(path))))
-}
-
-/// A URL without user, password and query: what may be logged.
-fn shown_url(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let rest = rest.split(['?', '#']).next().unwrap_or_default();
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    format!("{scheme}://{host}/{path}")
 }
 
 fn read_index(
@@ -288,16 +276,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn store_lies_beside_the_bundle_and_secrets_are_not_shown() {
+    fn store_lies_beside_the_bundle() {
         for (location, expected) in [
             ("/data/x.raucb", "/data/x.castr"),
             ("/data/x.bundle", "/data/x.bundle.castr"),
             ("https://h/a/x.raucb", "https://h/a/x.castr"),
             ("https://h/a/x.raucb?token=1", "https://h/a/x.castr?token=1"),
+            ("HTTPS://h/a/x.raucb?token=1", "HTTPS://h/a/x.castr?token=1"),
             ("/data/x?y.raucb", "/data/x?y.castr"),
         ] {
             assert_eq!(beside(location), expected);
         }
-        assert_eq!(shown_url("https://u:p@h:8/a/x.castr?token=1"), "https://h:8/a/x.castr");
     }
 }

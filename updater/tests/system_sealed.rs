@@ -11,12 +11,14 @@
 
 mod rauc;
 
+use nix::errno::Errno;
 use rauc::*;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use storage::{ByteLen, Files, FilesError, HostFiles};
 use updater::system::{
-    InstallRequest, MarkState, SealedInstall, SealedJob, System, WriteSlotRequest,
+    InstallRequest, MarkState, SealedInstall, SealedJob, System, SystemEvent, WriteSlotRequest,
 };
 use updater::{InstallError, InstallEvent, InstallReport, SlotReport, VersionRule, WriteCount};
 
@@ -103,6 +105,46 @@ fn slots_and_boot_state_are_touched_by_the_sealed_engine_alone() {
     );
     let status = status_of(&mut system, "rootfs.1");
     assert!(status.transaction.is_some());
+}
+
+/// Files that can be read and never written, as on a full or read-only `/data`.
+struct ReadOnlyFiles(HostFiles);
+
+impl Files for ReadOnlyFiles {
+    fn read(&self, path: &Path, limit: ByteLen) -> Result<Option<Vec<u8>>, FilesError> {
+        self.0.read(path, limit)
+    }
+    fn replace(&mut self, path: &Path, _: &[u8]) -> Result<(), FilesError> {
+        Err(FilesError::Write { path: path.to_owned(), source: Errno::EROFS.into() })
+    }
+    fn remove(&mut self, path: &Path) -> Result<(), FilesError> {
+        Err(FilesError::Write { path: path.to_owned(), source: Errno::EROFS.into() })
+    }
+    fn list(&self, dir: &Path) -> Result<Vec<String>, FilesError> {
+        self.0.list(dir)
+    }
+}
+
+/// Fails when an install is told to have failed whose slot boots next.
+#[test]
+fn a_status_that_cannot_be_written_after_the_boot_order_is_only_warned_of() {
+    let world = World::new();
+    let engine = FakeSealed { diary: world.diary.clone(), fails: false, seen: Seen::default() };
+    let mut parts = world.parts(Some(Box::new(engine)));
+    parts.files = Box::new(ReadOnlyFiles(HostFiles::new("/")));
+    let mut system = world.start_with(world.config(CENTRAL, TWO_GROUPS), parts);
+    let file = bundle_file(
+        world.dir.path(),
+        "b.raucb",
+        "[image.rootfs]\nfilename=r.img\n",
+        &[("r.img", b"x")],
+    );
+    let events = install_well(&mut system, &file);
+    let warned = |event: &SystemEvent| {
+        matches!(event, SystemEvent::Warning(text)
+            if text.starts_with("Error while writing status file: "))
+    };
+    assert!(events.iter().any(warned), "{events:?}");
 }
 
 #[test]

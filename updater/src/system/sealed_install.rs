@@ -6,6 +6,7 @@ use super::install::{INSTALL_WEIGHT, Install};
 use super::progress::{StepEnd, Steps};
 use super::{InstallationError, SealedJob, System, SystemError, VersionLimit};
 use crate::event_log::Event;
+use crate::status_store::chain;
 use crate::{InstallError, InstallEvent, InstallStep, VersionRule};
 use bundle::Image;
 
@@ -69,7 +70,12 @@ impl System {
         let transaction = Some(install.transaction.to_owned());
         for written in &report.slots {
             self.log(&Event::updating_slot(&written.slot), steps);
-            self.set_status(&written.slot, steps, &|s| s.transaction.clone_from(&transaction))?;
+            let noted =
+                self.set_status(&written.slot, steps, &|s| s.transaction.clone_from(&transaction));
+            // The slot boots next already; a status that cannot be kept does not undo that.
+            if let Err(error) = noted {
+                steps.warn(chain(&error));
+            }
         }
         steps.message("All slots updated");
         Ok(())

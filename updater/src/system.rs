@@ -207,7 +207,20 @@ impl System {
         }
     }
 
+    /// Takes over what others wrote into the central status since.
+    fn reload_status(&mut self, steps: &mut Steps<'_>) {
+        self.status.reload(&mut *self.parts.files, steps);
+        if self.status.is_central() {
+            self.view.change(|view| {
+                for report in &mut view.slots {
+                    report.status = self.status.known(&report.slot.name);
+                }
+            });
+        }
+    }
+
     fn load_status(&mut self, slots: &mut [SlotReport], steps: &mut Steps<'_>) {
+        self.reload_status(steps);
         if crate::running_install(&self.parts.surroundings.lock_root).is_some() {
             // Another process writes a slot: none is mounted to be looked into.
             for report in slots {

@@ -103,6 +103,12 @@ fn slot_that_holds_the_image_is_skipped_only_where_that_is_allowed() {
     let status = status_of(&mut system, "rootfs.1");
     assert_eq!((status.installed_count, status.activated_count), (2, 2));
     assert_eq!(world.diary.of(&["boot"]), ["boot bad B", "boot primary B"]);
+    // Another program that began to write the slot meanwhile says so in the file.
+    let text = world.text("central.raucs").replace("status=ok", "status=pending");
+    fs::write(world.path("central.raucs"), text).unwrap();
+    assert_eq!(status_of(&mut system, "rootfs.1").state, Some(SlotStatusState::Pending));
+    let told = messages(&install_well(&mut system, &file));
+    assert!(told.contains(&"Updating slot rootfs.1".to_owned()), "{told:?}");
 }
 
 #[test]

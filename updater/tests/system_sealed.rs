@@ -14,13 +14,15 @@ mod rauc;
 use nix::errno::Errno;
 use rauc::*;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use storage::{ByteLen, Files, FilesError, HostFiles};
 use updater::system::{
     InstallRequest, MarkState, SealedInstall, SealedJob, System, SystemEvent, WriteSlotRequest,
 };
-use updater::{InstallError, InstallEvent, InstallReport, SlotReport, VersionRule, WriteCount};
+use updater::{
+    InstallError, InstallEvent, InstallReport, SlotReport, SlotStatusState, VersionRule, WriteCount,
+};
 
 const CENTRAL: &str = "statusfile=@/central.raucs";
 
@@ -29,6 +31,8 @@ struct FakeSealed {
     diary: Diary,
     fails: bool,
     seen: Arc<Mutex<Vec<(VersionRule, String)>>>,
+    /// Where it says that a slot is half written.
+    status: PathBuf,
 }
 
 impl SealedInstall for FakeSealed {
@@ -41,6 +45,7 @@ impl SealedInstall for FakeSealed {
         self.seen.lock().unwrap().push((job.versions, job.transaction.to_owned()));
         progress(InstallEvent::Warning("a warning".to_owned()));
         if self.fails {
+            fs::write(&self.status, "[slot.rootfs.1]\nstatus=failed\n").unwrap();
             return Err(InstallError::Stopped { by: "a test" });
         }
         Ok(InstallReport {
@@ -57,9 +62,14 @@ impl SealedInstall for FakeSealed {
 
 type Seen = Arc<Mutex<Vec<(VersionRule, String)>>>;
 
+fn fake(world: &World, fails: bool, seen: &Seen) -> FakeSealed {
+    let (diary, status) = (world.diary.clone(), world.path("central.raucs"));
+    FakeSealed { diary, fails, seen: Arc::clone(seen), status }
+}
+
 fn sealed(world: &World, sections: &str, fails: bool) -> (System, Seen) {
     let seen = Seen::default();
-    let engine = FakeSealed { diary: world.diary.clone(), fails, seen: Arc::clone(&seen) };
+    let engine = fake(world, fails, &seen);
     let config = world.config(CENTRAL, sections);
     (world.start_with(config, world.parts(Some(Box::new(engine)))), seen)
 }
@@ -129,8 +139,7 @@ impl Files for ReadOnlyFiles {
 #[test]
 fn a_status_that_cannot_be_written_after_the_boot_order_is_only_warned_of() {
     let world = World::new();
-    let engine = FakeSealed { diary: world.diary.clone(), fails: false, seen: Seen::default() };
-    let mut parts = world.parts(Some(Box::new(engine)));
+    let mut parts = world.parts(Some(Box::new(fake(&world, false, &Seen::default()))));
     parts.files = Box::new(ReadOnlyFiles(HostFiles::new("/")));
     let mut system = world.start_with(world.config(CENTRAL, TWO_GROUPS), parts);
     let file = bundle_file(
@@ -153,6 +162,7 @@ fn failure_of_the_sealed_engine_ends_there() {
     world.script("post", "#!/bin/sh\n");
     let sections = format!("{TWO_GROUPS}[handlers]\npost-install=@/post\n");
     let (mut system, _) = sealed(&world, &sections, true);
+    system.status(&mut |_| {}).unwrap();
     let file = bundle_file(
         world.dir.path(),
         "b.raucb",
@@ -162,6 +172,10 @@ fn failure_of_the_sealed_engine_ends_there() {
     let (done, _) = install(&mut system, &InstallRequest::default(), &file, &|| None);
     assert_eq!(done.unwrap_err().stopped_by(), Some("a test"));
     assert_eq!(world.diary.lines(), ["sealed install"]);
+    let slot = "rootfs.1".parse().unwrap();
+    let state = |system: &System| system.view().latest().slot(&slot).map(|r| r.status.state);
+    assert_eq!(state(&system), Some(Some(SlotStatusState::Failed)), "clients see what it wrote");
+    assert_eq!(status_of(&mut system, "rootfs.1").state, Some(SlotStatusState::Failed));
     assert!(untouched(&world));
 }
 

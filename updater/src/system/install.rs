@@ -122,6 +122,7 @@ impl System {
         *known = Some((bundle.manifest_digest(), bundle.manifest().update.clone()));
         steps.leaf("Checking manifest contents", |_| self.check_bundle(request, &bundle))?;
         steps.begin("Determining target install group", 0);
+        self.reload_status(steps);
         let targets = self.choose_targets();
         steps.end(StepEnd::Done);
         let images = choose_images(bundle.manifest(), &self.facts);

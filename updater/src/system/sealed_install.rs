@@ -61,6 +61,8 @@ impl System {
         let installed = sealed.install(&job, &mut |event| tell_sealed(event, steps));
         steps.end(StepEnd::from(&installed));
         steps.end(StepEnd::from(&installed));
+        // Whatever became of it: that engine wrote the status by itself.
+        self.reload_status(steps);
         let report = installed.map_err(|cause| {
             if let InstallError::Stopped { by } = cause {
                 return InstallationError::Stopped { by };

@@ -68,6 +68,8 @@ impl System {
         steps: &mut Steps<'_>,
     ) -> Result<Needed, InstallationError> {
         let slot = &planned.slot;
+        // A program beside this one may have written the slot since.
+        self.reload_status(steps);
         let mounted = self.mount_point(slot, steps);
         let status = self.status.slot(
             &self.config,

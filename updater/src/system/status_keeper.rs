@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where is the status of slots kept, and what is known of it now?
 //!
-//! Central: one file, read before each change so that what another program wrote stays; a broken
-//! one is put aside, one that cannot be read is never overwritten. Per slot: `slot.raucs` in the
+//! Central: one file, read before each change and each look, because other programs write it too;
+//! a broken one is put aside, one that cannot be read is never overwritten. Per slot: `slot.raucs` in the
 //! slot's file system, read by mounting it, and written while it is mounted for that; slots
 //! without a file system have none. What was learned is kept in memory, so that a status query
 //! during an install mounts nothing.
@@ -51,16 +51,26 @@ impl StatusKeeper {
             Sealed::No => config.system.status.clone(),
         };
         let mut keeper = Self { place, known: BTreeMap::new(), boot_id: None, unreadable: false };
-        if let StatusPlace::Central(path) = &keeper.place.clone() {
-            match read_central(path, files, steps) {
-                Ok(file) => keeper.take(&file),
-                Err(error) => {
+        keeper.reload(files, steps);
+        keeper
+    }
+
+    /// Reads the central file again: the engine for sealed slots and programs beside this one
+    /// write it too. What was known stays when it cannot be read.
+    pub fn reload(&mut self, files: &mut dyn Files, steps: &mut Steps<'_>) {
+        let StatusPlace::Central(path) = self.place.clone() else { return };
+        match read_central(&path, files, steps) {
+            Ok(file) => {
+                self.take(&file);
+                self.unreadable = false;
+            }
+            Err(error) => {
+                if !self.unreadable {
                     steps.warn(format!("Failed to load system status: {}", chain(&error)));
-                    keeper.unreadable = true;
                 }
+                self.unreadable = true;
             }
         }
-        keeper
     }
 
     pub const fn is_central(&self) -> bool {

@@ -15,7 +15,7 @@ mod rauc;
 use rauc::*;
 use std::cell::Cell;
 use std::fs;
-use updater::system::{InstallRequest, SystemEvent};
+use updater::system::{InstallRequest, SystemEvent, WriteSlotRequest};
 use updater::{CompatibleRule, SlotStatusState};
 
 const CENTRAL: &str = "statusfile=@/central.raucs";
@@ -109,6 +109,43 @@ fn slot_that_holds_the_image_is_skipped_only_where_that_is_allowed() {
     assert_eq!(status_of(&mut system, "rootfs.1").state, Some(SlotStatusState::Pending));
     let told = messages(&install_well(&mut system, &file));
     assert!(told.contains(&"Updating slot rootfs.1".to_owned()), "{told:?}");
+}
+
+/// Fails when content that nobody signed is taken for the bundle's, and activated.
+#[test]
+fn what_write_slot_wrote_is_not_taken_for_the_bundle_s_image() {
+    for (place, kind) in [(CENTRAL, "raw"), ("statusfile=per-slot", "ext4")] {
+        let world = World::new();
+        let slots = TWO_GROUPS.replace(
+            "[slot.rootfs.1]\n",
+            &format!("[slot.rootfs.1]\ntype={kind}\ninstall-same=false\n"),
+        );
+        let file = bundle_file(
+            world.dir.path(),
+            "b.raucb",
+            "[image.rootfs]\nfilename=r.img\n",
+            &[("r.img", &image(1, 9000))],
+        );
+        let start = || world.start(world.config(place, &slots));
+        let mut service = start();
+        install_well(&mut service, &file);
+        let told = messages(&install_well(&mut service, &file));
+        assert!(told.iter().any(|line| line.starts_with("Skipping update")), "{place}: {told:?}");
+        let foreign = world.path("foreign.img");
+        fs::write(&foreign, b"foreign").unwrap();
+        let request =
+            WriteSlotRequest { slot: "rootfs.1".to_owned(), image: foreign, image_type: None };
+        start().write_slot(&request, &mut |_| {}, &|| None).map_err(|e| e.text()).unwrap();
+        assert_eq!(&world.slot("rootfs-1")[..7], b"foreign");
+        let status = status_of(&mut start(), "rootfs.1");
+        assert_eq!(
+            (status.state, status.sha256),
+            (Some(SlotStatusState::Pending), None),
+            "{place}"
+        );
+        install_well(&mut service, &file);
+        assert!(world.slot("rootfs-1").starts_with(&image(1, 9000)), "{place}");
+    }
 }
 
 #[test]

@@ -70,6 +70,7 @@ impl System {
         let slot = &planned.slot;
         // A program beside this one may have written the slot since.
         self.reload_status(steps);
+        self.status.forget_local(&slot.name);
         let mounted = self.mount_point(slot, steps);
         let status = self.status.slot(
             &self.config,
@@ -92,11 +93,7 @@ impl System {
                     "Failed to move slot data directory, but will try to continue: {error}"
                 ));
             }
-            self.set_status(&slot.name, steps, &|status| {
-                status.state = Some(SlotStatusState::Pending);
-                status.sha256 = None;
-                status.size = None;
-            })?;
+            self.set_status(&slot.name, steps, &make_pending)?;
         }
         Ok(Needed::Yes)
     }
@@ -318,6 +315,13 @@ impl System {
             }
         }
     }
+}
+
+/// The content is about to change, and must not be taken for what it was.
+pub(super) fn make_pending(status: &mut SlotStatus) {
+    status.state = Some(SlotStatusState::Pending);
+    status.sha256 = None;
+    status.size = None;
 }
 
 fn absent_is_fine(result: std::io::Result<()>) -> std::io::Result<()> {

@@ -108,6 +108,13 @@ impl StatusKeeper {
         self.known(&slot.name)
     }
 
+    /// A status inside the slot is read anew when it is asked for next.
+    pub fn forget_local(&mut self, slot: &SlotName) {
+        if !self.is_central() {
+            self.known.remove(slot);
+        }
+    }
+
     /// Changes what is known of a slot, and the central file; a file in the slot is written by
     /// who has it mounted, from what [`StatusKeeper::known`] gives.
     ///

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Writes one image file into one slot, without a bundle (`rauc write-slot`). As in RAUC it
-//! changes neither a status nor a mark; so it must not make anything bootable that was not proven:
-//! of a sealed group no slot is written this way, and none that is in use.
+//! changes no mark; so it must not make anything bootable that was not proven: of a sealed group
+//! no slot is written this way, and none that is in use.
+//!
+//! Deviates: RAUC leaves the status as it was, and with `install-same=false` the next install would
+//! take the foreign content for the bundle's. Here the slot is `pending` before the first byte.
 
 use super::progress::{Steps, SystemEvent};
+use super::slot_install::make_pending;
+use super::status_keeper::write_local;
 use super::{BoxedError, SlotState, System, SystemError};
 use crate::slot_handlers::{
     ImageContent, InstallHook, NoHooks, SlotEvent, SlotHandlerError, SlotImage, SlotJob,
-    handler_for, is_index, write_slot,
+    handler_for, is_index, is_mountable, write_slot,
 };
-use crate::{Slot, SlotAccess, SlotName, StopQuestion};
+use crate::{Slot, SlotAccess, SlotName, SlotStatus, StopQuestion};
 use bundle::ImageType;
 use openssl::sha::Sha256;
 use std::fs::File;
@@ -88,6 +93,15 @@ pub enum WriteSlotError {
         /// The slot.
         slot: SlotName,
     },
+    /// The status would go on telling of the old content.
+    #[error("slot {slot} was not written, because its status cannot be changed before")]
+    Status {
+        /// The slot.
+        slot: SlotName,
+        /// Cause.
+        #[source]
+        source: BoxedError,
+    },
     /// Writing failed.
     #[error("Failed to write slot")]
     Write {
@@ -106,6 +120,7 @@ impl WriteSlotError {
             Self::InUse { .. } => Some("boot from the other slot first"),
             Self::Write { source } => source.hint(),
             Self::Image { .. }
+            | Self::Status { .. }
             | Self::UnknownExtension { .. }
             | Self::UnknownType { .. }
             | Self::UnknownSlot { .. }
@@ -136,6 +151,7 @@ impl System {
             image: request.image.clone(),
             cause,
         })?;
+        self.forget_content(&slot, &mut steps)?;
         let name = request.image.file_name().unwrap_or_default();
         let job = SlotJob {
             slot: &slot,
@@ -174,6 +190,27 @@ impl System {
             WriteSlotError::Write { source }.into()
         })?;
         Ok(())
+    }
+
+    /// Durably, before the first byte.
+    fn forget_content(&mut self, slot: &Slot, steps: &mut Steps<'_>) -> Result<(), WriteSlotError> {
+        let failed = |source| WriteSlotError::Status { slot: slot.name.clone(), source };
+        self.reload_status(steps);
+        let in_slot = !self.status.is_central() && is_mountable(slot.slot_type);
+        if in_slot {
+            self.status.forget_local(&slot.name);
+            let mounted = self.mount_point(slot, steps);
+            let (files, machine) = (&mut *self.parts.files, &mut *self.parts.machine);
+            let config = &self.config;
+            let mut status =
+                self.status.slot(config, slot, mounted.as_deref(), (files, machine), steps);
+            // Where there is no status nothing is claimed, and no file system needs to be there.
+            if status != SlotStatus::default() {
+                make_pending(&mut status);
+                write_local(config, slot, &status, (files, machine)).map_err(failed)?;
+            }
+        }
+        self.set_status(&slot.name, steps, &make_pending).map_err(|error| failed(error.into()))
     }
 
     fn writable_slot(

@@ -202,6 +202,28 @@ fn what_cannot_be_done_with_the_seal_kept_is_refused_before_any_program_runs() {
     assert!(untouched(&world));
 }
 
+/// Fails when a variant that cannot be read is taken for none, and the wrong image chosen.
+#[test]
+fn unknown_variant_stops_a_bundle_that_has_images_for_variants() {
+    let world = World::new();
+    fs::create_dir(world.path("variant")).unwrap();
+    let system = format!("{CENTRAL}\nvariant-file=@/variant");
+    let engine = fake(&world, false, &Seen::default());
+    let parts = world.parts(Some(Box::new(engine)));
+    let mut system = world.start_with(world.config(&system, TWO_GROUPS), parts);
+    let plain = "[image.rootfs]\nfilename=r.img\n";
+    let make = |name, manifest: &str| {
+        bundle_file(world.dir.path(), name, manifest, &[("r.img", b"x"), ("big.img", b"y")])
+    };
+    let file = make("v.raucb", &format!("{plain}[image.rootfs.big]\nfilename=big.img\n"));
+    let (done, _) = install(&mut system, &InstallRequest::default(), &file, &|| None);
+    let text = done.unwrap_err().text();
+    assert!(text.ends_with("matching variant of image for slot class 'rootfs'"), "{text}");
+    assert_eq!(world.diary.lines(), Vec::<String>::new());
+    install_well(&mut system, &make("p.raucb", plain));
+    assert_eq!(world.diary.lines(), ["sealed install"]);
+}
+
 #[test]
 fn single_image_into_a_sealed_group_is_refused_and_marks_go_to_the_boot_loader() {
     let world = World::new();

@@ -3,6 +3,7 @@
 //! there, and how the rest is handed over to the engine that keeps the seals.
 
 use super::install::{INSTALL_WEIGHT, Install};
+use super::plan::choose_images;
 use super::progress::{StepEnd, Steps};
 use super::{InstallationError, SealedJob, System, SystemError, VersionLimit};
 use crate::event_log::Event;
@@ -24,6 +25,10 @@ impl System {
         }
         if let Some(image) = manifest.images.iter().find(|image| !image.hooks.is_empty()) {
             return refused(format!("running slot hooks for '{}'", image.class));
+        }
+        // The engine is given the variant alone, and "not known" would be "none" to it.
+        if self.facts.variant_failure().is_some() {
+            choose_images(manifest, &self.facts)?;
         }
         let (artifacts, slots): (Vec<&Image>, Vec<&Image>) =
             manifest.images.iter().partition(|image| image.artifact.is_some());

@@ -14,7 +14,7 @@ use rauc::*;
 use std::collections::BTreeMap;
 use std::fs;
 use updater::event_log::EventLog;
-use updater::system::{BootStatus, MarkState, Started, System};
+use updater::system::{BootStatus, MarkState, Started, System, SystemEvent};
 use updater::{EventLogSection, LogFormat, SlotStatusState};
 
 const CENTRAL: &str = "statusfile=@/central.raucs";
@@ -290,4 +290,26 @@ fn artifacts_are_installed_beside_slots_and_shown() {
         status.repositories[0].artifacts.iter().map(|artifact| artifact.name.as_str()).collect();
     assert_eq!(active, ["second"]);
     assert_eq!(world.diary.of(&["boot primary"]).len(), 2);
+}
+
+/// Fails when a repository that the bundle has nothing for leaves the target bad.
+#[test]
+fn an_unusable_repository_beside_costs_a_warning_and_not_the_install() {
+    let world = World::new();
+    let sections = format!("{TWO_GROUPS}[artifacts.odd]\npath=@/odd\ntype=files\n");
+    let mut system = world.start(world.config(CENTRAL, &sections));
+    fs::write(world.path("odd"), b"no directory").unwrap();
+    let file = bundle_file(
+        world.dir.path(),
+        "b.raucb",
+        "[image.rootfs]\nfilename=r.img\n",
+        &[("r.img", b"x")],
+    );
+    let events = install_well(&mut system, &file);
+    let warned = |event: &SystemEvent| {
+        matches!(event, SystemEvent::Warning(text)
+            if text.starts_with("old artifacts stay in the repository 'odd': "))
+    };
+    assert!(events.iter().any(warned), "{events:?}");
+    assert_eq!(world.boot.memory.lock().unwrap().primary, "B");
 }

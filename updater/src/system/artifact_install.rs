@@ -139,21 +139,19 @@ impl System {
         reports
     }
 
-    /// Removes what nobody refers to, in every repository.
-    pub(super) fn prune_artifacts(
-        &mut self,
-        steps: &mut Steps<'_>,
-    ) -> Result<(), InstallationError> {
+    /// Removes what nobody refers to, in every repository; one that cannot be used is told of.
+    pub(super) fn prune_artifacts(&mut self, steps: &mut Steps<'_>) {
         for (name, section) in &self.config.artifacts {
             let pruned = ArtifactRepository::open(name, section)
                 .and_then(|mut repository| repository.prune());
-            let notes = pruned.map_err(|source| InstallationError::Repository {
-                repository: name.clone(),
-                source: Box::new(source),
-            })?;
-            notes.into_iter().for_each(|note| steps.note(note));
+            match pruned {
+                Ok(notes) => notes.into_iter().for_each(|note| steps.note(note)),
+                Err(error) => steps.warn(format!(
+                    "old artifacts stay in the repository '{name}': {}",
+                    chain(&error)
+                )),
+            }
         }
-        Ok(())
     }
 }
 

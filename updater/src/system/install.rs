@@ -287,7 +287,10 @@ impl System {
         updated?;
         steps.message("All slots updated");
         (install.stop)().map_or(Ok(()), |by| Err(InstallationError::Stopped { by }))?;
-        self.finish_boot_slot(&plan, install, steps)
+        self.finish_boot_slot(&plan, install, steps)?;
+        // Last: what is left of old artifacts harms nobody.
+        self.prune_artifacts(steps);
+        Ok(())
     }
 
     fn update_all(
@@ -305,7 +308,7 @@ impl System {
             self.install_artifact(planned, install, steps)?;
             outcome.artifacts = Updated::Yes;
         }
-        self.prune_artifacts(steps)
+        Ok(())
     }
 
     /// From here on the target is not booted, until everything in it is proven.

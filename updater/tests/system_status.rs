@@ -82,6 +82,26 @@ fn nothing_is_given_up_for_a_booted_slot_that_could_not_be_marked_good() {
     assert_eq!(world.diary.of(&["boot"]), ["boot good A", "boot good B"]);
 }
 
+/// Fails when the good mark, which is there, is told as failed for the sake of the other slot.
+#[test]
+fn other_slot_that_cannot_be_given_up_is_warned_of_beside_the_good_mark() {
+    let world = World::new();
+    let prevent = format!("{CENTRAL}\nprevent-late-fallback=true");
+    let slots = format!("{TWO_GROUPS}[slot.rootfs.2]\ndevice=@/images/x\nbootname=C\n");
+    let mut system = world.start(world.config(&prevent, &slots));
+    world.boot.memory.lock().unwrap().fails = Some("bad");
+    let mut events = Vec::new();
+    let marked = system.mark(MarkState::Good, "booted", &mut |event| events.push(event));
+    assert_eq!(marked.unwrap().message, "marked slot(s) rootfs.0 as good");
+    // One that fails does not spare the next.
+    assert_eq!(world.diary.of(&["boot"]), ["boot good A", "boot bad B", "boot bad C"]);
+    let warnings = events.iter().filter(|event| matches!(event, SystemEvent::Warning(_)));
+    assert_eq!(warnings.count(), 2, "{events:?}");
+    let single = "[slot.rootfs.0]\ndevice=@/images/rootfs-0\nbootname=A\n";
+    let mut system = world.start(world.config(&prevent, single));
+    mark(&mut system, MarkState::Good, "booted").unwrap();
+}
+
 #[test]
 fn a_boot_loader_that_prevents_late_fallback_itself_is_left_to_do_it() {
     let world = World::new();

@@ -159,9 +159,7 @@ impl System {
                 let by_itself = self.parts.boot.prevents_late_fallback();
                 let prevent = self.config.system.prevent_late_fallback && !by_itself;
                 if prevent && identifier == "booted" {
-                    for other in self.identify("other")? {
-                        self.mark_bad(&other, &mut steps)?;
-                    }
+                    self.give_up_others(&mut steps);
                 }
             }
             MarkState::Bad => {
@@ -178,6 +176,19 @@ impl System {
         let slots = names.join(" ");
         let message = format!("marked slot(s) {slots} as {}", state.name());
         Ok(MarkOutcome { slots, message })
+    }
+
+    /// The booted slot is good by now, and stays so whatever becomes of the others.
+    fn give_up_others(&mut self, steps: &mut Steps<'_>) {
+        let others = self.identify("other").unwrap_or_else(|error| {
+            steps.warn(format!("a late fallback is not prevented: {}", chain(&error)));
+            Vec::new()
+        });
+        for other in others {
+            if let Err(error) = self.mark_bad(&other, steps) {
+                steps.warn(format!("a late fallback is not prevented: {}", chain(&error)));
+            }
+        }
     }
 
     fn identify(&self, identifier: &str) -> Result<Vec<Slot>, MarkError> {

@@ -67,7 +67,8 @@ fn every_argument_says_what_it_is() {
 #[test]
 fn help_of_every_command_fits_a_serial_console() {
     let board = SmallBoard::new();
-    for (words, _) in commands() {
+    // What is behind `rauc` is RAUC's, its help included.
+    for (words, _) in commands().iter().filter(|(words, _)| words != "atomix rauc") {
         let args: Vec<&str> = words.split(' ').skip(1).collect();
         for form in ["-h", "--help"] {
             let ran = board.run(&[args.as_slice(), &[form]].concat());

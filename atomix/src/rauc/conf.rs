@@ -117,7 +117,7 @@ fn apply_options(config: &mut SystemConfig, request: &Request) -> Result<(), Rau
 /// The text of a key file in which `overrides` take the place of what it says.
 ///
 /// # Errors
-/// [`RaucError`] for names and values that would be more than one line.
+/// `RaucError` for names and values that would be more than one line.
 pub fn overlay(text: &str, overrides: &[ConfOverride]) -> Result<String, RaucError> {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     for ConfOverride { section, key, value } in overrides {

@@ -118,7 +118,7 @@ fn scheme(name: &[u8]) -> Option<&str> {
 /// The path of a `file:` URL, which may name no other host.
 ///
 /// # Errors
-/// [`RaucError`] in RAUC's words.
+/// `RaucError` in RAUC's words.
 pub fn path_of_file_url(url: &[u8]) -> Result<PathBuf, RaucError> {
     let refused = |why: &str| {
         let url = String::from_utf8_lossy(url);

@@ -13,13 +13,13 @@ use crate::{
 use bootctl::{
     Activation, BootState, BootedFrom, BundleId, Command, Force, Reason, SlotId, SlotState,
 };
-use bundle::{Image, Manifest};
+use bundle::{Image, Manifest, RaucVersion};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use storage::{ByteLen, Digest};
 
-/// The RAUC whose bundles we read; a bundle that asks for a newer one is refused.
-const RAUC_LEVEL: &str = "1.15";
+/// The RAUC whose behaviour this is; a bundle that asks for a newer one is refused.
+pub(crate) const RAUC_LEVEL: &str = "1.16";
 
 /// Where the running system came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -244,6 +244,15 @@ pub fn plan_install(
     })
 }
 
+/// Whether a bundle with this `min-rauc-version` may be installed by what takes RAUC's place here;
+/// what cannot be read as a version may not.
+pub(crate) fn is_within_rauc_level(wanted: &str) -> bool {
+    match (wanted.parse::<RaucVersion>(), RAUC_LEVEL.parse()) {
+        (Ok(wanted), Ok(level)) => wanted <= level,
+        (Err(_), _) | (_, Err(_)) => false,
+    }
+}
+
 /// What is understood but not carried out stops the install; to leave it out would be a guess.
 fn check_supported(
     config: &SystemConfig,
@@ -266,15 +275,11 @@ fn check_supported(
     if outer == OuterSteps::NotDone && has_hooks {
         return Err(unsupported("hooks"));
     }
-    if let Some(wanted) = &manifest.update.min_rauc_version {
-        let level = RAUC_LEVEL.parse::<BundleVersion>();
-        let enough = match (wanted.parse::<BundleVersion>(), level) {
-            (Ok(wanted), Ok(level)) => !level.is_older_than(&wanted),
-            (Err(_), _) | (_, Err(_)) => false,
-        };
-        if !enough {
-            return Err(unsupported(&format!("RAUC {wanted} or newer")));
-        }
+    let wanted = manifest.update.min_rauc_version.as_ref();
+    if let Some(wanted) = wanted.filter(|_| outer == OuterSteps::NotDone)
+        && !is_within_rauc_level(wanted)
+    {
+        return Err(unsupported(&format!("RAUC {wanted} or newer")));
     }
     for image in &manifest.images {
         if image.artifact.is_some() {
@@ -471,5 +476,20 @@ fn check_seal(
             missing: slot.name.clone(),
         }),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_within_rauc_level;
+
+    #[test]
+    fn a_bundle_may_ask_for_what_this_is_and_for_no_more() {
+        for version in ["1.14", "1.16-dev.3", "1.16", "1.16.0"] {
+            assert!(is_within_rauc_level(version), "{version}");
+        }
+        for version in ["1.16.1", "1.17", "2", "", "new", "1.16.0.0"] {
+            assert!(!is_within_rauc_level(version), "{version}");
+        }
     }
 }

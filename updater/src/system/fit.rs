@@ -6,11 +6,9 @@ use super::hooks::run_install_check;
 use super::install::Install;
 use super::progress::Steps;
 use super::{InstallRequest, System, SystemError, VersionLimit};
+use crate::plan::{RAUC_LEVEL, is_within_rauc_level};
 use crate::{BundleVersion, CompatibleRule};
 use bundle::{BundleFormat, BundleHook, VerifiedBundle};
-
-/// Whose behaviour this is; a bundle that asks for a newer one is refused.
-const RAUC_LEVEL: &str = "1.16";
 
 impl System {
     /// The checks that ask nobody.
@@ -71,11 +69,11 @@ impl System {
 }
 
 fn check_rauc_level(wanted: Option<&str>) -> Result<(), SystemError> {
-    let Some(wanted) = wanted else { return Ok(()) };
-    let level = RAUC_LEVEL.parse::<BundleVersion>();
-    match (wanted.parse::<BundleVersion>(), level) {
-        (Ok(asked), Ok(level)) if !level.is_older_than(&asked) => Ok(()),
-        _ => Err(SystemError::NeedsNewer { wanted: wanted.to_owned(), level: RAUC_LEVEL }),
+    match wanted.filter(|wanted| !is_within_rauc_level(wanted)) {
+        Some(wanted) => {
+            Err(SystemError::NeedsNewer { wanted: wanted.to_owned(), level: RAUC_LEVEL })
+        }
+        None => Ok(()),
     }
 }
 

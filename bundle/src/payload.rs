@@ -14,6 +14,7 @@ use crate::pinned::PinnedPayload;
 use crate::verity_reader::VerityReader;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::ControlFlow;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
@@ -61,16 +62,22 @@ impl Payload {
         }
     }
 
-    /// Reads and verifies all of it. A plain payload was, or it would not be here.
-    pub fn check(&self, progress: &mut dyn FnMut(u64)) -> Result<(), BundleError> {
+    /// Reads and verifies all of it, unless `progress` ends that. A plain payload was, or it would
+    /// not be here.
+    pub fn check(
+        &self,
+        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, BundleError> {
         match self {
             Self::Verity { reader, checked, .. } => {
-                let pinned = PinnedPayload::check(reader, progress)?;
+                let Some(pinned) = PinnedPayload::check(reader, progress)? else {
+                    return Ok(ControlFlow::Break(()));
+                };
                 // Whoever was first has recorded the same bytes.
                 let _ = checked.set(pinned);
-                Ok(())
+                Ok(ControlFlow::Continue(()))
             }
-            Self::Pinned(_) => Ok(()),
+            Self::Pinned(_) => Ok(ControlFlow::Continue(())),
         }
     }
 

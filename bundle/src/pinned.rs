@@ -14,6 +14,7 @@ use crate::verity_reader::VerityReader;
 use crate::{BundleError, Source, VerityError};
 use openssl::error::ErrorStack;
 use openssl::hash::{Hasher, MessageDigest};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -56,11 +57,11 @@ impl PinnedPayload {
     }
 
     /// Verifies every block of `reader` once, on this thread and others; `progress` is told the
-    /// bytes of each step.
+    /// bytes of each step, and may end it: `None`.
     pub fn check(
         reader: &VerityReader,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<Self, BundleError> {
+        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<Option<Self>, BundleError> {
         let bytes = reader.data_bytes();
         let (next, done) = (AtomicU64::new(0), AtomicU64::new(0));
         let check = |told: &mut dyn FnMut()| -> Result<Vec<(u64, blake3::Hash)>, BundleError> {
@@ -79,12 +80,16 @@ impl PinnedPayload {
                 told();
             }
         };
+        let mut broken = false;
         let mut pieces = thread::scope(|scope| {
             let others: Vec<_> = (1..CHECKERS).map(|_| scope.spawn(|| check(&mut || {}))).collect();
             let mut told = 0;
             let mut tell = || {
                 let now = done.load(Ordering::Relaxed);
-                progress(now - told);
+                if progress(now - told).is_break() {
+                    broken = true;
+                    next.store(bytes, Ordering::Relaxed);
+                }
                 told = now;
             };
             let own = check(&mut tell);
@@ -99,9 +104,12 @@ impl PinnedPayload {
             }
             Ok::<_, BundleError>(pieces)
         })?;
+        if broken {
+            return Ok(None);
+        }
         pieces.sort_unstable_by_key(|(at, _)| *at);
         let pieces = pieces.into_iter().map(|(_, hash)| hash).collect();
-        Ok(Self { source: Arc::clone(reader.source()), bytes, pieces })
+        Ok(Some(Self { source: Arc::clone(reader.source()), bytes, pieces }))
     }
 
     pub fn data_bytes(&self) -> u64 {
@@ -211,7 +219,14 @@ mod tests {
             (0..5 * PIECE_BYTES + 8192).map(|i| (i / 311).to_le_bytes()[0]).collect();
         let (source, reader) = verity(&data);
         let mut told = 0;
-        let pinned = PinnedPayload::check(&reader, &mut |bytes| told += bytes).unwrap();
+        let pinned = PinnedPayload::check(&reader, &mut |bytes| {
+            told += bytes;
+            ControlFlow::Continue(())
+        });
+        let pinned = pinned.unwrap().unwrap();
+        // Ended before its end nothing is recorded, and that is no failure.
+        let ended = PinnedPayload::check(&reader, &mut |_| ControlFlow::Break(()));
+        assert!(ended.unwrap().is_none());
         assert_eq!(told, data.len() as u64);
         let mut buf = vec![0; data.len() - 70];
         pinned.read_at(70, &mut buf).unwrap();
@@ -229,7 +244,8 @@ mod tests {
         for at in [0, PIECE_BYTES - 1, PIECE_BYTES, tree_at - 1, tree_at, tree_at + 4096] {
             let (source, reader) = verity(&data);
             source.0.lock().unwrap()[at] ^= 1;
-            let found = PinnedPayload::check(&reader, &mut |_| ()).map(|_| ()).unwrap_err();
+            let found = PinnedPayload::check(&reader, &mut |_| ControlFlow::Continue(()));
+            let found = found.map(drop).unwrap_err();
             assert!(
                 matches!(found, BundleError::Verity(VerityError::Tampered { .. })),
                 "{at}: {found:?}"

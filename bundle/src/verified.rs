@@ -28,6 +28,7 @@ use crate::{
     SquashfsFiles, SquashfsLimits,
 };
 use openssl::hash::MessageDigest;
+use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 use storage::{ByteLen, Digest};
 
@@ -400,6 +401,21 @@ impl VerifiedBundle {
     /// # Errors
     /// [`BundleError::Verity`] or [`BundleError::Source`].
     pub fn check_payload(&self, progress: &mut dyn FnMut(u64)) -> Result<(), BundleError> {
+        let mut go_on = |bytes| {
+            progress(bytes);
+            ControlFlow::Continue(())
+        };
+        self.payload.check(&mut go_on).map(drop)
+    }
+
+    /// As [`VerifiedBundle::check_payload`], and ends early when `progress` says so.
+    ///
+    /// # Errors
+    /// As [`VerifiedBundle::check_payload`].
+    pub fn check_payload_until(
+        &self,
+        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, BundleError> {
         self.payload.check(progress)
     }
 

@@ -17,6 +17,7 @@ use crate::{
 use openssl::hash::{Hasher, MessageDigest};
 use std::fs::File;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use storage::Digest;
@@ -176,7 +177,7 @@ fn verify_whole_payload(
     let params = manifest.verity.ok_or(missing)?;
     let source: Arc<dyn crate::Source> = Arc::new(FileSource::of_file(file, path)?);
     let reader = VerityReader::new(source, payload_bytes, params)?;
-    PinnedPayload::check(&reader, &mut |_| {})?;
+    PinnedPayload::check(&reader, &mut |_| ControlFlow::Continue(()))?;
     Ok(())
 }
 

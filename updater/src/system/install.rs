@@ -26,6 +26,7 @@ use crate::event_log::{Event, InstallEnd};
 use crate::{AfterInstall, InstallLock, SlotName, StopQuestion};
 use bootctl::{Activation, BundleId};
 use bundle::{Image, VerifiedBundle};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use storage::{ByteLen, Digest};
 
@@ -274,8 +275,16 @@ impl System {
         check_plan(&plan, &self.config, install.bundle, &*self.parts.machine)?;
         if self.config.system.perform_pre_check {
             steps.note("Reading the whole bundle before anything is written");
-            let checked = install.bundle.check_payload(&mut |_| {});
-            checked.map_err(|cause| InstallationError::Bundle { cause: Box::new(cause) })?;
+            let mut go_on = |_| match (install.stop)() {
+                Some(_) => ControlFlow::Break(()),
+                None => ControlFlow::Continue(()),
+            };
+            // Whoever ended it is asked for below.
+            let checked = install.bundle.check_payload_until(&mut go_on).map(drop);
+            checked.map_err(|cause| match (install.stop)() {
+                Some(by) => InstallationError::Stopped { by },
+                None => InstallationError::Bundle { cause: Box::new(cause) },
+            })?;
         }
         (install.stop)().map_or(Ok(()), |by| Err(InstallationError::Stopped { by }))?;
         self.begin_boot_slot(&plan, steps)?;

@@ -146,10 +146,12 @@ impl System {
         let image_type = image_type(request)?;
         let slot = self.writable_slot(request, image_type)?;
         let _lock = self.lock()?;
-        let (size, digest) = describe(&mut file, stop).map_err(|cause| WriteSlotError::Image {
-            act: "Failed to read",
-            image: request.image.clone(),
-            cause,
+        let (size, digest) = describe(&mut file, stop).map_err(|cause| match stop() {
+            Some(by) => SystemError::Stopped { by },
+            None => {
+                WriteSlotError::Image { act: "Failed to read", image: request.image.clone(), cause }
+                    .into()
+            }
         })?;
         self.forget_content(&slot, &mut steps)?;
         let name = request.image.file_name().unwrap_or_default();

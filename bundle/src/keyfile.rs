@@ -4,7 +4,8 @@
 //! GLib's key-file syntax, the strict half of it: groups and keys keep their order and their line
 //! numbers, values stay raw until a caller asks for a string, a list or a boolean. Where GLib
 //! merges a group or key that occurs twice, we refuse it: two readers that merge differently
-//! would install different things from one signed text. Localised keys (`key[de]`) are refused.
+//! would install different things from one signed text; [`KeyFile::parse_merging`] is for files
+//! that are not signed. Localised keys (`key[de]`) are refused.
 //!
 //! ```text
 //! # comment            first byte of the line is '#'; blank lines are skipped
@@ -13,6 +14,7 @@
 //! list=a;b\;c;         ';' separates, '\;' is a literal semicolon, the last ';' may be missing
 //! ```
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Largest text parsed; stops a manifest that fills the memory of a small device.
@@ -138,12 +140,35 @@ impl KeyFile {
     /// # Errors
     /// [`KeyFileError`]; the first violation in the order of the lines.
     pub fn parse(text: &[u8]) -> Result<Self, KeyFileError> {
+        Self::read(text, &mut Err)
+    }
+
+    /// Parses `text` as GLib does where something occurs twice: a group goes on, of a key the last
+    /// value holds. Only for files that nobody signed. What was merged comes beside it.
+    ///
+    /// # Errors
+    /// As [`Self::parse`], without duplicates.
+    pub fn parse_merging(text: &[u8]) -> Result<(Self, Vec<KeyFileError>), KeyFileError> {
+        let mut merged = Vec::new();
+        let file = Self::read(text, &mut |duplicate| {
+            merged.push(duplicate);
+            Ok(())
+        })?;
+        Ok((file, merged))
+    }
+
+    fn read(
+        text: &[u8],
+        duplicate: &mut dyn FnMut(KeyFileError) -> Result<(), KeyFileError>,
+    ) -> Result<Self, KeyFileError> {
         if text.len() > MAX_TEXT_BYTES {
             return Err(KeyFileError::TooLarge { found: text.len(), limit: MAX_TEXT_BYTES });
         }
         let mut file = Self::default();
-        let mut seen = std::collections::BTreeMap::new();
-        let mut keys = std::collections::BTreeMap::new();
+        // Where each group is, and each key of each group.
+        let mut places = BTreeMap::new();
+        let mut keys = BTreeMap::new();
+        let mut current = None;
         let mut said = 0;
         for (index, bytes) in text.split(|byte| *byte == b'\n').enumerate() {
             let line = index + 1;
@@ -161,28 +186,31 @@ impl KeyFile {
             }
             if text.starts_with('[') {
                 let name = group_name(text, line)?;
-                if let Some(first) = seen.insert(name.to_owned(), line) {
-                    return Err(KeyFileError::DuplicateGroup {
-                        group: name.to_owned(),
-                        line,
-                        first,
-                    });
+                let place = *places.entry(name.to_owned()).or_insert(file.groups.len());
+                current = Some(place);
+                match file.groups.get(place) {
+                    Some(Group { line: first, .. }) => {
+                        let group = name.to_owned();
+                        duplicate(KeyFileError::DuplicateGroup { group, line, first: *first })?;
+                    }
+                    None => {
+                        file.groups.push(Group { name: name.to_owned(), line, entries: vec![] });
+                    }
                 }
-                keys.clear();
-                file.groups.push(Group { name: name.to_owned(), line, entries: Vec::new() });
                 continue;
             }
             let entry = entry(text, line)?;
-            let group = file.groups.last_mut().ok_or(KeyFileError::NoGroup { line })?;
-            if let Some(first) = keys.insert(entry.key.clone(), line) {
-                return Err(KeyFileError::DuplicateKey {
-                    group: group.name.clone(),
-                    key: entry.key,
-                    line,
-                    first,
-                });
+            let place = current.ok_or(KeyFileError::NoGroup { line })?;
+            let group = file.groups.get_mut(place).ok_or(KeyFileError::NoGroup { line })?;
+            let at = *keys.entry((place, entry.key.clone())).or_insert(group.entries.len());
+            match group.entries.get_mut(at) {
+                Some(earlier) => {
+                    let (group, key, first) = (group.name.clone(), entry.key.clone(), earlier.line);
+                    duplicate(KeyFileError::DuplicateKey { group, key, line, first })?;
+                    *earlier = entry;
+                }
+                None => group.entries.push(entry),
             }
-            group.entries.push(entry);
         }
         Ok(file)
     }

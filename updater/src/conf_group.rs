@@ -24,9 +24,16 @@ struct Value {
     line: usize,
 }
 
+/// Takes what is odd but has one meaning, or refuses it.
+pub(crate) type Oddities<'a> = dyn FnMut(SystemConfError) -> Result<(), SystemConfError> + 'a;
+
 /// Reads the groups of a configuration; at least one must be there.
-pub(crate) fn read_groups(text: &str) -> Result<Vec<ConfGroup>, SystemConfError> {
-    let file = KeyFile::parse(text.as_bytes())?;
+pub(crate) fn read_groups(
+    text: &str,
+    odd: &mut Oddities<'_>,
+) -> Result<Vec<ConfGroup>, SystemConfError> {
+    let (file, merged) = KeyFile::parse_merging(text.as_bytes())?;
+    merged.into_iter().try_for_each(|duplicate| odd(duplicate.into()))?;
     if file.groups().is_empty() {
         return Err(SystemConfError::Empty);
     }

@@ -3,11 +3,12 @@
 //!
 //! RAUC's `system.conf`: a key file with the groups below, every key that RAUC documents, and its
 //! strictness: an unknown group or key is refused. On top of RAUC, a group begun twice, a key
-//! given twice and two slots on one device are refused. Relative paths start at the directory of
+//! given twice and two slots on one device are refused, except by [`SystemConfig::parse_lenient`],
+//! which reads them as RAUC does. Relative paths start at the directory of
 //! the file. Nothing here reads a file or judges whether an install can use a setting; that is
 //! [`SystemConfig::unsupported`] and the plan.
 
-use crate::conf_group::{ConfGroup, read_groups};
+use crate::conf_group::{ConfGroup, Oddities, read_groups};
 use crate::{BundleVersion, Slot, SlotName, SystemConfError};
 use bundle::BundleFormat;
 use std::collections::{BTreeMap, BTreeSet};
@@ -154,7 +155,28 @@ impl SystemConfig {
     /// # Errors
     /// [`SystemConfError`] with the line.
     pub fn parse(text: &str, base_dir: &Path) -> Result<Self, SystemConfError> {
-        let groups = read_groups(text)?;
+        Self::read(text, base_dir, &mut Err)
+    }
+
+    /// As [`SystemConfig::parse`], for a system that RAUC ran on so far: what RAUC takes and we
+    /// would refuse is read as RAUC reads it, and told beside the result.
+    ///
+    /// # Errors
+    /// [`SystemConfError`] with the line.
+    pub fn parse_lenient(
+        text: &str,
+        base_dir: &Path,
+    ) -> Result<(Self, Vec<SystemConfError>), SystemConfError> {
+        let mut taken = Vec::new();
+        let config = Self::read(text, base_dir, &mut |oddity| {
+            taken.push(oddity);
+            Ok(())
+        })?;
+        Ok((config, taken))
+    }
+
+    fn read(text: &str, base_dir: &Path, odd: &mut Oddities<'_>) -> Result<Self, SystemConfError> {
+        let groups = read_groups(text, odd)?;
         let mut slots = BTreeMap::new();
         let (mut logs, mut artifacts) = (BTreeMap::new(), BTreeMap::new());
         let mut single: BTreeMap<&str, &ConfGroup> = BTreeMap::new();
@@ -187,7 +209,7 @@ impl SystemConfig {
         }
         let head = single.get("system").ok_or(SystemConfError::MissingGroup { group: "system" })?;
         let system = system::parse(head, base_dir)?;
-        slot::check_all(&mut slots, system.bootloader)?;
+        slot::check_all(&mut slots, system.bootloader, odd)?;
         check_repositories(&artifacts, &slots, &groups)?;
         let data = system.data_directory.as_deref();
         let handlers = optional::handlers(single.get("handlers").copied(), base_dir)?;

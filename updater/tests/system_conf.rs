@@ -265,6 +265,26 @@ fn rules_over_several_slots_hold() {
 }
 
 #[test]
+fn what_rauc_takes_and_we_refuse_is_read_as_by_rauc_and_told() {
+    let text = format!(
+        "{HEAD}[slot.a.0]\ndevice=/d\n[slot.b.0]\ndevice=/d\n\
+         [system]\ncompatible=y\nmountprefix=/m\n"
+    );
+    assert!(parse(&text).is_err());
+    let (config, odd) = SystemConfig::parse_lenient(&text, Path::new("/etc/rauc")).unwrap();
+    assert_eq!(config.system.compatible, "y");
+    assert_eq!(config.system.mountprefix, Path::new("/m"));
+    assert_eq!(config.slots.len(), 2);
+    let told: Vec<String> = odd.iter().map(ToString::to_string).collect();
+    let [group, key, device] = told.as_slice() else { panic!("{told:?}") };
+    assert!(group.contains("duplicate section [system]"), "{group}");
+    assert!(key.contains("duplicate key compatible"), "{key}");
+    assert!(device.contains("has the device /d of slot a.0"), "{device}");
+    let unknown = format!("{text}[slot.b.0]\nodd=1\n");
+    assert!(SystemConfig::parse_lenient(&unknown, Path::new("/")).is_err());
+}
+
+#[test]
 fn grandparents_are_flattened_to_the_root() {
     let text = format!(
         "{HEAD}[slot.boot.0]\ndevice=/b\nbootname=A\n[slot.root.0]\ndevice=/r\nparent=boot.0\n\

@@ -8,7 +8,7 @@ use crate::rauc::error::RaucError;
 use crate::rauc::request::{ConfOverride, Request};
 use std::path::{Path, PathBuf};
 use storage::{ByteLen, Files, HostFiles};
-use updater::SystemConfig;
+use updater::{SystemConfError, SystemConfig};
 
 /// Longest `system.conf`; they are written by hand and a few KiB long.
 const MAX_CONFIG: ByteLen = ByteLen::kib(256);
@@ -25,6 +25,8 @@ pub struct Loaded {
     pub text: String,
     /// What it says.
     pub config: SystemConfig,
+    /// What of it was read as RAUC reads it, though it says two things.
+    pub oddities: Vec<SystemConfError>,
 }
 
 /// Loads the configuration that `request` goes by, below `root`.
@@ -42,8 +44,8 @@ pub fn load(root: &Path, request: &Request) -> Result<Loaded, RaucError> {
     let mut loaded = match path {
         Some(path) => match read(root, &path) {
             Ok(text) => {
-                let config = parse(&path, &text, &request.overrides)?;
-                Loaded { path: Some(path), text, config }
+                let (config, oddities) = parse(&path, &text, &request.overrides)?;
+                Loaded { path: Some(path), text, config, oddities }
             }
             Err(_) if !required => without_file(&request.overrides)?,
             Err(error) => return Err(failed(&path)(error)),
@@ -81,17 +83,21 @@ fn failed<E: std::error::Error + Send + Sync + 'static>(
     RaucError::act(format!("Failed to initialize context: Failed to load system config ({path})"))
 }
 
-fn parse(path: &Path, text: &str, overrides: &[ConfOverride]) -> Result<SystemConfig, RaucError> {
+fn parse(
+    path: &Path,
+    text: &str,
+    overrides: &[ConfOverride],
+) -> Result<(SystemConfig, Vec<SystemConfError>), RaucError> {
     let base = path.parent().unwrap_or(Path::new("/"));
     let text = overlay(text, overrides)?;
-    SystemConfig::parse(&text, base).map_err(failed(path))
+    SystemConfig::parse_lenient(&text, base).map_err(failed(path))
 }
 
 fn without_file(overrides: &[ConfOverride]) -> Result<Loaded, RaucError> {
     let text = overlay(NO_CONFIG, overrides)?;
     let config = SystemConfig::parse(&text, &current_dir()?)
         .map_err(RaucError::act("Failed to initialize context"))?;
-    Ok(Loaded { path: None, text: NO_CONFIG.to_owned(), config })
+    Ok(Loaded { path: None, text: NO_CONFIG.to_owned(), config, oddities: Vec::new() })
 }
 
 fn current_dir() -> Result<PathBuf, RaucError> {
@@ -126,22 +132,22 @@ pub fn overlay(text: &str, overrides: &[ConfOverride]) -> Result<String, RaucErr
             return Err(RaucError::refused("Error in parsing override: control character"));
         }
         let header = format!("[{section}]");
-        let start = lines.iter().position(|line| line.trim_end() == header);
-        let Some(start) = start else {
-            lines.extend([header, format!("{key}={value}")]);
-            continue;
-        };
-        let rest = lines.get(start + 1..).unwrap_or_default();
-        let body = rest.iter().take_while(|line| !line.starts_with('['));
-        let own = |line: &String| line.split_once('=').is_some_and(|(k, _)| k.trim() == key);
         let new = format!("{key}={value}");
-        match body.into_iter().position(own).map(|at| start + 1 + at) {
-            Some(at) => {
-                if let Some(line) = lines.get_mut(at) {
-                    *line = new;
-                }
+        // A group may go on further down and a key be there twice: the last value would hold.
+        let (mut start, mut inside, mut is_set) = (None, false, false);
+        for (at, line) in lines.iter_mut().enumerate() {
+            if line.starts_with('[') {
+                inside = line.trim_end() == header;
+                start = start.or(inside.then_some(at));
+            } else if inside && line.split_once('=').is_some_and(|(k, _)| k.trim() == key) {
+                line.clone_from(&new);
+                is_set = true;
             }
-            None => lines.insert(start + 1, new),
+        }
+        match start {
+            None => lines.extend([header, new]),
+            Some(start) if !is_set => lines.insert(start + 1, new),
+            Some(_) => {}
         }
     }
     Ok(lines.join("\n") + "\n")
@@ -162,6 +168,8 @@ mod tests {
         let overrides = [set("b", "x", "3"), set("a", "y", "4"), set("c", "z", "5=6")];
         assert_eq!(overlay(text, &overrides).unwrap(), "[a]\ny=4\nx=1\n[b]\nx=3\n[c]\nz=5=6\n");
         assert!(overlay(text, &[set("a", "x", "1\n[evil]")]).is_err());
+        let twice = overlay("[a]\nx=1\n[b]\n[a]\nx=2\n", &[set("a", "x", "3")]).unwrap();
+        assert_eq!(twice, "[a]\nx=3\n[b]\n[a]\nx=3\n");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! clock. Decides one thing: whether this is a board of ours, whose protocol is kept.
 
 use crate::rauc::board::OwnBoard;
+use crate::rauc::conf::Loaded;
 use crate::rauc::env::RaucEnv;
 use crate::rauc::error::RaucError;
 use crate::rauc::session::Session;
@@ -91,8 +92,14 @@ fn named_slots(config: &SystemConfig) -> Vec<NamedSlot> {
 type Boot = (Box<dyn NamedBoot>, Option<Box<dyn SealedInstall>>);
 
 /// Whom to tell what boots.
-fn boot(config: &SystemConfig, cmdline: &str) -> Result<Boot, RaucError> {
+fn boot(loaded: &Loaded, cmdline: &str) -> Result<Boot, RaucError> {
+    let config = &loaded.config;
     if let Some(board) = OwnBoard::find(Path::new("/"), config, now) {
+        // Written by us and read strictly by `atomix`: two readings of one file would brick it.
+        if let Some(oddity) = loaded.oddities.first() {
+            let act = RaucError::act("Failed to load system config of a board with sealed slots");
+            return Err(act(oddity.clone()));
+        }
         return Ok((Box::new(AtomixNamed::new(Box::new(board.clone()))), Some(Box::new(board))));
     }
     let loader = loader(config, cmdline)?;
@@ -128,7 +135,7 @@ pub fn system(
     let config = session.loaded.config.clone();
     let given = session.env.test_cmdline.clone();
     let cmdline = given.or_else(|| kernel_text("/proc/cmdline")).unwrap_or_default();
-    let (boot, sealed) = boot(&config, &cmdline)?;
+    let (boot, sealed) = boot(&session.loaded, &cmdline)?;
     let journal = Some(PathBuf::from(JOURNAL_SOCKET));
     let (log, troubles) = EventLog::open(&config.logs, journal, Box::new(std::io::stderr()));
     for trouble in troubles {

@@ -56,6 +56,9 @@ fn session(
     let loaded = load(Path::new("/"), &request)?;
     if let Some(path) = &loaded.path {
         out.note(&format!("Using system config file {}", path.display()));
+        for oddity in &loaded.oddities {
+            out.warn(&format!("{}: {oddity}; read as by RAUC", path.display()));
+        }
     }
     let session = Session { request, loaded, env, now };
     match session.request.command.verb {

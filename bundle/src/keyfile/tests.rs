@@ -100,3 +100,22 @@ proptest! {
         prop_assert_eq!(group.get("l").unwrap().list().unwrap(), list);
     }
 }
+
+#[test]
+fn merging_goes_on_with_a_group_and_takes_the_last_value() {
+    let text = b"[a]\nx=1\ny=2\n[b]\nx=3\n[a]\nx=4\nz=5\n";
+    assert!(matches!(KeyFile::parse(text), Err(KeyFileError::DuplicateGroup { line: 6, .. })));
+    let (file, merged) = KeyFile::parse_merging(text).unwrap();
+    let group = file.group("a").unwrap();
+    let values: Vec<_> = group.entries().iter().map(|e| (e.key(), e.raw(), e.line())).collect();
+    assert_eq!(values, [("x", "4", 7), ("y", "2", 3), ("z", "5", 8)]);
+    assert_eq!(file.groups().len(), 2);
+    let [
+        KeyFileError::DuplicateGroup { first: 1, .. },
+        KeyFileError::DuplicateKey { first: 2, .. },
+    ] = merged.as_slice()
+    else {
+        panic!("{merged:?}");
+    };
+    assert!(KeyFile::parse_merging(b"[a]\n[b\n").is_err());
+}

@@ -2,7 +2,7 @@
 //! The groups `[slot.CLASS.IDX]`.
 
 use super::Bootloader;
-use crate::conf_group::{ConfGroup, Toggle};
+use crate::conf_group::{ConfGroup, Oddities, Toggle};
 use crate::slots::flatten_parents;
 use crate::{Slot, SlotAccess, SlotName, SlotType, SystemConfError};
 use std::collections::BTreeMap;
@@ -109,6 +109,7 @@ fn check_type_keys(group: &ConfGroup, slot: &Slot) -> Result<(), SystemConfError
 pub(super) fn check_all(
     slots: &mut BTreeMap<SlotName, Slot>,
     bootloader: Bootloader,
+    odd: &mut Oddities<'_>,
 ) -> Result<(), SystemConfError> {
     flatten_parents(slots)?;
     let mut devices: BTreeMap<PathBuf, SlotName> = BTreeMap::new();
@@ -128,12 +129,12 @@ pub(super) fn check_all(
         if slot.slot_type.takes_plain_images()
             && let Some(other) = devices.insert(slot.device.clone(), name.clone())
         {
-            return Err(SystemConfError::DeviceTaken {
+            odd(SystemConfError::DeviceTaken {
                 slot: name.clone(),
                 other: Box::new(other),
                 device: slot.device.clone(),
                 line: slot.line,
-            });
+            })?;
         }
     }
     Ok(())

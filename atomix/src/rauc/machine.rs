@@ -2,7 +2,7 @@
 //! Puts the machine together on which `rauc` works: boot loader, slots, small files, event log,
 //! clock. Decides one thing: whether this is a board of ours, whose protocol is kept.
 
-use crate::rauc::board::OwnBoard;
+use crate::rauc::board::{OwnBoard, StrangersBoot};
 use crate::rauc::conf::Loaded;
 use crate::rauc::env::RaucEnv;
 use crate::rauc::error::RaucError;
@@ -103,7 +103,8 @@ fn boot(loaded: &Loaded, cmdline: &str) -> Result<Boot, RaucError> {
         return Ok((Box::new(AtomixNamed::new(Box::new(board.clone()))), Some(Box::new(board))));
     }
     let loader = loader(config, cmdline)?;
-    Ok((named_backend(loader, named_slots(config), Box::new(RealHost)), None))
+    let boot = named_backend(loader, named_slots(config), Box::new(RealHost));
+    Ok((Box::new(StrangersBoot::new(boot, Path::new("/"), config)), None))
 }
 
 fn surroundings(session: &Session, cmdline: String) -> Surroundings {

@@ -238,6 +238,10 @@ pub fn find_in(
     judging: &Judging<'_>,
 ) -> Result<UntrustedBundle, RaucError> {
     let untrusted = UntrustedBundle::open(source, limits).map_err(RaucError::below)?;
+    // To load a key from a token may spend one of the few tries of its PIN.
+    if !untrusted.is_encrypted() {
+        return Ok(untrusted);
+    }
     match judging.identity()? {
         Some(identity) => untrusted.decrypt(&identity).map_err(RaucError::below),
         None => Ok(untrusted),

@@ -100,10 +100,11 @@ impl Session {
         }
     }
 
-    /// How a server is spoken to.
+    /// How a server is spoken to by the options of this process's own command line, `access`.
     #[must_use]
     pub fn http(&self, access: &Access) -> HttpOptions {
-        http_options(&self.loaded.config, &self.env, access)
+        let options = http_options(&self.loaded.config, &self.env, access);
+        HttpOptions { tls_pin: self.env.pkcs11_pin.clone(), ..options }
     }
 
     /// How a bundle is judged by this command; `--key` and `--no-check-time` are for those that
@@ -124,21 +125,49 @@ impl Session {
     }
 }
 
-/// How a server is spoken to: what was asked for goes before what is configured.
+/// How a server is spoken to: what was asked for goes before what is configured. Whoever asks
+/// may be anybody on the bus: the PIN of this process is for the configured token alone.
 #[must_use]
 pub fn http_options(config: &SystemConfig, env: &RaucEnv, access: &Access) -> HttpOptions {
     let configured = config.streaming.as_ref();
     let or = |asked: &Option<String>, configured: Option<&String>| {
         asked.clone().or_else(|| configured.cloned())
     };
+    let is_own = |asked: &Option<String>, configured: Option<&String>| {
+        asked.is_none() || asked.as_ref() == configured
+    };
+    let has_own_keys = is_own(&access.tls_cert, configured.and_then(|s| s.tls_cert.as_ref()))
+        && is_own(&access.tls_key, configured.and_then(|s| s.tls_key.as_ref()));
     HttpOptions {
         user_agent: format!("rauc/{RAUC_VERSION}"),
         tls_cert: or(&access.tls_cert, configured.and_then(|s| s.tls_cert.as_ref())),
         tls_key: or(&access.tls_key, configured.and_then(|s| s.tls_key.as_ref())),
         tls_ca: or(&access.tls_ca, configured.and_then(|s| s.tls_ca.as_ref())),
         tls_verify: if access.tls_no_verify { TlsVerify::NoVerify } else { TlsVerify::Verify },
-        tls_pin: env.pkcs11_pin.clone(),
+        tls_pin: env.pkcs11_pin.clone().filter(|_| has_own_keys),
         headers: access.http_headers.clone(),
         ..HttpOptions::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn the_pin_goes_to_the_configured_token_alone() {
+        let text = "[system]\ncompatible=x\nbootloader=noop\n\
+                    [streaming]\ntls-key=pkcs11:token=own\n";
+        let config = SystemConfig::parse(text, Path::new("/")).unwrap();
+        let env = RaucEnv { pkcs11_pin: Some("1234".to_owned()), ..RaucEnv::default() };
+        let pin = |cert: Option<&str>, key: Option<&str>| {
+            let [tls_cert, tls_key] = [cert, key].map(|uri| uri.map(str::to_owned));
+            let access = Access { tls_cert, tls_key, ..Access::default() };
+            http_options(&config, &env, &access).tls_pin.is_some()
+        };
+        assert!(pin(None, None) && pin(None, Some("pkcs11:token=own")));
+        assert!(!pin(None, Some("pkcs11:token=other")));
+        assert!(!pin(Some("pkcs11:token=other"), None));
     }
 }

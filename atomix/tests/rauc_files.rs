@@ -69,6 +69,17 @@ fn the_bus_daemon_reads_both_policies() {
 }
 
 #[test]
+fn by_the_wide_policy_what_rauc_has_not_is_roots() {
+    let policy = text("de.pengutronix.rauc.conf");
+    let (_, default) = policy.split_once("<policy context=\"default\">").unwrap();
+    let (default, root) = default.split_once("<policy user=\"root\">").unwrap();
+    let (allowed, denied) = default.split_once("<deny").unwrap();
+    assert!(allowed.contains("<allow send_destination=\"de.pengutronix.rauc\"/>"));
+    assert!(denied.contains("send_interface=\"de.atomix.Installer\""));
+    assert!(root.contains("<allow send_destination=\"de.pengutronix.rauc\"/>"));
+}
+
+#[test]
 fn only_root_may_change_anything_by_the_narrow_policy() {
     let policy = text("de.pengutronix.rauc-root-only.conf");
     let (default, root) = policy.split_once("<policy user=\"root\">").unwrap();

@@ -72,7 +72,9 @@ fn found(root: &Path) -> PathBuf {
 /// Why it cannot be read.
 pub fn read(root: &Path, path: &Path) -> Result<String, std::io::Error> {
     let bytes = HostFiles::new(root).read(path, MAX_CONFIG).map_err(std::io::Error::other)?;
-    let bytes = bytes.ok_or(std::io::ErrorKind::NotFound)?;
+    // In the system's own words, which scripts look for.
+    let absent = || std::io::Error::from(nix::errno::Errno::ENOENT);
+    let bytes = bytes.ok_or_else(absent)?;
     String::from_utf8(bytes).map_err(std::io::Error::other)
 }
 

@@ -54,7 +54,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, RaucError> {
     let bytes = HostFiles::new(Path::new("/")).read(&absolute(path)?, MAX_KEYRING);
     bytes
         .map_err(|error| act()(std::io::Error::other(error)))?
-        .ok_or_else(|| act()(std::io::Error::from(std::io::ErrorKind::NotFound)))
+        .ok_or_else(|| act()(std::io::Error::from(nix::errno::Errno::ENOENT)))
 }
 
 fn options(section: &KeyringSection) -> Result<KeyringOptions, RaucError> {

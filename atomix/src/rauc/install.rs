@@ -8,6 +8,7 @@ use crate::rauc::opening::resolve;
 use crate::rauc::output::Streams;
 use crate::rauc::request::{Request, exactly};
 use crate::rauc::session::Session;
+use bundle::http::shown_url;
 use nix::sys::signal::{SigSet, Signal};
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -44,6 +45,7 @@ pub fn run(session: &Session, out: &mut Streams<'_>) -> Result<u8, RaucError> {
         ));
     }
     let place = resolve(&name)?.to_string();
+    let shown = shown_url(&place);
     let code = match installed(session, &place, out) {
         Ok(code) => code,
         Err(line) => {
@@ -52,15 +54,15 @@ pub fn run(session: &Session, out: &mut Streams<'_>) -> Result<u8, RaucError> {
         }
     };
     match code {
-        0 => out.print(&format!("Installing `{place}` succeeded")),
-        FAILED => out.complain(&format!("Installing `{place}` failed")),
-        SERVICE_LOST => out.complain(&format!("D-Bus error while installing `{place}`")),
+        0 => out.print(&format!("Installing `{shown}` succeeded")),
+        FAILED => out.complain(&format!("Installing `{shown}` failed")),
+        SERVICE_LOST => out.complain(&format!("D-Bus error while installing `{shown}`")),
         INTERRUPTED => out.print(
             "\nCtrl+C pressed. Exiting rauc installation client...\n\
              Note that this will not abort the installation running in the rauc service!\n",
         ),
         code => {
-            out.complain(&format!("Installing `{place}` failed with unknown exit code: {code}"))
+            out.complain(&format!("Installing `{shown}` failed with unknown exit code: {code}"))
         }
     }
     Ok(code)

@@ -11,7 +11,7 @@ use crate::rauc::poller::{PollHands, Polling};
 use crate::rauc::serving::log;
 use crate::rauc::session::{Keys, Session, http_options};
 use crate::rauc::trust::Expiry;
-use bundle::http::{HttpError, HttpNotice, HttpOptions, HttpSource, Patience};
+use bundle::http::{HttpError, HttpNotice, HttpOptions, HttpSource, Patience, shown_url};
 use bundle::{Limits, PayloadAlignment, Source};
 use nix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
@@ -105,7 +105,8 @@ impl HostHands {
             manifest: opened.manifest().clone(),
             served: ServedBundle {
                 size: source.len().get(),
-                effective_url: Some(source.effective_url()),
+                // Everybody on the bus may read it.
+                effective_url: Some(shown_url(&source.effective_url())),
                 modified_time: modified.and_then(seconds_of).unwrap_or_default(),
                 etag: source.etag().map(str::to_owned),
             },

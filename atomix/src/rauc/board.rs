@@ -10,11 +10,11 @@ use crate::commands::install::{install_groups, seal_health, version_floor, with_
 use crate::context::{Context, Now};
 use crate::failure::Failure;
 use crate::settings::SettingsError;
-use bootctl::SlotId;
 use bootctl::{
     Activation, AtomixBoard, BoardCause, BoardKind, BundleId, EnvRead, NamedBoot, NamedError,
     NamedFailure, NamedMark, UbootChoice, choose_uboot,
 };
+use bootctl::{SlotId, SlotState};
 use bundle::UnixTime;
 use std::path::{Path, PathBuf};
 use storage::Access;
@@ -54,6 +54,17 @@ impl OwnBoard {
             UbootChoice::Atomix => Some(board),
             UbootChoice::UbootTools => None,
         }
+    }
+
+    /// Whether the boot state says that the booted slot was marked good, by whomever. Our health
+    /// service does that without this one.
+    #[must_use]
+    pub fn booted_is_good(&self) -> bool {
+        let control = BootControl::open_by(&self.context(), &self.config, Access::ReadOnly);
+        control.is_ok_and(|control| {
+            let booted = control.booted().map(|slot| control.state().slot(slot).state);
+            booted == Some(SlotState::Good)
+        })
     }
 
     fn context(&self) -> Context {

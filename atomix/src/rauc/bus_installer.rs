@@ -6,6 +6,7 @@ use crate::rauc::desk::Desk;
 use crate::rauc::dict::{dict_to_variants, manifest_dict};
 use crate::rauc::engine::{Access, Inspected, InstallAsked, Told};
 use crate::rauc::status_view::{Variants, text};
+use bundle::http::shown_url;
 use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::{Header, Message};
@@ -77,24 +78,14 @@ impl Installer {
 
     async fn inspected(&self, source: String, access: Access) -> Result<Inspected, Fault> {
         self.demand_idle()?;
-        let asked = self.desk.ask(move |engine| engine.inspect(&source, &access));
+        let asked = self.desk.look(move |engine, stop| engine.inspect(&source, &access, stop));
         answered(asked.await)
     }
 
     fn begin(&self, asked: InstallAsked) -> Result<(), Fault> {
         self.warn_of_changes();
-        self.desk.log(&Told::Line(format!("input bundle: {}", shown(&asked.source))));
+        self.desk.log(&Told::Line(format!("input bundle: {}", shown_url(&asked.source))));
         self.desk.install(asked).map_err(Fault::new)
-    }
-}
-
-/// A URL may carry a password.
-fn shown(source: &str) -> String {
-    let Some((scheme, rest)) = source.split_once("://") else { return source.to_owned() };
-    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    match host.rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}://…@{host}/{path}"),
-        None => source.to_owned(),
     }
 }
 
@@ -340,12 +331,5 @@ mod tests {
         assert!(!access.tls_no_verify);
         let refused = demand_empty(&arguments).unwrap_err();
         assert_eq!(refused.0, "Unsupported key: tls-no-verify");
-    }
-
-    #[test]
-    fn passwords_in_addresses_are_not_logged() {
-        assert_eq!(shown("https://user:hush@host/x"), "https://…@host/x");
-        assert_eq!(shown("https://host/a@b"), "https://host/a@b");
-        assert_eq!(shown("/srv/a@b"), "/srv/a@b");
     }
 }

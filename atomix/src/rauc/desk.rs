@@ -6,10 +6,11 @@
 //! Deviates: RAUC refuses `GetSlotStatus`, `GetArtifactStatus` and `GetPrimary` during an install.
 
 use crate::rauc::answer::{Answer, pair};
-use crate::rauc::engine::{Engine, Facts, InstallAsked, NotInstalled, Told, Updates, View};
+use crate::rauc::engine::{Engine, Facts, InstallAsked, NotInstalled, Stop, Told, Updates, View};
+use bundle::http::shown_url;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What the properties of the service say.
@@ -42,10 +43,13 @@ pub const IDLE: &str = "idle";
 pub const INSTALLING: &str = "installing";
 
 type Job = Box<dyn FnOnce(&mut dyn Engine) + Send>;
+/// Told under the lock of the state, so that changes arrive in their order: it must not wait.
 type Sink = Box<dyn Fn(Change) + Send>;
 /// How an install ended.
 pub type Ended = Result<Updates, NotInstalled>;
 type Done = Box<dyn FnOnce(Ended) + Send>;
+/// What can be asked at any time.
+pub type Question = Box<dyn Fn() -> bool + Send>;
 type Log = Box<dyn Fn(&Told) + Send + Sync>;
 
 /// The desk before the engine.
@@ -54,14 +58,18 @@ pub struct Desk {
     view: Arc<dyn View>,
     jobs: Mutex<Sender<Job>>,
     state: Mutex<Progressing>,
-    /// Told when an install ended.
-    ended: Condvar,
     /// The number of the install that is to end; 0 for none.
     to_cancel: AtomicU64,
     installs: AtomicU64,
+    /// How often somebody called `Cancel`; a look at a bundle that began before is to end.
+    cancels: AtomicU64,
+    /// Looks that go on or wait.
+    looks: AtomicU64,
     stopping: AtomicBool,
     /// The booted slot was marked good by this service.
     booted_is_good: AtomicBool,
+    /// Whether somebody else did, where that can be known.
+    good_elsewhere: Mutex<Question>,
     sink: Mutex<Sink>,
     log: Log,
 }
@@ -79,11 +87,13 @@ impl Desk {
                 last_error: String::new(),
                 progress: (0, String::new(), 0),
             }),
-            ended: Condvar::new(),
             to_cancel: AtomicU64::new(0),
             installs: AtomicU64::new(0),
+            cancels: AtomicU64::new(0),
+            looks: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             booted_is_good: AtomicBool::new(false),
+            good_elsewhere: Mutex::new(Box::new(|| false)),
             sink: Mutex::new(Box::new(|_| {})),
             log,
         });
@@ -130,10 +140,17 @@ impl Desk {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    /// Whether the booted slot was marked good, as [`Self::note_mark`] was told.
+    /// Whether the booted slot was marked good, as [`Self::note_mark`] was told, or as the boot
+    /// state says where that tells a mark from a trial.
     #[must_use]
     pub fn booted_is_good(&self) -> bool {
         self.booted_is_good.load(Ordering::SeqCst)
+            || (self.good_elsewhere.lock().unwrap_or_else(PoisonError::into_inner))()
+    }
+
+    /// From now on a mark counts that `question` knows of, too.
+    pub fn believe(&self, question: Question) {
+        *self.good_elsewhere.lock().unwrap_or_else(PoisonError::into_inner) = question;
     }
 
     /// Notes a mark that was made; built-in polling waits for one of the booted slot, by this very
@@ -147,17 +164,27 @@ impl Desk {
     }
 
     fn change(&self, change: Change) {
-        {
-            let mut state = self.state();
-            match &change {
-                Change::Operation(operation) => state.operation = operation,
-                Change::LastError(error) if state.last_error == *error => return,
-                Change::LastError(error) => state.last_error.clone_from(error),
-                Change::Progress(progress) => state.progress.clone_from(progress),
-                Change::Completed(_) => {}
-            }
+        let mut state = self.state();
+        match &change {
+            Change::Operation(operation) => state.operation = operation,
+            Change::LastError(error) if state.last_error == *error => return,
+            Change::LastError(error) => state.last_error.clone_from(error),
+            Change::Progress(progress) => state.progress.clone_from(progress),
+            Change::Completed(_) => {}
         }
+        self.announce(&state, change);
+    }
+
+    fn announce(&self, _held: &MutexGuard<'_, Progressing>, change: Change) {
         (self.sink.lock().unwrap_or_else(PoisonError::into_inner))(change);
+    }
+
+    /// RAUC's order: `Completed`, then `idle`; nothing of a next install comes between them.
+    fn complete(&self, result: i32) {
+        let mut state = self.state();
+        state.operation = IDLE;
+        self.announce(&state, Change::Completed(result));
+        self.announce(&state, Change::Operation(IDLE));
     }
 
     /// A line for the log.
@@ -198,18 +225,18 @@ impl Desk {
         asked: InstallAsked,
         done: Done,
     ) -> Result<(), &'static str> {
-        let number = {
+        {
             let mut state = self.state();
             if state.operation == INSTALLING || self.stopping.load(Ordering::SeqCst) {
                 return Err("Already processing a different method");
             }
             state.operation = INSTALLING;
             // Taken before anybody can know that this install runs, and cancel it.
-            self.installs.fetch_add(1, Ordering::SeqCst) + 1
-        };
-        self.change(Change::Operation(INSTALLING));
-        let desk = Arc::clone(self);
-        self.send(Box::new(move |engine| done(desk.run(number, &asked, engine))));
+            let number = self.installs.fetch_add(1, Ordering::SeqCst) + 1;
+            self.announce(&state, Change::Operation(INSTALLING));
+            let desk = Arc::clone(self);
+            self.send(Box::new(move |engine| done(desk.run(number, &asked, engine))));
+        }
         Ok(())
     }
 
@@ -228,44 +255,71 @@ impl Desk {
             told @ (Told::Note(_) | Told::Warning(_) | Told::Line(_)) => self.log(&told),
         };
         let ended = engine.install(asked, &mut tell, stop);
+        let source = shown_url(&asked.source);
         let result = match &ended {
             Ok(_) => {
-                self.log(&Told::Note(format!("installing `{}` succeeded", asked.source)));
+                self.log(&Told::Note(format!("installing `{source}` succeeded")));
                 0
             }
             Err(failure) => {
                 let error = failure.line();
-                self.log(&Told::Note(format!("installing `{}` failed: {error}", asked.source)));
+                self.log(&Told::Note(format!("installing `{source}` failed: {error}")));
                 self.change(Change::LastError(error.to_owned()));
                 1
             }
         };
-        self.change(Change::Completed(result));
-        self.change(Change::Operation(IDLE));
-        self.ended.notify_all();
+        self.complete(result);
         ended
     }
 
-    /// Asks the install that goes on to end.
+    /// Has the engine look at a bundle; `Cancel` and the end of the service end that.
+    pub fn look<T: Send + 'static>(
+        self: &Arc<Self>,
+        act: impl FnOnce(&mut dyn Engine, Stop) -> T + Send + 'static,
+    ) -> Answer<T> {
+        let (desk, begun) = (Arc::clone(self), self.cancels.load(Ordering::SeqCst));
+        self.looks.fetch_add(1, Ordering::SeqCst);
+        self.ask(move |engine| {
+            let asked = Arc::clone(&desk);
+            let stop = Arc::new(move || {
+                let is_cancelled = asked.cancels.load(Ordering::SeqCst) != begun;
+                let is_stopping = asked.stopping.load(Ordering::SeqCst);
+                is_cancelled.then_some("Cancel").or(is_stopping.then_some("SIGTERM"))
+            });
+            let done = act(engine, stop);
+            desk.looks.fetch_sub(1, Ordering::SeqCst);
+            done
+        })
+    }
+
+    /// Asks the install that goes on to end, and looks at bundles.
     ///
     /// # Errors
-    /// When none goes on.
+    /// When nothing goes on.
     pub fn cancel(&self) -> Result<(), &'static str> {
         let state = self.state();
+        let has_looks = self.looks.load(Ordering::SeqCst) > 0;
+        self.cancels.fetch_add(1, Ordering::SeqCst);
         if state.operation != INSTALLING {
-            return Err("no installation is running");
+            return if has_looks { Ok(()) } else { Err("no installation is running") };
         }
         self.to_cancel.store(self.installs.load(Ordering::SeqCst), Ordering::SeqCst);
         Ok(())
     }
 
-    /// Begins no further install, asks the one that goes on to end and waits for it as long as
-    /// that.
+    /// Begins no further install, asks the one that goes on to end and waits as long as that for
+    /// it and for all that was asked of the engine before: a mark is not left half made.
     pub fn close(&self, patience: Duration) {
-        self.stopping.store(true, Ordering::SeqCst);
-        let state = self.state();
-        let goes_on = |state: &mut Progressing| state.operation == INSTALLING;
-        let _ended = self.ended.wait_timeout_while(state, patience, goes_on);
+        {
+            // Under the lock: an install has its job in the queue, or is refused from now on.
+            let _state = self.state();
+            self.stopping.store(true, Ordering::SeqCst);
+        }
+        let (done, all_done) = channel();
+        self.send(Box::new(move |_| {
+            let _ = done.send(());
+        }));
+        let _ended = all_done.recv_timeout(patience);
     }
 }
 

@@ -73,11 +73,22 @@ impl Engine for Fake {
         Ok(manifest == FAILED_BEFORE)
     }
 
-    fn inspect(&mut self, source: &str, _: &Access) -> Result<Inspected, String> {
+    fn inspect(&mut self, source: &str, _: &Access, stop: Stop) -> Result<Inspected, String> {
+        if source == "slow" {
+            loop {
+                if let Some(by) = stop() {
+                    return Err(format!("stopped by {by}"));
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
         Err(format!("no bundle {source}"))
     }
 
     fn mark(&mut self, state: &str, identifier: &str) -> Result<(String, String), String> {
+        if identifier == "slow" {
+            std::thread::sleep(Duration::from_millis(300));
+        }
         match state {
             "good" => Ok((identifier.to_owned(), format!("marked slot(s) {identifier} as good"))),
             _ => Err(format!("unknown subcommand {state}")),
@@ -177,4 +188,54 @@ fn what_needs_the_engine_waits_its_turn_and_what_is_known_does_not() {
     let marked = desk.ask(|engine| engine.mark("good", "rootfs.0"));
     end.send(Ok(())).unwrap();
     assert_eq!(block_on(marked).unwrap().unwrap().0, "rootfs.0");
+}
+
+#[test]
+fn a_look_at_a_bundle_holds_neither_cancel_nor_the_end_of_the_service() {
+    let (desk, _end) = desk();
+    let look = |desk: &Arc<Desk>| {
+        desk.look(|engine, stop| engine.inspect("slow", &Access::default(), stop))
+    };
+    let looking = look(&desk);
+    desk.cancel().unwrap();
+    assert_eq!(block_on(looking).unwrap().unwrap_err(), "stopped by Cancel");
+    let looking = look(&desk);
+    desk.close(Duration::from_secs(10));
+    assert_eq!(block_on(looking).unwrap().unwrap_err(), "stopped by SIGTERM");
+}
+
+#[test]
+fn closing_waits_for_a_mark_that_goes_on_or_waits() {
+    let (desk, _end) = desk();
+    let (done, marks) = channel();
+    for slot in ["slow", "slow"] {
+        let done = done.clone();
+        drop(desk.ask(move |engine| done.send(engine.mark("good", slot))));
+    }
+    desk.close(Duration::from_secs(10));
+    assert_eq!(marks.try_iter().count(), 2);
+}
+
+#[test]
+fn who_hears_of_the_end_may_begin_the_next_install() {
+    let (desk, end) = desk();
+    let (sender, ended) = channel();
+    desk.tell(Box::new(move |change| {
+        if matches!(change, Change::Completed(_)) {
+            let _ = sender.send(());
+        }
+    }));
+    for _ in 0..50 {
+        desk.install(InstallAsked::default()).unwrap();
+        end.send(Ok(())).unwrap();
+        ended.recv_timeout(Duration::from_secs(10)).unwrap();
+    }
+}
+
+#[test]
+fn a_mark_that_the_boot_state_knows_counts() {
+    let (desk, _end) = desk();
+    assert!(!desk.booted_is_good());
+    desk.believe(Box::new(|| true));
+    assert!(desk.booted_is_good());
 }

@@ -168,7 +168,7 @@ pub trait Engine: Send {
     ///
     /// # Errors
     /// Why it is not true.
-    fn inspect(&mut self, source: &str, access: &Access) -> Result<Inspected, String>;
+    fn inspect(&mut self, source: &str, access: &Access, stop: Stop) -> Result<Inspected, String>;
 
     /// Marks a slot; its name, and what was done.
     ///

@@ -4,11 +4,11 @@
 
 use crate::rauc::bus_installer::{Installer, OwnInstaller};
 use crate::rauc::client::{INSTALLER, OBJECT, SERVICE, way_to_bus, words};
-use crate::rauc::desk::{Change, Desk};
+use crate::rauc::desk::{Change, Desk, Question};
 use crate::rauc::engine::{Engine, InstallAsked, Told};
 use crate::rauc::env::RaucEnv;
 use crate::rauc::error::RaucError;
-use crate::rauc::poller::{PollDesk, Polling};
+use crate::rauc::poller::{PollChange, PollDesk, Polling};
 use crate::rauc::poller_bus::{BusPoller, announce_poll};
 use nix::sys::signal::{SigSet, Signal};
 use std::collections::HashMap;
@@ -23,6 +23,9 @@ use zbus::zvariant::Value;
 /// How long an install may take to end once the service shall. systemd waits 90 s by default.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long the bus may take for the last signals.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// What a service goes by.
 pub struct ServiceSetup {
     /// The environment, which knows the bus.
@@ -31,6 +34,8 @@ pub struct ServiceSetup {
     pub autoinstall: Option<PathBuf>,
     /// How it polls a server by itself, if it does.
     pub polling: Option<Polling>,
+    /// Whether the booted slot was marked good without this service, where that can be known.
+    pub good_elsewhere: Option<Question>,
     /// Says what to warn of when the configuration changed since it was read.
     pub changed_on_disk: Box<dyn Fn() -> Option<String> + Send + Sync>,
     /// Where lines of the log go.
@@ -77,19 +82,21 @@ pub fn serve(
     setup: ServiceSetup,
     signals: EndSignals,
 ) -> Result<(), RaucError> {
-    let ServiceSetup { env, autoinstall, polling, changed_on_disk, log } = setup;
+    let ServiceSetup { env, autoinstall, polling, good_elsewhere, changed_on_disk, log } = setup;
     let bus = env.bus;
     let (end, ends) = channel();
     signals.send_to(end.clone());
     let desk = Desk::open(engine, log);
+    good_elsewhere.into_iter().for_each(|question| desk.believe(question));
     let polls = polling.map(|polling| PollDesk::open(polling, &desk));
-    let connection = connect(&env, &desk, polls, changed_on_disk).map_err(|error| {
-        let bus = bus.name();
-        RaucError::refused(format!(
-            "Connection to the {bus} bus can't be made for {SERVICE}: {}",
-            words(&error)
-        ))
-    })?;
+    let (connection, announcer) =
+        connect(&env, &desk, polls, changed_on_disk).map_err(|error| {
+            let bus = bus.name();
+            RaucError::refused(format!(
+                "Connection to the {bus} bus can't be made for {SERVICE}: {}",
+                words(&error)
+            ))
+        })?;
     watch(&connection, &end).map_err(|error| RaucError::refused(words(&error)))?;
     let name = connection.request_name_with_flags(SERVICE, RequestNameFlags::DoNotQueue.into());
     if name.is_err() {
@@ -108,6 +115,7 @@ pub fn serve(
     let ended = wait(&ends);
     desk.log(&Told::Note("stopping service".to_owned()));
     desk.close(PATIENCE);
+    announcer.flush();
     match ended {
         End::Asked => Ok(()),
         End::BusLost => {
@@ -127,7 +135,7 @@ fn connect(
     desk: &Arc<Desk>,
     polls: Option<Arc<PollDesk>>,
     changed_on_disk: Box<dyn Fn() -> Option<String> + Send + Sync>,
-) -> zbus::Result<Connection> {
+) -> zbus::Result<(Connection, Announcer)> {
     let mut builder = way_to_bus(env)?
         .serve_at(OBJECT, Installer::new(Arc::clone(desk), changed_on_disk))?
         .serve_at(OBJECT, OwnInstaller::new(Arc::clone(desk)))?;
@@ -135,14 +143,59 @@ fn connect(
         builder = builder.serve_at(OBJECT, BusPoller::new(Arc::clone(polls)))?;
     }
     let connection = builder.build()?;
+    let announcer = Announcer::open(connection.clone());
     if let Some(polls) = polls {
-        let to = connection.clone();
-        polls.tell(Box::new(move |change| drop(announce_poll(&to, &change))));
+        let to = announcer.clone();
+        polls.tell(Box::new(move |change| to.say(News::Poll(change))));
     }
-    let to = connection.clone();
-    // When the bus is gone there is nobody left to tell; that is noticed elsewhere.
-    desk.tell(Box::new(move |change| drop(announce(&to, change))));
-    Ok(connection)
+    let to = announcer.clone();
+    desk.tell(Box::new(move |change| to.say(News::Install(change))));
+    Ok((connection, announcer))
+}
+
+/// Something the bus is told.
+enum News {
+    Install(Change),
+    Poll(PollChange),
+    /// Nothing: all before it was told.
+    Flush(Sender<()>),
+}
+
+/// One thread tells the bus of changes, in their order: whoever changes something may be on the
+/// thread that reads the bus, and must not wait for it.
+#[derive(Clone)]
+struct Announcer(Sender<News>);
+
+impl Announcer {
+    fn open(to: Connection) -> Self {
+        let (news, coming) = channel();
+        std::thread::spawn(move || {
+            for news in coming {
+                // When the bus is gone there is nobody left to tell; that is noticed elsewhere.
+                let _told = match news {
+                    News::Install(change) => announce(&to, change),
+                    News::Poll(change) => announce_poll(&to, &change),
+                    News::Flush(done) => {
+                        let _ = done.send(());
+                        Ok(())
+                    }
+                };
+            }
+        });
+        Self(news)
+    }
+
+    fn say(&self, news: News) {
+        // The thread ends after the last of these.
+        let _ = self.0.send(news);
+    }
+
+    /// Waits until everything was told that was said before.
+    fn flush(&self) {
+        let (done, told) = channel();
+        self.say(News::Flush(done));
+        let _ = told.recv_timeout(LAST_WORDS);
+    }
 }
 
 /// Tells the bus of a change, in the order in which changes come.

@@ -42,9 +42,9 @@ fn both() -> Both {
         .unwrap();
     let server = server.join().unwrap();
     let (sender, changes) = channel();
-    let to = server.clone();
+    let to = Announcer::open(server.clone());
     desk.tell(Box::new(move |change| {
-        announce(&to, change.clone()).unwrap();
+        to.say(News::Install(change.clone()));
         let _ = sender.send(change);
     }));
     Both { _server: server, client, end, changes }

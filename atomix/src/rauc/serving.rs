@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The commands of `rauc` that work on this machine themselves: `service`, `write-slot`, `mount`.
 
+use crate::rauc::board::OwnBoard;
 use crate::rauc::conf;
+use crate::rauc::desk::Question;
 use crate::rauc::engine::Told;
 use crate::rauc::error::RaucError;
 use crate::rauc::machine::{now, system};
@@ -17,9 +19,15 @@ use bundle::BundleFormat;
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use storage::ByteLen;
+use storage::{ByteLen, Files, HostFiles, parse_mountinfo};
 use updater::system::WriteSlotRequest;
-use updater::{HostMachine, Machine, ProgramCall};
+use updater::{HostMachine, InstallLock, Machine, ProgramCall};
+
+/// What is mounted, by the kernel.
+const MOUNT_TABLE: &str = "/proc/self/mountinfo";
+
+/// More mounts than this are no board's.
+const MAX_MOUNT_TABLE: ByteLen = ByteLen::mib(1);
 
 /// A line of the log. The service has no other output; systemd keeps it.
 pub fn log(told: &Told) {
@@ -60,10 +68,17 @@ pub fn service(session: &Session) -> Result<(), RaucError> {
         env: session.env.clone(),
         autoinstall: session.loaded.config.autoinstall.clone(),
         polling,
+        good_elsewhere: good_elsewhere(session),
         changed_on_disk: changed_on_disk(session),
         log: Box::new(log),
     };
     serve(Box::new(engine), setup, signals)
+}
+
+/// On a board of ours the boot state tells a mark from a trial.
+fn good_elsewhere(session: &Session) -> Option<Question> {
+    let board = OwnBoard::find(Path::new("/"), &session.loaded.config, now)?;
+    Some(Box::new(move || board.booted_is_good()))
 }
 
 /// Says what to warn of when the configuration is another than it was.
@@ -117,8 +132,12 @@ pub fn mount(session: &Session, out: &mut Streams<'_>) -> Result<(), RaucError> 
         return Err(RaucError::refused("the bundle was not verified"));
     };
     let target = session.loaded.config.system.mountprefix.join("bundle");
+    // An install has its bundle in the same place.
+    let _lock =
+        InstallLock::acquire(Path::new("/"), std::process::id()).map_err(RaucError::below)?;
     let mut machine = HostMachine::new();
     machine.make_dir(&target).map_err(RaucError::act("Failed creating mount point"))?;
+    demand_free(&target)?;
     match &place {
         Place::Local(path) if bundle.format() == BundleFormat::Plain && is_kept(path) => {
             mount_image(&mut machine, path, bundle.payload_len(), &target)?;
@@ -130,9 +149,26 @@ pub fn mount(session: &Session, out: &mut Streams<'_>) -> Result<(), RaucError> 
     Ok(())
 }
 
-/// Whether nobody but the administrator can change a file that was verified.
+/// Refuses a place where something is mounted: the one mount would hide the other.
+fn demand_free(target: &Path) -> Result<(), RaucError> {
+    let table = HostFiles::new(Path::new("/")).read(Path::new(MOUNT_TABLE), MAX_MOUNT_TABLE);
+    let table = table.map_err(RaucError::below)?.unwrap_or_default();
+    let real = target.canonicalize().map_err(RaucError::act("failed to mount bundle"))?;
+    if parse_mountinfo(&table).iter().any(|mount| mount.place == real) {
+        let target = target.display();
+        return Err(RaucError::refused(format!("something is mounted at {target} already")));
+    }
+    Ok(())
+}
+
+/// Whether nobody but the administrator can change a file that was verified, or put another one in
+/// its place: neither it nor a directory on the way to it.
 fn is_kept(path: &Path) -> bool {
-    path.metadata().is_ok_and(|found| found.uid() == 0 && found.mode() & 0o022 == 0)
+    let is_roots = |path: &Path| {
+        path.symlink_metadata().is_ok_and(|found| found.uid() == 0 && found.mode() & 0o022 == 0)
+    };
+    // Links on the way are whoever's they are.
+    path.canonicalize().is_ok_and(|real| real == path && real.ancestors().all(is_roots))
 }
 
 fn run(machine: &mut HostMachine, program: &str, arguments: &[&OsStr]) -> Result<(), RaucError> {

@@ -12,16 +12,20 @@ use crate::rauc::opening::{Content, Judging, Verify, open, resolve};
 use crate::rauc::session::{Keys, http_options};
 use crate::rauc::system_dict::{LatestView, repositories_of, slots_of};
 use crate::rauc::trust::Expiry;
-use bundle::http::{HttpNotice, HttpOptions};
+use bundle::http::{HttpNotice, HttpOptions, Patience};
 use bundle::{Notice, UnixTime, VerifiedBundle};
 use std::ffi::OsStr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use storage::Digest;
 use updater::system::{
     BoxedError, InstallRequest, MarkState, OpeningFacts, Steps, StoreOptions, StorePlace, System,
     SystemError, SystemEvent, VersionLimit,
 };
 use updater::{ArtifactRepository, CompatibleRule, StopQuestion, SystemConfig};
+
+/// A look at a bundle takes no longer, however slow its server drips: others wait for the engine.
+const LONGEST_LOOK: Duration = Duration::from_secs(120);
 
 /// The engine of a configured system.
 pub struct SystemEngine {
@@ -216,12 +220,14 @@ impl Engine for SystemEngine {
         self.system.is_known_failed(manifest).map_err(|error| chain_of(&error))
     }
 
-    fn inspect(&mut self, source: &str, access: &Access) -> Result<Inspected, String> {
+    fn inspect(&mut self, source: &str, access: &Access, stop: Stop) -> Result<Inspected, String> {
         let config = self.system.config();
         let transfer = Lines::default();
         let http = HttpOptions {
             info_headers: self.system.info_headers(None),
             notices: Some(noting(&transfer)),
+            patience: Patience { total: Some(LONGEST_LOOK), ..Patience::default() },
+            stop: Some(stop),
             ..http_options(config, &self.env, access)
         };
         let opener = Opener { config, keys: &self.keys, http, now: (self.clock)() };

@@ -222,11 +222,22 @@ impl ArtifactRepository {
             let open = open.display();
             return Ok(format!("Skipping removal of {of}: File {open} is currently open"));
         }
-        remove_tree(&path).map_err(|source| self.failed("remove", &path, source))?;
+        self.take_away(&path).map_err(|source| self.failed("remove", &path, source))?;
         if let Some(instances) = self.artifacts.get_mut(name) {
             instances.remove(checksum);
         }
         Ok(format!("Removing unused {of}"))
+    }
+
+    /// Removes data. A cut must not leave half a tree under the name of a whole one: the name is
+    /// given up first, durably.
+    #[expect(clippy::disallowed_methods, reason = "the directory is synced right after")]
+    fn take_away(&self, data: &Path) -> io::Result<()> {
+        let temporary = temporary_of(data);
+        remove_tree(&temporary)?;
+        fs::rename(data, &temporary)?;
+        sync_dir(&self.section.path)?;
+        remove_tree(&temporary)
     }
 
     /// Whether something that is no data may stay: links, but for those a cut left under way.
@@ -248,9 +259,7 @@ impl ArtifactRepository {
         stop: StopQuestion<'_>,
         tell: &mut dyn FnMut(u64),
     ) -> Result<(), ArtifactError> {
-        let mut name = data.as_os_str().to_owned();
-        name.push(TEMPORARY);
-        let temporary = PathBuf::from(name);
+        let temporary = temporary_of(data);
         let mut incoming =
             Incoming { repo: &self.name, image, temporary: &temporary, machine, stop, tell };
         incoming.clear()?;
@@ -286,13 +295,18 @@ impl ArtifactRepository {
         let dir = &self.section.path;
         let sync = || -> io::Result<()> {
             syncfs(File::open(dir)?)?;
+            // What is there was found to be no use; a tree would not give way to a rename.
+            if fs::symlink_metadata(data).is_ok_and(|facts| facts.is_dir() != is_tree(temporary)) {
+                remove_tree(data)?;
+            }
             fs::rename(temporary, data)?;
             sync_dir(dir)
         };
         sync().map_err(|source| self.failed("store", data, source))
     }
 
-    /// Whether the data are there. A file is compared with its name: a damaged one is no use.
+    /// Whether the data are there: a tree is one as a whole or has another name. A file is
+    /// compared with its name: a damaged one is no use.
     fn has(
         &self,
         image: &ArtifactImage,
@@ -302,6 +316,9 @@ impl ArtifactRepository {
         match fs::symlink_metadata(data) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(source) => Err(self.failed("look at", data, source)),
+            Ok(facts) if self.section.repository_type != RepositoryType::Files => {
+                Ok(facts.is_dir())
+            }
             Ok(facts) if facts.is_file() => {
                 let found = digest_of(data, stop).map_err(|source| match stop() {
                     Some(by) => ArtifactError::Stopped { by },
@@ -309,7 +326,7 @@ impl ArtifactRepository {
                 })?;
                 Ok(found == image.digest)
             }
-            Ok(_) => Ok(true),
+            Ok(_) => Ok(false),
         }
     }
 
@@ -361,6 +378,17 @@ impl ArtifactRepository {
     fn failed(&self, act: &'static str, path: &Path, source: io::Error) -> ArtifactError {
         ArtifactError::Repository { act, repo: self.name.clone(), path: path.to_owned(), source }
     }
+}
+
+/// What data are called until they are durable, and again while they are removed.
+fn temporary_of(data: &Path) -> PathBuf {
+    let mut name = data.as_os_str().to_owned();
+    name.push(TEMPORARY);
+    PathBuf::from(name)
+}
+
+fn is_tree(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|facts| facts.is_dir())
 }
 
 /// Artifact and digest of a name of data; the digest is what follows the last dash.

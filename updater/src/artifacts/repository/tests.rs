@@ -171,6 +171,37 @@ fn what_does_not_belong_is_removed_and_what_a_cut_left_does_no_harm() {
 }
 
 #[test]
+fn a_tree_that_is_half_removed_has_no_longer_the_name_of_a_whole_one() {
+    let (_dir, section) = repository(RepositoryType::Trees);
+    let data = section.path.join(".artifact-t-0f");
+    fs::create_dir_all(data.join("deep/er")).unwrap();
+    let left = section.path.join(".artifact-t-0f.tmp");
+    let repository = ArtifactRepository::open("repo", &section).unwrap();
+    repository.take_away(&data).unwrap();
+    assert!(!data.exists() && !left.exists());
+    // What a cut left is no tree to reuse, and is removed.
+    fs::create_dir_all(left.join("deep")).unwrap();
+    let mut repository = ArtifactRepository::open("repo", &section).unwrap();
+    assert!(repository.status().artifacts.is_empty());
+    repository.prune().unwrap();
+    assert!(!left.exists());
+}
+
+#[test]
+fn what_is_no_tree_is_no_tree_to_reuse() {
+    let (_dir, section) = repository(RepositoryType::Trees);
+    let image = image("t", b"some tar");
+    let data = section.path.join(format!(".artifact-t-{}", image.digest));
+    // Even the very archive is none.
+    io::Write::write_all(&mut File::create_new(&data).unwrap(), b"some tar").unwrap();
+    let done = install(&section, &image, ArtifactContent::Tree(&mut OneFile)).unwrap();
+    assert_eq!(done, ArtifactOutcome::Installed);
+    assert_eq!(text(&section.path.join("t/file")), "tree\n");
+    let done = install(&section, &image, ArtifactContent::Tree(&mut OneFile)).unwrap();
+    assert_eq!(done, ArtifactOutcome::Reused);
+}
+
+#[test]
 fn names_that_lead_away_other_content_and_composefs_are_refused() {
     let (_dir, section) = repository(RepositoryType::Files);
     for name in ["", ".x", "a/b", "..", "x.tmp-link"] {

@@ -293,6 +293,15 @@ pub trait Machine: Send {
     /// Removes an empty directory; a failure costs nothing and is not told.
     fn remove_dir(&mut self, dir: &Path);
 
+    /// Makes everything on the file system that is mounted at `dir` durable.
+    ///
+    /// # Errors
+    /// [`MachineError`]; since Linux 5.8 also when an earlier write failed.
+    fn sync_filesystem(&mut self, dir: &Path) -> Result<(), MachineError> {
+        let sync = || -> io::Result<()> { Ok(nix::unistd::syncfs(std::fs::File::open(dir)?)?) };
+        sync().map_err(|source| MachineError { act: "sync", path: dir.to_owned(), source })
+    }
+
     /// The device's path without links.
     ///
     /// # Errors

@@ -146,6 +146,11 @@ impl<'w, 'j> Work<'w, 'j> {
             return Ok(());
         }
         self.go_on()?;
+        if let (HookStep::Status, Some(dir)) = (step, place.mount_point) {
+            // The status says that the slot is whole: after a cut it must not be there without
+            // the files that it speaks of.
+            self.machine.sync_filesystem(dir)?;
+        }
         self.hooks
             .run(step, place, self.machine)
             .map_err(|source| SlotHandlerError::Hook { source })

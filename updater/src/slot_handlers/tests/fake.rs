@@ -153,6 +153,11 @@ impl Machine for Fake {
         HostMachine::new().remove_dir(dir);
     }
 
+    fn sync_filesystem(&mut self, dir: &Path) -> Result<(), MachineError> {
+        self.log.push(format!("syncfs {}", dir.display()));
+        Ok(())
+    }
+
     fn real_path(&self, device: &Path) -> Result<PathBuf, MachineError> {
         Ok(device.with_file_name("mmcblk7"))
     }

@@ -91,6 +91,7 @@ fn each_file_system_is_made_as_rauc_does_it_and_filled_by_tar() {
                 mkfs.to_owned(),
                 format!("mount -t {kind} /dev/slot {place}"),
                 format!("tar xf - -C {place} --numeric-owner -z"),
+                format!("syncfs {place}"),
                 format!("umount {place}"),
             ]
         );

@@ -5,6 +5,7 @@
 
 use super::error::HttpError;
 use super::url::HttpUrl;
+use crate::pkcs11::{Pkcs11Uri, Pkcs11UriError};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -214,6 +215,18 @@ impl HttpOptions {
                 return Err(refuse(option, "it is empty"));
             }
         }
+        for (option, value) in [("tls-cert", &self.tls_cert), ("tls-key", &self.tls_key)] {
+            let Some(value) = value.as_ref().filter(|value| Pkcs11Uri::is_uri(value)) else {
+                continue;
+            };
+            let uri: Pkcs11Uri = value.parse().map_err(|cause: Pkcs11UriError| {
+                HttpError::Option { option, reason: cause.to_string() }
+            })?;
+            if (uri.pin_value.is_some() || uri.pin_source.is_some()) && !uri.names_token() {
+                // The engine would try it on every token there is, and wrong PINs lock them.
+                return Err(refuse(option, "it has a PIN and does not name the token"));
+            }
+        }
         Ok(())
     }
 
@@ -291,6 +304,26 @@ mod tests {
         {
             let refused = lines(line).unwrap_err();
             assert!(matches!(refused, HttpError::Option { option: "http-header", .. }), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_pin_without_a_token_is_refused() {
+        let check = |uri: &str| {
+            let uri = Some(uri.to_owned());
+            HttpOptions { tls_cert: uri.clone(), tls_key: uri, ..HttpOptions::default() }.check()
+        };
+        check("pkcs11:token=a;object=b?pin-value=1234").unwrap();
+        check("pkcs11:object=b").unwrap();
+        for uri in [
+            "pkcs11:object=b?pin-value=1234",
+            "PKCS11:object=b?pin-source=/run/pin",
+            "pkcs11:object=token=a?pin-value=1234",
+            "pkcs11:to%6ben=a?pin-value=1234",
+        ] {
+            let refused = check(uri).unwrap_err();
+            assert!(matches!(refused, HttpError::Option { option: "tls-cert", .. }), "{uri}");
+            assert!(!refused.to_string().contains("1234"));
         }
     }
 

@@ -15,10 +15,11 @@ use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
-use cryptoki::slot::Slot;
+use cryptoki::slot::{Slot, TokenInfo};
 use cryptoki::types::AuthPin;
+use openssl::sha::sha256;
 use openssl::x509::X509;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -74,7 +75,7 @@ pub enum TokenError {
         #[source]
         source: std::io::Error,
     },
-    /// The token did not take the PIN. It was tried once.
+    /// The token did not take the PIN. It was tried once, and is not tried again.
     #[error("token of {uri} refused the PIN")]
     Login {
         /// The URI without its query.
@@ -207,16 +208,46 @@ fn pin_of(uri: &Pkcs11Uri, access: &CredentialAccess<'_>) -> Result<Option<Secre
     Ok(given.or_else(|| access.ask.and_then(|ask| ask(&question))))
 }
 
+/// Digests of the tokens and PINs that did not fit. A service is asked to log in over and over,
+/// with the PIN of its configuration: the third time would lock the token.
+static REFUSED: Mutex<BTreeSet<[u8; 32]>> = Mutex::new(BTreeSet::new());
+
+/// A token and a PIN as one name, which does not give the PIN away.
+fn attempt(token: &TokenInfo, pin: &Secret) -> [u8; 32] {
+    let label = [token.manufacturer_id(), token.model(), token.serial_number(), token.label()];
+    sha256(&[label.join("\0").as_bytes(), &[0], pin.bytes()].concat())
+}
+
 fn log_in(
-    session: &Session,
+    (module, slot, session): (&Pkcs11, Slot, &Session),
     uri: &Pkcs11Uri,
     access: &CredentialAccess<'_>,
 ) -> Result<(), TokenError> {
     let Some(pin) = pin_of(uri, access)? else { return Ok(()) };
+    let token = module.get_token_info(slot).map_err(failed("describe itself"))?;
+    let attempt = attempt(&token, &pin);
+    let refused = |cause| TokenError::Login { uri: uri.to_string(), cause };
+    // Held until the token has answered: two threads must not try the same.
+    let mut known = REFUSED.lock().unwrap_or_else(PoisonError::into_inner);
+    if known.contains(&attempt) {
+        let words = "this PIN was refused before, and is not tried again before a restart";
+        return Err(refused(LibraryFault::of_words(words)));
+    }
     let pin = AuthPin::from(pin.text().to_owned());
     match session.login(UserType::User, Some(&pin)) {
         Ok(()) | Err(ModuleError::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
-        Err(cause) => Err(TokenError::Login { uri: uri.to_string(), cause: fault(&cause) }),
+        Err(cause) => {
+            if matches!(
+                cause,
+                ModuleError::Pkcs11(
+                    RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange,
+                    _
+                )
+            ) {
+                known.insert(attempt);
+            }
+            Err(refused(fault(&cause)))
+        }
     }
 }
 
@@ -245,11 +276,11 @@ fn find(
         let session = module.open_ro_session(slot).map_err(failed("open a session"))?;
         let private = class == ObjectClass::PRIVATE_KEY;
         if private && uri.names_token() {
-            log_in(&session, uri, access)?;
+            log_in((&module, slot, &session), uri, access)?;
         }
         let mut objects = session.find_objects(&wanted).map_err(failed("look for objects"))?;
         if objects.is_empty() && !private && uri.names_token() {
-            log_in(&session, uri, access)?;
+            log_in((&module, slot, &session), uri, access)?;
             objects = session.find_objects(&wanted).map_err(failed("look for objects"))?;
         }
         found.extend(objects.into_iter().map(|object| (slot, object)));
@@ -341,12 +372,13 @@ impl TokenKey {
         self.session().sign(&Mechanism::Ecdsa, self.key, digest).map_err(failed("sign"))
     }
 
-    /// What was encrypted with the public key.
+    /// What was encrypted with the public key; `None` when the token refuses these bytes. Which of
+    /// its refusals are about the bytes is up to the token, so only those that cannot be are told.
     pub(crate) fn decrypt_rsa(
         &self,
         scheme: &RsaScheme,
         bytes: &[u8],
-    ) -> Result<Vec<u8>, TokenError> {
+    ) -> Result<Option<Vec<u8>>, TokenError> {
         let mechanism = match scheme {
             RsaScheme::Pkcs1 => Mechanism::RsaPkcs,
             RsaScheme::Oaep { hash, mask, label } => {
@@ -359,7 +391,11 @@ impl TokenKey {
                 Mechanism::RsaPkcsOaep(PkcsOaepParams::new(hash_alg, mgf, source))
             }
         };
-        self.session().decrypt(&mechanism, self.key, bytes).map_err(failed("decrypt"))
+        match self.session().decrypt(&mechanism, self.key, bytes) {
+            Ok(plain) => Ok(Some(plain)),
+            Err(cause) if is_about_the_token(&cause) => Err(failed("decrypt")(cause)),
+            Err(_) => Ok(None),
+        }
     }
 
     /// The secret shared with the owner of the public `point` (uncompressed, raw).
@@ -386,6 +422,26 @@ impl TokenKey {
             _ => Err(act(ModuleError::InvalidValue)),
         }
     }
+}
+
+/// Whether a token would say that whatever the bytes were.
+fn is_about_the_token(cause: &ModuleError) -> bool {
+    matches!(
+        cause,
+        ModuleError::Pkcs11(
+            RvError::DeviceRemoved
+                | RvError::TokenNotPresent
+                | RvError::SessionClosed
+                | RvError::SessionHandleInvalid
+                | RvError::UserNotLoggedIn
+                | RvError::KeyHandleInvalid
+                | RvError::KeyTypeInconsistent
+                | RvError::KeyFunctionNotPermitted
+                | RvError::MechanismInvalid
+                | RvError::MechanismParamInvalid,
+            _
+        )
+    )
 }
 
 fn mechanisms(hash: crate::rsa_scheme::Hash) -> (MechanismType, PkcsMgfType) {

@@ -209,6 +209,14 @@ fn inner_pins() {
     assert!(matches!(fault, TokenError::Login { .. }), "{fault}");
     let text = format!("{fault} {fault:?}");
     assert!(!text.contains("9999"), "{text}");
+    // The same again is not tried: the token is not asked, three wrong ones would lock it.
+    for _ in 0..3 {
+        let TokenError::Login { cause, .. } = token_fault(load(named, named, "9999").unwrap_err())
+        else {
+            panic!("another fault")
+        };
+        assert!(cause.to_string().contains("refused before"), "{cause}");
+    }
     load(named, named, PIN).unwrap();
     for (place, expected) in
         [("pkcs11:token=nobody;object=rsa-key", 0), ("pkcs11:serial=0;object=x", 0)]

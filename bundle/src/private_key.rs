@@ -99,13 +99,14 @@ impl PrivateKey {
         }
     }
 
-    /// What was encrypted to this key. That a result is there says nothing about its truth: newer
-    /// libraries give random bytes for a wrong key, so that nobody can ask them.
+    /// What was encrypted to this key; `None` when it cannot be decrypted. That a result is there
+    /// says nothing about its truth: newer libraries give random bytes for a wrong key. A caller
+    /// must not let anybody tell `None` from a wrong result: that answers questions about the key.
     pub(crate) fn decrypt_rsa(
         &self,
         scheme: &RsaScheme,
         bytes: &[u8],
-    ) -> Result<Vec<u8>, KeyError> {
+    ) -> Result<Option<Vec<u8>>, KeyError> {
         let key = match self {
             Self::Software(key) => key,
             Self::Token(key) => return Ok(key.decrypt_rsa(scheme, bytes)?),
@@ -122,10 +123,13 @@ impl PrivateKey {
                 }
             }
         }
-        let mut out = vec![0; decrypter.decrypt_len(bytes)?];
-        let len = decrypter.decrypt(bytes, &mut out)?;
-        out.truncate(len);
-        Ok(out)
+        let decrypt = || {
+            let mut out = vec![0; decrypter.decrypt_len(bytes).ok()?];
+            let len = decrypter.decrypt(bytes, &mut out).ok()?;
+            out.truncate(len);
+            Some(out)
+        };
+        Ok(decrypt())
     }
 
     /// The secret shared with the owner of `point`, a point of this key's curve.

@@ -3,7 +3,9 @@
 //!
 //! With the certificate at hand only the recipients that it names are tried; without it every one
 //! that the key could be. Nothing tells a failed attempt from another but that the content is no
-//! SignedData in the end: who sends bundles learns nothing about the key.
+//! SignedData in the end: who sends bundles learns nothing about the key. For the same reason a
+//! key that cannot be unpacked (bad padding, wrong length) is replaced by a random one, which then
+//! fails like any wrong key (RFC 3218).
 
 use super::parse::{Envelope, EnvelopeError, Recipient, content_type};
 use crate::LibraryFault;
@@ -63,7 +65,9 @@ pub(crate) fn open_envelope(
     let mut last = None;
     for recipient in &envelope.recipients {
         let keys = match (recipient, identity.key.kind()) {
-            (Recipient::Transport(info), KeyKind::Rsa) => vec![transported(info, identity)],
+            (Recipient::Transport(info), KeyKind::Rsa) => {
+                vec![transported(info, identity, envelope.cipher.key_len())]
+            }
             (Recipient::Agreement(info), KeyKind::Ec) => agreed(info, identity),
             (Recipient::Transport(_) | Recipient::Agreement(_) | Recipient::Other, _) => {
                 continue;
@@ -106,7 +110,11 @@ fn words(refused: KeyError) -> LibraryFault {
     }
 }
 
-fn transported(info: &KeyTransRecipientInfo, identity: &DecryptionIdentity) -> Attempt {
+fn transported(
+    info: &KeyTransRecipientInfo,
+    identity: &DecryptionIdentity,
+    key_len: usize,
+) -> Attempt {
     let meant = match (&info.rid, &identity.certificate) {
         (_, None) => true,
         (RecipientIdentifier::IssuerAndSerialNumber(name), Some(certificate)) => {
@@ -125,7 +133,10 @@ fn transported(info: &KeyTransRecipientInfo, identity: &DecryptionIdentity) -> A
     match (meant, scheme) {
         (true, Some(scheme)) => {
             let bytes = info.enc_key.as_bytes();
-            identity.key.decrypt_rsa(&scheme, bytes).map(Some).map_err(words)
+            let mut stand_in = vec![0; key_len];
+            openssl::rand::rand_bytes(&mut stand_in)?;
+            let found = identity.key.decrypt_rsa(&scheme, bytes).map_err(words)?;
+            Ok(Some(found.filter(|key| key.len() == key_len).unwrap_or(stand_in)))
         }
         (true, None) => Err(LibraryFault::of_words(&format!(
             "recipient uses the unsupported key transport {}",

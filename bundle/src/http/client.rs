@@ -11,6 +11,7 @@ use super::head::ResponseHead;
 use super::options::{HttpNotice, HttpOptions, TlsVerify};
 use super::transfer::{Body, Counters, Expect, Fault, Pace, Receiver};
 use super::url::{HttpUrl, Scheme};
+use crate::pkcs11::Pkcs11Uri;
 use curl::easy::{Easy2, List, NetRc, SslVersion};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -126,11 +127,12 @@ impl Client {
             |fault: Fault, body| Got { outcome: Err(fault), body, received: 0, broken: None };
         let mut target = target.clone();
         let first = target.url.clone();
+        let deadline = Pace::deadline(&self.options.patience, expect, self.end);
         for _ in 0..=MAX_REDIRECTS {
             if let Some(reason) = self.options.stop_reason() {
                 return ended(HttpError::Stopped { reason }.into(), body);
             }
-            let one = self.exchange(&target, turn, expect, body);
+            let one = self.exchange(&target, turn, (expect, deadline), body);
             let received = one.received;
             body = one.body;
             let head = match one.outcome {
@@ -163,11 +165,17 @@ impl Client {
         to
     }
 
-    fn exchange(&self, target: &Target, turn: Turn, expect: &Expect, body: Body) -> Exchanged {
+    fn exchange(
+        &self,
+        target: &Target,
+        turn: Turn,
+        (expect, deadline): (&Expect, Instant),
+        body: Body,
+    ) -> Exchanged {
         let receiver = Receiver::new(
             target.url.to_string(),
             (expect.clone(), body),
-            Pace::new(&self.options.patience, expect, self.end),
+            Pace::new(&self.options.patience, deadline),
             self.options.stop.clone(),
             Arc::clone(&self.counters),
         );
@@ -269,9 +277,8 @@ impl Client {
             handle.username(&user.user)?;
             handle.password(&user.password)?;
         }
-        let pkcs11 = |text: &str| text.get(..7).is_some_and(|p| p.eq_ignore_ascii_case("pkcs11:"));
         if let Some(cert) = &self.options.tls_cert {
-            if pkcs11(cert) {
+            if Pkcs11Uri::is_uri(cert) {
                 handle.ssl_cert_type("ENG")?;
             }
             handle.ssl_cert(cert)?;
@@ -279,7 +286,7 @@ impl Client {
         let Some(key) = self.options.tls_key.as_ref().or(self.options.tls_cert.as_ref()) else {
             return Ok(());
         };
-        let in_token = pkcs11(key);
+        let in_token = Pkcs11Uri::is_uri(key);
         if in_token {
             // The engine `pkcs11` of OpenSSL, which libcurl loads by itself.
             handle.ssl_key_type("ENG")?;
@@ -321,8 +328,7 @@ impl Client {
 
 /// Whether a `pkcs11:` URI says which token it means.
 fn names_token(uri: &str) -> bool {
-    let path = uri.split('?').next().unwrap_or_default();
-    path.split([':', ';']).any(|part| part.starts_with("token=") || part.starts_with("serial="))
+    uri.parse().is_ok_and(|uri: Pkcs11Uri| uri.names_token())
 }
 
 fn is_success(head: &ResponseHead) -> bool {

@@ -126,15 +126,18 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// The pace for one request; `end` is the end of all patience.
-    pub fn new(patience: &Patience, expect: &Expect, end: Option<Instant>) -> Self {
-        let now = Instant::now();
-        let wanted = expect.most();
+    /// The pace for one exchange of a request, which ends at `deadline`.
+    pub fn new(patience: &Patience, deadline: Instant) -> Self {
         let rate = patience.min_bytes_per_sec.max(1);
-        let longest = patience.stall + Duration::from_secs((wanted / rate).min(MAX_REQUEST_SECS));
-        let deadline = now + longest;
-        let deadline = end.map_or(deadline, |end| deadline.min(end));
-        Self { stall: patience.stall, rate, deadline, checked: now, since: 0 }
+        Self { stall: patience.stall, rate, deadline, checked: Instant::now(), since: 0 }
+    }
+
+    /// When a request that begins now must have ended, with all its redirects; `end` is the end
+    /// of all patience.
+    pub fn deadline(patience: &Patience, expect: &Expect, end: Option<Instant>) -> Instant {
+        let secs = (expect.most() / patience.min_bytes_per_sec.max(1)).min(MAX_REQUEST_SECS);
+        let deadline = Instant::now() + patience.stall + Duration::from_secs(secs);
+        end.map_or(deadline, |end| deadline.min(end))
     }
 
     fn waited(&mut self, time: Duration) {

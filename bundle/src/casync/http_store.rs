@@ -38,11 +38,12 @@ impl HttpStore {
     ) -> Result<(), CasyncError> {
         let missing: Vec<usize> =
             found.iter().enumerate().filter(|(_, it)| it.is_none()).map(|(at, _)| at).collect();
-        let chunks: Vec<&WantedChunk> = missing.iter().filter_map(|at| wanted.get(*at)).collect();
-        let paths: Vec<String> = chunks.iter().map(|chunk| chunk.id.store_path(suffix)).collect();
-        let limit = chunks.iter().map(|chunk| chunk.stored_limit()).max().unwrap_or(0);
+        let chunks = missing.iter().filter_map(|at| wanted.get(*at));
+        let paths: Vec<(String, ByteLen)> = chunks
+            .map(|chunk| (chunk.id.store_path(suffix), ByteLen::new(chunk.stored_limit())))
+            .collect();
         let mut outcome = Ok(());
-        self.files.get_many(&paths, ByteLen::new(limit), &mut |number, fetched| {
+        self.files.get_many(&paths, &mut |number, fetched| {
             let slot = missing.get(number).and_then(|at| found.get_mut(*at));
             match (fetched, slot) {
                 (Ok(bytes), Some(slot)) => {

@@ -91,16 +91,15 @@ impl HttpFiles {
         }
     }
 
-    /// Each file of `relatives`, handed to `each` with its number, in order, while the next ones
+    /// Each file of `relatives`, at most as long as it says, handed to `each` with its number, in order, while the next ones
     /// are fetched. Ends early when `each` breaks.
     pub fn get_many(
         &self,
-        relatives: &[String],
-        limit: ByteLen,
+        relatives: &[(String, ByteLen)],
         each: &mut dyn FnMut(usize, Fetched) -> ControlFlow<()>,
     ) {
         let (queue, changed) = (Mutex::default(), Condvar::new());
-        let many = Many { files: self, relatives, limit, queue, changed };
+        let many = Many { files: self, relatives, queue, changed };
         std::thread::scope(|scope| {
             let start = |_: &usize| {
                 let thread = std::thread::Builder::new().name("http-files".to_owned());
@@ -123,8 +122,7 @@ impl HttpFiles {
 /// One call of [`HttpFiles::get_many`], seen by its threads.
 struct Many<'a> {
     files: &'a HttpFiles,
-    relatives: &'a [String],
-    limit: ByteLen,
+    relatives: &'a [(String, ByteLen)],
     queue: Mutex<Queue>,
     changed: Condvar,
 }
@@ -141,7 +139,7 @@ impl Many<'_> {
 
     fn fetch(&self, number: usize) -> Fetched {
         let relative = self.relatives.get(number);
-        relative.map_or(Ok(None), |relative| self.files.get(relative, self.limit))
+        relative.map_or(Ok(None), |(relative, limit)| self.files.get(relative, *limit))
     }
 
     fn work(&self) {

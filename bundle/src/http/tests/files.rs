@@ -42,10 +42,10 @@ fn many_chunks_come_in_order_over_few_connections() {
         }
     });
     let files = HttpFiles::open(&server.url, &quick()).unwrap();
-    let names: Vec<String> = (0..120).map(|number| number.to_string()).collect();
+    let names: Vec<_> = (0..120).map(|number: u32| (number.to_string(), ByteLen::kib(1))).collect();
     let start = Instant::now();
     let mut seen = Vec::new();
-    files.get_many(&names, ByteLen::kib(1), &mut |number, found| {
+    files.get_many(&names, &mut |number, found| {
         let found = found.unwrap().map(|bytes| String::from_utf8(bytes).unwrap());
         assert_eq!(found, (number != 7).then(|| format!("chunk {number}")));
         seen.push(number);
@@ -62,9 +62,10 @@ fn many_chunks_come_in_order_over_few_connections() {
 fn callback_that_breaks_ends_the_fetching_soon() {
     let server = TestServer::start(|_| Reply::new(200, b"x"));
     let files = HttpFiles::open(&server.url, &quick()).unwrap();
-    let names: Vec<String> = (0..1000).map(|number| number.to_string()).collect();
+    let names: Vec<_> =
+        (0..1000).map(|number: u32| (number.to_string(), ByteLen::kib(1))).collect();
     let mut seen = 0;
-    files.get_many(&names, ByteLen::kib(1), &mut |_, _| {
+    files.get_many(&names, &mut |_, _| {
         seen += 1;
         if seen == 10 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });

@@ -95,7 +95,7 @@ pub use operations::{
     ResignRequest, Rewritten, Verification, convert_bundle, encrypt_bundle, extract_bundle,
     extract_signature, replace_signature, resign_bundle,
 };
-pub use programs::ProgramError;
+pub use programs::{ProgramError, SECRET_VARIABLES};
 pub use rauc_version::{MinVersionError, ParseRaucVersionError, RaucVersion};
 pub use rauc_words::rauc_words;
 pub use signer::{CertificateInfo, Signer, UnixTime};

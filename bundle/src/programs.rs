@@ -10,6 +10,9 @@ use std::process::{Command, Stdio};
 /// The end of what a failed program said is enough for a message.
 const KEPT_CHARS: usize = 600;
 
+/// Variables with secrets of ours: no program that is started for a bundle may have them.
+pub const SECRET_VARIABLES: [&str; 2] = ["RAUC_PKCS11_PIN", "RAUC_KEY_PASSPHRASE"];
+
 /// Why a program did not do its part.
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramError {
@@ -79,7 +82,11 @@ impl<'a> Fakeroot<'a> {
         // Never empty: the program itself is in it.
         let first = line.next().unwrap_or(OsStr::new(program));
         #[expect(clippy::disallowed_methods, reason = "the one place of this crate")]
-        let output = Command::new(first)
+        let mut command = Command::new(first);
+        for name in SECRET_VARIABLES {
+            command.env_remove(name);
+        }
+        let output = command
             .args(line)
             .stdin(Stdio::null())
             .stdout(Stdio::inherit())

@@ -146,9 +146,12 @@ impl Spawned {
     }
 }
 
-/// This process's variables and the given ones, which win.
+/// This process's variables but its secrets, and the given ones, which win.
 fn variables(given: &[(OsString, OsString)]) -> io::Result<Vec<CString>> {
     let mut all: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+    for name in bundle::SECRET_VARIABLES {
+        all.remove(OsStr::new(name));
+    }
     all.extend(given.iter().cloned());
     let line = |(name, value): (OsString, OsString)| {
         c_string([name.as_os_str(), value.as_os_str()].join(OsStr::new("=")))

@@ -5,8 +5,9 @@
 //! checks nothing about the bytes; whoever reads twice must expect two answers, which is why the
 //! readers above compare every block with a signed or recorded hash.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+use nix::libc::{O_NOCTTY, O_NONBLOCK};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use storage::ByteLen;
 
@@ -96,6 +97,11 @@ pub(crate) fn check_range(
     }
 }
 
+/// Opens a file for reading without waiting: a pipe that took its place has perhaps no writer ever.
+pub(crate) fn open_at_once(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(O_NONBLOCK | O_NOCTTY).open(path)
+}
+
 /// A regular file, opened once: replacing the path later does not change what is read.
 #[derive(Debug)]
 pub struct FileSource {
@@ -111,12 +117,12 @@ impl FileSource {
     /// [`SourceError::Open`] or [`SourceError::NotRegularFile`].
     pub fn open(path: &Path) -> Result<Self, SourceError> {
         let open = |source| SourceError::Open { path: path.to_owned(), source };
-        // Asked before opening, since opening a pipe would wait for its writer; asked again of
-        // the handle, since the path may change in between.
+        // Asked before opening, since opening some devices does something; asked again of the
+        // handle, since the path may change in between.
         if !std::fs::metadata(path).map_err(open)?.is_file() {
             return Err(SourceError::NotRegularFile { path: path.to_owned() });
         }
-        Self::of_file(File::open(path).map_err(open)?, path)
+        Self::of_file(open_at_once(path).map_err(open)?, path)
     }
 
     /// The regular file `file`, which is known as `path`.
@@ -206,6 +212,16 @@ mod tests {
         assert!(matches!(refused, Err(SourceError::NotRegularFile { .. })));
         let missing = FileSource::open(&dir.path().join("no"));
         assert!(matches!(missing, Err(SourceError::Open { .. })));
+    }
+
+    #[test]
+    fn a_pipe_that_took_the_place_of_a_file_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let file = open_at_once(&path).unwrap();
+        let refused = FileSource::of_file(file, &path);
+        assert!(matches!(refused, Err(SourceError::NotRegularFile { .. })));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 use super::chunker::CHUNK_LIMIT;
 use super::{CasyncError, ChunkDigest, ChunkId, pack_chunk, unpack_chunk};
+use crate::source::open_at_once;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -175,13 +176,17 @@ impl ChunkStore for LocalStore {
 }
 
 fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    // Asked before opening: opening a pipe under a chunk's name would wait for ever.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
+    // Asked before opening, for opening some devices does something, and of what was opened.
+    let regular = |facts: fs::Metadata| {
+        let refused = || io::Error::other("it is not a regular file");
+        facts.is_file().then_some(()).ok_or_else(refused)
+    };
+    regular(fs::metadata(path)?)?;
+    let file = open_at_once(path)?;
+    regular(file.metadata()?)?;
     let mut bytes = Vec::new();
     let limit = limit.min(CHUNK_LIMIT.saturating_mul(2));
-    File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         return Err(io::Error::from(io::ErrorKind::FileTooLarge));
     }

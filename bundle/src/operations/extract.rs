@@ -7,9 +7,10 @@ use crate::squashfs::EntryFacts;
 use crate::{
     BundleError, SquashfsEntry, SquashfsError, SquashfsFiles, UntrustedBundle, VerifiedBundle,
 };
+use nix::libc::{O_DIRECTORY, O_NOFOLLOW};
 use std::fs::{DirBuilder, File, FileTimes, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown, lchown, symlink};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, fchown, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -111,7 +112,7 @@ pub(crate) fn unpack(
             }
             SquashfsEntry::File { .. } => {
                 let file = write_file(files, &name, &path)?;
-                owners.give(&path, &facts).map_err(failed)?;
+                owners.give(&file, &facts).map_err(failed)?;
                 finish(&file, &facts).map_err(failed)?;
             }
             SquashfsEntry::Special => {
@@ -123,8 +124,12 @@ pub(crate) fn unpack(
     // Last and the innermost first: a directory may be meant to be read-only.
     for (path, facts) in directories.iter().rev() {
         let failed = |source| OperationError::Output { path: path.clone(), source };
-        owners.give(path, facts).map_err(failed)?;
-        finish(&File::open(path).map_err(failed)?, facts).map_err(failed)?;
+        // By its handle: whoever may write here could have put a link in its place meanwhile.
+        let mut options = OpenOptions::new();
+        let options = options.read(true).custom_flags(O_NOFOLLOW | O_DIRECTORY);
+        let directory = options.open(path).map_err(failed)?;
+        owners.give(&directory, facts).map_err(failed)?;
+        finish(&directory, facts).map_err(failed)?;
     }
     Ok(())
 }
@@ -167,8 +172,8 @@ impl Owners {
         Self { give: nix::unistd::geteuid().is_root() }
     }
 
-    fn give(&self, path: &Path, facts: &EntryFacts) -> io::Result<()> {
-        if self.give { chown(path, Some(facts.uid), Some(facts.gid)) } else { Ok(()) }
+    fn give(&self, file: &File, facts: &EntryFacts) -> io::Result<()> {
+        if self.give { fchown(file, Some(facts.uid), Some(facts.gid)) } else { Ok(()) }
     }
 
     fn give_link(&self, path: &Path, facts: &EntryFacts) -> io::Result<()> {

@@ -104,8 +104,10 @@ impl Incoming<'_> {
     fn prove_file(&mut self, file: &File) -> Result<(), ArtifactError> {
         // A file system that keeps its pages gives them back as they are.
         drop_pages(file);
-        let found = digest_of(self.temporary, self.stop)
-            .map_err(|source| self.failed("read back", source))?;
+        let found = digest_of(self.temporary, self.stop).map_err(|source| match (self.stop)() {
+            Some(by) => ArtifactError::Stopped { by },
+            None => self.failed("read back", source),
+        })?;
         self.go_on()?;
         self.compare(found)
     }

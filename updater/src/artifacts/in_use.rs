@@ -68,7 +68,12 @@ pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
 fn mounted_below(path: &Path) -> io::Result<Option<PathBuf>> {
     let real = fs::canonicalize(path)?;
     let mut text = Vec::new();
-    File::open("/proc/self/mountinfo")?.take(MAX_MOUNTINFO_BYTES).read_to_end(&mut text)?;
+    let table = File::open("/proc/self/mountinfo")?;
+    table.take(MAX_MOUNTINFO_BYTES.saturating_add(1)).read_to_end(&mut text)?;
+    if text.len() as u64 > MAX_MOUNTINFO_BYTES {
+        // What is in the rest may be mounted just here.
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "too many mounts"));
+    }
     let mounts = parse_mountinfo(&text).into_iter().map(|mount| mount.place);
     Ok(mounts.into_iter().find(|place| place.starts_with(&real)))
 }

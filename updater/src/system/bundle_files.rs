@@ -8,14 +8,18 @@
 //! for programs that name the place of the images at all.
 //!
 //! The directory lies below the mount prefix, or, where programs cannot be started from there or
-//! there is no room, below the next place of the list. The directories are readable for all,
-//! because programs may give up their rights.
+//! there is no room, below the next place of the list; in memory as much as is needed must be
+//! free. The directories are readable for all, because programs may give up their rights; of an
+//! encrypted bundle for nobody else, and in the data directory only when all else failed.
 
 use super::BoxedError;
 use super::plan::has_hook;
 use super::progress::Steps;
 use crate::{StopQuestion, TreeContent};
-use bundle::{BundleError, Image, SlotHook, SquashfsEntry, SquashfsFiles, VerifiedBundle};
+use bundle::{
+    BundleError, BundleFormat, Image, SlotHook, SquashfsEntry, SquashfsFiles, VerifiedBundle,
+};
+use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use std::fs::{DirBuilder, FileTimes, OpenOptions};
 use std::io::{self, Read, Write};
@@ -35,6 +39,11 @@ const SCRIPT_MARK: &[u8] = b"#!";
 /// What is mounted, and far more text than that ever is.
 const MOUNT_TABLE: &str = "/proc/self/mountinfo";
 const MAX_MOUNT_TABLE: ByteLen = ByteLen::mib(4);
+/// What memory is left, and far more text than that ever is.
+const MEMORY_TABLE: &str = "/proc/meminfo";
+const MAX_MEMORY_TABLE: ByteLen = ByteLen::kib(64);
+/// The kernel's number of a ramfs, which has no limit at all.
+const RAMFS: FsType = FsType(0x8584_58f6);
 const COPY_BYTES: usize = 256 * 1024;
 
 /// The files of the bundle could not be laid out.
@@ -161,6 +170,11 @@ pub(super) fn unpack(
     let dir = find_place(places, needed)?;
     steps.note(format!("Unpacking {} of the bundle to {}", ByteLen::new(needed), dir.display()));
     let unpacked = UnpackedBundle { dir };
+    if bundle.format() == BundleFormat::Crypt {
+        // Nobody else reads what was encrypted, so its programs keep their rights.
+        let failed = |source| ContentError::Write { path: unpacked.path().to_owned(), source };
+        set_mode(unpacked.path(), 0o700).map_err(failed)?;
+    }
     for (path, entry) in wanted {
         stop().map_or(Ok(()), |by| Err(ContentError::Stopped { by }))?;
         unpack_entry(files, path, &entry, &unpacked.path().join(path), stop)?;
@@ -216,10 +230,28 @@ fn try_place(place: &Path, needed: u64) -> io::Result<Option<&'static str>> {
         return Ok(Some("programs cannot be run from there"));
     }
     let free = facts.blocks_available().saturating_mul(facts.fragment_size());
-    if free < needed.saturating_add(RESERVE_BYTES) {
+    let demanded = needed.saturating_add(RESERVE_BYTES);
+    let kind = statfs(place)?.filesystem_type();
+    // A ramfs names no size.
+    if kind != RAMFS && free < demanded {
         return Ok(Some("not enough room"));
     }
+    // The size of a tmpfs is a promise that the memory need not keep.
+    let in_memory = kind == TMPFS_MAGIC || kind == RAMFS;
+    if in_memory && memory_available().is_none_or(|available| available < demanded) {
+        return Ok(Some("not enough memory; a data-directory in [system] would be tried too"));
+    }
     Ok(None)
+}
+
+fn memory_available() -> Option<u64> {
+    let table = HostFiles::new("/").read(Path::new(MEMORY_TABLE), MAX_MEMORY_TABLE).ok()??;
+    parse_available(&String::from_utf8_lossy(&table))
+}
+
+fn parse_available(table: &str) -> Option<u64> {
+    let line = table.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
@@ -336,6 +368,16 @@ mod tests {
         assert_eq!(need("#!/bin/sh\ncat \"$RAUC_IMAGE_NAME\"\n"), ImageNeed::All);
         assert_eq!(need("#!/bin/sh\ncd $(dirname $0)\n"), ImageNeed::All);
         assert_eq!(need("\x7fELF"), ImageNeed::All);
+    }
+
+    #[test]
+    fn memory_that_is_available_is_read_from_the_kernel_s_table() {
+        let table = "MemTotal:  2 kB\nMemAvailable:      12 kB\nSwapFree: 1 kB\n";
+        assert_eq!(parse_available(table), Some(12 * 1024));
+        for odd in ["", "MemAvailable: x kB", "MemAvailable: 12", "MemAvailable: -1 kB"] {
+            assert_eq!(parse_available(odd), None, "{odd}");
+        }
+        assert!(memory_available().is_some_and(|bytes| bytes > 0));
     }
 
     #[test]

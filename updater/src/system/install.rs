@@ -25,7 +25,7 @@ use super::{
 use crate::event_log::{Event, InstallEnd};
 use crate::{AfterInstall, InstallLock, SlotName, StopQuestion};
 use bootctl::{Activation, BundleId};
-use bundle::{Image, VerifiedBundle};
+use bundle::{BundleFormat, Image, VerifiedBundle};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use storage::{ByteLen, Digest};
@@ -195,8 +195,11 @@ impl System {
         };
         let system = &self.config.system;
         let mut places = vec![system.mountprefix.join(CONTENT_DIR)];
-        places.extend(system.data_directory.iter().map(|dir| dir.join(CONTENT_DIR)));
         places.push(self.parts.surroundings.runtime_dir.join(CONTENT_DIR));
+        // What was encrypted goes to lasting storage only where there is no other place.
+        let at = if install.bundle.format() == BundleFormat::Crypt { places.len() } else { 1 };
+        let lasting = system.data_directory.iter().map(|dir| dir.join(CONTENT_DIR));
+        places.splice(at..at, lasting);
         let unpacked = bundle_files::unpack(install.bundle, need, &places, steps, install.stop);
         unpacked.map(Some).map_err(content_failed)
     }

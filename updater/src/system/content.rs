@@ -88,6 +88,9 @@ pub trait ImageSources: Send {
     ) -> Result<(), BoxedError> {
         Ok(())
     }
+
+    /// The slot was not written: what was learned on the way is told, and nothing kept.
+    fn not_written(&self, _request: &ImageRequest<'_>, _note: &mut dyn FnMut(String)) {}
 }
 
 /// Everything from the bundle, as it is.

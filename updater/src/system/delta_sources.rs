@@ -60,6 +60,22 @@ impl DeltaSources {
         all.insert(slot.clone(), opened);
     }
 
+    /// Tells what is to be told of an image, and forgets it.
+    fn take_index(
+        &self,
+        request: &ImageRequest<'_>,
+        note: &mut dyn FnMut(String),
+    ) -> Option<BlockHashIndex> {
+        let mut all = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let Opened { index, remarks } = all.remove(&request.target.name)?;
+        drop(all);
+        if let Some(remarks) = remarks {
+            let mut remarks = remarks.lock().unwrap_or_else(PoisonError::into_inner);
+            remarks.drain(..).for_each(note);
+        }
+        index
+    }
+
     /// The image by its block-hash-index, or `None` when it is to be taken whole.
     fn open_adaptive<'a>(
         &self,
@@ -151,19 +167,15 @@ impl ImageSources for DeltaSources {
         _machine: &mut dyn Machine,
         note: &mut dyn FnMut(String),
     ) -> Result<(), BoxedError> {
-        let mut all = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(Opened { index, remarks }) = all.remove(&request.target.name) else {
-            return Ok(());
-        };
-        drop(all);
-        if let Some(remarks) = remarks {
-            let mut remarks = remarks.lock().unwrap_or_else(PoisonError::into_inner);
-            remarks.drain(..).for_each(note);
-        }
+        let index = self.take_index(request, note);
         let dir = request.target_data.and_then(std::path::Path::parent);
         if let (Some(index), Some(dir), Some(digest)) = (index, dir, request.image.sha256) {
             save(&dir.join(format!("hash-{digest}")), &index, &mut self.files())?;
         }
         Ok(())
+    }
+
+    fn not_written(&self, request: &ImageRequest<'_>, note: &mut dyn FnMut(String)) {
+        drop(self.take_index(request, note));
     }
 }

@@ -194,8 +194,12 @@ impl System {
             SlotEvent::Note(text) => shared.borrow_mut().note(text),
         };
         let machine = &mut *parts.machine;
-        let written = write_slot(&job, content.as_image(), &mut hooks, machine, &mut tell)?;
+        let written = write_slot(&job, content.as_image(), &mut hooks, machine, &mut tell);
         drop(content);
+        if written.is_err() {
+            parts.sources.not_written(&request, &mut |text| steps.note(text));
+        }
+        let written = written?;
         if let SlotProof::Unproven(why) = written.proof {
             steps.note(format!("slot {} could not be read back: {why}", planned.slot.name));
         }

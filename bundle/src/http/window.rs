@@ -180,6 +180,7 @@ fn copy(state: &State, offset: u64, buf: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
     const GO_ON: &dyn Fn() -> Option<&'static str> = &|| None;
@@ -204,21 +205,34 @@ mod tests {
                 at = end;
             }
         });
-        let next = Arc::new(std::sync::atomic::AtomicU64::new(0));
+        // As the reader above does: nobody begins a piece six beyond one that is still read.
+        let work = Arc::new((Mutex::new((0_u64, BTreeSet::new())), Condvar::new()));
         let readers: Vec<_> = (0..2)
             .map(|_| {
-                let (window, next) = (Arc::clone(&window), Arc::clone(&next));
+                let (window, work) = (Arc::clone(&window), Arc::clone(&work));
                 std::thread::spawn(move || {
                     let mut buf = vec![0; 256 * 1024];
                     loop {
-                        let piece = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        let (lock, done) = &*work;
+                        let mut state = lock.lock().unwrap();
+                        while state.1.first().is_some_and(|first| state.0 >= first + 6) {
+                            state = done.wait(state).unwrap();
+                        }
+                        let piece = state.0;
+                        state.0 += 1;
+                        state.1.insert(piece);
+                        drop(state);
                         let at = 1000 + piece * buf.len() as u64;
                         if at + buf.len() as u64 > total {
+                            lock.lock().unwrap().1.remove(&piece);
+                            done.notify_all();
                             return;
                         }
                         let found = window.read(at, &mut buf, GO_ON).unwrap();
                         assert!(matches!(found, Found::Bytes), "{at}");
                         assert!((at..).zip(&buf).all(|(at, found)| byte(at) == *found), "{at}");
+                        lock.lock().unwrap().1.remove(&piece);
+                        done.notify_all();
                     }
                 })
             })

@@ -98,13 +98,13 @@ fn gated_modules(files: &[(PathBuf, String)]) -> Vec<String> {
     modules
 }
 
-/// Line numbers and names of what is Linux's and stands in code that other systems compile too.
 /// Whether `code` has `name` in it. Every system has `O_DIRECTORY`; calls have variants.
 fn names(code: &str, name: &str) -> bool {
     let is_longer = |rest: &str| name.starts_with("O_") && rest.starts_with(char::is_alphabetic);
     code.match_indices(name).any(|(at, _)| !is_longer(&code[at + name.len()..]))
 }
 
+/// Line numbers and names of what is Linux's and stands in code that other systems compile too.
 fn ungated(text: &str) -> Vec<(usize, &'static str)> {
     let lines: Vec<&str> = text.lines().collect();
     let mut found = Vec::new();

@@ -103,6 +103,7 @@ const PARSERS: &[(&str, Row)] = &[
     ("updater/src/slot_handlers/region.rs", Fuzzed(&["boot_record"])),
     ("updater/src/slots.rs", Fuzzed(&["system_conf"])),
     ("updater/src/status.rs", Fuzzed(&["slot_status"])),
+    ("updater/src/system/bundle_files.rs", Inside("what the kernel says of its free memory")),
     ("updater/src/system/handler_output.rs", Fuzzed(&["handler_lines"])),
     ("updater/src/system_conf.rs", Fuzzed(&["system_conf"])),
     ("updater/src/system_conf/slot.rs", Fuzzed(&["system_conf"])),

@@ -216,8 +216,7 @@ fn real_mkfs_programs_take_these_arguments() {
     }
 }
 
-/// Run by `cargo test -p updater --lib -- --ignored loop_device` as root where the kernel has loop
-/// devices and ext4.
+/// The suite runs it (`cargo xtask test tests`), as root and where the kernel has loop devices.
 #[test]
 #[ignore = "needs a loop device"]
 fn on_a_loop_device_an_archive_becomes_a_clean_ext4() {

@@ -32,7 +32,7 @@ const LINUX_ONLY: [&str; 18] = [
     "/proc/self/fd",
 ];
 
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     "storage/src",
     "uboot/src",
     "bundle/src",
@@ -41,6 +41,7 @@ const SOURCES: [&str; 10] = [
     "atomix-repart/src",
     "verifier/src",
     "updater/src",
+    "config-api/src",
     "board-rock64/src",
     "atomix/src",
 ];

@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The rooms, lowest first: a room may use only rooms that stand before it.
-const ROOMS: [&str; 10] = [
+const ROOMS: [&str; 11] = [
     "storage",
     "uboot",
     "bundle",
@@ -19,6 +19,7 @@ const ROOMS: [&str; 10] = [
     "atomix-repart",
     "verifier",
     "updater",
+    "config-api",
     "board-rock64",
     "atomix",
 ];

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 
 /// What of the checkout the programs are built from.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 13] = [
     "Cargo.toml",
     "Cargo.lock",
     "storage",
@@ -25,6 +25,7 @@ const SOURCES: [&str; 12] = [
     "atomix-repart",
     "verifier",
     "updater",
+    "config-api",
     "board-rock64",
     "atomix",
 ];

@@ -46,6 +46,10 @@ impl<'a, 'b> InstallProgress<'a, 'b> {
         match event {
             InstallEvent::Step(step) => self.step(&describe(step)),
             InstallEvent::Bytes { done, total } => self.bytes(*done, *total),
+            InstallEvent::Note(text) => match &self.bar {
+                Some(bar) => bar.println(text),
+                None => self.step(text),
+            },
             InstallEvent::Warning(text) => {
                 // A file that cannot be written is told of at each writing.
                 if self.warned.insert(text.clone()) {
@@ -126,6 +130,9 @@ fn as_json(event: &InstallEvent) -> serde_json::Value {
         InstallEvent::Bytes { done, total } => json!({
             "version": 1, "event": "bytes", "done": done.get(), "total": total.get(),
         }),
+        InstallEvent::Note(text) => {
+            json!({ "version": 1, "event": "note", "text": text })
+        }
         InstallEvent::Warning(text) => {
             json!({ "version": 1, "event": "warning", "text": text })
         }

@@ -99,6 +99,15 @@ pub enum InstallError {
         #[source]
         source: Box<BundleError>,
     },
+    /// The content of the image cannot be put together.
+    #[error("cannot open the content for slot {slot}")]
+    Content {
+        /// Slot it is for.
+        slot: SlotName,
+        /// Cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The image ends before or after the length in the manifest.
     #[error("the image for slot {slot} has {found} bytes, the manifest says {expected}")]
     ImageLength {
@@ -193,6 +202,7 @@ impl InstallError {
             | Self::WrongImage { source, .. } => classify_bundle(source),
             Self::ImageLength { .. } => ErrorClass::NotVerified,
             Self::Stopped { .. }
+            | Self::Content { .. }
             | Self::LoadState { .. }
             | Self::StoreState { .. }
             | Self::Slot { .. }
@@ -218,6 +228,9 @@ impl InstallError {
             Self::ReadImage { source, .. } => {
                 let cause = bundle_error(source).and_then(BundleError::hint);
                 return cause.or(Some(FETCH_AGAIN));
+            }
+            Self::Content { .. } => {
+                "see whether the chunk store can be reached and is complete, then install again"
             }
             Self::ImageLength { .. } => FETCH_AGAIN,
             Self::Stopped { .. } => {

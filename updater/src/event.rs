@@ -41,6 +41,8 @@ pub enum InstallEvent {
         /// At the end.
         total: ByteLen,
     },
+    /// A line for the log.
+    Note(String),
     /// Something that does not stop the install but that a person should know.
     Warning(String),
 }

@@ -8,7 +8,7 @@
 //! the last can be made bootable.
 
 use crate::slot_writer::{DurableSlot, Incoming, OpenSlot};
-use crate::{InstallError, InstallGroup, PlannedImage, SealHealth, SlotName};
+use crate::{InstallError, InstallGroup, OpenImage, PlannedImage, SealHealth, SlotName};
 use bootctl::SlotId;
 use std::collections::BTreeMap;
 use storage::{Access, ByteLen, Devices};
@@ -150,11 +150,12 @@ impl UnsealedGroup {
     pub fn incoming<'a>(
         &self,
         planned: &PlannedImage,
-        source: &'a mut (dyn std::io::Read + Send),
+        image: &'a mut OpenImage<'_>,
     ) -> Incoming<'a> {
         let hold_back = if planned.slot.name == self.seal { self.seal_bytes.len() } else { 0 };
         let filename = planned.image.filename.clone().unwrap_or_default();
-        Incoming { source, filename, len: planned.size, digest: planned.digest, hold_back }
+        let digest = image.digest.expected();
+        Incoming { source: &mut *image.reader, filename, len: planned.size, digest, hold_back }
     }
 
     /// Puts a slot back that was written and read back.

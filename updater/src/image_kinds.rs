@@ -53,3 +53,9 @@ pub const fn accepts(slot: SlotType, image: ImageType) -> bool {
 pub(crate) const fn is_plain(image: ImageType) -> bool {
     matches!(image, ImageType::Raw | ImageType::Ext4 | ImageType::Vfat | ImageType::Squashfs)
 }
+
+/// Whether the file is an index of such a run of bytes.
+pub(crate) const fn is_blob_index(image: ImageType) -> bool {
+    use ImageType as I;
+    matches!(image, I::RawCaibx | I::Ext4Caibx | I::VfatCaibx | I::SquashfsCaibx)
+}

@@ -15,6 +15,7 @@
 
 use crate::event::SlotReport;
 use crate::group_writer::{OpenGroup, UnsealedGroup};
+use crate::image_opener::{FromBundle, ImageOpener, Incoming, WriteEnd};
 use crate::slot_writer::write_image;
 use crate::status::timestamp_text;
 use crate::status_store::{chain, update_status};
@@ -28,7 +29,8 @@ use bootctl::{
     Activation, BackendError, BootBackend, BootState, BundleId, Command, Entry, Reason, Recorder,
     SlotState, Snapshot, Timestamp, recall,
 };
-use bundle::{ImageStream, VerifiedBundle};
+use bundle::VerifiedBundle;
+use std::ops::ControlFlow;
 use storage::{ByteLen, Devices, Files, Storage};
 
 /// How often the begin is told to the older copy again because another program committed between.
@@ -103,6 +105,10 @@ impl<'a> Meter<'a> {
         go_on(self.stop)
     }
 
+    fn note(&mut self, text: String) {
+        (self.sink)(InstallEvent::Note(text));
+    }
+
     fn step(&mut self, step: InstallStep) {
         (self.sink)(InstallEvent::Step(step));
     }
@@ -133,26 +139,42 @@ impl Installer<'_> {
     /// As [`Installer::install`], and [`InstallError::Stopped`]: a failure like every other.
     pub fn install_until(
         &mut self,
-        _lock: &InstallLock,
+        lock: &InstallLock,
         bundle: &VerifiedBundle,
         options: &InstallOptions,
         stop: StopQuestion<'_>,
     ) -> Result<InstallReport, InstallError> {
+        self.install_from(lock, (bundle, &FromBundle), options, stop)
+    }
+
+    /// As [`Installer::install_until`], with images that somebody else opens.
+    ///
+    /// # Errors
+    /// As [`Installer::install_until`].
+    pub fn install_from(
+        &mut self,
+        _lock: &InstallLock,
+        (bundle, opener): (&VerifiedBundle, &dyn ImageOpener),
+        options: &InstallOptions,
+        stop: StopQuestion<'_>,
+    ) -> Result<InstallReport, InstallError> {
         self.tell(InstallEvent::Step(InstallStep::Plan));
-        let (plan, group, stored) = self.plan(bundle, options)?;
-        let mut checked = ByteLen::default();
-        if self.config.system.perform_pre_check {
-            checked = self.pre_check(&plan, bundle, stop)?;
-        }
+        let (mut plan, group, stored) = self.plan(bundle, options)?;
+        let mut incoming = Incoming { bundle, opener, stop, checked: ByteLen::default() };
         // A bundle that lacks what its manifest promises must not cost the target its content.
-        for planned in &plan.images {
-            open_image(bundle, planned)?;
+        let rooms = group.sizes();
+        for planned in &mut plan.images {
+            let room = rooms.get(&planned.slot.name).copied().unwrap_or_default();
+            planned.size = incoming.measure(planned, room)?;
         }
-        go_on(stop)?;
+        if self.config.system.perform_pre_check {
+            incoming.checked = self.pre_check(&plan, bundle, stop)?;
+        }
+        incoming.go_on()?;
         // A failure of this first commit is no failed install: the target counts as it did.
         self.tell(InstallEvent::Step(InstallStep::Begin));
         self.store(&stored, &plan.writing)?;
-        self.carry_out(&plan, group, bundle, (checked, stop)).inspect_err(|error| {
+        self.carry_out(&plan, group, &incoming).inspect_err(|error| {
             let slot = plan.group.slot_id;
             self.record(&Entry::InstallFailed { slot, cause: chain(error) });
             self.update_status(&plan, bundle, &Outcome::Failed);
@@ -235,27 +257,32 @@ impl Installer<'_> {
         let len = bundle.check_len();
         let mut meter = Meter::new(plan, len, &mut *self.progress, stop);
         meter.step(InstallStep::PreCheck);
-        bundle
-            .check_payload(&mut |bytes| meter.add(bytes))
-            .map_err(|source| InstallError::PreCheck { source: Box::new(source) })?;
-        Ok(len)
+        meter.note(describe_pre_check(bundle));
+        let mut pass = |bytes| {
+            meter.add(bytes);
+            if stop().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let checked = bundle.check_payload_until(&mut pass);
+        // A source that was stopped can only fail.
+        go_on(stop)?;
+        let checked = checked.map(|_| len);
+        checked.map_err(|source| InstallError::PreCheck { source: Box::new(source) })
     }
 
     fn carry_out(
         &mut self,
         plan: &InstallPlan,
         group: OpenGroup,
-        bundle: &VerifiedBundle,
-        (checked, stop): (ByteLen, StopQuestion<'_>),
+        incoming: &Incoming<'_>,
     ) -> Result<InstallReport, InstallError> {
-        let slot = plan.group.slot_id;
+        let (slot, bundle) = (plan.group.slot_id, incoming.bundle);
         let version = plan.version.clone().unwrap_or_default();
         self.begin_in_both_copies(plan)?;
         self.record(&Entry::InstallBegan { slot, version, bundle: plan.bundle });
         self.update_status(plan, bundle, &Outcome::Pending);
         self.tell(InstallEvent::Step(InstallStep::BreakSeal));
         let unsealed = group.break_seal()?;
-        let durable = self.write_images(plan, unsealed, bundle, (checked, stop))?;
+        let durable = self.write_images(plan, unsealed, incoming)?;
         self.finish(plan, &durable, bundle)
     }
 
@@ -263,22 +290,17 @@ impl Installer<'_> {
         &mut self,
         plan: &InstallPlan,
         mut group: UnsealedGroup,
-        bundle: &VerifiedBundle,
-        (checked, stop): (ByteLen, StopQuestion<'_>),
+        incoming: &Incoming<'_>,
     ) -> Result<DurableGroup, InstallError> {
-        let mut meter = Meter::new(plan, checked, &mut *self.progress, stop);
-        meter.add(checked.get());
+        let mut meter = Meter::new(plan, incoming.checked, &mut *self.progress, incoming.stop);
+        meter.add(incoming.checked.get());
         for planned in &plan.images {
-            let name = &planned.slot.name;
-            meter.step(InstallStep::Write(name.clone()));
-            let open = group.take(planned)?;
-            let source = open_image(bundle, planned)?;
-            // Hashed when it is read back.
-            let mut source = source.without_digest();
-            let incoming = group.incoming(planned, &mut source);
-            let written = write_image(open, incoming, &mut |bytes| meter.pass(bytes))?;
-            meter.step(InstallStep::ReadBack(name.clone()));
-            group.put(written.read_back(&mut |bytes| meter.pass(bytes))?);
+            meter.step(InstallStep::Write(planned.slot.name.clone()));
+            let written = write_planned(&mut group, planned, incoming, &mut meter);
+            let end = if written.is_ok() { WriteEnd::Proven } else { WriteEnd::Failed };
+            let mut note = |text| meter.note(text);
+            incoming.opener.close(incoming.bundle, planned, end, &mut note);
+            group.put(written.map_err(|error| incoming.or_stopped(error))?);
         }
         meter.step(InstallStep::Seal(group.seal_slot().clone()));
         group.seal(&plan.images)
@@ -391,17 +413,33 @@ impl Installer<'_> {
     }
 }
 
-fn open_image<'a>(
-    bundle: &'a VerifiedBundle,
+/// What `perform-pre-check` does, and what it costs: of a streamed bundle, which is compared with
+/// its signature block by block while it is written, everything is fetched once more.
+pub(crate) fn describe_pre_check(bundle: &VerifiedBundle) -> String {
+    let (what, len) = ("Reading the whole bundle before anything is written", bundle.check_len());
+    if bundle.is_streamed() {
+        format!("{what}: perform-pre-check fetches {len} from its server, which are fetched again")
+    } else {
+        format!("{what}: {len}, as perform-pre-check asks for")
+    }
+}
+
+/// Writes one image and reads it back.
+fn write_planned(
+    group: &mut UnsealedGroup,
     planned: &PlannedImage,
-) -> Result<ImageStream<'a>, InstallError> {
-    // Asked before the first commit, as every image is: a crypt bundle that was never encrypted
-    // carries its key in clear.
-    let opened = bundle.refuse_unencrypted_crypt().and_then(|()| bundle.open_image(&planned.image));
-    opened.map_err(|source| InstallError::OpenImage {
-        slot: planned.slot.name.clone(),
-        source: Box::new(source),
-    })
+    incoming: &Incoming<'_>,
+    meter: &mut Meter<'_>,
+) -> Result<DurableSlot, InstallError> {
+    let open = group.take(planned)?;
+    let mut image = incoming.open(planned, &mut |text| meter.note(text))?;
+    let source = group.incoming(planned, &mut image);
+    let written = write_image(open, source, &mut |bytes| meter.pass(bytes))?;
+    // Known by now at the latest: the content was read to its end.
+    let written = written.expecting(image.digest.expected());
+    drop(image);
+    meter.step(InstallStep::ReadBack(planned.slot.name.clone()));
+    written.read_back(&mut |bytes| meter.pass(bytes))
 }
 
 /// How far the slots of a plan are.

@@ -16,6 +16,7 @@ mod event;
 pub mod event_log;
 mod group_writer;
 mod image_kinds;
+mod image_opener;
 mod install;
 mod lock;
 mod plan;
@@ -43,10 +44,11 @@ pub use error::{ErrorClass, InstallError, LockError};
 pub use event::{InstallEvent, InstallReport, InstallStep, SlotReport};
 pub use group_writer::{DurableGroup, SEAL_BYTES};
 pub use image_kinds::accepts;
+pub use image_opener::{FromBundle, ImageOpener, OpenImage, WriteEnd};
 pub use install::{InstallOptions, Installer, StopQuestion};
 pub use lock::{InstallLock, running_install};
 pub use plan::{
-    BootedGroup, CompatibleRule, InstallFacts, InstallPlan, InstallPolicy, OuterSteps,
+    BootedGroup, CompatibleRule, IndexRule, InstallFacts, InstallPlan, InstallPolicy, OuterSteps,
     PlannedImage, SealHealth, VersionRule, choose_target, plan_install,
 };
 pub use plan_error::PlanInstallError;

@@ -105,6 +105,16 @@ pub enum OuterSteps {
     Done,
 }
 
+/// What becomes of images whose file is an index of their content (casync).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IndexRule {
+    /// They are refused: nobody knows a chunk store.
+    #[default]
+    Refuse,
+    /// The [`crate::ImageOpener`] of the install opens them.
+    Open,
+}
+
 /// What the person or agent asking for the install allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InstallPolicy {
@@ -118,6 +128,8 @@ pub struct InstallPolicy {
     pub activation: Option<Activation>,
     /// Who does what surrounds it.
     pub outer: OuterSteps,
+    /// On indexes of images.
+    pub indexes: IndexRule,
 }
 
 impl Default for InstallPolicy {
@@ -128,6 +140,7 @@ impl Default for InstallPolicy {
             force: Force::No,
             activation: None,
             outer: OuterSteps::default(),
+            indexes: IndexRule::default(),
         }
     }
 }
@@ -161,7 +174,7 @@ pub struct PlannedImage {
     pub slot: Slot,
     /// What.
     pub image: Image,
-    /// Its length by the manifest.
+    /// Its length by the manifest; of an index, once it was opened, that of the content.
     pub size: ByteLen,
     /// Its digest by the manifest.
     pub digest: Digest,
@@ -221,7 +234,7 @@ pub fn plan_install(
         .into_iter()
         .find(|group| group.slot_id == target)
         .ok_or(PlanInstallError::NoGroup { target })?;
-    let images = assign_images(&group, manifest, facts)?;
+    let images = assign_images(&group, manifest, facts, policy.indexes)?;
     check_seal(&group, &images, facts)?;
     let activation = policy.activation.unwrap_or(match config.system.after_install {
         AfterInstall::Activate => Activation::Activate,
@@ -360,6 +373,7 @@ fn assign_images(
     group: &InstallGroup,
     manifest: &Manifest,
     facts: &InstallFacts,
+    indexes: IndexRule,
 ) -> Result<Vec<PlannedImage>, PlanInstallError> {
     let classes: BTreeSet<&str> = manifest.images.iter().map(|i| i.class.as_str()).collect();
     if classes.is_empty() {
@@ -377,7 +391,7 @@ fn assign_images(
             continue;
         }
         let image = choose_image(&slot.name.class, &manifest.images, facts.variant.as_deref())?;
-        planned.push(assign(slot, image, facts)?);
+        planned.push(assign(slot, image, facts, indexes)?);
     }
     Ok(planned)
 }
@@ -409,6 +423,7 @@ fn assign(
     slot: &Slot,
     image: &Image,
     facts: &InstallFacts,
+    indexes: IndexRule,
 ) -> Result<PlannedImage, PlanInstallError> {
     if slot.access == SlotAccess::ReadOnly {
         return Err(read_only(slot));
@@ -428,7 +443,8 @@ fn assign(
         let what = format!("writing slots of type {}", slot.slot_type);
         return Err(PlanInstallError::UnsupportedFeature { what });
     }
-    if !image_kinds::is_plain(image_type) {
+    let is_opened = indexes == IndexRule::Open && image_kinds::is_blob_index(image_type);
+    if !image_kinds::is_plain(image_type) && !is_opened {
         let what = format!("images of type {image_type}");
         return Err(PlanInstallError::UnsupportedFeature { what });
     }

@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// Larger than any status of a board; stops a file that fills memory.
-const MAX_STATUS: ByteLen = ByteLen::kib(256);
+pub(crate) const MAX_STATUS: ByteLen = ByteLen::kib(256);
 
 const SLOT_PREFIX: &str = "slot.";
 

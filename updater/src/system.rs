@@ -15,6 +15,7 @@ mod booted;
 mod bundle_files;
 mod casync_images;
 mod content;
+mod content_need;
 mod delta_sources;
 mod environment;
 mod error;
@@ -32,7 +33,10 @@ mod progress;
 mod report;
 mod run_links;
 mod sealed;
+mod sealed_images;
 mod sealed_install;
+mod seed_mount;
+mod slot_data;
 mod slot_indexes;
 mod slot_install;
 mod status_keeper;
@@ -43,7 +47,7 @@ mod write_slot;
 pub use booted::{EXTERNAL, SlotStates, explicit_boot_slot, root_device, slot_states};
 pub use bundle_files::ContentError;
 pub use content::{BundleSources, ImageRequest, ImageSources, OpenContent, open_plain};
-pub use delta_sources::{DeltaSources, StoreOptions, StorePlace};
+pub use delta_sources::{DeltaSources, StoreOptions};
 pub use error::{BoxedError, InstallationError, SystemError};
 pub use facts::{Started, SystemFacts};
 pub use handler_output::{HandlerLine, parse_handler_line};
@@ -61,7 +65,7 @@ pub use write_slot::{WriteSlotError, WriteSlotRequest};
 
 use crate::event_log::Event;
 use crate::{InstallLock, SlotName, SystemConfig};
-use bootctl::{BundleId, NamedError};
+use bootctl::{BundleId, NamedBoot, NamedError};
 use status_keeper::StatusKeeper;
 
 /// RAUC's view of this system.
@@ -161,16 +165,7 @@ impl System {
         let primary = self.primary().map_err(|error| error.text());
         let mut slots = Vec::new();
         for slot in self.config.slots.values() {
-            let boot_status =
-                slot.bootname.as_deref().map(|bootname| match self.parts.boot.is_good(bootname) {
-                    Ok(true) => BootStatus::Good,
-                    Ok(false) => BootStatus::Bad,
-                    Err(error) => {
-                        let why = crate::status_store::chain(&error);
-                        steps.note(format!("Failed to get boot state of '{}': {why}", slot.name));
-                        BootStatus::Unknown
-                    }
-                });
+            let boot_status = boot_status(&mut *self.parts.boot, slot, &mut steps);
             slots.push(SlotReport {
                 slot: slot.clone(),
                 state: states.of(&slot.name),
@@ -193,6 +188,33 @@ impl System {
         };
         self.view.change(|view| *view = status.clone());
         Ok(status)
+    }
+
+    /// Clients see at once what the boot loader was told, also during an install.
+    fn view_boot(&mut self, steps: &mut Steps<'_>) {
+        let primary = self.primary().map_err(|error| error.text());
+        let boot = &mut *self.parts.boot;
+        let slots = self.config.slots.values();
+        let mut asked: std::collections::BTreeMap<SlotName, Option<BootStatus>> =
+            slots.map(|slot| (slot.name.clone(), boot_status(boot, slot, steps))).collect();
+        self.view.change(|view| {
+            // Before the first question about the system nothing is shown of it.
+            if view.slots.is_empty() {
+                return;
+            }
+            view.primary = primary;
+            for report in &mut view.slots {
+                report.boot_status = asked.remove(&report.slot.name).flatten();
+            }
+        });
+    }
+
+    /// What the slot's own file says now, or the central one.
+    fn local_status(&mut self, slot: &crate::Slot, steps: &mut Steps<'_>) -> crate::SlotStatus {
+        self.status.forget_local(&slot.name);
+        let mounted = self.mount_point(slot, steps);
+        let (files, machine) = (&*self.parts.files, &mut *self.parts.machine);
+        self.status.slot(&self.config, slot, mounted.as_deref(), (files, machine), steps)
     }
 
     fn mount_point(&self, slot: &crate::Slot, steps: &mut Steps<'_>) -> Option<std::path::PathBuf> {
@@ -252,4 +274,22 @@ impl System {
             steps.warn(trouble);
         }
     }
+}
+
+/// What the boot loader says of a slot; nothing of one without a bootname.
+fn boot_status(
+    boot: &mut dyn NamedBoot,
+    slot: &crate::Slot,
+    steps: &mut Steps<'_>,
+) -> Option<BootStatus> {
+    let bootname = slot.bootname.as_deref()?;
+    Some(match boot.is_good(bootname) {
+        Ok(true) => BootStatus::Good,
+        Ok(false) => BootStatus::Bad,
+        Err(error) => {
+            let why = crate::status_store::chain(&error);
+            steps.note(format!("Failed to get boot state of '{}': {why}", slot.name));
+            BootStatus::Unknown
+        }
+    })
 }

@@ -188,7 +188,7 @@ impl Bench {
     /// Writes the bundle's only image into the second slot, with the first as the running one.
     fn install(&mut self, bundle: &VerifiedBundle, location: &str) -> Result<SlotProof, String> {
         let config = self.config.clone();
-        let sources = DeltaSources::new("/", Box::new(|_| HttpOptions::default()));
+        let sources = DeltaSources::new("/", Box::new(HttpOptions::default));
         let mut slots = config.slots.values();
         let (running, target) = (slots.next().unwrap(), slots.next().unwrap());
         let data = self.path("data/slot.rootfs.1/hash-unknown");
@@ -279,7 +279,7 @@ fn trees_by_index_and_by_archive_are_unpacked_and_a_mounted_tree_is_a_seed() {
         let files = BTreeMap::from([(name.to_owned(), fs::read(file).unwrap())]);
         let manifest = format!("[update]\ncompatible=x\n\n[image.rootfs]\nfilename={name}\n");
         let bundle = bench.bundle(&manifest, &files);
-        let sources = DeltaSources::new("/", Box::new(|_| HttpOptions::default()));
+        let sources = DeltaSources::new("/", Box::new(HttpOptions::default));
         let location = text(&bench.path("x.raucb"));
         let stop = || None;
         let request = ImageRequest {

@@ -347,3 +347,36 @@ fn install_that_cannot_begin_says_nothing_against_the_untouched_slot() {
     assert_eq!(board.status_text(), "");
     assert!(board.holds(SlotId::B, &system(2)));
 }
+
+#[test]
+fn a_pre_check_says_what_it_reads_and_can_be_ended_before_anything_is_touched() {
+    let mut board = Board::new(&system(1), &system(2));
+    let conf = SYSTEM_CONF.replace("[system]\n", "[system]\nperform-pre-check=true\n");
+    let (bundle, policy) = (bundle_of(&system(3), "26.1"), InstallPolicy::default());
+    let before = board.env.with(|flash| flash.bytes().to_vec());
+    let (checking, mut notes) = (std::cell::Cell::new(false), Vec::new());
+    let lock = board.lock();
+    let stopped = updater::Installer {
+        config: &support::config(&conf),
+        devices: &board.devices,
+        files: &mut board.files,
+        backend: &mut Board::backend(board.env.clone()),
+        recorder: None,
+        at: bootctl::Timestamp::UNKNOWN,
+        progress: &mut |event| match event {
+            InstallEvent::Step(step) => checking.set(step == InstallStep::PreCheck),
+            InstallEvent::Note(text) => notes.push(text),
+            InstallEvent::Bytes { .. } | InstallEvent::Warning(_) => {}
+        },
+    }
+    .install_until(
+        &lock,
+        &bundle,
+        &support::options(BootedGroup::Slot(SlotId::A), policy),
+        &|| checking.get().then_some("a test"),
+    );
+    assert!(matches!(stopped, Err(InstallError::Stopped { by: "a test" })), "{stopped:?}");
+    assert!(notes[0].contains("perform-pre-check"), "{notes:?}");
+    assert_eq!(board.env.with(|flash| flash.bytes().to_vec()), before);
+    assert!(board.holds(SlotId::B, &system(2)));
+}

@@ -13,12 +13,12 @@
 
 mod support;
 
-use bootctl::{FirmwareFacts, PerSlot, Recorder, SlotId, SlotState, Timestamp, select};
+use bootctl::{Recorder, SlotId, SlotState, Timestamp, select};
 use storage::{
     ByteLen, CutAt, CutPlan, MemoryFiles, PowerCut, PowerCutDevices, PowerCutFiles, Shared, Storage,
 };
 use support::bundles::{bundle_of, make};
-use support::{Board, ENV_BYTES, SYSTEM_CONF, System, config, disk, options, system};
+use support::{Board, ENV_BYTES, SYSTEM_CONF, System, config, options, system};
 use updater::{BootedGroup, InstallPolicy, Installer};
 
 /// Different fates for what was not flushed at the cut.
@@ -55,16 +55,6 @@ fn install_until(
     plan
 }
 
-/// What U-Boot finds: without its first sector a file system is not recognised.
-fn loads(board: &Board, slot: SlotId) -> bool {
-    board.bytes("boot", slot)[..512].iter().any(|byte| *byte != 0)
-}
-
-fn facts(board: &Board) -> FirmwareFacts {
-    let loads = PerSlot { a: loads(board, SlotId::A), b: loads(board, SlotId::B) };
-    FirmwareFacts { disk: Some(disk()), save_works: true, loads }
-}
-
 /// Boots with and without the environment; `whole` are the systems that slot B may hold.
 fn assert_boots_whole(board: &Board, whole: &[&System], context: &str) -> SlotId {
     let is_whole = |slot| match slot {
@@ -72,12 +62,12 @@ fn assert_boots_whole(board: &Board, whole: &[&System], context: &str) -> SlotId
         SlotId::B => whole.iter().any(|system| board.holds(slot, system)),
     };
     for slot in SlotId::ALL {
-        assert!(!loads(board, slot) || is_whole(slot), "{context}: {slot} loads half a system");
+        assert!(!board.loads(slot) || is_whole(slot), "{context}: {slot} loads half a system");
     }
-    let lost = select(None, &facts(board)).boots;
+    let lost = select(None, &board.firmware_facts()).boots;
     assert!(lost.is_some_and(is_whole), "{context}: without environment {lost:?}");
     let state = board.state();
-    let selection = select(Some(&state), &facts(board));
+    let selection = select(Some(&state), &board.firmware_facts());
     let boots =
         selection.boots.unwrap_or_else(|| panic!("{context}: nothing boots from {state:?}"));
     assert!(is_whole(boots), "{context}: {boots} boots and is not whole");

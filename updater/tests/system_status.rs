@@ -181,6 +181,11 @@ fn status_in_each_slot_is_written_while_the_slot_is_mounted_and_read_once() {
     let text = world.text("backing/rootfs-1/slot.raucs");
     assert!(text.starts_with("[slot]\nbundle.compatible=Test Config\n"), "{text}");
     assert!(text.contains("status=ok\n") && text.contains("installed.count=1\n"), "{text}");
+    // Nothing is written into the slot once it boots next.
+    assert!(
+        text.contains("activated.timestamp=") && text.contains("activated.count=1\n"),
+        "{text}"
+    );
     let mut again = world.start(world.config("statusfile=per-slot", &slots));
     world.diary.clear();
     assert_eq!(status_of(&mut again, "rootfs.1").state, Some(SlotStatusState::Ok));

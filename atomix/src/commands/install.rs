@@ -19,9 +19,9 @@ use std::path::Path;
 use std::process;
 use storage::{Access, ByteLen, Storage};
 use updater::{
-    BundleVersion, CompatibleRule, InstallEvent, InstallFacts, InstallGroup, InstallLock,
-    InstallOptions, InstallPolicy, InstallReport, Installer, OuterSteps, SEAL_BYTES, SealHealth,
-    StopQuestion, SystemConfig, VersionRule, choose_target,
+    BundleVersion, CompatibleRule, IndexRule, InstallEvent, InstallFacts, InstallGroup,
+    InstallLock, InstallOptions, InstallPolicy, InstallReport, Installer, OuterSteps, SEAL_BYTES,
+    SealHealth, StopQuestion, SystemConfig, VersionRule, choose_target,
 };
 
 /// Runs `atomix install`.
@@ -144,6 +144,7 @@ pub fn options(
         force: if args.force { Force::Yes } else { Force::No },
         activation: args.stage.then_some(Activation::Stage),
         outer: OuterSteps::NotDone,
+        indexes: IndexRule::Refuse,
     };
     let booted = context.booted_group(config)?.ok_or(Failure::NotBootedFromSlot)?;
     let variant = updater::read_variant(config, &context.files).map_err(Failure::Variant)?;

@@ -139,7 +139,7 @@ impl<'a, 'b> Story<'a, 'b> {
             let done = run(&mut |event| {
                 let told = match &event {
                     InstallEvent::Step(step) => crate::progress::describe(step),
-                    InstallEvent::Warning(text) => text.clone(),
+                    InstallEvent::Note(text) | InstallEvent::Warning(text) => text.clone(),
                     InstallEvent::Bytes { .. } => return,
                 };
                 if printed.is_ok() {

@@ -21,8 +21,8 @@ use storage::Access;
 use uboot::EnvError;
 use updater::system::{SealedInstall, SealedJob};
 use updater::{
-    Bootloader, CompatibleRule, InstallError, InstallEvent, InstallOptions, InstallPolicy,
-    InstallReport, OuterSteps, SealHealth, SystemConfig,
+    Bootloader, CompatibleRule, IndexRule, InstallError, InstallEvent, InstallOptions,
+    InstallPolicy, InstallReport, OuterSteps, SealHealth, SystemConfig,
 };
 
 /// A variable that every environment of ours has.
@@ -233,11 +233,12 @@ impl SealedInstall for OwnBoard {
                 // Compared already, or left to the bundle's own check.
                 compatible: CompatibleRule::Ignore,
                 outer: OuterSteps::Done,
+                indexes: IndexRule::Open,
                 ..InstallPolicy::default()
             },
         };
         with_installer(&context, job.config, progress, |installer| {
-            installer.install_until(job.lock, job.bundle, &options, job.stop)
+            installer.install_from(job.lock, (job.bundle, job.images), &options, job.stop)
         })
         .map_err(opening)?
     }

@@ -17,7 +17,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use storage::{ByteLen, Files, HostFiles};
 use updater::event_log::{EventLog, JOURNAL_SOCKET};
 use updater::system::{
-    DeltaSources, SealedInstall, StoreOptions, Surroundings, System, SystemEvent, SystemParts,
+    BoxedError, DeltaSources, SealedInstall, StoreOptions, Surroundings, System, SystemEvent,
+    SystemParts,
 };
 use updater::{Bootloader, HostMachine, StopQuestion, SystemConfig};
 
@@ -35,15 +36,15 @@ pub fn now() -> UnixTime {
     UnixTime(i64::try_from(since).unwrap_or(i64::MAX))
 }
 
-/// A random UUID (RFC 9562, version 4); all zero where the system gives no random bytes.
-fn uuid() -> String {
+/// A random UUID (RFC 9562, version 4).
+fn uuid() -> Result<String, BoxedError> {
     let mut bytes = [0_u8; 16];
-    let _ = getrandom::fill(&mut bytes);
+    getrandom::fill(&mut bytes)?;
     let number =
         u128::from_be_bytes(bytes) & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
     let hex = format!("{number:032x}");
     let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default().to_owned();
-    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
+    Ok([part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-"))
 }
 
 fn kernel_text(path: &str) -> Option<String> {
@@ -162,11 +163,11 @@ mod tests {
 
     #[test]
     fn transactions_are_uuids_of_version_4() {
-        let one = uuid();
+        let one = uuid().unwrap();
         let parts: Vec<&str> = one.split('-').collect();
         assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
         assert!(parts[2].starts_with('4') && "89ab".contains(&parts[3][..1]), "{one}");
-        assert_ne!(one, uuid());
+        assert_ne!(one, uuid().unwrap());
     }
 
     #[test]

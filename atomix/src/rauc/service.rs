@@ -14,6 +14,7 @@ use nix::sys::signal::{SigSet, Signal};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 use zbus::blocking::{Connection, MessageIterator};
@@ -52,24 +53,41 @@ enum End {
 
 /// The signals that ask for an end, noted from the moment this is made. It must be made before
 /// other threads are there, which would be ended by them still.
-pub struct EndSignals(Option<SigSet>);
+pub struct EndSignals {
+    asked: Arc<AtomicBool>,
+    each: Receiver<()>,
+}
 
 impl EndSignals {
-    /// From now on they are noted.
+    /// From now on they are noted. A system that does not allow it leaves them what they were.
     #[must_use]
     pub fn note() -> Self {
         let set: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
-        Self(set.thread_block().is_ok().then_some(set))
+        let (asked, (noted, each)) = (Arc::new(AtomicBool::new(false)), channel());
+        if set.thread_block().is_ok() {
+            let asked = Arc::clone(&asked);
+            std::thread::spawn(move || {
+                while set.wait().is_ok() {
+                    asked.store(true, Ordering::Relaxed);
+                    let _nobody_listens_any_more = noted.send(());
+                }
+            });
+        }
+        Self { asked, each }
+    }
+
+    /// Who asks for an end, for what can be stopped on the way.
+    #[must_use]
+    pub fn by(&self) -> Option<&'static str> {
+        self.asked.load(Ordering::Relaxed).then_some("a signal")
     }
 
     fn send_to(self, ends: Sender<End>) {
-        if let Some(set) = self.0 {
-            std::thread::spawn(
-                move || {
-                    while set.wait().is_ok() && ends.send(End::Asked).is_ok() {}
-                },
-            );
-        }
+        std::thread::spawn(
+            move || {
+                while self.each.recv().is_ok() && ends.send(End::Asked).is_ok() {}
+            },
+        );
     }
 }
 

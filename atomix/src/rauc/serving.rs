@@ -50,7 +50,13 @@ pub fn service(session: &Session) -> Result<(), RaucError> {
     let signals = EndSignals::note();
     let mut tell = |event| log(&told_of(event));
     let store = StoreAccess::default();
-    let mut system = system(session, store.options(), &mut tell, &|| None)?;
+    let started = system(session, store.options(), &mut tell, &|| signals.by());
+    if signals.by().is_some() {
+        // The system-info handler may take as long as it likes.
+        log(&Told::Note("stopping service".to_owned()));
+        return Ok(());
+    }
+    let mut system = started?;
     system.determine_slot_states().map_err(RaucError::act("Failed to determine slot states"))?;
     system.publish_links(&mut tell).map_err(RaucError::below)?;
     system.announce_start(&mut tell).map_err(RaucError::below)?;

@@ -19,8 +19,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use storage::Digest;
 use updater::system::{
-    BoxedError, InstallRequest, MarkState, OpeningFacts, Steps, StoreOptions, StorePlace, System,
-    SystemError, SystemEvent, VersionLimit,
+    BoxedError, InstallRequest, MarkState, OpeningFacts, Steps, StoreOptions, System, SystemError,
+    SystemEvent, VersionLimit,
 };
 use updater::{ArtifactRepository, CompatibleRule, StopQuestion, SystemConfig};
 
@@ -54,19 +54,7 @@ impl StoreAccess {
     #[must_use]
     pub fn options(&self) -> StoreOptions {
         let current = Arc::clone(&self.0);
-        Box::new(move |place| {
-            let current = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            match place {
-                StorePlace::BesideBundle => current,
-                // Another server, which must see none of the secrets.
-                StorePlace::Configured => HttpOptions {
-                    user_agent: current.user_agent,
-                    stop: current.stop,
-                    notices: current.notices,
-                    ..HttpOptions::default()
-                },
-            }
-        })
+        Box::new(move || current.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     fn set(&self, options: HttpOptions) {

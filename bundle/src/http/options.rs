@@ -185,14 +185,15 @@ const OURS: [&str; 10] = [
 impl HttpOptions {
     /// The same for `url` instead of `home`, which they were given for: headers, client
     /// certificate and key only if both are of one origin; what belongs to the first request of a
-    /// bundle never. For chunk stores, which may lie elsewhere.
+    /// bundle never. For chunk stores, which may lie elsewhere; a `home` that is no URL is of no
+    /// origin.
     ///
     /// # Errors
     /// [`HttpError::Url`].
     pub fn for_other(&self, home: &str, url: &str) -> Result<Self, HttpError> {
-        let parse = |text| HttpUrl::parse(text).map_err(HttpError::Url);
+        let url = HttpUrl::parse(url).map_err(HttpError::Url)?;
         let mut options = Self { info_headers: Vec::new(), if_none_match: None, ..self.clone() };
-        if !parse(home)?.same_origin(&parse(url)?) {
+        if !HttpUrl::parse(home).is_ok_and(|home| home.same_origin(&url)) {
             options.headers.clear();
             (options.tls_cert, options.tls_key, options.tls_pin) = (None, None, None);
         }
@@ -346,6 +347,9 @@ mod tests {
             assert!(far.headers.is_empty() && far.tls_cert.is_none() && far.tls_key.is_none());
             assert_eq!(far.tls_ca.as_deref(), Some("ca"));
         }
+        let far = options.for_other("/media/b.raucb", "https://h/store").unwrap();
+        assert_eq!((far.headers.len(), far.tls_ca.as_deref()), (0, Some("ca")));
+        assert!(far.tls_key.is_none());
     }
 
     #[test]

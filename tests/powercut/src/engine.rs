@@ -57,7 +57,7 @@ pub fn start(
             inherited: BTreeSet::new(),
         },
         clock: Box::new(now),
-        ids: Box::new(|| "9a3c".to_owned()),
+        ids: Box::new(|| Ok("9a3c".to_owned())),
         sealed,
         sources: Box::new(BundleSources),
         log: EventLog::nowhere(),

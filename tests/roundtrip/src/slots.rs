@@ -36,14 +36,6 @@ impl Slots {
         Ok(slots)
     }
 
-    /// The block device of the slot that runs.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn running(&self) -> Result<&str> {
-        self.names.first().map(String::as_str).context("no running slot")
-    }
-
     /// Bytes written to all of them so far.
     ///
     /// # Errors

@@ -5,7 +5,6 @@
 use crate::device::{COMPATIBLE, Device, Recipe, Setup, make_bundle};
 use crate::keys::{Chain, Keys};
 use crate::nginx::{Nginx, Sent};
-use crate::slots::Slots;
 use anyhow::{Context as _, Result, ensure};
 use e2e::program::Program;
 use std::fs;
@@ -93,31 +92,14 @@ impl Rig<'_> {
         let (index, device, bundle) = self.prepare()?;
         let reference = self.reference(&index, &device)?;
         let server = self.serve("server")?;
-        let running = self.mount_running(&device)?;
         let service = device.serve(self.rauc)?;
         service.client(self.rauc, &["install", &bundle.display().to_string()])?;
         let error = service.property("LastError")?;
         ensure!(error.is_empty(), "last error after it: {error}");
         drop(service);
-        if let Some(slots) = running {
-            Program::new("umount").arg(self.dir.join("running")).run()?;
-            slots.detach()?;
-        }
         ensure!(device.primary()? == "B", "the new slot does not boot");
         self.check(&device)?;
         Ok((reference, server.stop()?))
-    }
-
-    /// A running tree is mounted, as a board's root is.
-    fn mount_running(&self, device: &Device) -> Result<Option<Slots>> {
-        if self.kind.content == Content::Blob {
-            return Ok(None);
-        }
-        let slots = Slots::attach(device)?;
-        let place = self.dir.join("running");
-        fs::create_dir_all(&place)?;
-        Program::new("mount").args(["-o", "ro", slots.running()?]).arg(place).run()?;
-        Ok(Some(slots))
     }
 
     fn play_lies(&self) -> Result<()> {

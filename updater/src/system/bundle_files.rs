@@ -3,16 +3,12 @@
 //! every byte compared with the signature on the way, and which is gone after the install. RAUC
 //! mounts the bundle's file system there; here nothing of a bundle is ever given to the kernel.
 //!
-//! Images are large and mostly of no use to hooks. They are unpacked only where a program can be
-//! thought to read them: for the bundle's own handler, for an image with an `install` hook, and
-//! for programs that name the place of the images at all.
-//!
-//! The directory lies below the mount prefix, or, where programs cannot be started from there or
-//! there is no room, below the next place of the list; in memory as much as is needed must be
-//! free. The directories are readable for all, because programs may give up their rights; of an
-//! encrypted bundle for nobody else, and in the data directory only when all else failed.
+//! The directory lies below the first place of a list from which programs can be started and that
+//! has room; in memory as much as is needed must be free. The directories are readable for all,
+//! because programs may give up their rights; of an encrypted bundle for nobody else.
 
 use super::BoxedError;
+use super::content_need::{ContentNeed, ContentPlaces, ImageNeed};
 use super::plan::has_hook;
 use super::progress::Steps;
 use crate::{StopQuestion, TreeContent};
@@ -30,12 +26,6 @@ use storage::{ByteLen, Files, HostFiles, parse_mountinfo};
 
 /// Kept free where files are unpacked.
 const RESERVE_BYTES: u64 = 4 * 1024 * 1024;
-/// Of a program so much is looked at for what it reads.
-const PROGRAM_LIMIT: ByteLen = ByteLen::mib(1);
-/// What a program must name to find an image.
-const IMAGE_WORDS: [&[u8]; 5] =
-    [b"RAUC_IMAGE_NAME", b"RAUC_BUNDLE_MOUNT_POINT", b"RAUC_UPDATE_SOURCE", b"$0", b"BASH_SOURCE"];
-const SCRIPT_MARK: &[u8] = b"#!";
 /// What is mounted, and far more text than that ever is.
 const MOUNT_TABLE: &str = "/proc/self/mountinfo";
 const MAX_MOUNT_TABLE: ByteLen = ByteLen::mib(4);
@@ -87,15 +77,6 @@ pub enum ContentError {
     },
 }
 
-/// Which images are unpacked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum ImageNeed {
-    /// Those with an `install` hook.
-    WithInstallHook,
-    /// All.
-    All,
-}
-
 /// The unpacked files; gone when dropped.
 #[derive(Debug)]
 pub(super) struct UnpackedBundle {
@@ -127,47 +108,50 @@ fn remove_unpacked(dir: &Path) -> io::Result<()> {
     std::fs::remove_dir_all(dir)
 }
 
-/// Whether a program can be thought to read images: it is no script, or names their place.
-pub(super) fn may_read_images(program: &[u8]) -> ImageNeed {
-    let names = |word: &&[u8]| program.windows(word.len()).any(|part| part == *word);
-    if program.starts_with(SCRIPT_MARK) && !IMAGE_WORDS.iter().any(names) {
-        ImageNeed::WithInstallHook
-    } else {
-        ImageNeed::All
-    }
-}
-
-/// What the hook program of a bundle may read.
-pub(super) fn hook_need(bundle: &VerifiedBundle, hook: &str) -> Result<ImageNeed, ContentError> {
-    let files = bundle.files().map_err(bundle_failed)?;
-    let size = files.size(hook).map_err(bundle_failed)?;
-    if size > PROGRAM_LIMIT {
-        return Ok(ImageNeed::All);
-    }
-    Ok(may_read_images(&files.read_file(hook, PROGRAM_LIMIT).map_err(bundle_failed)?))
-}
-
-fn bundle_failed(source: impl Into<BoxedError>) -> ContentError {
+pub(super) fn bundle_failed(source: impl Into<BoxedError>) -> ContentError {
     ContentError::Bundle { source: source.into() }
 }
 
-/// Unpacks into the first of `places` that will do.
+/// Unpacks into the first of the places that will do.
 pub(super) fn unpack(
     bundle: &VerifiedBundle,
-    need: ImageNeed,
-    places: &[PathBuf],
+    need: ContentNeed,
+    places: &ContentPlaces,
     steps: &mut Steps<'_>,
     stop: StopQuestion<'_>,
 ) -> Result<UnpackedBundle, ContentError> {
     let files = bundle.files().map_err(|source: BundleError| bundle_failed(source))?;
     let images = &bundle.manifest().images;
-    let wanted: Vec<(&Path, SquashfsEntry)> =
-        files.entries().filter(|(path, _)| is_wanted(path, images, need)).collect();
-    let needed = wanted.iter().fold(0_u64, |sum, (_, entry)| match entry {
-        SquashfsEntry::File { size } => sum.saturating_add(size.get()),
-        SquashfsEntry::Directory | SquashfsEntry::Symlink { .. } | SquashfsEntry::Special => sum,
-    });
-    let dir = find_place(places, needed)?;
+    let find = |need| {
+        let wanted: Vec<(&Path, SquashfsEntry)> =
+            files.entries().filter(|(path, _)| is_wanted(path, images, need)).collect();
+        let needed = wanted.iter().fold(0_u64, |sum, (_, entry)| match entry {
+            SquashfsEntry::File { size } => sum.saturating_add(size.get()),
+            SquashfsEntry::Directory | SquashfsEntry::Symlink { .. } | SquashfsEntry::Special => {
+                sum
+            }
+        });
+        let dir = find_place(&places.in_order(needed, bundle.format()), needed)?;
+        Ok((wanted, needed, dir))
+    };
+    let left_out = |steps: &mut Steps<'_>, why: &str| {
+        steps.note(format!(
+            "Images that no program of the bundle seems to look for are not unpacked: {why}"
+        ));
+    };
+    let found = if need.best > need.least && bundle.is_streamed() {
+        left_out(steps, "each would be fetched once more");
+        find(need.least)
+    } else {
+        match find(need.best) {
+            Err(error @ ContentError::NoPlace { .. }) if need.best > need.least => {
+                left_out(steps, &error.to_string());
+                find(need.least)
+            }
+            found => found,
+        }
+    };
+    let (wanted, needed, dir) = found?;
     steps.note(format!("Unpacking {} of the bundle to {}", ByteLen::new(needed), dir.display()));
     let unpacked = UnpackedBundle { dir };
     if bundle.format() == BundleFormat::Crypt {
@@ -360,15 +344,6 @@ impl BundleTree<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_scripts_that_do_not_name_the_images_do_without_them() {
-        let need = |program: &str| may_read_images(program.as_bytes());
-        assert_eq!(need("#!/bin/sh\ncase $1 in esac\n"), ImageNeed::WithInstallHook);
-        assert_eq!(need("#!/bin/sh\ncat \"$RAUC_IMAGE_NAME\"\n"), ImageNeed::All);
-        assert_eq!(need("#!/bin/sh\ncd $(dirname $0)\n"), ImageNeed::All);
-        assert_eq!(need("\x7fELF"), ImageNeed::All);
-    }
 
     #[test]
     fn memory_that_is_available_is_read_from_the_kernel_s_table() {

@@ -6,7 +6,7 @@
 //! or a URL. The slot that runs is the seed: its device for images, its mounted tree for trees.
 
 use super::slot_indexes::DeviceSource;
-use super::{BoxedError, ImageRequest, StoreOptions, StorePlace};
+use super::{BoxedError, ImageRequest, StoreOptions};
 use crate::StopQuestion;
 use crate::slot_handlers::{ContentDigest, Machine, SlotHandlerError, TreeContent};
 use crate::status_store::chain;
@@ -26,12 +26,10 @@ use storage::Digest;
 pub(super) type Remarks = Arc<Mutex<Vec<String>>>;
 
 /// Where the store of this install is: RAUC's rule.
-pub(super) fn store_location(request: &ImageRequest<'_>) -> (String, StorePlace) {
+pub(super) fn store_location(request: &ImageRequest<'_>) -> String {
     let section = request.config.casync.as_ref();
-    if let Some(path) = section.and_then(|casync| casync.storepath.clone()) {
-        return (path, StorePlace::Configured);
-    }
-    (beside(request.location), StorePlace::BesideBundle)
+    let configured = section.and_then(|casync| casync.storepath.clone());
+    configured.unwrap_or_else(|| beside(request.location))
 }
 
 /// The store beside a bundle; what follows the path of a URL stays behind it.
@@ -47,10 +45,11 @@ fn open_store(
     request: &ImageRequest<'_>,
     options: &StoreOptions,
 ) -> Result<Arc<dyn ChunkStore>, BoxedError> {
-    let (location, place) = store_location(request);
+    let location = store_location(request);
     if is_http_url(&location) {
         let shown = shown_url(&location);
-        return Ok(Arc::new(HttpStore::open(&location, &shown, &options(place))?));
+        let options = options().for_other(request.location, &location)?;
+        return Ok(Arc::new(HttpStore::open(&location, &shown, &options)?));
     }
     let path = location.strip_prefix("file://").unwrap_or(&location);
     Ok(Arc::new(LocalStore::new(Path::new(path))))
@@ -70,6 +69,11 @@ fn read_index(
     // only where a bundle was built around it: `rauc convert` leaves those of the image.
     let bytes = request.bundle.files()?.read_file(name, MAX_INDEX)?;
     Ok(ChunkIndex::parse(&bytes)?)
+}
+
+/// The length of the image that an index describes.
+pub(super) fn measure_blob(request: &ImageRequest<'_>) -> Result<storage::ByteLen, BoxedError> {
+    Ok(read_index(request, &mut |_| {})?.len())
 }
 
 /// An image that is put together from chunks.
@@ -195,46 +199,36 @@ pub(super) enum TreeImage<'a> {
     Chunks(Box<Assembly>, Remarks),
 }
 
-/// Opens a tree.
+/// Opens a tree that lies in the bundle as an archive.
+pub(super) fn open_archive<'a>(request: &ImageRequest<'a>) -> Result<TreeImage<'a>, BoxedError> {
+    Ok(TreeImage::Archive(Box::new(request.bundle.open_image(request.image)?)))
+}
+
+/// Opens a tree by its index; `seed` is where the one of the running slot can be read.
 pub(super) fn open_tree<'a>(
     request: &ImageRequest<'a>,
     options: &StoreOptions,
-    machine: &mut dyn Machine,
+    seed: Option<&Path>,
     note: &mut dyn FnMut(String),
 ) -> Result<TreeImage<'a>, BoxedError> {
-    if request.image.image_type == Some(bundle::ImageType::Catar) {
-        return Ok(TreeImage::Archive(Box::new(request.bundle.open_image(request.image)?)));
-    }
     let index = read_index(request, note)?;
     let store = open_store(request, options)?;
     let mut seeds = Vec::new();
-    match mounted_tree(request, &index, machine) {
-        Ok(tree) => take_seed(tree, &index, request.stop, note, &mut seeds)?,
-        Err(why) => note(why),
+    match seed.map(|place| seed_tree(place, &index)) {
+        None => {}
+        Some(Ok(tree)) => take_seed(tree, &index, request.stop, note, &mut seeds)?,
+        Some(Err(error)) => note(format!("Cannot use the running tree as seed: {}", chain(&error))),
     }
     let assembly = Assembly::new(&index, seeds, Arc::clone(&store))?;
     note(describe_plan(&assembly.plan(), store.name()));
     Ok(TreeImage::Chunks(Box::new(assembly), Remarks::default()))
 }
 
-/// The tree of the running slot, where it is mounted. RAUC mounts it a second time; its own
-/// file system alone is looked at here, which needs no second mount.
-fn mounted_tree(
-    request: &ImageRequest<'_>,
-    index: &ChunkIndex,
-    machine: &mut dyn Machine,
-) -> Result<Arc<dyn Source>, String> {
-    let class = &request.image.class;
-    let slot = request.running.ok_or(format!("No casync seed slot available for {class}"))?;
-    let unusable = |error: &dyn std::error::Error| {
-        format!("Cannot use {} as seed: {}", slot.name, chain(error))
-    };
-    let place = machine.devices().mounted_at(&slot.device).map_err(|error| unusable(&error))?;
-    let place = place.ok_or(format!("Cannot use {} as seed: it is not mounted", slot.name))?;
-    let tree = scan_tree(&place).map_err(|error| unusable(&error))?;
-    let name = place.display().to_string();
-    let image = CatarImage::build(name, &tree, index.features());
-    Ok(Arc::new(image.map_err(|error| unusable(&error))?))
+/// The tree that is mounted at `place`, and its own file system alone: it may be `/`.
+fn seed_tree(place: &Path, index: &ChunkIndex) -> Result<Arc<dyn Source>, CasyncError> {
+    let tree = scan_tree(place)?;
+    let image = CatarImage::build(place.display().to_string(), &tree, index.features())?;
+    Ok(Arc::new(image))
 }
 
 impl TreeImage<'_> {

@@ -5,7 +5,7 @@
 //! content it gives is compared with the digest that the manifest, or the verified index, names.
 
 use super::BoxedError;
-use crate::slot_handlers::{ContentDigest, ImageContent, Machine, TreeContent};
+use crate::slot_handlers::{ContentDigest, ImageContent, Machine, TreeContent, is_index};
 use crate::{Slot, StopQuestion, SystemConfig};
 use bundle::{Image, VerifiedBundle};
 use std::io::Read;
@@ -64,6 +64,18 @@ impl OpenContent<'_> {
 
 /// Opens the content of images.
 pub trait ImageSources: Send {
+    /// How long the content will be that [`ImageSources::open`] gives, as far as that can be known
+    /// without reading slots.
+    ///
+    /// # Errors
+    /// Why it cannot be opened.
+    fn measure(&self, request: &ImageRequest<'_>) -> Result<ByteLen, BoxedError> {
+        match open_plain(request)? {
+            OpenContent::Stream { size, .. } => Ok(size),
+            OpenContent::None | OpenContent::Tree(_) => Ok(ByteLen::ZERO),
+        }
+    }
+
     /// Opens one. `note` is told lines for the log, such as why a delta is not used.
     ///
     /// # Errors
@@ -89,8 +101,15 @@ pub trait ImageSources: Send {
         Ok(())
     }
 
-    /// The slot was not written: what was learned on the way is told, and nothing kept.
-    fn not_written(&self, _request: &ImageRequest<'_>, _note: &mut dyn FnMut(String)) {}
+    /// The slot was not written: what was learned on the way is told, and nothing kept. After
+    /// content was opened either this or [`ImageSources::written`] is called, when it is closed.
+    fn not_written(
+        &self,
+        _request: &ImageRequest<'_>,
+        _machine: &mut dyn Machine,
+        _note: &mut dyn FnMut(String),
+    ) {
+    }
 }
 
 /// Everything from the bundle, as it is.
@@ -116,6 +135,9 @@ pub fn open_plain<'a>(request: &ImageRequest<'a>) -> Result<OpenContent<'a>, Box
     let image = request.image;
     if image.filename.is_none() {
         return Ok(OpenContent::None);
+    }
+    if let Some(image_type) = image.image_type.filter(|image_type| is_index(*image_type)) {
+        return Err(format!("an image of type {image_type} needs a chunk store").into());
     }
     let (Some(size), Some(digest)) = (image.size, image.sha256) else {
         return Err(format!("the manifest gives no size or digest for '{}'", image.class).into());

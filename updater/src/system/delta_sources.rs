@@ -3,37 +3,31 @@
 //! methods. Everything else comes from the bundle as it is.
 
 use super::adaptive_images::{METHOD, open_adaptive};
-use super::casync_images::{Remarks, open_blob, open_tree};
+use super::casync_images::{Remarks, measure_blob, open_archive, open_blob, open_tree};
+use super::seed_mount::{SeedPlace, mount_seed, unmount_seed};
 use super::slot_indexes::save;
 use super::{BoxedError, ImageRequest, ImageSources, OpenContent, open_plain};
 use crate::SlotName;
-use crate::slot_handlers::{HandlerKind, InstallHook, Machine, handler_for};
+use crate::slot_handlers::{HandlerKind, InstallHook, Machine, handler_for, is_index};
 use bundle::ImageType;
 use bundle::adaptive::BlockHashIndex;
 use bundle::http::HttpOptions;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use storage::HostFiles;
+use storage::{ByteLen, HostFiles};
 
-/// Where a chunk store is: that decides which secrets its server may see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StorePlace {
-    /// Beside the bundle: what was given for the bundle's server holds.
-    BesideBundle,
-    /// `[casync] storepath`: another server, which gets no headers and no client certificate of
-    /// the bundle's.
-    Configured,
-}
-
-/// How to speak to the server of a store.
-pub type StoreOptions = Box<dyn Fn(StorePlace) -> HttpOptions + Send + Sync>;
+/// How to speak to the server of the bundle, which is asked when a chunk store is opened. One that
+/// is another server gets none of its secrets ([`HttpOptions::for_other`]).
+pub type StoreOptions = Box<dyn Fn() -> HttpOptions + Send + Sync>;
 
 /// What is kept of an image from its opening until its slot is written.
 #[derive(Default)]
 struct Opened {
     index: Option<BlockHashIndex>,
     remarks: Option<Remarks>,
+    /// Where a seed was mounted.
+    seed: Option<PathBuf>,
 }
 
 /// Content by casync indexes and adaptive methods, else as it is.
@@ -60,20 +54,52 @@ impl DeltaSources {
         all.insert(slot.clone(), opened);
     }
 
-    /// Tells what is to be told of an image, and forgets it.
+    /// Tells what is to be told of an image, unmounts what was mounted for it, and forgets it.
     fn take_index(
         &self,
         request: &ImageRequest<'_>,
+        machine: &mut dyn Machine,
         note: &mut dyn FnMut(String),
     ) -> Option<BlockHashIndex> {
         let mut all = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        let Opened { index, remarks } = all.remove(&request.target.name)?;
+        let Opened { index, remarks, seed } = all.remove(&request.target.name)?;
         drop(all);
+        if let Some(place) = seed
+            && let Err(error) = unmount_seed(&place, machine)
+        {
+            note(format!("{} stays mounted: {}", place.display(), storage::chain(&*error)));
+        }
         if let Some(remarks) = remarks {
             let mut remarks = remarks.lock().unwrap_or_else(PoisonError::into_inner);
             remarks.drain(..).for_each(note);
         }
         index
+    }
+
+    /// A tree by its index. What was mounted for it is unmounted when it is closed, or here when
+    /// it cannot be opened.
+    fn open_tree<'a>(
+        &self,
+        request: &ImageRequest<'a>,
+        machine: &mut dyn Machine,
+        note: &mut dyn FnMut(String),
+    ) -> Result<OpenContent<'a>, BoxedError> {
+        let seed = mount_seed(request, machine).map_err(&mut *note).ok();
+        if let Some(SeedPlace::Mounted(place)) = &seed {
+            let opened = Opened { seed: Some(place.clone()), ..Opened::default() };
+            self.keep(&request.target.name, opened);
+        }
+        match open_tree(request, &self.options, seed.as_ref().map(SeedPlace::path), note) {
+            Ok(tree) => {
+                let mut all = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+                all.entry(request.target.name.clone()).or_default().remarks = tree.remarks();
+                Ok(OpenContent::Tree(Box::new(tree)))
+            }
+            Err(error) => {
+                self.take_index(request, machine, note);
+                Err(error)
+            }
+        }
     }
 
     /// The image by its block-hash-index, or `None` when it is to be taken whole.
@@ -92,7 +118,8 @@ impl DeltaSources {
         match open_adaptive(request, machine, &self.files(), note) {
             Ok(Some((reader, index))) => {
                 let remarks = Some(reader.remarks());
-                self.keep(&request.target.name, Opened { index: Some(index), remarks });
+                let opened = Opened { index: Some(index), remarks, ..Opened::default() };
+                self.keep(&request.target.name, opened);
                 Some(OpenContent::Stream { reader: Box::new(reader), size, digest: digest.into() })
             }
             Ok(None) => None,
@@ -115,6 +142,16 @@ fn takes_blocks(request: &ImageRequest<'_>) -> bool {
 }
 
 impl ImageSources for DeltaSources {
+    fn measure(&self, request: &ImageRequest<'_>) -> Result<ByteLen, BoxedError> {
+        if request.image.image_type.is_some_and(is_index) {
+            return measure_blob(request);
+        }
+        match open_plain(request)? {
+            OpenContent::Stream { size, .. } => Ok(size),
+            OpenContent::None | OpenContent::Tree(_) => Ok(ByteLen::ZERO),
+        }
+    }
+
     fn open<'a>(
         &self,
         request: &ImageRequest<'a>,
@@ -133,15 +170,12 @@ impl ImageSources for DeltaSources {
             ) => {
                 let blob = open_blob(request, &self.options, machine, note)?;
                 let remarks = Some(blob.reader.remarks());
-                self.keep(slot, Opened { index: None, remarks });
+                self.keep(slot, Opened { remarks, ..Opened::default() });
                 let (size, digest) = (blob.size, blob.digest);
                 Ok(OpenContent::Stream { reader: Box::new(blob.reader), size, digest })
             }
-            Some(ImageType::Caidx | ImageType::Catar) => {
-                let tree = open_tree(request, &self.options, machine, note)?;
-                self.keep(slot, Opened { index: None, remarks: tree.remarks() });
-                Ok(OpenContent::Tree(Box::new(tree)))
-            }
+            Some(ImageType::Catar) => Ok(OpenContent::Tree(Box::new(open_archive(request)?))),
+            Some(ImageType::Caidx) => self.open_tree(request, machine, note),
             Some(
                 ImageType::Raw
                 | ImageType::Ext4
@@ -164,10 +198,10 @@ impl ImageSources for DeltaSources {
     fn written(
         &self,
         request: &ImageRequest<'_>,
-        _machine: &mut dyn Machine,
+        machine: &mut dyn Machine,
         note: &mut dyn FnMut(String),
     ) -> Result<(), BoxedError> {
-        let index = self.take_index(request, note);
+        let index = self.take_index(request, machine, note);
         let dir = request.target_data.and_then(std::path::Path::parent);
         if let (Some(index), Some(dir), Some(digest)) = (index, dir, request.image.sha256) {
             save(&dir.join(format!("hash-{digest}")), &index, &mut self.files())?;
@@ -175,7 +209,12 @@ impl ImageSources for DeltaSources {
         Ok(())
     }
 
-    fn not_written(&self, request: &ImageRequest<'_>, note: &mut dyn FnMut(String)) {
-        drop(self.take_index(request, note));
+    fn not_written(
+        &self,
+        request: &ImageRequest<'_>,
+        machine: &mut dyn Machine,
+        note: &mut dyn FnMut(String),
+    ) {
+        drop(self.take_index(request, machine, note));
     }
 }

@@ -20,6 +20,13 @@ pub enum SystemError {
     /// Somebody else installs, or nobody may.
     #[error(transparent)]
     Lock(LockError),
+    /// The install cannot be given an identity.
+    #[error("Failed to make a transaction ID")]
+    Transaction {
+        /// Cause.
+        #[source]
+        source: BoxedError,
+    },
     /// The configuration names no slots.
     #[error("No slot configuration found")]
     NoSlots,

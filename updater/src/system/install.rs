@@ -11,7 +11,10 @@
 //! leaves it bad, with the status `pending` or `failed`, and the next install takes it first. A
 //! slot is marked active only after every slot was read back, as far as its type can be.
 
-use super::bundle_files::{self, ContentError, ImageNeed, UnpackedBundle};
+use super::bundle_files::{self, ContentError, UnpackedBundle};
+use super::content_need::{
+    ContentNeed, ContentPlaces, ImageNeed, hook_need, may_be_told_of_images,
+};
 use super::environment::{ProgramFacts, Variables};
 use super::hooks::run_install_handler;
 use super::plan::{SystemPlan, check_plan, choose_images, make_plan};
@@ -23,9 +26,10 @@ use super::{
     System, SystemError, SystemEvent, Updated,
 };
 use crate::event_log::{Event, InstallEnd};
-use crate::{AfterInstall, InstallLock, SlotName, StopQuestion};
+use crate::install::describe_pre_check;
+use crate::{InstallLock, SlotName, StopQuestion};
 use bootctl::{Activation, BundleId};
-use bundle::{BundleFormat, Image, VerifiedBundle};
+use bundle::{Image, VerifiedBundle};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use storage::{ByteLen, Digest};
@@ -79,7 +83,7 @@ impl System {
     ) -> Result<InstallOutcome, SystemError> {
         let transaction = match &request.transaction {
             Some(transaction) => transaction.clone(),
-            None => (self.parts.ids)(),
+            None => (self.parts.ids)().map_err(|source| SystemError::Transaction { source })?,
         };
         let mut steps = Steps::new(sink);
         steps.message("started");
@@ -139,7 +143,7 @@ impl System {
         let variables = self.program_facts(&install).for_handler(&targets, &images);
         if let Some(handler) = self.config.handlers.pre_install.clone() {
             steps.note(format!("Starting pre install handler: {}", handler.display()));
-            self.run_handler(&handler, &variables, &install, steps)
+            self.run_handler(&handler, &variables, install.stop, steps)
                 .map_err(|source| SystemError::PreInstall { source })?;
         }
         install.go_on()?;
@@ -147,7 +151,8 @@ impl System {
         let outcome = self.install_content(&install, (&targets, &variables), steps)?;
         if let Some(handler) = self.config.handlers.post_install.clone() {
             steps.note(format!("Starting post install handler: {}", handler.display()));
-            self.run_handler(&handler, &variables, &install, steps)
+            // What was installed boots next: nobody ends what belongs to it any more.
+            self.run_handler(&handler, &variables, &|| None, steps)
                 .map_err(|source| SystemError::PostInstall { source })?;
         }
         Ok(outcome)
@@ -177,11 +182,11 @@ impl System {
         &mut self,
         handler: &Path,
         variables: &Variables,
-        install: &Install<'_>,
+        stop: StopQuestion<'_>,
         steps: &mut Steps<'_>,
     ) -> Result<(), ProgramFailure> {
         let machine = &mut *self.parts.machine;
-        run_install_handler(machine, handler, &[], variables.clone(), steps, install.stop)
+        run_install_handler(machine, handler, &[], variables.clone(), steps, stop)
     }
 
     /// Unpacks the files of the bundle where a program may want them.
@@ -194,34 +199,38 @@ impl System {
             return Ok(None);
         };
         let system = &self.config.system;
-        let mut places = vec![system.mountprefix.join(CONTENT_DIR)];
-        places.push(self.parts.surroundings.runtime_dir.join(CONTENT_DIR));
-        // What was encrypted goes to lasting storage only where there is no other place.
-        let at = if install.bundle.format() == BundleFormat::Crypt { places.len() } else { 1 };
-        let lasting = system.data_directory.iter().map(|dir| dir.join(CONTENT_DIR));
-        places.splice(at..at, lasting);
+        let places = ContentPlaces {
+            mounts: system.mountprefix.join(CONTENT_DIR),
+            lasting: system.data_directory.as_ref().map(|dir| dir.join(CONTENT_DIR)),
+            runtime: self.parts.surroundings.runtime_dir.join(CONTENT_DIR),
+        };
         let unpacked = bundle_files::unpack(install.bundle, need, &places, steps, install.stop);
         unpacked.map(Some).map_err(content_failed)
     }
 
     /// Which images are unpacked; `None` when there is no program at all.
-    fn content_need(&self, install: &Install<'_>) -> Result<Option<ImageNeed>, ContentError> {
+    fn content_need(&self, install: &Install<'_>) -> Result<Option<ContentNeed>, ContentError> {
         let manifest = install.bundle.manifest();
         if manifest.handler.is_some() {
-            return Ok(Some(ImageNeed::All));
+            let none = ContentNeed::default();
+            return Ok(Some(none.and(ImageNeed::All, ImageNeed::All)));
         }
         let mut need = None;
+        let mut add = |least, best| {
+            need = Some(need.unwrap_or(ContentNeed::default()).and(least, best));
+        };
         let handlers = &self.config.handlers;
         for handler in [&handlers.pre_install, &handlers.post_install].into_iter().flatten() {
             let program = self.parts.files.read(handler, HANDLER_LIMIT).ok().flatten();
             // One that cannot be looked at will say why when it is run.
-            let reads = program.map_or(ImageNeed::All, |p| bundle_files::may_read_images(&p));
-            need = need.max(Some(reads));
+            let told = |program: Vec<u8>| may_be_told_of_images(&program);
+            let least = program.map_or(ImageNeed::All, told);
+            add(least, least);
         }
         if let Some(hook) = &manifest.hooks.filename {
             let has_hooks = manifest.images.iter().any(|image| !image.hooks.is_empty());
             if has_hooks || !manifest.hooks.hooks.is_empty() {
-                need = need.max(Some(bundle_files::hook_need(install.bundle, hook)?));
+                add(hook_need(install.bundle, hook)?, ImageNeed::All);
             }
         }
         Ok(need)
@@ -277,17 +286,7 @@ impl System {
         let plan = make_plan(&self.config, install.bundle.manifest(), targets, &self.facts)?;
         check_plan(&plan, &self.config, install.bundle, &*self.parts.machine)?;
         if self.config.system.perform_pre_check {
-            steps.note("Reading the whole bundle before anything is written");
-            let mut go_on = |_| match (install.stop)() {
-                Some(_) => ControlFlow::Break(()),
-                None => ControlFlow::Continue(()),
-            };
-            // Whoever ended it is asked for below.
-            let checked = install.bundle.check_payload_until(&mut go_on).map(drop);
-            checked.map_err(|cause| match (install.stop)() {
-                Some(by) => InstallationError::Stopped { by },
-                None => InstallationError::Bundle { cause: Box::new(cause) },
-            })?;
+            pre_check(install, steps)?;
         }
         (install.stop)().map_or(Ok(()), |by| Err(InstallationError::Stopped { by }))?;
         self.begin_boot_slot(&plan, steps)?;
@@ -334,6 +333,7 @@ impl System {
         let bootname = slot.bootname.as_deref().unwrap_or_default();
         let begun = self.parts.boot.begin_install(bootname);
         self.boot_warnings(steps);
+        self.view_boot(steps);
         begun.map_err(|cause| InstallationError::MarkBad {
             slot: slot.name.clone(),
             source: super::MarkError::State { slot: slot.name.clone(), state: "bad", cause },
@@ -349,23 +349,22 @@ impl System {
         steps: &mut Steps<'_>,
     ) -> Result<(), InstallationError> {
         let Some(slot) = &plan.boot_slot else { return Ok(()) };
-        let activation = match self.config.system.after_install {
-            AfterInstall::Activate => {
-                let name = &slot.name;
-                steps.note(format!("Marking target slot {name} as bootable (active/primary)..."));
-                Activation::Activate
+        let activation = plan.slots.iter().find_map(|planned| planned.activation);
+        let activation = activation.unwrap_or(Activation::Stage);
+        steps.note(match activation {
+            Activation::Activate => {
+                format!("Marking target slot {} as bootable (active/primary)...", slot.name)
             }
-            AfterInstall::Leave => {
-                steps.note(
-                    "Leaving target slot non-bootable as requested by activate_installed == false.",
-                );
-                Activation::Stage
+            Activation::Stage => {
+                "Leaving target slot non-bootable as requested by activate_installed == false."
+                    .to_owned()
             }
-        };
+        });
         let bootname = slot.bootname.as_deref().unwrap_or_default();
         let id = BundleId::from(install.bundle.manifest_digest());
         let finished = self.parts.boot.finish_install(bootname, id, activation);
         self.boot_warnings(steps);
+        self.view_boot(steps);
         finished.map_err(|cause| InstallationError::MarkActive {
             slot: slot.name.clone(),
             source: super::MarkError::Activate { slot: slot.name.clone(), cause },
@@ -375,6 +374,21 @@ impl System {
         }
         Ok(())
     }
+}
+
+/// Reads all of the bundle, so that one that does not verify stops before any write.
+fn pre_check(install: &Install<'_>, steps: &mut Steps<'_>) -> Result<(), InstallationError> {
+    steps.note(describe_pre_check(install.bundle));
+    let mut go_on = |_| match (install.stop)() {
+        Some(_) => ControlFlow::Break(()),
+        None => ControlFlow::Continue(()),
+    };
+    // Whoever ended it is asked for by the caller.
+    let checked = install.bundle.check_payload_until(&mut go_on).map(drop);
+    checked.map_err(|cause| match (install.stop)() {
+        Some(by) => InstallationError::Stopped { by },
+        None => InstallationError::Bundle { cause: Box::new(cause) },
+    })
 }
 
 fn open_bundle(

@@ -2,11 +2,13 @@
 //! Marks a slot good, bad or active, with RAUC's identifiers and messages.
 
 use super::progress::Steps;
+use super::status_keeper::write_local;
 use super::{SlotState, System, SystemError, SystemEvent};
 use crate::event_log::Event;
+use crate::slot_handlers::is_mountable;
 use crate::status::timestamp_text;
 use crate::status_store::chain;
-use crate::{Slot, SlotName};
+use crate::{Slot, SlotName, SlotStatus};
 use bootctl::{NamedError, NamedMark};
 
 /// What a slot is marked as.
@@ -251,6 +253,7 @@ impl System {
         let bootname = bootname.ok_or_else(|| MarkError::NoBootname { slot: slot.name.clone() })?;
         let marked = self.parts.boot.set_state(bootname, mark);
         self.boot_warnings(steps);
+        self.view_boot(steps);
         let state = mark.as_str();
         marked.map_err(|cause| MarkError::State { slot: slot.name.clone(), state, cause })
     }
@@ -258,26 +261,63 @@ impl System {
     fn mark_active(&mut self, slot: &Slot, steps: &mut Steps<'_>) -> Result<(), MarkError> {
         let bootname = slot.bootname.as_deref();
         let bootname = bootname.ok_or_else(|| MarkError::NoBootname { slot: slot.name.clone() })?;
+        let before = (!self.status.is_central()).then(|| self.activate_in_slot(slot, steps));
         let marked = self.parts.boot.set_primary(bootname);
         self.boot_warnings(steps);
-        marked.map_err(|cause| MarkError::Activate { slot: slot.name.clone(), cause })?;
+        self.view_boot(steps);
+        marked.map_err(|cause| {
+            if let Some(before) = before {
+                self.put_in_slot(slot, &before, steps);
+            }
+            MarkError::Activate { slot: slot.name.clone(), cause }
+        })?;
         self.note_activated(slot, steps);
         Ok(())
     }
 
-    /// Event and status of a slot that boots next. In a status inside the slot nothing is
-    /// written: the slot is proven by now.
+    /// A status inside the slot is changed before the slot boots next: from then on nothing is
+    /// written into it. Gives back what was there.
+    fn activate_in_slot(&mut self, slot: &Slot, steps: &mut Steps<'_>) -> SlotStatus {
+        let before = self.local_status(slot, steps);
+        let mut after = before.clone();
+        self.count_activation(&mut after);
+        self.put_in_slot(slot, &after, steps);
+        before
+    }
+
+    fn put_in_slot(&mut self, slot: &Slot, status: &SlotStatus, steps: &mut Steps<'_>) {
+        let is_written = crate::running_install(&self.parts.surroundings.lock_root).is_some();
+        if is_mountable(slot.slot_type) && !is_written {
+            let (files, machine) = (&mut *self.parts.files, &mut *self.parts.machine);
+            if let Err(error) = write_local(&self.config, slot, status, (files, machine)) {
+                steps.note(format!("Error while writing status file: {}", chain(&*error)));
+            }
+        }
+        // With a status in each slot this is memory alone, which does not fail.
+        let _kept = self.set_status(&slot.name, steps, &|known| *known = status.clone());
+    }
+
+    fn count_activation(&self, status: &mut SlotStatus) {
+        status.activated_at = timestamp_text((self.parts.clock)());
+        status.activated_count += 1;
+    }
+
+    /// Event and status of a slot that boots next. A status inside the slot says so already.
     pub(super) fn note_activated(&mut self, slot: &Slot, steps: &mut Steps<'_>) {
         let hash = self.status.known(&slot.name).bundle_hash;
         self.log(&Event::marked_active(slot, hash), steps);
-        let at = timestamp_text((self.parts.clock)());
-        let change = |status: &mut crate::SlotStatus| {
-            status.activated_at.clone_from(&at);
-            status.activated_count += 1;
-        };
-        let stored = self.status.change(&slot.name, &mut *self.parts.files, steps, &change);
-        if let Err(error) = stored {
-            steps.note(format!("Error while writing status file: {}", chain(&error)));
+        if !self.status.is_central() {
+            return;
+        }
+        let mut counted = SlotStatus::default();
+        self.count_activation(&mut counted);
+        let noted = self.set_status(&slot.name, steps, &|status| {
+            status.activated_at.clone_from(&counted.activated_at);
+            status.activated_count += counted.activated_count;
+        });
+        if let Err(error) = noted {
+            // The slot boots next already.
+            steps.note(chain(&error));
         }
     }
 

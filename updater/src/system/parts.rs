@@ -26,8 +26,8 @@ pub struct SystemParts {
     pub surroundings: Surroundings,
     /// Now.
     pub clock: Box<dyn Fn() -> Timestamp + Send>,
-    /// A new transaction identity: a random UUID as text.
-    pub ids: Box<dyn Fn() -> String + Send>,
+    /// A new transaction identity: a random UUID as text, or why there is none.
+    pub ids: Box<dyn Fn() -> Result<String, BoxedError> + Send>,
     /// On a board whose slots are sealed, the engine that keeps the seals. While it is given,
     /// nothing else writes slots or their boot state in an install.
     pub sealed: Option<Box<dyn SealedInstall>>,

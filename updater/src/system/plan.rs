@@ -6,7 +6,8 @@
 use super::target::TargetGroup;
 use super::{InstallationError, SystemFacts};
 use crate::slot_handlers::{HandlerKind, InstallHook, Machine, handler_for};
-use crate::{Slot, SlotAccess, SystemConfig};
+use crate::{AfterInstall, Slot, SlotAccess, SystemConfig};
+use bootctl::Activation;
 use bundle::{BundleError, Image, Manifest, SlotHook, VerifiedBundle};
 use std::path::Path;
 use storage::StorageError;
@@ -17,6 +18,8 @@ pub(super) struct PlannedSlot {
     pub slot: Slot,
     pub image: Image,
     pub handler: HandlerKind,
+    /// What becomes of the boot order in the end; only of the slot that stands in it.
+    pub activation: Option<Activation>,
 }
 
 /// An artifact and its repository.
@@ -99,7 +102,11 @@ pub(super) fn make_plan(
     if plan.len() == 0 {
         return Err(InstallationError::NoImage);
     }
-    for planned in &plan.slots {
+    let activation = match config.system.after_install {
+        AfterInstall::Activate => Activation::Activate,
+        AfterInstall::Leave => Activation::Stage,
+    };
+    for planned in &mut plan.slots {
         let slot = &planned.slot;
         if slot.parent.is_some() || slot.bootname.is_none() {
             continue;
@@ -111,6 +118,7 @@ pub(super) fn make_plan(
             });
         }
         plan.boot_slot = Some(slot.clone());
+        planned.activation = Some(activation);
     }
     Ok(plan)
 }
@@ -137,7 +145,7 @@ fn plan_slot(
             slot_type: slot.slot_type.to_string(),
         }
     })?;
-    Ok(PlannedSlot { slot: slot.clone(), image: image.clone(), handler })
+    Ok(PlannedSlot { slot: slot.clone(), image: image.clone(), handler, activation: None })
 }
 
 /// Whether everything is there: files in the bundle, devices, and nobody who uses them.

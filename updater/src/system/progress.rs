@@ -133,9 +133,10 @@ impl<'a> Steps<'a> {
         let before = told(step);
         step.explicit_percent = percent;
         let more = told(step).saturating_sub(before);
+        let shown = self.whole_percent();
         self.add(more);
-        // The end of the step tells of its hundred.
-        if percent != 100 {
+        // The end of the step tells of its hundred, and nobody sees less than one of the whole.
+        if percent != 100 && self.whole_percent() != shown {
             self.tell("");
         }
     }
@@ -167,9 +168,13 @@ impl<'a> Steps<'a> {
         }
     }
 
+    fn whole_percent(&self) -> u64 {
+        self.stack.first().map_or(0, |root| root.done / PERCENT)
+    }
+
     fn tell(&mut self, end: &str) {
-        let (Some(root), Some(step)) = (self.stack.first(), self.stack.last()) else { return };
-        let mut percent = root.done / PERCENT;
+        let Some(step) = self.stack.last() else { return };
+        let mut percent = self.whole_percent();
         if self.stack.len() > 1 || end.is_empty() {
             // Only the end of the root is the end.
             percent = percent.min(99);
@@ -236,6 +241,17 @@ mod tests {
                 (100, "Installing done.", 1),
             ]
         );
+    }
+
+    #[test]
+    fn a_percentage_that_changes_nothing_of_the_whole_is_not_told() {
+        let seen = run(|steps| {
+            steps.begin("Installing", 10);
+            steps.begin("Part", 0);
+            (1..100).for_each(|percent| steps.percent(percent));
+        });
+        let told: Vec<u8> = seen.iter().skip(1).map(|(percent, _, _)| *percent).collect();
+        assert_eq!(told, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     }
 
     #[test]

@@ -8,8 +8,8 @@
 //! [`bootctl::NamedBoot`] to begin or finish an install there.
 
 use crate::{
-    BootedGroup, BundleVersion, CompatibleRule, InstallError, InstallEvent, InstallLock,
-    InstallOptions, InstallPolicy, InstallReport, Installer, OuterSteps, StopQuestion,
+    BootedGroup, BundleVersion, CompatibleRule, ImageOpener, IndexRule, InstallError, InstallEvent,
+    InstallLock, InstallOptions, InstallPolicy, InstallReport, Installer, OuterSteps, StopQuestion,
     SystemConfig, VersionRule,
 };
 use bootctl::{BootBackend, Reason, Recorder, Timestamp};
@@ -31,6 +31,8 @@ pub struct SealedJob<'a> {
     pub transaction: &'a str,
     /// Whether an older version was allowed by a person.
     pub versions: VersionRule,
+    /// Opens the images, also indexes of images.
+    pub images: &'a dyn ImageOpener,
     /// Now.
     pub at: Timestamp,
     /// Asked all the time.
@@ -79,6 +81,7 @@ impl SealedInstall for OwnedInstaller {
             // Compared already, or left to the bundle's own check.
             compatible: CompatibleRule::Ignore,
             outer: OuterSteps::Done,
+            indexes: IndexRule::Open,
             ..InstallPolicy::default()
         };
         let options = InstallOptions {
@@ -97,6 +100,6 @@ impl SealedInstall for OwnedInstaller {
             at: job.at,
             progress,
         };
-        installer.install_until(job.lock, job.bundle, &options, job.stop)
+        installer.install_from(job.lock, (job.bundle, job.images), &options, job.stop)
     }
 }

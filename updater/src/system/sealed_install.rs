@@ -5,7 +5,12 @@
 use super::install::{INSTALL_WEIGHT, Install};
 use super::plan::choose_images;
 use super::progress::{StepEnd, Steps};
-use super::{InstallationError, SealedJob, System, SystemError, VersionLimit};
+use super::sealed_images::SystemImages;
+use super::slot_data::SlotData;
+use super::{
+    BootStatus, InstallationError, SealedJob, SlotState, System, SystemError, SystemParts,
+    SystemStatus, VersionLimit,
+};
 use crate::event_log::Event;
 use crate::status_store::chain;
 use crate::{InstallError, InstallEvent, InstallStep, VersionRule};
@@ -48,8 +53,11 @@ impl System {
             VersionLimit::Keep => VersionRule::MinimumOnly,
             VersionLimit::Ignore => VersionRule::AllowAny,
         };
-        let Self { config, parts, facts, .. } = self;
-        let Some(sealed) = &mut parts.sealed else { return Ok(()) };
+        let Self { config, parts, facts, states, status, view, .. } = self;
+        let SystemParts { sealed, sources, machine, clock, .. } = parts;
+        let Some(sealed) = sealed else { return Ok(()) };
+        let data = SlotData { config, states: states.as_ref(), status };
+        let images = SystemImages::new(&**sources, &mut **machine, data, install);
         let job = SealedJob {
             lock: install.lock,
             config,
@@ -57,17 +65,24 @@ impl System {
             variant: facts.variant(),
             transaction: install.transaction,
             versions,
-            at: (parts.clock)(),
+            images: &images,
+            at: clock(),
             stop: install.stop,
         };
         steps.begin_weighted("Updating slots", 1, INSTALL_WEIGHT);
         steps.message("Updating slots...");
         steps.begin("Copying images", 0);
-        let installed = sealed.install(&job, &mut |event| tell_sealed(event, steps));
+        let installed = sealed.install(&job, &mut |event| {
+            if event == InstallEvent::Step(InstallStep::BreakSeal) {
+                view.change(show_target_bad);
+            }
+            tell_sealed(event, steps);
+        });
         steps.end(StepEnd::from(&installed));
         steps.end(StepEnd::from(&installed));
-        // Whatever became of it: that engine wrote the status by itself.
+        // Whatever became of it: that engine wrote status and boot state by itself.
         self.reload_status(steps);
+        self.view_boot(steps);
         let report = installed.map_err(|cause| {
             if let InstallError::Stopped { by } = cause {
                 return InstallationError::Stopped { by };
@@ -83,9 +98,22 @@ impl System {
             if let Err(error) = noted {
                 steps.warn(chain(&error));
             }
+            if let Some(slot) = self.config.slots.get(&written.slot) {
+                self.slot_data().prune(slot, &*self.parts.files, steps);
+            }
         }
         steps.message("All slots updated");
         Ok(())
+    }
+}
+
+/// Of two groups the one that is not booted is written; booted from elsewhere nobody can tell yet.
+fn show_target_bad(view: &mut SystemStatus) {
+    if view.booted.is_none() {
+        return;
+    }
+    for report in view.slots.iter_mut().filter(|report| report.state == SlotState::Inactive) {
+        report.boot_status = report.boot_status.map(|_| BootStatus::Bad);
     }
 }
 
@@ -100,6 +128,7 @@ fn tell_sealed(event: InstallEvent, steps: &mut Steps<'_>) {
             steps.message(format!("Updating slot {slot}"));
         }
         InstallEvent::Step(step) => steps.note(format!("sealed install: {step:?}")),
+        InstallEvent::Note(text) => steps.note(text),
         InstallEvent::Warning(text) => steps.warn(text),
     }
 }

@@ -7,28 +7,28 @@ use super::hooks::EngineHooks;
 use super::install::Install;
 use super::plan::PlannedSlot;
 use super::progress::{StepEnd, Steps};
-use super::status_keeper::write_local;
+use super::slot_data::SlotData;
+use super::status_keeper::{Unwritable, forget_in_slot, write_local};
 use super::{
     BoxedError, ImageRequest, InstallationError, OpenContent, ProgramFailure, SlotState, System,
+    SystemFacts, SystemParts,
 };
 use crate::event_log::Event;
 use crate::slot_handlers::{
     ContentDigest, HandlerKind, SlotEvent, SlotHandlerError, SlotImage, SlotJob, SlotProof,
-    is_mountable, write_slot,
+    SlotWritten, is_mountable, write_slot,
 };
 use crate::status::timestamp_text;
 use crate::status_store::chain;
-use crate::{Slot, SlotName, SlotStatus, SlotStatusState};
+use crate::{SlotName, SlotStatus, SlotStatusState, SystemConfig};
+use bootctl::Activation;
 use bundle::ImageType;
 use std::cell::RefCell;
-use std::path::PathBuf;
 use storage::{ByteLen, Digest};
 
 /// Parts of a slot's step that are its check, and its copying.
 const CHECK_WEIGHT: u64 = 1;
 const COPY_WEIGHT: u64 = 9;
-/// What the adaptive data of a slot whose content is not known lie in.
-const UNKNOWN_DATA: &str = "hash-unknown";
 
 impl System {
     /// Installs into one slot.
@@ -87,15 +87,43 @@ impl System {
             steps.message(format!("Skipping update for correct image '{image}'"));
             return Ok(Needed::No);
         }
-        if self.status.is_central() {
-            if let Err(error) = self.forget_slot_data(slot, status.sha256) {
-                steps.warn(format!(
-                    "Failed to move slot data directory, but will try to continue: {error}"
-                ));
-            }
-            self.set_status(&slot.name, steps, &make_pending)?;
+        if let Err(error) = self.slot_data().forget(slot, status.sha256) {
+            steps.warn(format!(
+                "Failed to move slot data directory, but will try to continue: {error}"
+            ));
         }
+        self.forget_installed(planned, mounted.as_deref(), status, steps)?;
         Ok(Needed::Yes)
+    }
+
+    /// Durably, before the first byte: a cut may leave a mixture of two contents, and a status that
+    /// calls it one of them would have it skipped, and booted.
+    fn forget_installed(
+        &mut self,
+        planned: &PlannedSlot,
+        mounted: Option<&std::path::Path>,
+        mut status: SlotStatus,
+        steps: &mut Steps<'_>,
+    ) -> Result<(), InstallationError> {
+        let slot = &planned.slot;
+        let in_slot = !self.status.is_central() && is_mountable(slot.slot_type);
+        // Where there is no status nothing is claimed, and no file system needs to be there.
+        if in_slot && status != SlotStatus::default() {
+            make_pending(&mut status);
+            let unwritable = if planned.handler == HandlerKind::InstallHook {
+                // Nobody but the hook knows what it leaves of the content.
+                Unwritable::Fails
+            } else {
+                Unwritable::LosesItsHead
+            };
+            let (files, machine) = (&mut *self.parts.files, &mut *self.parts.machine);
+            let place = (slot, mounted);
+            forget_in_slot(&self.config, place, &status, unwritable, (files, machine))
+                .map_err(|source| InstallationError::Status { source })?
+                .into_iter()
+                .for_each(|why| steps.warn(why));
+        }
+        self.set_status(&slot.name, steps, &make_pending)
     }
 
     fn skip_slot(
@@ -128,83 +156,46 @@ impl System {
         install: &Install<'_>,
         steps: &mut Steps<'_>,
     ) -> Result<(), BoxedError> {
-        let next = self.next_status(planned, install, SlotStatusState::Ok);
-        let local = !self.status.is_central() && is_mountable(planned.slot.slot_type);
-        let state = self.states.as_ref().map_or(SlotState::Inactive, |s| s.of(&planned.slot.name));
-        let running = self.running_of(&planned.slot.name.class).cloned();
-        let target_data = self.slot_data(&planned.slot).map(|dir| dir.join(UNKNOWN_DATA));
-        let running_data = running.as_ref().and_then(|slot| {
-            let digest = self.status.known(&slot.name).sha256?;
-            Some(self.slot_data(slot)?.join(format!("hash-{digest}")))
-        });
-        let Self { config, parts, facts, .. } = self;
+        let in_slot = !self.status.is_central() && is_mountable(planned.slot.slot_type);
+        let local_status = in_slot.then(|| self.next_status(planned, install, SlotStatusState::Ok));
+        let Self { config, parts, facts, states, status, .. } = self;
+        let data = SlotData { config, states: states.as_ref(), status };
+        let running = data.running_of(&planned.slot.name.class);
+        let target_data = data.of_target(&planned.slot);
+        let running_data = running.and_then(|slot| data.of_content(slot));
         let request = ImageRequest {
             config,
             bundle: install.bundle,
             location: &install.request.location,
             image: &planned.image,
             target: &planned.slot,
-            running: running.as_ref(),
+            running,
             target_data: target_data.as_deref(),
             running_data: running_data.as_deref(),
             stop: install.stop,
         };
+        let state = data.state(&planned.slot);
         let mut content = if planned.handler == HandlerKind::InstallHook {
             OpenContent::None
         } else {
-            parts.sources.open(&request, &mut *parts.machine, &mut |text| steps.note(text))?
+            let machine = &mut *parts.machine;
+            parts.sources.open(&request, machine, &mut |text| steps.note(text))?
         };
-        let (size, digest) = described(&content, planned);
-        let job = SlotJob {
-            slot: &planned.slot,
-            image: SlotImage {
-                image_type: planned.image.image_type.unwrap_or(ImageType::Raw),
-                filename: planned.image.filename.clone().unwrap_or_default(),
-                size,
-                digest,
-            },
-            mount_prefix: &config.system.mountprefix,
-            stop: install.stop,
-        };
-        let shared = RefCell::new(&mut *steps);
-        let mut hooks = EngineHooks {
-            program: install.hook_program(),
-            facts: ProgramFacts {
-                config,
-                facts,
-                config_path: &parts.surroundings.config_path,
-                inherited: &parts.surroundings.inherited,
-                manifest: install.bundle.manifest(),
-                transaction: install.transaction,
-                content: install.content.as_ref().map(super::bundle_files::UnpackedBundle::path),
-            },
-            planned,
-            state,
-            bundle: install.bundle,
-            local_status: local.then_some(next),
-            files: &mut *parts.files,
-            steps: &shared,
-            stop: install.stop,
-        };
-        let mut tell = |event| match event {
-            SlotEvent::Bytes { done, total } => {
-                let percent = done.get().saturating_mul(100).checked_div(total.get());
-                shared.borrow_mut().percent(percent.unwrap_or(0));
-            }
-            SlotEvent::Note(text) => shared.borrow_mut().note(text),
-        };
-        let machine = &mut *parts.machine;
-        let written = write_slot(&job, content.as_image(), &mut hooks, machine, &mut tell);
+        let mut writing = Writing { config, facts, parts, planned, install, state, local_status };
+        let written = writing.write(&mut content, steps);
         drop(content);
-        if written.is_err() {
-            parts.sources.not_written(&request, &mut |text| steps.note(text));
-        }
-        let written = written?;
-        if let SlotProof::Unproven(why) = written.proof {
+        let SystemParts { sources, machine, .. } = parts;
+        let ended = match &written {
+            Ok(_) => sources.written(&request, &mut **machine, &mut |text| steps.note(text)),
+            Err(_) => {
+                sources.not_written(&request, &mut **machine, &mut |text| steps.note(text));
+                Ok(())
+            }
+        };
+        if let SlotProof::Unproven(why) = written?.proof {
             steps.note(format!("slot {} could not be read back: {why}", planned.slot.name));
         }
-        let kept = parts.sources.written(&request, machine, &mut |text| steps.note(text));
-        if let Err(error) = kept {
+        if let Err(error) = ended {
             steps.warn(format!("nothing was kept for the next delta: {}", chain(&*error)));
         }
         Ok(())
@@ -224,7 +215,7 @@ impl System {
         let noted = self.set_status(name, steps, &|status| *status = next.clone());
         match written {
             Ok(()) => {
-                self.prune_slot_data(&planned.slot, steps);
+                self.slot_data().prune(&planned.slot, &*self.parts.files, steps);
                 noted
             }
             Err(source) => {
@@ -239,7 +230,8 @@ impl System {
         }
     }
 
-    /// RAUC's record: the new install's, with the old counters.
+    /// RAUC's record: the new install's, with the old counters. A status inside the slot says here
+    /// already that the slot boots next, because nothing is written into it when it does.
     fn next_status(
         &self,
         planned: &PlannedSlot,
@@ -248,6 +240,10 @@ impl System {
     ) -> SlotStatus {
         let old = self.status.known(&planned.slot.name);
         let update = &install.bundle.manifest().update;
+        let boots_next = planned.activation == Some(Activation::Activate)
+            && state == SlotStatusState::Ok
+            && !self.status.is_central();
+        let now = timestamp_text((self.parts.clock)());
         SlotStatus {
             compatible: Some(update.compatible.clone()),
             version: update.version.clone(),
@@ -258,10 +254,10 @@ impl System {
             sha256: planned.image.sha256,
             size: planned.image.size,
             transaction: Some(install.transaction.to_owned()),
-            installed_at: timestamp_text((self.parts.clock)()),
+            installed_at: now.clone(),
             installed_count: old.installed_count + 1,
-            activated_at: None,
-            activated_count: old.activated_count,
+            activated_at: now.filter(|_| boots_next),
+            activated_count: old.activated_count + u64::from(boots_next),
         }
     }
 
@@ -282,42 +278,72 @@ impl System {
         noted.map_err(|source| InstallationError::Status { source: Box::new(source) })
     }
 
-    /// The slot of this class that runs now.
-    fn running_of(&self, class: &str) -> Option<&Slot> {
-        let states = self.states.as_ref()?;
-        let mut slots = self.config.slots.values().filter(|slot| slot.name.class == class);
-        slots.find(|slot| states.of(&slot.name) != SlotState::Inactive)
+    pub(super) fn slot_data(&self) -> SlotData<'_> {
+        let Self { config, states, status, .. } = self;
+        SlotData { config, states: states.as_ref(), status }
     }
+}
 
-    /// Where the adaptive data of a slot lie.
-    fn slot_data(&self, slot: &Slot) -> Option<PathBuf> {
-        let dir = self.config.system.data_directory.as_ref()?;
-        Some(dir.join(format!("slot.{}", slot.name)))
-    }
+/// One slot while it is written.
+struct Writing<'a, 'i> {
+    config: &'a SystemConfig,
+    facts: &'a SystemFacts,
+    parts: &'a mut SystemParts,
+    planned: &'a PlannedSlot,
+    install: &'a Install<'i>,
+    state: SlotState,
+    /// What goes into the slot; nothing where the status is central.
+    local_status: Option<SlotStatus>,
+}
 
-    /// The adaptive data are of a content that is about to change.
-    #[expect(clippy::disallowed_methods, reason = "hints for the next delta may be lost in a cut")]
-    fn forget_slot_data(&self, slot: &Slot, digest: Option<Digest>) -> std::io::Result<()> {
-        let (Some(dir), Some(digest)) = (self.slot_data(slot), digest) else { return Ok(()) };
-        let (from, to) = (dir.join(format!("hash-{digest}")), dir.join(UNKNOWN_DATA));
-        absent_is_fine(std::fs::remove_dir_all(&to))?;
-        absent_is_fine(std::fs::rename(from, to))
-    }
-
-    /// Removes adaptive data of contents that the slot does not hold any more.
-    fn prune_slot_data(&self, slot: &Slot, steps: &mut Steps<'_>) {
-        let Some(dir) = self.slot_data(slot) else { return };
-        let current = self.status.known(&slot.name).sha256.map(|d| format!("hash-{d}"));
-        let Ok(names) = self.parts.files.list(&dir) else { return };
-        let old = names
-            .into_iter()
-            .filter(|name| name.starts_with("hash-") && Some(name) != current.as_ref());
-        for name in old {
-            if let Err(error) = std::fs::remove_dir_all(dir.join(name)) {
-                steps
-                    .warn(format!("Continuing after failure to remove old slot data dir: {error}"));
+impl Writing<'_, '_> {
+    fn write(
+        &mut self,
+        content: &mut OpenContent<'_>,
+        steps: &mut Steps<'_>,
+    ) -> Result<SlotWritten, SlotHandlerError> {
+        let Self { config, facts, planned, install, state, .. } = *self;
+        let (size, digest) = described(content, planned);
+        let job = SlotJob {
+            slot: &planned.slot,
+            image: SlotImage {
+                image_type: planned.image.image_type.unwrap_or(ImageType::Raw),
+                filename: planned.image.filename.clone().unwrap_or_default(),
+                size,
+                digest,
+            },
+            mount_prefix: &config.system.mountprefix,
+            stop: install.stop,
+        };
+        let shared = RefCell::new(steps);
+        let surroundings = &self.parts.surroundings;
+        let mut hooks = EngineHooks {
+            program: install.hook_program(),
+            facts: ProgramFacts {
+                config,
+                facts,
+                config_path: &surroundings.config_path,
+                inherited: &surroundings.inherited,
+                manifest: install.bundle.manifest(),
+                transaction: install.transaction,
+                content: install.content.as_ref().map(super::bundle_files::UnpackedBundle::path),
+            },
+            planned,
+            state,
+            bundle: install.bundle,
+            local_status: self.local_status.take(),
+            files: &mut *self.parts.files,
+            steps: &shared,
+            stop: install.stop,
+        };
+        let mut tell = |event| match event {
+            SlotEvent::Bytes { done, total } => {
+                let percent = done.get().saturating_mul(100).checked_div(total.get());
+                shared.borrow_mut().percent(percent.unwrap_or(0));
             }
-        }
+            SlotEvent::Note(text) => shared.borrow_mut().note(text),
+        };
+        write_slot(&job, content.as_image(), &mut hooks, &mut *self.parts.machine, &mut tell)
     }
 }
 
@@ -326,13 +352,6 @@ pub(super) fn make_pending(status: &mut SlotStatus) {
     status.state = Some(SlotStatusState::Pending);
     status.sha256 = None;
     status.size = None;
-}
-
-fn absent_is_fine(result: std::io::Result<()>) -> std::io::Result<()> {
-    match result {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
 }
 
 /// Length and digest of what is to be written; of a tree nobody asks.

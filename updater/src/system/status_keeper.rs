@@ -11,11 +11,11 @@ use super::BoxedError;
 use super::program::judge_program;
 use super::progress::Steps;
 use crate::slot_handlers::{Machine, ProgramCall, is_mountable};
-use crate::status_store::{chain, status_path};
+use crate::status_store::{CentralStatus, chain, load_central, status_path, store_central};
 use crate::{Slot, SlotName, SlotStatus, SlotStatusFile, StatusPlace, SystemConfig};
 use std::collections::BTreeMap;
 use std::path::Path;
-use storage::{ByteLen, Files, FilesError};
+use storage::{Access, ByteLen, Files, FilesError};
 
 /// The file inside a slot.
 pub(super) const LOCAL_FILE: &str = "slot.raucs";
@@ -31,6 +31,7 @@ pub(super) enum Sealed {
 
 pub(super) struct StatusKeeper {
     place: StatusPlace,
+    sealed: Sealed,
     known: BTreeMap<SlotName, SlotStatus>,
     boot_id: Option<String>,
     /// Central: the file could not be read, and so is not written.
@@ -50,7 +51,8 @@ impl StatusKeeper {
             Sealed::Yes => StatusPlace::Central(status_path(config)),
             Sealed::No => config.system.status.clone(),
         };
-        let mut keeper = Self { place, known: BTreeMap::new(), boot_id: None, unreadable: false };
+        let mut keeper =
+            Self { place, sealed, known: BTreeMap::new(), boot_id: None, unreadable: false };
         keeper.reload(files, steps);
         keeper
     }
@@ -59,9 +61,9 @@ impl StatusKeeper {
     /// write it too. What was known stays when it cannot be read.
     pub fn reload(&mut self, files: &mut dyn Files, steps: &mut Steps<'_>) {
         let StatusPlace::Central(path) = self.place.clone() else { return };
-        match read_central(&path, files, steps) {
-            Ok(file) => {
-                self.take(&file);
+        match self.read_central(&path, files, steps) {
+            Ok(status) => {
+                self.take(&status.file);
                 self.unreadable = false;
             }
             Err(error) => {
@@ -127,12 +129,14 @@ impl StatusKeeper {
         steps: &mut Steps<'_>,
         change: &dyn Fn(&mut SlotStatus),
     ) -> Result<(), FilesError> {
-        self.store(files, steps, &|file| change(file.slots.entry(slot.clone()).or_default()))
-            .inspect_err(|_| change(self.known.entry(slot.clone()).or_default()))?;
-        if !self.is_central() {
-            change(self.known.entry(slot.clone()).or_default());
+        let mut next = self.known(slot);
+        change(&mut next);
+        let stored =
+            self.store(files, steps, &|file| change(file.slots.entry(slot.clone()).or_default()));
+        if stored.is_err() || !self.is_central() {
+            self.known.insert(slot.clone(), next);
         }
-        Ok(())
+        stored
     }
 
     /// Notes which boot this is.
@@ -154,33 +158,37 @@ impl StatusKeeper {
         change: &dyn Fn(&mut SlotStatusFile),
     ) -> Result<(), FilesError> {
         let StatusPlace::Central(path) = self.place.clone() else { return Ok(()) };
-        if self.unreadable {
-            // Perhaps it can be read by now; if not, it is left alone.
-            read_central(&path, files, steps)?;
-            self.unreadable = false;
+        // One that cannot be read is left alone.
+        let mut status = self.read_central(&path, files, steps)?;
+        self.unreadable = false;
+        change(&mut status.file);
+        self.take(&status.file);
+        match self.sealed {
+            Sealed::Yes => store_central(files, &path, &status, &mut |text| steps.warn(text)),
+            Sealed::No => status.file.store(files, &path),
         }
-        let mut file = read_central(&path, files, steps)?;
-        change(&mut file);
-        self.take(&file);
-        file.store(files, &path)
+    }
+
+    /// On a board with sealed slots an install goes on without its place for the status, and what
+    /// it kept elsewhere counts.
+    fn read_central(
+        &self,
+        path: &Path,
+        files: &mut dyn Files,
+        steps: &mut Steps<'_>,
+    ) -> Result<CentralStatus, FilesError> {
+        let mut status = match self.sealed {
+            Sealed::Yes => load_central(files, path)?,
+            Sealed::No => CentralStatus::load(files, path)?,
+        };
+        status.troubles.drain(..).for_each(|trouble| steps.warn(trouble));
+        Ok(status)
     }
 
     fn take(&mut self, file: &SlotStatusFile) {
         self.known.clone_from(&file.slots);
         self.boot_id = file.system("boot-id").map(str::to_owned);
     }
-}
-
-fn read_central(
-    path: &Path,
-    files: &mut dyn Files,
-    steps: &mut Steps<'_>,
-) -> Result<SlotStatusFile, FilesError> {
-    let (file, aside) = SlotStatusFile::load(files, path)?;
-    if let Some(aside) = aside {
-        steps.warn(aside.to_string());
-    }
-    Ok(file)
 }
 
 fn read_local(
@@ -199,6 +207,48 @@ fn read_local(
         Some(dir) => read(dir),
         None => mounted_for_status(config, slot, Purpose::Read, machine, &mut |dir| read(dir)),
     }
+}
+
+/// What becomes of a slot whose status says what is about to be untrue, and cannot be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unwritable {
+    /// It is not written.
+    Fails,
+    /// It is overwritten anyhow: its first bytes are zeroed, so that nobody mounts it, and so
+    /// nobody reads its status, before it is whole again.
+    LosesItsHead,
+}
+
+/// No file system that carries a `slot.raucs` is recognised without this much of its start: the
+/// boot sector of FAT, the superblock of ext4 at 1024.
+const HEAD_BYTES: usize = 4096;
+
+/// Writes the status of a slot whose content is about to change. Gives back why it could not, where
+/// the slot lost its head instead.
+pub(super) fn forget_in_slot(
+    config: &SystemConfig,
+    (slot, mounted): (&Slot, Option<&Path>),
+    status: &SlotStatus,
+    unwritable: Unwritable,
+    (files, machine): (&mut dyn Files, &mut dyn Machine),
+) -> Result<Option<String>, BoxedError> {
+    if let Some(dir) = mounted {
+        files.replace(&dir.join(LOCAL_FILE), status.encode_local().as_bytes())?;
+        return Ok(None);
+    }
+    let Err(failed) = write_local(config, slot, status, (files, machine)) else { return Ok(None) };
+    if unwritable == Unwritable::Fails {
+        return Err(failed);
+    }
+    let mut device = machine.devices().open(&slot.device, Access::ReadWrite)?;
+    let len = device.len().to_usize().map_or(HEAD_BYTES, |len| len.min(HEAD_BYTES));
+    device.write_at(0, &vec![0; len])?;
+    device.flush()?;
+    let why = chain(&*failed);
+    Ok(Some(format!(
+        "the start of slot {} is zeroed, since its status cannot be changed: {why}",
+        slot.name
+    )))
 }
 
 /// Writes the file of a slot whose content stays, by mounting it.
@@ -251,4 +301,34 @@ fn mounted_for_status<T>(
     };
     machine.remove_dir(&place);
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::STATUS_FALLBACK_PATH;
+    use storage::MemoryFiles;
+
+    /// Fails when the service shows what a board with sealed slots held before its last install,
+    /// because `/data` could not be written then.
+    #[test]
+    fn the_service_of_a_sealed_board_reads_what_an_install_kept_elsewhere() {
+        let text = "[system]\ncompatible=x\nbootloader=noop\nstatusfile=/data/s\n\
+                    [slot.rootfs.0]\ndevice=/dev/a\nbootname=A\n";
+        let config = SystemConfig::parse(text, Path::new("/")).unwrap();
+        let slot = config.slots.keys().next().unwrap();
+        let mut files = MemoryFiles::new();
+        for (path, version) in [("/data/s", "1"), (STATUS_FALLBACK_PATH, "2")] {
+            let content = format!("[slot.rootfs.0]\nbundle.version={version}\n");
+            files.replace(Path::new(path), content.as_bytes()).unwrap();
+        }
+        let mut version = |sealed| {
+            let mut sink = |_| {};
+            let keeper =
+                StatusKeeper::load(&config, sealed, &mut files, &mut Steps::new(&mut sink));
+            keeper.known(slot).version
+        };
+        assert_eq!(version(Sealed::Yes).as_deref(), Some("2"));
+        assert_eq!(version(Sealed::No).as_deref(), Some("1"), "nobody keeps one elsewhere there");
+    }
 }

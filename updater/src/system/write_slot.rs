@@ -8,7 +8,7 @@
 
 use super::progress::{Steps, SystemEvent};
 use super::slot_install::make_pending;
-use super::status_keeper::write_local;
+use super::status_keeper::{Unwritable, forget_in_slot};
 use super::{BoxedError, SlotState, System, SystemError};
 use crate::slot_handlers::{
     ImageContent, InstallHook, NoHooks, SlotEvent, SlotHandlerError, SlotImage, SlotJob,
@@ -209,7 +209,9 @@ impl System {
             // Where there is no status nothing is claimed, and no file system needs to be there.
             if status != SlotStatus::default() {
                 make_pending(&mut status);
-                write_local(config, slot, &status, (files, machine)).map_err(failed)?;
+                let place = (slot, mounted.as_deref());
+                forget_in_slot(config, place, &status, Unwritable::Fails, (files, machine))
+                    .map_err(failed)?;
             }
         }
         self.set_status(&slot.name, steps, &make_pending).map_err(|error| failed(error.into()))

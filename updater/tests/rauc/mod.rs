@@ -11,16 +11,17 @@
 )]
 
 use bootctl::{NamedBoot, NamedError, NamedFailure, NamedMark, Timestamp};
+use bundle::adaptive::index_of_stream;
 use bundle::{
-    BundleContent, BundleFormat, CheckTime, CreateRequest, DevelopmentPki, DevelopmentPkiOptions,
-    FileSource, Keyring, KeyringOptions, Limits, SigningIdentity, SquashfsCompression, UnixTime,
-    UntrustedBundle, VerifiedBundle, create_bundle,
+    BundleContent, BundleFormat, CheckTime, CreateExtras, CreateRequest, DevelopmentPki,
+    DevelopmentPkiOptions, FileSource, Keyring, KeyringOptions, Limits, SigningIdentity,
+    SquashfsCompression, UnixTime, UntrustedBundle, VerifiedBundle, create_bundle_with,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use storage::{
     ByteLen, CutPlan, Devices, HostDevices, HostFiles, PowerCutDevices, PowerCutFiles, StorageError,
@@ -148,12 +149,18 @@ pub struct FakeMachine {
     diary: Diary,
     /// Where the content of mountable slots lies while it is not mounted.
     backing: PathBuf,
+    mounts_read_only_alone: Arc<AtomicBool>,
     mounted: BTreeMap<PathBuf, PathBuf>,
 }
 
 impl FakeMachine {
-    fn mount(&mut self, arguments: &[String]) {
+    fn mount(&mut self, arguments: &[String]) -> ProgramEnd {
         let [.., device, place] = arguments else { panic!("{arguments:?}") };
+        let is_read_only = arguments.iter().any(|word| word.starts_with("ro"));
+        if self.mounts_read_only_alone.load(Ordering::SeqCst) && !is_read_only {
+            let stderr = "only read-only".to_owned();
+            return ProgramEnd { code: Some(32), stderr, ..ProgramEnd::default() };
+        }
         let name = Path::new(device).file_name().unwrap();
         let content = self.backing.join(name);
         fs::create_dir_all(&content).unwrap();
@@ -161,6 +168,7 @@ impl FakeMachine {
         fs::rename(&content, place).unwrap();
         let before = self.mounted.insert(place.into(), content);
         assert_eq!(before, None, "two mounts at {place}");
+        ProgramEnd { code: Some(0), ..ProgramEnd::default() }
     }
 
     fn unmount(&mut self, place: &str) {
@@ -181,7 +189,7 @@ impl Machine for FakeMachine {
             call.arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         self.diary.note(format!("run {program} {}", arguments.join(" ")).trim_end());
         match program.as_str() {
-            "mount" => self.mount(&arguments),
+            "mount" => return Ok(self.mount(&arguments)),
             "umount" => self.unmount(&arguments[0]),
             _ => return self.host.run(call, stop),
         }
@@ -231,6 +239,8 @@ pub struct World {
     pub dir: tempfile::TempDir,
     pub diary: Diary,
     pub boot: FakeBoot,
+    /// What is mounted to be written is refused.
+    pub mounts_read_only_alone: Arc<AtomicBool>,
     /// Seconds since the tests' beginning of time; each question advances it.
     clock: Arc<AtomicU64>,
 }
@@ -258,7 +268,7 @@ impl World {
         };
         let boot =
             FakeBoot { memory: Arc::new(Mutex::new(memory)), diary: diary.clone(), power: None };
-        Self { dir, diary, boot, clock: Arc::default() }
+        Self { dir, diary, boot, mounts_read_only_alone: Arc::default(), clock: Arc::default() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -285,6 +295,15 @@ impl World {
         SystemConfig::parse(&self.fill(&text), self.dir.path()).unwrap()
     }
 
+    /// Everything on these devices.
+    pub fn parts_with(
+        &self,
+        sealed: Option<Box<dyn SealedInstall>>,
+        devices: Box<dyn Devices + Send>,
+    ) -> SystemParts {
+        self.parts_on(sealed, HostMachine::with_devices(devices))
+    }
+
     pub fn parts(&self, sealed: Option<Box<dyn SealedInstall>>) -> SystemParts {
         self.parts_on(sealed, HostMachine::new())
     }
@@ -304,6 +323,7 @@ impl World {
             host,
             diary: self.diary.clone(),
             backing: self.path("backing"),
+            mounts_read_only_alone: Arc::clone(&self.mounts_read_only_alone),
             mounted: BTreeMap::new(),
         };
         SystemParts {
@@ -323,7 +343,7 @@ impl World {
             clock: Box::new(move || {
                 Timestamp::from_unix(1_795_230_000 + clock.fetch_add(1, Ordering::SeqCst))
             }),
-            ids: Box::new(|| "01234567-89ab-cdef-0123-456789abcdef".to_owned()),
+            ids: Box::new(|| Ok("01234567-89ab-cdef-0123-456789abcdef".to_owned())),
             sealed,
             sources: Box::new(BundleSources),
             log: EventLog::nowhere(),
@@ -410,7 +430,9 @@ pub fn make_bundle(dir: &Path, name: &str, text: &str, files: &[(&str, &[u8])]) 
         timestamp: NOW,
     };
     let path = dir.join(name);
-    create_bundle(&request, &path, &mut |_| {}).unwrap();
+    let make = |image: &mut dyn std::io::Read, len| index_of_stream(image, len);
+    let extras = CreateExtras { block_hash_index: Some(&make), ..CreateExtras::default() };
+    create_bundle_with(&request, &extras, &path, &mut |_| {}).unwrap();
     path
 }
 

@@ -5,7 +5,9 @@
 
 pub mod bundles;
 
-use bootctl::{BootBackend, BootState, Recorder, SlotId, Timestamp, UbootBackend};
+use bootctl::{
+    BootBackend, BootState, FirmwareFacts, PerSlot, Recorder, SlotId, Timestamp, UbootBackend,
+};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
@@ -154,6 +156,16 @@ impl Board {
 
     pub fn bytes(&self, part: &str, slot: SlotId) -> Vec<u8> {
         self.devices.disks[&slot_device(part, slot)].with(|disk| disk.bytes().to_vec())
+    }
+
+    /// What U-Boot finds: without its first sector a file system is not recognised.
+    pub fn loads(&self, slot: SlotId) -> bool {
+        self.bytes("boot", slot)[..512].iter().any(|byte| *byte != 0)
+    }
+
+    pub fn firmware_facts(&self) -> FirmwareFacts {
+        let loads = PerSlot { a: self.loads(SlotId::A), b: self.loads(SlotId::B) };
+        FirmwareFacts { disk: Some(disk()), save_works: true, loads }
     }
 
     /// Whether the group holds exactly this system.

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What clients see while an install goes on, and what a wish to end it can still reach.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+mod rauc;
+
+use rauc::*;
+use updater::system::{BootStatus, InstallRequest, OpeningFacts, Steps, SystemEvent};
+use updater::{SlotName, StopQuestion};
+
+const CENTRAL: &str = "statusfile=@/central.raucs";
+const MANIFEST: &str = "[image.rootfs]\nfilename=r.img\n";
+
+#[test]
+fn boot_status_and_primary_are_those_of_the_boot_loader_at_every_moment() {
+    let world = World::new();
+    let file = bundle_file(world.dir.path(), "b.raucb", MANIFEST, &[("r.img", &image(1, 9000))]);
+    let mut system = world.start(world.config(CENTRAL, TWO_GROUPS));
+    system.status(&mut |_| {}).unwrap();
+    let (view, slot): (_, SlotName) = (system.view(), "rootfs.1".parse().unwrap());
+    let seen = || {
+        let latest = view.latest();
+        let status = latest.slot(&slot).and_then(|report| report.boot_status);
+        (status, latest.primary.map(|name| name.to_string()))
+    };
+    let (booted, target) = (Ok("rootfs.0".to_owned()), Ok("rootfs.1".to_owned()));
+    assert_eq!(seen(), (Some(BootStatus::Good), booted.clone()));
+    let mut while_written = None;
+    let mut opener = |_: &OpeningFacts, _: &mut Steps<'_>, _: StopQuestion<'_>| Ok(verify(&file)?);
+    let request = InstallRequest::default();
+    let mut sink = |event| {
+        if event == SystemEvent::Message("Updating slot rootfs.1".to_owned()) {
+            while_written = Some(seen());
+        }
+    };
+    system.install(&request, &mut opener, &mut sink, &|| None).unwrap();
+    assert_eq!(while_written, Some((Some(BootStatus::Bad), booted)));
+    assert_eq!(seen(), (Some(BootStatus::Good), target));
+}
+
+/// Fails when a cancellation that comes after the point of no return ends what belongs to the
+/// update that boots next.
+#[test]
+fn the_handler_after_the_install_is_not_ended_by_a_wish_that_comes_too_late() {
+    let world = World::new();
+    world.script("post", "#!/bin/sh\nsleep 0.3\necho done > @/post.ran\n");
+    let sections = format!("{TWO_GROUPS}[handlers]\npost-install=@/post\n");
+    let file = bundle_file(world.dir.path(), "b.raucb", MANIFEST, &[("r.img", &image(1, 9000))]);
+    let mut system = world.start(world.config(CENTRAL, &sections));
+    let stop = || (world.boot.memory.lock().unwrap().primary == "B").then_some("a test");
+    let (done, _) = install(&mut system, &InstallRequest::default(), &file, &stop);
+    assert!(done.is_ok(), "{:?}", done.map_err(|error| error.text()));
+    assert_eq!(world.text("post.ran"), "done\n");
+}
+
+#[test]
+fn an_install_without_an_identity_does_not_begin() {
+    let world = World::new();
+    let file = bundle_file(world.dir.path(), "b.raucb", MANIFEST, &[("r.img", b"x")]);
+    let mut parts = world.parts(None);
+    parts.ids = Box::new(|| Err("no random bytes".into()));
+    let mut system = world.start_with(world.config(CENTRAL, TWO_GROUPS), parts);
+    let (done, _) = install(&mut system, &InstallRequest::default(), &file, &|| None);
+    assert_eq!(done.unwrap_err().text(), "Failed to make a transaction ID: no random bytes");
+    assert_eq!(world.diary.lines(), Vec::<String>::new());
+}
+
+/// A hook has many ways to find the image that lies beside it.
+#[test]
+fn a_program_of_the_bundle_finds_the_images_whatever_words_it_has_for_them() {
+    let world = World::new();
+    let hook = world.script("hook", "#!/bin/sh\ncat @/mnt/bundle/r.img > @/seen\n");
+    let hook = std::fs::read(hook).unwrap();
+    let manifest = "[hooks]\nfilename=hook\n[image.rootfs]\nfilename=r.img\nhooks=post-install\n";
+    let files: [(&str, &[u8]); 2] = [("hook", &hook), ("r.img", b"content")];
+    let file = bundle_file(world.dir.path(), "b.raucb", manifest, &files);
+    let mut system = world.start(world.config(CENTRAL, TWO_GROUPS));
+    install_well(&mut system, &file);
+    assert_eq!(world.text("seen"), "content");
+}

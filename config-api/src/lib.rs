@@ -1,3 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What should this device be? One `config.toml` is validated, rendered to a tree of files, promoted
 //! as a whole, activated, and taken back when its services do not become healthy.
+//!
+//! The way in: [`input::read_input`], [`model::validate`], [`render::render`].
+
+pub mod input;
+pub mod model;
+pub mod quadlet;
+pub mod render;
+pub mod tree;
+
+/// The account that rootless containers belong to.
+pub const APP_USER: &str = "appsvc";
+
+/// The network of rootless containers.
+pub const ROOTLESS_NETWORK: &str = "pasta";
+
+/// Where the rendered configuration stands on the device.
+pub const CONFIG_DIR: &str = "/data/config";

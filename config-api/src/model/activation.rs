@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! When does a new configuration count as working, and where do updates come from?
+
+use super::config::{Activation, OsUpgrade, UnitKind};
+use super::containers::Declared;
+use super::fault::Sink;
+use super::name::{ContainerName, is_host, trim};
+use super::reader::{Item, Table, closest, shortened};
+
+pub(crate) const ACTIVATION_KEYS: [&str; 6] =
+    ["required", "timeout_seconds", "settle_seconds", "restart", "allow_degraded", "strategy"];
+const DEFAULT_TIMEOUT_SECS: u16 = 300;
+const MAX_TIMEOUT_SECS: u16 = 3600;
+const MAX_SETTLE_SECS: u16 = 300;
+
+/// The only strategy there is.
+pub(crate) const STRATEGY: &str = "rollback";
+
+pub(crate) fn read_activation(
+    root: &Table<'_, '_>,
+    declared: &Declared,
+    sink: &mut Sink,
+) -> Option<Activation> {
+    let item = root.require("activation", sink)?;
+    let table = item.table(sink)?;
+    table.only(&ACTIVATION_KEYS, sink);
+    let required = table.require("required", sink).and_then(|item| {
+        let items = item.filled_list(sink)?;
+        Some(read_names(&item, items, declared, sink))
+    });
+    let names = |key, sink: &mut Sink| {
+        let item = table.get(key)?;
+        let items = item.list(sink)?;
+        Some(read_names(&item, items, declared, sink))
+    };
+    let restart = names("restart", sink).unwrap_or_default();
+    let allow_degraded = names("allow_degraded", sink);
+    let number = |key, least, most, default, sink: &mut Sink| match table.get(key) {
+        Some(item) => item.number(least, most, sink),
+        None => Some(default),
+    };
+    let timeout = number("timeout_seconds", 1, MAX_TIMEOUT_SECS, DEFAULT_TIMEOUT_SECS, sink);
+    let settle = number("settle_seconds", 0, MAX_SETTLE_SECS, 0, sink);
+    if let Some(item) = table.get("strategy")
+        && item.text(sink).is_some_and(|text| text != STRATEGY)
+    {
+        item.fault(sink, "is unknown", "the only strategy is rollback");
+    }
+    let required = required?;
+    if let (Some(item), Some(degraded)) = (table.get("allow_degraded"), &allow_degraded) {
+        refuse_both(&item, &required, degraded, sink);
+    }
+    Some(Activation {
+        required,
+        timeout_seconds: timeout?,
+        settle_seconds: settle?,
+        restart,
+        allow_degraded,
+    })
+}
+
+fn read_names(
+    list: &Item<'_, '_>,
+    items: &[super::toml_tree::Node<'_>],
+    declared: &Declared,
+    sink: &mut Sink,
+) -> Vec<ContainerName> {
+    list.texts(items, sink, |text, item, sink| {
+        let name = declared.container(trim(text));
+        if name.is_none() {
+            let known: Vec<&str> = declared.names(UnitKind::Container).collect();
+            let hint = match closest(trim(text), &known) {
+                Some(close) => format!("did you mean {close}?"),
+                None => "declare it below [containers.container], or take it away".to_owned(),
+            };
+            let problem = format!("names no container of this file: {:?}", shortened(text));
+            item.fault(sink, problem, hint);
+        }
+        name
+    })
+}
+
+fn refuse_both(
+    item: &Item<'_, '_>,
+    required: &[ContainerName],
+    degraded: &[ContainerName],
+    sink: &mut Sink,
+) {
+    let required: std::collections::BTreeSet<_> = required.iter().collect();
+    let both: Vec<&str> =
+        degraded.iter().filter(|name| required.contains(name)).map(ContainerName::as_str).collect();
+    if !both.is_empty() {
+        let problem = format!("has containers that are required too: {}", both.join(", "));
+        item.fault(sink, shortened(&problem), "a container is either required or may fail");
+    }
+}
+
+pub(crate) fn read_os_upgrade(root: &Table<'_, '_>, sink: &mut Sink) -> Option<OsUpgrade> {
+    let table = root.table("os_upgrade", sink)?;
+    table.only(&["server_url"], sink);
+    let item = table.require("server_url", sink)?;
+    let text = item.text(sink)?;
+    let url = trim(text).trim_end_matches('/');
+    if let Err(problem) = check_url(url) {
+        item.fault(sink, problem, "for example https://updates.example.com");
+        return None;
+    }
+    Some(OsUpgrade { server_url: url.to_owned() })
+}
+
+/// An `https` address of a server, perhaps with a port and a path.
+fn check_url(url: &str) -> Result<(), &'static str> {
+    if url.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("has space or control characters in it");
+    }
+    let (scheme, rest) = url.split_once("://").ok_or("is no https:// address")?;
+    if !scheme.eq_ignore_ascii_case("https") {
+        return Err("is no https:// address");
+    }
+    if url.contains(['?', '#', '\\']) {
+        return Err("has a query, a fragment or a backslash in it");
+    }
+    let authority = rest.split('/').next().unwrap_or_default();
+    if authority.contains('@') {
+        return Err("has a user or password in it");
+    }
+    let (host, port) = split_port(authority)?;
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+    if !port.is_empty() && !(digits && port.parse::<u16>().is_ok()) {
+        return Err("has a port that is no number up to 65535");
+    }
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let good = match address {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => is_host(host),
+    };
+    if good { Ok(()) } else { Err("names no host: a DNS name or an address") }
+}
+
+fn split_port(authority: &str) -> Result<(&str, &str), &'static str> {
+    let after_address = authority.rfind(']').map_or(0, |at| at + 1);
+    let (address, rest) = authority.split_at(after_address);
+    if address.is_empty() {
+        return Ok(rest.split_once(':').unwrap_or((rest, "")));
+    }
+    let port = if rest.is_empty() { Some("") } else { rest.strip_prefix(':') };
+    port.map(|port| (address, port)).ok_or("has something behind the address of its host")
+}

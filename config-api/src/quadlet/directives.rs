@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Which directives exist for a unit of this file, and how is each of them read?
+//!
+//! Facts: podman-systemd.unit(5) up to Podman 5.8 and systemd.unit(5). What is in no table is
+//! refused; `docs/config.md` lists the tables, and `docs/config-deviations.md` says why the rest
+//! is out.
+
+use super::relations::Reach;
+use super::values::ValueKind::{self, *};
+
+/// A directive.
+#[derive(Clone, Copy, Debug)]
+pub struct Spec {
+    /// Its name.
+    pub name: &'static str,
+    /// How its value is read.
+    pub kind: ValueKind,
+    /// Whether a list gives one line each; of others Quadlet keeps the last line only.
+    pub many: bool,
+    /// Whether only privileged containers may have it.
+    pub privileged: bool,
+}
+
+/// The directives of one section.
+#[derive(Clone, Copy, Debug)]
+pub struct Directives {
+    /// The section.
+    pub section: &'static str,
+    /// Its directives.
+    pub specs: &'static [Spec],
+}
+
+impl Directives {
+    /// The directive of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&'static Spec> {
+        self.specs.iter().find(|spec| spec.name == name)
+    }
+}
+
+const fn one(name: &'static str, kind: ValueKind) -> Spec {
+    Spec { name, kind, many: false, privileged: false }
+}
+
+const fn many(name: &'static str, kind: ValueKind) -> Spec {
+    Spec { name, kind, many: true, privileged: false }
+}
+
+const fn root(name: &'static str, kind: ValueKind) -> Spec {
+    Spec { name, kind, many: true, privileged: true }
+}
+
+const PULL: &[&str] = &["always", "missing", "never", "newer"];
+
+/// Every section that a unit may have.
+pub const SECTIONS: [Directives; 6] = [
+    Directives { section: "Unit", specs: UNIT },
+    Directives { section: "Container", specs: CONTAINER },
+    Directives { section: "Network", specs: NETWORK },
+    Directives { section: "Volume", specs: VOLUME },
+    Directives { section: "Build", specs: BUILD },
+    Directives { section: "Install", specs: INSTALL },
+];
+
+/// No `overlay`: its options name directories of the host.
+const VOLUME_TYPES: &[&str] = &["tmpfs", "none", "bind", "ext4", "vfat", "f2fs", "xfs", "btrfs"];
+
+const UNIT: &[Spec] = &[
+    one("Description", Text),
+    many("Documentation", Text),
+    many("After", Units(Reach::Any)),
+    many("Before", Units(Reach::OwnOrTarget)),
+    many("Wants", Units(Reach::OwnOrTarget)),
+    many("Requires", Units(Reach::OwnOrTarget)),
+    many("Requisite", Units(Reach::OwnOrTarget)),
+    many("BindsTo", Units(Reach::OwnOrTarget)),
+    many("PartOf", Units(Reach::OwnOrTarget)),
+    many("Upholds", Units(Reach::Own)),
+    many("Conflicts", Units(Reach::Own)),
+    many("OnFailure", Units(Reach::Own)),
+    many("OnSuccess", Units(Reach::Own)),
+    many("PropagatesReloadTo", Units(Reach::Own)),
+    many("ReloadPropagatedFrom", Units(Reach::Own)),
+    many("PropagatesStopTo", Units(Reach::Own)),
+    many("StopPropagatedFrom", Units(Reach::Own)),
+    many("RequiresMountsFor", Words),
+    many("WantsMountsFor", Words),
+    one("StartLimitIntervalSec", Words),
+    one("StartLimitBurst", Number),
+    one("JobTimeoutSec", Words),
+    one("JobRunningTimeoutSec", Words),
+    one("StopWhenUnneeded", Boolean),
+    one("CollectMode", OneOf(&["inactive", "inactive-or-failed"])),
+    many("ConditionPathExists", Text),
+    many("ConditionPathExistsGlob", Text),
+    many("ConditionPathIsDirectory", Text),
+    many("ConditionPathIsMountPoint", Text),
+    many("ConditionPathIsReadWrite", Text),
+    many("ConditionDirectoryNotEmpty", Text),
+    many("ConditionFileNotEmpty", Text),
+    many("ConditionHost", Text),
+    many("ConditionArchitecture", Text),
+    many("ConditionKernelCommandLine", Text),
+    many("ConditionMemory", Text),
+    many("ConditionEnvironment", Text),
+    many("AssertPathExists", Text),
+    many("AssertPathIsDirectory", Text),
+    many("AssertPathIsMountPoint", Text),
+    many("AssertFileNotEmpty", Text),
+];
+
+const CONTAINER: &[Spec] = &[
+    many("Image", Image),
+    many("Network", Forced),
+    many("PublishPort", Port),
+    many("Volume", Volume),
+    many("Mount", Mount),
+    many("Tmpfs", Text),
+    many("Environment", Text),
+    many("EnvironmentFile", HostPath),
+    one("HttpProxy", Boolean),
+    one("Exec", Text),
+    one("Entrypoint", Text),
+    one("WorkingDir", Text),
+    one("ContainerName", Words),
+    one("HostName", Words),
+    one("User", Words),
+    one("Group", Words),
+    many("GroupAdd", Group),
+    one("UserNS", UserNamespace),
+    many("UIDMap", Words),
+    many("GIDMap", Words),
+    one("SubUIDMap", Words),
+    one("SubGIDMap", Words),
+    many("AddCapability", Words),
+    many("DropCapability", Words),
+    many("AddDevice", Device),
+    many("AddHost", Words),
+    many("DNS", Words),
+    many("DNSOption", Words),
+    many("DNSSearch", Words),
+    one("IP", Address),
+    one("IP6", Address),
+    many("NetworkAlias", Words),
+    many("ExposeHostPort", Words),
+    many("Label", Text),
+    many("Annotation", Annotation),
+    one("AutoUpdate", OneOf(&["registry", "local"])),
+    one("CgroupsMode", OneOf(&["enabled", "no-conmon", "split"])),
+    one("Memory", Words),
+    one("PidsLimit", Number),
+    one("ShmSize", Words),
+    many("Ulimit", Words),
+    many("Sysctl", Sysctl),
+    one("NoNewPrivileges", Boolean),
+    one("ReadOnly", Boolean),
+    one("ReadOnlyTmpfs", Boolean),
+    one("VolatileTmp", Boolean),
+    one("RunInit", Boolean),
+    one("SeccompProfile", HostPath),
+    many("Mask", Text),
+    root("Unmask", Text),
+    root("AppArmor", Words),
+    root("SecurityLabelDisable", Boolean),
+    root("SecurityLabelFileType", Words),
+    root("SecurityLabelLevel", Words),
+    root("SecurityLabelNested", Boolean),
+    root("SecurityLabelType", Words),
+    root("PodmanArgs", PodmanArgs),
+    many("Secret", Secret),
+    one("StopSignal", Words),
+    one("StopTimeout", Number),
+    one("Timezone", Words),
+    one("Pull", OneOf(PULL)),
+    one("Retry", Number),
+    one("RetryDelay", Words),
+    one("LogDriver", OneOf(&["journald", "k8s-file", "json-file", "none", "passthrough"])),
+    many("LogOpt", Options),
+    one("Notify", OneOf(&["true", "false", "healthy"])),
+    one("ReloadCmd", Text),
+    one("ReloadSignal", Words),
+    one("HealthCmd", Text),
+    one("HealthInterval", Words),
+    one("HealthLogDestination", OneOf(&["local", "events_logger"])),
+    one("HealthMaxLogCount", Number),
+    one("HealthMaxLogSize", Number),
+    one("HealthOnFailure", OneOf(&["none", "kill", "restart", "stop"])),
+    one("HealthRetries", Number),
+    one("HealthStartPeriod", Words),
+    one("HealthStartupCmd", Text),
+    one("HealthStartupInterval", Words),
+    one("HealthStartupRetries", Number),
+    one("HealthStartupSuccess", Number),
+    one("HealthStartupTimeout", Words),
+    one("HealthTimeout", Words),
+];
+
+const NETWORK: &[Spec] = &[
+    one("Driver", OneOf(&["bridge"])),
+    many("Subnet", Words),
+    many("Gateway", Address),
+    many("IPRange", Words),
+    one("IPv6", Boolean),
+    one("Internal", Boolean),
+    one("DisableDNS", Boolean),
+    many("DNS", Address),
+    one("IPAMDriver", OneOf(&["host-local", "dhcp", "none"])),
+    one("InterfaceName", Words),
+    one("NetworkName", Words),
+    one("NetworkDeleteOnStop", Boolean),
+    many("Options", Options),
+    many("Label", Text),
+];
+
+const VOLUME: &[Spec] = &[
+    one("Driver", OneOf(&["local", "image"])),
+    one("Image", Image),
+    one("Device", HostPath),
+    one("Type", OneOf(VOLUME_TYPES)),
+    one("Options", Words),
+    one("Copy", Boolean),
+    one("User", Words),
+    one("Group", Words),
+    one("UID", Number),
+    one("GID", Number),
+    one("VolumeName", Words),
+    many("Label", Text),
+];
+
+const BUILD: &[Spec] = &[
+    many("ImageTag", Tag),
+    one("File", HostPath),
+    one("SetWorkingDirectory", HostPath),
+    one("IgnoreFile", HostPath),
+    one("AuthFile", HostPath),
+    one("Target", Words),
+    one("Arch", Words),
+    one("Variant", Words),
+    one("Pull", OneOf(PULL)),
+    one("TLSVerify", Boolean),
+    one("ForceRM", Boolean),
+    one("Network", OneOf(&["none", "private", "pasta", "slirp4netns"])),
+    many("BuildArg", Text),
+    many("Environment", Text),
+    many("Volume", Volume),
+    many("Secret", Secret),
+    many("GroupAdd", Group),
+    many("DNS", Words),
+    many("DNSOption", Words),
+    many("DNSSearch", Words),
+    many("Label", Text),
+    many("Annotation", Annotation),
+    one("Retry", Number),
+    one("RetryDelay", Words),
+];
+
+const INSTALL: &[Spec] = &[
+    many("WantedBy", Units(Reach::BootTarget)),
+    many("RequiredBy", Units(Reach::Own)),
+    many("UpheldBy", Units(Reach::Own)),
+];

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Is this value one that its directive can have here, and does it reach the host?
+
+use super::Refused;
+use super::host_path::{HostPlace, host_place};
+use super::podman_args::check_podman_args;
+use super::ports::check_published;
+use super::relations::{Reach, check_relation};
+use crate::model::{Declared, UnitKind};
+
+/// How a directive reads its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueKind {
+    /// Any text of one line.
+    Text,
+    /// One or more words without quotes.
+    Words,
+    /// `true` or `false`.
+    Boolean,
+    /// A whole number.
+    Number,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// One of these words, or a whole number.
+    NumberOr(&'static [&'static str]),
+    /// An address, IPv4 or IPv6.
+    Address,
+    /// An image, or `NAME.build` of this file.
+    Image,
+    /// The name that an image gets.
+    Tag,
+    /// A port of the host for one of the container.
+    Port,
+    /// `SOURCE:TARGET:OPTIONS`.
+    Volume,
+    /// `type=…,source=…,target=…`.
+    Mount,
+    /// `/dev/…`, a device of the host.
+    Device,
+    /// A file or directory of the host.
+    HostPath,
+    /// Options of a driver or log, no file of the host among them.
+    Options,
+    /// A note to the runtime, none that changes what it does.
+    Annotation,
+    /// Groups by name or number.
+    Group,
+    /// A user namespace.
+    UserNamespace,
+    /// A secret of Podman's.
+    Secret,
+    /// A setting of the kernel for the container alone.
+    Sysctl,
+    /// Units.
+    Units(Reach),
+    /// Arguments of `podman run` out of a list.
+    PodmanArgs,
+    /// Set by the renderer, whatever is given.
+    Forced,
+}
+
+/// Where a value stands.
+pub(crate) struct Context<'c> {
+    pub kind: UnitKind,
+    /// Whether what uses this unit is privileged, so that it may reach the host.
+    pub privileged: bool,
+    pub declared: &'c Declared,
+}
+
+/// A value that is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accepted {
+    /// And stays within the container.
+    Inside,
+    /// And gives the container something of the host.
+    HostAccess,
+}
+
+type Verdict = Result<Accepted, Refused>;
+
+/// Judges one value, as it stands in the file.
+pub(crate) fn check_value(kind: ValueKind, value: &str, context: &Context<'_>) -> Verdict {
+    use Accepted::Inside;
+    let inside = |good: bool, wanted: &str| {
+        if good { Ok(Inside) } else { Err(Refused::new(format!("is not {wanted}"), "")) }
+    };
+    match kind {
+        ValueKind::Text | ValueKind::Forced => Ok(Inside),
+        ValueKind::Words => inside(is_words(value), "a word or a few, without quotes"),
+        ValueKind::Boolean => inside(is_boolean(value), "true or false"),
+        ValueKind::Number => inside(is_number(value), "a whole number"),
+        ValueKind::OneOf(words) => {
+            inside(words.contains(&value), &format!("one of: {}", words.join(", ")))
+        }
+        ValueKind::NumberOr(words) => inside(
+            is_number(value) || words.contains(&value),
+            &format!("a whole number or {}", words.join(", ")),
+        ),
+        ValueKind::Address => {
+            inside(value.parse::<std::net::IpAddr>().is_ok(), "an address without a zone")
+        }
+        ValueKind::Image => check_image(value, context.declared),
+        ValueKind::Tag => inside(is_image_name(value), "a name that an image can have"),
+        ValueKind::Port => check_published(value).map(|()| Inside),
+        ValueKind::Volume => check_volume(value, context),
+        ValueKind::Mount => check_mount(value, context),
+        ValueKind::Device => check_device(value, context),
+        ValueKind::HostPath => reach_path(value, context, false),
+        ValueKind::Options => refuse_options(value, &["path=", "parent="]),
+        ValueKind::Annotation => refuse_options(value, &["run.oci.", "io.podman.", "io.crun."]),
+        ValueKind::Group => check_group(value),
+        ValueKind::UserNamespace => check_user_namespace(value, context),
+        ValueKind::Secret => check_secret(value, context),
+        ValueKind::Sysctl => check_sysctl(value, context),
+        ValueKind::Units(reach) => check_relation(value, reach, context.declared).map(|()| Inside),
+        ValueKind::PodmanArgs => check_podman_args(value).map(|()| Accepted::HostAccess),
+    }
+}
+
+fn is_words(value: &str) -> bool {
+    let good = |c: char| c.is_ascii_alphanumeric() || "_.,:;/@+-=~ ".contains(c);
+    !value.trim().is_empty() && value.chars().all(good)
+}
+
+fn is_boolean(value: &str) -> bool {
+    let words = ["true", "false", "yes", "no", "on", "off", "1", "0"];
+    words.contains(&value.to_ascii_lowercase().as_str())
+}
+
+fn is_number(value: &str) -> bool {
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// `registry/name:tag@digest`; nothing that Podman would take for an option or for a directory
+/// or archive of the host.
+fn is_image_name(value: &str) -> bool {
+    let good = |c: char| c.is_ascii_alphanumeric() || "_./:@+-".contains(c);
+    value.starts_with(|c: char| c.is_ascii_alphanumeric()) && value.chars().all(good)
+}
+
+/// Ways to name an image that read files of the host.
+const LOCAL_TRANSPORTS: [&str; 7] = [
+    "containers-storage:",
+    "dir:",
+    "docker-archive:",
+    "docker-daemon:",
+    "oci:",
+    "oci-archive:",
+    "ostree:",
+];
+
+fn check_image(value: &str, declared: &Declared) -> Verdict {
+    let value = value.trim();
+    let refused = |problem, hint| Err(Refused::new(problem, hint));
+    if !is_image_name(value) {
+        return refused("is no image", "for example registry.example/shop/web:1.4");
+    }
+    if LOCAL_TRANSPORTS.iter().any(|transport| value.starts_with(transport)) {
+        return refused("is a file or directory of the host", "name an image of a registry");
+    }
+    if value.ends_with(".build") && !declared.has_unit(value) {
+        return refused("names a build that this file lacks", "declare [containers.build.NAME]");
+    }
+    if value.ends_with(".image") {
+        return refused("names an image unit", "this file cannot declare one; name the image");
+    }
+    Ok(Accepted::Inside)
+}
+
+/// A path of the host, by whoever may have it.
+fn reach_path(path: &str, context: &Context<'_>, read_only: bool) -> Verdict {
+    match host_place(path)? {
+        HostPlace::Data => return Ok(Accepted::Inside),
+        HostPlace::ReadOnly if read_only => return Ok(Accepted::Inside),
+        HostPlace::ReadOnly | HostPlace::System if context.privileged => {
+            return Ok(Accepted::HostAccess);
+        }
+        HostPlace::ReadOnly => {
+            return Err(Refused::new("may only be read", "add :ro to it"));
+        }
+        HostPlace::System => {}
+    }
+    let who = match context.kind {
+        UnitKind::Container => "a container with privileged = false",
+        UnitKind::Network | UnitKind::Volume | UnitKind::Build => {
+            "a unit that not only privileged containers use"
+        }
+    };
+    Err(Refused::new(
+        format!("reaches the system's files by {who}: {path:?}"),
+        "use ${FILES_DIR}, a volume, or a directory below /data/containers, /srv, /mnt or /media",
+    ))
+}
+
+fn check_volume(value: &str, context: &Context<'_>) -> Verdict {
+    let mut fields = value.split(':');
+    let source = fields.next().unwrap_or_default();
+    let Some(target) = fields.next() else { return check_anonymous(source) };
+    let options = fields.next().unwrap_or_default();
+    if fields.next().is_some() {
+        return Err(Refused::new("has more than three parts", "SOURCE:TARGET:OPTIONS"));
+    }
+    if !target.starts_with('/') || options.contains(' ') {
+        let hint = "SOURCE:TARGET or SOURCE:TARGET:OPTIONS";
+        return Err(Refused::new("has a target that is no absolute path", hint));
+    }
+    let read_only = options.split(',').any(|option| option == "ro");
+    check_source(source, context, read_only)
+}
+
+fn check_anonymous(target: &str) -> Verdict {
+    if target.starts_with('/') {
+        return Ok(Accepted::Inside);
+    }
+    Err(Refused::new("has no target", "SOURCE:TARGET, for example data:/var/lib/web"))
+}
+
+/// A path, or a volume by its name.
+fn check_source(source: &str, context: &Context<'_>, read_only: bool) -> Verdict {
+    if source.starts_with('/') || source.contains("${") || source.starts_with('.') {
+        return reach_path(source, context, read_only);
+    }
+    if source.ends_with(".volume") && !context.declared.has_unit(source) {
+        let hint = "declare [containers.volume.NAME]";
+        return Err(Refused::new("names a volume that this file lacks", hint));
+    }
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    if source.is_empty() || source.starts_with('-') || !source.chars().all(good) {
+        let hint = "a name, or an absolute path";
+        return Err(Refused::new(format!("has a strange source: {source:?}"), hint));
+    }
+    Ok(Accepted::Inside)
+}
+
+fn check_mount(value: &str, context: &Context<'_>) -> Verdict {
+    let field = |names: &[&str]| {
+        value.split(',').find_map(|field| {
+            let (name, value) = field.split_once('=')?;
+            names.contains(&name).then_some(value)
+        })
+    };
+    let source = field(&["source", "src"]);
+    let read_only = value
+        .split(',')
+        .any(|field| matches!(field, "ro" | "readonly" | "ro=true" | "readonly=true"));
+    // Podman's own default is a volume.
+    match field(&["type"]).unwrap_or("volume") {
+        "tmpfs" | "devpts" | "ramfs" if source.is_none() => Ok(Accepted::Inside),
+        "volume" => source.map_or(Ok(Accepted::Inside), |s| check_source(s, context, read_only)),
+        "bind" => reach_path(source.unwrap_or_default(), context, read_only),
+        "image" => check_image(source.unwrap_or_default(), context.declared),
+        _ => Err(Refused::new(
+            "is no kind of mount that is allowed",
+            "type=volume, bind, tmpfs, image, devpts or ramfs",
+        )),
+    }
+}
+
+fn check_device(value: &str, context: &Context<'_>) -> Verdict {
+    let path = value.trim_start_matches('-').split(':').next().unwrap_or_default();
+    let good = path.starts_with("/dev/") && !path.split('/').any(|part| part == "..");
+    if !good {
+        return Err(Refused::new("is no device of the host", "for example /dev/ttyUSB0"));
+    }
+    // A rootless container gets what the account may open anyway.
+    Ok(if context.privileged { Accepted::HostAccess } else { Accepted::Inside })
+}
+
+fn refuse_options(value: &str, refused: &[&str]) -> Verdict {
+    let words = value.split([' ', '\t', ',', '"', '\'']);
+    let mut found = words.filter(|word| refused.iter().any(|start| word.starts_with(start)));
+    match found.next() {
+        Some(word) => Err(Refused::new(
+            format!("has an option that reaches outside: {word:?}"),
+            "leave it out",
+        )),
+        None => Ok(Accepted::Inside),
+    }
+}
+
+fn check_group(value: &str) -> Verdict {
+    if value.split([' ', ',']).any(|word| word == "keep-groups") {
+        let hint = "it would hand the account's own groups into the container";
+        return Err(Refused::new("is keep-groups", hint));
+    }
+    if is_words(value) { Ok(Accepted::Inside) } else { Err(Refused::new("is no group", "")) }
+}
+
+fn check_user_namespace(value: &str, context: &Context<'_>) -> Verdict {
+    let name = value.split(':').next().unwrap_or_default();
+    match name {
+        "auto" | "keep-id" | "nomap" | "private" if is_words(value) => Ok(Accepted::Inside),
+        "host" if context.privileged => Ok(Accepted::HostAccess),
+        _ => Err(Refused::new(
+            "is no user namespace that is allowed",
+            "auto, keep-id, nomap or private; host for privileged containers",
+        )),
+    }
+}
+
+fn check_secret(value: &str, context: &Context<'_>) -> Verdict {
+    let source = value.split(',').find_map(|field| field.strip_prefix("src="));
+    match source {
+        Some(path) => reach_path(path, context, true),
+        None if is_words(value) => Ok(Accepted::Inside),
+        None => Err(Refused::new("is no secret", "NAME, or NAME,type=env,target=VARIABLE")),
+    }
+}
+
+fn check_sysctl(value: &str, context: &Context<'_>) -> Verdict {
+    for word in value.split_whitespace() {
+        if context.privileged && word.starts_with("net.") {
+            let hint = "with the host's network they are the host's; forwarding stays off";
+            return Err(Refused::new("is a setting of the network", hint));
+        }
+        if !word.contains('=') || !is_words(word) {
+            return Err(Refused::new("is no setting", "for example kernel.msgmax=65536"));
+        }
+    }
+    Ok(Accepted::Inside)
+}

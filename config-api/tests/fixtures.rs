@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The fixtures: what the reference accepts we accept and render to the same bytes; what it
+//! refuses we refuse, and name the same key.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test fails by them, and reads its fixtures directly"
+)]
+
+use config_api::input::Payload;
+use config_api::model::validate;
+use config_api::render::render;
+use config_api::tree::{Content, Tree};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+struct Fixture {
+    name: String,
+    input: PathBuf,
+    expected: Value,
+}
+
+fn fixtures() -> Vec<Fixture> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(root).unwrap() {
+        let dir = entry.unwrap().path();
+        if !dir.is_dir() {
+            continue;
+        }
+        let expected = std::fs::read(dir.join("expected.json")).unwrap();
+        let input = ["input.toml", "input.tar.gz", "input.tar.zst"];
+        let input = input.iter().map(|name| dir.join(name)).find(|path| path.exists()).unwrap();
+        let name = dir.file_name().unwrap().to_str().unwrap().to_owned();
+        all.push(Fixture { name, input, expected: serde_json::from_slice(&expected).unwrap() });
+    }
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    assert!(all.len() >= 66);
+    all
+}
+
+fn compare(name: &str, tree: &Tree, expected: &Value, faults: &mut Vec<String>) {
+    let mut files: BTreeMap<&str, &Value> = BTreeMap::new();
+    for (path, file) in expected["tree"].as_object().unwrap() {
+        files.insert(path, file);
+    }
+    for (path, entry) in tree.iter() {
+        let mode = format!("{:04o}", entry.mode);
+        match &entry.content {
+            Content::Directory => {
+                if expected["directories"][path] != mode.as_str() {
+                    faults.push(format!("{name}: directory {path} {mode}"));
+                }
+            }
+            Content::Bytes(bytes) => {
+                let Some(file) = files.remove(path) else {
+                    faults.push(format!("{name}: {path} is not expected"));
+                    continue;
+                };
+                if file["mode"] != mode.as_str()
+                    || file["text"].as_str().unwrap().as_bytes() != bytes
+                {
+                    let text = String::from_utf8_lossy(bytes);
+                    faults.push(format!("{name}: {path} {mode}: {text}\n!= {file}"));
+                }
+            }
+            Content::Payload { .. } => {}
+        }
+    }
+    faults.extend(files.keys().map(|path| format!("{name}: {path} is missing")));
+}
+
+#[test]
+fn plain_files_are_judged_and_rendered_as_the_reference_does() {
+    let mut wrong = Vec::new();
+    for fixture in fixtures() {
+        if fixture.input.extension().unwrap() != "toml" {
+            continue;
+        }
+        let name = &fixture.name;
+        let bytes = std::fs::read(&fixture.input).unwrap();
+        let ok = fixture.expected["verdict"] == "ok";
+        match validate(&bytes) {
+            Ok(checked) if ok => {
+                let tree = render(&checked.config, &bytes, &Payload::default(), "/data/config");
+                compare(name, &tree, &fixture.expected, &mut wrong);
+                let warnings = serde_json::to_value(&checked.warnings).unwrap();
+                if warnings != fixture.expected["warnings"] {
+                    wrong.push(format!("{name}: {warnings}"));
+                }
+            }
+            Ok(_) => wrong.push(format!("{name}: accepted, not {}", fixture.expected["message"])),
+            Err(faults) if ok => wrong.push(format!("{name}: {faults}: {:#?}", faults.list())),
+            Err(faults) => {
+                println!("{name}: {}\n   {:?}", fixture.expected["message"], faults.list())
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -10,7 +10,7 @@
 )]
 
 use config_api::input::Payload;
-use config_api::model::validate;
+use config_api::model::{Faults, validate};
 use config_api::render::render;
 use config_api::tree::{Content, Tree};
 use serde_json::Value;
@@ -73,6 +73,24 @@ fn compare(name: &str, tree: &Tree, expected: &Value, faults: &mut Vec<String>) 
     faults.extend(files.keys().map(|path| format!("{name}: {path} is missing")));
 }
 
+/// The reference names its key in the words of its message; one of our faults names the same.
+fn check_key(name: &str, message: &Value, faults: &Faults, wrong: &mut Vec<String>) {
+    let message = message.as_str().unwrap();
+    let syntax = message.starts_with("invalid TOML");
+    let named = faults.list().iter().any(|fault| {
+        let short = fault.path.strip_prefix("containers.").unwrap_or(&fault.path);
+        let whole = short.rsplit_once('[').map_or(short, |(key, _)| key);
+        let (parent, key) = whole.rsplit_once('.').unwrap_or(("config", whole));
+        message.contains(whole)
+            || (message.contains(parent) && message.contains(key))
+            || (parent == "users" && message.contains(key))
+            || (whole == "volume.web" && message.contains("web.volume"))
+    });
+    if !syntax && !named {
+        wrong.push(format!("{name}: {message}: {:?}", faults.list()));
+    }
+}
+
 #[test]
 fn plain_files_are_judged_and_rendered_as_the_reference_does() {
     let mut wrong = Vec::new();
@@ -94,9 +112,7 @@ fn plain_files_are_judged_and_rendered_as_the_reference_does() {
             }
             Ok(_) => wrong.push(format!("{name}: accepted, not {}", fixture.expected["message"])),
             Err(faults) if ok => wrong.push(format!("{name}: {faults}: {:#?}", faults.list())),
-            Err(faults) => {
-                println!("{name}: {}\n   {:?}", fixture.expected["message"], faults.list())
-            }
+            Err(faults) => check_key(name, &fixture.expected["message"], &faults, &mut wrong),
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

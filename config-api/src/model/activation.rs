@@ -126,7 +126,7 @@ fn check_url(url: &str) -> Result<(), &'static str> {
     }
     let (host, port) = split_port(authority)?;
     let digits = port.bytes().all(|byte| byte.is_ascii_digit());
-    if !port.is_empty() && !(digits && port.parse::<u16>().is_ok()) {
+    if !digits || (!port.is_empty() && port.parse::<u16>().is_err()) {
         return Err("has a port that is no number up to 65535");
     }
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));

@@ -5,7 +5,7 @@ use super::config::{Directive, Mode, Section, Unit, UnitKind, service_name};
 use super::fault::Sink;
 use super::name::{ContainerName, UnitName};
 use super::reader::{Item, Table, closest, kind_of, shortened};
-use super::toml_tree::Value;
+use super::toml_tree::{Node, Value};
 use crate::quadlet::{
     Accepted, Context, Directives, Expansion, HostAccess, Refused, SECTIONS, Spec, ValueKind,
     build_modes, check_line, check_value, publish_on_loopback, shadowed, volume_modes,
@@ -242,11 +242,8 @@ impl UnitReader<'_> {
             item.fault(self.sink, "is for privileged containers alone", hint);
             return Vec::new();
         }
-        let single = std::slice::from_ref(item.node);
-        let (nodes, is_list) = match &item.node.value {
-            Value::List(nodes) => (nodes.as_slice(), true),
-            _ => (single, false),
-        };
+        let is_list = matches!(item.node.value, Value::List(_));
+        let nodes = item.node.each();
         if is_list && nodes.is_empty() {
             item.fault(self.sink, "is an empty list", "leave the key out, or fill the list");
         }
@@ -363,13 +360,8 @@ fn sections_of(kind: UnitKind) -> impl Iterator<Item = &'static Directives> {
 /// The names that a build gives its image.
 fn tags_of(section: &Table<'_, '_>) -> Vec<String> {
     let Some(item) = section.get("ImageTag") else { return Vec::new() };
-    let nodes = match &item.node.value {
-        Value::List(nodes) => nodes.as_slice(),
-        _ => std::slice::from_ref(item.node),
+    let text = |node: &Node<'_>| {
+        if let Value::Text(text) = &node.value { Some(text.clone().into_owned()) } else { None }
     };
-    let text = |node: &super::toml_tree::Node<'_>| match &node.value {
-        Value::Text(text) => Some(text.clone().into_owned()),
-        _ => None,
-    };
-    nodes.iter().filter_map(text).collect()
+    item.node.each().iter().filter_map(text).collect()
 }

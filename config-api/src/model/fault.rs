@@ -140,10 +140,6 @@ impl Sink {
         self.found.push((span.clone(), path.to_string(), problem.into(), hint));
     }
 
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.found.is_empty()
-    }
-
     pub(crate) const fn count(&self) -> usize {
         self.found.len() + self.untold
     }

@@ -31,6 +31,13 @@ pub(crate) struct Node<'s> {
     pub value: Value<'s>,
 }
 
+impl Node<'_> {
+    /// The members of a list, else the value itself as the only one.
+    pub(crate) fn each(&self) -> &[Self] {
+        if let Value::List(nodes) = &self.value { nodes } else { std::slice::from_ref(self) }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum Value<'s> {
     Text(Cow<'s, str>),

@@ -38,6 +38,10 @@ const DRAIN_LIMIT: Duration = Duration::from_millis(200);
 /// How often it is looked whether the program has ended, where it closed its output before.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// The first look after the pipes closed; each next waits twice as long, up to [`LOOK`]. Most close
+/// them by ending, and every command of a boot loader would cost the whole pause.
+const FIRST_LOOK: Duration = Duration::from_micros(100);
+
 /// How a program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProgramEnd {
@@ -149,6 +153,7 @@ fn spawn(
 /// Reads what comes until the program has ended, at most for `limit`.
 fn wait(child: Pid, streams: &mut [Stream; 2], limit: Duration) -> std::io::Result<ProgramEnd> {
     let over = Instant::now() + limit;
+    let mut pause = FIRST_LOOK;
     loop {
         match waitpid(child, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::Exited(_, code)) => return Ok(ProgramEnd::Exited(code)),
@@ -164,7 +169,12 @@ fn wait(child: Pid, streams: &mut [Stream; 2], limit: Duration) -> std::io::Resu
             waitpid(child, None)?;
             return Ok(ProgramEnd::Late(limit.as_secs()));
         }
-        listen(streams, LOOK);
+        if streams.iter().any(|stream| stream.from.is_some()) {
+            listen(streams, LOOK);
+        } else {
+            std::thread::sleep(pause);
+            pause = pause.saturating_mul(2).min(LOOK);
+        }
     }
 }
 

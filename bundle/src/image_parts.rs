@@ -88,8 +88,24 @@ impl ImageParts {
         self.places.get(usize::try_from(part).ok()?).copied()
     }
 
+    /// How many parts there are.
+    pub(crate) const fn count(&self) -> u64 {
+        self.places.len() as u64
+    }
+
+    /// How many parts have so many bytes together; at least one.
+    pub(crate) const fn parts_in(&self, bytes: u64) -> u64 {
+        let parts = bytes / self.part_bytes;
+        if parts == 0 { 1 } else { parts }
+    }
+
+    /// How long the file system is that they lie in.
+    pub(crate) fn payload_bytes(&self) -> u64 {
+        self.payload.data_bytes()
+    }
+
     /// Bytes of the bundle that a part lies in, first and behind the last.
-    fn stored_span(&self, part: u64) -> Option<(u64, u64)> {
+    pub(crate) fn stored_span(&self, part: u64) -> Option<(u64, u64)> {
         match self.place(part)? {
             PartPlace::Hole => None,
             PartPlace::Block { at, stored, .. } | PartPlace::Fragment { at, stored, .. } => {
@@ -179,37 +195,60 @@ impl ImageParts {
     }
 
     fn expand(&self, part: u64, base: u64, stored: &[u8]) -> Result<Vec<u8>, BundleError> {
+        let (start, end) = self.stored_span(part).unwrap_or((base, base));
+        let from = usize::try_from(start.saturating_sub(base)).unwrap_or(usize::MAX);
+        let to = usize::try_from(end.saturating_sub(base)).unwrap_or(usize::MAX);
+        let bytes = stored.get(from..to).ok_or_else(|| corrupt("a block is missing"))?;
+        let mut content = Vec::new();
+        self.expand_into(part, bytes, &mut content)?;
+        Ok(content)
+    }
+
+    /// Puts the content of a part into `out`, a used buffer; `stored` is what the bundle has of it.
+    pub(crate) fn expand_into(
+        &self,
+        part: u64,
+        stored: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), BundleError> {
         let (start, end) = self.span_of(part);
         let len = usize::try_from(end - start).unwrap_or(0);
-        let place = self.place(part).ok_or_else(|| corrupt("a block is missing"))?;
-        let (at, size, compressed, skip) = match place {
-            PartPlace::Hole => return Ok(vec![0; len]),
-            PartPlace::Block { at, stored, compressed } => (at, stored, compressed, 0),
-            PartPlace::Fragment { at, stored, compressed, offset } => {
-                (at, stored, compressed, usize::try_from(offset).unwrap_or(usize::MAX))
+        out.clear();
+        let (compressed, skip) = match self.place(part) {
+            None => return Err(corrupt("a block is missing")),
+            Some(PartPlace::Hole) => {
+                out.resize(len, 0);
+                return Ok(());
+            }
+            Some(PartPlace::Block { compressed, .. }) => (compressed, None),
+            Some(PartPlace::Fragment { compressed, offset, .. }) => {
+                (compressed, Some(usize::try_from(offset).unwrap_or(usize::MAX)))
             }
         };
-        let from = usize::try_from(at.saturating_sub(base)).unwrap_or(usize::MAX);
-        let to = from.saturating_add(usize::try_from(size).unwrap_or(usize::MAX));
-        let bytes = stored.get(from..to).ok_or_else(|| corrupt("a block is missing"))?;
-        let whole = if compressed {
+        if compressed {
+            // The room is the limit of what a block may expand to.
             let room = usize::try_from(self.part_bytes).unwrap_or(0);
-            let mut out = Vec::with_capacity(room);
+            let mut limited = match out.capacity() == room {
+                true => std::mem::take(out),
+                false => Vec::with_capacity(room),
+            };
             BLOCK_CODEC
-                .decompress(bytes, &mut out, self.compressor)
+                .decompress(stored, &mut limited, self.compressor)
                 .map_err(|_| corrupt("a block cannot be expanded"))?;
-            out
+            *out = limited;
         } else {
-            bytes.to_vec()
-        };
-        let content = whole.get(skip..skip.saturating_add(len));
-        match content {
+            out.extend_from_slice(stored);
+        }
+        match skip {
             // A block of its own holds the part and nothing else.
-            Some(content) if skip > 0 || matches!(place, PartPlace::Fragment { .. }) => {
-                Ok(content.to_vec())
+            None if out.len() == len => Ok(()),
+            None => Err(corrupt("a block has another length than its file says")),
+            Some(skip) => {
+                let content = out.get(skip..skip.saturating_add(len)).map(<[u8]>::to_vec);
+                *out = content
+                    .ok_or_else(|| corrupt("a block has another length than its file says"))?;
+                Ok(())
             }
-            Some(_) if whole.len() == len => Ok(whole),
-            Some(_) | None => Err(corrupt("a block has another length than its file says")),
         }
     }
 }

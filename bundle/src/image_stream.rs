@@ -4,8 +4,9 @@
 //! Blocks are compared with the hash tree below; on top of that the image's own SHA-256 is
 //! computed on the way and compared with the signed manifest before the last bytes are handed
 //! out. So a stream that ended well had the signed size and digest, unless its caller took the
-//! digest over.
+//! digest over. Long images are unpacked by all processors ([`Unpacker`]).
 
+use crate::image_unpack::Unpacker;
 use crate::verified::squashfs_cause;
 use crate::{BundleError, Image, SquashfsError, SquashfsFile};
 use openssl::sha::Sha256;
@@ -15,12 +16,19 @@ use storage::{ByteLen, Digest};
 /// An image of a verified bundle, read from start to end. Failures are [`io::Error`]s that hold
 /// a [`BundleError`]; see [`ImageStream::cause`].
 pub struct ImageStream<'a> {
-    file: SquashfsFile<'a>,
+    content: Content<'a>,
+    len: ByteLen,
     filename: String,
     left: u64,
     /// Absent when the caller hashes.
     hash: Option<Sha256>,
     expected: Option<Digest>,
+}
+
+/// Where the bytes come from.
+enum Content<'a> {
+    File(SquashfsFile<'a>),
+    Unpacker(Unpacker),
 }
 
 impl std::fmt::Debug for ImageStream<'_> {
@@ -43,7 +51,8 @@ impl<'a> ImageStream<'a> {
             return Err(BundleError::ImageSize { filename: filename.to_owned(), expected, found });
         }
         let stream = Self {
-            file,
+            content: Content::File(file),
+            len: ByteLen::new(found),
             filename: filename.to_owned(),
             left: found,
             hash: Some(Sha256::new()),
@@ -56,10 +65,15 @@ impl<'a> ImageStream<'a> {
         Ok(stream)
     }
 
+    /// The same bytes by way of several threads.
+    pub(crate) fn unpacked_by(self, unpacker: Unpacker) -> Self {
+        Self { content: Content::Unpacker(unpacker), ..self }
+    }
+
     /// The size of the image.
     #[must_use]
-    pub fn len(&self) -> ByteLen {
-        self.file.len()
+    pub const fn len(&self) -> ByteLen {
+        self.len
     }
 
     /// Leaves the image's SHA-256 to the caller, who must compare it with the manifest's before
@@ -91,7 +105,12 @@ impl<'a> ImageStream<'a> {
 
 impl Read for ImageStream<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buf).map_err(|failure| {
+        let read = match &mut self.content {
+            Content::File(file) => file.read(buf),
+            // Its blocks have exactly the image's length together.
+            Content::Unpacker(unpacker) => unpacker.read(buf),
+        };
+        let read = read.map_err(|failure| {
             let kind = failure.kind();
             io::Error::new(kind, Self::cause(failure))
         })?;

@@ -27,6 +27,7 @@ pub mod http;
 mod image_parts;
 mod image_stream;
 mod image_type;
+mod image_unpack;
 pub mod keyfile;
 mod keyring;
 mod library_fault;

@@ -17,6 +17,7 @@ use openssl::hash::{Hasher, MessageDigest};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 /// Bytes of a piece.
@@ -26,6 +27,9 @@ const PIECE: u64 = PIECE_BYTES as u64;
 /// Threads that check: while some hash, the disk serves the others.
 const CHECKERS: usize = 4;
 
+/// Pieces that are read while one is hashed.
+const AHEAD: usize = 4;
+
 /// A payload whose pieces are remembered.
 pub(crate) struct PinnedPayload {
     source: Arc<dyn Source>,
@@ -34,7 +38,8 @@ pub(crate) struct PinnedPayload {
 }
 
 impl PinnedPayload {
-    /// Reads the first `bytes` of `source` once; returns the record and the digest of it all.
+    /// Reads the first `bytes` of `source` once; returns the record and the digest of it all. The
+    /// digest has to be computed in one go: another thread reads and records meanwhile.
     pub fn read(
         source: Arc<dyn Source>,
         bytes: u64,
@@ -42,15 +47,25 @@ impl PinnedPayload {
     ) -> Result<(Self, Vec<u8>), BundleError> {
         let library = |cause: ErrorStack| crate::SignatureError::Library(cause.into());
         let mut hasher = Hasher::new(digest).map_err(library)?;
-        let mut buf = vec![0; PIECE_BYTES];
         let mut pieces = Vec::new();
-        let mut at = 0;
-        while at < bytes {
-            let piece = piece_of(&mut buf, at, bytes);
-            source.read_at(at, piece)?;
-            hasher.update(piece).map_err(library)?;
-            pieces.push(blake3::hash(piece));
-            at += PIECE;
+        let (filled_in, filled) = sync_channel(AHEAD);
+        let (used_in, used) = sync_channel(AHEAD);
+        thread::scope(|scope| {
+            let source = Arc::clone(&source);
+            scope.spawn(move || read_pieces(&*source, bytes, &filled_in, &used));
+            // Moved in, so that leaving early closes both channels and lets the reader end.
+            let (filled, used_in) = (filled, used_in);
+            for piece in &filled {
+                let (buf, hash): (Vec<u8>, _) = piece?;
+                hasher.update(&buf).map_err(library)?;
+                pieces.push(hash);
+                // The reader may be done; what it sent is still to be taken.
+                let _ = used_in.try_send(buf);
+            }
+            Ok::<_, BundleError>(())
+        })?;
+        if pieces.len() as u64 != bytes.div_ceil(PIECE) {
+            return Err(BundleError::WorkerLost);
         }
         let digest = hasher.finish().map_err(library)?.to_vec();
         Ok((Self { source, bytes, pieces }, digest))
@@ -162,6 +177,30 @@ impl PinnedPayload {
         let name = self.source.name().to_owned();
         let end = start + piece.len() as u64;
         Err(VerityError::Changed { name, offset: start, end }.into())
+    }
+}
+
+/// Reads and records piece after piece, each into a used buffer or a new one.
+fn read_pieces(
+    source: &dyn Source,
+    bytes: u64,
+    filled: &SyncSender<Result<(Vec<u8>, blake3::Hash), BundleError>>,
+    used: &Receiver<Vec<u8>>,
+) {
+    let mut at = 0;
+    while at < bytes {
+        let mut buf = used.try_recv().unwrap_or_default();
+        buf.resize(piece_len(at, bytes), 0);
+        let read = source.read_at(at, &mut buf).map_err(BundleError::from);
+        let is_read = read.is_ok();
+        let piece = read.map(|()| {
+            let hash = blake3::hash(&buf);
+            (buf, hash)
+        });
+        if filled.send(piece).is_err() || !is_read {
+            return;
+        }
+        at += PIECE;
     }
 }
 

@@ -18,6 +18,7 @@ use crate::cms::{Covers, UntrustedSignature, VerifiedSignature};
 use crate::crypt::SectorCipher;
 use crate::envelope::{DecryptionIdentity, Envelope, RecipientFacts, is_envelope, open_envelope};
 use crate::image_parts::ImageParts;
+use crate::image_unpack::{TOGETHER, Unpacker};
 use crate::payload::{Payload, PayloadCursor};
 use crate::pinned::PinnedPayload;
 use crate::trailer::{Trailer, read_signature};
@@ -442,7 +443,14 @@ impl VerifiedBundle {
             }
             squashfs_cause(refused)
         })?;
-        ImageStream::new(file, filename, image)
+        let stream = ImageStream::new(file, filename, image)?;
+        if stream.len() < TOGETHER {
+            return Ok(stream);
+        }
+        Ok(match self.parts_of(filename)? {
+            Some(parts) => stream.unpacked_by(Unpacker::new(Arc::clone(&self.payload), parts)),
+            None => stream,
+        })
     }
 
     /// The same image, to be read at single places instead of from start to end.
@@ -453,13 +461,15 @@ impl VerifiedBundle {
         // Compares the size and tells what is missing.
         drop(self.open_image(image)?);
         let filename = image.filename.as_deref().unwrap_or_default();
+        self.parts_of(filename)?.ok_or(BundleError::Squashfs(SquashfsError::Corrupt {
+            what: "its tables contradict each other",
+        }))
+    }
+
+    fn parts_of(&self, filename: &str) -> Result<Option<ImageParts>, BundleError> {
         let found = self.files()?.places(filename).map_err(squashfs_cause)?;
         let (places, compressor, part_bytes, len) = found;
-        ImageParts::new(Arc::clone(&self.payload), places, compressor, part_bytes, len).ok_or(
-            BundleError::Squashfs(SquashfsError::Corrupt {
-                what: "its tables contradict each other",
-            }),
-        )
+        Ok(ImageParts::new(Arc::clone(&self.payload), places, compressor, part_bytes, len))
     }
 
     /// The files of the bundle, for all that is no image: hooks, indexes, trees.

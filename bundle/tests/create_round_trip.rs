@@ -50,8 +50,9 @@ fn our_verifier_reads_back_what_we_packed_in_every_compression() {
         SigningIdentity::from_pem(&pki.signer_cert_pem, &pki.signer_key_pem, &[]).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let manifest = "[update]\ncompatible=x\n[image.rootfs]\nfilename=rootfs.img\n";
-    // Smaller than a block, and larger than what one leaf of the hash tree covers.
-    for size in [10, 700_001] {
+    // Smaller than a block, larger than what one leaf of the hash tree covers, and long enough for
+    // several threads.
+    for size in [10, 700_001, 5_000_003] {
         let content = vec![0x5a; size];
         let files = BTreeMap::from([("rootfs.img".to_owned(), content.clone())]);
         for compression in

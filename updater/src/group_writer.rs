@@ -154,7 +154,7 @@ impl UnsealedGroup {
     ) -> Incoming<'a> {
         let hold_back = if planned.slot.name == self.seal { self.seal_bytes.len() } else { 0 };
         let filename = planned.image.filename.clone().unwrap_or_default();
-        let digest = image.digest.expected();
+        let digest = image.digest.clone();
         Incoming { source: &mut *image.reader, filename, len: planned.size, digest, hold_back }
     }
 

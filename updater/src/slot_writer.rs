@@ -3,14 +3,14 @@
 //!
 //! Write (skipping what is equal already), flush, drop the cache, read everything again and
 //! compare: [`WrittenSlot`] becomes [`DurableSlot`] in no other way. The image is never held; of
-//! each MiB that was written one XXH3-128 is, so that damage has a place. On top of that what the
-//! medium holds must have the SHA-256 of the signed manifest: the bytes are hashed where they will
-//! be booted from, and not once more on their way (docs/decisions/0011).
+//! each MiB one XXH3-128 is, and the medium must have it. Whether the bytes are those that were
+//! signed is asked on their way, by their SHA-256, of the same buffers: hashing what is read back
+//! instead would keep one processor busy while the others wait (docs/decisions/0034).
 //!
 //! Nothing behind the image's end is written, as in RAUC, and nothing is discarded.
 
 use crate::read_ahead::{CHUNK_BYTES, fill, fill_from_device, for_each_chunk};
-use crate::{InstallError, Slot, SlotName};
+use crate::{ContentDigest, InstallError, Slot, SlotName};
 use bundle::BundleError;
 use openssl::sha::Sha256;
 use std::io::Read;
@@ -104,7 +104,6 @@ pub struct WrittenSlot {
     open: OpenSlot,
     len: ByteLen,
     digest: Digest,
-    filename: String,
     /// XXH3-128 of each chunk as it was written.
     chunk_digests: Vec<u128>,
     count: WriteCount,
@@ -133,8 +132,8 @@ pub(crate) struct Incoming<'a> {
     /// Its name in the bundle, for messages.
     pub filename: String,
     pub len: ByteLen,
-    /// What the manifest promises; compared with what the medium holds in the end.
-    pub digest: Digest,
+    /// What the manifest promises, compared with what was read; or what the source learns.
+    pub digest: ContentDigest,
     /// So many bytes at the start are kept and zeros written in their place.
     pub hold_back: usize,
 }
@@ -151,6 +150,11 @@ pub(crate) fn write_image(
     let mut chunk_digests = Vec::new();
     let mut offset = 0_u64;
     let expected = image.len.get();
+    // Of a digest that its source learns nobody else has anything to compare with.
+    let mut hash = match &image.digest {
+        ContentDigest::Known(_) => Some(Sha256::new()),
+        ContentDigest::Learned(_) => None,
+    };
     for_each_chunk(
         image.len,
         |at, buffer| {
@@ -163,6 +167,10 @@ pub(crate) fn write_image(
                 return Ok(0);
             }
             let chunk = buffer.get_mut(..read).unwrap_or_default();
+            // What was signed, before anything of it is held back.
+            if let Some(hash) = &mut hash {
+                hash.update(chunk);
+            }
             if at == 0 {
                 let held = image.hold_back.min(read);
                 if let Some(head) = chunk.get_mut(..held) {
@@ -187,15 +195,28 @@ pub(crate) fn write_image(
     if offset != expected {
         return Err(InstallError::ImageLength { slot, expected, found: offset });
     }
-    Ok(WrittenSlot {
-        open,
-        len: image.len,
-        digest: image.digest,
-        filename: image.filename,
-        chunk_digests,
-        count: writer.count,
-        held_back,
-    })
+    let digest = signed_digest(&slot, hash, &image)?;
+    let (len, count) = (image.len, writer.count);
+    Ok(WrittenSlot { open, len, digest, chunk_digests, count, held_back })
+}
+
+/// The digest of an image that was read to its end, if it is the one that was promised.
+fn signed_digest(
+    slot: &SlotName,
+    hash: Option<Sha256>,
+    image: &Incoming<'_>,
+) -> Result<Digest, InstallError> {
+    let found = hash.map(|hash| Digest::from_bytes(hash.finish()));
+    let (filename, expected) = (image.filename.clone(), image.digest.expected());
+    match (found, image.digest.get()) {
+        (None, Some(learned)) => Ok(learned),
+        (Some(found), Some(promised)) if found == promised => Ok(promised),
+        (found, _) => {
+            let found = found.unwrap_or(expected);
+            let source = BundleError::ImageDigest { filename, expected, found };
+            Err(InstallError::WrongImage { slot: slot.clone(), source: Box::new(source) })
+        }
+    }
 }
 
 /// Decides per chunk whether to compare, and writes what differs.
@@ -271,59 +292,42 @@ fn add(len: &mut ByteLen, more: usize) {
 }
 
 impl WrittenSlot {
-    /// What the medium must hold, where that was learned while writing.
-    pub(crate) fn expecting(mut self, digest: Digest) -> Self {
-        self.digest = digest;
-        self
-    }
-
     /// Makes the slot durable and proves it: flush, drop the cache, read everything, compare.
     ///
     /// Nothing is read before the last byte is durable, so a medium is found out too on which
-    /// writing one place changes another. A chunk that differs is named by its place; when none
-    /// does, the SHA-256 of what the medium holds decides whether it is the image that was signed.
+    /// writing one place changes another. A chunk that differs is named by its place.
     ///
     /// # Errors
-    /// [`InstallError::Slot`], [`InstallError::ReadBackMismatch`] or
-    /// [`InstallError::WrongImage`].
+    /// [`InstallError::Slot`] or [`InstallError::ReadBackMismatch`].
     pub(crate) fn read_back(
         self,
         progress: &mut dyn FnMut(u64) -> Result<(), InstallError>,
     ) -> Result<DurableSlot, InstallError> {
-        let Self { mut open, len, digest, filename, chunk_digests, count, held_back } = self;
+        let Self { mut open, len, digest, chunk_digests, count, held_back } = self;
         let (slot, device) = (open.name.clone(), open.device.clone());
         open.storage.flush().map_err(|source| open.failed("flush", 0, source))?;
         open.storage
             .forget_cached(0, len.get())
             .map_err(|source| open.failed("read back", 0, source))?;
-        let mut hash = Sha256::new();
         let mut expected = chunk_digests.iter();
         let mut offset = 0_u64;
         for_each_chunk(
             len,
             |at, buffer| {
-                let read = fill_from_device(&mut open.storage, len, at, buffer)
-                    .map_err(|source| slot_failed(&slot, &device, "read back", at, source))?;
-                let chunk = buffer.get(..read).unwrap_or_default();
-                if read > 0 && expected.next() != Some(&xxh3_128(chunk)) {
-                    return Err(slot_differs(&slot, &device, at, read as u64));
-                }
-                Ok(read)
+                fill_from_device(&mut open.storage, len, at, buffer)
+                    .map_err(|source| slot_failed(&slot, &device, "read back", at, source))
             },
             |chunk| {
                 let read = chunk.len() as u64;
-                // The zeros of the seal were compared above; what was signed is hashed.
-                let held = if offset == 0 { held_back.len() } else { 0 };
-                hash.update(held_back.get(..held).unwrap_or_default());
-                hash.update(chunk.get(held..).unwrap_or_default());
+                if expected.next() != Some(&xxh3_128(chunk)) {
+                    return Err(slot_differs(&slot, &device, offset, read));
+                }
                 offset += read;
                 progress(read)
             },
         )?;
-        let found = Digest::from_bytes(hash.finish());
-        if found != digest {
-            let source = BundleError::ImageDigest { filename, expected: digest, found };
-            return Err(InstallError::WrongImage { slot, source: Box::new(source) });
+        if expected.next().is_some() || offset != len.get() {
+            return Err(slot_differs(&slot, &device, offset, len.get().saturating_sub(offset)));
         }
         Ok(DurableSlot { open, len, digest, count, held_back })
     }

@@ -23,6 +23,9 @@ use std::time::{Duration, Instant};
 const STDERR_TAIL_BYTES: usize = 2048;
 /// How often the questions are asked while nothing moves.
 const TICK_MILLIS: u16 = 20;
+/// The first look for its end after the pipes closed; each next waits twice as long, up to a tick.
+/// Most programs close them by ending.
+const FIRST_LOOK: Duration = Duration::from_micros(100);
 /// After its end, so long is read what a background child may still write.
 const DRAIN: Duration = Duration::from_millis(300);
 /// After the polite signal, so long until the other one.
@@ -78,6 +81,8 @@ struct Running {
     chunk: Vec<u8>,
     tail: VecDeque<u8>,
     left_input: bool,
+    /// How long the next look without a pipe waits.
+    pause: Duration,
 }
 
 impl Running {
@@ -97,6 +102,7 @@ impl Running {
             chunk: Vec::new(),
             tail: VecDeque::new(),
             left_input: false,
+            pause: FIRST_LOOK,
         })
     }
 
@@ -174,7 +180,7 @@ impl Running {
     }
 
     /// Until a pipe is ready, or a tick is over.
-    fn wait(&self) -> io::Result<()> {
+    fn wait(&mut self) -> io::Result<()> {
         let stdin = self.child.stdin.as_ref().map(|pipe| (pipe.as_fd(), PollFlags::POLLOUT));
         let stdout = self.child.stdout.as_ref().map(|pipe| (pipe.as_fd(), PollFlags::POLLIN));
         let stderr = self.child.stderr.as_ref().map(|pipe| (pipe.as_fd(), PollFlags::POLLIN));
@@ -183,6 +189,12 @@ impl Running {
             .flatten()
             .map(|(pipe, flags)| PollFd::new(pipe, flags))
             .collect();
+        if pipes.is_empty() {
+            std::thread::sleep(self.pause);
+            self.pause =
+                self.pause.saturating_mul(2).min(Duration::from_millis(TICK_MILLIS.into()));
+            return Ok(());
+        }
         match poll(&mut pipes, PollTimeout::from(TICK_MILLIS)) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(errno) => Err(errno.into()),

@@ -82,7 +82,7 @@ fn install(storage: Box<dyn Storage>) -> Result<DurableSlot, InstallError> {
 
 fn install_as(
     storage: Box<dyn Storage>,
-    digest: Digest,
+    digest: impl Into<ContentDigest>,
     hold_back: usize,
 ) -> Result<DurableSlot, InstallError> {
     let name = "rootfs.1".parse().unwrap();
@@ -92,7 +92,7 @@ fn install_as(
         source: &mut bytes.as_slice(),
         filename: "rootfs.img".to_owned(),
         len: ByteLen::new(IMAGE_BYTES),
-        digest,
+        digest: digest.into(),
         hold_back,
     };
     let mut told = 0;
@@ -141,15 +141,29 @@ fn old_content_that_cannot_be_read_is_overwritten() {
 }
 
 #[test]
-fn image_that_is_not_the_signed_one_is_found_on_the_medium() {
+fn image_that_is_not_the_signed_one_is_refused_before_it_is_read_back() {
     let wrong = Digest::from_bytes([7; 32]);
-    let found = install_as(Box::new(blank()), wrong, 0).err();
+    let acts = Arc::new(Mutex::new(Vec::new()));
+    let watched = Watched { inner: blank(), acts: Arc::clone(&acts) };
+    let found = install_as(Box::new(watched), wrong, 0).err();
+    assert!(!acts.lock().unwrap().iter().any(|act| matches!(act, Act::Forget(_))));
     let InstallError::WrongImage { slot, source } = found.unwrap() else { panic!() };
     assert_eq!(slot.to_string(), "rootfs.1");
     assert!(
         matches!(*source, BundleError::ImageDigest { expected, .. } if expected == wrong),
         "{source:?}"
     );
+}
+
+#[test]
+fn a_digest_that_its_source_did_not_learn_is_refused() {
+    let learned = Arc::new(std::sync::OnceLock::new());
+    let source = ContentDigest::Learned(Arc::clone(&learned));
+    let refused = install_as(Box::new(blank()), source.clone(), 0).err();
+    assert!(matches!(refused, Some(InstallError::WrongImage { .. })), "{refused:?}");
+    learned.set(Digest::from_bytes([7; 32])).unwrap();
+    let durable = install_as(Box::new(blank()), source, 0).unwrap();
+    assert_eq!(durable.digest, Digest::from_bytes([7; 32]));
 }
 
 #[test]

@@ -62,7 +62,7 @@ pub(super) fn open_adaptive<'a>(
     let hashes = index.hashes().to_vec();
     let slots = (Some(target), running);
     let adaptive = AdaptiveImage::new(&filename, &index, parts, plan, slots, image.sha256)?;
-    // The slot is read back and compared with the manifest's digest; once is enough.
+    // Whoever writes it compares it with the manifest's digest; once is enough.
     let delta = Some(adaptive.without_digest());
     let reader = AdaptiveReader {
         delta,

@@ -142,6 +142,7 @@ pub fn open_plain<'a>(request: &ImageRequest<'a>) -> Result<OpenContent<'a>, Box
     let (Some(size), Some(digest)) = (image.size, image.sha256) else {
         return Err(format!("the manifest gives no size or digest for '{}'", image.class).into());
     };
-    let stream = request.bundle.open_image(image)?;
+    // Every handler compares the digest of what it takes; once is enough.
+    let stream = request.bundle.open_image(image)?.without_digest();
     Ok(OpenContent::Stream { reader: Box::new(stream), size, digest: digest.into() })
 }

@@ -18,9 +18,10 @@ use storage::ByteLen;
 
 /// What may be held of chunks that are needed again later.
 const KEEP_BYTES: u64 = 32 * 1024 * 1024;
-/// Fetched in one go: enough requests to hide the way to a server, little enough to hold.
+/// Fetched in one go: enough requests to hide the way to a server, little enough to hold four times:
+/// two batches in work, two that wait.
 const BATCH_CHUNKS: usize = 64;
-const BATCH_BYTES: u64 = 4 * 1024 * 1024;
+const BATCH_BYTES: u64 = 2 * 1024 * 1024;
 /// Batches in work at once, and batches that may wait for the reader.
 const THREADS: usize = 2;
 const WINDOW: usize = 2;

@@ -7,7 +7,7 @@ use crate::keys::{Chain, Keys};
 use crate::matrix::{Installs, Party};
 use crate::nginx::{Nginx, Sent};
 use crate::slots::Slots;
-use crate::usage::{Usage, timed};
+use crate::usage::{Usage, timed, watched};
 use anyhow::{Context as _, Result, ensure};
 use conformance::cli::Kernel;
 use e2e::program::Program;
@@ -16,7 +16,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Runs of each, of which the median counts.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 
 /// Links that bundles are streamed over: a name, the round trip in ms, losses in percent.
 const LINKS: [(&str, u32, u32); 4] =
@@ -41,7 +41,8 @@ pub struct Bench<'a> {
 pub fn judge(bench: &Bench<'_>, kernel: Kernel, out: &mut dyn Write) -> Result<()> {
     let old = bench.write_images()?;
     writeln!(out, "  image: {} MiB; medians of {ROUNDS}", bench.bytes >> 20)?;
-    writeln!(out, "  | measure | real | this | this/real |\n  |---|---|---|---|")?;
+    writeln!(out, "  | measure | real | this | this/real | real/its median |")?;
+    writeln!(out, "  |---|---|---|---|---|")?;
     match kernel {
         Kernel::Host => {
             bench.creation(out)?;
@@ -53,11 +54,11 @@ pub fn judge(bench: &Bench<'_>, kernel: Kernel, out: &mut dyn Write) -> Result<(
             bench.install("verity", &Way::File, out)?;
             for (name, round_trip, lost) in LINKS {
                 shape(round_trip, lost)?;
-                writeln!(out, "  | **streamed, {name}** | | | |")?;
+                writeln!(out, "  | **streamed, {name}** | | | | |")?;
                 bench.install("verity", &Way::Stream, out)?;
             }
             shape(0, 0)?;
-            writeln!(out, "  | **streamed, block-hash-index** | | | |")?;
+            writeln!(out, "  | **streamed, block-hash-index** | | | | |")?;
             bench.install("adaptive", &Way::Delta(&old), out)?;
         }
     }
@@ -148,8 +149,12 @@ impl Bench<'_> {
             "zstd".to_owned(),
         ];
         let program = Path::new("mksquashfs");
-        let alone = median(ROUNDS, || timed(program, &words, &[], self.scratch))?;
-        row("`mksquashfs` alone, seconds", alone.wall, f64::NAN, out)
+        let mut alone = Runs::default();
+        for _ in 0..ROUNDS {
+            alone.0.push(timed(program, &words, &[], self.scratch)?);
+        }
+        let (wall, spread) = alone.of(|usage| usage.wall);
+        Ok(writeln!(out, "  | `mksquashfs` alone, seconds | {wall:.2} | | | {spread} |")?)
     }
 
     fn info(&self, out: &mut dyn Write) -> Result<()> {
@@ -163,16 +168,16 @@ impl Bench<'_> {
         usages("`info`", &both, out)
     }
 
-    fn each(&self, mut one: impl FnMut(&Party) -> Result<Usage>) -> Result<[Usage; 2]> {
+    fn each(&self, mut one: impl FnMut(&Party) -> Result<Usage>) -> Result<[Runs; 2]> {
         let [real, this] = self.parties;
         // In turns, so that what the machine does besides meets both.
-        let mut found = [Vec::new(), Vec::new()];
+        let mut found = [Runs::default(), Runs::default()];
         for _ in 0..ROUNDS {
             for (party, found) in [real, this].into_iter().zip(&mut found) {
-                found.push(one(party).with_context(|| party.name)?);
+                found.0.push(one(party).with_context(|| party.name)?);
             }
         }
-        Ok(found.map(middle))
+        Ok(found)
     }
 
     fn install(&self, kind: &str, way: &Way<'_>, out: &mut dyn Write) -> Result<()> {
@@ -232,9 +237,12 @@ impl Bench<'_> {
         let service = device.serve(&party.rauc)?;
         let bus = [("DBUS_SYSTEM_BUS_ADDRESS", device.bus())];
         let before = slots.written()?;
-        let client = timed(&party.rauc, &["install".to_owned(), bundle], &bus, self.scratch)
-            .with_context(|| service.said())?;
-        let usage = Usage::of_process(service.id())?.during(client.wall);
+        let earlier = Usage::of_process(service.id())?;
+        let words = ["install".to_owned(), bundle];
+        let (client, seen) =
+            watched(service.id(), || timed(&party.rauc, &words, &bus, self.scratch))
+                .with_context(|| service.said())?;
+        let usage = Usage::of_process(service.id())?.since(earlier).during(client.wall, seen);
         let written = slots.written()? - before;
         drop(service);
         ensure!(slots.target_holds(&self.image())?, "other bytes in the slot");
@@ -288,29 +296,46 @@ fn shape(round_trip_ms: u32, lost_percent: u32) -> Result<()> {
         .run()
 }
 
-fn median(rounds: usize, mut one: impl FnMut() -> Result<Usage>) -> Result<Usage> {
-    Ok(middle((0..rounds).map(|_| one()).collect::<Result<_>>()?))
+/// The runs of one.
+#[derive(Default)]
+struct Runs(Vec<Usage>);
+
+impl Runs {
+    /// The median of something, and how far the least and the most are from it.
+    fn of(&self, what: impl Fn(&Usage) -> f64) -> (f64, String) {
+        let mut all: Vec<f64> = self.0.iter().map(what).collect();
+        all.sort_by(f64::total_cmp);
+        let [least, .., most] = all.as_slice() else { return (f64::NAN, String::new()) };
+        let median = all.get(all.len() / 2).copied().unwrap_or(f64::NAN);
+        (median, format!("{:.2} to {:.2}", least / median, most / median))
+    }
 }
 
-/// The run in the middle by its time.
-fn middle(mut found: Vec<Usage>) -> Usage {
-    found.sort_by(|one, other| one.wall.total_cmp(&other.wall));
-    found.get(found.len() / 2).copied().unwrap_or_default()
-}
-
-fn usages(name: &str, [real, this]: &[Usage; 2], out: &mut dyn Write) -> Result<()> {
-    row(&format!("{name}, seconds"), real.wall, this.wall, out)?;
-    row(&format!("{name}, CPU seconds"), real.cpu, this.cpu, out)?;
-    row(&format!("{name}, peak MiB"), real.peak_mib, this.peak_mib, out)
+fn usages(name: &str, [real, this]: &[Runs; 2], out: &mut dyn Write) -> Result<()> {
+    let mut row = |unit: &str, what: fn(&Usage) -> f64| {
+        let ((real, spread), (this, _)) = (real.of(what), this.of(what));
+        let ratio = this / real;
+        writeln!(out, "  | {name}, {unit} | {real:.2} | {this:.2} | {ratio:.2} | {spread} |")
+    };
+    row("seconds", |usage| usage.wall)?;
+    row("CPU seconds", |usage| usage.cpu)?;
+    Ok(row("peak MiB", |usage| usage.peak_mib)?)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "numbers to be read")]
 fn bytes(name: &str, real: u64, this: u64, out: &mut dyn Write) -> Result<()> {
     let ratio = this as f64 / real as f64;
-    Ok(writeln!(out, "  | {name} | {real} | {this} | {ratio:.3} |")?)
+    Ok(writeln!(out, "  | {name} | {real} | {this} | {ratio:.3} | |")?)
 }
 
-fn row(name: &str, real: f64, this: f64, out: &mut dyn Write) -> Result<()> {
-    let ratio = this / real;
-    Ok(writeln!(out, "  | {name} | {real:.2} | {this:.2} | {ratio:.2} |")?)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_counts_and_the_spread_is_told_by_it() {
+        let run = |wall| Usage { wall, ..Usage::default() };
+        let runs = Runs([3.0, 1.0, 2.0].map(run).to_vec());
+        assert_eq!(runs.of(|usage| usage.wall), (2.0, "0.50 to 1.50".to_owned()));
+    }
 }

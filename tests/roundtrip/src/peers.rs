@@ -62,6 +62,26 @@ pub fn goosebit_python() -> Result<PathBuf> {
     Ok(dir.join("python/bin/python3"))
 }
 
+/// A copy of the real `rauc` that needs no script and no loader in front of it: those would be
+/// measured with it, and its server of network block devices starts itself again.
+///
+/// # Errors
+/// When it cannot be fetched or patched.
+pub fn real_alone(dir: &Path) -> Result<PathBuf> {
+    let script = REAL.real_rauc()?;
+    let root = script.with_file_name("root");
+    let copy = as_rauc(&root.join("usr/bin/rauc"), dir)?;
+    Program::new("patchelf")
+        .arg("--set-interpreter")
+        .arg(root.join("usr/lib64/ld-linux-x86-64.so.2"))
+        .arg("--force-rpath")
+        .arg("--set-rpath")
+        .arg(root.join("usr/lib/x86_64-linux-gnu"))
+        .arg(&copy)
+        .run()?;
+    Ok(copy)
+}
+
 /// RAUC's own test keys and bundles.
 ///
 /// # Errors

@@ -92,6 +92,10 @@ fn judge(cli: &Cli, scratch: &Path, out: &mut dyn Write) -> Result<()> {
                 matrix::judge(&[ours.clone(), theirs.clone()], extent, scratch, out)?;
             }
             Judge::Measures => {
+                let alone = peers::real_alone(&scratch.join("real"))?;
+                let rauc = if cli.program.is_some() { rauc.clone() } else { alone.clone() };
+                let theirs = Party { rauc: alone, ..theirs.clone() };
+                let ours = Party { rauc, ..ours.clone() };
                 let bench = Bench {
                     parties: [&theirs, &ours],
                     scratch,

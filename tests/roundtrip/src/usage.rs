@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What did a program take: time, processor, memory?
+//! What did a program take: time, processor, memory? With all that it started: what one program
+//! does by itself, another leaves to a helper.
 
 use anyhow::{Context as _, Result};
 use e2e::program::Program;
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Of `/proc/PID/stat`, on every machine there is.
 const TICKS_PER_SEC: f64 = 100.0;
+
+/// Between two looks at the memory of a program and of what it started.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// What a program took.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -17,7 +23,7 @@ pub struct Usage {
     pub wall: f64,
     /// Seconds of all processors, with what it started.
     pub cpu: f64,
-    /// The most memory it had at once, without what it started.
+    /// The most memory it had at once.
     pub peak_mib: f64,
 }
 
@@ -56,11 +62,54 @@ impl Usage {
         Ok(Self { wall: 0.0, cpu: cpu(&stat)?, peak_mib: peak(&status)? })
     }
 
-    /// The same with a time.
+    /// The same with a time, and with the memory that was seen where that is more.
     #[must_use]
-    pub const fn during(self, wall: f64) -> Self {
-        Self { wall, ..self }
+    pub fn during(self, wall: f64, seen_mib: f64) -> Self {
+        Self { wall, peak_mib: self.peak_mib.max(seen_mib), ..self }
     }
+
+    /// What was taken between an earlier look and this one.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self { cpu: self.cpu - earlier.cpu, ..self }
+    }
+}
+
+/// Does something while the memory of a process and of all that it started is watched; the most
+/// that was seen at once. What lives shorter than [`LOOK`] may be missed.
+///
+/// # Errors
+/// Those of `act`.
+pub fn watched<T>(id: u32, act: impl FnOnce() -> Result<T>) -> Result<(T, f64)> {
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let mut most = 0;
+            while !over.load(Ordering::Relaxed) {
+                most = most.max(resident(id));
+                thread::sleep(LOOK);
+            }
+            most
+        });
+        let done = act();
+        over.store(true, Ordering::Relaxed);
+        let most = watch.join().unwrap_or_default();
+        #[expect(clippy::cast_precision_loss, reason = "a number to be read")]
+        Ok((done?, most as f64 / 1024.0))
+    })
+}
+
+/// KiB of a process and its descendants in memory; of one that is gone, nothing.
+fn resident(id: u32) -> u64 {
+    let Ok(status) = fs::read_to_string(format!("/proc/{id}/status")) else { return 0 };
+    let own = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let own = own.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0);
+    let Ok(tasks) = fs::read_dir(format!("/proc/{id}/task")) else { return own };
+    let children = tasks.flatten().flat_map(|task| {
+        let names = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        names.split_whitespace().flat_map(str::parse).collect::<Vec<u32>>()
+    });
+    own + children.map(resident).sum::<u64>()
 }
 
 /// Its own and its children's, in user's and kernel's code.
@@ -80,6 +129,18 @@ fn peak(status: &str) -> Result<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_process_started_counts_as_its_memory() {
+        let own = std::process::id();
+        let alone = resident(own);
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let (both, seen) = watched(own, || Ok(resident(own))).unwrap();
+        let part = resident(child.id());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(alone > 0 && part > 0 && both >= part && seen > 0.0, "{alone} {part} {both}");
+    }
 
     #[test]
     fn a_process_is_read_with_its_children_and_any_name() {

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The one place of this crate that runs programs: argument lists only, no shell.
+//! Which programs does this one run by itself? systemd's, `mount`, and a shell for people.
 
 use crate::failure::Failure;
+use programs::ProgramCall;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 /// What speaks with the service manager.
 const SYSTEMCTL: &str = "systemctl";
+/// Longest answer that is kept: some times what the journal's newest 500 lines are.
+const STDOUT_MAX_BYTES: usize = 1024 * 1024;
+/// A service manager that says nothing for so long is dead; so is a stick that mounts no faster.
+const RUN_LIMIT: Duration = Duration::from_secs(90);
 
 /// Asks systemd for an orderly reboot; returns once it was asked.
 ///
@@ -34,16 +39,15 @@ pub fn failed_units() -> Vec<String> {
 }
 
 /// What a program printed, once it ended well.
-#[expect(clippy::disallowed_methods, reason = "the one module that runs programs")]
 fn output_of(program: &str, arguments: &[impl AsRef<OsStr>]) -> Result<String, Failure> {
-    let failed = |source| Failure::Io { act: "run", path: PathBuf::from(program), source };
-    let Output { status, stdout, stderr } =
-        Command::new(program).args(arguments).stdin(Stdio::null()).output().map_err(failed)?;
-    if status.success() {
-        return Ok(String::from_utf8_lossy(&stdout).into_owned());
-    }
-    let said = String::from_utf8_lossy(&stderr).trim().to_owned();
-    Err(failed(std::io::Error::other(format!("{status}: {said}"))))
+    let failed = |cause| {
+        let source = std::io::Error::other(cause);
+        Failure::Io { act: "run", path: PathBuf::from(program), source }
+    };
+    let call = ProgramCall::new(program).args(arguments).in_our_group().timeout(RUN_LIMIT);
+    let (end, stdout) = programs::capture(call, STDOUT_MAX_BYTES, &|| None).map_err(failed)?;
+    end.check(program).map_err(failed)?;
+    Ok(String::from_utf8_lossy(&stdout).into_owned())
 }
 
 /// What our units said since this boot began, newest last.
@@ -85,10 +89,9 @@ pub fn unmount(place: &Path) -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`Failure::Io`] when there is none.
-#[expect(clippy::disallowed_methods, reason = "the one module that runs programs")]
 pub fn shell() -> Result<(), Failure> {
     const SHELL: &str = "/bin/sh";
     let failed = |source| Failure::Io { act: "run", path: PathBuf::from(SHELL), source };
     // How the last command in it ended says nothing about the menu.
-    Command::new(SHELL).arg("-l").status().map(drop).map_err(failed)
+    programs::attend(SHELL, &["-l"]).map(drop).map_err(failed)
 }

@@ -14,7 +14,7 @@
 //! primary after the last) and the finer ones do not come back from `load`.
 
 use crate::backend::{BackendError, BootBackend};
-use crate::{AttemptsLeft, BootState, SlotId, SlotRecord, SlotState, programs};
+use crate::{AttemptsLeft, BootState, SlotId, SlotRecord, SlotState, boot_programs};
 use std::path::PathBuf;
 
 /// Talks to the script of the `custom` backend.
@@ -31,7 +31,7 @@ impl CustomBackend {
     }
 
     fn ask(&self, arguments: &[&str]) -> Result<String, BackendError> {
-        programs::run(&self.script, arguments)
+        boot_programs::run(&self.script, arguments)
     }
 
     fn unexpected(&self, arguments: &[&str], answer: &str) -> BackendError {

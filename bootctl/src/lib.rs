@@ -8,6 +8,7 @@
 
 mod attempts;
 mod backend;
+mod boot_programs;
 mod cmdline;
 mod command;
 mod control;
@@ -19,7 +20,7 @@ mod fallback;
 mod leave;
 pub mod named;
 mod noop;
-mod programs;
+
 mod reason;
 mod reconcile;
 mod record;

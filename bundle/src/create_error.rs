@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why no bundle was made. Each cause is a variant of its own.
 
-use crate::programs::ProgramError;
 use crate::{
     LibraryFault, ManifestError, MinVersionError, SignError, SignatureError, VerityBuildError,
     WriteSquashfsError,
 };
+use programs::ProgramError;
 use std::io;
 use std::path::{Path, PathBuf};
 use storage::ByteLen;

@@ -9,8 +9,8 @@
 //! RAUC (the packer reads them by name).
 
 use crate::create_content::{Item, MANIFEST_NAME, OBJECT_STORE};
+use crate::fakeroot::Fakeroot;
 use crate::operations::NewDirectory;
-use crate::programs::Fakeroot;
 use crate::{CreateError, Image, Manifest};
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -23,6 +23,7 @@ mod describe;
 mod dev_pki;
 mod envelope;
 mod error;
+mod fakeroot;
 pub mod http;
 mod image_parts;
 mod image_stream;
@@ -42,7 +43,6 @@ mod payload;
 mod pinned;
 pub mod pkcs11;
 mod private_key;
-mod programs;
 mod rauc_version;
 mod rauc_words;
 mod rsa_scheme;
@@ -96,7 +96,6 @@ pub use operations::{
     ResignRequest, Rewritten, Verification, convert_bundle, encrypt_bundle, extract_bundle,
     extract_signature, replace_signature, resign_bundle,
 };
-pub use programs::{ProgramError, SECRET_VARIABLES};
 pub use rauc_version::{MinVersionError, ParseRaucVersionError, RaucVersion};
 pub use rauc_words::rauc_words;
 pub use signer::{CertificateInfo, Signer, UnixTime};

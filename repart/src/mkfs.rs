@@ -10,19 +10,17 @@ use crate::filesystem::{FilesystemRequest, Formatted};
 use crate::table::{F2FS_MAGIC, F2FS_SUPERBLOCKS};
 use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
+use programs::{ProgramCall, ProgramError};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
 use storage::{ByteLen, Storage, StorageError};
 
-/// Where the program is looked for: an ordinary user's search path lacks the sbin directories.
-const PROGRAMS: [&str; 3] = ["mkfs.f2fs", "/usr/sbin/mkfs.f2fs", "/sbin/mkfs.f2fs"];
+/// What is run.
+const PROGRAM: &str = "mkfs.f2fs";
 /// Bytes copied at a time.
 const CHUNK_BYTES: u64 = 1024 * 1024;
-/// How much of the program's complaint is kept.
-const MAX_COMPLAINT_BYTES: usize = 2048;
 
 /// `mkfs.f2fs` or the copying of its work failed.
 #[derive(Debug, thiserror::Error)]
@@ -36,25 +34,9 @@ pub enum MkfsError {
         #[source]
         source: io::Error,
     },
-    /// The program could not be run.
-    #[error("cannot run {program}")]
-    Run {
-        /// Program.
-        program: &'static str,
-        /// Cause.
-        #[source]
-        source: io::Error,
-    },
-    /// The program failed.
-    #[error("{program} failed ({status}): {complaint}")]
-    Failed {
-        /// Program.
-        program: &'static str,
-        /// How it ended.
-        status: ExitStatus,
-        /// What it wrote to standard error.
-        complaint: String,
-    },
+    /// The program could not be run, or failed.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
     /// The program ended well and left no F2FS.
     #[error("{program} made no F2FS superblock at byte {offset}")]
     NoSuperblock {
@@ -147,14 +129,14 @@ pub(crate) fn make_f2fs(
 ) -> Result<Formatted, MkfsError> {
     let scratch = Scratch::create(scratch_dir, request, partition.len())?;
     if !run_mkfs(request, &scratch.path, unix_time)? {
-        return Ok(Formatted::ToolMissing("mkfs.f2fs"));
+        return Ok(Formatted::ToolMissing(PROGRAM));
     }
     let unusable = |source| MkfsError::Scratch { path: scratch.path.clone(), source };
     for offset in F2FS_SUPERBLOCKS {
         let mut magic = [0; F2FS_MAGIC.len()];
         scratch.file.read_exact_at(&mut magic, offset).map_err(unusable)?;
         if magic != F2FS_MAGIC {
-            return Err(MkfsError::NoSuperblock { program: "mkfs.f2fs", offset });
+            return Err(MkfsError::NoSuperblock { program: PROGRAM, offset });
         }
     }
     let extents = scratch.extents(partition.len().get()).map_err(unusable)?;
@@ -182,42 +164,28 @@ fn without(extents: &[(u64, u64)], hole: (u64, u64)) -> Vec<(u64, u64)> {
 }
 
 /// The program, when it is not installed.
-#[expect(clippy::disallowed_methods, reason = "this is the module that runs programs")]
 pub(crate) fn missing_mkfs() -> Option<&'static str> {
-    let starts = PROGRAMS.iter().any(|candidate| {
-        let mut asked = Command::new(candidate);
-        asked.arg("-V").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        asked.status().is_ok()
-    });
-    (!starts).then_some("mkfs.f2fs")
+    let asked = programs::run(ProgramCall::new(PROGRAM).arg("-V"), &|| None);
+    matches!(asked, Err(ProgramError::Start { .. })).then_some(PROGRAM)
 }
 
 /// Runs the program on `file`; `false` when it is not installed.
-#[expect(clippy::disallowed_methods, reason = "this is the module that runs programs")]
 fn run_mkfs(request: &FilesystemRequest, file: &Path, unix_time: i64) -> Result<bool, MkfsError> {
-    let program = "mkfs.f2fs";
-    for candidate in PROGRAMS {
-        // -f: the file is ours; -r and -T: no randomness, no clock; -t 0: nothing to discard.
-        let output = Command::new(candidate)
-            .args(["-q", "-f", "-r", "-t", "0"])
-            .args(["-l", &request.label])
-            .args(["-U", &request.identity.to_string()])
-            .args(["-T", &unix_time.to_string()])
-            .arg(file)
-            .stdin(Stdio::null())
-            .output();
-        match output {
-            Ok(output) if output.status.success() => return Ok(true),
-            Ok(output) => {
-                let said = output.stderr.get(..MAX_COMPLAINT_BYTES).unwrap_or(&output.stderr);
-                let complaint = String::from_utf8_lossy(said).trim().to_owned();
-                return Err(MkfsError::Failed { program, status: output.status, complaint });
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(MkfsError::Run { program, source }),
+    // -f: the file is ours; -r and -T: no randomness, no clock; -t 0: nothing to discard.
+    let call = ProgramCall::new(PROGRAM)
+        .args(["-q", "-f", "-r", "-t", "0"])
+        .args(["-l", &request.label])
+        .args(["-U", &request.identity.to_string()])
+        .args(["-T", &unix_time.to_string()])
+        .arg(file)
+        .in_our_group();
+    match programs::run(call, &|| None) {
+        Ok(end) => Ok(end.check(PROGRAM).map(|_done| true)?),
+        Err(ProgramError::Start { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Ok(false)
         }
+        Err(refused) => Err(refused.into()),
     }
-    Ok(false)
 }
 
 /// Copies extents, flushes, reads them back past the cache and compares.

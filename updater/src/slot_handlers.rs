@@ -17,11 +17,9 @@ mod host_machine;
 mod job;
 mod lines;
 mod machine;
-mod programs;
 mod raw_fallback;
 mod region;
 mod source;
-mod spawn;
 mod table;
 mod work;
 mod write;
@@ -34,10 +32,8 @@ pub use job::{
     SlotJob, SlotPlace, SlotProof, SlotWritten, TreeContent,
 };
 pub use lines::Lines;
-pub use machine::{
-    BootHalf, Machine, MachineError, OutputSink, OutputStream, ProgramCall, ProgramEnd,
-    ProgramError, Protection, Spooled,
-};
+pub use machine::{BootHalf, Machine, MachineError, Protection, Spooled};
+pub use programs::{OutputSink, OutputStream, ProgramCall, ProgramEnd, ProgramError};
 pub use region::{BootRecord, Half as RegionHalf, Region};
 pub use table::{HandlerKind, InstallHook, handler_for, is_archive, is_index, is_mountable};
 pub use write::write_slot;

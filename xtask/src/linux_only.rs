@@ -32,7 +32,8 @@ const LINUX_ONLY: [&str; 18] = [
     "/proc/self/fd",
 ];
 
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
+    "programs/src",
     "storage/src",
     "uboot/src",
     "bundle/src",

@@ -10,7 +10,8 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The rooms, lowest first: a room may use only rooms that stand before it.
-const ROOMS: [&str; 11] = [
+const ROOMS: [&str; 12] = [
+    "programs",
     "storage",
     "uboot",
     "bundle",

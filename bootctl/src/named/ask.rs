@@ -3,7 +3,7 @@
 
 use super::warnings::Warnings;
 use super::{NamedError, NamedFailure, NamedHost, NamedSlot};
-use crate::programs::{ProgramEnd, ProgramOutput};
+use crate::boot_programs::{ProgramEnd, ProgramOutput};
 use std::ffi::OsStr;
 
 /// Most characters of a program's words or of an odd value that a message repeats.

@@ -2,7 +2,7 @@
 //! A machine whose programs are a function, for the tests of the backends.
 
 use super::{NamedHost, NamedSlot, PartitionDevice};
-use crate::programs::{ProgramEnd, ProgramOutput};
+use crate::boot_programs::{ProgramEnd, ProgramOutput};
 use std::ffi::OsStr;
 use std::io::Result;
 use std::path::{Path, PathBuf};

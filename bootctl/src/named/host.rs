@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What RAUC's backends work on: programs found in `PATH`, and where a device lies.
 
-use crate::programs::{ProgramOutput, run_program};
+use crate::boot_programs::{ProgramOutput, run_program};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Result};

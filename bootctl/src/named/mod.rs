@@ -24,7 +24,7 @@ mod numbers;
 mod uboot;
 mod warnings;
 
-pub use crate::programs::{ProgramEnd, ProgramOutput};
+pub use crate::boot_programs::{ProgramEnd, ProgramOutput};
 pub use atomix::{AtomixBoard, AtomixNamed, BoardCause};
 pub use barebox::parse_state as parse_barebox_state;
 pub use boot::{NamedBoot, NamedMark, NamedSlot};

@@ -5,10 +5,11 @@ use crate::workshop::{Workshop, now};
 use bundle::{
     BundleContent, BundleError, BundleFormat, CheckTime, ConvertImages, ConvertRequest,
     CreateError, CreateExtras, CreateRequest, CreatedBundle, CryptKey, ImageEncoder, Keyring,
-    KeyringOptions, MinVersionError, Notice, OperationError, PostCheck, ProgramError,
-    SigningIdentity, SquashfsCompression, Verification, convert_bundle, create_bundle_with,
-    extract_bundle, rauc_words,
+    KeyringOptions, MinVersionError, Notice, OperationError, PostCheck, SigningIdentity,
+    SquashfsCompression, Verification, convert_bundle, create_bundle_with, extract_bundle,
+    rauc_words,
 };
+use programs::ProgramError;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
@@ -67,10 +68,10 @@ fn rauc_takes_a_bundle_that_mksquashfs_packed_with_the_users_arguments() {
     let args = ["-comp".to_owned(), "none-such".to_owned()];
     let extras = CreateExtras { mksquashfs_args: &args, ..CreateExtras::default() };
     let refused = create(&shop, &extras, &shop.identity()).unwrap_err();
-    let CreateError::Program(ProgramError::Failed { said, .. }) = &refused else {
+    let CreateError::Program(ProgramError::Failed { end, .. }) = &refused else {
         panic!("{refused}")
     };
-    assert!(said.contains("none-such"), "{said}");
+    assert!(end.stderr.contains("none-such"), "{}", end.stderr);
     let after = shop.names();
     let left = after.iter().filter(|name| name.contains("new.raucb")).count();
     assert_eq!(left, 0, "{after:?}");

@@ -2,9 +2,10 @@
 //! What stops the writing of one slot, with the place and the way out.
 
 use super::job::BoxedError;
-use super::machine::{MachineError, ProgramError};
+use super::machine::MachineError;
 use crate::{ErrorClass, InstallError, SlotName, SlotType};
 use bundle::ImageType;
+use programs::ProgramError;
 use std::io;
 use std::path::PathBuf;
 use storage::{ByteLen, Digest, StorageError};

@@ -3,11 +3,11 @@
 
 use super::error::SlotHandlerError;
 use super::job::{HookStep, ImageContent, SlotPlace, SlotProof, SlotWritten};
-use super::machine::ProgramCall;
 use super::source::Counted;
 use super::work::{Ending, Work};
 use crate::{SlotName, SlotType, WriteCount};
 use bundle::ImageType;
+use programs::ProgramCall;
 use std::path::Path;
 
 /// Longest label of an ext4 file system; with a longer name RAUC gives none.

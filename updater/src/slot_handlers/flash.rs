@@ -4,11 +4,11 @@
 use super::error::SlotHandlerError;
 use super::filesystem::Mounting;
 use super::job::{HookStep, ImageContent, SlotProof, SlotWritten};
-use super::machine::{OutputStream, ProgramCall, ProgramError};
 use super::source::Counted;
 use super::work::{Ending, Work};
 use crate::{SlotType, WriteCount};
 use openssl::sha::Sha256;
+use programs::{OutputStream, ProgramCall, ProgramError};
 use std::io::{self, Read, Write};
 use storage::{Access, Digest};
 

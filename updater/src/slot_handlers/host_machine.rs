@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! This machine: real programs, real devices, real eMMC and UBI.
 
-use super::machine::{
-    BootHalf, Machine, MachineError, ProgramCall, ProgramEnd, ProgramError, Protection, Spooled,
-};
-use super::programs;
-use crate::StopQuestion;
+use super::machine::{BootHalf, Machine, MachineError, Protection, Spooled};
+use programs::{ProgramCall, ProgramEnd, ProgramError, StopQuestion};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Makes whole lines of what a program writes, whichever way its pipe cuts them.
 
-use super::machine::OutputStream;
+use programs::OutputStream;
 
 /// A longer line is told in parts: a program that never ends one must not fill the memory.
 const MAX_LINE_BYTES: usize = 64 * 1024;

@@ -3,9 +3,10 @@
 
 use super::error::SlotHandlerError;
 use super::job::{HookStep, SlotEvent, SlotHooks, SlotJob, SlotPlace};
-use super::machine::{Machine, ProgramCall, ProgramEnd, ProgramError};
+use super::machine::Machine;
 use crate::slot_writer::{DurableSlot, Incoming, OpenSlot, write_image};
 use crate::{InstallError, split_shell_words};
+use programs::{ProgramCall, ProgramEnd, ProgramError};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use storage::{Access, ByteLen, Storage, StorageError};

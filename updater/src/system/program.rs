@@ -25,19 +25,11 @@ pub(super) fn run_lines(
     line: &mut dyn FnMut(OutputStream, &str),
 ) -> Result<(), ProgramFailure> {
     let program = PathBuf::from(&call.program);
-    // Anew, because what it is told to borrows what lives no longer than this.
-    let mut call = call_of(call);
     let mut lines = Lines::new(line);
     let mut take = |stream: OutputStream, bytes: &[u8]| lines.take(stream, bytes);
-    call.output = Some(&mut take);
-    let ended = machine.run(call, stop);
+    let ended = machine.run(call.told_to(&mut take), stop);
     lines.finish();
     judge(program, ended)
-}
-
-fn call_of<'n>(call: ProgramCall<'_>) -> ProgramCall<'n> {
-    let ProgramCall { program, arguments, environment, timeout, .. } = call;
-    ProgramCall { program, arguments, environment, timeout, input: None, output: None }
 }
 
 fn judge(program: PathBuf, ended: Result<ProgramEnd, ProgramError>) -> Result<(), ProgramFailure> {

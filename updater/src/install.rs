@@ -18,7 +18,7 @@ use crate::group_writer::{OpenGroup, UnsealedGroup};
 use crate::image_opener::{FromBundle, ImageOpener, Incoming, WriteEnd};
 use crate::slot_writer::write_image;
 use crate::status::timestamp_text;
-use crate::status_store::{chain, update_status};
+use crate::status_store::update_status;
 use crate::{
     BootedGroup, BundleVersion, DurableGroup, DurableSlot, InstallError, InstallEvent,
     InstallFacts, InstallLock, InstallPlan, InstallPolicy, InstallReport, InstallStep,
@@ -31,7 +31,7 @@ use bootctl::{
 };
 use bundle::VerifiedBundle;
 use std::ops::ControlFlow;
-use storage::{ByteLen, Devices, Files, Storage};
+use storage::{ByteLen, Devices, Files, Storage, chain};
 
 /// How often the begin is told to the older copy again because another program committed between.
 const BEGIN_REPEATS: usize = 5;

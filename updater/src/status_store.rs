@@ -4,9 +4,8 @@
 
 use crate::status::MAX_STATUS;
 use crate::{SlotName, SlotStatus, SlotStatusFile, StatusPlace, SystemConfig};
-use std::error::Error;
 use std::path::{Path, PathBuf};
-use storage::{Files, FilesError};
+use storage::{Files, FilesError, chain};
 
 /// Deviates: with `per-slot` RAUC keeps a file inside each slot and mounts the slot to read it.
 /// We mount nothing, so the status is central then too.
@@ -136,18 +135,6 @@ pub(crate) fn update_status(
     if let Err(error) = store_central(files, &path, &status, warn) {
         warn(chain(&error));
     }
-}
-
-/// A failure with its causes in one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

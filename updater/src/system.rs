@@ -127,7 +127,7 @@ impl System {
                 return Err(SystemError::Primary { text });
             }
             Err(error) => {
-                return Err(SystemError::Primary { text: crate::status_store::chain(&error) });
+                return Err(SystemError::Primary { text: storage::chain(&error) });
             }
         };
         let mut slots = self.config.slots.values();
@@ -223,7 +223,7 @@ impl System {
             // A device that is not there is mounted nowhere.
             Err(storage::StorageError::Absent { .. }) => None,
             Err(error) => {
-                steps.note(crate::status_store::chain(&error));
+                steps.note(storage::chain(&error));
                 None
             }
         }
@@ -287,7 +287,7 @@ fn boot_status(
         Ok(true) => BootStatus::Good,
         Ok(false) => BootStatus::Bad,
         Err(error) => {
-            let why = crate::status_store::chain(&error);
+            let why = storage::chain(&error);
             steps.note(format!("Failed to get boot state of '{}': {why}", slot.name));
             BootStatus::Unknown
         }

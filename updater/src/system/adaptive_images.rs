@@ -8,7 +8,6 @@
 use super::slot_indexes::{DeviceSource, open_slot};
 use super::{BoxedError, ImageRequest};
 use crate::slot_handlers::Machine;
-use crate::status_store::chain;
 use bundle::adaptive::{
     AdaptiveError, AdaptiveImage, AdaptiveTally, BLOCK_BYTES, BlockHash, BlockHashIndex, DeltaPlan,
     INDEX_SUFFIX, MAX_BLOCKS, OldBlocks, choose, choose_before_index,
@@ -18,6 +17,7 @@ use openssl::sha::sha256;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use storage::chain;
 use storage::{ByteLen, Files};
 
 /// RAUC's name of the method.

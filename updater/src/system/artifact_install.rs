@@ -11,7 +11,6 @@ use super::plan::PlannedArtifact;
 use super::progress::{StepEnd, Steps};
 use super::{BoxedError, InstallationError, System};
 use crate::event_log::Event;
-use crate::status_store::chain;
 use crate::{
     ArtifactContent, ArtifactError, ArtifactImage, ArtifactOutcome, ArtifactRepository,
     RepositoryStatus, RepositoryType,
@@ -19,6 +18,7 @@ use crate::{
 use bundle::{Image, Manifest, VerifiedBundle};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use storage::chain;
 
 /// Parts of an artifact's step that are its check, and its copying.
 const CHECK_WEIGHT: u64 = 1;

@@ -9,7 +9,6 @@ use super::slot_indexes::DeviceSource;
 use super::{BoxedError, ImageRequest, StoreOptions};
 use crate::StopQuestion;
 use crate::slot_handlers::{ContentDigest, Machine, SlotHandlerError, TreeContent};
-use crate::status_store::chain;
 use bundle::Source;
 use bundle::casync::{
     Assembly, AssemblyPlan, AssemblyTally, CasyncError, CatarImage, ChunkIndex, ChunkStore,
@@ -21,6 +20,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use storage::Digest;
+use storage::chain;
 
 /// What became of an image, told when its slot is written.
 pub(super) type Remarks = Arc<Mutex<Vec<String>>>;

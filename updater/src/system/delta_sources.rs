@@ -124,7 +124,7 @@ impl DeltaSources {
             }
             Ok(None) => None,
             Err(failure) => {
-                let why = crate::status_store::chain(&*failure);
+                let why = storage::chain(&*failure);
                 note(format!("Continuing after adaptive mode error: {why}"));
                 None
             }

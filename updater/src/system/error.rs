@@ -6,9 +6,9 @@
 //! variants with a source; [`SystemError::text`] is the whole line as RAUC shows it.
 
 use super::ProgramFailure;
-use crate::status_store::chain;
 use crate::{InstallError, LockError, SlotName};
 use std::path::PathBuf;
+use storage::chain;
 use storage::{Digest, FilesError};
 
 /// A failure of something this crate does not know the type of.

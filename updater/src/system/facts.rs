@@ -11,11 +11,11 @@ use super::{
 };
 use crate::event_log::{Event, EventKind};
 use crate::slot_handlers::ProgramCall;
-use crate::status_store::chain;
 use crate::{StopQuestion, SystemConfig, VariantError, read_variant};
 use bootctl::KernelCmdline;
 use std::path::Path;
 use storage::ByteLen;
+use storage::chain;
 
 /// A line of text from the kernel or the administrator.
 const MAX_LINE: ByteLen = ByteLen::kib(4);

@@ -7,9 +7,9 @@ use super::{SlotState, System, SystemError, SystemEvent};
 use crate::event_log::Event;
 use crate::slot_handlers::is_mountable;
 use crate::status::timestamp_text;
-use crate::status_store::chain;
 use crate::{Slot, SlotName, SlotStatus};
 use bootctl::{NamedError, NamedMark};
+use storage::chain;
 
 /// What a slot is marked as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,13 +7,12 @@ use super::install::Install;
 use super::slot_data::SlotData;
 use super::{BoxedError, ImageRequest, ImageSources, OpenContent};
 use crate::slot_handlers::Machine;
-use crate::status_store::chain;
 use crate::{ImageOpener, OpenImage, PlannedImage, SlotName, StopQuestion, WriteEnd};
 use bundle::VerifiedBundle;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use storage::ByteLen;
+use storage::{ByteLen, chain};
 
 /// Directories by slot.
 type Dirs = BTreeMap<SlotName, PathBuf>;

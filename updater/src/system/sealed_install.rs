@@ -12,9 +12,9 @@ use super::{
     SystemStatus, VersionLimit,
 };
 use crate::event_log::Event;
-use crate::status_store::chain;
 use crate::{InstallError, InstallEvent, InstallStep, VersionRule};
 use bundle::Image;
+use storage::chain;
 
 impl System {
     /// What a sealed board cannot do is refused before any program of the bundle runs.

@@ -6,9 +6,9 @@
 use super::program::judge_program;
 use super::{BoxedError, ImageRequest};
 use crate::slot_handlers::{Machine, ProgramCall, is_mountable};
-use crate::status_store::chain;
 use crate::{Slot, SlotType};
 use std::path::{Path, PathBuf};
+use storage::chain;
 
 /// A tree that can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -79,7 +79,7 @@ fn load(
     let bytes = match files.read(&path, limit) {
         Ok(bytes) => bytes?,
         Err(failure) => {
-            note(crate::status_store::chain(&failure));
+            note(storage::chain(&failure));
             return None;
         }
     };

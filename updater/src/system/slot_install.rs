@@ -19,12 +19,11 @@ use crate::slot_handlers::{
     SlotWritten, is_mountable, write_slot,
 };
 use crate::status::timestamp_text;
-use crate::status_store::chain;
 use crate::{SlotName, SlotStatus, SlotStatusState, SystemConfig};
 use bootctl::Activation;
 use bundle::ImageType;
 use std::cell::RefCell;
-use storage::{ByteLen, Digest};
+use storage::{ByteLen, Digest, chain};
 
 /// Parts of a slot's step that are its check, and its copying.
 const CHECK_WEIGHT: u64 = 1;

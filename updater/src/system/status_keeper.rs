@@ -11,11 +11,11 @@ use super::BoxedError;
 use super::program::judge_program;
 use super::progress::Steps;
 use crate::slot_handlers::{Machine, ProgramCall, is_mountable};
-use crate::status_store::{CentralStatus, chain, load_central, status_path, store_central};
+use crate::status_store::{CentralStatus, load_central, status_path, store_central};
 use crate::{Slot, SlotName, SlotStatus, SlotStatusFile, StatusPlace, SystemConfig};
 use std::collections::BTreeMap;
 use std::path::Path;
-use storage::{Access, ByteLen, Files, FilesError};
+use storage::{Access, ByteLen, Files, FilesError, chain};
 
 /// The file inside a slot.
 pub(super) const LOCAL_FILE: &str = "slot.raucs";

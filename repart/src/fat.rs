@@ -445,7 +445,7 @@ fn check_boot_sector(storage: &dyn Storage) -> Result<(), FatError> {
 ///
 /// # Errors
 /// [`FatError`].
-pub fn format_vfat(device: &mut dyn Storage, options: &FatOptions) -> Result<(), FatError> {
+pub(crate) fn format_vfat(device: &mut dyn Storage, options: &FatOptions) -> Result<(), FatError> {
     let device = FatImage::format_with(device, options, WriteBack::HeadLast)?.finish()?;
     let len = device.len().get();
     device.forget_cached(0, len)?;

@@ -124,7 +124,7 @@ impl KernelError {
 ///
 /// # Errors
 /// [`KernelError::Moved`]: a start cannot be changed under a running kernel.
-pub fn compare_kernel(
+fn compare_kernel(
     table: &Table,
     known: &[KnownPartition],
 ) -> Result<Vec<KernelChange>, KernelError> {

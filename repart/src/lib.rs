@@ -37,13 +37,11 @@ pub use definition::{
     Definition, DefinitionError, Format, ReadDefinitionsError, parse_definition, read_definitions,
 };
 pub use encode::{NewPartition, TableCopyName};
-pub use fat::{FatEntry, FatEntryKind, FatError, FatImage, FatLabel, FatOptions, format_vfat};
+pub use fat::{FatEntry, FatEntryKind, FatError, FatImage, FatLabel, FatOptions};
 pub use fat_time::FatTime;
 pub use filesystem::{FilesystemRequest, FormatError, Formatted, HostFilesystems, MakeFilesystem};
 pub use first_boot::{BootKind, FirstBoot, FirstBootStep, KnownDisk, Marker};
-pub use kernel::{
-    KernelChange, KernelDisk, KernelError, KnownPartition, compare_kernel, tell_kernel,
-};
+pub use kernel::{KernelChange, KernelDisk, KernelError, KnownPartition, tell_kernel};
 pub use mkfs::MkfsError;
 pub use move_partition::{MovePartitionError, move_partition};
 pub use plan::{Change, Content, Plan, PlanError, PlanOptions, Planned, plan};

@@ -5,7 +5,7 @@
 //! loaders need and nobody here changes; bits 5..3 the partition that is booted from: 0 none, 1
 //! `boot0`, 2 `boot1`, 7 the user area, others reserved; bits 2..0 are the kernel's own.
 
-use crate::file::open_node;
+use crate::file::{exclusive, open_node};
 use crate::{Access, StorageError, ioctl};
 use std::fs::File;
 use std::io;
@@ -31,7 +31,7 @@ pub enum BootPartition {
 
 /// What the register's value says.
 #[must_use]
-pub const fn parse_partition_config(value: u8) -> BootPartition {
+const fn parse_partition_config(value: u8) -> BootPartition {
     match value >> 3 & 7 {
         0 => BootPartition::None,
         1 => BootPartition::Boot0,
@@ -71,8 +71,7 @@ impl EmmcRegisters {
     ) -> Result<Self, StorageError> {
         let label = label.into();
         // Exclusive as in RAUC: the boot partition must not be in use while it becomes another.
-        let flags = if access == Access::ReadWrite { nix::libc::O_EXCL } else { 0 };
-        let file = open_node(path, &label, access, flags)?;
+        let file = open_node(path, &label, access, exclusive(access))?;
         Ok(Self { file, label })
     }
 

@@ -52,7 +52,7 @@ pub use device::{Access, Devices, Geometry, Storage};
 pub use digest::{Digest, ParseDigestError};
 pub use direct::AlignedBuffer;
 #[cfg(target_os = "linux")]
-pub use emmc::{BootPartition, EmmcRegisters, parse_partition_config};
+pub use emmc::{BootPartition, EmmcRegisters};
 pub use error::{FilesError, StorageError};
 pub use faulty::{Fault, Faulty};
 pub use file::FileStorage;
@@ -69,7 +69,7 @@ pub use mounts::{Mount, mount_holding, parse_mountinfo};
 pub use nor::NorFlash;
 pub use part_uuid::PartUuid;
 pub use power_cut::{PowerCut, PowerCutDevices, PowerCutFiles};
-pub use recording::{Recording, RecordingDevices, RecordingFiles};
+pub use recording::{Recording, RecordingFiles};
 pub use shared::Shared;
 pub use steps::FileStep;
 #[cfg(target_os = "linux")]

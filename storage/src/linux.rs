@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Real devices of Linux: disks and partitions, and flash chips.
 
-use crate::file::{Handle, open_node};
+use crate::file::{Handle, exclusive, open_node};
 use crate::ioctl;
 use crate::nor::check_erase;
 use crate::{Access, ByteLen, Geometry, Storage, StorageError};
-use nix::libc::O_EXCL;
 use std::io;
 use std::path::Path;
 
@@ -45,12 +44,7 @@ impl BlockDevice {
                 if ioctl::read_only(&probe).map_err(failed)? {
                     return Err(StorageError::ReadOnly { label });
                 }
-                open_node(
-                    path,
-                    &label,
-                    access,
-                    if access == Access::ReadWrite { O_EXCL } else { 0 },
-                )?
+                open_node(path, &label, access, exclusive(access))?
             }
         };
         let size = ByteLen::new(ioctl::block_size(&file).map_err(failed)?);

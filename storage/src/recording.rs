@@ -6,9 +6,7 @@
 
 use crate::journal::{Journal, OpKind};
 use crate::steps::{remove_steps, replace_steps};
-use crate::{
-    Access, ByteLen, Devices, Files, FilesError, Geometry, MemoryFiles, Storage, StorageError,
-};
+use crate::{ByteLen, Files, FilesError, Geometry, MemoryFiles, Storage, StorageError};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -73,31 +71,6 @@ impl<S: Storage> Storage for Recording<S> {
 
     fn forget_cached(&mut self, offset: u64, len: u64) -> Result<(), StorageError> {
         self.inner.forget_cached(offset, len)
-    }
-}
-
-/// Devices that are recorded from the moment they are opened.
-#[derive(Debug)]
-pub struct RecordingDevices<D> {
-    inner: D,
-    journal: Journal,
-}
-
-impl<D: Devices> RecordingDevices<D> {
-    /// Logs what is done to devices opened through `inner` into `journal`.
-    pub fn new(inner: D, journal: Journal) -> Self {
-        Self { inner, journal }
-    }
-}
-
-impl<D: Devices> Devices for RecordingDevices<D> {
-    fn open(&self, device: &Path, access: Access) -> Result<Box<dyn Storage>, StorageError> {
-        let storage = self.inner.open(device, access)?;
-        Ok(Box::new(Recording::new(storage, self.journal.clone())))
-    }
-
-    fn mounted_at(&self, device: &Path) -> Result<Option<PathBuf>, StorageError> {
-        self.inner.mounted_at(device)
     }
 }
 

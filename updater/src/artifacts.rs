@@ -13,14 +13,16 @@
 //! when no durable link names them: after a cut each link names whole data, the old or the new.
 
 mod content;
+mod disk;
 mod error;
 mod in_use;
 mod links;
 mod repository;
 
 pub use content::{ArtifactContent, ArtifactImage};
+pub use disk::{HostDisk, RepositoryDisk, RepositoryEntry, RepositoryFile};
 pub use error::ArtifactError;
-pub use links::replace_link;
+pub(crate) use links::replace_link;
 pub use repository::{
     ArtifactInstance, ArtifactOutcome, ArtifactRepository, ArtifactStatus, RepositoryStatus,
 };

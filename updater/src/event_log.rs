@@ -11,8 +11,8 @@ mod format;
 mod journal;
 
 pub use event::{Event, EventKind, InstallEnd};
-pub use format::format_event;
-pub use journal::{JOURNAL_SOCKET, encode_journal};
+use format::format_event;
+pub use journal::JOURNAL_SOCKET;
 
 use crate::{EventLogSection, LogFormat};
 use bootctl::Timestamp;

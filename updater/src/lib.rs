@@ -6,6 +6,7 @@
 //! *loadable implies complete* true at every instant (see `docs/commit-protocol.md`). Nothing here
 //! reads a clock, prints, or opens a device except through [`storage::Devices`].
 
+mod archive;
 mod artifacts;
 mod bundle_version;
 mod check;
@@ -35,7 +36,8 @@ mod variant;
 
 pub use artifacts::{
     ArtifactContent, ArtifactError, ArtifactImage, ArtifactInstance, ArtifactOutcome,
-    ArtifactRepository, ArtifactStatus, RepositoryStatus, replace_link,
+    ArtifactRepository, ArtifactStatus, HostDisk, RepositoryDisk, RepositoryEntry, RepositoryFile,
+    RepositoryStatus,
 };
 pub use bundle_version::{BundleVersion, ParseVersionError};
 pub use check::{SlotCheck, SlotCheckError, check_slot};
@@ -59,11 +61,10 @@ pub use polling::{
 };
 pub use shell_words::{ShellWordsError, split_shell_words};
 pub use slot_handlers::{
-    BootHalf, BootRecord, BoxedError, ContentDigest, HandlerKind, HookStep, HostMachine,
-    ImageContent, InstallHook, Lines, Machine, MachineError, NoHooks, OutputSink, OutputStream,
-    ProgramCall, ProgramEnd, ProgramError, Protection, Region, RegionHalf, SlotEvent,
-    SlotHandlerError, SlotHooks, SlotImage, SlotJob, SlotPlace, SlotProof, SlotWritten, Spooled,
-    TreeContent, handler_for, is_archive, is_index, is_mountable, tar_flag, write_slot,
+    BootHalf, BootRecord, BoxedError, ContentDigest, HookStep, HostMachine, ImageContent, Lines,
+    Machine, MachineError, NoHooks, OutputSink, OutputStream, ProgramCall, ProgramEnd,
+    ProgramError, Protection, Region, SlotEvent, SlotHandlerError, SlotHooks, SlotImage, SlotJob,
+    SlotPlace, SlotProof, SlotWritten, Spooled, TreeContent, is_index, write_slot,
 };
 pub use slot_writer::{DurableSlot, WriteCount, WrittenSlot};
 pub use slots::{InstallGroup, ParseSlotNameError, Slot, SlotAccess, SlotName, SlotType};

@@ -25,7 +25,6 @@ mod work;
 mod write;
 
 pub use error::SlotHandlerError;
-pub use filesystem::tar_flag;
 pub use host_machine::HostMachine;
 pub use job::{
     BoxedError, ContentDigest, HookStep, ImageContent, NoHooks, SlotEvent, SlotHooks, SlotImage,
@@ -34,8 +33,9 @@ pub use job::{
 pub use lines::Lines;
 pub use machine::{BootHalf, Machine, MachineError, Protection, Spooled};
 pub use programs::{OutputSink, OutputStream, ProgramCall, ProgramEnd, ProgramError};
-pub use region::{BootRecord, Half as RegionHalf, Region};
-pub use table::{HandlerKind, InstallHook, handler_for, is_archive, is_index, is_mountable};
+pub use region::{BootRecord, Region};
+pub use table::is_index;
+pub(crate) use table::{HandlerKind, InstallHook, handler_for, is_mountable};
 pub use write::write_slot;
 
 #[cfg(test)]

@@ -5,8 +5,9 @@
 //! [`explore`] makes the images that its devices may legally hold when the power goes there, and
 //! judges each: the firmware's model boots it, our own recovery runs, the operation is done again
 //! and ends where the undisturbed one ends, also when the power goes a second time on the way.
-//! The operations are those of [`catalogue`]. What devices may do is the `storage` crate's matter.
+//! The operations are those of [`catalogue`], and that of `artifacts`, which boots nothing. What devices may do is the `storage` crate's matter.
 
+mod artifacts;
 mod believing;
 mod board;
 mod catalogue;
@@ -36,6 +37,7 @@ mod story;
 mod systems;
 mod tally;
 pub mod teeth;
+mod tree_disk;
 mod violation;
 
 pub use catalogue::catalogue;

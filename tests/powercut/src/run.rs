@@ -10,7 +10,8 @@ use crate::scenario::{Cost, Scenario};
 use crate::story::story;
 use crate::systems::SlotSizes;
 use crate::tally::Tally;
-use crate::{catalogue, report, teeth};
+use crate::tree_disk::Forgotten;
+use crate::{artifacts, catalogue, report, teeth};
 use anyhow::{Result, bail};
 use std::io::Write;
 use std::thread::available_parallelism;
@@ -27,22 +28,18 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         return Ok(());
     }
     let all = catalogue(sizes(cli))?;
+    let known: Vec<&str> = all.iter().map(|one| one.name()).chain([artifacts::NAME]).collect();
     if cli.list {
-        for scenario in &all {
-            writeln!(out, "{}", scenario.name())?;
-        }
+        known.iter().try_for_each(|name| writeln!(out, "{name}"))?;
         return Ok(());
     }
-    if let Some(unknown) =
-        cli.scenario.iter().find(|name| !all.iter().any(|one| one.name() == **name))
-    {
+    if let Some(unknown) = cli.scenario.iter().find(|name| !known.contains(&name.as_str())) {
         bail!("{unknown} is no operation; --list has them all");
     }
-    let chosen: Vec<&dyn Scenario> = all
-        .iter()
-        .map(|scenario| &**scenario)
-        .filter(|one| cli.scenario.is_empty() || cli.scenario.iter().any(|name| name == one.name()))
-        .collect();
+    let is_chosen =
+        |one: &str| cli.scenario.is_empty() || cli.scenario.iter().any(|name| name == one);
+    let chosen: Vec<&dyn Scenario> =
+        all.iter().map(|scenario| &**scenario).filter(|one| is_chosen(one.name())).collect();
     let mut total = Tally::default();
     report::head(out)?;
     for scenario in &chosen {
@@ -62,7 +59,17 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         out.flush()?;
         total = total.and(&tally);
     }
-    report::total(out, chosen.len(), &total, cli.seed)?;
+    let mut operations = chosen.len();
+    if is_chosen(artifacts::NAME) {
+        let tally = artifacts::explore(thoroughness(cli), cli.seed, only(cli), Forgotten::Nothing)?;
+        report::row(out, artifacts::NAME, &tally)?;
+        for failure in &tally.failures {
+            report::failure(out, artifacts::NAME, cli, failure)?;
+        }
+        total = total.and(&tally);
+        operations += 1;
+    }
+    report::total(out, operations, &total, cli.seed)?;
     if total.bricks > 0 {
         bail!("{} images are bricks", total.bricks);
     }
@@ -78,17 +85,22 @@ fn sizes(cli: &Cli) -> SlotSizes {
 }
 
 fn plan(cli: &Cli, cost: Cost) -> Plan {
-    let then = cli.then_cut.zip(cli.then_image);
-    let only = cli.cut.zip(cli.image).map(|(cut, image)| Place { cut, image, then });
-    let thoroughness =
-        if cli.exhaustive { Thoroughness::Exhaustive } else { Thoroughness::Bounded };
     Plan {
-        depth: Depth::of(cost, thoroughness),
+        depth: Depth::of(cost, thoroughness(cli)),
         seed: cli.seed,
-        only,
+        only: only(cli),
         selector: Selector::Ours,
         threads: threads(cli),
     }
+}
+
+fn only(cli: &Cli) -> Option<Place> {
+    let then = cli.then_cut.zip(cli.then_image);
+    cli.cut.zip(cli.image).map(|(cut, image)| Place { cut, image, then })
+}
+
+const fn thoroughness(cli: &Cli) -> Thoroughness {
+    if cli.exhaustive { Thoroughness::Exhaustive } else { Thoroughness::Bounded }
 }
 
 fn threads(cli: &Cli) -> usize {

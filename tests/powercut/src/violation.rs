@@ -23,6 +23,8 @@ pub enum Invariant {
     Commit,
     /// What an operation did before it returned, no cut takes back.
     Durable,
+    /// What an artifact's name leads to is there, and whole.
+    Artifact,
 }
 
 impl fmt::Display for Invariant {
@@ -36,6 +38,7 @@ impl fmt::Display for Invariant {
             Self::I8 => "I8",
             Self::Commit => "commit",
             Self::Durable => "durable",
+            Self::Artifact => "artifact",
         })
     }
 }

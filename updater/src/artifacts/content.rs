@@ -1,31 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! An artifact's data on their way into a repository, under a name that counts for nothing.
 
+use super::disk::RepositoryDisk;
 use super::error::ArtifactError;
-use super::in_use::remove_tree;
-use crate::{Machine, ProgramCall, ProgramError, StopQuestion, TreeContent};
+use crate::{Machine, ProgramCall, ProgramError, StopQuestion, TreeContent, archive};
 use openssl::sha::Sha256;
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Cursor, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, Read};
 use std::path::Path;
 use storage::{ByteLen, Digest};
 
 /// Bytes moved at once.
 const CHUNK_BYTES: usize = 256 * 1024;
-/// How the beginning of an archive tells its compression, for `tar` cannot look at a pipe twice.
-const COMPRESSIONS: [(&[u8], &str); 7] = [
-    (&[0x1f, 0x8b], "-z"),
-    (&[0x1f, 0x9d], "-Z"),
-    (b"BZh", "-j"),
-    (&[0xfd, b'7', b'z', b'X', b'Z', 0], "-J"),
-    (&[0x28, 0xb5, 0x2f, 0xfd], "--zstd"),
-    (b"LZIP", "--lzip"),
-    (&[0x89, b'L', b'Z', b'O'], "--lzop"),
-];
-/// Longest of these beginnings.
-const MAGIC_BYTES: u64 = 6;
-
 /// The image of an artifact, as the manifest describes it.
 #[derive(Clone, Debug)]
 pub struct ArtifactImage {
@@ -41,15 +26,13 @@ pub struct ArtifactImage {
 pub enum ArtifactContent<'a> {
     /// The image's file: the artifact of a `files` repository, an archive for a `trees` one.
     Stream(&'a mut dyn Read),
-    /// A directory that `convert=tar-extract` made, where the bundle is mounted or unpacked: copied
-    /// with `cp -a`.
-    Directory(&'a Path),
-    /// The same, unpacked by the bundle's reader.
+    /// A directory that `convert=tar-extract` made, unpacked by the bundle's reader.
     Tree(&'a mut dyn TreeContent),
 }
 
 /// One artifact under way.
-pub(super) struct Incoming<'a> {
+pub(super) struct Incoming<'a, D> {
+    pub disk: &'a mut D,
     pub repo: &'a str,
     pub image: &'a ArtifactImage,
     pub temporary: &'a Path,
@@ -58,7 +41,7 @@ pub(super) struct Incoming<'a> {
     pub tell: &'a mut dyn FnMut(u64),
 }
 
-impl Incoming<'_> {
+impl<D: RepositoryDisk> Incoming<'_, D> {
     pub fn failed(&self, act: &'static str, source: io::Error) -> ArtifactError {
         ArtifactError::Repository {
             act,
@@ -74,10 +57,8 @@ impl Incoming<'_> {
 
     /// A single file, synced, read back and compared.
     pub fn put_file(&mut self, source: &mut dyn Read) -> Result<(), ArtifactError> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true).mode(0o600);
-        let opened = options.open(self.temporary);
-        let mut file = opened.map_err(|source| self.failed("create", source))?;
+        let created = self.disk.create(self.temporary);
+        let mut file = created.map_err(|source| self.failed("create", source))?;
         let (mut chunk, mut len) = (vec![0; CHUNK_BYTES], 0_u64);
         loop {
             self.go_on()?;
@@ -96,18 +77,19 @@ impl Incoming<'_> {
         if len != self.image.size.get() {
             return Err(self.wrong_length(len));
         }
-        file.sync_all().map_err(|source| self.failed("sync", source))?;
-        self.prove_file(&file)
+        file.sync().map_err(|source| self.failed("sync", source))?;
+        self.prove_file()
     }
 
-    /// Reads the whole file past the cache, where the file system lets it.
-    fn prove_file(&mut self, file: &File) -> Result<(), ArtifactError> {
-        // A file system that keeps its pages gives them back as they are.
-        drop_pages(file);
-        let found = digest_of(self.temporary, self.stop).map_err(|source| match (self.stop)() {
-            Some(by) => ArtifactError::Stopped { by },
-            None => self.failed("read back", source),
-        })?;
+    /// Reads the whole file back.
+    fn prove_file(&mut self) -> Result<(), ArtifactError> {
+        let found =
+            digest_of(self.disk, self.temporary, self.stop).map_err(|source| {
+                match (self.stop)() {
+                    Some(by) => ArtifactError::Stopped { by },
+                    None => self.failed("read back", source),
+                }
+            })?;
         self.go_on()?;
         self.compare(found)
     }
@@ -148,13 +130,9 @@ impl Incoming<'_> {
     /// An archive, unpacked by `tar` with RAUC's arguments; what passes is counted and hashed.
     pub fn put_archive(&mut self, source: &mut dyn Read) -> Result<(), ArtifactError> {
         self.make_dir()?;
-        let mut begin = Vec::new();
-        let read = source.take(MAGIC_BYTES).read_to_end(&mut begin);
-        read.map_err(|source| self.unread(source))?;
-        let known = COMPRESSIONS.iter().find(|(magic, _)| begin.starts_with(magic));
-        let flag = known.map(|(_, flag)| *flag);
-        let mut passing =
-            Passing { inner: &mut Cursor::new(begin).chain(source), hash: Sha256::new(), len: 0 };
+        let looked = archive::look(source);
+        let (flag, mut whole) = looked.map_err(|source| self.unread(source))?;
+        let mut passing = Passing { inner: &mut whole, hash: Sha256::new(), len: 0 };
         let call = ProgramCall::new("tar");
         let call = call.args(["--numeric-owner", "--acl", "--selinux", "--xattrs"]).args(flag);
         let call = call.args(["-xf", "-", "-C"]).arg(self.temporary).input(&mut passing);
@@ -171,14 +149,6 @@ impl Incoming<'_> {
         self.compare(Digest::from_bytes(hash.finish()))
     }
 
-    /// A copy of a directory with owners, modes and attributes.
-    pub fn put_copy(&mut self, dir: &Path) -> Result<(), ArtifactError> {
-        let call = ProgramCall::new("cp").arg("-a").arg(dir).arg(self.temporary);
-        self.program("Failed to copy tree (cp -a)", call)?;
-        (self.tell)(self.image.size.get());
-        Ok(())
-    }
-
     pub fn put_tree(&mut self, tree: &mut dyn TreeContent) -> Result<(), ArtifactError> {
         self.make_dir()?;
         let unpacked = tree.extract_into(self.temporary, self.stop);
@@ -190,20 +160,25 @@ impl Incoming<'_> {
         Ok(())
     }
 
-    fn make_dir(&self) -> Result<(), ArtifactError> {
-        let made = DirBuilder::new().mode(0o700).create(self.temporary);
+    fn make_dir(&mut self) -> Result<(), ArtifactError> {
+        let made = self.disk.make_dir(self.temporary);
         made.map_err(|source| self.failed("make", source))
     }
 
     /// What a failure or a cut left.
-    pub fn clear(&self) -> Result<(), ArtifactError> {
-        remove_tree(self.temporary).map_err(|source| self.failed("remove", source))
+    pub fn clear(&mut self) -> Result<(), ArtifactError> {
+        let removed = self.disk.remove(self.temporary);
+        removed.map_err(|source| self.failed("remove", source))
     }
 }
 
 /// SHA-256 of a file; ends early, with some error, when somebody wants that.
-pub(super) fn digest_of(path: &Path, stop: StopQuestion<'_>) -> io::Result<Digest> {
-    let mut file = File::open(path)?;
+pub(super) fn digest_of(
+    disk: &impl RepositoryDisk,
+    path: &Path,
+    stop: StopQuestion<'_>,
+) -> io::Result<Digest> {
+    let mut file = disk.open(path)?;
     let (mut hash, mut chunk) = (Sha256::new(), vec![0; CHUNK_BYTES]);
     loop {
         if stop().is_some() {
@@ -231,14 +206,3 @@ impl Read for Passing<'_> {
         Ok(read)
     }
 }
-
-/// Lets the next read come from the medium.
-#[cfg(target_os = "linux")]
-fn drop_pages(file: &File) {
-    use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
-    let _ = posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
-}
-
-/// No portable call does.
-#[cfg(not(target_os = "linux"))]
-fn drop_pages(_file: &File) {}

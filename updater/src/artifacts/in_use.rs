@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Does anybody still use these data? And the removal of what nobody does.
+//! Does anybody still use these data?
 //!
 //! A lease on each file tells, as in RAUC: the kernel gives it only to the one descriptor of a
 //! file, whoever has others: a process, a mapping, a loop device. Where a file system knows no
@@ -50,22 +50,8 @@ fn in_use_now(path: &Path) -> io::Result<Option<PathBuf>> {
     opened_by_processes(path, &lease_less)
 }
 
-/// Removes a tree, a file or a link; never what is mounted in it. An absent one is no error.
-pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
-    let facts = match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other?,
-    };
-    if !facts.is_dir() {
-        return super::links::remove_name(path);
-    }
-    match mounted_below(path)? {
-        Some(_) => Err(io::ErrorKind::ResourceBusy.into()),
-        None => fs::remove_dir_all(path),
-    }
-}
-
-fn mounted_below(path: &Path) -> io::Result<Option<PathBuf>> {
+/// What is mounted at `path` or below it.
+pub(super) fn mounted_below(path: &Path) -> io::Result<Option<PathBuf>> {
     let real = fs::canonicalize(path)?;
     let mut text = Vec::new();
     let table = File::open("/proc/self/mountinfo")?;
@@ -123,6 +109,7 @@ fn opened_by_processes(path: &Path, files: &BTreeSet<(u64, u64)>) -> io::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::artifacts::disk::{HostDisk, RepositoryDisk};
 
     #[test]
     fn an_open_file_is_in_use_and_a_closed_one_is_not() {
@@ -142,8 +129,8 @@ mod tests {
         drop(open);
         assert_eq!(opened_by_processes(dir.path(), &files).unwrap(), None);
         assert_eq!(in_use(dir.path()).unwrap(), None);
-        remove_tree(&dir.path().join("a")).unwrap();
-        remove_tree(&dir.path().join("a")).unwrap();
+        HostDisk.remove(&dir.path().join("a")).unwrap();
+        HostDisk.remove(&dir.path().join("a")).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
@@ -151,7 +138,7 @@ mod tests {
     fn what_is_mounted_below_is_a_use() {
         assert!(mounted_below(Path::new("/proc")).unwrap().is_some());
         assert_eq!(
-            remove_tree(Path::new("/proc")).unwrap_err().kind(),
+            HostDisk.remove(Path::new("/proc")).unwrap_err().kind(),
             io::ErrorKind::ResourceBusy
         );
     }

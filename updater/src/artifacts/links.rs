@@ -1,61 +1,49 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Links that are switched by a rename: whoever opens one gets the old or the new target.
 
+use super::disk::{HostDisk, RepositoryDisk, RepositoryEntry};
 use std::ffi::OsString;
-use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 /// What a link is called until it is renamed.
 const UNDER_WAY: &str = ".tmp-link";
 
-/// Makes `link` lead to `target`, durably, and the directories above it. What was there is
-/// replaced if it is a link; anything else is left and is an error.
-///
-/// # Errors
-/// The system's.
-#[expect(clippy::disallowed_methods, reason = "links are no content that could be torn")]
-pub fn replace_link(link: &Path, target: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(link) {
-        Ok(facts) if !facts.is_symlink() => return Err(io::ErrorKind::AlreadyExists.into()),
-        Ok(_) if fs::read_link(link)? == target => return Ok(()),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(_) | Err(_) => {}
+/// Makes `link` on this machine lead to `target`, durably. What was there is replaced if it is a
+/// link; anything else is left and is an error.
+pub(crate) fn replace_link(link: &Path, target: &Path) -> io::Result<()> {
+    switch_link(&mut HostDisk, link, target)
+}
+
+pub(super) fn switch_link(
+    disk: &mut impl RepositoryDisk,
+    link: &Path,
+    target: &Path,
+) -> io::Result<()> {
+    match disk.entry(link)? {
+        Some(RepositoryEntry::Link(known)) if known == target => return Ok(()),
+        Some(RepositoryEntry::Link(_)) | None => {}
+        Some(_) => return Err(io::ErrorKind::AlreadyExists.into()),
     }
-    let dir = parent(link);
-    fs::create_dir_all(&dir)?;
     let mut temporary = OsString::from(link);
     temporary.push(UNDER_WAY);
+    let temporary = Path::new(&temporary);
     // A cut may have left one.
-    remove_name(Path::new(&temporary))?;
-    symlink(target, &temporary)?;
-    fs::rename(&temporary, link)?;
-    sync_dir(&dir)
+    disk.remove(temporary)?;
+    disk.make_link(temporary, target)?;
+    disk.rename(temporary, link)?;
+    disk.sync_dir(&parent(link))
 }
 
 /// Removes a link durably; an absent one is no error.
-pub(super) fn remove_link(link: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(link) {
-        Ok(facts) if !facts.is_symlink() => return Err(io::ErrorKind::InvalidInput.into()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other.map(drop)?,
+pub(super) fn remove_link(disk: &mut impl RepositoryDisk, link: &Path) -> io::Result<()> {
+    match disk.entry(link)? {
+        None => return Ok(()),
+        Some(RepositoryEntry::Link(_)) => {}
+        Some(_) => return Err(io::ErrorKind::InvalidInput.into()),
     }
-    remove_name(link)?;
-    sync_dir(&parent(link))
-}
-
-/// Removes a name that is no directory; an absent one is no error.
-#[expect(clippy::disallowed_methods, reason = "callers sync the directory where it matters")]
-pub(super) fn remove_name(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
-}
-
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
+    disk.remove(link)?;
+    disk.sync_dir(&parent(link))
 }
 
 fn parent(path: &Path) -> PathBuf {
@@ -73,6 +61,8 @@ pub(super) fn is_under_way(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
 
     #[test]
     fn a_link_is_made_and_replaced_and_nothing_else_is() {
@@ -86,9 +76,10 @@ mod tests {
             assert_eq!(fs::read_link(&link).unwrap(), Path::new(target));
             assert_eq!(fs::read_dir(dir.path().join("active")).unwrap().count(), 1);
         }
-        remove_link(&link).unwrap();
-        remove_link(&link).unwrap();
+        remove_link(&mut HostDisk, &link).unwrap();
+        remove_link(&mut HostDisk, &link).unwrap();
         fs::create_dir(&link).unwrap();
-        assert!(replace_link(&link, Path::new("x")).is_err() && remove_link(&link).is_err());
+        assert!(replace_link(&link, Path::new("x")).is_err());
+        assert!(remove_link(&mut HostDisk, &link).is_err());
     }
 }

@@ -2,13 +2,11 @@
 //! What is in a repository, and how it changes.
 
 use super::content::{ArtifactContent, ArtifactImage, Incoming, digest_of};
+use super::disk::{HostDisk, RepositoryDisk, RepositoryEntry};
 use super::error::ArtifactError;
-use super::in_use::{in_use, remove_tree};
-use super::links::{is_under_way, remove_link, replace_link, sync_dir};
+use super::links::{is_under_way, remove_link, switch_link};
 use crate::{ArtifactsSection, Machine, RepositoryType, StopQuestion};
-use nix::unistd::syncfs;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -61,7 +59,8 @@ pub enum ArtifactOutcome {
 
 /// A repository, as its directory was when it was opened and as it was changed through this.
 #[derive(Clone, Debug)]
-pub struct ArtifactRepository {
+pub struct ArtifactRepository<D = HostDisk> {
+    disk: D,
     name: String,
     section: ArtifactsSection,
     /// By artifact, then by digest: whether the link leads there.
@@ -75,7 +74,18 @@ impl ArtifactRepository {
     /// # Errors
     /// [`ArtifactError::Absent`] or [`ArtifactError::Repository`].
     pub fn open(name: &str, section: &ArtifactsSection) -> Result<Self, ArtifactError> {
+        Self::open_on(HostDisk, name, section)
+    }
+}
+
+impl<D: RepositoryDisk> ArtifactRepository<D> {
+    /// As [`ArtifactRepository::open`], on any file system.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Absent`] or [`ArtifactError::Repository`].
+    pub fn open_on(disk: D, name: &str, section: &ArtifactsSection) -> Result<Self, ArtifactError> {
         let mut repository = Self {
+            disk,
             name: name.to_owned(),
             section: section.clone(),
             artifacts: BTreeMap::new(),
@@ -137,7 +147,8 @@ impl ArtifactRepository {
             .collect();
         for name in others {
             let link = self.section.path.join(&name);
-            remove_link(&link).map_err(|source| self.failed("remove the link", &link, source))?;
+            let removed = remove_link(&mut self.disk, &link);
+            removed.map_err(|source| self.failed("remove the link", &link, source))?;
             told.push(format!(
                 "Deactivating artifact '{name}' in repo '{}', because it is not in the new manifest",
                 self.name
@@ -175,7 +186,8 @@ impl ArtifactRepository {
         };
         let link = self.section.path.join(&image.name);
         let target = PathBuf::from(data.file_name().unwrap_or_default());
-        replace_link(&link, &target).map_err(|source| self.failed("link", &link, source))?;
+        let linked = switch_link(&mut self.disk, &link, &target);
+        linked.map_err(|source| self.failed("link", &link, source))?;
         let instances = self.artifacts.entry(image.name.clone()).or_default();
         instances.values_mut().for_each(|active| *active = false);
         instances.insert(checksum, true);
@@ -195,7 +207,8 @@ impl ArtifactRepository {
                 continue;
             }
             told.push(format!("Removing unexpected data in artifact repo: {}", path.display()));
-            remove_tree(&path).map_err(|source| self.failed("remove", &path, source))?;
+            let removed = self.disk.remove(&path);
+            removed.map_err(|source| self.failed("remove", &path, source))?;
         }
         let unused: Vec<(String, String)> = self
             .artifacts
@@ -209,20 +222,22 @@ impl ArtifactRepository {
             told.push(self.remove_unused(&name, &checksum)?);
         }
         self.artifacts.retain(|_, instances| !instances.is_empty());
-        sync_dir(&self.section.path)
-            .map_err(|source| self.failed("sync", &self.section.path, source))?;
+        let synced = self.disk.sync_dir(&self.section.path);
+        synced.map_err(|source| self.failed("sync", &self.section.path, source))?;
         Ok(told)
     }
 
     fn remove_unused(&mut self, name: &str, checksum: &str) -> Result<String, ArtifactError> {
         let path = self.data_path(name, checksum);
-        let open = in_use(&path).map_err(|source| self.failed("look into", &path, source))?;
+        let open = self.disk.in_use(&path);
+        let open = open.map_err(|source| self.failed("look into", &path, source))?;
         let of = format!("artifact '{name}' with hash '{checksum}' from repo '{}'", self.name);
         if let Some(open) = open {
             let open = open.display();
             return Ok(format!("Skipping removal of {of}: File {open} is currently open"));
         }
-        self.take_away(&path).map_err(|source| self.failed("remove", &path, source))?;
+        let removed = self.take_away(&path);
+        removed.map_err(|source| self.failed("remove", &path, source))?;
         if let Some(instances) = self.artifacts.get_mut(name) {
             instances.remove(checksum);
         }
@@ -231,13 +246,12 @@ impl ArtifactRepository {
 
     /// Removes data. A cut must not leave half a tree under the name of a whole one: the name is
     /// given up first, durably.
-    #[expect(clippy::disallowed_methods, reason = "the directory is synced right after")]
-    fn take_away(&self, data: &Path) -> io::Result<()> {
+    fn take_away(&mut self, data: &Path) -> io::Result<()> {
         let temporary = temporary_of(data);
-        remove_tree(&temporary)?;
-        fs::rename(data, &temporary)?;
-        sync_dir(&self.section.path)?;
-        remove_tree(&temporary)
+        self.disk.remove(&temporary)?;
+        self.disk.rename(data, &temporary)?;
+        self.disk.sync_dir(&self.section.path)?;
+        self.disk.remove(&temporary)
     }
 
     /// Whether something that is no data may stay: links, but for those a cut left under way.
@@ -245,13 +259,13 @@ impl ArtifactRepository {
         if self.section.repository_type == RepositoryType::Composefs && name == ".rauc-cfs-store" {
             return Ok(true);
         }
-        let facts = fs::symlink_metadata(path);
-        let facts = facts.map_err(|source| self.failed("look at", path, source))?;
-        Ok(facts.is_symlink() && !is_under_way(name))
+        let found = self.disk.entry(path);
+        let found = found.map_err(|source| self.failed("look at", path, source))?;
+        Ok(matches!(found, Some(RepositoryEntry::Link(_))) && !is_under_way(name))
     }
 
     fn put(
-        &self,
+        &mut self,
         image: &ArtifactImage,
         content: ArtifactContent<'_>,
         data: &Path,
@@ -260,23 +274,21 @@ impl ArtifactRepository {
         tell: &mut dyn FnMut(u64),
     ) -> Result<(), ArtifactError> {
         let temporary = temporary_of(data);
+        let (disk, repo) = (&mut self.disk, &*self.name);
         let mut incoming =
-            Incoming { repo: &self.name, image, temporary: &temporary, machine, stop, tell };
+            Incoming { disk, repo, image, temporary: &temporary, machine, stop, tell };
         incoming.clear()?;
         let put = match (self.section.repository_type, content) {
             (RepositoryType::Files, ArtifactContent::Stream(source)) => incoming.put_file(source),
             (RepositoryType::Trees, ArtifactContent::Stream(source)) => {
                 incoming.put_archive(source)
             }
-            (RepositoryType::Trees, ArtifactContent::Directory(dir)) => incoming.put_copy(dir),
             (RepositoryType::Trees, ArtifactContent::Tree(tree)) => incoming.put_tree(tree),
-            (RepositoryType::Files, ArtifactContent::Directory(_) | ArtifactContent::Tree(_)) => {
-                Err(ArtifactError::Format {
-                    repo: self.name.clone(),
-                    artifact: image.name.clone(),
-                    kind: kind_name(RepositoryType::Files),
-                })
-            }
+            (RepositoryType::Files, ArtifactContent::Tree(_)) => Err(ArtifactError::Format {
+                repo: self.name.clone(),
+                artifact: image.name.clone(),
+                kind: kind_name(RepositoryType::Files),
+            }),
             (RepositoryType::Composefs, _) => {
                 Err(ArtifactError::Composefs { repo: self.name.clone() })
             }
@@ -284,25 +296,26 @@ impl ArtifactRepository {
         let named = put.and_then(|()| self.give_name(&temporary, data));
         if named.is_err() {
             // The failure is told; what cannot be removed is by the next pruning.
-            let _ = incoming.clear();
+            let _ = self.disk.remove(&temporary);
         }
         named
     }
 
     /// A tree is durable when its file system is; only then does it get its name.
-    #[expect(clippy::disallowed_methods, reason = "the directory is synced right after")]
-    fn give_name(&self, temporary: &Path, data: &Path) -> Result<(), ArtifactError> {
-        let dir = &self.section.path;
-        let sync = || -> io::Result<()> {
-            syncfs(File::open(dir)?)?;
+    fn give_name(&mut self, temporary: &Path, data: &Path) -> Result<(), ArtifactError> {
+        let (disk, dir) = (&mut self.disk, &self.section.path);
+        let mut name = || -> io::Result<()> {
+            disk.sync_all(dir)?;
+            let is_tree = |entry| entry == Some(RepositoryEntry::Tree);
+            let (old, new) = (disk.entry(data)?, disk.entry(temporary)?);
             // What is there was found to be no use; a tree would not give way to a rename.
-            if fs::symlink_metadata(data).is_ok_and(|facts| facts.is_dir() != is_tree(temporary)) {
-                remove_tree(data)?;
+            if old.is_some() && is_tree(old) != is_tree(new) {
+                disk.remove(data)?;
             }
-            fs::rename(temporary, data)?;
-            sync_dir(dir)
+            disk.rename(temporary, data)?;
+            disk.sync_dir(dir)
         };
-        sync().map_err(|source| self.failed("store", data, source))
+        name().map_err(|source| self.failed("store", data, source))
     }
 
     /// Whether the data are there: a tree is one as a whole or has another name. A file is
@@ -313,28 +326,28 @@ impl ArtifactRepository {
         data: &Path,
         stop: StopQuestion<'_>,
     ) -> Result<bool, ArtifactError> {
-        match fs::symlink_metadata(data) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(source) => Err(self.failed("look at", data, source)),
-            Ok(facts) if self.section.repository_type != RepositoryType::Files => {
-                Ok(facts.is_dir())
-            }
-            Ok(facts) if facts.is_file() => {
-                let found = digest_of(data, stop).map_err(|source| match stop() {
+        let found = self.disk.entry(data);
+        let found = found.map_err(|source| self.failed("look at", data, source))?;
+        match (self.section.repository_type, found) {
+            (RepositoryType::Files, Some(RepositoryEntry::File)) => {
+                let found = digest_of(&self.disk, data, stop).map_err(|source| match stop() {
                     Some(by) => ArtifactError::Stopped { by },
                     None => self.failed("read", data, source),
                 })?;
                 Ok(found == image.digest)
             }
-            Ok(_) => Ok(false),
+            (RepositoryType::Trees | RepositoryType::Composefs, found) => {
+                Ok(found == Some(RepositoryEntry::Tree))
+            }
+            (RepositoryType::Files, Some(_) | None) => Ok(false),
         }
     }
 
     fn read_link(&mut self, name: &str) {
         let link = self.section.path.join(name);
-        let odd = match fs::read_link(&link) {
+        let odd = match self.disk.entry(&link) {
             Err(error) => error.to_string(),
-            Ok(target) => {
+            Ok(Some(RepositoryEntry::Link(target))) => {
                 let text = target.to_string_lossy();
                 // Whatever the link is called: what it leads to must not be removed.
                 let found = parse_data_name(&text).and_then(|(artifact, checksum)| {
@@ -348,6 +361,7 @@ impl ArtifactRepository {
                     None => format!("invalid target '{text}'"),
                 }
             }
+            Ok(_) => "not a link".to_owned(),
         };
         let link = link.display();
         self.notes.push(format!("invalid artifact link {link} in repo '{}' ({odd})", self.name));
@@ -355,15 +369,7 @@ impl ArtifactRepository {
 
     fn names(&self) -> Result<Vec<String>, ArtifactError> {
         let path = &self.section.path;
-        let read = || -> io::Result<Vec<String>> {
-            let mut names = Vec::new();
-            for entry in fs::read_dir(path)? {
-                names.push(entry?.file_name().to_string_lossy().into_owned());
-            }
-            names.sort();
-            Ok(names)
-        };
-        read().map_err(|source| {
+        self.disk.names(path).map_err(|source| {
             if source.kind() == io::ErrorKind::NotFound {
                 return ArtifactError::Absent { repo: self.name.clone(), path: path.clone() };
             }
@@ -385,10 +391,6 @@ fn temporary_of(data: &Path) -> PathBuf {
     let mut name = data.as_os_str().to_owned();
     name.push(TEMPORARY);
     PathBuf::from(name)
-}
-
-fn is_tree(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|facts| facts.is_dir())
 }
 
 /// Artifact and digest of a name of data; the digest is what follows the last dash.

@@ -22,7 +22,7 @@ const INDENT: &str = "                      ";
 
 /// The text of an event, without the end of its last line.
 #[must_use]
-pub fn format_event(event: &Event, at: Timestamp, format: LogFormat) -> String {
+pub(super) fn format_event(event: &Event, at: Timestamp, format: LogFormat) -> String {
     let time = timestamp_text(at).unwrap_or_else(|| NO_TIME.to_owned());
     match format {
         LogFormat::Short => format!("{time}: {}", one_line(&event.message)),

@@ -15,7 +15,7 @@ const MAX_VALUE_BYTES: usize = 48 * 1024;
 
 /// The datagram of an event.
 #[must_use]
-pub fn encode_journal(event: &Event) -> Vec<u8> {
+fn encode_journal(event: &Event) -> Vec<u8> {
     let mut out = Vec::new();
     for (key, value) in event.fields().chain([("SYSLOG_IDENTIFIER", "rauc")]) {
         let value = value.as_bytes();

@@ -5,7 +5,7 @@ use super::error::SlotHandlerError;
 use super::job::{HookStep, ImageContent, SlotPlace, SlotProof, SlotWritten};
 use super::source::Counted;
 use super::work::{Ending, Work};
-use crate::{SlotName, SlotType, WriteCount};
+use crate::{SlotName, SlotType, WriteCount, archive};
 use bundle::ImageType;
 use programs::ProgramCall;
 use std::path::Path;
@@ -16,33 +16,6 @@ const EXT4_LABEL_BYTES: usize = 16;
 const VFAT_LABEL_LETTERS: usize = 11;
 /// What a FAT's label must not have.
 const VFAT_FORBIDDEN: &str = "*?.,;:/\\|+=<>[]\"";
-/// How the end of a file's name tells its compression; RAUC's list.
-const TAR_SUFFIXES: [(&str, &str); 17] = [
-    (".gz", "-z"),
-    (".tgz", "-z"),
-    (".taz", "-z"),
-    (".Z", "-Z"),
-    (".taZ", "-Z"),
-    (".bz2", "-j"),
-    (".tbz", "-j"),
-    (".tbz2", "-j"),
-    (".tz2", "-j"),
-    (".lz", "--lzip"),
-    (".lzma", "--lzma"),
-    (".tlz", "--lzma"),
-    (".lzo", "--lzop"),
-    (".xz", "-J"),
-    (".txz", "-J"),
-    (".zst", "--zstd"),
-    (".tzst", "--zstd"),
-];
-
-/// The option that makes `tar` decompress a file of this name; `None` for a plain one.
-#[must_use]
-pub fn tar_flag(filename: &str) -> Option<&'static str> {
-    let known = TAR_SUFFIXES.iter().find(|(suffix, _)| filename.ends_with(suffix));
-    known.map(|(_, flag)| *flag)
-}
 
 /// `mkfs.vfat` refuses some letters and warns of small ones.
 fn vfat_label(name: &str) -> String {
@@ -139,9 +112,11 @@ impl Work<'_, '_> {
                 let stop = self.job.stop;
                 let mut passed = 0_u64;
                 let mut tell = |bytes| passed = passed.saturating_add(bytes);
-                let mut counted = Counted::new(source, image.size.get(), &mut tell, stop);
+                let unread = |source| SlotHandlerError::ReadImage { slot: name.clone(), source };
+                let (flag, mut whole) = archive::look(source).map_err(unread)?;
+                let mut counted = Counted::new(&mut whole, image.size.get(), &mut tell, stop);
                 let mut call = ProgramCall::new("tar").args(["xf", "-", "-C"]).arg(dir);
-                call = call.arg("--numeric-owner").args(tar_flag(&image.filename));
+                call = call.arg("--numeric-owner").args(flag);
                 let unpacked = self.program(call.input(&mut counted), Ending::Allowed);
                 // Broken input makes the program fail as well; the reason is said first.
                 unpacked?;

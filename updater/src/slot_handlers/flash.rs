@@ -89,16 +89,24 @@ impl Work<'_, '_> {
         WriteCount { written: self.job.image.size, ..WriteCount::default() }
     }
 
+    /// The image for a chip, which hooks see before anything is erased.
+    fn begin_flash<'c>(
+        &mut self,
+        content: ImageContent<'c>,
+    ) -> Result<&'c mut dyn Read, SlotHandlerError> {
+        let ImageContent::Stream(source) = content else { return Err(self.wrong_shape()) };
+        self.hook(HookStep::PreInstall, &self.plain_place())?;
+        Ok(source)
+    }
+
     /// `flashcp` wants a file, erases what is too much and verifies by itself; the whole is read
     /// back here once more, for the digest.
     pub(super) fn write_nor(
         &mut self,
         content: ImageContent<'_>,
     ) -> Result<SlotWritten, SlotHandlerError> {
-        let ImageContent::Stream(source) = content else { return Err(self.wrong_shape()) };
+        let source = self.begin_flash(content)?;
         let (slot, image) = (self.job.slot, &self.job.image);
-        let place = self.plain_place();
-        self.hook(HookStep::PreInstall, &place)?;
         let (stop, mut ignore) = (self.job.stop, |_| {});
         let mut counted = Counted::new(source, image.size.get(), &mut ignore, stop);
         let spooled = self.machine.spool(&mut counted).map_err(|error| match stop() {
@@ -112,7 +120,7 @@ impl Work<'_, '_> {
         self.count(image.size.get());
         drop(spooled);
         self.prove_nor()?;
-        self.hook(HookStep::PostInstall, &place)?;
+        self.hook(HookStep::PostInstall, &self.plain_place())?;
         Ok(SlotWritten { count: self.all_written(), proof: SlotProof::ReadBack })
     }
 
@@ -140,10 +148,8 @@ impl Work<'_, '_> {
         &mut self,
         content: ImageContent<'_>,
     ) -> Result<SlotWritten, SlotHandlerError> {
-        let ImageContent::Stream(source) = content else { return Err(self.wrong_shape()) };
+        let source = self.begin_flash(content)?;
         let (slot, image) = (self.job.slot, &self.job.image);
-        let place = self.plain_place();
-        self.hook(HookStep::PreInstall, &place)?;
         self.note(format!("erasing slot device {}", slot.device.display()));
         let erase = ProgramCall::new("flash_erase").arg("--quiet").arg(&slot.device);
         self.program(erase.args(["0", "0"]), Ending::Allowed)?;
@@ -155,7 +161,7 @@ impl Work<'_, '_> {
         counted.finish(&slot.name, image)?;
         self.count(image.size.get());
         let proof = self.prove_nand()?;
-        self.hook(HookStep::PostInstall, &place)?;
+        self.hook(HookStep::PostInstall, &self.plain_place())?;
         Ok(SlotWritten { count: self.all_written(), proof })
     }
 

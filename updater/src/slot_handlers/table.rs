@@ -7,7 +7,7 @@ use bundle::ImageType;
 
 /// The ways to write a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HandlerKind {
+pub(crate) enum HandlerKind {
     /// Bytes onto a device.
     Copy,
     /// Bytes onto a device that holds a file system afterwards, mounted around hooks.
@@ -34,7 +34,7 @@ pub enum HandlerKind {
 
 /// Whether somebody else does the writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InstallHook {
+pub(crate) enum InstallHook {
     /// The image has an `install` hook: any pair is accepted.
     Present,
     /// The image is written here.
@@ -43,7 +43,7 @@ pub enum InstallHook {
 
 /// The handler of a pair; `None` where RAUC has none. An image without a type is for hooks alone.
 #[must_use]
-pub const fn handler_for(
+pub(crate) const fn handler_for(
     slot: SlotType,
     image: Option<ImageType>,
     hook: InstallHook,
@@ -77,7 +77,7 @@ pub const fn handler_for(
 
 /// Whether the image goes into a fresh file system.
 #[must_use]
-pub const fn is_archive(image: ImageType) -> bool {
+const fn is_archive(image: ImageType) -> bool {
     match image {
         ImageType::Tar | ImageType::Catar | ImageType::Caidx | ImageType::Emptyfs => true,
         ImageType::Raw
@@ -117,7 +117,7 @@ pub const fn is_index(image: ImageType) -> bool {
 
 /// Whether slots of this type can be mounted, and so carry a `slot.raucs`.
 #[must_use]
-pub const fn is_mountable(slot: SlotType) -> bool {
+pub(crate) const fn is_mountable(slot: SlotType) -> bool {
     match slot {
         SlotType::Ext4 | SlotType::Vfat | SlotType::Ubifs => true,
         SlotType::Raw

@@ -5,7 +5,7 @@
 
 use super::progress::Steps;
 use super::{SlotState, System, SystemError, SystemEvent};
-use crate::replace_link;
+use crate::artifacts::replace_link;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;

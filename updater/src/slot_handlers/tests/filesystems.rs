@@ -237,22 +237,3 @@ fn on_a_loop_device_an_archive_becomes_a_clean_ext4() {
     assert!(HostMachine::new().run(cat.output(&mut take), &|| None).unwrap().success());
     assert!(String::from_utf8(text).unwrap().contains("hello"));
 }
-
-#[test]
-fn the_compression_follows_the_names_end() {
-    for (name, flag) in [
-        ("a.tar", None),
-        ("a.tar.gz", Some("-z")),
-        ("a.tgz", Some("-z")),
-        ("a.tar.Z", Some("-Z")),
-        ("a.tar.bz2", Some("-j")),
-        ("a.tar.lz", Some("--lzip")),
-        ("a.tar.lzma", Some("--lzma")),
-        ("a.tar.lzo", Some("--lzop")),
-        ("a.tar.xz", Some("-J")),
-        ("a.tar.zst", Some("--zstd")),
-        ("a.gz.tar", None),
-    ] {
-        assert_eq!(tar_flag(name), flag, "{name}");
-    }
-}

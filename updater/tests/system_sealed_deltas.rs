@@ -80,7 +80,9 @@ fn ask_system(system: &mut System, file: &Path) -> (Result<(), String>, Vec<Stri
     let (done, events) = install(system, &request, file, &|| None);
     let notes = events.into_iter().filter_map(|event| match event {
         SystemEvent::Note(text) | SystemEvent::Warning(text) => Some(text),
-        _ => None,
+        SystemEvent::Progress { .. } | SystemEvent::Message(_) | SystemEvent::HandlerLine(_) => {
+            None
+        }
     });
     (done.map(drop).map_err(|error| error.text()), notes.collect())
 }

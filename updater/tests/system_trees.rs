@@ -76,7 +76,10 @@ fn a_running_tree_that_nobody_mounted_is_mounted_for_as_long_as_it_is_a_seed() {
     done.map_err(|error| error.text()).unwrap();
     let found = events.iter().find_map(|event| match event {
         SystemEvent::Note(text) => text.strip_prefix("casync: fetched "),
-        _ => None,
+        SystemEvent::Progress { .. }
+        | SystemEvent::Message(_)
+        | SystemEvent::Warning(_)
+        | SystemEvent::HandlerLine(_) => None,
     });
     // 3 MB, of which one file of 150 kB became another.
     let chunks: u64 = found.unwrap().split(' ').next().unwrap().parse().unwrap();

@@ -25,7 +25,7 @@ impl Bus {
     }
 }
 
-/// The variables that RAUC reads.
+/// The variables that RAUC reads, and two of ours.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct RaucEnv {
     /// `RAUC_KEY_PASSPHRASE`.
@@ -46,6 +46,10 @@ pub struct RaucEnv {
     pub test_polling_speedup: Option<String>,
     /// `RAUC_CURL_VERBOSE`.
     pub curl_verbose: bool,
+    /// `ATOMIX_HTTP_STALL_SECS`, as it was given: see [`patience`](crate::rauc::patience).
+    pub http_stall_secs: Option<String>,
+    /// `ATOMIX_HTTP_TRIES`, likewise.
+    pub http_tries: Option<String>,
     /// Whether the locale can show more than ASCII.
     pub is_utf8: bool,
 }
@@ -86,6 +90,8 @@ impl RaucEnv {
             test_runtime_directory: get("RAUC_TEST_RUNTIME_DIRECTORY").map(PathBuf::from),
             test_polling_speedup: text("RAUC_TEST_POLLING_SPEEDUP"),
             curl_verbose: get("RAUC_CURL_VERBOSE").is_some(),
+            http_stall_secs: text("ATOMIX_HTTP_STALL_SECS"),
+            http_tries: text("ATOMIX_HTTP_TRIES"),
             is_utf8: locale.contains("utf-8") || locale.contains("utf8"),
         }
     }

@@ -26,6 +26,7 @@ mod making;
 mod opening;
 mod output;
 mod paint;
+mod patience;
 mod poller;
 mod poller_bus;
 mod poller_dict;

@@ -127,13 +127,14 @@ impl PollHands for HostHands {
         if_none_match: Option<String>,
         stop: Stop,
     ) -> Fetched {
+        let known = http_options(&self.config, &self.env, &Access::default());
         let options = HttpOptions {
             info_headers: headers,
             if_none_match,
-            patience: Patience { total: Some(LONGEST_LOOK), ..Patience::default() },
+            patience: Patience { total: Some(LONGEST_LOOK), ..known.patience },
             stop: Some(stop),
             notices: Some(Arc::new(|notice: &HttpNotice| log(&Told::Note(notice.to_string())))),
-            ..http_options(&self.config, &self.env, &Access::default())
+            ..known
         };
         let read = match HttpSource::open(&self.url, &options) {
             Ok(source) => self.read(&Arc::new(source)),

@@ -7,6 +7,7 @@ use crate::rauc::conf::load;
 use crate::rauc::env::RaucEnv;
 use crate::rauc::error::RaucError;
 use crate::rauc::output::Streams;
+use crate::rauc::patience::patience;
 use crate::rauc::request::{Asked, Request, read};
 use crate::rauc::session::Session;
 use crate::rauc::{info, install, making, serving, status};
@@ -53,6 +54,7 @@ fn session(
     now: UnixTime,
     out: &mut Streams<'_>,
 ) -> Result<u8, RaucError> {
+    patience(&env)?;
     let loaded = load(Path::new("/"), &request)?;
     if let Some(path) = &loaded.path {
         out.note(&format!("Using system config file {}", path.display()));

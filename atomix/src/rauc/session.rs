@@ -6,6 +6,7 @@ use crate::rauc::conf::Loaded;
 use crate::rauc::engine::Access;
 use crate::rauc::env::RaucEnv;
 use crate::rauc::opening::{Judging, Verify};
+use crate::rauc::patience::patience;
 use crate::rauc::request::Request;
 use crate::rauc::run::RAUC_VERSION;
 use crate::rauc::trust::Expiry;
@@ -146,6 +147,8 @@ pub fn http_options(config: &SystemConfig, env: &RaucEnv, access: &Access) -> Ht
         tls_verify: if access.tls_no_verify { TlsVerify::NoVerify } else { TlsVerify::Verify },
         tls_pin: env.pkcs11_pin.clone().filter(|_| has_own_keys),
         headers: access.http_headers.clone(),
+        // Every command looked at the environment before it began.
+        patience: patience(env).unwrap_or_default(),
         ..HttpOptions::default()
     }
 }

@@ -211,12 +211,13 @@ impl Engine for SystemEngine {
     fn inspect(&mut self, source: &str, access: &Access, stop: Stop) -> Result<Inspected, String> {
         let config = self.system.config();
         let transfer = Lines::default();
+        let known = http_options(config, &self.env, access);
         let http = HttpOptions {
             info_headers: self.system.info_headers(None),
             notices: Some(noting(&transfer)),
-            patience: Patience { total: Some(LONGEST_LOOK), ..Patience::default() },
+            patience: Patience { total: Some(LONGEST_LOOK), ..known.patience },
             stop: Some(stop),
-            ..http_options(config, &self.env, access)
+            ..known
         };
         let opener = Opener { config, keys: &self.keys, http, now: (self.clock)() };
         let log = self.log;

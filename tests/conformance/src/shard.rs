@@ -2,6 +2,7 @@
 //! A part of the suite: a copy of the tests, a pretended build directory, and the script that runs
 //! pytest in namespaces of its own.
 
+use crate::suite::Suite;
 use anyhow::{Context as _, Result, ensure};
 use e2e::program::Program;
 use std::fs;
@@ -86,6 +87,7 @@ impl Shard {
         let options = "[{\"name\": \"b_sanitize\", \"value\": \"none\"}]";
         fs::write(build.join("meson-info/intro-buildoptions.json"), options)?;
         copy_program(work.program, &dir.join("program"))?;
+        copy_program(&Suite::desync()?, &dir.join("desync"))?;
         symlink("../program/rauc", build.join("rauc"))?;
         fs::write(dir.join("shard.sh"), SCRIPT)?;
         fs::write(dir.join("isolate.py"), PLUGIN)?;

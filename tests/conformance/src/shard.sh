@@ -22,6 +22,7 @@ mount --bind cmdline /proc/cmdline
 
 mkdir -p bin home
 cp test/bin/barebox-state bin/ && chmod +x bin/barebox-state
+ln -sf ../desync/desync bin/desync
 # For kernels that do not read a GPT themselves.
 cat >bin/sfdisk <<'SH'
 #!/bin/sh

@@ -97,6 +97,38 @@ impl Suite {
         Ok(dir.join("rauc"))
     }
 
+    /// The real `desync` of sid with its own libraries beside it; Debian's stable suites have none.
+    ///
+    /// # Errors
+    /// When it cannot be fetched.
+    pub fn desync() -> Result<PathBuf> {
+        Ok(Self::program_of_sid("desync")?.join("desync"))
+    }
+
+    /// A program of its own package: the directory where a script of its name runs it by its own
+    /// loader.
+    ///
+    /// # Errors
+    /// When it cannot be fetched.
+    pub fn program_of_sid(name: &str) -> Result<PathBuf> {
+        let inputs = Inputs::new("1").text(Self::Sid.name());
+        part(name, inputs, |dir| {
+            let root = dir.join("root");
+            fs::create_dir(&root)?;
+            Self::Sid.apt()?.unpack_whole(name, &root)?;
+            let script = dir.join(name);
+            fs::write(
+                &script,
+                format!(
+                    "#!/bin/sh\nroot=$(dirname \"$(readlink -f \"$0\")\")/root\n\
+                     exec \"$root\"/usr/lib64/ld-linux-x86-64.so.2 --argv0 {name} \\\n  \
+                     --library-path \"$root/usr/lib/x86_64-linux-gnu\" \"$root/usr/bin/{name}\" \"$@\"\n"
+                ),
+            )?;
+            Ok(fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?)
+        })
+    }
+
     /// The unpacked package of user-mode Linux.
     ///
     /// # Errors

@@ -4,11 +4,11 @@
 
 use crate::daemon::Daemon;
 use anyhow::{Context as _, Result, ensure};
-use e2e::program::Program;
+use e2e::program::{Program, SYSTEM_PATH};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// The board's compatible.
 pub const COMPATIBLE: &str = "Roundtrip";
@@ -21,16 +21,19 @@ const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus C
   <type>system</type>
   <listen>unix:path=@BUS@</listen>
   <auth>EXTERNAL</auth>
-  <policy context="default">
+@POLICY@
+</busconfig>
+"#;
+
+/// Everybody may do everything.
+const EVERYTHING: &str = r#"  <policy context="default">
     <allow user="*"/><allow own="*"/>
     <allow send_type="method_call"/><allow send_type="signal"/>
     <allow send_requested_reply="true" send_type="method_return"/>
     <allow send_requested_reply="true" send_type="error"/>
     <allow receive_type="method_call"/><allow receive_type="signal"/>
     <allow receive_type="method_return"/><allow receive_type="error"/>
-  </policy>
-</busconfig>
-"#;
+  </policy>"#;
 
 /// Keeps each answer in a file of its name.
 const BACKEND: &str = r#"#!/bin/sh
@@ -61,6 +64,8 @@ pub struct Setup {
     pub decrypt: Option<PathBuf>,
     /// The chunk store of `[casync]`.
     pub store: Option<String>,
+    /// More lines of the `[system]` section.
+    pub system: &'static str,
     /// The slots' type.
     pub slot_type: &'static str,
     /// The slots' size.
@@ -71,7 +76,7 @@ impl Setup {
     /// A device with raw slots that trusts this and needs nothing else.
     #[must_use]
     pub const fn raw(keyring: String, slot_bytes: u64) -> Self {
-        Self { keyring, decrypt: None, store: None, slot_type: "raw", slot_bytes }
+        Self { keyring, decrypt: None, store: None, system: "", slot_type: "raw", slot_bytes }
     }
 }
 
@@ -99,18 +104,28 @@ impl Device {
         if let Some(store) = &setup.store {
             more.push_str(&format!("[casync]\nstorepath={store}\n"));
         }
-        let Setup { keyring, slot_type, .. } = setup;
+        let Setup { keyring, slot_type, system, .. } = setup;
         let conf = format!(
             "[system]\ncompatible={COMPATIBLE}\nbootloader=custom\nmountprefix={place}/mnt\n\
-             data-directory={place}/data\n\
+             data-directory={place}/data\n{system}\
              [handlers]\nbootloader-custom-backend=backend.sh\n\
              [keyring]\n{keyring}\n{more}\
              [slot.rootfs.0]\ndevice=rootfs-0\ntype={slot_type}\nbootname=A\n\
              [slot.rootfs.1]\ndevice=rootfs-1\ntype={slot_type}\nbootname=B\n",
         );
         fs::write(dir.join("system.conf"), conf)?;
-        fs::write(dir.join("bus.conf"), BUS.replace("@BUS@", &format!("{place}/bus")))?;
-        Ok(Self { dir: dir.to_owned() })
+        let device = Self { dir: dir.to_owned() };
+        device.guard(EVERYTHING)?;
+        Ok(device)
+    }
+
+    /// Gives its bus another policy.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn guard(&self, policy: &str) -> Result<()> {
+        let text = BUS.replace("@BUS@", &format!("{}/bus", self.dir.display()));
+        Ok(fs::write(self.dir.join("bus.conf"), text.replace("@POLICY@", policy))?)
     }
 
     /// The configuration.
@@ -168,6 +183,14 @@ impl Device {
     /// # Errors
     /// When one of them does not come up.
     pub fn serve(&self, rauc: &Path) -> Result<Service<'_>> {
+        self.serve_with(rauc, &[])
+    }
+
+    /// The same with variables in the service's environment.
+    ///
+    /// # Errors
+    /// As [`Device::serve`].
+    pub fn serve_with(&self, rauc: &Path, variables: &[(&str, &str)]) -> Result<Service<'_>> {
         let mut command = Command::new("dbus-daemon");
         command.arg("--nofork").arg(format!("--config-file={}/bus.conf", self.dir.display()));
         let mut bus = Daemon::start("bus", command, &self.dir)?;
@@ -177,6 +200,7 @@ impl Device {
             .arg("service")
             .arg(format!("--conf={}", self.conf().display()))
             .arg("--override-boot-slot=A")
+            .envs(variables.iter().copied())
             .env("DBUS_SYSTEM_BUS_ADDRESS", self.bus());
         let daemon = Daemon::start("service", command, &self.dir)?;
         let mut service = Service { device: self, daemon, _bus: bus };
@@ -232,6 +256,14 @@ impl Service<'_> {
         send(&self.device.bus(), NAME, &[member]).map(drop)
     }
 
+    /// Runs any program beside it, to whatever end.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn try_program(&self, program: &str, arguments: &[&str]) -> Result<Tried> {
+        try_on(&self.device.bus(), program, arguments)
+    }
+
     /// The end of what it printed.
     #[must_use]
     pub fn said(&self) -> String {
@@ -257,6 +289,34 @@ impl Service<'_> {
     }
 }
 
+/// How a program ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// Its exit code; a signal has none.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub printed: String,
+    /// What it complained about.
+    pub complained: String,
+}
+
+/// Runs any program with this bus as the system's, to whatever end.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn try_on(bus: &str, program: &str, arguments: &[&str]) -> Result<Tried> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).env("LC_ALL", "C.UTF-8");
+    command.env("PATH", SYSTEM_PATH).env("DBUS_SYSTEM_BUS_ADDRESS", bus);
+    let ended = command.output().with_context(|| format!("cannot start {program}"))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Tried {
+        code: ended.status.code(),
+        printed: text(&ended.stdout),
+        complained: text(&ended.stderr),
+    })
+}
+
 /// A call by a program that is neither's.
 fn send(address: &str, name: &str, call: &[&str]) -> Result<String> {
     let [member, arguments @ ..] = call else { anyhow::bail!("no member to call") };
@@ -274,9 +334,25 @@ fn send(address: &str, name: &str, call: &[&str]) -> Result<String> {
 /// # Errors
 /// When it does not.
 pub fn make_bundle(rauc: &Path, recipe: &Recipe<'_>, to: &Path) -> Result<()> {
+    make_bundle_by(rauc, recipe, to, None)
+}
+
+/// The same with programs of this directory before those of the system.
+///
+/// # Errors
+/// As [`make_bundle`].
+pub fn make_bundle_by(
+    rauc: &Path,
+    recipe: &Recipe<'_>,
+    to: &Path,
+    programs: Option<&Path>,
+) -> Result<()> {
     let content = to.with_extension("content");
     if content.exists() {
         fs::remove_dir_all(&content)?;
+    }
+    if to.exists() {
+        fs::remove_file(to)?;
     }
     fs::create_dir_all(&content)?;
     fs::write(content.join("manifest.raucm"), recipe.manifest)?;
@@ -287,12 +363,11 @@ pub fn make_bundle(rauc: &Path, recipe: &Recipe<'_>, to: &Path) -> Result<()> {
         fs::write(content.join("hook.sh"), hook)?;
         fs::set_permissions(content.join("hook.sh"), fs::Permissions::from_mode(0o755))?;
     }
-    Program::new(&rauc.display().to_string())
-        .arg("bundle")
-        .args(recipe.arguments)
-        .arg(&content)
-        .arg(to)
-        .run()?;
+    let mut bundler = Program::new(&rauc.display().to_string());
+    if let Some(dir) = programs {
+        bundler = bundler.env("PATH", format!("{}:{SYSTEM_PATH}", dir.display()));
+    }
+    bundler.arg("bundle").args(recipe.arguments).arg(&content).arg(to).run()?;
     ensure!(to.is_file(), "no bundle was made");
     Ok(())
 }

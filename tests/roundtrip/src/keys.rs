@@ -32,7 +32,12 @@ struct Certificate<'a> {
     kind: &'a str,
     issuer: Option<&'a str>,
     extensions: &'a str,
+    /// The day on which it begins, and how many it lasts.
+    valid: (&'a str, &'a str),
 }
+
+/// Begins when it is made.
+const NOW: (&str, &str) = ("now", "3650");
 
 const CA: &str = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n";
 const SIGNER: &str = "basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\n\
@@ -40,15 +45,51 @@ const SIGNER: &str = "basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\n\
 const OWN_ROOT: &str = "basicConstraints=critical,CA:TRUE\nkeyUsage=digitalSignature,keyCertSign\n";
 const RECIPIENT: &str = "basicConstraints=CA:FALSE\nkeyUsage=keyEncipherment\n";
 
-const ALL: [Certificate<'static>; 7] = [
-    Certificate { name: "own", kind: "RSA", issuer: None, extensions: OWN_ROOT },
-    Certificate { name: "root", kind: "RSA", issuer: None, extensions: CA },
-    Certificate { name: "between", kind: "RSA", issuer: Some("root"), extensions: CA },
-    Certificate { name: "signer", kind: "RSA", issuer: Some("between"), extensions: SIGNER },
-    Certificate { name: "ec-root", kind: "EC", issuer: None, extensions: CA },
-    Certificate { name: "ec-signer", kind: "EC", issuer: Some("ec-root"), extensions: SIGNER },
-    Certificate { name: "recipient", kind: "RSA", issuer: None, extensions: RECIPIENT },
+const ALL: [Certificate<'static>; 10] = [
+    Certificate { name: "own", kind: "RSA", issuer: None, extensions: OWN_ROOT, valid: NOW },
+    Certificate { name: "root", kind: "RSA", issuer: None, extensions: CA, valid: NOW },
+    Certificate { name: "between", kind: "RSA", issuer: Some("root"), extensions: CA, valid: NOW },
+    Certificate {
+        name: "signer",
+        kind: "RSA",
+        issuer: Some("between"),
+        extensions: SIGNER,
+        valid: NOW,
+    },
+    Certificate { name: "ec-root", kind: "EC", issuer: None, extensions: CA, valid: NOW },
+    Certificate {
+        name: "ec-signer",
+        kind: "EC",
+        issuer: Some("ec-root"),
+        extensions: SIGNER,
+        valid: NOW,
+    },
+    Certificate { name: "recipient", kind: "RSA", issuer: None, extensions: RECIPIENT, valid: NOW },
+    Certificate { name: "web", kind: "RSA", issuer: Some("root"), extensions: WEB, valid: NOW },
+    Certificate {
+        name: "late",
+        kind: "RSA",
+        issuer: Some("root"),
+        extensions: SIGNER,
+        valid: PAST,
+    },
+    Certificate {
+        name: "early",
+        kind: "RSA",
+        issuer: Some("root"),
+        extensions: SIGNER,
+        valid: AHEAD,
+    },
 ];
+
+/// Of a server on this machine.
+const WEB: &str = "basicConstraints=CA:FALSE\nsubjectAltName=IP:127.0.0.1\n";
+
+/// Is over.
+const PAST: (&str, &str) = ("2020-01-01 00:00:00", "30");
+
+/// Has not begun.
+const AHEAD: (&str, &str) = ("2060-01-01 00:00:00", "30");
 
 impl Keys {
     /// Makes all of them.
@@ -63,7 +104,7 @@ impl Keys {
     }
 
     fn certify(&self, one: &Certificate<'_>) -> Result<()> {
-        let Certificate { name, kind, issuer, extensions } = one;
+        let Certificate { name, kind, issuer, extensions, valid: (begin, days) } = one;
         let option = if *kind == "EC" { "ec_paramgen_curve:P-256" } else { "rsa_keygen_bits:2048" };
         let openssl = || Program::new("openssl");
         openssl()
@@ -82,8 +123,12 @@ impl Keys {
             &file,
             format!("subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n{extensions}"),
         )?;
-        let mut sign = openssl()
-            .args(["x509", "-req", "-sha256", "-days", "3650", "-in"])
+        let mut sign = match *begin {
+            "now" => openssl(),
+            begin => Program::new("faketime").args([begin, "openssl"]),
+        };
+        sign = sign
+            .args(["x509", "-req", "-sha256", "-days", days, "-in"])
             .arg(request)
             .arg("-extfile")
             .arg(file)
@@ -101,11 +146,15 @@ impl Keys {
         sign.run()
     }
 
-    fn key(&self, name: &str) -> PathBuf {
+    /// The key of a name.
+    #[must_use]
+    pub fn key(&self, name: &str) -> PathBuf {
         self.dir.join(format!("{name}.key"))
     }
 
-    fn cert(&self, name: &str) -> PathBuf {
+    /// The certificate of a name.
+    #[must_use]
+    pub fn cert(&self, name: &str) -> PathBuf {
         self.dir.join(format!("{name}.pem"))
     }
 
@@ -117,14 +166,20 @@ impl Keys {
             Chain::Intermediate | Chain::Partial => "signer",
             Chain::Ecc => "ec-signer",
         };
-        let mut arguments = vec![
-            format!("--cert={}", self.cert(signer).display()),
-            format!("--key={}", self.key(signer).display()),
-        ];
+        let mut arguments = self.signing_as(signer);
         if chain == Chain::Intermediate {
             arguments.push(format!("--intermediate={}", self.cert("between").display()));
         }
         arguments
+    }
+
+    /// The arguments that sign as one of a name.
+    #[must_use]
+    pub fn signing_as(&self, name: &str) -> Vec<String> {
+        vec![
+            format!("--cert={}", self.cert(name).display()),
+            format!("--key={}", self.key(name).display()),
+        ]
     }
 
     /// The certificate that `crypt` bundles are encrypted to.

@@ -15,7 +15,7 @@ const PORT: u16 = 8081;
 const CONF: &str = "daemon off;\npid @DIR@/nginx.pid;\nerror_log stderr;\nworker_processes 1;\n\
     user root;\nevents {}\nhttp {\n  log_format sent '$bytes_sent $request_method $uri $http_range';\n  \
     access_log @DIR@/access.log sent;\n  default_type application/octet-stream;\n@TEMPORARY@  \
-    keepalive_requests 1000000;\n  server { listen 127.0.0.1:@PORT@; root @FILES@; }\n}\n";
+    keepalive_requests 1000000;\n  server { listen 127.0.0.1:@PORT@; root @FILES@; }\n@MORE@}\n";
 
 /// A running server.
 pub struct Nginx {
@@ -38,6 +38,14 @@ impl Nginx {
     /// # Errors
     /// When it does not come up.
     pub fn start(files: &Path, dir: &Path) -> Result<Self> {
+        Self::start_beside(files, dir, "")
+    }
+
+    /// The same with more servers, in nginx's words.
+    ///
+    /// # Errors
+    /// As [`Nginx::start`].
+    pub fn start_beside(files: &Path, dir: &Path, more: &str) -> Result<Self> {
         fs::create_dir_all(dir)?;
         let place = dir.display().to_string();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -47,6 +55,7 @@ impl Nginx {
             .replace("@TEMPORARY@", &temporary)
             .replace("@DIR@", &place)
             .replace("@FILES@", &files.display().to_string())
+            .replace("@MORE@", more)
             .replace("@PORT@", &PORT.to_string());
         fs::write(dir.join("nginx.conf"), conf)?;
         fs::write(dir.join("access.log"), "")?;

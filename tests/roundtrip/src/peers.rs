@@ -3,11 +3,9 @@
 
 use anyhow::{Context as _, Result};
 use conformance::suite::Suite;
-use e2e::apt::{Apt, Packages};
 use e2e::cache::{Inputs, part};
 use e2e::program::Program;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 const GOOSEBIT: &str = include_str!("../goosebit.txt");
@@ -21,25 +19,7 @@ pub const REAL: Suite = Suite::Sid;
 /// When it cannot be fetched.
 pub fn hawkbit_updater() -> Result<PathBuf> {
     let name = "rauc-hawkbit-updater";
-    let inputs = Inputs::new("1").text(REAL.name());
-    let dir = part(name, inputs, |dir| {
-        let root = dir.join("root");
-        fs::create_dir(&root)?;
-        Apt::of(Packages { suite: REAL.name(), architecture: "amd64" })?
-            .unpack_whole(name, &root)?;
-        let script = dir.join(name);
-        fs::write(
-            &script,
-            format!(
-                "#!/bin/sh\nroot=$(dirname \"$(readlink -f \"$0\")\")/root\n\
-                 exec \"$root\"/usr/lib64/ld-linux-x86-64.so.2 --argv0 {name} \\\n  --library-path \
-                 \"$root/usr/lib/x86_64-linux-gnu\" \"$root/usr/bin/{name}\" \"$@\"\n"
-            ),
-        )?;
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
-        Ok(())
-    })?;
-    Ok(dir.join(name))
+    Ok(Suite::program_of_sid(name)?.join(name))
 }
 
 /// The Python that has gooseBit. Its environment has copies, so that it may be moved.

@@ -50,6 +50,9 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
 fn fetch(cli: &Cli) -> Result<()> {
     peers::REAL.real_rauc()?;
     peers::rauc_tests()?;
+    if cli.judge.contains(&Judge::Stores) {
+        Suite::desync()?;
+    }
     if cli.judge.contains(&Judge::Hawkbit) {
         peers::hawkbit_updater()?;
         peers::goosebit_python()?;

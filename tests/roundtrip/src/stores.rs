@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Do stores that `casync` made install, for no more bytes than `casync` itself fetches? The store
-//! is served over HTTP; the running slot holds the version before.
+//! Do stores that `casync` and `desync` made install, for no more bytes than their maker fetches? The
+//! store is served over HTTP; the running slot holds the version before.
 
 use crate::device::{COMPATIBLE, Device, Recipe, Setup, make_bundle};
 use crate::keys::{Chain, Keys};
 use crate::nginx::{Nginx, Sent};
 use anyhow::{Context as _, Result, ensure};
+use conformance::suite::Suite;
 use e2e::program::Program;
 use std::fs;
 use std::io::Write;
@@ -15,15 +16,26 @@ const IMAGE_BYTES: usize = 6 << 20;
 
 const SLOT_BYTES: u64 = 16 << 20;
 
-/// Most that an install may fetch, in percent of what `casync` fetches.
+/// Most that an install may fetch, in percent of what the store's maker fetches.
 const MOST_PERCENT: u64 = 102;
 
 /// What a store is of, and how.
 #[derive(Clone, Copy, Debug)]
 struct Kind {
     name: &'static str,
-    compression: &'static str,
+    maker: Maker,
     content: Content,
+}
+
+/// Who made the store, and how its chunks are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Maker {
+    /// `casync` with this compression.
+    Casync(&'static str),
+    /// `desync`, which compresses with zstd.
+    Desync,
+    /// `desync`, told to keep chunks as they are.
+    DesyncPlain,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +46,13 @@ enum Content {
     Tree,
 }
 
-const KINDS: [Kind; 4] = [
-    Kind { name: "blob-zstd", compression: "zstd", content: Content::Blob },
-    Kind { name: "blob-xz", compression: "xz", content: Content::Blob },
-    Kind { name: "blob-gzip", compression: "gzip", content: Content::Blob },
-    Kind { name: "tree-zstd", compression: "zstd", content: Content::Tree },
+const KINDS: [Kind; 6] = [
+    Kind { name: "blob-zstd", maker: Maker::Casync("zstd"), content: Content::Blob },
+    Kind { name: "blob-xz", maker: Maker::Casync("xz"), content: Content::Blob },
+    Kind { name: "blob-gzip", maker: Maker::Casync("gzip"), content: Content::Blob },
+    Kind { name: "blob-desync", maker: Maker::Desync, content: Content::Blob },
+    Kind { name: "blob-desync-plain", maker: Maker::DesyncPlain, content: Content::Blob },
+    Kind { name: "tree-zstd", maker: Maker::Casync("zstd"), content: Content::Tree },
 ];
 
 /// Plays all kinds.
@@ -52,7 +66,7 @@ pub fn judge(real: &Path, rauc: &Path, scratch: &Path, out: &mut dyn Write) -> R
         let (reference, found) = rig.play().with_context(|| kind.name)?;
         writeln!(
             out,
-            "  {}: {} bytes in {} answers, casync {} in {}: {:.3}",
+            "  {}: {} bytes in {} answers, its maker {} in {}: {:.3}",
             kind.name,
             found.bytes,
             found.answers,
@@ -62,7 +76,7 @@ pub fn judge(real: &Path, rauc: &Path, scratch: &Path, out: &mut dyn Write) -> R
         )?;
         ensure!(
             found.bytes * 100 <= reference.bytes * MOST_PERCENT,
-            "{}: more than {MOST_PERCENT} % of what casync fetches",
+            "{}: more than {MOST_PERCENT} % of what the store's maker fetches",
             kind.name
         );
     }
@@ -142,13 +156,8 @@ impl Rig<'_> {
         let device = Device::make(&self.dir.join("device"), &setup)?;
         self.write_versions(&device)?;
         let index = self.files().join(index);
-        Program::new("casync")
-            .args(["make", "--with=unix"])
-            .arg(format!("--compression={}", self.kind.compression))
-            .arg(format!("--store={}", self.files().join("store.castr").display()))
-            .arg(&index)
-            .arg(self.new_version())
-            .run()?;
+        let store = self.files().join("store.castr");
+        self.make_store(&store.display().to_string(), &index, &self.new_version())?;
         let name = index.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let manifest = format!(
             "[update]\ncompatible={COMPATIBLE}\nversion=2\n[bundle]\nformat=plain\n\
@@ -164,6 +173,30 @@ impl Rig<'_> {
         let bundle = self.dir.join("update.raucb");
         make_bundle(self.real, &recipe, &bundle)?;
         Ok((index, device, bundle))
+    }
+
+    fn make_store(&self, store: &str, index: &Path, image: &Path) -> Result<()> {
+        match self.kind.maker {
+            Maker::Casync(compression) => Program::new("casync")
+                .args(["make", "--with=unix"])
+                .args([format!("--compression={compression}"), format!("--store={store}")])
+                .args([index, image])
+                .run(),
+            Maker::Desync | Maker::DesyncPlain => {
+                fs::create_dir_all(store)?;
+                self.desync("make", store)?.args([index, image]).run()
+            }
+        }
+    }
+
+    /// `desync`, told how chunks are kept in a store.
+    fn desync(&self, command: &str, store: &str) -> Result<Program> {
+        let config = self.dir.join("desync.json");
+        let plain = self.kind.maker == Maker::DesyncPlain;
+        let text = serde_json::json!({ "store-options": { store: { "uncompressed": plain } } });
+        fs::write(&config, text.to_string())?;
+        let desync = Program::new(&Suite::desync()?.display().to_string());
+        Ok(desync.arg(command).arg("--config").arg(config).args(["--store", store]))
     }
 
     fn new_version(&self) -> PathBuf {
@@ -198,9 +231,22 @@ impl Rig<'_> {
         Ok(())
     }
 
-    /// What `casync` itself fetches with the same seed.
+    /// What the store's maker itself fetches with the same seed.
     fn reference(&self, index: &Path, device: &Device) -> Result<Sent> {
         let server = self.serve("reference-server")?;
+        let store = format!("{}/store.castr", Nginx::url());
+        let extracted = self.dir.join("extracted");
+        if self.kind.maker == Maker::Desync || self.kind.maker == Maker::DesyncPlain {
+            // A seed of desync's is an image with an index beside it.
+            let seed = self.dir.join("seed.img");
+            fs::copy(device.running(), &seed)?;
+            let seed_index = self.dir.join("seed.img.caibx");
+            let unused = self.dir.join("seed.castr");
+            self.make_store(&unused.display().to_string(), &seed_index, &seed)?;
+            let extract = self.desync("extract", &store)?.arg("--seed").arg(&seed_index);
+            extract.args([index, &extracted]).run()?;
+            return server.stop();
+        }
         let seed = match self.kind.content {
             Content::Blob => device.running(),
             Content::Tree => self.dir.join("old"),
@@ -208,9 +254,8 @@ impl Rig<'_> {
         Program::new("casync")
             .args(["extract", "--seed-output=no"])
             .arg(format!("--seed={}", seed.display()))
-            .arg(format!("--store={}/store.castr", Nginx::url()))
-            .arg(index)
-            .arg(self.dir.join("extracted"))
+            .arg(format!("--store={store}"))
+            .args([index, &extracted])
             .run()?;
         server.stop()
     }

@@ -2,26 +2,39 @@
 //! A server of one file that does not do what it should.
 
 use anyhow::{Context as _, Result};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 /// What is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trick {
     /// Every request is answered with the whole file.
     IgnoresRanges,
-    /// Beyond the first half of the file, answers end before they begin.
+    /// Answers end in the middle of the file; what ends it comes whole.
     Truncates,
     /// After some requests there is another file of the same length, with another ETag.
     Changes,
     /// As before, but the ETag stays.
     ChangesSilently,
+    /// As before, without any ETag.
+    ChangesUntagged,
+    /// Answers stop in the middle of the file, and never go on.
+    Stalls,
+    /// From the middle of the file on, some bytes a second.
+    Drips,
     /// It says that the file is longer than it is.
     LiesAboutLength,
 }
+
+/// Answers of so many bytes come whole from every server: they are asked for before the image.
+const AT_ONCE: usize = 4096;
+
+/// Between two bytes of one that drips.
+const DROP: Duration = Duration::from_millis(100);
 
 /// Requests before the file changes: the size, the trailer, the signature, the first blocks.
 const BEFORE_CHANGE: u64 = 4;
@@ -73,7 +86,8 @@ impl Files {
 
     fn answer(&self, range: Option<&str>, client: &mut TcpStream) -> Option<()> {
         let number = self.requests.fetch_add(1, Ordering::SeqCst);
-        let changes = matches!(self.trick, Trick::Changes | Trick::ChangesSilently);
+        let changes =
+            matches!(self.trick, Trick::Changes | Trick::ChangesSilently | Trick::ChangesUntagged);
         let changed = changes && number >= BEFORE_CHANGE;
         let file = if changed { &self.second } else { &self.first };
         let tag = if changed && self.trick == Trick::Changes { "other" } else { "one" };
@@ -86,17 +100,43 @@ impl Files {
         }
         let mut part = file.get(from..(to + 1).min(file.len())).unwrap_or_default().to_vec();
         part.resize(to + 1 - from, 0);
+        let untagged = self.trick == Trick::ChangesUntagged;
+        let tag = if untagged { String::new() } else { format!("ETag: \"{tag}\"\r\n") };
         let head = format!(
-            "HTTP/1.1 206 Partial Content\r\nContent-Length: {}\r\nETag: \"{tag}\"\r\n\
+            "HTTP/1.1 206 Partial Content\r\nContent-Length: {}\r\n{tag}\
              Content-Range: bytes {from}-{to}/{length}\r\n\r\n",
             part.len(),
         );
         client.write_all(head.as_bytes()).ok()?;
-        if self.trick == Trick::Truncates && from > file.len() / 2 && part.len() > 4096 {
-            client.shutdown(std::net::Shutdown::Both).ok()?;
-            return None;
+        // The image is there; hash tree and signature, which are asked for first, end the file.
+        let middle = file.len() / 3..file.len() / 3 * 2;
+        if from >= middle.end || to < middle.start || part.len() <= AT_ONCE {
+            return client.write_all(&part).ok();
         }
-        client.write_all(&part).ok()
+        let (good, rest) = part.split_at_checked(middle.start.saturating_sub(from))?;
+        self.spoil(good, rest, client)
+    }
+
+    /// The part of an answer before the middle of the file, and what comes then.
+    fn spoil(&self, good: &[u8], rest: &[u8], client: &mut TcpStream) -> Option<()> {
+        client.write_all(good).ok()?;
+        match self.trick {
+            Trick::Truncates => {
+                client.shutdown(std::net::Shutdown::Both).ok()?;
+                None
+            }
+            // Until the client has had enough.
+            Trick::Stalls => client.read_exact(&mut [0]).ok(),
+            Trick::Drips => rest.iter().try_for_each(|byte| {
+                thread::sleep(DROP);
+                client.write_all(&[*byte]).ok()
+            }),
+            Trick::IgnoresRanges
+            | Trick::Changes
+            | Trick::ChangesSilently
+            | Trick::ChangesUntagged
+            | Trick::LiesAboutLength => client.write_all(rest).ok(),
+        }
     }
 }
 

@@ -85,11 +85,14 @@ pub fn watched<T>(id: u32, act: impl FnOnce() -> Result<T>) -> Result<(T, f64)> 
     thread::scope(|scope| {
         let watch = scope.spawn(|| {
             let mut most = 0;
-            while !over.load(Ordering::Relaxed) {
+            // At least one look, however short the act is.
+            loop {
                 most = most.max(resident(id));
+                if over.load(Ordering::Relaxed) {
+                    return most;
+                }
                 thread::sleep(LOOK);
             }
-            most
         });
         let done = act();
         over.store(true, Ordering::Relaxed);

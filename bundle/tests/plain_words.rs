@@ -12,9 +12,8 @@ use bundle::{
     UntrustedBundle, sign_detached,
 };
 use std::collections::BTreeSet;
-use std::error::Error;
 use std::sync::Arc;
-use storage::Digest;
+use storage::{Digest, chain};
 
 const PAYLOAD: &[u8] = include_bytes!("../../tests/fixtures/rauc-1.8/plain.raucb");
 
@@ -26,17 +25,6 @@ fn payload() -> &'static [u8] {
 fn signature(holder: &Holder) -> Vec<u8> {
     let digest = Digest::from_bytes(openssl::sha::sha256(payload()));
     sign_detached(digest, &holder.identity(), NOW).unwrap()
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut parts = vec![error.to_string()];
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        parts.push(inner.to_string());
-        cause = inner.source();
-    }
-    parts.dedup();
-    parts.join(": ")
 }
 
 fn refused(cms: &[u8], keyring: &Keyring, time: UnixTime) -> String {

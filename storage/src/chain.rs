@@ -5,7 +5,8 @@ use std::error::Error;
 use std::fmt::Write as _;
 
 /// An error and its causes, joined by `: `. A cause whose text ends its parent's is not repeated.
-/// Further lines of a cause are indented: a foreign text in it must not pass for a line of ours.
+/// Further lines of a cause are indented and other control characters are blanks: a foreign text in
+/// it must neither pass for a line of ours nor steer a terminal.
 #[must_use]
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -18,5 +19,30 @@ pub fn chain(error: &dyn Error) -> String {
         }
         cause = inner.source();
     }
-    text.replace('\n', "\n  ")
+    let plain = |letter: char| if letter.is_control() && letter != '\n' { ' ' } else { letter };
+    text.trim_end().chars().map(plain).collect::<String>().replace('\n', "\n  ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Said(&'static str, #[source] Option<Box<Said>>);
+
+    #[test]
+    fn causes_are_joined_and_a_repeated_one_is_said_once() {
+        let cause = Said("no space left", Some(Box::new(Said("no space left", None))));
+        assert_eq!(
+            chain(&Said("cannot write", Some(Box::new(cause)))),
+            "cannot write: no space left"
+        );
+    }
+
+    #[test]
+    fn foreign_text_makes_no_line_of_ours_and_steers_no_terminal() {
+        let foreign = Said("one\nERROR: two\r\x1b[2Jthree\n", None);
+        assert_eq!(chain(&foreign), "one\n  ERROR: two  [2Jthree");
+    }
 }

@@ -16,7 +16,7 @@ use bootctl::{
 };
 use storage::{Fault, Files, Storage, StorageError};
 use support::bundles::{bundle_of, half_made, make};
-use support::{BOOT_BYTES, Board, ROOTFS_BYTES, SYSTEM_CONF, chain, image, slot_device, system};
+use support::{BOOT_BYTES, Board, ROOTFS_BYTES, SYSTEM_CONF, image, slot_device, system};
 use updater::{
     BootedGroup, ErrorClass, InstallError, InstallEvent, InstallPolicy, InstallStep, SlotCheck,
     SlotStatusFile, check_slot,
@@ -144,7 +144,7 @@ fn old_content_that_cannot_be_read_does_not_stop_an_install() {
             board.devices.faults.insert(slot_device(part, SlotId::B), fault);
             let bundle = bundle_of(&system(3), "26.1");
             let (outcome, _) = board.install(&bundle, InstallPolicy::default());
-            assert!(outcome.is_ok(), "{part} {at}: {}", chain(&outcome.unwrap_err()));
+            assert!(outcome.is_ok(), "{part} {at}: {}", storage::chain(&outcome.unwrap_err()));
         }
     }
 }
@@ -192,7 +192,7 @@ fn every_device_fault_leaves_the_target_unbootable_and_names_slot_offset_and_dev
         board.devices.faults.insert(slot_device(part, SlotId::B), fault);
         let (outcome, _) = board.install(&bundle_of(&system(3), "26.1"), InstallPolicy::default());
         let error = outcome.unwrap_err();
-        let text = chain(&error);
+        let text = storage::chain(&error);
         let wanted = wanted.replace("512 B at offset 0x2bc", "324 B at offset 0x2bc");
         assert!(text.contains(&wanted), "{fault:?}: {text}");
         assert_eq!(error.class(), ErrorClass::Failed, "{text}");

@@ -4,7 +4,7 @@
 
 use crate::{BundleError, SourceError};
 use std::io;
-use storage::{ByteLen, Digest};
+use storage::ByteLen;
 
 /// Why blocks cannot be reused.
 #[derive(Debug, thiserror::Error)]
@@ -56,16 +56,6 @@ pub enum AdaptiveError {
         name: String,
         /// Number of the block.
         block: u64,
-    },
-    /// All blocks were as the index says, and the whole is not the image of the manifest.
-    #[error("{name} was put together with SHA-256 {found}, the manifest has {expected}")]
-    WrongImage {
-        /// The image.
-        name: String,
-        /// Digest of the manifest.
-        expected: Digest,
-        /// Digest of what was put together.
-        found: Digest,
     },
     /// The bundle cannot be read.
     #[error("cannot read the image of the bundle")]

@@ -11,10 +11,10 @@ use super::{AdaptiveError, BlockHash, BlockHashIndex, DeltaPlan, OldBlocks};
 use crate::casync::Prefetch;
 use crate::image_parts::ImageParts;
 use crate::{BundleError, Source};
-use openssl::sha::{Sha256, sha256};
+use openssl::sha::sha256;
 use std::io::{self, Read};
 use std::sync::Arc;
-use storage::{ByteLen, Digest};
+use storage::ByteLen;
 
 const BLOCK: u64 = BLOCK_BYTES as u64;
 /// Threads for blocks of slots, and steps that may wait for the reader: 8 MiB.
@@ -42,9 +42,10 @@ pub struct AdaptiveTally {
 /// The parts of a run, or why there are none.
 type Run = Result<Vec<(u64, Vec<u8>)>, BundleError>;
 
-/// An image put together from slots and bundle, read from start to end. Failures are
-/// [`io::Error`]s that hold an [`AdaptiveError`]; see [`AdaptiveError::cause`]. After a failure it
-/// stays failed.
+/// An image put together from slots and bundle, read from start to end. Each of its blocks is the
+/// one that the index names; whether the whole is the image of the manifest is for the reader to
+/// compare, who computes its digest anyway. Failures are [`io::Error`]s that hold an
+/// [`AdaptiveError`]; see [`AdaptiveError::cause`]. After a failure it stays failed.
 pub struct AdaptiveImage {
     name: String,
     hashes: Vec<BlockHash>,
@@ -60,8 +61,6 @@ pub struct AdaptiveImage {
     current: Vec<u8>,
     position: usize,
     left: u64,
-    hash: Sha256,
-    expected: Option<Digest>,
     tally: AdaptiveTally,
     failed: bool,
 }
@@ -77,7 +76,7 @@ impl std::fmt::Debug for AdaptiveImage {
 
 impl AdaptiveImage {
     /// The image `name` of a bundle: its index, its parts, a plan made of both, and the slots that
-    /// the plan was made for. `expected` is the manifest's digest.
+    /// the plan was made for, the target's and the active one's.
     ///
     /// # Errors
     /// [`AdaptiveError::WrongLength`].
@@ -87,7 +86,6 @@ impl AdaptiveImage {
         parts: ImageParts,
         plan: DeltaPlan,
         slots: (Option<OldBlocks>, Option<OldBlocks>),
-        expected: Option<Digest>,
     ) -> Result<Self, AdaptiveError> {
         let len = parts.len().get();
         if index.blocks().saturating_mul(BLOCK) != len {
@@ -112,8 +110,6 @@ impl AdaptiveImage {
             current: Vec::new(),
             position: 0,
             left: len,
-            hash: Sha256::new(),
-            expected,
             tally: AdaptiveTally::default(),
             failed: false,
         })
@@ -135,14 +131,6 @@ impl AdaptiveImage {
     #[must_use]
     pub fn tally(&self) -> AdaptiveTally {
         self.tally
-    }
-
-    /// Leaves the image's SHA-256 to the caller, who must compare it with the manifest's before
-    /// the bytes count.
-    #[must_use]
-    pub fn without_digest(mut self) -> Self {
-        self.expected = None;
-        self
     }
 
     fn advance(&mut self) -> Result<bool, AdaptiveError> {
@@ -172,9 +160,6 @@ impl AdaptiveImage {
         }
         self.current = std::mem::take(bytes);
         self.position = 0;
-        if self.expected.is_some() {
-            self.hash.update(&self.current);
-        }
         Ok(true)
     }
 
@@ -231,16 +216,6 @@ impl AdaptiveImage {
         }
     }
 
-    fn check_digest(&self) -> Result<(), AdaptiveError> {
-        let found = Digest::from_bytes(self.hash.clone().finish());
-        match self.expected {
-            Some(expected) if expected != found => {
-                Err(AdaptiveError::WrongImage { name: self.name.clone(), expected, found })
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
     fn read_some(&mut self, buf: &mut [u8]) -> Result<usize, AdaptiveError> {
         while self.position >= self.current.len() && !buf.is_empty() {
             if !self.advance()? {
@@ -249,9 +224,6 @@ impl AdaptiveImage {
         }
         let rest = self.current.get(self.position..).unwrap_or_default();
         let count = rest.len().min(buf.len());
-        if count as u64 == self.left && count > 0 {
-            self.check_digest()?;
-        }
         let (to, from) = (buf.get_mut(..count), rest.get(..count));
         to.unwrap_or_default().copy_from_slice(from.unwrap_or_default());
         self.position += count;

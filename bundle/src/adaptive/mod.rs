@@ -5,7 +5,7 @@
 //! image, and a device keeps one of each slot ([`BlockHashIndex`]). From both comes a plan, with
 //! what it will cost, before anything of the image is fetched ([`DeltaPlan`], [`choose`]); and a
 //! [`std::io::Read`] that follows it ([`AdaptiveImage`]). Every block is hashed when it is used, wherever
-//! it came from, and the whole is compared with the manifest's digest at its end: an index that
+//! it came from, and whoever writes the whole compares it with the manifest's digest: an index that
 //! lies costs time, never a wrong slot.
 
 mod block_hash_index;

@@ -17,8 +17,7 @@ use openssl::sha::sha256;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use storage::chain;
-use storage::{ByteLen, Files};
+use storage::{ByteLen, Files, chain};
 
 /// RAUC's name of the method.
 pub(super) const METHOD: &str = "block-hash-index";
@@ -61,9 +60,8 @@ pub(super) fn open_adaptive<'a>(
     }
     let hashes = index.hashes().to_vec();
     let slots = (Some(target), running);
-    let adaptive = AdaptiveImage::new(&filename, &index, parts, plan, slots, image.sha256)?;
-    // Whoever writes it compares it with the manifest's digest; once is enough.
-    let delta = Some(adaptive.without_digest());
+    // The slot's writer compares the whole with the manifest's digest; once is enough.
+    let delta = Some(AdaptiveImage::new(&filename, &index, parts, plan, slots)?);
     let reader = AdaptiveReader {
         delta,
         whole: None,

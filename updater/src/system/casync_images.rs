@@ -19,8 +19,7 @@ use openssl::sha::Sha256;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use storage::Digest;
-use storage::chain;
+use storage::{Digest, chain};
 
 /// What became of an image, told when its slot is written.
 pub(super) type Remarks = Arc<Mutex<Vec<String>>>;

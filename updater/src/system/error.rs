@@ -8,8 +8,7 @@
 use super::ProgramFailure;
 use crate::{InstallError, LockError, SlotName};
 use std::path::PathBuf;
-use storage::chain;
-use storage::{Digest, FilesError};
+use storage::{Digest, FilesError, chain};
 
 /// A failure of something this crate does not know the type of.
 pub type BoxedError = Box<dyn std::error::Error + Send + Sync>;

@@ -14,8 +14,7 @@ use crate::slot_handlers::ProgramCall;
 use crate::{StopQuestion, SystemConfig, VariantError, read_variant};
 use bootctl::KernelCmdline;
 use std::path::Path;
-use storage::ByteLen;
-use storage::chain;
+use storage::{ByteLen, chain};
 
 /// A line of text from the kernel or the administrator.
 const MAX_LINE: ByteLen = ByteLen::kib(4);

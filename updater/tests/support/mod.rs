@@ -238,14 +238,3 @@ impl Board {
 pub fn options(booted: BootedGroup, policy: InstallPolicy) -> InstallOptions {
     InstallOptions { booted, reason: None, variant: None, version_floor: None, policy }
 }
-
-/// A failure with its causes, as a program prints it.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}

@@ -163,7 +163,7 @@ fn fetch_changes(made: &Made, server: &TestServer) -> (u64, u64, u64) {
     let cost = plan.cost(storage::ByteLen::new(0)).blocks.get();
     let before = source.counts();
     let mut adaptive =
-        AdaptiveImage::new("rootfs", &index, parts, plan, (None, Some(old)), image.sha256).unwrap();
+        AdaptiveImage::new("rootfs", &index, parts, plan, (None, Some(old))).unwrap();
     let mut content = Vec::new();
     adaptive.read_to_end(&mut content).unwrap();
     assert!(content == made.images[1]);

@@ -11,6 +11,7 @@ mod tls;
 
 use super::options::{HttpOptions, Patience};
 use std::time::Duration;
+use storage::chain;
 
 /// Options that lose no time.
 fn quick() -> HttpOptions {
@@ -37,16 +38,4 @@ fn sample(len: usize) -> Vec<u8> {
     }
     bytes.truncate(len);
     bytes
-}
-
-/// The failure with all its causes, as a program prints it.
-fn chain(failure: &dyn std::error::Error) -> String {
-    let mut text = failure.to_string();
-    let mut source = failure.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -2,12 +2,19 @@
 //! What should this device be? One `config.toml` is validated, rendered to a tree of files, promoted
 //! as a whole, activated, and taken back when its services do not become healthy.
 //!
-//! The way in: [`input::read_input`], [`model::validate`], [`render::render`].
+//! The way in: [`input::read_input`], [`model::validate`], [`render::render`]; then
+//! [`promote::Store`], and [`activate::Driver`] with the services of [`system::LiveServices`].
 
+pub mod activate;
+pub mod appliers;
+pub mod audit;
 pub mod input;
+pub mod lock;
 pub mod model;
+pub mod promote;
 pub mod quadlet;
 pub mod render;
+pub mod system;
 pub mod tree;
 
 /// The account that rootless containers belong to.

@@ -14,6 +14,7 @@ mod bundle;
 mod casync;
 mod fixtures;
 mod http;
+mod promotion;
 mod repart;
 mod sparse_disk;
 mod squashfs;
@@ -31,6 +32,7 @@ pub use bundle::{
 };
 pub use casync::{block_hash_index, catar, chunk_file, chunk_index, tar};
 pub use http::{http_head, http_url};
+pub use promotion::{applier_settings, audit_log, promotion_record};
 pub use repart::{fat, partition_table, repart_definition};
 pub use sparse_disk::SparseDisk;
 pub use squashfs::squashfs;
@@ -45,7 +47,9 @@ pub use verifier::{gateway_address, health_config, required_units};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 47] = [
+pub const TARGETS: [Target; 50] = [
+    ("applier_settings", applier_settings),
+    ("audit_log", audit_log),
     ("block_hash_index", block_hash_index),
     ("boot_programs", boot_programs),
     ("boot_record", boot_record),
@@ -77,6 +81,7 @@ pub const TARGETS: [Target; 47] = [
     ("mountinfo", mountinfo),
     ("partition_table", partition_table),
     ("pkcs11_uri", pkcs11_uri),
+    ("promotion_record", promotion_record),
     ("rauc_command", rauc_command),
     ("recorder", recorder),
     ("repart_definition", repart_definition),

@@ -38,6 +38,7 @@ mod seed;
 mod shared;
 mod steps;
 mod tears;
+pub mod tree;
 #[cfg(target_os = "linux")]
 mod ubi;
 mod units;

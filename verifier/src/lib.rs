@@ -30,4 +30,5 @@ pub use probe::{AddressSource, FileFormat, Level, Probe, ProbeKind, UnitConditio
 pub use round::{Outcome, ProbeResult, Round, Trouble, run_round};
 pub use run::{Clock, HealthEvent, run_health};
 pub use system::{ActiveState, CommandEnd, ProbeError, System, UnitStatus};
+pub use systemd::{Systemd, UnitJob};
 pub use verdict::{Finding, Verdict};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Asks systemd about units, over D-Bus and never through a program's output.
+//! Asks systemd about units, over D-Bus and never through a program's output; and, for those who
+//! activate a configuration, asks it to do something about one. No call waits for a unit.
 
 use crate::system::{ActiveState, ProbeError, UnitStatus};
 use std::time::Duration;
@@ -15,20 +16,104 @@ const SERVICE_UNIT: &str = "org.freedesktop.systemd1.Service";
 /// A bus that hangs must not hang the verification.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A connection that is made when first needed and made anew after it failed.
-pub(crate) struct Systemd {
+/// What systemd can be asked to do about a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnitJob {
+    /// Start it, if it does not run.
+    Start,
+    /// Stop it.
+    Stop,
+    /// Stop it, if it runs, and start it.
+    Restart,
+    /// Start it anew, if it runs.
+    TryRestart,
+}
+
+impl UnitJob {
+    const fn method(self) -> &'static str {
+        match self {
+            Self::Start => "StartUnit",
+            Self::Stop => "StopUnit",
+            Self::Restart => "RestartUnit",
+            Self::TryRestart => "TryRestartUnit",
+        }
+    }
+}
+
+/// One manager of units. The connection is made when first needed and made anew after it failed.
+pub struct Systemd {
     address: String,
+    timeout: Duration,
     connection: Option<Connection>,
 }
 
 impl Systemd {
-    pub(crate) fn new(address: String) -> Self {
-        Self { address, connection: None }
+    /// The manager on the bus at `address`.
+    #[must_use]
+    pub fn new(address: String) -> Self {
+        Self { address, timeout: CALL_TIMEOUT, connection: None }
     }
 
-    pub(crate) fn unit(&mut self, unit: &str) -> Result<UnitStatus, ProbeError> {
+    /// The same, with another time for a call to be answered.
+    #[must_use]
+    pub fn answering_within(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// How a unit is.
+    ///
+    /// # Errors
+    /// [`ProbeError::Bus`], [`ProbeError::Unit`].
+    pub fn unit(&mut self, unit: &str) -> Result<UnitStatus, ProbeError> {
+        self.call(unit, |connection| read_status(connection, unit))
+    }
+
+    /// Has a job begun; its end is not waited for.
+    ///
+    /// # Errors
+    /// [`ProbeError::Bus`], [`ProbeError::Unit`].
+    pub fn begin(&mut self, job: UnitJob, unit: &str) -> Result<(), ProbeError> {
+        self.call(unit, |connection| {
+            let path = OwnedObjectPath::try_from(MANAGER_PATH)?;
+            let _job: OwnedObjectPath =
+                proxy(connection, path, MANAGER)?.call(job.method(), &(unit, "replace"))?;
+            Ok(())
+        })
+    }
+
+    /// Whether a job of the unit is waiting or running.
+    ///
+    /// # Errors
+    /// [`ProbeError::Bus`], [`ProbeError::Unit`].
+    pub fn is_busy(&mut self, unit: &str) -> Result<bool, ProbeError> {
+        self.call(unit, |connection| {
+            let path = OwnedObjectPath::try_from(MANAGER_PATH)?;
+            let path: OwnedObjectPath =
+                proxy(connection, path, MANAGER)?.call("LoadUnit", &(unit,))?;
+            let (job, _): (u32, OwnedObjectPath) =
+                proxy(connection, path, UNIT)?.get_property("Job")?;
+            Ok(job != 0)
+        })
+    }
+
+    /// Has the manager read its units again.
+    ///
+    /// # Errors
+    /// [`ProbeError::Bus`], [`ProbeError::Unit`].
+    pub fn reload(&mut self) -> Result<(), ProbeError> {
+        self.call("its units", |connection| {
+            let path = OwnedObjectPath::try_from(MANAGER_PATH)?;
+            proxy(connection, path, MANAGER)?.call("Reload", &())
+        })
+    }
+
+    fn call<T>(
+        &mut self,
+        unit: &str,
+        act: impl FnOnce(&Connection) -> zbus::Result<T>,
+    ) -> Result<T, ProbeError> {
         let connection = self.connect()?;
-        read_status(&connection, unit).map_err(|source| {
+        act(&connection).map_err(|source| {
             self.connection = None;
             ProbeError::Unit { unit: unit.to_owned(), source: Box::new(source) }
         })
@@ -39,7 +124,7 @@ impl Systemd {
             return Ok(connection.clone());
         }
         let connection = connection::Builder::address(self.address.as_str())
-            .and_then(|builder| builder.method_timeout(CALL_TIMEOUT).build())
+            .and_then(|builder| builder.method_timeout(self.timeout).build())
             .map_err(|source| ProbeError::Bus {
                 address: self.address.clone(),
                 source: Box::new(source),

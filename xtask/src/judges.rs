@@ -6,11 +6,13 @@ use std::env;
 use std::path::PathBuf;
 
 /// Names of the programs that the tests call.
-const JUDGES: [&str; 30] = [
+const JUDGES: [&str; 33] = [
     "aarch64-linux-gnu-gcc",
     "bwrap",
     "casync",
+    "chronyd",
     "dbus-daemon",
+    "dnsmasq",
     "fakeroot",
     "faketime",
     "fsck.f2fs",
@@ -25,6 +27,7 @@ const JUDGES: [&str; 30] = [
     "mkimage",
     "mksquashfs",
     "mmdebstrap",
+    "nft",
     "nginx",
     "openssl",
     "parted",

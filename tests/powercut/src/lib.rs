@@ -12,6 +12,9 @@ mod believing;
 mod board;
 mod catalogue;
 pub mod cli;
+mod config_explore;
+mod config_scenario;
+mod config_view;
 mod cut;
 mod disk_scenario;
 mod engine;
@@ -41,6 +44,8 @@ mod tree_disk;
 mod violation;
 
 pub use catalogue::catalogue;
+pub use config_explore::{SyncsLeftOut, explore_config, without_each_sync};
+pub use config_scenario::{ConfigAct, ConfigRecord, ConfigScenario};
 pub use explore::explore;
 pub use firmware::Selector;
 pub use mutations::{Harm, Mutation, mutations};

@@ -2,6 +2,8 @@
 //! From arguments to a table and a verdict.
 
 use crate::cli::Cli;
+use crate::config_explore::explore_config;
+use crate::config_scenario::ConfigScenario;
 use crate::explore::explore;
 use crate::firmware::Selector;
 use crate::plan::{Depth, Place, Plan, Thoroughness};
@@ -24,11 +26,14 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
     if cli.teeth {
         let sharp = teeth::table(out, cli.seed, threads(cli))?;
         teeth::flushes(out, cli.seed, threads(cli))?;
+        teeth::syncs(out, cli.seed)?;
         anyhow::ensure!(sharp, "the harness has lost a tooth");
         return Ok(());
     }
     let all = catalogue(sizes(cli))?;
-    let known: Vec<&str> = all.iter().map(|one| one.name()).chain([artifacts::NAME]).collect();
+    let configs = ConfigScenario::all()?;
+    let apart = configs.iter().map(|one| one.name).chain([artifacts::NAME]);
+    let known: Vec<&str> = all.iter().map(|one| one.name()).chain(apart).collect();
     if cli.list {
         known.iter().try_for_each(|name| writeln!(out, "{name}"))?;
         return Ok(());
@@ -66,6 +71,16 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         for failure in &tally.failures {
             report::failure(out, artifacts::NAME, cli, failure)?;
         }
+        total = total.and(&tally);
+        operations += 1;
+    }
+    for config in configs.iter().filter(|one| is_chosen(one.name)) {
+        let tally = explore_config(config, &config.record()?, &plan(cli, Cost::High))?;
+        report::row(out, config.name, &tally)?;
+        for failure in &tally.failures {
+            report::failure(out, config.name, cli, failure)?;
+        }
+        out.flush()?;
         total = total.and(&tally);
         operations += 1;
     }

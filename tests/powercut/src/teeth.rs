@@ -2,6 +2,8 @@
 //! Are mistakes found, and by which invariant?
 
 use crate::catalogue::catalogue;
+use crate::config_explore::{SyncsLeftOut, without_each_sync};
+use crate::config_scenario::ConfigScenario;
 use crate::explore::explore;
 use crate::mutations::{Harm, Mutation, mutations, without};
 use crate::plan::{Depth, Plan};
@@ -16,6 +18,9 @@ use storage::{Effort, OpKind};
 
 /// The operations of which each flush is left out.
 const FLUSHES_OF: [&str; 3] = ["env-disk-pair", "install-verity", "first-boot"];
+
+/// Promotions of which each sync is left out.
+const SYNCS_OF: [&str; 3] = ["config-promote", "config-rollback", "config-migrate"];
 
 /// So much of what was found is shown.
 const WORDS: usize = 90;
@@ -135,6 +140,22 @@ pub fn flushes(out: &mut dyn Write, seed: u64, threads: usize) -> Result<()> {
         let all = found.len() + harmless.len();
         writeln!(out, "{scenario}: {all} flushes, each left out alone, {} found", found.len())?;
         writeln!(out, "  found:   {}\n  no harm: {}", named(&found), named(&harmless))?;
+    }
+    Ok(())
+}
+
+/// Prints what became of each sync of a promotion and of a migration.
+///
+/// # Errors
+/// The writer's, or when the harness fails.
+pub fn syncs(out: &mut dyn Write, seed: u64) -> Result<()> {
+    for scenario in
+        ConfigScenario::all()?.iter().filter(|one| SYNCS_OF.contains(&one.name))
+    {
+        let SyncsLeftOut { found, harmless } = without_each_sync(scenario, &plan(None, seed, 1))?;
+        let all = found.len() + harmless.len();
+        writeln!(out, "{}: {all} syncs, each left out alone, {} found", scenario.name, found.len())?;
+        writeln!(out, "  found:   {}\n  no harm: {}", found.join(", "), harmless.join(", "))?;
     }
     Ok(())
 }

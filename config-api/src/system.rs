@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The device itself: what an activation decided is done here, by programs, files and systemd.
+
+mod accounts;
+mod facts;
+mod live;
+mod network;
+mod programs;
+mod units;
+
+#[cfg(test)]
+mod tests;
+
+pub use facts::{BootFacts, read_boot_facts};
+pub use live::{LiveServices, SystemParts};
+pub use programs::{HostPrograms, ProgramError, Programs};

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Trees of this machine, below a directory that is held open.
+//!
+//! The kernel itself refuses to leave the directory or to follow a link (`openat2`), so somebody
+//! who swaps a directory for a link between two of our calls gets an error and nothing else.
+//! Where there is no such call the path is walked name by name without following, which ends the
+//! same way.
+
+use super::{Entry, Kind, Meta, Trees, dir_of};
+use crate::{ByteLen, FilesError};
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, symlinkat, unlinkat};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+/// A directory of this machine.
+#[derive(Debug)]
+pub struct HostTrees {
+    root: OwnedFd,
+    label: PathBuf,
+}
+
+const DIR: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_RDONLY);
+
+impl HostTrees {
+    /// Holds `root` open; links in `root` itself are its owner's matter and are followed.
+    ///
+    /// # Errors
+    /// [`FilesError::Read`] when it cannot be opened or is no directory.
+    pub fn open(root: &Path) -> Result<Self, FilesError> {
+        let flags = DIR | OFlag::O_CLOEXEC;
+        let failed = |errno: Errno| FilesError::Read { path: root.to_owned(), source: errno.into() };
+        let root_fd = nix::fcntl::open(root, flags, Mode::empty()).map_err(failed)?;
+        Ok(Self { root: root_fd, label: root.to_owned() })
+    }
+
+    /// Gives a regular file to somebody; for what is given anew at every start, since nothing is
+    /// synced.
+    ///
+    /// # Errors
+    /// [`FilesError::Write`].
+    pub fn give(&mut self, path: &Path, meta: Meta) -> Result<(), FilesError> {
+        self.check(path)?;
+        let file = self.open_file(path).map_err(|errno| self.unwritable(path, errno))?;
+        give(&OwnedFd::from(file), meta).map_err(|errno| self.unwritable(path, errno))
+    }
+
+    /// How messages call a path.
+    fn named(&self, path: &Path) -> PathBuf {
+        self.label.join(path)
+    }
+
+    fn unreadable(&self, path: &Path, source: impl Into<io::Error>) -> FilesError {
+        FilesError::Read { path: self.named(path), source: source.into() }
+    }
+
+    fn unwritable(&self, path: &Path, source: impl Into<io::Error>) -> FilesError {
+        FilesError::Write { path: self.named(path), source: source.into() }
+    }
+
+    fn check(&self, path: &Path) -> Result<(), FilesError> {
+        if path.components().all(|part| matches!(part, Component::Normal(_))) {
+            return Ok(());
+        }
+        Err(FilesError::Escapes { path: self.named(path) })
+    }
+
+    /// Opens what is below; a link anywhere on the way is an error.
+    fn open_below(&self, path: &Path, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno> {
+        let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        if path.as_os_str().is_empty() {
+            return openat(&self.root, ".", flags, mode);
+        }
+        beneath(&self.root, path, flags, mode)
+    }
+
+    /// The directory of a name, and the name in it.
+    fn place<'p>(&self, path: &'p Path) -> Result<(OwnedFd, &'p OsStr), Errno> {
+        let dir = self.open_below(dir_of(path), DIR, Mode::empty())?;
+        Ok((dir, path.file_name().ok_or(Errno::EINVAL)?))
+    }
+
+    fn stat(&self, path: &Path) -> Result<Option<FileStat>, Errno> {
+        let facts = self
+            .place(path)
+            .and_then(|(dir, name)| fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW));
+        match facts {
+            Err(Errno::ENOENT) => Ok(None),
+            facts => facts.map(Some),
+        }
+    }
+
+    fn open_file(&self, path: &Path) -> Result<File, Errno> {
+        // A pipe must not be waited for.
+        let file = self.open_below(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK, Mode::empty())?;
+        if kind_of(&fstat(&file)?) != SFlag::S_IFREG {
+            return Err(Errno::EINVAL);
+        }
+        forget_cached(&file);
+        Ok(File::from(file))
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn beneath(root: &OwnedFd, path: &Path, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno> {
+    use nix::fcntl::{OpenHow, ResolveFlag, openat2};
+    let resolve = ResolveFlag::RESOLVE_BENEATH
+        | ResolveFlag::RESOLVE_NO_SYMLINKS
+        | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    openat2(root, path, OpenHow::new().flags(flags).mode(mode).resolve(resolve))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn beneath(root: &OwnedFd, path: &Path, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno> {
+    let mut dir = root.try_clone().map_err(|_| Errno::EMFILE)?;
+    for name in dir_of(path) {
+        dir = openat(&dir, name, DIR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
+    }
+    openat(&dir, path.file_name().ok_or(Errno::EINVAL)?, flags, mode)
+}
+
+/// What is read next comes from the medium, as far as nothing of it is dirty.
+#[cfg(target_os = "linux")]
+fn forget_cached(file: &OwnedFd) {
+    use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+    // An advice; a file system that ignores it lets us read the cache, which is no worse.
+    let _ignored = posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn forget_cached(_file: &OwnedFd) {}
+
+const fn kind_of(facts: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(facts.st_mode & SFlag::S_IFMT.bits())
+}
+
+fn meta_of(facts: &FileStat) -> Meta {
+    Meta { mode: u32::from(facts.st_mode) & 0o7777, uid: facts.st_uid, gid: facts.st_gid }
+}
+
+/// Owner before mode: what is given away must not be open to its former group in between.
+fn give(fd: &OwnedFd, meta: Meta) -> Result<(), Errno> {
+    let facts = fstat(fd)?;
+    if (facts.st_uid, facts.st_gid) != (meta.uid, meta.gid) {
+        fchown(fd, Some(Uid::from_raw(meta.uid)), Some(Gid::from_raw(meta.gid)))?;
+    }
+    fchmod(fd, Mode::from_bits_truncate(meta.mode))
+}
+
+fn write_to(fd: OwnedFd, content: &mut dyn Read, meta: Meta) -> io::Result<()> {
+    let mut file = File::from(fd);
+    io::copy(content, &mut file)?;
+    file.flush()?;
+    let fd = OwnedFd::from(file);
+    give(&fd, meta)?;
+    // Through the handle that wrote: one opened later may miss a write's failure.
+    File::from(fd).sync_all()
+}
+
+impl Trees for HostTrees {
+    fn entry(&self, path: &Path) -> Result<Option<Entry>, FilesError> {
+        self.check(path)?;
+        let facts = self.stat(path).map_err(|errno| self.unreadable(path, errno))?;
+        Ok(facts.map(|facts| {
+            let kind = match kind_of(&facts) {
+                SFlag::S_IFDIR => Kind::Dir,
+                SFlag::S_IFREG => {
+                    Kind::File(ByteLen::new(u64::try_from(facts.st_size).unwrap_or(0)))
+                }
+                SFlag::S_IFLNK => Kind::Link,
+                _ => Kind::Other,
+            };
+            Entry { kind, meta: meta_of(&facts) }
+        }))
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<OsString>, FilesError> {
+        self.check(dir)?;
+        let failed = |errno: Errno| self.unreadable(dir, errno);
+        let fd = match self.open_below(dir, DIR, Mode::empty()) {
+            Err(Errno::ENOENT) => return Ok(Vec::new()),
+            fd => fd.map_err(failed)?,
+        };
+        let mut names = Vec::new();
+        for entry in Dir::from_fd(fd).map_err(failed)?.iter() {
+            let name = OsStr::from_bytes(entry.map_err(failed)?.file_name().to_bytes()).to_owned();
+            if name != "." && name != ".." {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn open(&self, path: &Path) -> Result<Box<dyn Read + Send>, FilesError> {
+        self.check(path)?;
+        let file = self.open_file(path).map_err(|errno| self.unreadable(path, errno))?;
+        Ok(Box::new(file))
+    }
+
+    fn link_target(&self, path: &Path) -> Result<PathBuf, FilesError> {
+        self.check(path)?;
+        self.place(path)
+            .and_then(|(dir, name)| readlinkat(dir, name))
+            .map(PathBuf::from)
+            .map_err(|errno| self.unreadable(path, errno))
+    }
+
+    fn make_dir(&mut self, path: &Path, meta: Meta) -> Result<(), FilesError> {
+        self.check(path)?;
+        self.place(path)
+            .and_then(|(dir, name)| mkdirat(dir, name, Mode::from_bits_truncate(Meta::PRIVATE_DIR)))
+            .and_then(|()| give(&self.open_below(path, DIR, Mode::empty())?, meta))
+            .map_err(|errno| self.unwritable(path, errno))
+    }
+
+    fn write(&mut self, path: &Path, content: &mut dyn Read, meta: Meta) -> Result<(), FilesError> {
+        self.check(path)?;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
+        let private = Mode::from_bits_truncate(Meta::PRIVATE_FILE);
+        let file = self
+            .open_below(path, flags, private)
+            .map_err(|errno| self.unwritable(path, errno))?;
+        write_to(file, content, meta).map_err(|source| self.unwritable(path, source))
+    }
+
+    fn append(&mut self, path: &Path, bytes: &[u8], meta: Meta) -> Result<(), FilesError> {
+        self.check(path)?;
+        if self.entry(path)?.is_none() {
+            self.write(path, &mut io::empty(), meta)?;
+        }
+        let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_NONBLOCK;
+        let file = self
+            .open_below(path, flags, Mode::empty())
+            .map_err(|errno| self.unwritable(path, errno))?;
+        let mut file = File::from(file);
+        file.write_all(bytes)
+            .and_then(|()| file.sync_all())
+            .map_err(|source| self.unwritable(path, source))
+    }
+
+    fn link(&mut self, path: &Path, target: &Path) -> Result<(), FilesError> {
+        self.check(path)?;
+        self.place(path)
+            .and_then(|(dir, name)| symlinkat(target, dir, name))
+            .map_err(|errno| self.unwritable(path, errno))
+    }
+
+    fn rename(&mut self, from: &Path, to: &Path) -> Result<(), FilesError> {
+        self.check(from)?;
+        self.check(to)?;
+        if dir_of(from) != dir_of(to) {
+            return Err(self.unwritable(to, Errno::EXDEV));
+        }
+        let renamed = self.place(from).and_then(|(dir, name)| {
+            renameat(dir.as_fd(), name, dir.as_fd(), to.file_name().ok_or(Errno::EINVAL)?)
+        });
+        renamed.map_err(|errno| self.unwritable(to, errno))
+    }
+
+    fn remove(&mut self, path: &Path) -> Result<(), FilesError> {
+        self.check(path)?;
+        let removed = self.stat(path).and_then(|facts| {
+            let Some(facts) = facts else { return Ok(()) };
+            let (dir, name) = self.place(path)?;
+            let flags = match kind_of(&facts) {
+                SFlag::S_IFDIR => UnlinkatFlags::RemoveDir,
+                _ => UnlinkatFlags::NoRemoveDir,
+            };
+            unlinkat(dir, name, flags)
+        });
+        removed.map_err(|errno| self.unwritable(path, errno))
+    }
+
+    fn sync_dir(&mut self, dir: &Path) -> Result<(), FilesError> {
+        self.check(dir)?;
+        let fd = self
+            .open_below(dir, DIR, Mode::empty())
+            .map_err(|errno| self.unwritable(dir, errno))?;
+        File::from(fd).sync_all().map_err(|source| self.unwritable(dir, source))
+    }
+}

@@ -25,7 +25,9 @@ pub use error::ApplierError;
 pub use firewall::{Rule, Zones, parse_chain, render_firewall};
 pub(crate) use group::make_dirs;
 pub use group::{Action, Group, GroupPlan, SystemFile, plan_group, write_files};
-pub use lan::{MacAddress, chrony_conf, dnsmasq_conf, host_lines, lan_group, merge_hosts, time_group};
+pub use lan::{
+    MacAddress, chrony_conf, dnsmasq_conf, host_lines, lan_group, merge_hosts, time_group,
+};
 pub use network::{FORWARDING, NETWORK_DIR, is_forwarding, network_group};
 pub use quadlets::{QuadletPlan, QuadletTargets, Unit, UnitKind, UnitMode, plan_quadlets};
 pub use settings::{

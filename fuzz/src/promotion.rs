@@ -87,7 +87,8 @@ pub fn applier_settings(data: &[u8]) {
     let rules = parse_chain(data).unwrap_or_default();
     let firewall = read_settings::<Firewall>("firewall-inbound.json", data).ok();
     let commands = render_firewall(firewall.as_ref(), &zones, &rules);
-    let begins = ["add rule inet filter input iifname \"eth", "delete rule inet filter input handle "];
+    let begins =
+        ["add rule inet filter input iifname \"eth", "delete rule inet filter input handle "];
     assert!(commands.lines().all(|line| begins.iter().any(|begin| line.starts_with(begin))));
     if let Ok(users) = read_settings::<Users>("users.json", data) {
         let nobody = BTreeSet::new();

@@ -83,15 +83,6 @@ const PARSERS: &[(&str, Row)] = &[
     ("bundle/src/rsa_scheme.rs", Fuzzed(&["envelope"])),
     ("bundle/src/squashfs.rs", Fuzzed(&["squashfs", "verity_payload"])),
     ("bundle/src/trailer.rs", Fuzzed(&["bundle", "bundle_edits"])),
-    ("config-api/src/activate/policy.rs", Fuzzed(&["applier_settings"])),
-    ("config-api/src/appliers/firewall.rs", Fuzzed(&["applier_settings"])),
-    ("config-api/src/appliers/lan.rs", Fuzzed(&["applier_settings"])),
-    ("config-api/src/appliers/quadlets.rs", Fuzzed(&["applier_settings"])),
-    ("config-api/src/appliers/settings.rs", Fuzzed(&["applier_settings"])),
-    ("config-api/src/audit/line.rs", Fuzzed(&["audit_log"])),
-    ("config-api/src/promote/layout.rs", Fuzzed(&["promotion_record"])),
-    ("config-api/src/promote/migrate.rs", Fuzzed(&["promotion_record"])),
-    ("config-api/src/promote/record.rs", Fuzzed(&["promotion_record"])),
     ("repart/src/definition.rs", Fuzzed(&["repart_definition"])),
     ("repart/src/fat.rs", Fuzzed(&["fat"])),
     ("repart/src/table.rs", Fuzzed(&["partition_table"])),
@@ -123,13 +114,12 @@ const PARSERS: &[(&str, Row)] = &[
     ("verifier/src/system.rs", Inside("one word of systemd's, of which none is refused")),
 ];
 
-const ROOMS: [&str; 11] = [
+const ROOMS: [&str; 10] = [
     "atomix",
     "atomix-repart",
     "board-rock64",
     "bootctl",
     "bundle",
-    "config-api",
     "repart",
     "storage",
     "uboot",

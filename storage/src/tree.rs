@@ -216,11 +216,7 @@ pub fn rename_link(
 ///
 /// # Errors
 /// As [`Trees::make_dir`].
-pub fn make_dir_durably(
-    trees: &mut dyn Trees,
-    path: &Path,
-    meta: Meta,
-) -> Result<(), FilesError> {
+pub fn make_dir_durably(trees: &mut dyn Trees, path: &Path, meta: Meta) -> Result<(), FilesError> {
     let new = beside(path);
     remove_all(trees, &new)?;
     trees.make_dir(&new, meta)?;

@@ -33,7 +33,9 @@ fn watched(plan: &ActivationPlan, at: &dyn Fn(u64) -> Sample) -> (u64, Judgement
                 assert!(until > now, "time goes on");
                 now = until;
             }
-            judgement => return (now.0 - 1000, judgement, events),
+            judgement @ (Judgement::Healthy | Judgement::Failed(_)) => {
+                return (now.0 - 1000, judgement, events);
+            }
         }
     }
 }

@@ -88,7 +88,11 @@ pub fn plan_group(group: &Group, stamp: Option<&str>) -> GroupPlan {
 ///
 /// # Errors
 /// [`ApplierError::Files`].
-pub fn write_files(trees: &mut dyn Trees, group: &Group, owner: (u32, u32)) -> Result<bool, ApplierError> {
+pub fn write_files(
+    trees: &mut dyn Trees,
+    group: &Group,
+    owner: (u32, u32),
+) -> Result<bool, ApplierError> {
     let (uid, gid) = owner;
     let meta = Meta { mode: MODE, uid, gid };
     let mut changed = false;
@@ -117,11 +121,7 @@ pub fn write_files(trees: &mut dyn Trees, group: &Group, owner: (u32, u32)) -> R
 }
 
 /// Makes the directories that are missing.
-pub(crate) fn make_dirs(
-    trees: &mut dyn Trees,
-    dir: &Path,
-    meta: Meta,
-) -> Result<(), ApplierError> {
+pub(crate) fn make_dirs(trees: &mut dyn Trees, dir: &Path, meta: Meta) -> Result<(), ApplierError> {
     let mut above: Vec<&Path> = dir.ancestors().filter(|dir| !dir.as_os_str().is_empty()).collect();
     above.reverse();
     for dir in above {

@@ -141,8 +141,7 @@ pub fn plan_quadlets(
     let mut wanted = BTreeMap::new();
     for listed in &units.units {
         let name = &listed.filename;
-        let unit =
-            Unit::parse(listed.mode, name).ok_or_else(|| wrong(name, "no unit of ours"))?;
+        let unit = Unit::parse(listed.mode, name).ok_or_else(|| wrong(name, "no unit of ours"))?;
         if unit.service() != listed.service {
             return Err(wrong(name, "not what its service says"));
         }

@@ -255,7 +255,9 @@ fn interfaces<'de, D: Deserializer<'de>>(
         let is_static = one.mode == InterfaceMode::Static;
         if is_static != one.address.is_some() {
             let name = name.as_str();
-            return Err(D::Error::custom(format!("{name}: a static address and a mode go together")));
+            return Err(D::Error::custom(format!(
+                "{name}: a static address and a mode go together"
+            )));
         }
     }
     Ok(all)

@@ -2,9 +2,9 @@
 //! What is rendered for the services, and what is done about the accounts and units.
 
 use super::*;
-use storage::tree::{HostTrees, MemoryTrees, Trees};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use storage::tree::{HostTrees, MemoryTrees, Trees};
 
 pub(super) fn lan() -> LanSettings {
     read_settings(
@@ -61,10 +61,7 @@ fn the_lans_files_are_the_references() {
 fn only_our_lines_of_the_hosts_file_change() {
     let before = "127.0.0.1 localhost\n10.0.0.1 old old.local # ATOMIXOS_LAN_GATEWAY\n::1 ip6\n";
     let after = merge_hosts(before, &["10.44.0.1 gateway".to_owned()]);
-    assert_eq!(
-        after,
-        "127.0.0.1 localhost\n::1 ip6\n10.44.0.1 gateway # ATOMIXOS_LAN_GATEWAY\n"
-    );
+    assert_eq!(after, "127.0.0.1 localhost\n::1 ip6\n10.44.0.1 gateway # ATOMIXOS_LAN_GATEWAY\n");
     assert_eq!(merge_hosts(&after, &["10.44.0.1 gateway".to_owned()]), after);
 }
 
@@ -155,9 +152,12 @@ fn files_are_written_once_and_never_through_a_link() {
     trees.remove(hosts).unwrap();
     trees.link(hosts, Path::new("static/hosts")).unwrap();
     assert!(write_files(&mut trees, &group, (0, 0)).unwrap(), "a link is replaced");
-    assert!(trees.entry(hosts).unwrap().is_some_and(|entry| {
-        matches!(entry.kind, storage::tree::Kind::File(_))
-    }));
+    assert!(
+        trees
+            .entry(hosts)
+            .unwrap()
+            .is_some_and(|entry| { matches!(entry.kind, storage::tree::Kind::File(_)) })
+    );
     let dir = tempfile::tempdir().unwrap();
     let outside = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(outside.path(), dir.path().join("etc")).unwrap();
@@ -217,10 +217,7 @@ fn the_answer_of_nft_is_read_for_handles_and_comments() {
     let rules = parse_chain(answer).unwrap();
     assert_eq!(
         rules,
-        [
-            Rule { handle: 9, comment: Some("X".to_owned()) },
-            Rule { handle: 10, comment: None }
-        ]
+        [Rule { handle: 9, comment: Some("X".to_owned()) }, Rule { handle: 10, comment: None }]
     );
     assert!(parse_chain(b"Error: No such file").is_err());
 }
@@ -304,9 +301,18 @@ pub(super) fn units() -> RuntimeUnits {
 
 pub(super) fn contents() -> BTreeMap<String, Vec<u8>> {
     let all = [
-        ("web.container", "[Container]\nImage=own.build\nNetwork=pasta\nPublishPort=127.0.0.1:18080:80\n"),
-        ("own.build", "[Build]\nImageTag=localhost/own:latest\nSetWorkingDirectory=/data/config/files\n"),
-        ("gw.container", "[Unit]\nDescription=Gateway\n\n[Container]\nImage=r.example/gw:1\nNetwork=host\n\n[Install]\nWantedBy=multi-user.target\n"),
+        (
+            "web.container",
+            "[Container]\nImage=own.build\nNetwork=pasta\nPublishPort=127.0.0.1:18080:80\n",
+        ),
+        (
+            "own.build",
+            "[Build]\nImageTag=localhost/own:latest\nSetWorkingDirectory=/data/config/files\n",
+        ),
+        (
+            "gw.container",
+            "[Unit]\nDescription=Gateway\n\n[Container]\nImage=r.example/gw:1\nNetwork=host\n\n[Install]\nWantedBy=multi-user.target\n",
+        ),
         ("shop.network", "[Network]\nSubnet=10.89.10.0/24\n"),
     ];
     all.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect()
@@ -323,7 +329,10 @@ fn images_are_built_before_what_is_made_of_them_and_stale_services_stop() {
     let plan = plan_quadlets(&units(), &contents(), &ours, &ours).unwrap();
     assert_eq!(plan.stale, [old]);
     let services: Vec<String> = plan.restart.iter().map(Unit::service).collect();
-    assert_eq!(services, ["shop-network.service", "gw.service", "own-build.service", "web.service"]);
+    assert_eq!(
+        services,
+        ["shop-network.service", "gw.service", "own-build.service", "web.service"]
+    );
     let targets = QuadletTargets::of_user(970);
     let web = targets.path(&unit(UnitMode::Rootless, "web.container"));
     assert_eq!(web, Path::new("etc/containers/systemd/users/970/web.container"));
@@ -331,7 +340,9 @@ fn images_are_built_before_what_is_made_of_them_and_stale_services_stop() {
 
 #[test]
 fn a_unit_that_leads_out_lies_or_belongs_to_the_system_is_refused() {
-    for name in ["../a.container", "a/b.container", ".container", "a.service", "-a.container", "a b.volume"] {
+    for name in
+        ["../a.container", "a/b.container", ".container", "a.service", "-a.container", "a b.volume"]
+    {
         assert!(Unit::parse(UnitMode::Rootful, name).is_none(), "{name}");
     }
     let present = BTreeSet::from([unit(UnitMode::Rootful, "gw.container")]);

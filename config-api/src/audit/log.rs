@@ -98,9 +98,8 @@ impl AuditLog {
             Some(number) => tail(&*self.trees, &segment(family, number), &segments, family)?,
             None => (None, false, 0),
         };
-        let link = tail.map_or((1, Chain::beginning()), |line| {
-            (line.seq.saturating_add(1), line.chain)
-        });
+        let link =
+            tail.map_or((1, Chain::beginning()), |line| (line.seq.saturating_add(1), line.chain));
         let mut bytes = AuditLine::new(link, time, &self.boot, event)?.encode()?;
         let is_full = len >= MAX_SEGMENT_BYTES;
         let number = match last {
@@ -163,9 +162,7 @@ pub(super) fn read_segment(trees: &dyn Trees, path: &Path) -> Result<Vec<u8>, Fi
     // A segment ends with the line that passes its limit.
     let limit = ByteLen::new(MAX_SEGMENT_BYTES + 4 * super::line::MAX_LINE_BYTES as u64);
     match trees.entry(path)? {
-        Some(Entry { kind: Kind::File(_), .. }) => {
-            Ok(trees.read(path, limit)?.unwrap_or_default())
-        }
+        Some(Entry { kind: Kind::File(_), .. }) => Ok(trees.read(path, limit)?.unwrap_or_default()),
         Some(_) | None => Ok(Vec::new()),
     }
 }

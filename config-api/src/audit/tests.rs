@@ -63,7 +63,8 @@ fn a_changed_a_missing_and_an_inserted_line_show() {
     let nth = |bytes: &[u8], number: usize| -> Vec<u8> {
         bytes.split_inclusive(|byte| *byte == b'\n').nth(number).unwrap().to_vec()
     };
-    let edits: [(&str, &dyn Fn(&mut Vec<u8>)); 3] = [
+    type Edit<'a> = (&'a str, &'a dyn Fn(&mut Vec<u8>));
+    let edits: [Edit<'_>; 3] = [
         ("changed", &|bytes| {
             let text = String::from_utf8(bytes.clone()).unwrap();
             *bytes = text.replacen("\"generation\":5", "\"generation\":6", 1).into_bytes();

@@ -146,7 +146,12 @@ impl<'t> Candidate<'t> {
     }
 
     /// Links are not read back: what they lead to is compared when they are used.
-    pub(super) fn put_link(&mut self, path: &Path, target: &Path, above: Meta) -> Result<(), PromoteError> {
+    pub(super) fn put_link(
+        &mut self,
+        path: &Path,
+        target: &Path,
+        above: Meta,
+    ) -> Result<(), PromoteError> {
         let whole = self.place(path, above)?;
         Ok(self.trees.link(&whole, target)?)
     }
@@ -159,8 +164,7 @@ impl<'t> Candidate<'t> {
         }
         for (path, wanted) in &self.files {
             let mut hasher = blake3::Hasher::new();
-            let unreadable =
-                |source| PromoteError::Source { path: path.clone(), source };
+            let unreadable = |source| PromoteError::Source { path: path.clone(), source };
             io::copy(&mut self.trees.open(path)?, &mut hasher).map_err(unreadable)?;
             if hasher.finalize() != *wanted {
                 return Err(PromoteError::ReadBack { path: path.clone() });
@@ -201,8 +205,7 @@ pub(super) fn ensure_dir(
     dir: &Path,
     meta: Meta,
 ) -> Result<(), PromoteError> {
-    let mut above: Vec<&Path> =
-        dir.ancestors().filter(|dir| !dir.as_os_str().is_empty()).collect();
+    let mut above: Vec<&Path> = dir.ancestors().filter(|dir| !dir.as_os_str().is_empty()).collect();
     above.reverse();
     for dir in above {
         match trees.entry(dir)? {

@@ -128,10 +128,7 @@ fn base_of(trees: &dyn Trees, dir: &str) -> Result<PathBuf, PromoteError> {
 
 fn completeness(trees: &dyn Trees, base: &Path) -> Result<Completeness, PromoteError> {
     let has = |path: &Path| -> Result<bool, PromoteError> {
-        Ok(matches!(
-            trees.entry(path)?,
-            Some(Entry { kind: Kind::Dir | Kind::File(_), .. })
-        ))
+        Ok(matches!(trees.entry(path)?, Some(Entry { kind: Kind::Dir | Kind::File(_), .. })))
     };
     match trees.entry(base)? {
         Some(Entry { kind: Kind::Dir, .. }) => {}

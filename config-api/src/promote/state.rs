@@ -243,7 +243,14 @@ pub fn step(state: &State, command: &Command) -> Result<State, PromoteError> {
             tries_left: INITIAL_TRIES,
         },
         (
-            State::Pending { from, to, phase: Phase::Activating { .. }, window_secs, boot, tries_left },
+            State::Pending {
+                from,
+                to,
+                phase: Phase::Activating { .. },
+                window_secs,
+                boot,
+                tries_left,
+            },
             Command::Healthy { confirm_until: Some(until) },
         ) => State::Pending {
             from: *from,
@@ -268,13 +275,15 @@ pub fn step(state: &State, command: &Command) -> Result<State, PromoteError> {
         (State::Unprovisioned { .. } | State::Committed { .. }, Command::Recover { .. }) => {
             state.clone()
         }
-        (
-            State::Pending { .. } | State::Reverting { .. },
-            Command::Recover { boot, now },
-        ) => recover(state, boot, *now),
+        (State::Pending { .. } | State::Reverting { .. }, Command::Recover { boot, now }) => {
+            recover(state, boot, *now)
+        }
         (
             State::Unprovisioned { .. } | State::Committed { .. },
-            Command::Healthy { .. } | Command::Confirm { .. } | Command::Fail | Command::Reapplied { .. },
+            Command::Healthy { .. }
+            | Command::Confirm { .. }
+            | Command::Fail
+            | Command::Reapplied { .. },
         )
         | (
             State::Pending { .. },
@@ -285,7 +294,10 @@ pub fn step(state: &State, command: &Command) -> Result<State, PromoteError> {
         )
         | (
             State::Reverting { .. },
-            Command::Promote { .. } | Command::Healthy { .. } | Command::Confirm { .. } | Command::Fail,
+            Command::Promote { .. }
+            | Command::Healthy { .. }
+            | Command::Confirm { .. }
+            | Command::Fail,
         ) => return Err(refused()),
     })
 }

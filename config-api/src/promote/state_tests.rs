@@ -37,10 +37,7 @@ fn a_restarted_service_goes_on_until_the_deadline_and_not_longer() {
 fn after_a_reboot_the_one_before_counts_whatever_the_clock_says() {
     for phase in [ACTIVATING, CONFIRMING] {
         let back = recover(&pending(Some(OLD), phase, 3), 2, 0);
-        assert_eq!(
-            back,
-            State::Committed { generation: OLD, rollback: Some(Rollback::Skipped) }
-        );
+        assert_eq!(back, State::Committed { generation: OLD, rollback: Some(Rollback::Skipped) });
     }
 }
 
@@ -69,8 +66,7 @@ fn a_confirmation_that_comes_too_late_is_refused() {
 
 #[test]
 fn one_promotion_at_a_time() {
-    let promote =
-        Command::Promote { to: NEW, window_secs: 60, boot: boot(1), now: Moment(0) };
+    let promote = Command::Promote { to: NEW, window_secs: 60, boot: boot(1), now: Moment(0) };
     assert!(step(&pending(Some(OLD), ACTIVATING, 3), &promote).is_err());
     let reverting = State::Reverting { to: OLD, failed: NEW, boot: boot(1) };
     assert!(step(&reverting, &promote).is_err());

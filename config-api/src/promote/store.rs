@@ -264,9 +264,9 @@ impl Store {
     fn left_behind(&self) -> Result<Vec<PathBuf>, PromoteError> {
         let config = Path::new(CONFIG);
         let ours = |name: &str| {
-            let temporary = name.strip_suffix(".new").is_some_and(|name| {
-                OWNED_NAMES.contains(&name) || OTHER_NAMES.contains(&name)
-            });
+            let temporary = name
+                .strip_suffix(".new")
+                .is_some_and(|name| OWNED_NAMES.contains(&name) || OTHER_NAMES.contains(&name));
             temporary || name.starts_with(IMPORT_PREFIX) || name.starts_with(REPLACED_PREFIX)
         };
         let mut left: Vec<PathBuf> = Vec::new();
@@ -289,7 +289,6 @@ impl Store {
 /// One more than any number that lies there.
 pub(super) fn next_number(trees: &dyn Trees) -> Result<Generation, storage::FilesError> {
     let names = trees.list(Path::new(GENERATIONS))?;
-    let highest =
-        names.iter().filter_map(|name| Generation::parse(&name.to_string_lossy())).max();
+    let highest = names.iter().filter_map(|name| Generation::parse(&name.to_string_lossy())).max();
     Ok(highest.map_or(Generation::FIRST, Generation::next))
 }

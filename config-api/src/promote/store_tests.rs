@@ -256,3 +256,49 @@ impl storage::tree::Trees for Lying {
         self.0.sync_dir(dir)
     }
 }
+
+/// The contents of a bundle, by their numbers.
+struct Spool(Vec<&'static str>);
+
+impl Members for Spool {
+    fn open(&mut self, member: usize) -> io::Result<Box<dyn Read + '_>> {
+        let text = self.0.get(member).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Box::new(text.as_bytes()))
+    }
+}
+
+#[test]
+fn a_rendered_tree_is_promoted_with_its_payload_and_its_exact_length() {
+    use crate::tree::{Content as Held, Tree};
+    let tree = |len| {
+        let mut tree = Tree::default();
+        tree.file("config.toml", 0o600, "version = 1\n");
+        tree.directory("quadlet", 0o755);
+        tree.file("quadlet/web.container", 0o644, "[Container]\n");
+        tree.payload("files", Held::Directory);
+        tree.payload("files/page", Held::Payload { member: 0, len });
+        tree
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = recover(dir.path(), "one", 0).store;
+    for len in [3, 5] {
+        let members = &mut Spool(vec!["page"]);
+        let refused = store.write(&mut Rendered { tree: &tree(len), members }).unwrap_err();
+        assert!(matches!(refused, PromoteError::Source { .. }), "{len}: {refused}");
+    }
+    let missing = store.write(&mut Rendered { tree: &tree(4), members: &mut NoMembers });
+    assert!(matches!(missing, Err(PromoteError::Source { .. })));
+    let members = &mut Spool(vec!["page"]);
+    let to = store.write(&mut Rendered { tree: &tree(4), members }).unwrap();
+    let boot = BootId("one".to_owned());
+    store.apply(&Command::Promote { to, window_secs: 60, boot, now: Moment(0) }).unwrap();
+    let config = dir.path().join("config");
+    assert_eq!(fs::read_to_string(config.join("files/page")).unwrap(), "page");
+    let image = scan(store.trees()).unwrap();
+    let mode = |path: &str| match image.get(&to.path().join(path)) {
+        Some(Node::Dir(meta) | Node::File(meta, _)) => Some(meta.mode),
+        Some(Node::Link(_)) | None => None,
+    };
+    let modes = ["config.toml", "quadlet", "quadlet/web.container", "files", "files/page"];
+    assert_eq!(modes.map(mode), [0o600, 0o755, 0o644, 0o700, 0o600].map(Some));
+}

@@ -3,7 +3,9 @@
 
 use super::live::{Failed, LiveServices, MAX_FILE_BYTES};
 use crate::activate::ServiceError;
-use crate::appliers::{Account, ApplierError, UserName, UserStep, Users, plan_users, read_settings};
+use crate::appliers::{
+    Account, ApplierError, UserName, UserStep, Users, plan_users, read_settings,
+};
 use crate::promote::{Generation, Moment, Owner};
 use nix::unistd::{Group, User};
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,7 +53,9 @@ impl LiveServices {
         text.push('\n');
         let meta = self.parts.owners.meta(Owner::Root, 0o600);
         let path = Path::new(MANAGED);
-        if self.parts.data.read(path, MAX_FILE_BYTES).ok().flatten().as_deref() == Some(text.as_bytes()) {
+        if self.parts.data.read(path, MAX_FILE_BYTES).ok().flatten().as_deref()
+            == Some(text.as_bytes())
+        {
             return Ok(());
         }
         replace_file(&mut self.parts.data, path, text.as_bytes(), meta)

@@ -117,10 +117,13 @@ impl LiveServices {
         self.manager(mode).begin(job, unit).failed(&act)?;
         while self.manager(mode).is_busy(unit).failed(&act)? {
             if Services::now(self) >= until {
-                return Err(ServiceError::new(act, FilesError::Read {
-                    path: PathBuf::from(unit),
-                    source: std::io::ErrorKind::TimedOut.into(),
-                }));
+                return Err(ServiceError::new(
+                    act,
+                    FilesError::Read {
+                        path: PathBuf::from(unit),
+                        source: std::io::ErrorKind::TimedOut.into(),
+                    },
+                ));
             }
             std::thread::sleep(POLL);
         }

@@ -4,8 +4,9 @@
 use super::live::{Failed, LiveServices, MAX_FILE_BYTES};
 use crate::activate::ServiceError;
 use crate::appliers::{
-    Action, FORWARDING, Firewall, Group, HostNetwork, LanSettings, MacAddress, NETWORK_DIR, UnitMode, is_forwarding,
-    lan_group, make_dirs, network_group, parse_chain, plan_group, render_firewall, time_group, write_files,
+    Action, FORWARDING, Firewall, Group, HostNetwork, LanSettings, MacAddress, NETWORK_DIR,
+    UnitMode, is_forwarding, lan_group, make_dirs, network_group, parse_chain, plan_group,
+    render_firewall, time_group, write_files,
 };
 use crate::promote::{Generation, Moment, Owner};
 use std::path::Path;
@@ -85,9 +86,7 @@ impl LiveServices {
                 let reload = ["networkctl", "reload"];
                 self.run(&reload, b"", until).failed("networkd does not reload").map(|_| ())
             }
-            Action::ReloadSystemd => {
-                self.parts.manager.reload().failed("systemd does not reload")
-            }
+            Action::ReloadSystemd => self.parts.manager.reload().failed("systemd does not reload"),
             Action::TryRestart(unit) => {
                 self.job(UnitMode::Rootful, UnitJob::TryRestart, unit, until)?;
                 let status = self.parts.manager.unit(unit).failed("no answer")?;

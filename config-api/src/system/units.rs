@@ -4,8 +4,8 @@
 use super::live::{Failed, LiveServices, MAX_FILE_BYTES};
 use crate::activate::ServiceError;
 use crate::appliers::{
-    ApplierError, QuadletPlan, QuadletTargets, RuntimeUnits, Unit, UnitKind, UnitMode,
-    make_dirs, plan_quadlets, read_settings,
+    ApplierError, QuadletPlan, QuadletTargets, RuntimeUnits, Unit, UnitKind, UnitMode, make_dirs,
+    plan_quadlets, read_settings,
 };
 use crate::promote::{Generation, Moment, Owner};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,10 +37,13 @@ impl LiveServices {
         let contents = self.contents(generation, &units).failed("cannot read a unit")?;
         let targets = QuadletTargets::of_user(self.parts.owners.app_service.0);
         let (ours, present) = self.found(&targets).failed("cannot list the units")?;
-        let plan = plan_quadlets(&units, &contents, &ours, &present)
-            .failed("cannot apply the units")?;
+        let plan =
+            plan_quadlets(&units, &contents, &ours, &present).failed("cannot apply the units")?;
         let has = |mode: UnitMode| {
-            plan.stale.iter().chain(plan.wanted.iter().map(|(unit, _)| unit)).any(|unit| unit.mode == mode)
+            plan.stale
+                .iter()
+                .chain(plan.wanted.iter().map(|(unit, _)| unit))
+                .any(|unit| unit.mode == mode)
         };
         if has(UnitMode::Rootless) {
             self.start_user_manager(until)?;

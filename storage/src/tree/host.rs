@@ -36,7 +36,8 @@ impl HostTrees {
     /// [`FilesError::Read`] when it cannot be opened or is no directory.
     pub fn open(root: &Path) -> Result<Self, FilesError> {
         let flags = DIR | OFlag::O_CLOEXEC;
-        let failed = |errno: Errno| FilesError::Read { path: root.to_owned(), source: errno.into() };
+        let failed =
+            |errno: Errno| FilesError::Read { path: root.to_owned(), source: errno.into() };
         let root_fd = nix::fcntl::open(root, flags, Mode::empty()).map_err(failed)?;
         Ok(Self { root: root_fd, label: root.to_owned() })
     }
@@ -141,6 +142,7 @@ const fn kind_of(facts: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(facts.st_mode & SFlag::S_IFMT.bits())
 }
 
+#[allow(clippy::useless_conversion, reason = "a mode has 16 bits on other systems")]
 fn meta_of(facts: &FileStat) -> Meta {
     Meta { mode: u32::from(facts.st_mode) & 0o7777, uid: facts.st_uid, gid: facts.st_gid }
 }
@@ -225,9 +227,8 @@ impl Trees for HostTrees {
         self.check(path)?;
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
         let private = Mode::from_bits_truncate(Meta::PRIVATE_FILE);
-        let file = self
-            .open_below(path, flags, private)
-            .map_err(|errno| self.unwritable(path, errno))?;
+        let file =
+            self.open_below(path, flags, private).map_err(|errno| self.unwritable(path, errno))?;
         write_to(file, content, meta).map_err(|source| self.unwritable(path, source))
     }
 

@@ -137,9 +137,7 @@ impl Trees for MemoryTrees {
             Node::File(meta, content) => {
                 Entry { kind: Kind::File(ByteLen::new(content.len() as u64)), meta: *meta }
             }
-            Node::Link(_) => {
-                Entry { kind: Kind::Link, meta: Meta { mode: 0o777, uid: 0, gid: 0 } }
-            }
+            Node::Link(_) => Entry { kind: Kind::Link, meta: Meta { mode: 0o777, uid: 0, gid: 0 } },
         }))
     }
 
@@ -230,6 +228,9 @@ impl Trees for MemoryTrees {
             None => return Err(unwritable(from, io::ErrorKind::NotFound)),
             Some(node) => matches!(node, Node::Dir(_)),
         };
+        if from == to {
+            return Ok(());
+        }
         match self.node(to)? {
             Some(Node::Dir(_)) if !is_dir => {
                 return Err(unwritable(to, io::ErrorKind::IsADirectory));

@@ -131,7 +131,9 @@ fn a_cut_leaves_a_file_whole_torn_or_nameless_until_both_are_synced() {
     let steps = log.steps();
     let all = |cut| {
         let trees = crash_trees(&TreeImage::new(), &steps, cut, 1000, 1);
-        (0..trees.count()).map(|number| trees.tree(number)).collect::<std::collections::BTreeSet<_>>()
+        (0..trees.count())
+            .map(|number| trees.tree(number))
+            .collect::<std::collections::BTreeSet<_>>()
     };
     let lens = |cut: usize| -> Vec<Option<usize>> {
         let len = |image: &TreeImage| match image.get(file) {

@@ -90,8 +90,8 @@ fn recovered(image: &TreeImage, number: u8) -> Result<(TreeImage, Vec<TreeStep>,
 impl Explorer<'_> {
     /// What was promised last before a cut.
     fn promised(&self, cut: usize) -> (usize, &[Seen]) {
-        let before = self.recorded.promises.iter().enumerate();
-        let last = before.filter(|(_, (steps, _))| *steps <= cut).next_back();
+        let mut promises = self.recorded.promises.iter().enumerate();
+        let last = promises.rfind(|(_, (steps, _))| *steps <= cut);
         last.map_or((0, &[]), |(number, (_, allowed))| (number, allowed))
     }
 
@@ -124,7 +124,8 @@ impl Explorer<'_> {
         let mut acts = Vec::new();
         // The service alone is started again; then the whole machine.
         for number in [1, 2] {
-            let (after, steps, is_provisioned) = recovered(image, number).or_breaks(I6, "recover")?;
+            let (after, steps, is_provisioned) =
+                recovered(image, number).or_breaks(I6, "recover")?;
             let found = seen(scenario, &after).map_err(|what| Violation::new(I1, what))?;
             // The service goes on with what it had begun; a reboot keeps what was promised.
             let open = [scenario.old, scenario.new, scenario.tags.last().copied()];
@@ -157,7 +158,9 @@ impl Explorer<'_> {
 
     /// A first configuration that has not proved itself yet.
     fn is_tried_again(&self, found: Seen, allowed: &[Seen]) -> bool {
-        self.scenario.old.is_none() && allowed.len() > 1 && found == self.scenario.tags.last().copied()
+        self.scenario.old.is_none()
+            && allowed.len() > 1
+            && found == self.scenario.tags.last().copied()
     }
 
     fn converged(&self, end: &TreeImage) -> Result<(), Violation> {
@@ -238,8 +241,7 @@ pub fn without_each_sync(scenario: &ConfigScenario, plan: &Plan) -> Result<Syncs
             recorded.promises.iter().map(|(at, seen)| (earlier(*at), seen.clone())).collect();
         let wrong = ConfigRecord { steps, promises, end: recorded.end.clone() };
         let tally = explore_config(scenario, &wrong, plan)?;
-        let side =
-            if tally.bricks > 0 { &mut left_out.found } else { &mut left_out.harmless };
+        let side = if tally.bricks > 0 { &mut left_out.found } else { &mut left_out.harmless };
         side.push(format!("{number} of {}", path.display()));
     }
     Ok(left_out)

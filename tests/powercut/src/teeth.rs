@@ -149,12 +149,15 @@ pub fn flushes(out: &mut dyn Write, seed: u64, threads: usize) -> Result<()> {
 /// # Errors
 /// The writer's, or when the harness fails.
 pub fn syncs(out: &mut dyn Write, seed: u64) -> Result<()> {
-    for scenario in
-        ConfigScenario::all()?.iter().filter(|one| SYNCS_OF.contains(&one.name))
-    {
+    for scenario in ConfigScenario::all()?.iter().filter(|one| SYNCS_OF.contains(&one.name)) {
         let SyncsLeftOut { found, harmless } = without_each_sync(scenario, &plan(None, seed, 1))?;
         let all = found.len() + harmless.len();
-        writeln!(out, "{}: {all} syncs, each left out alone, {} found", scenario.name, found.len())?;
+        writeln!(
+            out,
+            "{}: {all} syncs, each left out alone, {} found",
+            scenario.name,
+            found.len()
+        )?;
         writeln!(out, "  found:   {}\n  no harm: {}", found.join(", "), harmless.join(", "))?;
     }
     Ok(())

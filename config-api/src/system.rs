@@ -5,7 +5,7 @@ mod accounts;
 mod facts;
 mod live;
 mod network;
-mod programs;
+mod tools;
 mod units;
 
 #[cfg(test)]
@@ -13,4 +13,4 @@ mod tests;
 
 pub use facts::{BootFacts, read_boot_facts};
 pub use live::{LiveServices, SystemParts};
-pub use programs::{HostPrograms, ProgramError, Programs};
+pub use tools::{HostPrograms, Programs};

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! An activation's services, on this machine.
 
-use super::programs::{ProgramError, Programs};
+use super::tools::Programs;
 use crate::activate::{ApplyStep, ServiceError, ServiceUnit, Services};
 use crate::appliers::{ApplierError, UnitMode, Zones, read_settings};
 use crate::promote::{Generation, Moment, Owners};
+use programs::ProgramError;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

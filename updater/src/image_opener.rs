@@ -83,8 +83,14 @@ impl ImageOpener for FromBundle {
         &'a self,
         bundle: &'a VerifiedBundle,
         planned: &'a PlannedImage,
-        _note: &mut dyn FnMut(String),
+        note: &mut dyn FnMut(String),
     ) -> Result<OpenImage<'a>, BoxedError> {
+        if !planned.image.adaptive.is_empty() {
+            let (slot, size) = (&planned.slot.name, planned.size);
+            note(format!(
+                "taking the whole image of {size} for {slot}: only the service of `rauc` compares it with what slots hold"
+            ));
+        }
         // Hashed when it is read back.
         let reader = bundle.open_image(&planned.image)?.without_digest();
         Ok(OpenImage { reader: Box::new(reader), digest: planned.digest.into() })

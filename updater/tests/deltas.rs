@@ -9,6 +9,8 @@
     reason = "tests"
 )]
 
+mod programs;
+
 use bundle::adaptive::index_of_stream;
 use bundle::http::HttpOptions;
 use bundle::{
@@ -16,12 +18,12 @@ use bundle::{
     DevelopmentPkiOptions, FileSource, Keyring, KeyringOptions, Limits, SigningIdentity,
     SquashfsCompression, UnixTime, UntrustedBundle, VerifiedBundle, create_bundle_with,
 };
+use programs::{noise, run};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use storage::{Access, ByteLen, Devices, HostDevices, Storage, StorageError};
@@ -88,24 +90,6 @@ fn serve(stream: TcpStream, dir: &Path, counters: &(Arc<AtomicU64>, Arc<AtomicU6
             return;
         }
     }
-}
-
-fn run(program: &str, args: &[&str]) {
-    let output = Command::new(program).args(args).output().unwrap_or_else(|failure| {
-        panic!("{program} must be installed: {failure}");
-    });
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {args:?}: {stderr}");
-}
-
-fn noise(len: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed;
-    let mut next = || {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        u8::try_from(state >> 56).unwrap()
-    };
-    (0..len).map(|_| next()).collect()
 }
 
 /// 16 MiB: noise, a run of zeros, noise.

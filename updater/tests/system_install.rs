@@ -120,12 +120,7 @@ fn what_write_slot_wrote_is_not_taken_for_the_bundle_s_image() {
             "[slot.rootfs.1]\n",
             &format!("[slot.rootfs.1]\ntype={kind}\ninstall-same=false\n"),
         );
-        let file = bundle_file(
-            world.dir.path(),
-            "b.raucb",
-            "[image.rootfs]\nfilename=r.img\n",
-            &[("r.img", &image(1, 9000))],
-        );
+        let file = rootfs_bundle(&world, &image(1, 9000));
         let start = || world.start(world.config(place, &slots));
         let mut service = start();
         install_well(&mut service, &file);

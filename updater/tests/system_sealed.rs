@@ -142,18 +142,9 @@ fn a_status_that_cannot_be_written_after_the_boot_order_is_only_warned_of() {
     let mut parts = world.parts(Some(Box::new(fake(&world, false, &Seen::default()))));
     parts.files = Box::new(ReadOnlyFiles(HostFiles::new("/")));
     let mut system = world.start_with(world.config(CENTRAL, TWO_GROUPS), parts);
-    let file = bundle_file(
-        world.dir.path(),
-        "b.raucb",
-        "[image.rootfs]\nfilename=r.img\n",
-        &[("r.img", b"x")],
-    );
+    let file = rootfs_bundle(&world, b"x");
     let events = install_well(&mut system, &file);
-    let warned = |event: &SystemEvent| {
-        matches!(event, SystemEvent::Warning(text)
-            if text.starts_with("Error while writing status file: "))
-    };
-    assert!(events.iter().any(warned), "{events:?}");
+    assert!(warned(&events, "Error while writing status file: "), "{events:?}");
 }
 
 #[test]
@@ -163,12 +154,7 @@ fn failure_of_the_sealed_engine_ends_there() {
     let sections = format!("{TWO_GROUPS}[handlers]\npost-install=@/post\n");
     let (mut system, _) = sealed(&world, &sections, true);
     system.status(&mut |_| {}).unwrap();
-    let file = bundle_file(
-        world.dir.path(),
-        "b.raucb",
-        "[image.rootfs]\nfilename=r.img\n",
-        &[("r.img", b"x")],
-    );
+    let file = rootfs_bundle(&world, b"x");
     let (done, _) = install(&mut system, &InstallRequest::default(), &file, &|| None);
     assert_eq!(done.unwrap_err().stopped_by(), Some("a test"));
     assert_eq!(world.diary.lines(), ["sealed install"]);

@@ -7,6 +7,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
+    clippy::wildcard_enum_match_arm,
     reason = "tests"
 )]
 
@@ -14,11 +15,11 @@ mod rauc;
 mod support;
 
 use bootctl::{SlotId, SlotState};
-use rauc::{World, bundle_file, install, make_bundle, messages, verify};
+use rauc::{World, bundle_file, install, look_during, make_bundle, messages, verify};
 use std::fs;
 use storage::HostFiles;
 use support::Board;
-use updater::system::{InstallRequest, OwnedInstaller, System};
+use updater::system::{BootStatus, InstallRequest, OwnedInstaller, System, SystemEvent};
 use updater::{BootedGroup, SystemConfig};
 
 fn config(world: &World) -> SystemConfig {
@@ -61,6 +62,14 @@ fn board_is_as_after_our_own_install_and_its_surroundings_as_in_rauc() {
     let mut system = start(&world, &board);
     let (done, events) = install(&mut system, &InstallRequest::default(), &file, &|| None);
     done.map_err(|error| error.text()).unwrap();
+    let percents: Vec<(u8, &str)> = events
+        .iter()
+        .filter_map(|event| match event {
+            SystemEvent::Progress { percent, text, .. } => Some((*percent, text.as_str())),
+            _ => None,
+        })
+        .collect();
+    assert!(percents.windows(2).all(|pair| pair[0] != pair[1]), "{percents:?}");
     assert!(board.holds(SlotId::A, &old) && board.holds(SlotId::B, &new));
     let state = board.state();
     assert_eq!((state.primary(), state.b.state), (Some(SlotId::B), SlotState::Trying));
@@ -92,4 +101,27 @@ fn refusal_by_the_sealed_plan_leaves_environment_and_slots_as_they_were() {
     assert!(board.holds(SlotId::A, &old) && board.holds(SlotId::B, &old));
     assert_eq!(board.env.with(|flash| flash.bytes().to_vec()), before);
     assert_eq!(world.diary.lines(), Vec::<String>::new());
+}
+
+/// Fails when clients are told that a half written slot is good.
+#[test]
+fn target_is_shown_as_bad_while_it_has_no_seal() {
+    let world = World::new();
+    world.script("post", "#!/bin/sh\n");
+    fs::create_dir(world.path("root")).unwrap();
+    let (old, new) = (support::system(1), support::system(2));
+    let board = Board::new(&old, &old);
+    let file = bundle_file(
+        world.dir.path(),
+        "b.raucb",
+        "[image.boot]\nfilename=boot.vfat\n[image.rootfs]\nfilename=rootfs.img\n",
+        &[("boot.vfat", &new.boot), ("rootfs.img", &new.rootfs)],
+    );
+    let mut system = start(&world, &board);
+    system.status(&mut |_| {}).unwrap();
+    let during = look_during(&mut system, &file, ("boot.1", "Updating slot boot.1"));
+    assert_eq!(during.unwrap().boot_status, Some(BootStatus::Bad));
+    let after = system.view().latest();
+    let boot = after.slot(&"boot.1".parse().unwrap()).unwrap();
+    assert_eq!(boot.boot_status, Some(BootStatus::Good));
 }

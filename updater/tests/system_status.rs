@@ -219,12 +219,7 @@ fn broken_status_is_put_aside_and_an_unreadable_one_is_never_overwritten() {
     fs::create_dir(world.path("central.raucs")).unwrap();
     let mut system = world.start(world.config(CENTRAL, TWO_GROUPS));
     mark(&mut system, MarkState::Active, "rootfs.0").unwrap();
-    let file = bundle_file(
-        world.dir.path(),
-        "b.raucb",
-        "[image.rootfs]\nfilename=r.img\n",
-        &[("r.img", b"x")],
-    );
+    let file = rootfs_bundle(&world, b"x");
     let (done, _) =
         install(&mut system, &updater::system::InstallRequest::default(), &file, &|| None);
     let text = done.unwrap_err().text();
@@ -257,12 +252,7 @@ fn boots_are_told_once_and_links_lead_to_what_is_active() {
     assert_eq!(start("one").0, Started::Again);
     let (started, mut system) = start("two");
     assert_eq!(started, Started::AfterBoot);
-    let file = bundle_file(
-        world.dir.path(),
-        "b.raucb",
-        "[image.rootfs]\nfilename=r.img\n",
-        &[("r.img", b"x")],
-    );
+    let file = rootfs_bundle(&world, b"x");
     install_well(&mut system, &file);
     let text = world.text("events");
     let told: Vec<&str> =
@@ -324,17 +314,8 @@ fn an_unusable_repository_beside_costs_a_warning_and_not_the_install() {
     let sections = format!("{TWO_GROUPS}[artifacts.odd]\npath=@/odd\ntype=files\n");
     let mut system = world.start(world.config(CENTRAL, &sections));
     fs::write(world.path("odd"), b"no directory").unwrap();
-    let file = bundle_file(
-        world.dir.path(),
-        "b.raucb",
-        "[image.rootfs]\nfilename=r.img\n",
-        &[("r.img", b"x")],
-    );
+    let file = rootfs_bundle(&world, b"x");
     let events = install_well(&mut system, &file);
-    let warned = |event: &SystemEvent| {
-        matches!(event, SystemEvent::Warning(text)
-            if text.starts_with("old artifacts stay in the repository 'odd': "))
-    };
-    assert!(events.iter().any(warned), "{events:?}");
+    assert!(warned(&events, "old artifacts stay in the repository 'odd': "), "{events:?}");
     assert_eq!(world.boot.memory.lock().unwrap().primary, "B");
 }

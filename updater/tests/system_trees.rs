@@ -10,40 +10,24 @@
     reason = "tests"
 )]
 
+mod programs;
 mod rauc;
 
 use bundle::http::HttpOptions;
+use programs::{noise, run};
 use rauc::*;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use updater::system::{DeltaSources, InstallRequest, System, SystemEvent};
 
 const MANIFEST: &str = "[image.rootfs]\nfilename=t.caidx\n";
-
-fn run(program: &str, args: &[&str]) {
-    let output = Command::new(program).args(args).output();
-    let output = output.unwrap_or_else(|failure| panic!("{program} must be installed: {failure}"));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} {args:?}: {stderr}");
-}
-
-fn noise(seed: u64) -> Vec<u8> {
-    let mut state = seed;
-    let mut next = || {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        u8::try_from(state >> 56).unwrap()
-    };
-    (0..150_000).map(|_| next()).collect()
-}
 
 /// A board whose running slot holds a tree, and a bundle with a newer one beside its store.
 fn board(world: &World) -> (System, PathBuf) {
     let (old, new) = (world.path("backing/rootfs-0"), world.path("new"));
     fs::create_dir_all(old.join("lib")).unwrap();
     for number in 0..20 {
-        fs::write(old.join(format!("lib/f{number}")), noise(number)).unwrap();
+        fs::write(old.join(format!("lib/f{number}")), noise(150_000, number)).unwrap();
     }
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     run("cp", &["-a", &text(&old), &text(&new)]);

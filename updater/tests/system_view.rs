@@ -11,37 +11,27 @@
 mod rauc;
 
 use rauc::*;
-use updater::system::{BootStatus, InstallRequest, OpeningFacts, Steps, SystemEvent};
-use updater::{SlotName, StopQuestion};
+use updater::system::{BootStatus, InstallRequest};
 
 const CENTRAL: &str = "statusfile=@/central.raucs";
-const MANIFEST: &str = "[image.rootfs]\nfilename=r.img\n";
 
 #[test]
 fn boot_status_and_primary_are_those_of_the_boot_loader_at_every_moment() {
     let world = World::new();
-    let file = bundle_file(world.dir.path(), "b.raucb", MANIFEST, &[("r.img", &image(1, 9000))]);
+    let file = rootfs_bundle(&world, &image(1, 9000));
     let mut system = world.start(world.config(CENTRAL, TWO_GROUPS));
     system.status(&mut |_| {}).unwrap();
-    let (view, slot): (_, SlotName) = (system.view(), "rootfs.1".parse().unwrap());
-    let seen = || {
+    let view = system.view();
+    let good = |slot: &str| {
         let latest = view.latest();
-        let status = latest.slot(&slot).and_then(|report| report.boot_status);
-        (status, latest.primary.map(|name| name.to_string()))
+        let primary = latest.primary.as_ref().map(ToString::to_string);
+        let status = latest.slot(&slot.parse().unwrap()).and_then(|report| report.boot_status);
+        (status, primary.unwrap())
     };
-    let (booted, target) = (Ok("rootfs.0".to_owned()), Ok("rootfs.1".to_owned()));
-    assert_eq!(seen(), (Some(BootStatus::Good), booted.clone()));
-    let mut while_written = None;
-    let mut opener = |_: &OpeningFacts, _: &mut Steps<'_>, _: StopQuestion<'_>| Ok(verify(&file)?);
-    let request = InstallRequest::default();
-    let mut sink = |event| {
-        if event == SystemEvent::Message("Updating slot rootfs.1".to_owned()) {
-            while_written = Some(seen());
-        }
-    };
-    system.install(&request, &mut opener, &mut sink, &|| None).unwrap();
-    assert_eq!(while_written, Some((Some(BootStatus::Bad), booted)));
-    assert_eq!(seen(), (Some(BootStatus::Good), target));
+    assert_eq!(good("rootfs.1"), (Some(BootStatus::Good), "rootfs.0".to_owned()));
+    let during = look_during(&mut system, &file, ("rootfs.1", "Updating slot rootfs.1"));
+    assert_eq!(during.unwrap().boot_status, Some(BootStatus::Bad));
+    assert_eq!(good("rootfs.1"), (Some(BootStatus::Good), "rootfs.1".to_owned()));
 }
 
 /// Fails when a cancellation that comes after the point of no return ends what belongs to the
@@ -51,7 +41,7 @@ fn the_handler_after_the_install_is_not_ended_by_a_wish_that_comes_too_late() {
     let world = World::new();
     world.script("post", "#!/bin/sh\nsleep 0.3\necho done > @/post.ran\n");
     let sections = format!("{TWO_GROUPS}[handlers]\npost-install=@/post\n");
-    let file = bundle_file(world.dir.path(), "b.raucb", MANIFEST, &[("r.img", &image(1, 9000))]);
+    let file = rootfs_bundle(&world, &image(1, 9000));
     let mut system = world.start(world.config(CENTRAL, &sections));
     let stop = || (world.boot.memory.lock().unwrap().primary == "B").then_some("a test");
     let (done, _) = install(&mut system, &InstallRequest::default(), &file, &stop);
@@ -62,7 +52,7 @@ fn the_handler_after_the_install_is_not_ended_by_a_wish_that_comes_too_late() {
 #[test]
 fn an_install_without_an_identity_does_not_begin() {
     let world = World::new();
-    let file = bundle_file(world.dir.path(), "b.raucb", MANIFEST, &[("r.img", b"x")]);
+    let file = rootfs_bundle(&world, b"x");
     let mut parts = world.parts(None);
     parts.ids = Box::new(|| Err("no random bytes".into()));
     let mut system = world.start_with(world.config(CENTRAL, TWO_GROUPS), parts);

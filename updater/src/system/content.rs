@@ -70,10 +70,7 @@ pub trait ImageSources: Send {
     /// # Errors
     /// Why it cannot be opened.
     fn measure(&self, request: &ImageRequest<'_>) -> Result<ByteLen, BoxedError> {
-        match open_plain(request)? {
-            OpenContent::Stream { size, .. } => Ok(size),
-            OpenContent::None | OpenContent::Tree(_) => Ok(ByteLen::ZERO),
-        }
+        measure_plain(request)
     }
 
     /// Opens one. `note` is told lines for the log, such as why a delta is not used.
@@ -145,4 +142,12 @@ pub fn open_plain<'a>(request: &ImageRequest<'a>) -> Result<OpenContent<'a>, Box
     // Every handler compares the digest of what it takes; once is enough.
     let stream = request.bundle.open_image(image)?.without_digest();
     Ok(OpenContent::Stream { reader: Box::new(stream), size, digest: digest.into() })
+}
+
+/// The length of such content.
+pub(super) fn measure_plain(request: &ImageRequest<'_>) -> Result<ByteLen, BoxedError> {
+    match open_plain(request)? {
+        OpenContent::Stream { size, .. } => Ok(size),
+        OpenContent::None | OpenContent::Tree(_) => Ok(ByteLen::ZERO),
+    }
 }

@@ -4,6 +4,7 @@
 
 use super::adaptive_images::{METHOD, open_adaptive};
 use super::casync_images::{Remarks, measure_blob, open_archive, open_blob, open_tree};
+use super::content::measure_plain;
 use super::seed_mount::{SeedPlace, mount_seed, unmount_seed};
 use super::slot_indexes::save;
 use super::{BoxedError, ImageRequest, ImageSources, OpenContent, open_plain};
@@ -146,10 +147,7 @@ impl ImageSources for DeltaSources {
         if request.image.image_type.is_some_and(is_index) {
             return measure_blob(request);
         }
-        match open_plain(request)? {
-            OpenContent::Stream { size, .. } => Ok(size),
-            OpenContent::None | OpenContent::Tree(_) => Ok(ByteLen::ZERO),
-        }
+        measure_plain(request)
     }
 
     fn open<'a>(

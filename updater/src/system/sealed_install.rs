@@ -12,7 +12,7 @@ use super::{
     SystemStatus, VersionLimit,
 };
 use crate::event_log::Event;
-use crate::{InstallError, InstallEvent, InstallStep, VersionRule};
+use crate::{InstallError, InstallEvent, InstallReport, InstallStep, VersionRule};
 use bundle::Image;
 use storage::chain;
 
@@ -49,35 +49,10 @@ impl System {
         install: &Install<'_>,
         steps: &mut Steps<'_>,
     ) -> Result<(), InstallationError> {
-        let versions = match install.request.version_limit {
-            VersionLimit::Keep => VersionRule::MinimumOnly,
-            VersionLimit::Ignore => VersionRule::AllowAny,
-        };
-        let Self { config, parts, facts, states, status, view, .. } = self;
-        let SystemParts { sealed, sources, machine, clock, .. } = parts;
-        let Some(sealed) = sealed else { return Ok(()) };
-        let data = SlotData { config, states: states.as_ref(), status };
-        let images = SystemImages::new(&**sources, &mut **machine, data, install);
-        let job = SealedJob {
-            lock: install.lock,
-            config,
-            bundle: install.bundle,
-            variant: facts.variant(),
-            transaction: install.transaction,
-            versions,
-            images: &images,
-            at: clock(),
-            stop: install.stop,
-        };
         steps.begin_weighted("Updating slots", 1, INSTALL_WEIGHT);
         steps.message("Updating slots...");
         steps.begin("Copying images", 0);
-        let installed = sealed.install(&job, &mut |event| {
-            if event == InstallEvent::Step(InstallStep::BreakSeal) {
-                view.change(show_target_bad);
-            }
-            tell_sealed(event, steps);
-        });
+        let installed = self.run_sealed(install, steps);
         steps.end(StepEnd::from(&installed));
         steps.end(StepEnd::from(&installed));
         // Whatever became of it: that engine wrote status and boot state by itself.
@@ -104,6 +79,40 @@ impl System {
         }
         steps.message("All slots updated");
         Ok(())
+    }
+
+    fn run_sealed(
+        &mut self,
+        install: &Install<'_>,
+        steps: &mut Steps<'_>,
+    ) -> Result<InstallReport, InstallError> {
+        let Self { config, parts, facts, states, status, view, .. } = self;
+        let SystemParts { sealed, sources, machine, clock, .. } = parts;
+        let Some(sealed) = sealed else {
+            return Err(InstallError::Board { source: "its slots are not sealed".into() });
+        };
+        let data = SlotData { config, states: states.as_ref(), status };
+        let images = SystemImages::new(&**sources, &mut **machine, data, install);
+        let job = SealedJob {
+            lock: install.lock,
+            config,
+            bundle: install.bundle,
+            variant: facts.variant(),
+            transaction: install.transaction,
+            versions: match install.request.version_limit {
+                VersionLimit::Keep => VersionRule::MinimumOnly,
+                VersionLimit::Ignore => VersionRule::AllowAny,
+            },
+            images: &images,
+            at: clock(),
+            stop: install.stop,
+        };
+        sealed.install(&job, &mut |event| {
+            if event == InstallEvent::Step(InstallStep::BreakSeal) {
+                view.change(show_target_bad);
+            }
+            tell_sealed(event, steps);
+        })
     }
 }
 

@@ -28,7 +28,7 @@ use storage::{
 };
 use updater::event_log::EventLog;
 use updater::system::{
-    BundleSources, InstallOutcome, InstallRequest, SealedInstall, Surroundings, System,
+    BundleSources, InstallOutcome, InstallRequest, SealedInstall, SlotReport, Surroundings, System,
     SystemError, SystemEvent, SystemParts,
 };
 use updater::{
@@ -367,6 +367,20 @@ impl World {
     }
 }
 
+/// Installs; `seen` is told what happens while it does.
+pub fn install_watched(
+    system: &mut System,
+    request: &InstallRequest,
+    file: &Path,
+    stop: StopQuestion<'_>,
+    seen: &mut dyn FnMut(SystemEvent),
+) -> Result<InstallOutcome, SystemError> {
+    let mut opener = |_: &updater::system::OpeningFacts,
+                      _: &mut updater::system::Steps<'_>,
+                      _: StopQuestion<'_>| { Ok(verify(file)?) };
+    system.install(request, &mut opener, seen, stop)
+}
+
 /// What an install told.
 pub fn install(
     system: &mut System,
@@ -375,11 +389,25 @@ pub fn install(
     stop: StopQuestion<'_>,
 ) -> (Result<InstallOutcome, SystemError>, Vec<SystemEvent>) {
     let mut events = Vec::new();
-    let mut opener = |_: &updater::system::OpeningFacts,
-                      _: &mut updater::system::Steps<'_>,
-                      _: StopQuestion<'_>| { Ok(verify(file)?) };
-    let done = system.install(request, &mut opener, &mut |event| events.push(event), stop);
+    let done = install_watched(system, request, file, stop, &mut |event| events.push(event));
     (done, events)
+}
+
+/// Installs with one look at what clients are shown of a slot, when that message comes.
+pub fn look_during(
+    system: &mut System,
+    file: &Path,
+    (slot, message): (&str, &str),
+) -> Option<SlotReport> {
+    let (view, slot, mut found) = (system.view(), slot.parse().unwrap(), None);
+    let mut seen = |event| {
+        if event == SystemEvent::Message(message.to_owned()) {
+            found = view.latest().slot(&slot).cloned();
+        }
+    };
+    let done = install_watched(system, &InstallRequest::default(), file, &|| None, &mut seen);
+    done.map_err(|error| error.text()).unwrap();
+    found
 }
 
 /// As [`install`], which must succeed.
@@ -412,6 +440,19 @@ pub fn image(tag: u8, len: usize) -> Vec<u8> {
 pub fn bundle_file(dir: &Path, name: &str, manifest: &str, files: &[(&str, &[u8])]) -> PathBuf {
     let text = format!("[update]\ncompatible=Test Config\nversion=1.2.3\n{manifest}");
     make_bundle(dir, name, &text, files)
+}
+
+/// A bundle of one image for `rootfs`.
+pub fn rootfs_bundle(world: &World, content: &[u8]) -> PathBuf {
+    let manifest = "[image.rootfs]\nfilename=r.img\n";
+    bundle_file(world.dir.path(), "b.raucb", manifest, &[("r.img", content)])
+}
+
+/// Whether there is a warning that begins so.
+pub fn warned(events: &[SystemEvent], beginning: &str) -> bool {
+    events
+        .iter()
+        .any(|event| matches!(event, SystemEvent::Warning(text) if text.starts_with(beginning)))
 }
 
 /// As [`bundle_file`], with a whole manifest.

@@ -3,8 +3,8 @@
 //! is ([`FromBundle`]), or put together from what slots hold, a chunk store and the bundle, by
 //! whoever knows how.
 //!
-//! Nothing here is believed: whatever an opener hands out, the slot is read back and compared with
-//! the digest, and until then nothing loads it. An opener may read the slots, also the one that is
+//! Nothing here is believed: what an opener hands out must have the digest, and the slot, read back,
+//! must hold it; until then nothing loads it. An opener may read the slots, also the one that is
 //! written; it never writes any.
 
 use crate::slot_handlers::{BoxedError, ContentDigest};
@@ -91,7 +91,7 @@ impl ImageOpener for FromBundle {
                 "taking the whole image of {size} for {slot}: only the service of `rauc` compares it with what slots hold"
             ));
         }
-        // Hashed when it is read back.
+        // Whoever writes it compares its digest; once is enough.
         let reader = bundle.open_image(&planned.image)?.without_digest();
         Ok(OpenImage { reader: Box::new(reader), digest: planned.digest.into() })
     }

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use storage::{ByteLen, Files, FilesError, HostFiles};
 use updater::system::{
-    InstallRequest, MarkState, SealedInstall, SealedJob, System, SystemEvent, WriteSlotRequest,
+    InstallRequest, MarkState, SealedInstall, SealedJob, System, WriteSlotRequest,
 };
 use updater::{
     InstallError, InstallEvent, InstallReport, SlotReport, SlotStatusState, VersionRule, WriteCount,

@@ -28,7 +28,7 @@ const PIECE: u64 = PIECE_BYTES as u64;
 const CHECKERS: usize = 4;
 
 /// Pieces that are read while one is hashed.
-const AHEAD: usize = 4;
+const AHEAD: usize = 2;
 
 /// A payload whose pieces are remembered.
 pub(crate) struct PinnedPayload {

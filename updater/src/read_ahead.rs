@@ -10,8 +10,8 @@ use storage::{AlignedBuffer, ByteLen, Storage, StorageError};
 /// Unit of reading, writing and read-back.
 pub(crate) const CHUNK_BYTES: usize = 1024 * 1024;
 
-/// Most buffers in flight: one being written, the others being filled. Together 4 MiB.
-const BUFFERS: usize = 4;
+/// Most buffers in flight: one being written, the others being filled. Together 3 MiB.
+const BUFFERS: usize = 3;
 
 /// The buffers for `expected` bytes: how many, and how long each is. One byte more than expected
 /// has room, so that a stream that goes on is found out.

@@ -48,15 +48,21 @@ pub fn goosebit_python() -> Result<PathBuf> {
 /// # Errors
 /// When it cannot be fetched or patched.
 pub fn real_alone(dir: &Path) -> Result<PathBuf> {
-    let script = REAL.real_rauc()?;
-    let root = script.with_file_name("root");
+    let root = REAL.real_rauc()?.with_file_name("root");
     let copy = as_rauc(&root.join("usr/bin/rauc"), dir)?;
-    Program::new("patchelf")
-        .arg("--set-interpreter")
-        .arg(root.join("usr/lib64/ld-linux-x86-64.so.2"))
-        .arg("--force-rpath")
-        .arg("--set-rpath")
+    // Its server runs as another user, who cannot look into root's home.
+    let libraries = dir.join("lib");
+    let loader = libraries.join("ld-linux-x86-64.so.2");
+    Program::new("cp")
+        .arg("-rL")
         .arg(root.join("usr/lib/x86_64-linux-gnu"))
+        .arg(&libraries)
+        .run()?;
+    Program::new("patchelf")
+        .args(["--force-rpath", "--set-interpreter"])
+        .arg(&loader)
+        .arg("--set-rpath")
+        .arg(&libraries)
         .arg(&copy)
         .run()?;
     Ok(copy)

@@ -6,6 +6,7 @@ use crate::shard::{Shard, Work};
 use anyhow::Result;
 use e2e::program::Program;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,9 @@ const INIT: &str = include_str!("uml-init.sh");
 
 /// Seconds that the kernel gets beyond those of the tests.
 const BOOT_SECS: u64 = 40;
+
+/// What the guest's console says while it runs, beside the files.
+pub const CONSOLE: &str = "console.log";
 
 /// Where the guest sees its own copy of the files it is given.
 pub const INSIDE: &str = "/srv/shard";
@@ -44,7 +48,7 @@ pub fn run(shard: &Shard, work: &Work<'_>, root: &Path) -> Result<()> {
 }
 
 /// Boots a kernel of `root`, the unpacked package, that does what the guest is told, and leaves
-/// `console.log` with the files.
+/// [`CONSOLE`] with the files, line by line as it comes.
 ///
 /// # Errors
 /// When it cannot be prepared; what the command did, only its results tell.
@@ -68,15 +72,22 @@ pub fn boot(guest: &Guest<'_>, root: &Path) -> Result<()> {
     let kernel = patched_kernel(root, &dir)?;
     let script = "mount -t tmpfs -o exec tmpfs \"$1/memory\"; export TMPDIR=$1/memory; \
                   exec timeout -k 5 \"$3\" \"$2\" mem=3G rootfstype=hostfs \
-                  rootflags=/ ro init=\"$1/init\" con=null con0=fd:0,fd:1 con1=null";
-    let console = Program::new("unshare")
+                  rootflags=/ ro init=\"$1/init\" con=null con0=fd:0,fd:1 con1=null \
+                  >\"$4\" 2>&1";
+    let ended = Program::new("unshare")
         .args(["-m", "sh", "-c", script, "sh"])
         .arg(&dir)
         .arg(kernel)
         .arg(limit.to_string())
-        .output()
-        .unwrap_or_else(|failed| format!("{failed:#}"));
-    Ok(fs::write(files.join("console.log"), console)?)
+        .arg(files.join(CONSOLE))
+        .run();
+    // What the command did, its results tell; why the kernel ended, only this.
+    if let Err(failed) = ended {
+        let mut console =
+            fs::File::options().append(true).create(true).open(files.join(CONSOLE))?;
+        writeln!(console, "{failed:#}")?;
+    }
+    Ok(())
 }
 
 /// The kernel's program, bound to the C library that came with it. It starts itself again, so a

@@ -18,6 +18,9 @@ use std::path::{Path, PathBuf};
 /// Runs of each, of which the median counts.
 const ROUNDS: usize = 5;
 
+/// The same for what takes long: making bundles, and ways of updates that wait for a network.
+const LONG_ROUNDS: usize = 3;
+
 /// Links that bundles are streamed over: a name, the round trip in ms, losses in percent.
 const LINKS: [(&str, u32, u32); 4] =
     [("0 ms", 0, 0), ("20 ms", 20, 0), ("100 ms", 100, 0), ("20 ms, 1 % lost", 20, 1)];
@@ -40,7 +43,11 @@ pub struct Bench<'a> {
 /// When something that is measured does not work.
 pub fn judge(bench: &Bench<'_>, kernel: Kernel, out: &mut dyn Write) -> Result<()> {
     let old = bench.write_images()?;
-    writeln!(out, "  image: {} MiB; medians of {ROUNDS}", bench.bytes >> 20)?;
+    writeln!(
+        out,
+        "  image: {} MiB; medians of {ROUNDS} runs, or of {LONG_ROUNDS}",
+        bench.bytes >> 20
+    )?;
     writeln!(out, "  | measure | real | this | this/real | real/its median |")?;
     writeln!(out, "  |---|---|---|---|---|")?;
     match kernel {
@@ -135,7 +142,7 @@ impl Bench<'_> {
     fn creation(&self, out: &mut dyn Write) -> Result<()> {
         for kind in ["plain", "verity", "adaptive"] {
             let made = self.scratch.join("made.raucb");
-            let both = self.each(|party| self.bundle(party, kind, &made))?;
+            let both = self.each(LONG_ROUNDS, |party| self.bundle(party, kind, &made))?;
             usages(&format!("`bundle`, {kind}"), &both, out)?;
         }
         let squashfs = self.scratch.join("made.squashfs");
@@ -150,7 +157,7 @@ impl Bench<'_> {
         ];
         let program = Path::new("mksquashfs");
         let mut alone = Runs::default();
-        for _ in 0..ROUNDS {
+        for _ in 0..LONG_ROUNDS {
             alone.0.push(timed(program, &words, &[], self.scratch)?);
         }
         let (wall, spread) = alone.of(|usage| usage.wall);
@@ -164,15 +171,19 @@ impl Bench<'_> {
         let conf = Device::make(&self.scratch.join("info"), &setup)?.conf();
         let words =
             [format!("--conf={}", conf.display()), "info".to_owned(), bundle.display().to_string()];
-        let both = self.each(|party| timed(&party.rauc, &words, &[], self.scratch))?;
+        let both = self.each(ROUNDS, |party| timed(&party.rauc, &words, &[], self.scratch))?;
         usages("`info`", &both, out)
     }
 
-    fn each(&self, mut one: impl FnMut(&Party) -> Result<Usage>) -> Result<[Runs; 2]> {
+    fn each(
+        &self,
+        rounds: usize,
+        mut one: impl FnMut(&Party) -> Result<Usage>,
+    ) -> Result<[Runs; 2]> {
         let [real, this] = self.parties;
         // In turns, so that what the machine does besides meets both.
         let mut found = [Runs::default(), Runs::default()];
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds {
             for (party, found) in [real, this].into_iter().zip(&mut found) {
                 found.0.push(one(party).with_context(|| party.name)?);
             }
@@ -193,7 +204,8 @@ impl Bench<'_> {
         let mut last = [Install::default(), Install::default()];
         let [real, this] = self.parties;
         let mut turn = 0;
-        let both = self.each(|party| {
+        let rounds = if matches!(way, Way::File) { ROUNDS } else { LONG_ROUNDS };
+        let both = self.each(rounds, |party| {
             let found = self.install_once(party, way, &files)?;
             if let Some(place) = last.get_mut(turn % 2) {
                 *place = found;

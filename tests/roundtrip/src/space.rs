@@ -53,8 +53,11 @@ pub fn enter_kernel(
     // The guest has a copy of the scratch directory elsewhere.
     let program = program.and_then(|program| program.strip_prefix(scratch).ok());
     let program = program.map(|program| inside.join(program));
-    let script = "cd \"$0\" && ./roundtrip \"$@\" >said 2>&1 && touch content";
-    let mut command = ["/bin/sh", "-c", script, uml::INSIDE].map(str::to_owned).to_vec();
+    // On the console too: nothing of `said` is seen before the guest is over, after many minutes.
+    let script =
+        "set -o pipefail; cd \"$0\" && ./roundtrip \"$@\" 2>&1 | tee said && touch content";
+    let mut command = ["/bin/bash", "-c", script, uml::INSIDE].map(str::to_owned).to_vec();
+    writeln!(out, "the guest says more on {}", scratch.join(uml::CONSOLE).display())?;
     command.extend(cli.again(program.as_deref(), inside));
     let guest =
         uml::Guest { files: scratch, command, results: &["said", "content"], limit: KERNEL_SECS };

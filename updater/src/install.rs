@@ -30,6 +30,7 @@ use bootctl::{
     SlotState, Snapshot, Timestamp, recall,
 };
 use bundle::VerifiedBundle;
+use programs::StopQuestion;
 use std::ops::ControlFlow;
 use storage::{ByteLen, Devices, Files, Storage, chain};
 
@@ -68,9 +69,6 @@ pub struct Installer<'a> {
     /// Told what happens.
     pub progress: &'a mut dyn FnMut(InstallEvent),
 }
-
-/// Asked between two blocks: who wants the install to end, in a word; nobody, most of the time.
-pub type StopQuestion<'a> = &'a dyn Fn() -> Option<&'static str>;
 
 /// Counts work and reports it, and ends it when somebody wants that.
 struct Meter<'a> {

@@ -47,7 +47,7 @@ pub use event::{InstallEvent, InstallReport, InstallStep, SlotReport};
 pub use group_writer::{DurableGroup, SEAL_BYTES};
 pub use image_kinds::accepts;
 pub use image_opener::{FromBundle, ImageOpener, OpenImage, WriteEnd};
-pub use install::{InstallOptions, Installer, StopQuestion};
+pub use install::{InstallOptions, Installer};
 pub use lock::{InstallLock, running_install};
 pub use plan::{
     BootedGroup, CompatibleRule, IndexRule, InstallFacts, InstallPlan, InstallPolicy, OuterSteps,
@@ -59,6 +59,7 @@ pub use polling::{
     PollQuestions, PollStatus, PolledBundle, Poller, PollerSetupError, PollingRules, RebootRule,
     SPEEDUP_MAX, ServedBundle, Speedup, UnknownCriterion,
 };
+pub use programs::StopQuestion;
 pub use shell_words::{ShellWordsError, split_shell_words};
 pub use slot_handlers::{
     BootHalf, BootRecord, BoxedError, ContentDigest, HookStep, HostMachine, ImageContent, Lines,

@@ -7,10 +7,9 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::terminal::one_line;
 use bundle::{
-    BundleContent, BundleFormat, CheckTime, CreateRequest, Credential, CredentialAccess, CrlCheck,
+    BundleContent, BundleFormat, CheckTime, CreateRequest, Credential, CredentialAccess,
     DecryptionIdentity, FileSource, ImageStream, Keyring, KeyringOptions, Limits, Manifest,
-    Purpose, Signer, SigningIdentity, SquashfsCompression, TrustAnchors, UntrustedBundle,
-    VerifiedBundle,
+    Purpose, Signer, SigningIdentity, SquashfsCompression, UntrustedBundle, VerifiedBundle,
 };
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -149,22 +148,10 @@ fn keyring_options(context: &Context, section: &KeyringSection) -> Result<Keyrin
             hint: "use codesign, smimesign or any",
         })?,
     };
-    Ok(KeyringOptions {
-        crl_check: if section.check_crl { CrlCheck::WholeChain } else { CrlCheck::Ignore },
-        trust_anchors: if section.allow_partial_chain {
-            TrustAnchors::AnyInKeyring
-        } else {
-            TrustAnchors::RootsOnly
-        },
-        purpose,
-        allowed_signer_cns: section.allowed_signer_cns.clone(),
-        // Below `--root` it is the board's directory, never that of the machine it is looked at on.
-        directory: section
-            .directory
-            .as_deref()
-            .map(|dir| context.files.resolve(dir))
-            .transpose()?,
-    })
+    // Below `--root` it is the board's directory, never that of the machine it is looked at on.
+    let directory = section.directory.as_deref();
+    let directory = directory.map(|dir| context.files.resolve(dir)).transpose()?;
+    Ok(section.options(purpose, directory))
 }
 
 fn open(path: &Path, limits: &Limits) -> Result<UntrustedBundle, Failure> {

@@ -20,10 +20,7 @@ use std::path::{Path, PathBuf};
 use storage::Access;
 use uboot::EnvError;
 use updater::system::{SealedInstall, SealedJob};
-use updater::{
-    Bootloader, CompatibleRule, IndexRule, InstallError, InstallEvent, InstallOptions,
-    InstallPolicy, InstallReport, OuterSteps, SealHealth, SystemConfig,
-};
+use updater::{Bootloader, InstallError, InstallEvent, InstallReport, SealHealth, SystemConfig};
 
 /// A variable that every environment of ours has.
 const OWN_VARIABLE: &[u8] = b"atomix_env=1";
@@ -223,20 +220,9 @@ impl SealedInstall for OwnBoard {
         let context = self.context();
         let booted = context.booted_group(job.config).map_err(opening)?;
         let booted = booted.ok_or_else(|| opening(Failure::NotBootedFromSlot))?;
-        let options = InstallOptions {
-            booted,
-            reason: context.cmdline().map_err(opening)?.reason(),
-            variant: job.variant.map(str::to_owned),
-            version_floor: version_floor(&context, job.config).map_err(opening)?,
-            policy: InstallPolicy {
-                versions: job.versions,
-                // Compared already, or left to the bundle's own check.
-                compatible: CompatibleRule::Ignore,
-                outer: OuterSteps::Done,
-                indexes: IndexRule::Open,
-                ..InstallPolicy::default()
-            },
-        };
+        let reason = context.cmdline().map_err(opening)?.reason();
+        let floor = version_floor(&context, job.config).map_err(opening)?;
+        let options = job.options(booted, reason, floor);
         with_installer(&context, job.config, progress, |installer| {
             installer.install_from(job.lock, (job.bundle, job.images), &options, job.stop)
         })

@@ -15,6 +15,7 @@ use crate::rauc::service::{EndSignals, ServiceSetup, serve};
 use crate::rauc::session::{Keys, Session};
 use crate::rauc::system_engine::{StoreAccess, SystemEngine, told_of};
 use crate::signals::StopRequest;
+use crate::terminal::Tame;
 use bundle::BundleFormat;
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
@@ -31,8 +32,10 @@ const MAX_MOUNT_TABLE: ByteLen = ByteLen::mib(1);
 
 /// A line of the log. The service has no other output; systemd keeps it.
 pub fn log(told: &Told) {
-    let (out, err) = (&mut std::io::stdout(), &mut std::io::stderr());
-    let mut streams = Streams::new(out, err);
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    // Handlers' lines go there.
+    let mut out = Tame::new(&mut out);
+    let mut streams = Streams::new(&mut out, &mut err);
     match told {
         Told::Progress { .. } => {}
         Told::Note(line) => streams.note(line),

@@ -4,7 +4,7 @@
 
 use crate::rauc::conf::absolute;
 use crate::rauc::error::RaucError;
-use bundle::{CheckTime, CrlCheck, Keyring, KeyringOptions, Purpose, TrustAnchors, UnixTime};
+use bundle::{CheckTime, Keyring, KeyringOptions, Purpose, UnixTime};
 use std::path::Path;
 use storage::{ByteLen, Files, HostFiles};
 use updater::{KeyringSection, SystemConfig};
@@ -64,17 +64,7 @@ fn options(section: &KeyringSection) -> Result<KeyringOptions, RaucError> {
             RaucError::refused(format!("Unknown value '{name}' for check-purpose"))
         })?,
     };
-    Ok(KeyringOptions {
-        crl_check: if section.check_crl { CrlCheck::WholeChain } else { CrlCheck::Ignore },
-        trust_anchors: if section.allow_partial_chain {
-            TrustAnchors::AnyInKeyring
-        } else {
-            TrustAnchors::RootsOnly
-        },
-        purpose,
-        allowed_signer_cns: section.allowed_signer_cns.clone(),
-        directory: section.directory.clone(),
-    })
+    Ok(section.options(purpose, section.directory.clone()))
 }
 
 /// The moment that certificates are judged by.

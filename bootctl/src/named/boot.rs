@@ -52,7 +52,7 @@ pub trait NamedBoot: Send {
     /// Whether `bootname` may be booted.
     ///
     /// # Errors
-    /// [`NamedError`]; [`NamedError::is_unsupported`] where nobody can tell.
+    /// [`NamedError`]; [`super::NamedFailure::Unsupported`] where nobody can tell.
     fn is_good(&mut self, bootname: &str) -> Result<bool, NamedError>;
 
     /// The bootname that is booted next, among those of `system.conf`.

@@ -37,12 +37,6 @@ impl NamedError {
         &self.failure
     }
 
-    /// Whether this boot loader can never answer, so that the answer is "unknown".
-    #[must_use]
-    pub const fn is_unsupported(&self) -> bool {
-        matches!(self.failure, NamedFailure::Unsupported { .. })
-    }
-
     /// The way out, where there is one.
     #[must_use]
     pub const fn hint(&self) -> Option<&'static str> {

@@ -62,7 +62,7 @@ mod tests {
         noop.set_primary("A").unwrap();
         assert_eq!(noop.warnings().len(), 2);
         let state = noop.is_good("A").unwrap_err();
-        assert!(state.is_unsupported());
+        assert!(matches!(state.failure(), NamedFailure::Unsupported { .. }));
         assert_eq!(state.to_string(), "Obtaining state from bootloader 'noop' not supported yet");
         assert_eq!(
             noop.primary().unwrap_err().to_string(),

@@ -2,7 +2,7 @@
 //! Hashes of all blocks of an image or slot: RAUC's `block-hash-index`.
 //!
 //! The file is the SHA-256 of each 4096 bytes, 32 bytes each, one after the other, and nothing
-//! else.
+//! else. Source: RAUC's manual, "Adaptive Updates".
 
 use super::AdaptiveError;
 use crate::Source;
@@ -29,7 +29,7 @@ pub const INDEX_FILE: &str = "block-hash-index";
 /// Read at once while an index is built.
 const PORTION_BLOCKS: u64 = 256;
 
-/// SHA-256 of a block.
+/// SHA-256 of a block of [`BLOCK_BYTES`].
 pub type BlockHash = [u8; HASH_BYTES];
 
 /// SHA-256 of a block of zeros.

@@ -11,7 +11,8 @@ use storage::ByteLen;
 /// during which a middling line would have carried about this much.
 const REQUEST_BYTES: u64 = 2048;
 
-/// What an update by blocks would fetch from the bundle, and what the image would.
+/// What an update by blocks would fetch from the bundle, and what the image would: bytes as they
+/// lie there, compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeltaCost {
     /// Bytes of the bundle that hold blocks which no slot has.

@@ -24,7 +24,7 @@ const SLOT_WINDOW: usize = 8;
 const BUNDLE_THREADS: usize = 4;
 const BUNDLE_WINDOW: usize = 6;
 
-/// What putting the image together took so far.
+/// What putting the image together took so far, in blocks of [`BLOCK_BYTES`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AdaptiveTally {
     /// Blocks of zeros, made here.

@@ -56,7 +56,7 @@ pub(super) struct Step {
     pub origin: Origin,
 }
 
-/// Where everything will come from, and what that costs.
+/// Where every block of [`super::BLOCK_BYTES`] will come from, and what that costs.
 #[derive(Debug)]
 pub struct DeltaPlan {
     pub(super) steps: Vec<Step>,
@@ -70,7 +70,8 @@ pub struct DeltaPlan {
 }
 
 impl DeltaPlan {
-    /// Plans the image of `index`, whose place in the bundle is `parts`.
+    /// Plans the image of `index`, whose place in the bundle is `parts`, from what the target and the
+    /// slot that runs hold now. Nothing is read.
     #[must_use]
     pub fn new(
         index: &BlockHashIndex,

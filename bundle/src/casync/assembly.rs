@@ -42,9 +42,9 @@ enum Origin {
 /// What an assembly will need, known before anything is fetched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AssemblyPlan {
-    /// Length of the image.
+    /// Length of the image or archive.
     pub len: ByteLen,
-    /// Bytes that old contents hold.
+    /// Bytes of the image that old contents hold.
     pub from_seeds: ByteLen,
     /// Zeros and repetitions, which cost nothing.
     pub made_here: ByteLen,

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The name of a chunk: its hash.
+//! The name of a chunk: the hash of its bytes, 32 of them, written as 64 small hexadecimal digits.
+//! SHA-512/256 (casync's default) or SHA-256; the feature flags of an index say which.
 
 use openssl::hash::{MessageDigest, hash};
 use openssl::nid::Nid;
 use std::fmt;
 
-/// The hash of a chunk's bytes, by which stores and indexes name it.
+/// The hash of a chunk's bytes as they are in the image, never as stored, by which stores and indexes name it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChunkId([u8; 32]);
 

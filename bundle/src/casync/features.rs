@@ -3,7 +3,7 @@
 //!
 //! A set of bits, the same in the head of an index and in every entry of its archive. casync
 //! stores them without redundant bits and refuses others; so do we, since a second spelling of
-//! the same set would change every chunk.
+//! the same set would change every chunk. Source: casync's `caformat.h`.
 
 use super::ChunkDigest;
 

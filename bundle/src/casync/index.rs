@@ -10,7 +10,8 @@
 //! 64 items: end of the chunk in the image, 32 bytes of its id
 //! then 0, 0, 48 (back to the head), length of the table from byte 48, magic 4b4f050e5549ecd1
 //! ```
-//! The length of an image is the end of its last chunk. Nothing may follow.
+//! The length of an image is the end of its last chunk. Nothing may follow. Source: casync's
+//! `caformat.h`.
 
 use super::chunker::ChunkSizes;
 use super::{CasyncError, ChunkId, FeatureFlags};

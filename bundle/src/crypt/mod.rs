@@ -3,7 +3,7 @@
 //!
 //! As dm-crypt's `aes-cbc-plain64` with 4096-byte sectors does it: each sector stands alone, without
 //! padding, with an IV of 16 bytes: its number times 8 (dm-crypt counts 512-byte units), little
-//! endian, then zeros. The hash tree is over the ciphertext: nothing is decrypted that was not
+//! endian, then zeros (source: the kernel's `dm-crypt` documentation). The hash tree is over the ciphertext: nothing is decrypted that was not
 //! compared with the signature.
 
 use crate::{CryptKey, LibraryFault};

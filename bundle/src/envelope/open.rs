@@ -26,7 +26,8 @@ use openssl::aes::{AesKey, unwrap_key};
 use openssl::hash::Hasher;
 use openssl::x509::X509;
 
-/// Who can read encrypted bundles here.
+/// Who can read encrypted bundles here: a private key, in a file or on a token, and its certificate
+/// if one was named.
 pub struct DecryptionIdentity {
     key: PrivateKey,
     certificate: Option<X509>,

@@ -86,7 +86,7 @@ pub enum RecipientName {
     Unnamed,
 }
 
-/// One recipient, for people.
+/// One recipient as the structure names it, for people: nothing of it is proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecipientFacts {
     /// How it got the key.

@@ -27,7 +27,7 @@ pub enum SealError {
     Result(#[source] EnvelopeError),
 }
 
-/// Whoever may read a bundle.
+/// The certificates of whoever may read a bundle, at least one, each once.
 pub struct Recipients(Vec<X509>);
 
 impl std::fmt::Debug for Recipients {

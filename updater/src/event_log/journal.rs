@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How is an event told to systemd's journal? Its native protocol: one datagram, per field
+//! How is an event told to systemd's journal? Its "Native Journal Protocol": one datagram, per field
 //! `KEY=value` and a newline, or, when the value has newlines, `KEY`, newline, the value's length
 //! as 64 bits little-endian, the value, newline.
 

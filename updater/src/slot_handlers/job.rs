@@ -50,7 +50,7 @@ impl From<Digest> for ContentDigest {
 pub struct SlotImage {
     /// Its type.
     pub image_type: ImageType,
-    /// Its file name, whose end tells how a tar is compressed; empty without a file.
+    /// Its file name in the bundle, for messages; empty without a file.
     pub filename: String,
     /// Bytes of the *content*: for a casync index of an image, of the image it describes. Not
     /// looked at where there is none or it is a tree.

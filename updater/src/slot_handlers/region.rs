@@ -59,7 +59,7 @@ impl Half {
 /// A region of two halves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
-    /// First byte.
+    /// First byte on the disk.
     pub start: u64,
     /// Bytes of one half.
     pub half: u64,

@@ -5,6 +5,7 @@
 //! taken whole. That holds until the last byte; what was handed out before is then compared with
 //! the image's own first bytes.
 
+use super::remarks::Remarks;
 use super::slot_indexes::{DeviceSource, open_slot};
 use super::{BoxedError, ImageRequest};
 use crate::slot_handlers::Machine;
@@ -16,14 +17,11 @@ use bundle::{Image, ImageStream, VerifiedBundle};
 use openssl::sha::sha256;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use storage::{ByteLen, Files, chain};
 
 /// RAUC's name of the method.
 pub(super) const METHOD: &str = "block-hash-index";
-
-/// What became of an adaptive image, told when its slot is written.
-pub(super) type Remarks = Arc<Mutex<Vec<String>>>;
 
 /// The image and its index, or `None` with a note when taking it whole is cheaper.
 pub(super) fn open_adaptive<'a>(
@@ -107,17 +105,13 @@ pub(super) struct AdaptiveReader<'a> {
 
 impl AdaptiveReader<'_> {
     pub(super) fn remarks(&self) -> Remarks {
-        Arc::clone(&self.remarks)
-    }
-
-    fn remark(&self, text: String) {
-        self.remarks.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+        self.remarks.clone()
     }
 
     /// Opens the image whole and goes to where the delta ended. What was handed out came from
     /// blocks that the index names; it is true if the image's blocks are the same.
     fn fall_back(&mut self, failure: AdaptiveError) -> io::Result<()> {
-        self.remark(format!("Continuing after adaptive mode error: {}", chain(&failure)));
+        self.remarks.add(format!("Continuing after adaptive mode error: {}", chain(&failure)));
         let mut whole = self.bundle.open_image(self.image).map_err(io::Error::other)?;
         let mut block = vec![0; BLOCK_BYTES];
         let mut left = self.at;
@@ -162,7 +156,7 @@ impl AdaptiveReader<'_> {
         match delta.read(buf) {
             Ok(0) if !buf.is_empty() => {
                 let text = describe_tally(&delta.tally());
-                self.remark(text);
+                self.remarks.add(text);
                 self.delta = None;
                 Ok(0)
             }

@@ -26,8 +26,7 @@ const BY_TAG: [(&str, &str); 3] = [
 ];
 
 /// What the command line says outright.
-#[must_use]
-pub fn explicit_boot_slot(cmdline: &KernelCmdline) -> Option<String> {
+pub(super) fn explicit_boot_slot(cmdline: &KernelCmdline) -> Option<String> {
     if cmdline.has("rauc.external") || cmdline.get("root") == Some("/dev/nfs") {
         return Some(EXTERNAL.to_owned());
     }
@@ -35,8 +34,7 @@ pub fn explicit_boot_slot(cmdline: &KernelCmdline) -> Option<String> {
 }
 
 /// The root device that the command line names, not yet resolved.
-#[must_use]
-pub fn root_device(cmdline: &KernelCmdline) -> Option<PathBuf> {
+pub(super) fn root_device(cmdline: &KernelCmdline) -> Option<PathBuf> {
     let named = cmdline.get("root").or_else(|| cmdline.get("systemd.verity_root_data"))?;
     for (tag, dir) in BY_TAG {
         if let Some(value) = named.strip_prefix(tag) {
@@ -63,10 +61,7 @@ impl SlotStates {
 }
 
 /// Finds the booted slot among the configured ones; `real_path` follows the links of a device.
-///
-/// # Errors
-/// [`SystemError::NoSlots`], [`SystemError::BootSlotUnknown`] or [`SystemError::BootSlotMissing`].
-pub fn slot_states(
+pub(super) fn slot_states(
     config: &SystemConfig,
     booted_from: Option<&str>,
     real_path: &dyn Fn(&Path) -> Option<PathBuf>,

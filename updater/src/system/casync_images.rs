@@ -5,6 +5,7 @@
 //! The store is `[casync] storepath`, or lies beside the bundle: `x.castr` beside `x.raucb`, a path
 //! or a URL. The slot that runs is the seed: its device for images, its mounted tree for trees.
 
+use super::remarks::Remarks;
 use super::slot_indexes::DeviceSource;
 use super::{BoxedError, ImageRequest, StoreOptions};
 use crate::StopQuestion;
@@ -18,11 +19,8 @@ use bundle::http::{is_http_url, shown_url};
 use openssl::sha::Sha256;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use storage::{Digest, chain};
-
-/// What became of an image, told when its slot is written.
-pub(super) type Remarks = Arc<Mutex<Vec<String>>>;
 
 /// Where the store of this install is: RAUC's rule.
 pub(super) fn store_location(request: &ImageRequest<'_>) -> String {
@@ -163,7 +161,7 @@ pub(super) struct BlobReader {
 
 impl BlobReader {
     pub(super) fn remarks(&self) -> Remarks {
-        Arc::clone(&self.remarks)
+        self.remarks.clone()
     }
 
     /// Everything was handed out; every chunk had the hash that the verified index names.
@@ -171,7 +169,7 @@ impl BlobReader {
         if let Some(hash) = self.hash.take() {
             let _ = self.learned.set(Digest::from_bytes(hash.finish()));
             let text = describe_tally(&self.assembly.tally());
-            self.remarks.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+            self.remarks.add(text);
         }
     }
 }
@@ -234,7 +232,7 @@ impl TreeImage<'_> {
     pub(super) fn remarks(&self) -> Option<Remarks> {
         match self {
             Self::Archive(_) => None,
-            Self::Chunks(_, remarks) => Some(Arc::clone(remarks)),
+            Self::Chunks(_, remarks) => Some(remarks.clone()),
         }
     }
 }
@@ -249,7 +247,7 @@ impl TreeContent for TreeImage<'_> {
             Self::Chunks(assembly, remarks) => {
                 let outcome = extract_catar(&mut **assembly, dir, Ownership::Apply, &mut go_on)?;
                 let text = describe_tally(&assembly.tally());
-                remarks.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+                remarks.add(text);
                 outcome
             }
         };
@@ -258,7 +256,7 @@ impl TreeContent for TreeImage<'_> {
                 "{} entries or attributes cannot be kept by the file system",
                 outcome.left_out
             );
-            remarks.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+            remarks.add(text);
         }
         Ok(())
     }

@@ -124,11 +124,9 @@ impl ImageSources for BundleSources {
     }
 }
 
-/// The content of an image that lies in the bundle as it is to be written.
-///
-/// # Errors
-/// A failure of the bundle, or an image that no manifest rule lets through.
-pub fn open_plain<'a>(request: &ImageRequest<'a>) -> Result<OpenContent<'a>, BoxedError> {
+/// The content of an image that lies in the bundle as it is to be written. An image that no
+/// manifest rule lets through is a failure.
+pub(super) fn open_plain<'a>(request: &ImageRequest<'a>) -> Result<OpenContent<'a>, BoxedError> {
     let image = request.image;
     if image.filename.is_none() {
         return Ok(OpenContent::None);

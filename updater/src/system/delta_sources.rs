@@ -3,8 +3,9 @@
 //! methods. Everything else comes from the bundle as it is.
 
 use super::adaptive_images::{METHOD, open_adaptive};
-use super::casync_images::{Remarks, measure_blob, open_archive, open_blob, open_tree};
+use super::casync_images::{measure_blob, open_archive, open_blob, open_tree};
 use super::content::measure_plain;
+use super::remarks::Remarks;
 use super::seed_mount::{SeedPlace, mount_seed, unmount_seed};
 use super::slot_indexes::save;
 use super::{BoxedError, ImageRequest, ImageSources, OpenContent, open_plain};
@@ -71,8 +72,7 @@ impl DeltaSources {
             note(format!("{} stays mounted: {}", place.display(), storage::chain(&*error)));
         }
         if let Some(remarks) = remarks {
-            let mut remarks = remarks.lock().unwrap_or_else(PoisonError::into_inner);
-            remarks.drain(..).for_each(note);
+            remarks.take().into_iter().for_each(note);
         }
         index
     }

@@ -2,12 +2,12 @@
 //! What is found out once, when a system starts: data directory, status, variant, the answers of
 //! the system-info handler, and what was booted.
 
+use super::booted::{explicit_boot_slot, root_device};
 use super::program::run_handler;
 use super::progress::Steps;
 use super::status_keeper::{Sealed, StatusKeeper};
 use super::{
     ProgramFailure, System, SystemError, SystemEvent, SystemInfo, SystemParts, SystemView,
-    explicit_boot_slot, root_device,
 };
 use crate::event_log::{Event, EventKind};
 use crate::slot_handlers::ProgramCall;

@@ -39,6 +39,29 @@ pub struct SealedJob<'a> {
     pub stop: StopQuestion<'a>,
 }
 
+impl SealedJob<'_> {
+    /// How [`Installer`] does this job on a board that was booted from `booted` for `reason` and
+    /// accepts no version below `version_floor`.
+    #[must_use]
+    pub fn options(
+        &self,
+        booted: BootedGroup,
+        reason: Option<Reason>,
+        version_floor: Option<BundleVersion>,
+    ) -> InstallOptions {
+        let policy = InstallPolicy {
+            versions: self.versions,
+            // Compared already, or left to the bundle's own check.
+            compatible: CompatibleRule::Ignore,
+            outer: OuterSteps::Done,
+            indexes: IndexRule::Open,
+            ..InstallPolicy::default()
+        };
+        let variant = self.variant.map(str::to_owned);
+        InstallOptions { booted, reason, variant, version_floor, policy }
+    }
+}
+
 /// Installs into sealed slots.
 pub trait SealedInstall: Send {
     /// Installs, from the plan to the boot order.
@@ -76,21 +99,7 @@ impl SealedInstall for OwnedInstaller {
         job: &SealedJob<'_>,
         progress: &mut dyn FnMut(InstallEvent),
     ) -> Result<InstallReport, InstallError> {
-        let policy = InstallPolicy {
-            versions: job.versions,
-            // Compared already, or left to the bundle's own check.
-            compatible: CompatibleRule::Ignore,
-            outer: OuterSteps::Done,
-            indexes: IndexRule::Open,
-            ..InstallPolicy::default()
-        };
-        let options = InstallOptions {
-            booted: self.booted,
-            reason: self.reason,
-            variant: job.variant.map(str::to_owned),
-            version_floor: self.version_floor.clone(),
-            policy,
-        };
+        let options = job.options(self.booted, self.reason, self.version_floor.clone());
         let mut installer = Installer {
             config: job.config,
             devices: &*self.devices,

@@ -3,6 +3,7 @@
 
 use crate::SystemConfError;
 use crate::conf_group::{ConfGroup, Toggle};
+use bundle::{CrlCheck, KeyringOptions, Purpose, TrustAnchors};
 use std::path::{Path, PathBuf};
 use storage::ByteLen;
 
@@ -23,6 +24,22 @@ pub struct KeyringSection {
     pub check_purpose: Option<String>,
     /// Common names of allowed signers; empty allows all.
     pub allowed_signer_cns: Vec<String>,
+}
+
+impl KeyringSection {
+    /// How the keyring judges: what this section says, for signers of this `purpose`, with the
+    /// certificates of `directory` beside those of the file.
+    #[must_use]
+    pub fn options(&self, purpose: Purpose, directory: Option<PathBuf>) -> KeyringOptions {
+        let crl_check = if self.check_crl { CrlCheck::WholeChain } else { CrlCheck::Ignore };
+        let trust_anchors = if self.allow_partial_chain {
+            TrustAnchors::AnyInKeyring
+        } else {
+            TrustAnchors::RootsOnly
+        };
+        let allowed_signer_cns = self.allowed_signer_cns.clone();
+        KeyringOptions { crl_check, trust_anchors, purpose, allowed_signer_cns, directory }
+    }
 }
 
 pub(super) fn keyring(group: &ConfGroup, base: &Path) -> Result<KeyringSection, SystemConfError> {

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 type Step = (&'static str, fn(&mut dyn Write) -> Result<(), TaskError>);
 
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 16] = [
     ("judges are installed", |_| judges::require()),
     ("workspace rules", |_| workspace::check()),
     ("linux-only calls are gated", |_| linux_only::check()),
@@ -44,6 +44,7 @@ const STEPS: [Step; 15] = [
     // Debian's RAUC of two versions, its client and gooseBit come by name, once.
     ("RAUC's own tests", |_| judged_by("conformance", &[])),
     ("RAUC's peers", |_| judged_by("roundtrip", &[])),
+    ("podman's generator", |_| cargo(&["run", "--quiet", "--package", "quadlet"])),
     ("every state", |_| model::run(&model::ModelArgs::default())),
     // Fewer distinct images mean that something is wrong with the harness, whatever it says.
     ("power cuts", |_| powercut(&["--at-least".to_owned(), "200000".to_owned()])),

@@ -96,6 +96,24 @@ impl Driver<'_> {
         }
     }
 
+    /// Applies parts of the generation that counts, as each boot has to; one that fails keeps no
+    /// other from being applied, and nothing is taken back: it was proved once.
+    ///
+    /// At boot accounts come before sshd, the network before what needs it; so each part may be
+    /// asked for alone, after [`Store::recover`].
+    pub fn apply_at_boot(&mut self, steps: &[ApplyStep], limit_secs: u64) -> Vec<Failure> {
+        let Some(generation) = self.store.state().shown() else { return Vec::new() };
+        let mut failures = Vec::new();
+        for step in steps {
+            (self.progress)(Progress::Applying(*step));
+            let until = self.services.now().plus_secs(limit_secs);
+            if let Err(error) = self.services.apply(*step, generation, until) {
+                failures.push(Failure { unit: step.name().to_owned(), why: error.chain() });
+            }
+        }
+        failures
+    }
+
     fn confirm_until(&mut self) -> Option<Moment> {
         self.confirm_secs.map(|secs| self.services.now().plus_secs(secs))
     }

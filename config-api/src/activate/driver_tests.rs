@@ -231,3 +231,20 @@ fn a_service_that_is_restarted_in_the_middle_goes_on() {
     assert_eq!(committed(&late), Some((FIRST, Some(Rollback::Completed))));
     assert!(world.log.contains(&"apply-quadlets gen-1".to_owned()));
 }
+
+#[test]
+fn at_boot_a_part_that_fails_keeps_no_other_from_being_applied() {
+    let (mut store, mut world) = running();
+    world.broken = Some((FIRST, ApplyStep::Network));
+    let mut driver = Driver {
+        store: &mut store,
+        services: &mut world,
+        confirm_secs: None,
+        progress: &mut |_| {},
+    };
+    let failures = driver.apply_at_boot(&ApplyStep::ALL, 60);
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    assert_eq!(failures[0].unit, "apply-network");
+    assert_eq!(world.log.len(), 4, "{:?}", world.log);
+    assert_eq!(committed(&store), Some((FIRST, None)), "it still counts");
+}

@@ -18,9 +18,11 @@ use storage::Coverage;
 use storage::tree::{MemoryTrees, TreeImage, TreeStep, crash_trees, scan};
 use xxhash_rust::xxh3::Xxh3;
 
-/// Most images of one cut, of the operation and of a recovery.
+/// Most images of one cut, of the operation and of a recovery; and where a mistake is to be found,
+/// which shows in the first ones.
 const MOST: u64 = 256;
 const MOST_SECOND: u64 = 16;
+const MOST_OF_A_MISTAKE: u64 = 24;
 
 /// Explores one promotion.
 ///
@@ -33,6 +35,7 @@ pub fn explore_config(
 ) -> Result<Tally> {
     let begun = Instant::now();
     let cuts = recorded.steps.len();
+    let most = if plan.depth.recoveries == 0 { MOST_OF_A_MISTAKE } else { MOST };
     let mut tally = Tally { operations: cuts as u64, ..Tally::default() };
     let mut explorer = Explorer {
         scenario,
@@ -43,7 +46,7 @@ pub fn explore_config(
         chosen: 0,
     };
     for cut in 0..=cuts {
-        let trees = crash_trees(&scenario.before, &recorded.steps, cut, MOST, plan.seed);
+        let trees = crash_trees(&scenario.before, &recorded.steps, cut, most, plan.seed);
         tally.cuts += 1;
         let coverage = if trees.is_every() { Coverage::Every } else { Coverage::Sampled };
         tally.covered.count(coverage);

@@ -11,7 +11,7 @@ use crate::recorded::record;
 use crate::scenario::Scenario;
 use crate::systems::SlotSizes;
 use crate::violation::Invariant;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::io::Write;
 use storage::{Effort, OpKind};
@@ -57,6 +57,16 @@ pub struct FlushesLeftOut {
     pub found: Vec<(usize, String)>,
     /// Those that do no harm.
     pub harmless: Vec<(usize, String)>,
+}
+
+/// Each sync of a promotion left out alone.
+///
+/// # Errors
+/// When the harness fails, or there is no promotion of that name.
+pub fn without_each_sync_of(name: &str, seed: u64) -> Result<SyncsLeftOut> {
+    let all = ConfigScenario::all()?;
+    let scenario = all.iter().find(|one| one.name == name).context("no such promotion")?;
+    without_each_sync(scenario, &plan(None, seed, 1))
 }
 
 fn plan(mutation: Option<&Mutation>, seed: u64, threads: usize) -> Plan {
@@ -149,15 +159,10 @@ pub fn flushes(out: &mut dyn Write, seed: u64, threads: usize) -> Result<()> {
 /// # Errors
 /// The writer's, or when the harness fails.
 pub fn syncs(out: &mut dyn Write, seed: u64) -> Result<()> {
-    for scenario in ConfigScenario::all()?.iter().filter(|one| SYNCS_OF.contains(&one.name)) {
-        let SyncsLeftOut { found, harmless } = without_each_sync(scenario, &plan(None, seed, 1))?;
+    for name in SYNCS_OF {
+        let SyncsLeftOut { found, harmless } = without_each_sync_of(name, seed)?;
         let all = found.len() + harmless.len();
-        writeln!(
-            out,
-            "{}: {all} syncs, each left out alone, {} found",
-            scenario.name,
-            found.len()
-        )?;
+        writeln!(out, "{name}: {all} syncs, each left out alone, {} found", found.len())?;
         writeln!(out, "  found:   {}\n  no harm: {}", found.join(", "), harmless.join(", "))?;
     }
     Ok(())

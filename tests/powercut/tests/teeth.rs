@@ -10,7 +10,7 @@
 )]
 
 use powercut::Harm;
-use powercut::teeth::bite;
+use powercut::teeth::{bite, without_each_sync_of};
 use std::collections::BTreeSet;
 
 const SEED: u64 = 0x4174_6f6d;
@@ -25,4 +25,16 @@ fn every_harmful_mistake_is_found_and_no_other() {
     let harmful = bites.iter().filter(|bite| bite.harm == Harm::Bricks);
     let invariants: BTreeSet<_> = harmful.flat_map(|bite| bite.bricks.keys()).collect();
     assert_eq!(invariants.len(), 8, "each invariant has found something: {invariants:?}");
+}
+
+#[test]
+fn a_sync_that_a_promotion_leaves_out_is_found() {
+    for name in ["config-promote", "config-migrate"] {
+        let left_out = without_each_sync_of(name, SEED).unwrap();
+        let ends = |end: &str| left_out.found.iter().any(|sync| sync.ends_with(end));
+        // The record and its name, the generations' own names, a file's content.
+        for sync in ["promotion.json.new", "of config", "of config/generations", "config.toml"] {
+            assert!(ends(sync), "{name}: {sync} is not found, only {:?}", left_out.found);
+        }
+    }
 }

@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A whole activation on a machine whose files are real, whose buses are real with a stand-in for
+//! systemd on them, and whose programs write down that they were called.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+use config_api::activate::{Driver, Report};
+use config_api::appliers::{InterfaceName, Zones};
+use config_api::promote::{
+    BootId, Command, Content, Generation, Item, Owner, Owners, PromoteError, Rollback, Source,
+    State, Store,
+};
+use config_api::system::{LiveServices, Programs, SystemParts, read_boot_facts};
+use nix::unistd::{getegid, geteuid};
+use programs::ProgramError;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command as Process, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use storage::HostFiles;
+use storage::tree::HostTrees;
+use verifier::Systemd;
+use zbus::zvariant::OwnedObjectPath;
+
+type Log = Arc<Mutex<Vec<String>>>;
+
+/// A generation of three services; `web` is what its image is called.
+struct Given {
+    web: &'static str,
+    firewall: &'static str,
+}
+
+impl Source for Given {
+    fn each(
+        &mut self,
+        put: &mut dyn FnMut(Item<'_>) -> Result<(), PromoteError>,
+    ) -> Result<(), PromoteError> {
+        let files = [
+            ("config.toml", "version = 1\n"),
+            ("users.json", "{}\n"),
+            (
+                "lan-settings.json",
+                r#"{"gateway_cidr": "10.44.0.1/24", "gateway_ip": "10.44.0.1",
+                "subnet_cidr": "10.44.0.0/24", "netmask": "255.255.255.0",
+                "dhcp_start": "10.44.0.10", "dhcp_end": "10.44.0.200", "domain": "lab.example",
+                "hostname_pattern": "gw-{mac}", "gateway_aliases": ["gateway"],
+                "ntp_servers": ["ntp.example"]}"#,
+            ),
+            (
+                "host-network.json",
+                r#"{"dns_servers": [], "dns_search_domains": [], "interfaces": {}}"#,
+            ),
+            ("firewall-inbound.json", self.firewall),
+            (
+                "activation-policy.json",
+                r#"{"required": ["web"], "timeout_seconds": 20, "settle_seconds": 0,
+                "restart": ["web"], "allow_degraded": [], "allow_degraded_configured": false,
+                "strategy": "rollback"}"#,
+            ),
+            (
+                "quadlet-runtime.json",
+                r#"{"app_user": "appsvc", "rootless_network": "pasta", "units": [
+                {"name": "web", "filename": "web.container", "service": "web.service",
+                 "mode": "rootless"},
+                {"name": "own", "filename": "own.build", "service": "own-build.service",
+                 "mode": "rootless"},
+                {"name": "gw", "filename": "gw.container", "service": "gw.service",
+                 "mode": "rootful"}]}"#,
+            ),
+            ("quadlet/web.container", self.web),
+            ("quadlet/own.build", "[Build]\n"),
+            ("quadlet/gw.container", "[Container]\nEnvironment=SECRET=x\n"),
+        ];
+        for (path, text) in files {
+            let content = Content::Bytes(text.as_bytes());
+            put(Item { path: Path::new(path), owner: Owner::Root, mode: 0o600, content })?;
+        }
+        Ok(())
+    }
+}
+
+/// Programs that do nothing but be written down.
+struct Heard(Log);
+
+impl Programs for Heard {
+    fn run(&mut self, argv: &[&str], input: &[u8], _: Duration) -> Result<Vec<u8>, ProgramError> {
+        let line = format!("{} {}", argv.join(" "), String::from_utf8_lossy(input));
+        self.0.lock().unwrap().push(line.trim().to_owned());
+        Ok(br#"{"nftables": [{"rule": {"handle": 4, "comment": "ATOMIXOS_LAN_DEFAULT_OPEN"}}]}"#
+            .to_vec())
+    }
+}
+
+struct Bus(Child);
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start_bus(dir: &Path, name: &str) -> (Bus, String) {
+    let mut child = Process::new("dbus-daemon")
+        .args(["--session", "--nofork", "--print-address=1"])
+        .arg(format!("--address=unix:path={}/{name}", dir.display()))
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("dbus-daemon is installed");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    (Bus(child), line.trim().to_owned())
+}
+
+struct Manager {
+    who: &'static str,
+    log: Log,
+}
+
+impl Manager {
+    fn job(&self, verb: &str, name: &str) -> OwnedObjectPath {
+        self.log.lock().unwrap().push(format!("{} {verb} {name}", self.who));
+        OwnedObjectPath::try_from("/org/freedesktop/systemd1/job/1").unwrap()
+    }
+}
+
+#[zbus::interface(name = "org.freedesktop.systemd1.Manager")]
+impl Manager {
+    fn load_unit(&self, name: &str) -> OwnedObjectPath {
+        let unit = if name == "web.service" { "web" } else { "other" };
+        OwnedObjectPath::try_from(format!("/org/freedesktop/systemd1/unit/{unit}")).unwrap()
+    }
+    fn restart_unit(&self, name: &str, _mode: &str) -> OwnedObjectPath {
+        self.job("restart", name)
+    }
+    fn try_restart_unit(&self, name: &str, _mode: &str) -> OwnedObjectPath {
+        self.job("try-restart", name)
+    }
+    fn start_unit(&self, name: &str, _mode: &str) -> OwnedObjectPath {
+        self.job("start", name)
+    }
+    fn stop_unit(&self, name: &str, _mode: &str) -> OwnedObjectPath {
+        self.job("stop", name)
+    }
+    fn reload(&self) {
+        self.log.lock().unwrap().push(format!("{} reload", self.who));
+    }
+}
+
+/// A unit that is up as long as the file of the unit holds no `broken`.
+struct Unit {
+    file: std::path::PathBuf,
+}
+
+#[zbus::interface(name = "org.freedesktop.systemd1.Unit")]
+impl Unit {
+    #[zbus(property)]
+    fn load_state(&self) -> String {
+        "loaded".to_owned()
+    }
+    #[zbus(property)]
+    fn active_state(&self) -> String {
+        let text = fs::read_to_string(&self.file).unwrap_or_default();
+        if text.contains("broken") { "activating" } else { "active" }.to_owned()
+    }
+    #[zbus(property)]
+    fn sub_state(&self) -> String {
+        "running".to_owned()
+    }
+    #[zbus(property)]
+    fn inactive_exit_timestamp_monotonic(&self) -> u64 {
+        7
+    }
+    #[zbus(property)]
+    fn job(&self) -> (u32, OwnedObjectPath) {
+        (0, OwnedObjectPath::try_from("/").unwrap())
+    }
+}
+
+struct Service;
+
+#[zbus::interface(name = "org.freedesktop.systemd1.Service")]
+impl Service {
+    #[zbus(property, name = "NRestarts")]
+    fn n_restarts(&self) -> u32 {
+        0
+    }
+}
+
+fn serve(address: &str, who: &'static str, log: &Log, web: &Path) -> zbus::blocking::Connection {
+    let mut builder = zbus::blocking::connection::Builder::address(address)
+        .unwrap()
+        .serve_at("/org/freedesktop/systemd1", Manager { who, log: Arc::clone(log) })
+        .unwrap();
+    for unit in ["web", "other"] {
+        let path = format!("/org/freedesktop/systemd1/unit/{unit}");
+        let file = if unit == "web" { web } else { Path::new("/nonexistent") }.to_owned();
+        builder = builder.serve_at(path.clone(), Unit { file }).unwrap();
+        builder = builder.serve_at(path, Service).unwrap();
+    }
+    builder.name("org.freedesktop.systemd1").unwrap().build().unwrap()
+}
+
+/// A machine in a directory.
+struct Machine {
+    dir: tempfile::TempDir,
+    log: Log,
+    addresses: [String; 2],
+    _held: (Vec<Bus>, Vec<zbus::blocking::Connection>),
+}
+
+const UID: u32 = 970;
+
+impl Machine {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        for (path, text) in [
+            ("proc/sys/kernel/random/boot_id", "one\n"),
+            ("proc/sys/net/ipv4/ip_forward", "0\n"),
+            ("proc/sys/net/ipv6/conf/all/forwarding", "0\n"),
+            ("sys/class/net/eth1/address", "02:00:5e:10:00:01\n"),
+            ("etc/hosts", "127.0.0.1 localhost\n"),
+        ] {
+            fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
+            fs::write(root.join(path), text).unwrap();
+        }
+        fs::create_dir_all(root.join("data")).unwrap();
+        let log = Log::default();
+        let web = root.join(format!("etc/containers/systemd/users/{UID}/web.container"));
+        let (system, system_address) = start_bus(root, "system");
+        let (user, user_address) = start_bus(root, "user");
+        let served = vec![
+            serve(&system_address, "system", &log, &web),
+            serve(&user_address, "user", &log, &web),
+        ];
+        let addresses = [system_address, user_address];
+        Self { dir, log, addresses, _held: (vec![system, user], served) }
+    }
+
+    fn services(&self) -> LiveServices {
+        let root = self.dir.path();
+        let zone = |name| InterfaceName::parse(name).unwrap();
+        let [system, user] = self.addresses.clone();
+        LiveServices::new(SystemParts {
+            root: HostTrees::open(root).unwrap(),
+            data: HostTrees::open(&root.join("data")).unwrap(),
+            files: Box::new(Kernel(HostFiles::new(root))),
+            programs: Box::new(Heard(Arc::clone(&self.log))),
+            manager: Systemd::new(system),
+            user_manager: Systemd::new(user),
+            app_user: "appsvc".to_owned(),
+            owners: owners(),
+            zones: Zones { wan: zone("eth0"), lan: zone("eth1") },
+            shells: "/bin".to_owned(),
+            is_confirmed: Box::new(|| false),
+        })
+    }
+
+    fn take_log(&self) -> Vec<String> {
+        std::mem::take(&mut *self.log.lock().unwrap())
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.dir.path().join(path)).unwrap()
+    }
+
+    fn promote(&self, given: &mut Given) -> (State, Report) {
+        let facts = read_boot_facts(&Kernel(HostFiles::new(self.dir.path()))).unwrap();
+        let trees = Box::new(HostTrees::open(&self.dir.path().join("data")).unwrap());
+        let recovered = Store::recover(trees, owners(), &facts.boot, facts.now).unwrap();
+        let mut store = recovered.store;
+        let to = store.write(given).unwrap();
+        let (boot, now) = (BootId("one".to_owned()), facts.now);
+        store.apply(&Command::Promote { to, window_secs: 6, boot, now }).unwrap();
+        let mut services = self.services();
+        let mut driver = Driver {
+            store: &mut store,
+            services: &mut services,
+            confirm_secs: None,
+            progress: &mut |_| {},
+        };
+        let report = driver.run().unwrap();
+        (store.state().clone(), report)
+    }
+}
+
+fn owners() -> Owners {
+    let me = (geteuid().as_raw(), getegid().as_raw());
+    Owners { root: me, app_service: (UID, me.1) }
+}
+
+/// The machine's files, and the real age of the machine.
+struct Kernel(HostFiles);
+
+impl storage::Files for Kernel {
+    fn read(
+        &self,
+        path: &Path,
+        limit: storage::ByteLen,
+    ) -> Result<Option<Vec<u8>>, storage::FilesError> {
+        if path == Path::new("/proc/uptime") {
+            return HostFiles::new("/").read(path, limit);
+        }
+        self.0.read(path, limit)
+    }
+    fn replace(&mut self, path: &Path, content: &[u8]) -> Result<(), storage::FilesError> {
+        self.0.replace(path, content)
+    }
+    fn remove(&mut self, path: &Path) -> Result<(), storage::FilesError> {
+        self.0.remove(path)
+    }
+    fn list(&self, dir: &Path) -> Result<Vec<String>, storage::FilesError> {
+        self.0.list(dir)
+    }
+}
+
+const OPEN: &str = "{}\n";
+
+#[test]
+fn a_generation_becomes_files_rules_and_services_and_a_broken_one_goes_back() {
+    let machine = Machine::new();
+    let (state, report) = machine.promote(&mut Given { web: "[Container]\n", firewall: OPEN });
+    assert_eq!(report, Report { failures: Vec::new(), rollback: None });
+    assert_eq!(state, State::Committed { generation: Generation::FIRST, rollback: None });
+    assert!(machine.read("etc/dnsmasq.d/atomixos-lan.conf").contains("dhcp-option=3,10.44.0.1\n"));
+    assert!(
+        machine.read("etc/hosts").starts_with("127.0.0.1 localhost\n10.44.0.1 gw-02005e100001")
+    );
+    assert!(
+        machine.read("etc/systemd/network/20-lan.network.d/50-atomixos.conf").contains("10.44")
+    );
+    let log = machine.take_log();
+    let after = |first: &str, second: &str| {
+        let at = |line: &str| log.iter().position(|one| one.starts_with(line));
+        assert!(at(first).is_some() && at(first) < at(second), "{first}, {second}: {log:#?}");
+    };
+    after("networkctl reload", "system try-restart systemd-networkd.service");
+    after("system try-restart dnsmasq.service", "nft -j list chain inet filter input");
+    after("nft -j list", "nft -f - delete rule inet filter input handle 4");
+    after("loginctl enable-linger appsvc", "system start user@970.service");
+    after("system start user@970.service", "user reload");
+    after("system restart gw.service", "user restart own-build.service");
+    after("user restart own-build.service", "user restart web.service");
+    let secret = machine.dir.path().join("etc/containers/systemd/gw.container");
+    assert_eq!(fs::metadata(secret).unwrap().permissions().mode() & 0o777, 0o600);
+
+    // The same again: files are as they should be, and their services have read them.
+    let (_, again) = machine.promote(&mut Given { web: "[Container]\n", firewall: OPEN });
+    assert!(again.failures.is_empty());
+    let log = machine.take_log();
+    assert!(!log.iter().any(|line| line.contains("try-restart")), "{log:#?}");
+
+    // One whose service never comes up: the one before comes back with its units.
+    let (state, report) = machine.promote(&mut Given { web: "broken\n", firewall: OPEN });
+    assert_eq!(report.rollback, Some(Rollback::Completed), "{report:?}");
+    let State::Committed { generation, rollback } = state else { panic!("{state:?}") };
+    assert_eq!((generation, rollback), (Generation::new(2), Some(Rollback::Completed)));
+    let web = format!("etc/containers/systemd/users/{UID}/web.container");
+    assert_eq!(machine.read(&web), "[Container]\n");
+    assert_eq!(
+        fs::read_dir(machine.dir.path().join("data/config/generations")).unwrap().count(),
+        1
+    );
+}
+
+#[test]
+fn a_kernel_that_forwards_fails_the_activation_and_a_first_one_leaves_no_units() {
+    let machine = Machine::new();
+    fs::write(machine.dir.path().join("proc/sys/net/ipv4/ip_forward"), "1\n").unwrap();
+    let (state, report) = machine.promote(&mut Given { web: "[Container]\n", firewall: OPEN });
+    assert!(report.failures[0].why.contains("forwards"), "{report:?}");
+    assert_eq!(state, State::Unprovisioned { rollback: Some(Rollback::Discarded) });
+    let units = machine.dir.path().join("etc/containers/systemd");
+    let left: BTreeMap<_, _> = fs::read_dir(&units)
+        .map(|dir| dir.map(|entry| (entry.unwrap().file_name(), ())).collect())
+        .unwrap_or_default();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_unit_of_the_images_own_is_never_overwritten() {
+    let machine = Machine::new();
+    let units = machine.dir.path().join("etc/containers/systemd");
+    fs::create_dir_all(&units).unwrap();
+    fs::write(units.join("gw.container"), "the image's own").unwrap();
+    let (_, report) = machine.promote(&mut Given { web: "[Container]\n", firewall: OPEN });
+    assert!(report.failures[0].why.contains("gw.container exists and is not ours"), "{report:?}");
+    assert_eq!(machine.read("etc/containers/systemd/gw.container"), "the image's own");
+}

@@ -89,7 +89,7 @@ pub enum SecretQuestion {
 }
 
 /// Asks a person for a secret; `None` when there is nobody to ask.
-pub type AskSecret<'a> = &'a (dyn Fn(&SecretQuestion) -> Option<Secret> + 'a);
+pub(crate) type AskSecret<'a> = &'a (dyn Fn(&SecretQuestion) -> Option<Secret> + 'a);
 
 /// Whatever it takes to open credentials.
 #[derive(Clone, Copy, Default)]

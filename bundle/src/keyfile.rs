@@ -3,9 +3,9 @@
 //!
 //! GLib's key-file syntax, the strict half of it: groups and keys keep their order and their line
 //! numbers, values stay raw until a caller asks for a string, a list or a boolean. Where GLib
-//! merges a group or key that occurs twice, we refuse it: two readers that merge differently
-//! would install different things from one signed text; [`KeyFile::parse_merging`] is for files
-//! that are not signed. Localised keys (`key[de]`) are refused.
+//! goes on with a group that occurs twice, takes indented lines or drops localised keys
+//! (`key[de]`), we refuse: two readers that read differently would install different things from
+//! one signed text. [`KeyFile::parse_as_glib`] is for files that people write and nobody signs.
 //!
 //! ```text
 //! # comment            first byte of the line is '#'; blank lines are skipped
@@ -94,6 +94,16 @@ pub enum KeyFileError {
         /// The first.
         first: usize,
     },
+    /// A key for one language, which nobody reads.
+    #[error("line {line} has a key for one language in [{group}], which is not read: {key}")]
+    Translation {
+        /// The group's name.
+        group: String,
+        /// The key with its language.
+        key: String,
+        /// Where.
+        line: usize,
+    },
     /// A backslash that begins no escape.
     #[error("line {line} has an invalid escape sequence in the value of {key}")]
     BadEscape {
@@ -140,79 +150,21 @@ impl KeyFile {
     /// # Errors
     /// [`KeyFileError`]; the first violation in the order of the lines.
     pub fn parse(text: &[u8]) -> Result<Self, KeyFileError> {
-        Self::read(text, &mut Err)
+        let mut reader = Reader::new(Grammar::Strict);
+        reader.read(text)?;
+        Ok(reader.file)
     }
 
-    /// Parses `text` as GLib does where something occurs twice: a group goes on, of a key the last
-    /// value holds. Only for files that nobody signed. What was merged comes beside it.
+    /// Parses `text` as GLib does: lines may be indented, comments are any bytes, a group that
+    /// occurs twice goes on, and keys for one language are dropped. Only for files that nobody
+    /// signed. What of it could be a mistake comes beside the result.
     ///
     /// # Errors
-    /// As [`Self::parse`], without duplicates.
-    pub fn parse_merging(text: &[u8]) -> Result<(Self, Vec<KeyFileError>), KeyFileError> {
-        let mut merged = Vec::new();
-        let file = Self::read(text, &mut |duplicate| {
-            merged.push(duplicate);
-            Ok(())
-        })?;
-        Ok((file, merged))
-    }
-
-    fn read(
-        text: &[u8],
-        duplicate: &mut dyn FnMut(KeyFileError) -> Result<(), KeyFileError>,
-    ) -> Result<Self, KeyFileError> {
-        if text.len() > MAX_TEXT_BYTES {
-            return Err(KeyFileError::TooLarge { found: text.len(), limit: MAX_TEXT_BYTES });
-        }
-        let mut file = Self::default();
-        // Where each group is, and each key of each group.
-        let mut places = BTreeMap::new();
-        let mut keys = BTreeMap::new();
-        let mut current = None;
-        let mut said = 0;
-        for (index, bytes) in text.split(|byte| *byte == b'\n').enumerate() {
-            let line = index + 1;
-            let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-            let text = std::str::from_utf8(bytes).map_err(|_| KeyFileError::NotText { line })?;
-            if text.chars().any(|c| c.is_control() && c != '\t') {
-                return Err(KeyFileError::NotText { line });
-            }
-            if text.starts_with('#') || text.trim().is_empty() {
-                continue;
-            }
-            said += 1;
-            if said > MAX_LINES {
-                return Err(KeyFileError::TooManyLines { limit: MAX_LINES });
-            }
-            if text.starts_with('[') {
-                let name = group_name(text, line)?;
-                let place = *places.entry(name.to_owned()).or_insert(file.groups.len());
-                current = Some(place);
-                match file.groups.get(place) {
-                    Some(Group { line: first, .. }) => {
-                        let group = name.to_owned();
-                        duplicate(KeyFileError::DuplicateGroup { group, line, first: *first })?;
-                    }
-                    None => {
-                        file.groups.push(Group { name: name.to_owned(), line, entries: vec![] });
-                    }
-                }
-                continue;
-            }
-            let entry = entry(text, line)?;
-            let place = current.ok_or(KeyFileError::NoGroup { line })?;
-            let group = file.groups.get_mut(place).ok_or(KeyFileError::NoGroup { line })?;
-            let at = *keys.entry((place, entry.key.clone())).or_insert(group.entries.len());
-            match group.entries.get_mut(at) {
-                Some(earlier) => {
-                    let (group, key, first) = (group.name.clone(), entry.key.clone(), earlier.line);
-                    duplicate(KeyFileError::DuplicateKey { group, key, line, first })?;
-                    *earlier = entry;
-                }
-                None => group.entries.push(entry),
-            }
-        }
-        Ok(file)
+    /// As [`Self::parse`], without [`KeyFileError::DuplicateGroup`].
+    pub fn parse_as_glib(text: &[u8]) -> Result<(Self, Vec<KeyFileError>), KeyFileError> {
+        let mut reader = Reader::new(Grammar::Glib);
+        reader.read(text)?;
+        Ok((reader.file, reader.odd))
     }
 
     /// The groups in the order of the text.
@@ -332,6 +284,129 @@ impl Entry {
     }
 }
 
+/// Whose reading of the syntax.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Grammar {
+    Strict,
+    Glib,
+}
+
+/// A text on its way to a [`KeyFile`].
+struct Reader {
+    grammar: Grammar,
+    file: KeyFile,
+    odd: Vec<KeyFileError>,
+    /// Where each group is, and each key of each group.
+    places: BTreeMap<String, usize>,
+    keys: BTreeMap<(usize, String), usize>,
+    current: Option<usize>,
+}
+
+impl Reader {
+    fn new(grammar: Grammar) -> Self {
+        Self {
+            grammar,
+            file: KeyFile::default(),
+            odd: Vec::new(),
+            places: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            current: None,
+        }
+    }
+
+    fn read(&mut self, text: &[u8]) -> Result<(), KeyFileError> {
+        if text.len() > MAX_TEXT_BYTES {
+            return Err(KeyFileError::TooLarge { found: text.len(), limit: MAX_TEXT_BYTES });
+        }
+        let mut said = 0;
+        for (index, bytes) in text.split(|byte| *byte == b'\n').enumerate() {
+            let line = index + 1;
+            let mut bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+            if self.grammar == Grammar::Glib {
+                bytes = bytes.trim_ascii_start();
+                // What nobody reads may be in any encoding.
+                if bytes.starts_with(b"#") {
+                    continue;
+                }
+            }
+            let text = std::str::from_utf8(bytes).map_err(|_| KeyFileError::NotText { line })?;
+            if text.chars().any(|c| c.is_control() && c != '\t') {
+                return Err(KeyFileError::NotText { line });
+            }
+            if text.starts_with('#') || text.trim().is_empty() {
+                continue;
+            }
+            said += 1;
+            if said > MAX_LINES {
+                return Err(KeyFileError::TooManyLines { limit: MAX_LINES });
+            }
+            match text.starts_with('[') {
+                true => self.group(text, line)?,
+                false => self.entry(text, line)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn group(&mut self, text: &str, line: usize) -> Result<(), KeyFileError> {
+        let name = group_name(text, line)?;
+        let place = *self.places.entry(name.to_owned()).or_insert(self.file.groups.len());
+        self.current = Some(place);
+        match self.file.groups.get(place) {
+            Some(Group { line: first, .. }) => {
+                let group = name.to_owned();
+                let twice = KeyFileError::DuplicateGroup { group, line, first: *first };
+                match self.grammar {
+                    Grammar::Strict => return Err(twice),
+                    Grammar::Glib => self.odd.push(twice),
+                }
+            }
+            None => self.file.groups.push(Group { name: name.to_owned(), line, entries: vec![] }),
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, text: &str, line: usize) -> Result<(), KeyFileError> {
+        let place = self.current.ok_or(KeyFileError::NoGroup { line })?;
+        let group = self.file.groups.get_mut(place).ok_or(KeyFileError::NoGroup { line })?;
+        if self.grammar == Grammar::Glib
+            && let Some(key) = translated_key(text)
+        {
+            let (group, key) = (group.name.clone(), key.to_owned());
+            self.odd.push(KeyFileError::Translation { group, key, line });
+            return Ok(());
+        }
+        let entry = entry(text, line)?;
+        let at = *self.keys.entry((place, entry.key.clone())).or_insert(group.entries.len());
+        match group.entries.get(at) {
+            Some(Entry { line: first, .. }) => {
+                let (group, key, first) = (group.name.clone(), entry.key, *first);
+                Err(KeyFileError::DuplicateKey { group, key, line, first })
+            }
+            None => {
+                group.entries.push(entry);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The key of a line `key[language]=…`, if it is one.
+fn translated_key(text: &str) -> Option<&str> {
+    let (key, _) = text.split_once('=')?;
+    let key = key.trim_ascii_end();
+    let (name, language) = key.strip_suffix(']')?.split_once('[')?;
+    let legal = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
+    let is_one = is_key(name) && !language.is_empty() && language.chars().all(legal);
+    is_one.then_some(key)
+}
+
+/// Whether a key of this name can be meant.
+fn is_key(name: &str) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !name.is_empty() && name.len() <= MAX_NAME_BYTES && name.chars().all(legal)
+}
+
 #[derive(Clone, Copy)]
 enum Separator {
     Splits,
@@ -353,8 +428,7 @@ fn group_name(text: &str, line: usize) -> Result<&str, KeyFileError> {
 fn entry(text: &str, line: usize) -> Result<Entry, KeyFileError> {
     let (key, raw) = text.split_once('=').ok_or(KeyFileError::BadLine { line })?;
     let key = key.trim_matches([' ', '\t']);
-    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if key.is_empty() || key.len() > MAX_NAME_BYTES || !key.chars().all(legal) {
+    if !is_key(key) {
         return Err(KeyFileError::BadKey { line });
     }
     let raw = raw.trim_start_matches([' ', '\t']);

@@ -111,8 +111,8 @@ pub struct KeyringOptions {
     pub trust_anchors: TrustAnchors,
     /// What the signer must be meant for.
     pub purpose: Purpose,
-    /// When not empty, the signer's first common name must be one of these.
-    pub allowed_signer_cns: Vec<String>,
+    /// Where there is a list, the signer's first common name must be on it.
+    pub allowed_signer_cns: Option<Vec<String>>,
     /// An OpenSSL hashed directory with further certificates and lists.
     pub directory: Option<PathBuf>,
 }
@@ -288,10 +288,7 @@ impl Keyring {
     }
 
     fn check_common_name(&self, signer: &X509Ref) -> Result<(), SignatureError> {
-        let allowed = &self.options.allowed_signer_cns;
-        if allowed.is_empty() {
-            return Ok(());
-        }
+        let Some(allowed) = &self.options.allowed_signer_cns else { return Ok(()) };
         let name = signer.subject_name();
         let first = name.entries_by_nid(Nid::COMMONNAME).next();
         // A NUL would let "good\0.evil" pass as "good" for readers that stop there.

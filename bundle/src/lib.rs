@@ -67,7 +67,7 @@ pub use create_content::BundleContent;
 pub use create_error::CreateError;
 pub use create_extras::{CreateExtras, IndexMaker};
 pub use credential::{
-    AskSecret, Credential, CredentialAccess, CredentialError, Secret, SecretQuestion,
+    Credential, CredentialAccess, CredentialError, Secret, SecretQuestion,
 };
 pub use describe::certificates_text;
 pub use dev_pki::{

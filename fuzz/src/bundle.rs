@@ -108,7 +108,9 @@ pub fn manifest(data: &[u8]) {
 
 /// A key file, and every value of it as each kind.
 pub fn key_file(data: &[u8]) {
+    let as_glib = KeyFile::parse_as_glib(data);
     let Ok(file) = KeyFile::parse(data) else { return };
+    assert_eq!(as_glib, Ok((file.clone(), vec![])), "the strict half is GLib's");
     let mut writer = KeyFileWriter::new();
     let mut expected = Vec::new();
     for group in file.groups() {

@@ -8,7 +8,13 @@ use updater::{BootRecord, BundleVersion, Region, SlotStatusFile, SystemConfig, s
 
 /// `system.conf`: parents are flattened, and every install group holds its own slots.
 pub fn system_conf(data: &[u8]) {
-    let Ok(config) = SystemConfig::parse(&lossy(data), Path::new("/etc/rauc")) else { return };
+    let (text, base) = (lossy(data), Path::new("/etc/rauc"));
+    let strict = SystemConfig::parse(&text, base);
+    let Ok((config, odd)) = SystemConfig::parse_lenient(&text, base) else {
+        assert!(strict.is_err(), "what is taken strictly is taken");
+        return;
+    };
+    assert_eq!(odd.is_empty(), strict.is_ok(), "{odd:?}");
     let _ = config.unsupported();
     for slot in config.slots.values() {
         if let Some(parent) = &slot.parent {

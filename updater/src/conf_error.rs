@@ -61,6 +61,16 @@ pub enum SystemConfError {
         /// Line.
         line: usize,
     },
+    /// A key without a value, where RAUC goes on as if the key were not there.
+    #[error("line {line}: {key} in [{group}] has no value")]
+    NoValue {
+        /// Group name.
+        group: String,
+        /// Key.
+        key: String,
+        /// Line.
+        line: usize,
+    },
     /// Two settings exclude each other, or one has no meaning without another.
     #[error("line {line}: {key} in [{group}] {why}")]
     Conflict {
@@ -155,6 +165,7 @@ impl SystemConfError {
             | Self::MissingGroup { .. }
             | Self::Missing { .. }
             | Self::Invalid { .. }
+            | Self::NoValue { .. }
             | Self::Conflict { .. }
             | Self::ParentMissing { .. }
             | Self::ParentLoop { .. }

@@ -32,18 +32,50 @@ pub(crate) fn read_groups(
     text: &str,
     odd: &mut Oddities<'_>,
 ) -> Result<Vec<ConfGroup>, SystemConfError> {
-    let (file, merged) = KeyFile::parse_merging(text.as_bytes())?;
-    merged.into_iter().try_for_each(|duplicate| odd(duplicate.into()))?;
+    let (file, taken) = KeyFile::parse_as_glib(text.as_bytes())?;
+    taken.into_iter().try_for_each(|oddity| odd(oddity.into()))?;
     if file.groups().is_empty() {
         return Err(SystemConfError::Empty);
     }
-    file.groups().iter().map(ConfGroup::new).collect()
+    file.groups().iter().map(|group| ConfGroup::new(group, odd)).collect()
+}
+
+/// Keys whose empty value RAUC takes for none; of other keys it refuses it.
+const MAY_BE_EMPTY: [(&str, &[&str]); 9] = [
+    ("system", &["mountprefix", "barebox-statename", "barebox-dtbpath", "grubenv"]),
+    ("keyring", &["path", "directory"]),
+    ("casync", &["storepath", "tmppath", "install-args"]),
+    ("streaming", &["sandbox-user", "tls-cert", "tls-key", "tls-ca"]),
+    ("encryption", &["key", "cert"]),
+    ("autoinstall", &["path"]),
+    ("handlers", &["system-info", "pre-install", "post-install"]),
+    ("slot", &["type", "bootname", "parent", "efi-loader", "efi-cmdline"]),
+    ("artifacts", &["parent-class"]),
+];
+
+/// As [`MAY_BE_EMPTY`], of keys that can well say nothing.
+const MAY_SAY_NOTHING: [&str; 3] = ["description", "extra-mount-opts", "extra-mkfs-opts"];
+
+fn may_be_empty(group: &str, key: &str) -> bool {
+    let kind = group.split_once('.').map_or(group, |(kind, _)| kind);
+    MAY_BE_EMPTY.iter().any(|(name, keys)| *name == kind && keys.contains(&key))
 }
 
 impl ConfGroup {
-    fn new(group: &Group) -> Result<Self, SystemConfError> {
+    fn new(group: &Group, odd: &mut Oddities<'_>) -> Result<Self, SystemConfError> {
         let mut keys = BTreeMap::new();
         for entry in group.entries() {
+            if entry.raw().is_empty() && MAY_SAY_NOTHING.contains(&entry.key()) {
+                continue;
+            }
+            if entry.raw().is_empty() && may_be_empty(group.name(), entry.key()) {
+                odd(SystemConfError::NoValue {
+                    group: group.name().to_owned(),
+                    key: entry.key().to_owned(),
+                    line: entry.line(),
+                })?;
+                continue;
+            }
             let text = entry.string().or_else(|_| entry.list().map(|items| items.join(";")))?;
             let value = Value { text, list: entry.list()?, line: entry.line() };
             keys.insert(entry.key().to_owned(), value);
@@ -81,9 +113,9 @@ impl ConfGroup {
         }
     }
 
-    /// The value as it stands.
+    /// The value as it stands, with the blanks at its end: RAUC counts them, here and in manifests.
     pub fn text(&self, key: &str) -> Option<&str> {
-        self.keys.get(key).map(|value| value.text.trim_end())
+        self.keys.get(key).map(|value| value.text.as_str())
     }
 
     /// An optional value that must not be empty.
@@ -113,28 +145,32 @@ impl ConfGroup {
         }
     }
 
-    /// A whole number.
+    /// A whole number; words after it are not looked at.
     pub fn number(&self, key: &str) -> Result<Option<u64>, SystemConfError> {
-        self.text(key)
-            .map(|text| text.trim().parse().map_err(|_| self.invalid(key, "a whole number")))
-            .transpose()
+        let Some(text) = self.text(key) else { return Ok(None) };
+        let number = text.split_ascii_whitespace().next().and_then(|word| word.parse::<i32>().ok());
+        let number = number.and_then(|number| u64::try_from(number).ok());
+        number.map(Some).ok_or_else(|| self.invalid(key, "a whole number"))
     }
 
-    /// A size with an optional binary suffix.
+    /// A size with an optional binary suffix; words after it are not looked at.
     pub fn size(&self, key: &str) -> Result<Option<ByteLen>, SystemConfError> {
-        self.text(key)
-            .map(|text| {
-                parse_size(text).ok_or_else(|| {
-                    self.invalid(key, "a size: a whole number, then at most one of K M G T")
-                })
+        let size = self.text(key).map(|text| {
+            parse_size(text).ok_or_else(|| {
+                self.invalid(key, "a size: a whole number, then at most one of K M G T")
             })
-            .transpose()
+        });
+        size.transpose()
     }
 
-    /// A size that must not be zero.
+    /// A size that must not be zero, with nothing behind it.
     pub fn nonzero_size(&self, key: &str, default: ByteLen) -> Result<ByteLen, SystemConfError> {
+        let number = self.text(key).map(|text| text.trim_end_matches(['K', 'M', 'G', 'T']));
         match self.size(key)? {
             None => Ok(default),
+            Some(_) if number.is_some_and(|text| text.parse::<u64>().is_err()) => {
+                Err(self.invalid(key, "a size: a whole number, then at most one of K M G T"))
+            }
             Some(ByteLen::ZERO) => Err(self.invalid(key, "a size above zero")),
             Some(size) => Ok(size),
         }
@@ -160,7 +196,7 @@ impl ConfGroup {
     /// A list with `;` between the items; one at the end is allowed.
     pub fn list(&self, key: &str) -> Vec<String> {
         let items = self.keys.get(key).map(|value| value.list.as_slice()).unwrap_or_default();
-        items.iter().map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
+        items.to_vec()
     }
 
     /// One of a fixed set of words.
@@ -204,19 +240,26 @@ pub(crate) enum Toggle {
     Off,
 }
 
+/// RAUC looks at one character behind the number. It takes `8 M` for 8 and `x` for 0, which
+/// nobody can mean; those are refused.
 fn parse_size(text: &str) -> Option<ByteLen> {
-    let text = text.trim();
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let number: u64 = digits.parse().ok()?;
-    let shift = match text.get(digits.len()..)? {
-        "" => 0,
-        "K" | "k" => 10,
-        "M" | "m" => 20,
-        "G" | "g" => 30,
-        "T" | "t" => 40,
-        _ => return None,
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text.get(..end)?.parse().ok()?;
+    let rest = text.get(end..)?;
+    let shift = |text: &str| {
+        Some(match text.chars().next()?.to_ascii_lowercase() {
+            'k' => 10,
+            'm' => 20,
+            'g' => 30,
+            't' => 40,
+            _ => return None,
+        })
     };
-    number.checked_mul(1 << shift).map(ByteLen::new)
+    match shift(rest) {
+        Some(shift) => number.checked_mul(1 << shift).map(ByteLen::new),
+        None if shift(rest.trim_start()).is_some() => None,
+        None => Some(ByteLen::new(number)),
+    }
 }
 
 #[cfg(test)]
@@ -228,7 +271,9 @@ mod tests {
         assert_eq!(parse_size("64K"), Some(ByteLen::kib(64)));
         assert_eq!(parse_size("1T"), Some(ByteLen::mib(1024 * 1024)));
         assert_eq!(parse_size("0"), Some(ByteLen::ZERO));
-        for wrong in ["", "K", "1KB", "-1", "18446744073709551615K", "1 M x"] {
+        assert_eq!(parse_size("4MiB"), Some(ByteLen::mib(4)));
+        assert_eq!(parse_size("64 bytes"), Some(ByteLen::new(64)));
+        for wrong in ["", "K", "-1", "+1", " 1", "18446744073709551615K", "1 M x"] {
             assert_eq!(parse_size(wrong), None, "{wrong:?}");
         }
     }

@@ -47,7 +47,7 @@ mod write_slot;
 
 use booted::slot_states;
 pub use booted::{EXTERNAL, SlotStates};
-pub use bundle_files::ContentError;
+pub use bundle_files::{ContentError, memory_available};
 use content::open_plain;
 pub use content::{BundleSources, ImageRequest, ImageSources, OpenContent};
 pub use delta_sources::{DeltaSources, StoreOptions};

@@ -2,9 +2,9 @@
 //! What does this system's RAUC configuration say?
 //!
 //! RAUC's `system.conf`: a key file with the groups below, every key that RAUC documents, and its
-//! strictness: an unknown group or key is refused. On top of RAUC, a group begun twice, a key
-//! given twice and two slots on one device are refused, except by [`SystemConfig::parse_lenient`],
-//! which reads them as RAUC does. Relative paths start at the directory of
+//! strictness: an unknown group or key is refused. On top of RAUC, a group begun twice, a key for
+//! one language, a key without value and two slots on one device are refused, except by
+//! [`SystemConfig::parse_lenient`], which reads them as RAUC does. Relative paths start at the directory of
 //! the file. Nothing here reads a file or judges whether an install can use a setting; that is
 //! [`SystemConfig::unsupported`] and the plan.
 
@@ -193,8 +193,9 @@ impl SystemConfig {
                     let name = SlotName { class: (*class).to_owned(), index: (*index).to_owned() };
                     slots.insert(name.clone(), slot::parse(group, name, base_dir)?);
                 }
-                ["log", name] if !name.is_empty() => {
-                    logs.insert((*name).to_owned(), group);
+                ["log", first, ..] if !first.is_empty() => {
+                    let name = group.name.strip_prefix("log.").unwrap_or_default();
+                    logs.insert(name.to_owned(), group);
                 }
                 ["artifacts", name] if !name.is_empty() => {
                     artifacts.insert((*name).to_owned(), optional::artifacts(group, base_dir)?);
@@ -229,7 +230,8 @@ impl SystemConfig {
             encryption: get("encryption").map(|g| optional::encryption(g, base_dir)).transpose()?,
             autoinstall: get("autoinstall")
                 .map(|g| optional::autoinstall(g, base_dir))
-                .transpose()?,
+                .transpose()?
+                .flatten(),
             logs: logs
                 .into_iter()
                 .map(|(name, group)| Ok((name, optional::event_log(group, data)?)))

@@ -107,6 +107,9 @@ device=/dev/mmcblk1
 type=boot-mbr-switch
 region-start=4M
 region-size=8M
+[slot.emmc.0]
+device=/dev/mmcblk2
+type=boot-emmc
 size-limit=1K
 ";
 
@@ -123,7 +126,7 @@ fn every_documented_key_is_read_and_relative_paths_start_at_the_file() {
     assert_eq!(system.max_bundle_signature_size, ByteLen::kib(128));
     let keyring = conf.keyring.as_ref().unwrap();
     assert_eq!(keyring.path.as_deref(), Some(Path::new("/etc/rauc/ca.pem")));
-    assert_eq!(keyring.allowed_signer_cns, ["One", "Two"]);
+    assert_eq!(keyring.allowed_signer_cns.as_deref().unwrap(), ["One", "Two"]);
     assert_eq!(conf.polling.as_ref().unwrap().max_interval_secs, 61);
     assert_eq!(conf.streaming.as_ref().unwrap().send_headers, ["boot-id", "uptime"]);
     assert_eq!(conf.autoinstall.as_deref(), Some(Path::new("/etc/rauc/auto.raucb")));
@@ -160,7 +163,7 @@ fn every_documented_key_is_read_and_relative_paths_start_at_the_file() {
             "allow-mounted in [slot.boot.0]",
             "extra-mount-opts in [slot.boot.0]",
             "extra-mkfs-opts in [slot.boot.0]",
-            "size-limit in [slot.mbr.0]",
+            "size-limit in [slot.emmc.0]",
         ]
     );
 }
@@ -267,21 +270,93 @@ fn rules_over_several_slots_hold() {
 #[test]
 fn what_rauc_takes_and_we_refuse_is_read_as_by_rauc_and_told() {
     let text = format!(
-        "{HEAD}[slot.a.0]\ndevice=/d\n[slot.b.0]\ndevice=/d\n\
-         [system]\ncompatible=y\nmountprefix=/m\n"
+        "{HEAD}[slot.a.0]\ndevice=/d\n[slot.b.0]\ndevice=/d\nbootname=\n\
+         [system]\nmountprefix=/m\ncompatible[de]=y\n"
     );
     assert!(parse(&text).is_err());
     let (config, odd) = SystemConfig::parse_lenient(&text, Path::new("/etc/rauc")).unwrap();
-    assert_eq!(config.system.compatible, "y");
+    assert_eq!(config.system.compatible, "x");
     assert_eq!(config.system.mountprefix, Path::new("/m"));
     assert_eq!(config.slots.len(), 2);
     let told: Vec<String> = odd.iter().map(ToString::to_string).collect();
-    let [group, key, device] = told.as_slice() else { panic!("{told:?}") };
+    let [group, key, empty, device] = told.as_slice() else { panic!("{told:?}") };
     assert!(group.contains("duplicate section [system]"), "{group}");
-    assert!(key.contains("duplicate key compatible"), "{key}");
+    assert!(key.contains("is not read: compatible[de]"), "{key}");
+    assert_eq!(empty, "line 8: bootname in [slot.b.0] has no value");
     assert!(device.contains("has the device /d of slot a.0"), "{device}");
     let unknown = format!("{text}[slot.b.0]\nodd=1\n");
     assert!(SystemConfig::parse_lenient(&unknown, Path::new("/")).is_err());
+    let twice = format!("{text}compatible=x\n");
+    assert!(SystemConfig::parse_lenient(&twice, Path::new("/")).is_err());
+}
+
+/// Keys, the text behind the head, and how often something is told. RAUC 1.15 takes each for a
+/// key that is not there.
+const EMPTY: [(&str, &str, usize); 10] = [
+    ("mountprefix", "", 1),
+    ("path directory", "[keyring]", 2),
+    ("storepath tmppath install-args", "[casync]", 3),
+    ("sandbox-user tls-cert tls-key tls-ca", "[streaming]", 4),
+    ("key cert", "[encryption]", 2),
+    ("path", "[autoinstall]", 1),
+    ("system-info pre-install post-install", "[handlers]", 3),
+    ("type bootname parent", "[slot.a.0]\ndevice=/d", 3),
+    ("description extra-mount-opts extra-mkfs-opts", "[slot.a.0]\ndevice=/d", 0),
+    ("description parent-class", "[artifacts.a]\npath=/p\ntype=files", 1),
+];
+
+#[test]
+fn an_empty_value_is_none_where_it_is_for_rauc() {
+    for (keys, group, count) in EMPTY {
+        let bare = format!("{HEAD}{group}\n");
+        let lines: String = keys.split(' ').map(|key| format!("{key}=\n")).collect();
+        let base = Path::new("/etc/rauc");
+        let (config, told) = SystemConfig::parse_lenient(&format!("{bare}{lines}"), base).unwrap();
+        assert_eq!(config, parse(&bare).unwrap(), "{keys}");
+        assert_eq!(told.len(), count, "{keys}: {told:?}");
+    }
+    let refused = "data-directory statusfile min-bundle-version bundle-formats variant-name \
+                   variant-file variant-dtb boot-attempts perform-pre-check grubenv";
+    for key in refused.split_whitespace().chain(["[keyring]\ncheck-purpose", "[log.a]\nfilename"]) {
+        let text = format!("{HEAD}{key}=\n");
+        let read = SystemConfig::parse_lenient(&text, Path::new("/"));
+        assert_eq!(read.is_err(), key != "grubenv", "{key}: {read:?}");
+    }
+}
+
+#[test]
+fn values_mean_what_they_mean_for_rauc() {
+    let read = |tail: &str| {
+        let text = format!("[system]\ncompatible=x \nbootloader=uboot\n{tail}");
+        SystemConfig::parse_lenient(&text, Path::new("/")).map(|(config, _)| config)
+    };
+    // Manifests keep the blank as well: the two are compared.
+    assert_eq!(read("").unwrap().system.compatible, "x ");
+    assert_eq!(read("boot-attempts=+5 of them\n").unwrap().system.boot_attempts, 5);
+    for number in ["-1", "0x3", "99999999999", "three"] {
+        assert!(read(&format!("boot-attempts={number}\n")).is_err(), "{number}");
+    }
+    let names = |list: &str| {
+        let config = read(&format!("[keyring]\nallowed-signer-cns={list}\n")).unwrap();
+        config.keyring.unwrap().allowed_signer_cns
+    };
+    // Nobody is on such a list; taken for no list it would let everybody in.
+    assert_eq!(names(""), Some(vec![]));
+    assert_eq!(names(";"), Some(vec![String::new()]));
+    assert_eq!(names("a; b"), Some(vec!["a".to_owned(), " b".to_owned()]));
+    let log =
+        |tail: &str| read(&format!("[log.a.b]\nfilename=/l\n{tail}")).unwrap().logs["a.b"].clone();
+    assert_eq!((log("").events, log("events=\n").events), (vec!["all".to_owned()], vec![]));
+    assert_eq!(log("max-size=4KiB\n").max_size, ByteLen::kib(4));
+    let slot = |tail: &str| read(&format!("[slot.a.0]\ndevice=/d\n{tail}\n"));
+    let both = slot("ignore-checksum=maybe\ninstall-same=false").unwrap();
+    assert!(!both.slots[&"a.0".parse().unwrap()].install_same);
+    assert!(slot("extra-mkfs-opts=-L 'a").is_err());
+    let zero = "[system]\ncompatible=x\nbootloader=grub\nboot-attempts=0\n";
+    assert!(parse(zero).is_ok());
+    for tail in ["region-start=1", "region-size=1", "size-limit=1", "efi-loader=x"] {
+        assert!(slot(tail).is_err(), "{tail}");
+    }
 }
 
 #[test]

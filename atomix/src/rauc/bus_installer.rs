@@ -190,8 +190,16 @@ impl Installer {
     ) -> Result<(String, String), Fault> {
         self.demand_idle()?;
         let (asked, of) = (state.clone(), slot_identifier.clone());
-        let marked = self.desk.ask(move |engine| engine.mark(&asked, &of));
-        let marked = answered(marked.await);
+        let marked = self.desk.ask(move |engine| {
+            let marked = engine.mark(&asked, &of);
+            let hint = marked.is_err().then(|| engine.hint()).flatten();
+            marked.map_err(|why| (why, hint))
+        });
+        let (marked, hint) = match marked.await {
+            Some(Err((why, hint))) => (answered(Some(Err(why))), hint),
+            Some(Ok(done)) => (Ok(done), None),
+            None => (answered(None), None),
+        };
         if marked.is_ok() {
             self.desk.note_mark(&state, &slot_identifier);
         }
@@ -200,6 +208,7 @@ impl Installer {
             Err(Fault(why)) => why,
         };
         self.desk.log(&Told::Note(format!("rauc mark: {line}")));
+        self.desk.note_hint(hint);
         marked
     }
 
@@ -306,6 +315,12 @@ impl OwnInstaller {
     /// Asks the install that goes on to end; `Completed` and `LastError` tell when it did.
     fn cancel(&self) -> Result<(), Fault> {
         self.desk.cancel().map_err(Fault::new)
+    }
+
+    /// What can be done about what failed last; or empty.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn hint(&self) -> &'static str {
+        self.desk.progressing().hint
     }
 }
 

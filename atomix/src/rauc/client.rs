@@ -5,6 +5,7 @@
 use crate::rauc::env::{Bus, RaucEnv};
 use crate::rauc::glib_order::in_order;
 use crate::rauc::status_view::{RepositoryView, SlotView, StatusView, Variants, text};
+use std::time::Duration;
 use zbus::blocking::connection::Builder;
 use zbus::blocking::{Connection, Proxy, fdo::PropertiesProxy};
 use zbus::names::InterfaceName;
@@ -18,6 +19,13 @@ pub const OBJECT: &str = "/";
 pub const INSTALLER: &str = "de.pengutronix.rauc.Installer";
 /// The interface of built-in polling.
 pub const POLLER: &str = "de.pengutronix.rauc.Poller";
+
+/// The interface of what RAUC has not.
+pub const OWN_INSTALLER: &str = "de.atomix.Installer";
+
+/// Longest wait for an answer. Methods are answered at once, or after a boot loader's program has
+/// ended, which is killed after a minute; an install is not waited for in this way.
+const LONGEST_CALL: Duration = Duration::from_secs(90);
 
 /// A connection to the bus of the service.
 pub struct Client {
@@ -56,7 +64,12 @@ impl Client {
     /// # Errors
     /// The cause in a line.
     pub fn connect(env: &RaucEnv) -> Result<Self, String> {
-        let connection = way_to_bus(env).and_then(Builder::build);
+        Self::connect_for(env, LONGEST_CALL)
+    }
+
+    fn connect_for(env: &RaucEnv, longest_call: Duration) -> Result<Self, String> {
+        let way = way_to_bus(env).map(|way| way.method_timeout(longest_call));
+        let connection = way.and_then(Builder::build);
         Ok(Self { connection: connection.map_err(|error| words(&error))? })
     }
 
@@ -91,6 +104,12 @@ impl Client {
             .map_err(|error| words(&error))?;
         let interface = InterfaceName::from_static_str_unchecked(INSTALLER);
         proxy.get_all(interface).map_err(|error| words(&error.into()))
+    }
+
+    /// What can be done about what failed last; a service of RAUC's own does not know.
+    pub fn hint(&self) -> Option<String> {
+        let proxy = Proxy::new(&self.connection, SERVICE, OBJECT, OWN_INSTALLER).ok()?;
+        proxy.get_property("Hint").ok().filter(|hint: &String| !hint.is_empty())
     }
 
     /// Everything that `rauc status` shows. What the boot loader cannot tell is a warning.

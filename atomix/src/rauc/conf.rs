@@ -74,8 +74,18 @@ pub fn read(root: &Path, path: &Path) -> Result<String, std::io::Error> {
     let bytes = HostFiles::new(root).read(path, MAX_CONFIG).map_err(std::io::Error::other)?;
     // In the system's own words, which scripts look for.
     let absent = || std::io::Error::from(nix::errno::Errno::ENOENT);
-    let bytes = bytes.ok_or_else(absent)?;
-    String::from_utf8(bytes).map_err(std::io::Error::other)
+    decode(&bytes.ok_or_else(absent)?)
+}
+
+/// Comments may be in any encoding, as for RAUC; what is read may not.
+fn decode(bytes: &[u8]) -> Result<String, std::io::Error> {
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n').map(|line| {
+        match line.trim_ascii_start().starts_with(b"#") {
+            true => Ok(String::from_utf8_lossy(line)),
+            false => std::str::from_utf8(line).map(Into::into).map_err(std::io::Error::other),
+        }
+    });
+    lines.collect()
 }
 
 fn failed<E: std::error::Error + Send + Sync + 'static>(
@@ -138,8 +148,8 @@ pub fn overlay(text: &str, overrides: &[ConfOverride]) -> Result<String, RaucErr
         // A group may go on further down and a key be there twice: the last value would hold.
         let (mut start, mut inside, mut is_set) = (None, false, false);
         for (at, line) in lines.iter_mut().enumerate() {
-            if line.starts_with('[') {
-                inside = line.trim_end() == header;
+            if line.trim_ascii_start().starts_with('[') {
+                inside = line.trim_ascii() == header;
                 start = start.or(inside.then_some(at));
             } else if inside && line.split_once('=').is_some_and(|(k, _)| k.trim() == key) {
                 line.clone_from(&new);
@@ -172,6 +182,14 @@ mod tests {
         assert!(overlay(text, &[set("a", "x", "1\n[evil]")]).is_err());
         let twice = overlay("[a]\nx=1\n[b]\n[a]\nx=2\n", &[set("a", "x", "3")]).unwrap();
         assert_eq!(twice, "[a]\nx=3\n[b]\n[a]\nx=3\n");
+        let indented = overlay(" [a]\n  x = 1\n# x=2\n", &[set("a", "x", "3")]).unwrap();
+        assert_eq!(indented, " [a]\nx=3\n# x=2\n");
+    }
+
+    #[test]
+    fn only_comments_may_be_in_another_encoding() {
+        assert_eq!(decode(b" # Ger\xe4t\n[a]\n").unwrap(), " # Ger\u{fffd}t\n[a]\n");
+        assert!(decode(b"[a]\nx=Ger\xe4t\n").is_err());
     }
 
     #[test]

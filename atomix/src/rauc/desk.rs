@@ -7,6 +7,7 @@
 
 use crate::rauc::answer::{Answer, pair};
 use crate::rauc::engine::{Engine, Facts, InstallAsked, NotInstalled, Stop, Told, Updates, View};
+use crate::rauc::hint::shown;
 use bundle::http::shown_url;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -22,6 +23,8 @@ pub struct Progressing {
     pub last_error: String,
     /// How far the install is.
     pub progress: (i32, String, i32),
+    /// What can be done about what failed last; or empty.
+    pub hint: &'static str,
 }
 
 /// A property that changed, or the end of an install.
@@ -86,6 +89,7 @@ impl Desk {
                 operation: IDLE,
                 last_error: String::new(),
                 progress: (0, String::new(), 0),
+                hint: "",
             }),
             to_cancel: AtomicU64::new(0),
             installs: AtomicU64::new(0),
@@ -187,6 +191,14 @@ impl Desk {
         self.announce(&state, Change::Operation(IDLE));
     }
 
+    /// Keeps the way out of what failed last, and logs it.
+    pub fn note_hint(&self, hint: Option<&'static str>) {
+        self.state().hint = hint.unwrap_or_default();
+        if let Some(hint) = hint {
+            self.log(&Told::Note(shown(hint)));
+        }
+    }
+
     /// A line for the log.
     pub fn log(&self, told: &Told) {
         (self.log)(told);
@@ -247,6 +259,7 @@ impl Desk {
             let is_stopping = desk.stopping.load(Ordering::SeqCst);
             is_cancelled.then_some("Cancel").or(is_stopping.then_some("SIGTERM"))
         });
+        self.note_hint(None);
         self.change(Change::LastError(String::new()));
         let mut tell = |told: Told| match told {
             Told::Progress { percent, text, depth } => {
@@ -256,6 +269,7 @@ impl Desk {
         };
         let ended = engine.install(asked, &mut tell, stop);
         let source = shown_url(&asked.source);
+        let hint = ended.is_err().then(|| engine.hint()).flatten();
         let result = match &ended {
             Ok(_) => {
                 self.log(&Told::Note(format!("installing `{source}` succeeded")));
@@ -264,6 +278,8 @@ impl Desk {
             Err(failure) => {
                 let error = failure.line();
                 self.log(&Told::Note(format!("installing `{source}` failed: {error}")));
+                // Before anybody can hear of the end, and ask.
+                self.note_hint(hint);
                 self.change(Change::LastError(error.to_owned()));
                 1
             }

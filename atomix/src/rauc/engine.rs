@@ -164,6 +164,11 @@ pub trait Engine: Send {
     /// Why nobody can tell.
     fn is_known_failed(&mut self, manifest: Digest) -> Result<bool, String>;
 
+    /// The way out of what failed last, where there is one to name.
+    fn hint(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Opens a bundle and says what is in it.
     ///
     /// # Errors

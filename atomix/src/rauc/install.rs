@@ -4,6 +4,7 @@
 
 use crate::rauc::client::{Client, INSTALLER, OBJECT, SERVICE, words};
 use crate::rauc::error::RaucError;
+use crate::rauc::hint::shown;
 use crate::rauc::opening::resolve;
 use crate::rauc::output::Streams;
 use crate::rauc::request::{Request, exactly};
@@ -87,7 +88,13 @@ fn installed(session: &Session, place: &str, out: &mut Streams<'_>) -> Result<u8
     let () = client
         .call("InstallBundle", &(place, &arguments))
         .map_err(|cause| format!("Failed to contact rauc service: {cause}"))?;
-    Ok(follow(&arriving, session.request.given.has("progress"), out))
+    let code = follow(&arriving, session.request.given.has("progress"), out);
+    if code == FAILED
+        && let Some(hint) = client.hint()
+    {
+        out.complain(&shown(&hint));
+    }
+    Ok(code)
 }
 
 /// The options of the command line as arguments of the method.

@@ -163,4 +163,4 @@ impl PollHands for HostHands {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests")]
 #[path = "poller_hands_tests.rs"]
-mod tests;
+pub(crate) mod tests;

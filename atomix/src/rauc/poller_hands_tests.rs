@@ -13,12 +13,12 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{LazyLock, Mutex};
 
-static PKI: LazyLock<DevelopmentPki> = LazyLock::new(|| {
+pub(crate) static PKI: LazyLock<DevelopmentPki> = LazyLock::new(|| {
     DevelopmentPki::generate("polls", &DevelopmentPkiOptions::new(now())).unwrap()
 });
 
 /// A bundle with an image of 1 MiB.
-fn make(pki: &DevelopmentPki, format: BundleFormat) -> Vec<u8> {
+pub(crate) fn make(pki: &DevelopmentPki, format: BundleFormat) -> Vec<u8> {
     let files = BTreeMap::from([("rootfs.img".to_owned(), vec![b'x'; 1 << 20])]);
     let manifest = "[update]\ncompatible=x\nversion=2\n[image.rootfs]\nfilename=rootfs.img\n";
     let identity = SigningIdentity::from_pem(&pki.signer_cert_pem, &pki.signer_key_pem, b"");

@@ -6,11 +6,12 @@ use crate::rauc::commands::Verb;
 use crate::rauc::conf::load;
 use crate::rauc::env::RaucEnv;
 use crate::rauc::error::RaucError;
+use crate::rauc::hint::{hint_of, shown};
 use crate::rauc::output::Streams;
 use crate::rauc::patience::patience;
 use crate::rauc::request::{Asked, Request, read};
 use crate::rauc::session::Session;
-use crate::rauc::{info, install, making, serving, status};
+use crate::rauc::{info, install, making, mount, serving, status};
 use bundle::UnixTime;
 use std::ffi::OsString;
 use std::io::Write;
@@ -43,6 +44,9 @@ pub fn run(
         Ok(code) => code,
         Err(error) => {
             out.complain(&error.chain());
+            if let Some(hint) = hint_of(&error) {
+                out.complain(&shown(hint));
+            }
             1
         }
     })
@@ -77,7 +81,7 @@ fn session(
         Verb::Extract => making::extract(&session, out)?,
         Verb::WriteSlot => serving::write_slot(&session, out)?,
         Verb::Service => serving::service(&session)?,
-        Verb::Mount => serving::mount(&session, out)?,
+        Verb::Mount => mount::mount(&session, out)?,
     }
     Ok(0)
 }

@@ -3,6 +3,7 @@
 
 use crate::rauc::client::Client;
 use crate::rauc::error::RaucError;
+use crate::rauc::hint::shown;
 use crate::rauc::output::Streams;
 use crate::rauc::session::Session;
 use crate::rauc::status_text::{Detail, StatusFormat, render};
@@ -31,9 +32,12 @@ pub fn run(session: &Session, out: &mut Streams<'_>) -> Result<(), RaucError> {
     let state = state_of(verb).ok_or_else(|| {
         RaucError::refused(format!("unknown subcommand {}", verb.to_string_lossy()))
     })?;
-    let (_, message): (String, String) = client
-        .call("Mark", &(state, identifier))
-        .map_err(|cause| RaucError::refused(format!("rauc mark: {cause}")))?;
+    let marked = client.call("Mark", &(state, identifier));
+    let (_, message): (String, String) = marked.map_err(|cause| {
+        // Behind the line that says what failed.
+        let hint = client.hint().map(|hint| format!("\n{}", shown(&hint))).unwrap_or_default();
+        RaucError::refused(format!("rauc mark: {cause}{hint}"))
+    })?;
     out.print(&format!("rauc status: {message}"));
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::rauc::engine::{
 };
 use crate::rauc::env::RaucEnv;
 use crate::rauc::error::{RaucError, chain_of};
+use crate::rauc::hint::hint_of;
 use crate::rauc::opening::{Content, Judging, Verify, open, resolve};
 use crate::rauc::session::{Keys, http_options};
 use crate::rauc::system_dict::{LatestView, repositories_of, slots_of};
@@ -43,6 +44,19 @@ pub struct SystemEngine {
     pub clock: fn() -> UnixTime,
     /// Where lines go that belong to no install.
     pub log: fn(&Told),
+    /// The way out of what failed last.
+    pub hint: Option<&'static str>,
+}
+
+impl SystemEngine {
+    /// Why an install failed; the way out is kept for who asks.
+    fn not_installed(&mut self, error: SystemError) -> NotInstalled {
+        self.hint = self.hint.or_else(|| hint_of(&error));
+        if error.is_busy() {
+            return NotInstalled::Busy(error.text());
+        }
+        NotInstalled::Failed(error.text())
+    }
 }
 
 /// How the server of a chunk store is spoken to in the install that goes on.
@@ -123,13 +137,6 @@ fn noting(lines: &Lines) -> bundle::http::HttpNotices {
     })
 }
 
-fn not_installed(error: SystemError) -> NotInstalled {
-    if error.is_busy() {
-        return NotInstalled::Busy(error.text());
-    }
-    NotInstalled::Failed(error.text())
-}
-
 impl Engine for SystemEngine {
     fn facts(&self) -> Facts {
         let facts = self.system.facts();
@@ -151,9 +158,10 @@ impl Engine for SystemEngine {
         tell: &mut dyn FnMut(Told),
         stop: Stop,
     ) -> Result<Updates, NotInstalled> {
+        self.hint = None;
         // Whoever asks during the install is told this; nothing is mounted or asked then.
-        let known = self.system.status(&mut |event| tell(told_of(event)));
-        known.map_err(not_installed)?;
+        let known = self.system.status(&mut |event| tell(told_of(event))).map(drop);
+        known.map_err(|error| self.not_installed(error))?;
         let request = InstallRequest {
             location: asked.source.clone(),
             compatible: if asked.ignore_compatible {
@@ -179,12 +187,16 @@ impl Engine for SystemEngine {
             ..http_options(&config, env, &asked.access)
         };
         self.store.set(http.clone());
+        let mut hint = None;
         let mut opener = |facts: &OpeningFacts, steps: &mut Steps<'_>, _: StopQuestion<'_>| {
             let http = HttpOptions { info_headers: facts.info_headers.clone(), ..http.clone() };
             let opener = Opener { config: &config, keys, http, now };
             let opened = opener.open(&asked.source, &mut |notice| steps.warn(notice.to_string()));
             waiting(&transfer).into_iter().for_each(|line| steps.note(line));
-            opened.map_err(|error| BoxedError::from(error.chain()))
+            opened.map_err(|error| {
+                hint = hint_of(&error);
+                BoxedError::from(error.chain())
+            })
         };
         let question = || stop();
         let done = self.system.install(
@@ -196,12 +208,17 @@ impl Engine for SystemEngine {
             },
             &question,
         );
-        let outcome = done.map_err(not_installed)?;
+        self.hint = hint;
+        let outcome = done.map_err(|error| self.not_installed(error))?;
         Ok(Updates { slots: outcome.slots, artifacts: outcome.artifacts })
     }
 
     fn info_headers(&mut self) -> Vec<(String, String)> {
         self.system.info_headers(None)
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        self.hint
     }
 
     fn is_known_failed(&mut self, manifest: Digest) -> Result<bool, String> {
@@ -232,6 +249,7 @@ impl Engine for SystemEngine {
         let state = MarkState::from_name(state).map_err(|error| error.to_string())?;
         let log = self.log;
         let marked = self.system.mark(state, identifier, &mut |event| log(&told_of(event)));
+        self.hint = marked.as_ref().err().and_then(|error| hint_of(error));
         let outcome = marked.map_err(|error| error.text())?;
         Ok((outcome.slots, outcome.message))
     }

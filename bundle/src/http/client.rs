@@ -9,6 +9,7 @@
 use super::error::{HttpError, TransferFault};
 use super::head::ResponseHead;
 use super::options::{HttpNotice, HttpOptions, TlsVerify};
+use super::token_pin::{LEDGER, RefusedBefore, Shown};
 use super::transfer::{Body, Counters, Expect, Fault, Pace, Receiver};
 use super::url::{HttpUrl, Scheme};
 use crate::pkcs11::Pkcs11Uri;
@@ -179,11 +180,23 @@ impl Client {
             self.options.stop.clone(),
             Arc::clone(&self.counters),
         );
-        let mut handle = self.take(receiver);
-        let done = match self.set_up(&mut handle, target, turn, expect) {
+        let (place, mut handle) = self.take(receiver);
+        let trial = match target.home {
+            true => LEDGER.begin(&self.options).map(Some),
+            false => Ok(None),
+        };
+        let (trial, done) = match trial {
+            Ok(trial) => (trial, self.set_up(&mut handle, target, turn, expect)),
+            Err(RefusedBefore) => (None, Err(refused_before())),
+        };
+        let done = match done {
             Ok(()) => {
                 self.counters.requests.fetch_add(1, Ordering::Relaxed);
-                handle.perform().map_err(|failure| fault_of(&failure))
+                let done = handle.perform();
+                if let Some(trial) = trial {
+                    trial.end(shown(handle.get_ref(), &done));
+                }
+                done.map_err(|failure| fault_of(&failure))
             }
             Err(failure) => Err(failure),
         };
@@ -200,6 +213,7 @@ impl Client {
         let received = receiver.accepted_bytes();
         let body = std::mem::replace(&mut receiver.body, Body::Memory(Vec::new()));
         self.give_back(handle);
+        drop(place);
         Exchanged { outcome, body, received, head }
     }
 
@@ -303,27 +317,58 @@ impl Client {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, receiver: Receiver) -> Easy2<Receiver> {
+    fn take(&self, receiver: Receiver) -> (Place<'_>, Easy2<Receiver>) {
         let mut pool = self.lock();
         while pool.out >= self.handles {
             pool = self.free.wait(pool).unwrap_or_else(PoisonError::into_inner);
         }
         pool.out += 1;
+        let place = Place(self);
         match pool.idle.pop() {
             Some(mut handle) => {
                 *handle.get_mut() = receiver;
-                handle
+                (place, handle)
             }
-            None => Easy2::new(receiver),
+            None => (place, Easy2::new(receiver)),
         }
     }
 
     fn give_back(&self, handle: Easy2<Receiver>) {
-        let mut pool = self.lock();
-        pool.out -= 1;
-        pool.idle.push(handle);
-        self.free.notify_one();
+        self.lock().idle.push(handle);
     }
+}
+
+/// One of the handles is out. It is free again when this ends, also where whoever had it panics:
+/// others wait for it without end.
+struct Place<'a>(&'a Client);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.lock().out -= 1;
+        self.0.free.notify_one();
+    }
+}
+
+fn refused_before() -> Fault {
+    HttpError::Option {
+        option: "tls-key",
+        reason: "its token did not open with this PIN before, and it is not tried again before \
+                 a restart: wrong PINs lock the token"
+            .to_owned(),
+    }
+    .into()
+}
+
+/// What a transfer showed of the PIN it had. Certificates and keys in files say PEM.
+fn shown(receiver: &Receiver, done: &Result<(), curl::Error>) -> Shown {
+    if receiver.head.is_some() {
+        return Shown::Opens;
+    }
+    let Err(failure) = done else { return Shown::Nothing };
+    let of_engine = failure.is_ssl_certproblem()
+        && !failure.extra_description().is_some_and(|text| text.contains("PEM"));
+    let is_refusal = of_engine || failure.is_ssl_engine_setfailed();
+    if is_refusal { Shown::Refused } else { Shown::Nothing }
 }
 
 /// Whether a `pkcs11:` URI says which token it means.
@@ -410,6 +455,20 @@ mod tests {
         let text = "cannot load 'pkcs11:token=a?pin-value=1111&x=y' and pin-value=22";
         let expected = "cannot load 'pkcs11:token=a?pin-value=***&x=y' and pin-value=***";
         assert_eq!(without_pin(text), expected);
+    }
+
+    #[test]
+    fn a_panic_gives_its_handle_back() {
+        let client = Client::new(&HttpOptions::default(), 1).unwrap();
+        let gone = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _place = Place({
+                client.lock().out += 1;
+                &client
+            });
+            panic!("as a callback of somebody might");
+        }));
+        assert!(gone.is_err());
+        assert_eq!(client.lock().out, 0);
     }
 
     #[test]

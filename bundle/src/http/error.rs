@@ -209,24 +209,6 @@ impl HttpError {
     /// Whether no later read of the same source can succeed: the file is not the one that was
     /// opened any more, or the server does not keep to the protocol.
     pub(crate) fn is_final(&self) -> bool {
-        match self {
-            Self::Changed { .. } | Self::Stopped { .. } | Self::RangesUnsupported { .. } => true,
-            Self::Url(_)
-            | Self::Option { .. }
-            | Self::NoContent { .. }
-            | Self::NotModified { .. }
-            | Self::Unauthorized { .. }
-            | Self::NotFound { .. }
-            | Self::Status { .. }
-            | Self::Head { .. }
-            | Self::NoRange { .. }
-            | Self::WrongRange { .. }
-            | Self::TooManyRedirects { .. }
-            | Self::Downgrade { .. }
-            | Self::Redirect { .. }
-            | Self::TooLarge { .. }
-            | Self::Transfer { .. }
-            | Self::Store { .. } => false,
-        }
+        matches!(self, Self::Changed { .. } | Self::Stopped { .. } | Self::RangesUnsupported { .. })
     }
 }

@@ -61,6 +61,7 @@ impl HttpFiles {
     }
 
     /// Requests and bytes so far.
+    #[cfg(test)]
     #[must_use]
     pub fn counts(&self) -> HttpCounts {
         HttpCounts {

@@ -19,13 +19,15 @@ mod source;
 pub(crate) mod test_server;
 #[cfg(test)]
 mod tests;
+mod token_pin;
 mod transfer;
 mod tries;
 mod url;
 mod window;
 
 pub use error::{HttpError, TransferFault};
-pub use files::{Downloaded, Fetched, HttpFiles, download};
+pub(crate) use files::HttpFiles;
+pub use files::{Downloaded, download};
 pub use head::{ContentRange, HeadError, ResponseHead};
 pub use multipart::{Part, parse_parts};
 pub use options::{HttpNotice, HttpNotices, HttpOptions, HttpStop, Patience, TlsVerify};

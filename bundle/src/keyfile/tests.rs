@@ -86,6 +86,7 @@ proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
         let _ = KeyFile::parse(&bytes);
+        let _ = KeyFile::parse_as_glib(&bytes);
     }
 
     #[test]
@@ -102,20 +103,36 @@ proptest! {
 }
 
 #[test]
-fn merging_goes_on_with_a_group_and_takes_the_last_value() {
-    let text = b"[a]\nx=1\ny=2\n[b]\nx=3\n[a]\nx=4\nz=5\n";
+fn as_glib_a_group_goes_on_and_a_key_is_there_once() {
+    let text = b"[a]\nx=1\ny=2\n[b]\nx=3\n[a]\nz=5\n";
     assert!(matches!(KeyFile::parse(text), Err(KeyFileError::DuplicateGroup { line: 6, .. })));
-    let (file, merged) = KeyFile::parse_merging(text).unwrap();
+    let (file, odd) = KeyFile::parse_as_glib(text).unwrap();
     let group = file.group("a").unwrap();
     let values: Vec<_> = group.entries().iter().map(|e| (e.key(), e.raw(), e.line())).collect();
-    assert_eq!(values, [("x", "4", 7), ("y", "2", 3), ("z", "5", 8)]);
+    assert_eq!(values, [("x", "1", 2), ("y", "2", 3), ("z", "5", 7)]);
     assert_eq!(file.groups().len(), 2);
-    let [
-        KeyFileError::DuplicateGroup { first: 1, .. },
-        KeyFileError::DuplicateKey { first: 2, .. },
-    ] = merged.as_slice()
-    else {
-        panic!("{merged:?}");
+    assert!(matches!(odd.as_slice(), [KeyFileError::DuplicateGroup { first: 1, .. }]), "{odd:?}");
+    // RAUC takes one of the two away and then finds the other.
+    let twice = KeyFile::parse_as_glib(b"[a]\nx=1\n[a]\nx=2\n");
+    assert!(matches!(twice, Err(KeyFileError::DuplicateKey { first: 2, line: 4, .. })));
+    assert!(KeyFile::parse_as_glib(b"[a]\n[b\n").is_err());
+}
+
+/// sid's RAUC read each of these; ours refused them, or the file with them.
+#[test]
+fn as_glib_indents_languages_and_comments_of_any_bytes_are_no_matter() {
+    let text = b" [a]\t\n\t# Ger\xe4t \x1b\n  x = 1 \n\tname[de_DE.UTF-8@euro] = z\n[b]\n";
+    assert!(KeyFile::parse(text).is_err());
+    let (file, odd) = KeyFile::parse_as_glib(text).unwrap();
+    let group = file.group("a").unwrap();
+    let values: Vec<_> = group.entries().iter().map(|e| (e.key(), e.raw(), e.line())).collect();
+    assert_eq!(values, [("x", "1 ", 3)]);
+    let [KeyFileError::Translation { group, key, line: 4 }] = odd.as_slice() else {
+        panic!("{odd:?}");
     };
-    assert!(KeyFile::parse_merging(b"[a]\n[b\n").is_err());
+    assert_eq!((group.as_str(), key.as_str()), ("a", "name[de_DE.UTF-8@euro]"));
+    for bad in ["[a]\nx[]=1\n", "[a]\nx[d e]=1\n", "[a]\n[de]=1\n", "[a]\nx=\x1b\n", "x[de]=1\n"] {
+        assert!(KeyFile::parse_as_glib(bad.as_bytes()).is_err(), "{bad:?}");
+    }
+    assert!(KeyFile::parse_as_glib(b"[a]\nx=\xe4\n").is_err());
 }

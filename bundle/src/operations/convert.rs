@@ -80,7 +80,9 @@ pub fn convert_bundle(
         let source = std::io::Error::new(std::io::ErrorKind::AlreadyExists, "it already exists");
         return Err(OperationError::Output { path: output.to_owned(), source });
     }
-    let name = format!(".convert-{}", std::process::id());
+    // Where others may write as well, nobody can be there first.
+    let secret = hex::encode(openssl::sha::sha256(&request.salt));
+    let name = format!(".convert-{}", secret.get(..32).unwrap_or(&secret));
     let scratch = request.scratch.join(name);
     let work = NewDirectory::create_private(&scratch)
         .map_err(|source| OperationError::Output { path: scratch, source })?;

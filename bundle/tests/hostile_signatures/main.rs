@@ -421,7 +421,7 @@ fn only_listed_common_names_may_sign() {
     let root = Holder::root("root");
     let bundle = plain_by(&root.signer("signer", Use::Signing, 2));
     let with = |name: &str| {
-        let allowed_signer_cns = vec!["someone".to_owned(), name.to_owned()];
+        let allowed_signer_cns = Some(vec!["someone".to_owned(), name.to_owned()]);
         keyring(&root, KeyringOptions { allowed_signer_cns, ..KeyringOptions::default() })
     };
     assert!(verify(bundle.clone(), &with("signer")).is_ok());

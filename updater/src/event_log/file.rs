@@ -50,7 +50,7 @@ impl LogFile {
     }
 
     fn takes(&self, event: &Event) -> bool {
-        let all = self.events.is_empty() || self.events.iter().any(|kind| kind == "all");
+        let all = self.events.iter().any(|kind| kind == "all");
         all || self.events.iter().any(|kind| kind == event.kind.name())
     }
 

@@ -228,7 +228,9 @@ fn try_place(place: &Path, needed: u64) -> io::Result<Option<&'static str>> {
     Ok(None)
 }
 
-fn memory_available() -> Option<u64> {
+/// Bytes of memory that programs can have without pushing others out.
+#[must_use]
+pub fn memory_available() -> Option<u64> {
     let table = HostFiles::new("/").read(Path::new(MEMORY_TABLE), MAX_MEMORY_TABLE).ok()??;
     parse_available(&String::from_utf8_lossy(&table))
 }

@@ -22,8 +22,8 @@ pub struct KeyringSection {
     pub use_bundle_signing_time: bool,
     /// Purpose the signer's certificate must have.
     pub check_purpose: Option<String>,
-    /// Common names of allowed signers; empty allows all.
-    pub allowed_signer_cns: Vec<String>,
+    /// Common names of allowed signers; an empty list allows none.
+    pub allowed_signer_cns: Option<Vec<String>>,
 }
 
 impl KeyringSection {
@@ -59,7 +59,9 @@ pub(super) fn keyring(group: &ConfGroup, base: &Path) -> Result<KeyringSection, 
         allow_partial_chain: group.boolean("allow-partial-chain", Toggle::Off)?,
         use_bundle_signing_time: group.boolean("use-bundle-signing-time", Toggle::Off)?,
         check_purpose: group.word("check-purpose")?,
-        allowed_signer_cns: group.list("allowed-signer-cns"),
+        allowed_signer_cns: group
+            .text("allowed-signer-cns")
+            .map(|_| group.list("allowed-signer-cns")),
     })
 }
 
@@ -223,9 +225,12 @@ pub(super) fn encryption(
     })
 }
 
-pub(super) fn autoinstall(group: &ConfGroup, base: &Path) -> Result<PathBuf, SystemConfError> {
+pub(super) fn autoinstall(
+    group: &ConfGroup,
+    base: &Path,
+) -> Result<Option<PathBuf>, SystemConfError> {
     group.only(&["path"])?;
-    Ok(base.join(group.required("path")?))
+    group.path("path", base)
 }
 
 /// The group `[handlers]`.
@@ -276,7 +281,7 @@ pub struct EventLogSection {
     pub filename: PathBuf,
     /// Its form.
     pub format: LogFormat,
-    /// Which kinds of events; empty or `all` is all.
+    /// Which kinds of events; `all` is all.
     pub events: Vec<String>,
     /// Size at which it is rotated; zero is never.
     pub max_size: ByteLen,
@@ -305,7 +310,10 @@ pub(super) fn event_log(
     ];
     let format = group.choice("format", &formats, "readable, short, json or json-pretty")?;
     let kinds = ["all", "boot", "mark", "install", "service", "writeslot"].map(|k| (k, k));
-    let events = group.choices("events", &kinds, "a list of event kinds RAUC knows")?;
+    let events = match group.text("events") {
+        None => vec!["all"],
+        Some(_) => group.choices("events", &kinds, "a list of event kinds RAUC knows")?,
+    };
     if events.len() > 1 && events.contains(&"all") {
         return Err(group.invalid("events", "all alone, or a list without it"));
     }

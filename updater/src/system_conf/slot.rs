@@ -4,7 +4,7 @@
 use super::Bootloader;
 use crate::conf_group::{ConfGroup, Oddities, Toggle};
 use crate::slots::flatten_parents;
-use crate::{Slot, SlotAccess, SlotName, SlotType, SystemConfError};
+use crate::{Slot, SlotAccess, SlotName, SlotType, SystemConfError, split_shell_words};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use storage::ByteLen;
@@ -54,10 +54,9 @@ pub(super) fn parse(
         .map(|text| text.parse().map_err(|_| group.invalid("parent", "a slot name CLASS.IDX")))
         .transpose()?;
     let mut install_same = true;
-    for key in INSTALL_SAME {
-        if group.text(key).is_some() {
-            install_same = group.boolean(key, Toggle::On)?;
-        }
+    // As in RAUC the first that is there holds, and the others are not looked at.
+    if let Some(key) = INSTALL_SAME.into_iter().find(|key| group.text(key).is_some()) {
+        install_same = group.boolean(key, Toggle::On)?;
     }
     let access = if group.boolean("readonly", Toggle::Off)? {
         SlotAccess::ReadOnly
@@ -84,6 +83,11 @@ pub(super) fn parse(
         efi_cmdline: group.text("efi-cmdline").map(str::to_owned),
         line: group.line,
     };
+    if let Some(options) = &slot.extra_mkfs_opts
+        && split_shell_words(options).is_err()
+    {
+        return Err(group.invalid("extra-mkfs-opts", "words as a shell reads them"));
+    }
     check_type_keys(group, &slot)?;
     Ok(slot)
 }
@@ -93,10 +97,18 @@ fn check_type_keys(group: &ConfGroup, slot: &Slot) -> Result<(), SystemConfError
         slot.slot_type,
         SlotType::BootMbrSwitch | SlotType::BootGptSwitch | SlotType::BootRawFallback
     );
-    if has_region {
-        for key in ["region-start", "region-size"] {
-            group.required(key)?;
+    for key in ["region-start", "region-size"] {
+        match has_region {
+            true => drop(group.required(key)?),
+            false => refuse_key(
+                group,
+                key,
+                "needs a type with a region: boot-*-switch or boot-raw-fallback",
+            )?,
         }
+    }
+    if slot.slot_type != SlotType::BootEmmc {
+        refuse_key(group, "size-limit", "needs type=boot-emmc")?;
     }
     let device = slot.device.to_string_lossy();
     let is_boot_part = device.ends_with("boot0") || device.ends_with("boot1");
@@ -104,6 +116,18 @@ fn check_type_keys(group: &ConfGroup, slot: &Slot) -> Result<(), SystemConfError
         return Err(group.invalid("device", "the eMMC itself, without boot0 or boot1"));
     }
     Ok(())
+}
+
+fn refuse_key(group: &ConfGroup, key: &str, why: &'static str) -> Result<(), SystemConfError> {
+    match group.text(key) {
+        None => Ok(()),
+        Some(_) => Err(SystemConfError::Conflict {
+            group: group.name.clone(),
+            key: key.to_owned(),
+            why,
+            line: group.line_of(key),
+        }),
+    }
 }
 
 pub(super) fn check_all(

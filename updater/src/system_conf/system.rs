@@ -110,7 +110,12 @@ fn check_bootloader_keys(group: &ConfGroup, bootloader: Bootloader) -> Result<()
         ("efi-use-bootnext", &[Efi], "needs bootloader=efi"),
     ];
     for (key, allowed, why) in rules {
-        if group.text(key).is_some() && !allowed.contains(&bootloader) {
+        // Zero attempts are the standard ones, and stand for nothing said.
+        let is_said = match key {
+            "boot-attempts" | "boot-attempts-primary" => group.number(key)?.unwrap_or(0) != 0,
+            _ => group.text(key).is_some(),
+        };
+        if is_said && !allowed.contains(&bootloader) {
             return Err(conflict(group, key, why));
         }
     }

@@ -246,6 +246,29 @@ fn end_of_all_patience_holds_over_repetitions() {
     assert!(start.elapsed() < Duration::from_secs(3));
 }
 
+/// As `InspectBundle` opens bundles: a server that drips its first answer, or leads on and on,
+/// must not hold whoever waits for the engine.
+#[test]
+fn end_of_all_patience_holds_for_the_first_answer_and_over_redirects() {
+    let dripping = TestServer::start(|request| Reply {
+        drip: Some((1, Duration::from_millis(700))),
+        ..Reply::file(request, &[7; 5000])
+    });
+    let leading = TestServer::start(|request| Reply {
+        delay: Duration::from_millis(900),
+        ..Reply::redirect(302, &format!("/{}", request.number))
+    });
+    let total = Some(Duration::from_millis(1500));
+    let patience = Patience { total, tries: 1000, first_tries: 1000, ..Patience::default() };
+    for server in [dripping, leading] {
+        let start = Instant::now();
+        let refused = HttpSource::open(&server.url, &HttpOptions { patience, ..quick() });
+        let text = chain(&refused.unwrap_err());
+        assert!(text.contains("too slow"), "{text}");
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?} {text}", start.elapsed());
+    }
+}
+
 #[test]
 fn stop_question_ends_waiting_reads_within_two_seconds() {
     let stopped = Arc::new(AtomicBool::new(false));

@@ -244,6 +244,14 @@ fn child_with_token() {
         tls_pin: pin.map(str::to_owned),
         ..quick()
     };
+    // The third wrong PIN would lock a token of hardware: each is tried once in a process.
+    for key in ["pkcs11:token=t;object=client-1", "pkcs11:token=t;id=%01"] {
+        let wrong = HttpSource::open(&server.url, &options(key, Some("2222"))).unwrap_err();
+        match key.contains("object") {
+            true => assert!(matches!(wrong, HttpError::Transfer { tries: 1, .. }), "{wrong}"),
+            false => assert!(chain(&wrong).contains("not tried again"), "{}", chain(&wrong)),
+        }
+    }
     let in_uri = options("pkcs11:token=t;object=client-1?pin-value=1111", None);
     HttpSource::open(&server.url, &in_uri).unwrap();
     let by_option = options("pkcs11:token=t;object=client-1", Some("1111"));

@@ -66,9 +66,7 @@ pub use create::{
 pub use create_content::BundleContent;
 pub use create_error::CreateError;
 pub use create_extras::{CreateExtras, IndexMaker};
-pub use credential::{
-    Credential, CredentialAccess, CredentialError, Secret, SecretQuestion,
-};
+pub use credential::{Credential, CredentialAccess, CredentialError, Secret, SecretQuestion};
 pub use describe::certificates_text;
 pub use dev_pki::{
     DevelopmentPki, DevelopmentPkiError, DevelopmentPkiOptions, Extended, Intermediate,

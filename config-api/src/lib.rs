@@ -8,10 +8,13 @@
 pub mod activate;
 pub mod appliers;
 pub mod audit;
+pub mod helper;
 pub mod input;
+pub mod jobs;
 pub mod lock;
 pub mod model;
 pub mod promote;
+pub mod protocol;
 pub mod quadlet;
 pub mod render;
 pub mod system;

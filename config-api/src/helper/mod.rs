@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The privileged half: root, narrow, and asked by a process that may be taken over any day.
+//!
+//! It believes nothing that it is told: who asks is what the kernel says of the socket's other
+//! end, a spooled body is opened beneath a directory handle without following links and hashed
+//! into a place of its own, a change is validated again. One change runs at a time, and one that
+//! has begun is finished even when nobody listens any more.
+
+mod desk;
+mod edit;
+#[cfg(target_os = "linux")]
+mod peer;
+mod pipeline;
+mod serve;
+#[cfg(target_os = "linux")]
+mod spool;
+
+pub use desk::{Desk, JobFate};
+pub use edit::{EditError, apply_change};
+#[cfg(target_os = "linux")]
+pub use peer::{AllowedPeers, PeerError};
+pub use pipeline::{Exported, Input, Pipeline, PipelineError};
+pub use serve::{Helper, ServeError, Uploads};
+#[cfg(target_os = "linux")]
+pub use spool::{Spool, SpoolError};

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the helper has done by others: validation, rendering, promotion, activation. A trait, so
+//! that everything around it can be tested without a device.
+
+use crate::jobs::{JobEvent, JobId, ReportedFault, RollbackStatus};
+use crate::protocol::{AuditEntry, Current, FailureCode, FileName, Origin, Outcome};
+use std::fs::File;
+
+/// What a configuration is read from.
+#[derive(Debug)]
+pub enum Input {
+    /// A file or bundle, in a place that only the helper can write.
+    Upload {
+        /// What its sender calls it.
+        name: FileName,
+        /// Its bytes, from the start.
+        file: File,
+    },
+    /// The configuration in force with a part changed; its files stay.
+    Edited {
+        /// The new `config.toml`.
+        text: String,
+    },
+}
+
+/// The configuration in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exported {
+    /// The bytes of `config.toml`.
+    pub text: Vec<u8>,
+    /// Its tag.
+    pub etag: String,
+}
+
+/// Why something was not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PipelineError {
+    /// The configuration is not valid.
+    Invalid(Vec<ReportedFault>),
+    /// Anything else.
+    Refused {
+        /// For programs.
+        code: FailureCode,
+        /// For people; without paths of temporary files.
+        message: String,
+    },
+}
+
+/// The way of a configuration, from bytes to healthy services.
+pub trait Pipeline: Send + Sync {
+    /// What is in force. Never waits for a change that is under way.
+    ///
+    /// # Errors
+    /// [`PipelineError::Refused`].
+    fn current(&self) -> Result<Current, PipelineError>;
+
+    /// The `config.toml` in force. Never waits, never changes anything.
+    ///
+    /// # Errors
+    /// [`PipelineError::Refused`].
+    fn export(&self) -> Result<Exported, PipelineError>;
+
+    /// Warnings of a valid configuration.
+    ///
+    /// # Errors
+    /// [`PipelineError`].
+    fn validate(&self, input: Input) -> Result<Vec<String>, PipelineError>;
+
+    /// Puts a configuration in force, or leaves the one before in force.
+    fn apply(
+        &self,
+        job: JobId,
+        input: Input,
+        origin: &Origin,
+        tell: &mut dyn FnMut(JobEvent),
+    ) -> Outcome;
+
+    /// What is in force after a change that nobody saw the end of; finishes what a cut left.
+    ///
+    /// # Errors
+    /// [`PipelineError::Refused`].
+    fn recover(&self, job: JobId) -> Result<RollbackStatus, PipelineError>;
+
+    /// The operator reached the device after the change.
+    ///
+    /// # Errors
+    /// [`PipelineError::Refused`] when nothing waits for that.
+    fn confirm(&self, job: JobId, origin: &Origin) -> Result<(), PipelineError>;
+
+    /// Writes a line of the audit log.
+    ///
+    /// # Errors
+    /// [`PipelineError::Refused`].
+    fn audit(&self, entry: &AuditEntry) -> Result<(), PipelineError>;
+}

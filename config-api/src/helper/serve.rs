@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One connection: one request, its answers. Deadlines on both sides of the socket; a change that
+//! has begun does not depend on anybody's listening.
+
+use super::{Desk, EditError, Input, JobFate, Pipeline, PipelineError, apply_change};
+use crate::jobs::{JobEvent, JobId, RollbackStatus, seconds};
+use crate::protocol::{
+    Change, FailureCode, FrameError, Origin, Outcome, PROTOCOL_VERSION, Reply, Request,
+    RequestFrame, Source, Upload, decode_length, encode_frame, parse_frame,
+};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+use storage::chain;
+
+/// How often a client hears that a change is still under way.
+const ALIVE: Duration = Duration::from_secs(5);
+
+/// Where spooled bodies are taken from.
+pub trait Uploads: Send + Sync {
+    /// Why one was not taken.
+    type Error: std::error::Error + 'static;
+
+    /// The body as a file that nobody else can change.
+    ///
+    /// # Errors
+    /// Whatever is wrong with it.
+    fn take(&self, upload: &Upload) -> Result<File, Self::Error>;
+}
+
+/// Why a connection ended without an answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The socket.
+    #[error("cannot speak with the client")]
+    Io(#[from] io::Error),
+    /// The message.
+    #[error("cannot read or write a message")]
+    Frame(#[from] FrameError),
+}
+
+/// The helper.
+pub struct Helper<P, U> {
+    pipeline: P,
+    uploads: U,
+    desk: Desk,
+}
+
+impl<P: Pipeline, U: Uploads> Helper<P, U> {
+    /// A helper without a change under way.
+    pub fn new(pipeline: P, uploads: U) -> Self {
+        Self { pipeline, uploads, desk: Desk::default() }
+    }
+
+    /// Answers the one request of a connection whose peer was admitted.
+    ///
+    /// # Errors
+    /// [`ServeError`]; a change that had begun is over all the same.
+    pub fn serve<S: Read + Write>(&self, stream: &mut S) -> Result<(), ServeError> {
+        let frame = match read_request(stream) {
+            Ok(frame) => frame,
+            Err(ServeError::Frame(error)) => {
+                return send(stream, &failed(FailureCode::BadRequest, chain(&error)));
+            }
+            Err(error) => return Err(error),
+        };
+        if frame.version != PROTOCOL_VERSION {
+            let message = format!("version {} of the protocol", frame.version);
+            return send(stream, &failed(FailureCode::BadRequest, message));
+        }
+        let done = match frame.request {
+            Request::Apply { job, source, origin, if_match } => {
+                return self.apply(stream, job, source, &origin, if_match.as_deref());
+            }
+            Request::Export { origin: Origin::Admin { .. } } => return self.export(stream),
+            Request::Current {} => self.pipeline.current().map(|mut current| {
+                current.running = self.desk.running();
+                Reply::Current { current }
+            }),
+            Request::Validate { upload } => self.input(upload).and_then(|input| self.valid(input)),
+            Request::Check { change, if_match } => {
+                self.edited(&change, if_match.as_deref()).and_then(|input| self.valid(input))
+            }
+            Request::Recover { job } => self.recover(job),
+            Request::Confirm { job, origin: origin @ Origin::Admin { .. } } => {
+                self.pipeline.confirm(job, &origin).map(|()| Reply::Done)
+            }
+            Request::Audit { entry } => self.pipeline.audit(&entry).map(|()| Reply::Done),
+            Request::Export { origin: Origin::FirstClaim }
+            | Request::Confirm { origin: Origin::FirstClaim, .. } => {
+                Err(refused(FailureCode::NotProvisioned, "only an administrator may ask this"))
+            }
+        };
+        send(stream, &done.unwrap_or_else(reply_of))
+    }
+
+    fn valid(&self, input: Input) -> Result<Reply, PipelineError> {
+        self.pipeline.validate(input).map(|warnings| Reply::Valid { warnings })
+    }
+
+    fn recover(&self, job: JobId) -> Result<Reply, PipelineError> {
+        match self.desk.fate(job) {
+            JobFate::Running => Ok(Reply::Running),
+            JobFate::Ended(outcome) => Ok(Reply::Finished { outcome }),
+            JobFate::Unknown => {
+                self.pipeline.recover(job).map(|rollback| Reply::Recovered { rollback })
+            }
+        }
+    }
+
+    fn input(&self, upload: Upload) -> Result<Input, PipelineError> {
+        let file = self
+            .uploads
+            .take(&upload)
+            .map_err(|error| refused(FailureCode::BadUpload, &chain(&error)))?;
+        Ok(Input::Upload { name: upload.file_name, file })
+    }
+
+    /// The configuration in force with `change` made, if it is still the one that was meant.
+    fn edited(&self, change: &Change, if_match: Option<&str>) -> Result<Input, PipelineError> {
+        let exported = self.pipeline.export()?;
+        if if_match.is_some_and(|wanted| wanted != exported.etag) {
+            return Err(changed());
+        }
+        let text = String::from_utf8(exported.text)
+            .map_err(|_| refused(FailureCode::Internal, "the configuration is no text"))?;
+        match apply_change(&text, change) {
+            Ok(text) => Ok(Input::Edited { text }),
+            Err(error @ EditError::Missing { .. }) => {
+                Err(refused(FailureCode::NotFound, &chain(&error)))
+            }
+            Err(EditError::Invalid(fault)) => Err(PipelineError::Invalid(vec![fault])),
+            Err(error @ EditError::Unreadable(_)) => {
+                Err(refused(FailureCode::Internal, &chain(&error)))
+            }
+        }
+    }
+
+    fn export<S: Write>(&self, stream: &mut S) -> Result<(), ServeError> {
+        match self.pipeline.export() {
+            Ok(exported) => {
+                let length = exported.text.len() as u64;
+                send(stream, &Reply::Exported { length, etag: exported.etag })?;
+                Ok(stream.write_all(&exported.text)?)
+            }
+            Err(error) => send(stream, &reply_of(error)),
+        }
+    }
+
+    fn apply<S: Write>(
+        &self,
+        stream: &mut S,
+        job: JobId,
+        source: Source,
+        origin: &Origin,
+        if_match: Option<&str>,
+    ) -> Result<(), ServeError> {
+        if let Err(running) = self.desk.begin(job) {
+            return send(stream, &failed(FailureCode::Busy, format!("job {running} is under way")));
+        }
+        let begun = Instant::now();
+        let (tell, told) = channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // A panic below must not leave the desk taken for good.
+                let _ending = Ending { desk: &self.desk, job };
+                let outcome = self.run(job, source, origin, if_match, begun, &tell);
+                self.desk.end(job, outcome);
+                drop(tell);
+            });
+            watch(stream, &told);
+        });
+        match self.desk.fate(job) {
+            JobFate::Ended(outcome) => send(stream, &Reply::Finished { outcome }),
+            JobFate::Running | JobFate::Unknown => {
+                send(stream, &failed(FailureCode::Internal, "the change was lost".to_owned()))
+            }
+        }
+    }
+
+    fn run(
+        &self,
+        job: JobId,
+        source: Source,
+        origin: &Origin,
+        if_match: Option<&str>,
+        begun: Instant,
+        tell: &Sender<JobEvent>,
+    ) -> Outcome {
+        let input = match source {
+            Source::Upload { upload } => {
+                self.permitted(origin, if_match).and_then(|()| self.input(upload))
+            }
+            Source::Change { change } => match origin {
+                Origin::Admin { .. } => self.edited(&change, if_match),
+                Origin::FirstClaim => Err(refused(FailureCode::NotProvisioned, "no administrator")),
+            },
+        };
+        let mut tell_with_time = |mut event: JobEvent| {
+            let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            event.elapsed_seconds = seconds(millis);
+            // Nobody listens any more: the change goes on.
+            let _ = tell.send(event.bounded());
+        };
+        match input {
+            Ok(input) => self.pipeline.apply(job, input, origin, &mut tell_with_time),
+            Err(error) => outcome_of(error),
+        }
+    }
+
+    /// Whether a whole configuration may be put in force by `origin` now.
+    fn permitted(&self, origin: &Origin, if_match: Option<&str>) -> Result<(), PipelineError> {
+        let current = self.pipeline.current()?;
+        match origin {
+            Origin::FirstClaim if current.provisioned => {
+                let message = "the device has a configuration already";
+                Err(refused(FailureCode::AlreadyProvisioned, message))
+            }
+            Origin::Admin { .. } if !current.provisioned => {
+                Err(refused(FailureCode::NotProvisioned, "the device has no administrators"))
+            }
+            Origin::FirstClaim | Origin::Admin { .. } => match if_match {
+                Some(wanted) if current.etag.as_deref() != Some(wanted) => Err(changed()),
+                Some(_) | None => Ok(()),
+            },
+        }
+    }
+}
+
+/// Ends a job whose thread is ended by a panic.
+struct Ending<'d> {
+    desk: &'d Desk,
+    job: JobId,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if self.desk.running() == Some(self.job) {
+            let error = "the helper failed in the middle of the change".to_owned();
+            let rollback = RollbackStatus::Failed;
+            self.desk.end(self.job, Outcome::Failed { error, faults: Vec::new(), rollback });
+        }
+    }
+}
+
+/// Tells the client what is told, until the change is over. A client that is gone or too slow is
+/// told no more.
+fn watch<S: Write>(stream: &mut S, told: &Receiver<JobEvent>) {
+    let mut is_there = true;
+    loop {
+        let reply = match told.recv_timeout(ALIVE) {
+            Ok(event) => Reply::Event { event },
+            Err(RecvTimeoutError::Timeout) => Reply::Alive,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        is_there = is_there && send(stream, &reply).is_ok();
+    }
+}
+
+fn read_request<S: Read>(stream: &mut S) -> Result<RequestFrame, ServeError> {
+    let mut header = [0; 4];
+    stream.read_exact(&mut header)?;
+    let mut content = vec![0; decode_length(header)?];
+    stream.read_exact(&mut content)?;
+    Ok(parse_frame(&content)?)
+}
+
+fn send<S: Write>(stream: &mut S, reply: &Reply) -> Result<(), ServeError> {
+    let frame = match encode_frame(reply) {
+        Ok(frame) => frame,
+        // Only faults can be too many for a frame, and the model bounds them; still, an answer.
+        Err(error) => encode_frame(&failed(FailureCode::Internal, chain(&error)))?,
+    };
+    stream.write_all(&frame)?;
+    Ok(stream.flush()?)
+}
+
+fn changed() -> PipelineError {
+    refused(FailureCode::ConfigChanged, "the configuration is another one by now")
+}
+
+fn refused(code: FailureCode, message: &str) -> PipelineError {
+    PipelineError::Refused { code, message: message.to_owned() }
+}
+
+const fn failed(code: FailureCode, message: String) -> Reply {
+    Reply::Failed { code, message }
+}
+
+fn reply_of(error: PipelineError) -> Reply {
+    match error {
+        PipelineError::Invalid(faults) => Reply::Invalid { faults },
+        PipelineError::Refused { code, message } => Reply::Failed { code, message },
+    }
+}
+
+/// The outcome of a change that was never begun.
+fn outcome_of(error: PipelineError) -> Outcome {
+    let (error, faults) = match error {
+        PipelineError::Invalid(faults) => ("the configuration is not valid".to_owned(), faults),
+        PipelineError::Refused { message, .. } => (message, Vec::new()),
+    };
+    Outcome::Failed { error, faults, rollback: RollbackStatus::Skipped }
+}

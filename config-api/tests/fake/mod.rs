@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A pipeline without a device: it has a text in force, and does what the test wants.
+
+#![allow(dead_code, reason = "every test uses its part of this")]
+
+use config_api::helper::{Exported, Input, Pipeline, PipelineError};
+use config_api::jobs::{JobEvent, JobId, JobResult, ReportedFault, RollbackStatus};
+use config_api::protocol::{AuditEntry, Current, FailureCode, Origin, Outcome};
+use std::io::Read;
+use std::sync::{Arc, Condvar, Mutex};
+
+/// A configuration for tests of the way, not of the content.
+pub const CONFIG: &str = "version = 1 # ours\n\n[users.admin]\nisAdmin = true\n";
+
+/// What is in force, and what happened.
+#[derive(Default)]
+pub struct State {
+    /// The text in force; none on a device as delivered.
+    pub text: Option<String>,
+    /// The administrators' keys.
+    pub signers: String,
+    /// Where the device is on its LAN.
+    pub gateway: Option<String>,
+    /// The audit log.
+    pub audit: Vec<AuditEntry>,
+    /// Who applied what.
+    pub applied: Vec<(Origin, String)>,
+    /// Whether changes wait.
+    pub is_held: bool,
+    /// Confirmed jobs.
+    pub confirmed: Vec<JobId>,
+    /// Whether a change panics.
+    pub breaks: bool,
+}
+
+/// The pipeline; clones are the same one.
+#[derive(Clone, Default)]
+pub struct Fake {
+    /// Its state.
+    pub state: Arc<(Mutex<State>, Condvar)>,
+}
+
+impl Fake {
+    /// A device as delivered.
+    pub fn unprovisioned() -> Self {
+        Self::default()
+    }
+
+    /// A device with a configuration and these administrators.
+    pub fn provisioned(signers: &str) -> Self {
+        let fake = Self::default();
+        fake.with(|state| {
+            state.text = Some(CONFIG.to_owned());
+            state.signers = signers.to_owned();
+            state.gateway = Some("127.0.0.1".to_owned());
+        });
+        fake
+    }
+
+    /// Looks at the state, or changes it.
+    pub fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        let done = act(&mut self.state.0.lock().unwrap());
+        self.state.1.notify_all();
+        done
+    }
+
+    /// Lets changes wait until [`Fake::release`].
+    pub fn hold(&self) {
+        self.with(|state| state.is_held = true);
+    }
+
+    /// Lets changes go on.
+    pub fn release(&self) {
+        self.with(|state| state.is_held = false);
+    }
+}
+
+/// The tag of a text.
+pub fn etag(text: &str) -> String {
+    hex::encode(&openssl::sha::sha256(text.as_bytes())[..8])
+}
+
+fn fault(problem: &str) -> PipelineError {
+    let path = "users".to_owned();
+    PipelineError::Invalid(vec![ReportedFault {
+        line: 1,
+        column: 1,
+        path,
+        problem: problem.to_owned(),
+        hint: None,
+    }])
+}
+
+fn text_of(input: Input) -> Result<String, PipelineError> {
+    let text = match input {
+        Input::Edited { text } => text,
+        Input::Upload { mut file, .. } => {
+            let mut text = String::new();
+            file.read_to_string(&mut text).map_err(|_| fault("no text"))?;
+            text
+        }
+    };
+    if text.contains("bad") { Err(fault("bad")) } else { Ok(text) }
+}
+
+impl Pipeline for Fake {
+    fn current(&self) -> Result<Current, PipelineError> {
+        Ok(self.with(|state| Current {
+            provisioned: state.text.is_some(),
+            admin_signers: state.signers.clone(),
+            gateway_ip: state.gateway.clone(),
+            names: vec!["atomixos".to_owned(), "atomixos.local".to_owned()],
+            etag: state.text.as_deref().map(etag),
+            running: None,
+        }))
+    }
+
+    fn export(&self) -> Result<Exported, PipelineError> {
+        let text = self.with(|state| state.text.clone());
+        let text = text.ok_or_else(|| PipelineError::Refused {
+            code: FailureCode::NotProvisioned,
+            message: "there is no configuration".to_owned(),
+        })?;
+        Ok(Exported { etag: etag(&text), text: text.into_bytes() })
+    }
+
+    fn validate(&self, input: Input) -> Result<Vec<String>, PipelineError> {
+        text_of(input).map(|_| vec!["a warning".to_owned()])
+    }
+
+    fn apply(
+        &self,
+        _job: JobId,
+        input: Input,
+        origin: &Origin,
+        tell: &mut dyn FnMut(JobEvent),
+    ) -> Outcome {
+        tell(JobEvent::step("validate"));
+        let text = match text_of(input) {
+            Ok(text) => text,
+            Err(PipelineError::Invalid(faults)) => {
+                let error = "not valid".to_owned();
+                return Outcome::Failed { error, faults, rollback: RollbackStatus::Skipped };
+            }
+            Err(error) => panic!("{error:?}"),
+        };
+        let held = self.state.0.lock().unwrap();
+        let mut state = self.state.1.wait_while(held, |state| state.is_held).unwrap();
+        assert!(!state.breaks, "as the test wants");
+        state.applied.push((origin.clone(), text.clone()));
+        let reapply = Some(state.text.is_some());
+        state.text = Some(text);
+        drop(state);
+        tell(JobEvent::step("promote"));
+        Outcome::Succeeded { result: JobResult { reapply, ..JobResult::default() } }
+    }
+
+    fn recover(&self, _job: JobId) -> Result<RollbackStatus, PipelineError> {
+        Ok(RollbackStatus::Completed)
+    }
+
+    fn confirm(&self, job: JobId, _origin: &Origin) -> Result<(), PipelineError> {
+        self.with(|state| state.confirmed.push(job));
+        Ok(())
+    }
+
+    fn audit(&self, entry: &AuditEntry) -> Result<(), PipelineError> {
+        self.with(|state| state.audit.push(entry.clone()));
+        Ok(())
+    }
+}

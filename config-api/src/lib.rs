@@ -8,6 +8,7 @@
 pub mod activate;
 pub mod appliers;
 pub mod audit;
+pub mod auth;
 pub mod helper;
 pub mod input;
 pub mod jobs;

@@ -12,6 +12,7 @@ mod atomix;
 mod bootctl;
 mod bundle;
 mod casync;
+mod config_service;
 mod fixtures;
 mod http;
 mod promotion;
@@ -31,6 +32,7 @@ pub use bundle::{
     verity_payload,
 };
 pub use casync::{block_hash_index, catar, chunk_file, chunk_index, tar};
+pub use config_service::{helper_request, ssh_signature};
 pub use http::{http_head, http_url};
 pub use promotion::{applier_settings, audit_log, promotion_record};
 pub use repart::{fat, partition_table, repart_definition};
@@ -47,7 +49,7 @@ pub use verifier::{gateway_address, health_config, required_units};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 50] = [
+pub const TARGETS: [Target; 52] = [
     ("applier_settings", applier_settings),
     ("audit_log", audit_log),
     ("block_hash_index", block_hash_index),
@@ -72,6 +74,7 @@ pub const TARGETS: [Target; 50] = [
     ("gateway_address", gateway_address),
     ("handler_lines", handler_lines),
     ("health_config", health_config),
+    ("helper_request", helper_request),
     ("http_head", http_head),
     ("http_url", http_url),
     ("kernel_cmdline", kernel_cmdline),
@@ -93,6 +96,7 @@ pub const TARGETS: [Target; 50] = [
     ("signature", signature),
     ("slot_status", slot_status),
     ("squashfs", squashfs),
+    ("ssh_signature", ssh_signature),
     ("system_conf", system_conf),
     ("system_info", system_info),
     ("tar", tar),

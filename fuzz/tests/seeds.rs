@@ -24,7 +24,7 @@ const MUTATIONS: u64 = 20_000;
 const SHORT_TIME: Duration = Duration::from_millis(1500);
 /// What reads bytes that a stranger, a server or a medium hands over. The rest reads what an
 /// administrator or a program of ours wrote.
-const HANDED_OVER: [&str; 21] = [
+const HANDED_OVER: [&str; 23] = [
     "boot_script",
     "bundle",
     "bundle_edits",
@@ -35,6 +35,7 @@ const HANDED_OVER: [&str; 21] = [
     "env_text",
     "envelope",
     "fat",
+    "helper_request",
     "http_head",
     "http_url",
     "key_file",
@@ -44,6 +45,7 @@ const HANDED_OVER: [&str; 21] = [
     "repart_definition",
     "signature",
     "squashfs",
+    "ssh_signature",
     "system_conf",
     "verity_payload",
 ];

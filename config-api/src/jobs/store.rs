@@ -2,7 +2,7 @@
 //! The jobs of a device, on its disk. Written when a job is accepted and when it is over: steps in
 //! between are told from memory, since flash wears and nobody asks a dead service for them.
 
-use super::{Job, JobChange, JobId, OutOfTurn, RollbackStatus};
+use super::{Job, JobChange, JobId, OutOfTurn};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -72,17 +72,13 @@ pub struct JobStore<F> {
 }
 
 impl<F: Files> JobStore<F> {
-    /// Reads what is kept in `dir`. Jobs that were under way are failed; `recovered` says what is
-    /// in force for each. A file that cannot be read as a job is removed and named in
-    /// [`JobStore::unreadable`].
+    /// Reads what is kept in `dir`. Jobs that were under way when their service ended are still
+    /// [`JobStore::unsettled`]: whoever saw their end says so, or they are interrupted. A file that
+    /// cannot be read as a job is removed and named in [`JobStore::unreadable`].
     ///
     /// # Errors
     /// [`JobError::Files`] when the directory cannot be read or written.
-    pub fn load(
-        files: F,
-        dir: &Path,
-        recovered: impl Fn(&JobId) -> RollbackStatus,
-    ) -> Result<Self, JobError> {
+    pub fn load(files: F, dir: &Path) -> Result<Self, JobError> {
         let mut store =
             Self { files, dir: dir.to_owned(), jobs: BTreeMap::new(), unreadable: Vec::new() };
         for name in store.files.list(dir)? {
@@ -92,10 +88,6 @@ impl<F: Files> JobStore<F> {
                 continue;
             };
             store.jobs.insert(record.job.id, (record.sequence, record.job));
-        }
-        let open: Vec<JobId> = store.open().collect();
-        for id in open {
-            store.change(&id, JobChange::Interrupt { rollback: recovered(&id) })?;
         }
         store.forget_oldest()?;
         Ok(store)
@@ -160,6 +152,12 @@ impl<F: Files> JobStore<F> {
         let mut jobs: Vec<&(u64, Job)> = self.jobs.values().collect();
         jobs.sort_by_key(|(sequence, _)| std::cmp::Reverse(*sequence));
         jobs.into_iter().map(|(_, job)| job)
+    }
+
+    /// Jobs that are not over.
+    #[must_use]
+    pub fn unsettled(&self) -> Vec<JobId> {
+        self.open().collect()
     }
 
     fn open(&self) -> impl Iterator<Item = JobId> {

@@ -29,6 +29,7 @@ pub use toml_tree::{MAX_CONFIG_BYTES, MAX_DEPTH};
 pub(crate) use activation::STRATEGY;
 pub(crate) use containers::Declared;
 pub(crate) use name::is_host;
+pub(crate) use ssh_key::decode_base64;
 
 use fault::{Path, Sink};
 use reader::Table;

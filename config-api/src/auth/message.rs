@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What exactly does an administrator sign? One line for each thing that a request means, so that
+//! none of them can be exchanged: not the method, not the target with its query, not the file's
+//! name, not the device.
+//!
+//! ```text
+//! atomixos-reapply-v2
+//! device:0a1b2c3d4e5f
+//! nonce:…
+//! method:PUT
+//! target:/api/config/users/guest
+//! content-type:application/json
+//! filename:
+//! if-match:
+//! sha256:…64 hexadecimal digits of the body…
+//! ```
+//!
+//! Every line ends with a line feed, the last one too; a header that the request lacks leaves its
+//! line's value empty. The first version (the reference's) bound nonce, path and body only, and is
+//! refused: it has another first line.
+
+use std::fmt;
+
+/// The purpose that `ssh-keygen -Y sign -n` is given; a signature for another one is refused.
+pub const NAMESPACE: &str = "atomixos-reapply";
+
+/// Longest value of a line.
+pub const MAX_FIELD_BYTES: usize = 2048;
+
+const FIRST_LINE: &str = "atomixos-reapply-v2";
+
+/// Which device is meant. A nonce that another device issued is of no use here, even when somebody
+/// in between shows it to the operator as this one's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceId(String);
+
+impl DeviceId {
+    /// Takes 1 to 64 letters, digits and `-_.:`, as on the device's label.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+        ((1..=64).contains(&text.len()) && text.bytes().all(known)).then(|| Self(text.to_owned()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A request, as far as its signature is about it. Values as they travel: the target is not
+/// decoded, since two decoders could differ.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedRequest<'r> {
+    /// The device.
+    pub device: &'r DeviceId,
+    /// The nonce.
+    pub nonce: &'r str,
+    /// The method, in capitals.
+    pub method: &'r str,
+    /// Path and query.
+    pub target: &'r str,
+    /// The header `Content-Type`, or nothing.
+    pub content_type: &'r str,
+    /// The header `X-Config-Filename`, or nothing.
+    pub file_name: &'r str,
+    /// The header `If-Match`, or nothing.
+    pub if_match: &'r str,
+    /// SHA-256 of the body, 64 small hexadecimal digits.
+    pub sha256: &'r str,
+}
+
+impl SignedRequest<'_> {
+    /// The bytes that are signed; none when a value could not stand in a line of its own.
+    #[must_use]
+    pub fn message(&self) -> Option<Vec<u8>> {
+        let lines = [
+            ("device", self.device.as_str()),
+            ("nonce", self.nonce),
+            ("method", self.method),
+            ("target", self.target),
+            ("content-type", self.content_type),
+            ("filename", self.file_name),
+            ("if-match", self.if_match),
+            ("sha256", self.sha256),
+        ];
+        let mut message = format!("{FIRST_LINE}\n");
+        for (name, value) in lines {
+            // Space at an end would be lost in a header on its way, and a line's end would let a
+            // value pass for the next line.
+            let is_line = value.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+            if !is_line || value.len() > MAX_FIELD_BYTES || value.trim_ascii() != value {
+                return None;
+            }
+            message.push_str(name);
+            message.push(':');
+            message.push_str(value);
+            message.push('\n');
+        }
+        Some(message.into_bytes())
+    }
+}

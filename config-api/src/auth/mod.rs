@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Who asks? A request to a provisioned device is believed when one of its administrators signed
+//! it with an SSH key: this method, this target, this body, on this device, once.
+//!
+//! All of it is decided from the request's head, before a byte of its body is read: the digest of
+//! the body is claimed in a header and signed, so that the body only has to keep the promise.
+//! The order is from cheap to dear ([`authenticate`]); a stranger without a key costs one look
+//! into two tables, never a signature's arithmetic, and never a byte of memory beyond the head.
+//! No clock and no randomness of its own: both are arguments.
+
+mod armor;
+mod error;
+mod guard;
+mod message;
+mod nonce;
+mod signers;
+mod verifying_key;
+mod wire;
+
+pub use armor::{SshSignature, parse_armored};
+pub use error::{Denied, KeyError, NonceRefused, SignatureError};
+pub use guard::{
+    Body, Claim, DIGEST_HEADER, NONCE_HEADER, SIGNATURE_HEADER, Verified, authenticate,
+};
+pub use message::{DeviceId, MAX_FIELD_BYTES, NAMESPACE, SignedRequest};
+pub use nonce::{
+    ClientKey, MAX_NONCES, MAX_NONCES_PER_CLIENT, NONCE_TTL_SECS, Nonce, NonceStore, Uptime,
+};
+pub use signers::AdminSigners;
+pub use verifying_key::VerifyingKey;

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Has this been asked before? Nonces that were handed out and not used yet, each for one request.
+//!
+//! Bounded twice: for one client, so that it cannot use up what is there for all; for all clients,
+//! so that memory stays small however many ask. What is pending is never dropped for a new one.
+
+use super::NonceRefused;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+/// How long a nonce is good for.
+pub const NONCE_TTL_SECS: u64 = 300;
+
+/// Most that are pending at once.
+pub const MAX_NONCES: usize = 1024;
+
+/// Most that are pending for one client.
+pub const MAX_NONCES_PER_CLIENT: usize = 16;
+
+/// Seconds since the machine started: a clock that nobody sets back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Uptime(pub u64);
+
+/// Who asks, for counting: an IPv4 address, or the 64 bits of an IPv6 address that name a network,
+/// since every machine has the other 64 to itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClientKey([u8; 8]);
+
+impl ClientKey {
+    /// The client at this address.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => {
+                let [a, b, c, d] = v4.octets();
+                // No network of IPv6 that hosts are in begins with zeros and these bits.
+                Self([0, 0, 0, 0, a, b, c, d])
+            }
+            IpAddr::V6(v6) => {
+                let [a, b, c, d, e, f, g, h, ..] = v6.octets();
+                Self([a, b, c, d, e, f, g, h])
+            }
+        }
+    }
+}
+
+/// A nonce: 32 random bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Nonce([u8; 32]);
+
+impl Nonce {
+    /// The nonce of these random bytes.
+    #[must_use]
+    pub const fn new(random: [u8; 32]) -> Self {
+        Self(random)
+    }
+
+    /// Reads 64 small hexadecimal digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let small = text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        let mut bytes = [0; 32];
+        (small && hex::decode_to_slice(text, &mut bytes).is_ok()).then_some(Self(bytes))
+    }
+}
+
+impl fmt::Display for Nonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for Nonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Whoever reads a log must not learn one that is still good.
+        f.write_str("Nonce(…)")
+    }
+}
+
+struct Pending {
+    client: ClientKey,
+    until: Uptime,
+}
+
+/// The pending nonces.
+#[derive(Default)]
+pub struct NonceStore {
+    pending: BTreeMap<Nonce, Pending>,
+}
+
+impl NonceStore {
+    /// Hands out a nonce made of `random`.
+    ///
+    /// # Errors
+    /// [`NonceRefused`] when this client, or all together, have too many pending.
+    pub fn issue(
+        &mut self,
+        client: ClientKey,
+        random: [u8; 32],
+        now: Uptime,
+    ) -> Result<Nonce, NonceRefused> {
+        self.pending.retain(|_, pending| pending.until > now);
+        let own = self.pending.values().filter(|pending| pending.client == client).count();
+        if own >= MAX_NONCES_PER_CLIENT {
+            return Err(NonceRefused::Client);
+        }
+        if self.pending.len() >= MAX_NONCES {
+            return Err(NonceRefused::All);
+        }
+        let nonce = Nonce::new(random);
+        let until = Uptime(now.0.saturating_add(NONCE_TTL_SECS));
+        self.pending.insert(nonce, Pending { client, until });
+        Ok(nonce)
+    }
+
+    /// Whether the nonce is pending; it stays so.
+    #[must_use]
+    pub fn knows(&self, nonce: &Nonce, now: Uptime) -> bool {
+        self.pending.get(nonce).is_some_and(|pending| pending.until > now)
+    }
+
+    /// Uses the nonce up; `false` when it was not pending.
+    pub fn take(&mut self, nonce: &Nonce, now: Uptime) -> bool {
+        self.pending.remove(nonce).is_some_and(|pending| pending.until > now)
+    }
+
+    /// How many are pending.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Whether none is pending.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+}
+
+#[cfg(test)]
+#[path = "nonce_tests.rs"]
+mod tests;

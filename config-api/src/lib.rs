@@ -10,6 +10,8 @@ pub mod appliers;
 pub mod audit;
 pub mod auth;
 pub mod helper;
+#[cfg(feature = "server")]
+pub mod http;
 pub mod input;
 pub mod jobs;
 pub mod lock;

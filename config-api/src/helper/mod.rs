@@ -6,17 +6,29 @@
 //! into a place of its own, a change is validated again. One change runs at a time, and one that
 //! has begun is finished even when nobody listens any more.
 
+#[cfg(target_os = "linux")]
+mod carried;
 mod desk;
+#[cfg(target_os = "linux")]
+mod device;
 mod edit;
+mod in_force;
+#[cfg(target_os = "linux")]
+mod listen;
 #[cfg(target_os = "linux")]
 mod peer;
 mod pipeline;
+mod progress;
 mod serve;
 #[cfg(target_os = "linux")]
 mod spool;
 
 pub use desk::{Desk, JobFate};
+#[cfg(target_os = "linux")]
+pub use device::{Device, DeviceParts};
 pub use edit::{EditError, apply_change};
+#[cfg(target_os = "linux")]
+pub use listen::{HelperListenError, bind_helper, serve_helper};
 #[cfg(target_os = "linux")]
 pub use peer::{AllowedPeers, PeerError};
 pub use pipeline::{Exported, Input, Pipeline, PipelineError};

@@ -75,11 +75,12 @@ pub trait Pipeline: Send + Sync {
         tell: &mut dyn FnMut(JobEvent),
     ) -> Outcome;
 
-    /// What is in force after a change that nobody saw the end of; finishes what a cut left.
+    /// What is in force after a change that nobody saw the end of; nothing while that is still
+    /// being brought to rest.
     ///
     /// # Errors
     /// [`PipelineError::Refused`].
-    fn recover(&self, job: JobId) -> Result<RollbackStatus, PipelineError>;
+    fn recover(&self, job: JobId) -> Result<Option<RollbackStatus>, PipelineError>;
 
     /// The operator reached the device after the change.
     ///
@@ -92,4 +93,41 @@ pub trait Pipeline: Send + Sync {
     /// # Errors
     /// [`PipelineError::Refused`].
     fn audit(&self, entry: &AuditEntry) -> Result<(), PipelineError>;
+}
+
+/// One device, also asked by somebody else.
+impl<P: Pipeline + ?Sized> Pipeline for std::sync::Arc<P> {
+    fn current(&self) -> Result<Current, PipelineError> {
+        (**self).current()
+    }
+
+    fn export(&self) -> Result<Exported, PipelineError> {
+        (**self).export()
+    }
+
+    fn validate(&self, input: Input) -> Result<Vec<String>, PipelineError> {
+        (**self).validate(input)
+    }
+
+    fn apply(
+        &self,
+        job: JobId,
+        input: Input,
+        origin: &Origin,
+        tell: &mut dyn FnMut(JobEvent),
+    ) -> Outcome {
+        (**self).apply(job, input, origin, tell)
+    }
+
+    fn recover(&self, job: JobId) -> Result<Option<RollbackStatus>, PipelineError> {
+        (**self).recover(job)
+    }
+
+    fn confirm(&self, job: JobId, origin: &Origin) -> Result<(), PipelineError> {
+        (**self).confirm(job, origin)
+    }
+
+    fn audit(&self, entry: &AuditEntry) -> Result<(), PipelineError> {
+        (**self).audit(entry)
+    }
 }

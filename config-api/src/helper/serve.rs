@@ -104,7 +104,8 @@ impl<P: Pipeline, U: Uploads> Helper<P, U> {
             JobFate::Running => Ok(Reply::Running),
             JobFate::Ended(outcome) => Ok(Reply::Finished { outcome }),
             JobFate::Unknown => {
-                self.pipeline.recover(job).map(|rollback| Reply::Recovered { rollback })
+                let found = self.pipeline.recover(job)?;
+                Ok(found.map_or(Reply::Running, |rollback| Reply::Recovered { rollback }))
             }
         }
     }

@@ -72,6 +72,12 @@ impl Generation {
         Self(number)
     }
 
+    /// Its number.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
     /// The one after it; the numbers of a device do not run out in its life.
     #[must_use]
     pub const fn next(self) -> Self {

@@ -155,8 +155,8 @@ impl Pipeline for Fake {
         Outcome::Succeeded { result: JobResult { reapply, ..JobResult::default() } }
     }
 
-    fn recover(&self, _job: JobId) -> Result<RollbackStatus, PipelineError> {
-        Ok(RollbackStatus::Completed)
+    fn recover(&self, _job: JobId) -> Result<Option<RollbackStatus>, PipelineError> {
+        Ok(Some(RollbackStatus::Completed))
     }
 
     fn confirm(&self, job: JobId, _origin: &Origin) -> Result<(), PipelineError> {

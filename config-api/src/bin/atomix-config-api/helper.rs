@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The helper's command: puts the device together, brings to rest what was under way, and listens.
+
+use crate::cli::HelperArgs;
+use config_api::appliers::{InterfaceName, Zones};
+use config_api::audit::UnixTime;
+use config_api::helper::{
+    AllowedPeers, Device, DeviceParts, Helper, HelperListenError, PipelineError, Spool,
+    bind_helper, serve_helper,
+};
+use config_api::promote::Owners;
+use config_api::system::{HostPrograms, LiveServices, SystemParts};
+use nix::unistd::User;
+use std::io::{self, Write, stderr};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+use storage::tree::HostTrees;
+use storage::{FilesError, HostFiles, chain};
+use verifier::Systemd;
+
+const SYSTEM_BUS: &str = "unix:path=/run/dbus/system_bus_socket";
+
+/// Why the helper cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum HelperError {
+    /// An account is missing.
+    #[error("there is no account {name}")]
+    Account {
+        /// Its name.
+        name: String,
+    },
+    /// The accounts cannot be asked for.
+    #[error("cannot look up an account")]
+    Accounts(#[source] io::Error),
+    /// An interface's name is none.
+    #[error("{name} is no interface of this board: eth and a number")]
+    Interface {
+        /// The name.
+        name: String,
+    },
+    /// The device's data cannot be opened.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// The device cannot be read.
+    #[error("{0}")]
+    Device(String),
+    /// It cannot listen.
+    #[error(transparent)]
+    Listen(#[from] HelperListenError),
+}
+
+impl From<PipelineError> for HelperError {
+    fn from(error: PipelineError) -> Self {
+        match error {
+            PipelineError::Invalid(_) => Self::Device("the configuration is not valid".to_owned()),
+            PipelineError::Refused { message, .. } => Self::Device(message),
+        }
+    }
+}
+
+/// Runs the helper.
+pub fn helper(args: HelperArgs) -> Result<(), HelperError> {
+    let service = account(&args.service_user)?;
+    let app = account(&args.app_user)?;
+    let owners = Owners { root: (0, 0), app_service: (app.uid.as_raw(), app.gid.as_raw()) };
+    let confirmed = Arc::new(AtomicBool::new(false));
+    let services = Box::new(services(&args, owners, app.uid.as_raw(), &confirmed)?);
+    let device = Device::new(DeviceParts {
+        root: "/".into(),
+        owners,
+        confirm_secs: args.confirm,
+        services,
+        confirmed,
+        clock,
+    })?;
+    let device = Arc::new(device);
+    let resuming = Arc::clone(&device);
+    // Looking works meanwhile; another change is refused until this one is at rest.
+    std::thread::spawn(move || {
+        if let Err(error) = resuming.resume() {
+            note(&HelperError::from(error));
+        }
+    });
+    let listener = bind_helper(&args.socket, service.gid.as_raw())?;
+    let helper = Arc::new(Helper::new(device, Spool::new(args.spool, args.own)));
+    let peers = AllowedPeers::new(service.uid.as_raw());
+    serve_helper(&listener, &helper, &peers, &|error: &HelperListenError| note(error));
+    Ok(())
+}
+
+fn note(error: &dyn std::error::Error) {
+    // The journal reads it; when it is gone there is nobody to tell.
+    let _ = writeln!(stderr(), "atomix-config-api: {}", chain(error));
+}
+
+fn account(name: &str) -> Result<User, HelperError> {
+    let found = User::from_name(name).map_err(|errno| HelperError::Accounts(errno.into()))?;
+    found.ok_or_else(|| HelperError::Account { name: name.to_owned() })
+}
+
+fn interface(name: &str) -> Result<InterfaceName, HelperError> {
+    InterfaceName::parse(name).ok_or_else(|| HelperError::Interface { name: name.to_owned() })
+}
+
+fn services(
+    args: &HelperArgs,
+    owners: Owners,
+    app_uid: u32,
+    confirmed: &Arc<AtomicBool>,
+) -> Result<LiveServices, HelperError> {
+    let confirmed = Arc::clone(confirmed);
+    Ok(LiveServices::new(SystemParts {
+        root: HostTrees::open(Path::new("/"))?,
+        data: HostTrees::open(Path::new("/data"))?,
+        files: Box::new(HostFiles::new("/")),
+        programs: Box::new(HostPrograms { path: args.path.clone() }),
+        manager: Systemd::new(SYSTEM_BUS.to_owned()),
+        user_manager: Systemd::new(format!("unix:path=/run/user/{app_uid}/bus")),
+        app_user: args.app_user.clone(),
+        owners,
+        zones: Zones { wan: interface(&args.wan)?, lan: interface(&args.lan)? },
+        shells: args.shells.clone(),
+        is_confirmed: Box::new(move || confirmed.load(Ordering::Acquire)),
+    }))
+}
+
+#[expect(clippy::disallowed_methods, reason = "only programs read the clock")]
+fn clock() -> UnixTime {
+    UnixTime(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+}

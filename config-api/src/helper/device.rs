@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The pipeline of a real device: what the model judges is rendered, promoted, activated and, when
+//! its services do not become healthy, taken back. Who changed what is written down before it is
+//! done.
+
+use super::carried::carry;
+use super::in_force::{broken, read_current, read_export, read_state, rollback_of};
+use super::progress::{event_of, failures_text};
+use super::{Exported, Input, Pipeline, PipelineError};
+use crate::activate::{ActivationPlan, Driver, Report, Services};
+use crate::audit::{AuditEvent, AuditLog, ConfigChange, Text, UnixTime};
+use crate::input::Payload;
+use crate::jobs::{JobEvent, JobId, JobResult, ReportedFault, RollbackStatus};
+use crate::lock::{AUDIT_LOCK, CONFIG_LOCK, Lock, try_lock, wait_for_lock};
+use crate::model::{Checked, Faults, MAX_CONFIG_BYTES, validate};
+use crate::promote::{
+    Command, Generation, Members, Next, NoMembers, Owners, PromoteError, Rendered, State, Store,
+};
+use crate::protocol::{AuditEntry, Current, FailureCode, Origin, Outcome};
+use crate::render::render;
+use crate::system::{BootFacts, read_boot_facts};
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use storage::tree::HostTrees;
+use storage::{HostFiles, chain};
+
+/// What a device has.
+pub struct DeviceParts {
+    /// The system's root, `/` on a device.
+    pub root: PathBuf,
+    /// Whose entries are.
+    pub owners: Owners,
+    /// How long the operator has to confirm a change; none when that is not asked for.
+    pub confirm_secs: Option<u64>,
+    /// The system as an activation sees it. Its `is_confirmed` reads [`DeviceParts::confirmed`].
+    pub services: Box<dyn Services + Send>,
+    /// Set when the operator confirms.
+    pub confirmed: Arc<AtomicBool>,
+    /// The clock of the audit log.
+    pub clock: fn() -> UnixTime,
+}
+
+/// A device.
+pub struct Device {
+    root: PathBuf,
+    owners: Owners,
+    confirm_secs: Option<u64>,
+    services: Mutex<Box<dyn Services + Send>>,
+    confirmed: Arc<AtomicBool>,
+    clock: fn() -> UnixTime,
+    audit: Mutex<AuditLog>,
+    under_way: Mutex<Option<JobId>>,
+}
+
+/// A configuration that was judged good, with what it brings along.
+struct Judged {
+    text: Vec<u8>,
+    checked: Checked,
+    payload: Payload,
+    members: Box<dyn Members>,
+}
+
+impl Device {
+    /// A device; nothing is changed yet.
+    ///
+    /// # Errors
+    /// [`PipelineError`] when its data or its boot cannot be read.
+    pub fn new(parts: DeviceParts) -> Result<Self, PipelineError> {
+        let DeviceParts { root, owners, confirm_secs, services, confirmed, clock } = parts;
+        let trees = open_data(&root)?;
+        let boot = facts(&root)?.boot;
+        let audit = AuditLog::new(Box::new(trees), owners.root, boot.0);
+        Ok(Self {
+            root,
+            owners,
+            confirm_secs,
+            services: Mutex::new(services),
+            confirmed,
+            clock,
+            audit: Mutex::new(audit),
+            under_way: Mutex::default(),
+        })
+    }
+
+    /// Brings to rest what a helper before this one, or a power cut, left under way.
+    ///
+    /// # Errors
+    /// [`PipelineError`].
+    pub fn resume(&self) -> Result<(), PipelineError> {
+        let _lock = self.lock()?;
+        let mut store = self.recover_store()?;
+        if store.state().next() != Next::Rest {
+            self.drive(&mut store, &mut |_| {}).map_err(|error| broken(&error))?;
+        }
+        Ok(())
+    }
+
+    fn data(&self) -> Result<HostTrees, PipelineError> {
+        open_data(&self.root)
+    }
+
+    fn lock(&self) -> Result<Lock, PipelineError> {
+        try_lock(&self.root, CONFIG_LOCK).map_err(|error| PipelineError::Refused {
+            code: FailureCode::Busy,
+            message: chain(&error),
+        })
+    }
+
+    fn recover_store(&self) -> Result<Store, PipelineError> {
+        let BootFacts { boot, now } = facts(&self.root)?;
+        let recovered = Store::recover(Box::new(self.data()?), self.owners, &boot, now)
+            .map_err(|error| broken(&error))?;
+        Ok(recovered.store)
+    }
+
+    fn drive(
+        &self,
+        store: &mut Store,
+        tell: &mut dyn FnMut(JobEvent),
+    ) -> Result<Report, PromoteError> {
+        let mut services = lock_of(&self.services);
+        Driver {
+            store,
+            services: &mut **services,
+            confirm_secs: self.confirm_secs,
+            progress: &mut |progress| tell(event_of(progress)),
+        }
+        .run()
+    }
+
+    /// Reads and judges an input.
+    fn judge(&self, input: Input) -> Result<Judged, PipelineError> {
+        let (text, payload, members): (_, _, Box<dyn Members>) = match input {
+            Input::Edited { text } => {
+                let data = self.data()?;
+                match read_state(&data)?.shown() {
+                    Some(generation) => {
+                        let carried = carry(data, generation).map_err(|error| broken(&error))?;
+                        (text.into_bytes(), carried.0, Box::new(carried.1))
+                    }
+                    None => (text.into_bytes(), Payload::default(), Box::new(NoMembers)),
+                }
+            }
+            Input::Upload { file, .. } => {
+                let mut text = Vec::new();
+                let most = MAX_CONFIG_BYTES as u64 + 1;
+                file.take(most).read_to_end(&mut text).map_err(|error| broken(&error))?;
+                (text, Payload::default(), Box::new(NoMembers))
+            }
+        };
+        let checked = validate(&text).map_err(|faults| PipelineError::Invalid(report(&faults)))?;
+        Ok(Judged { text, checked, payload, members })
+    }
+
+    /// Everything up to the promotion; a failure leaves all as it was.
+    fn prepare(
+        &self,
+        input: Input,
+        origin: &Origin,
+        tell: &mut dyn FnMut(JobEvent),
+    ) -> Result<(Lock, Store, Generation, JobResult), PipelineError> {
+        tell(JobEvent::step("recover"));
+        let lock = self.lock()?;
+        let mut store = self.recover_store()?;
+        if store.state().next() != Next::Rest {
+            self.drive(&mut store, tell).map_err(|error| broken(&error))?;
+        }
+        // Asked again under the lock: another one may have come first.
+        if *origin == Origin::FirstClaim && store.state().is_provisioned() {
+            return Err(PipelineError::Refused {
+                code: FailureCode::AlreadyProvisioned,
+                message: "the device has a configuration already".to_owned(),
+            });
+        }
+        tell(JobEvent::step("validate"));
+        let mut judged = self.judge(input)?;
+        let reapply = matches!(store.state(), State::Committed { .. });
+        tell(JobEvent::step("write-candidate"));
+        let config = &judged.checked.config;
+        let tree = render(config, &judged.text, &judged.payload, crate::CONFIG_DIR);
+        let mut source = Rendered { tree: &tree, members: &mut *judged.members };
+        let generation = store.write(&mut source).map_err(|error| broken(&error))?;
+        self.note_change(ConfigChange::Promoted, Some(generation), origin, None)?;
+        self.note_access(&judged.checked)?;
+        let result = JobResult {
+            warnings: judged.checked.warnings,
+            reapply: Some(reapply),
+            rolled_back: Some(false),
+            forwarding_url: Some(format!("http://{}:8080", config.lan.gateway.address())),
+        };
+        Ok((lock, store, generation, result))
+    }
+
+    /// From the promotion to a rest.
+    fn promote(
+        &self,
+        store: &mut Store,
+        generation: Generation,
+        origin: &Origin,
+        tell: &mut dyn FnMut(JobEvent),
+    ) -> Result<Report, PipelineError> {
+        let plan = ActivationPlan::read(store.trees(), generation).map_err(|e| broken(&e))?;
+        let BootFacts { boot, now } = facts(&self.root)?;
+        tell(JobEvent::step("promote"));
+        self.confirmed.store(false, Ordering::Release);
+        let command =
+            Command::Promote { to: generation, window_secs: plan.timeout_secs, boot, now };
+        store.apply(&command).map_err(|error| broken(&error))?;
+        let report = self.drive(store, tell).map_err(|error| broken(&error))?;
+        let change = match (report.failures.is_empty(), store.state().is_provisioned()) {
+            (true, _) => ConfigChange::Committed,
+            (false, true) => ConfigChange::RolledBack,
+            (false, false) => ConfigChange::Discarded,
+        };
+        let detail = (!report.failures.is_empty()).then(|| failures_text(&report.failures));
+        self.note_change(change, store.state().shown(), origin, detail.as_deref())?;
+        Ok(report)
+    }
+
+    fn note_change(
+        &self,
+        change: ConfigChange,
+        generation: Option<Generation>,
+        origin: &Origin,
+        detail: Option<&str>,
+    ) -> Result<(), PipelineError> {
+        let by = match origin {
+            Origin::FirstClaim => "first claim",
+            Origin::Admin { fingerprint } => fingerprint,
+        };
+        self.note(AuditEvent::ConfigChanged {
+            change,
+            generation: generation.map(Generation::number),
+            by: Text::new(by),
+            detail: detail.map(Text::new),
+        })
+    }
+
+    fn note_access(&self, checked: &Checked) -> Result<(), PipelineError> {
+        for access in &checked.config.host_access {
+            let directive = format!("{}={}", access.directive, access.value);
+            self.note(AuditEvent::FullAccessGranted {
+                container: Text::new(&access.unit),
+                directives: vec![Text::new(&directive)],
+            })?;
+        }
+        Ok(())
+    }
+
+    fn note(&self, event: AuditEvent) -> Result<(), PipelineError> {
+        // The command line writes there too.
+        let _lock = wait_for_lock(&self.root, AUDIT_LOCK).map_err(|error| broken(&error))?;
+        lock_of(&self.audit).record((self.clock)(), event).map_err(|error| broken(&error))
+    }
+}
+
+impl Pipeline for Device {
+    fn current(&self) -> Result<Current, PipelineError> {
+        read_current(&self.data()?)
+    }
+
+    fn export(&self) -> Result<Exported, PipelineError> {
+        read_export(&self.data()?)
+    }
+
+    fn validate(&self, input: Input) -> Result<Vec<String>, PipelineError> {
+        Ok(self.judge(input)?.checked.warnings)
+    }
+
+    fn apply(
+        &self,
+        job: JobId,
+        input: Input,
+        origin: &Origin,
+        tell: &mut dyn FnMut(JobEvent),
+    ) -> Outcome {
+        let (_lock, mut store, generation, result) = match self.prepare(input, origin, tell) {
+            Ok(prepared) => prepared,
+            Err(error) => return failed(error, RollbackStatus::Skipped),
+        };
+        *lock_of(&self.under_way) = Some(job);
+        let promoted = self.promote(&mut store, generation, origin, tell);
+        *lock_of(&self.under_way) = None;
+        match promoted {
+            Ok(report) if report.failures.is_empty() => Outcome::Succeeded { result },
+            Ok(report) => Outcome::Failed {
+                error: failures_text(&report.failures),
+                faults: Vec::new(),
+                rollback: rollback_of(store.state()),
+            },
+            // The medium failed in the middle: what counts is what recovery says.
+            Err(error) => failed(error, RollbackStatus::Failed),
+        }
+    }
+
+    fn recover(&self, _job: JobId) -> Result<Option<RollbackStatus>, PipelineError> {
+        let state = read_state(&self.data()?)?;
+        Ok((state.next() == Next::Rest).then(|| rollback_of(&state)))
+    }
+
+    fn confirm(&self, job: JobId, origin: &Origin) -> Result<(), PipelineError> {
+        if *lock_of(&self.under_way) != Some(job) {
+            return Err(PipelineError::Refused {
+                code: FailureCode::NotFound,
+                message: "no change waits to be confirmed".to_owned(),
+            });
+        }
+        self.note_change(ConfigChange::Confirmed, None, origin, None)?;
+        self.confirmed.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    fn audit(&self, entry: &AuditEntry) -> Result<(), PipelineError> {
+        let (peer, request, reason, suppressed) = match entry {
+            AuditEntry::Denied { client, target, code } => {
+                (client.as_str(), target.as_str(), code.as_str(), 0)
+            }
+            AuditEntry::DeniedMore { count } => ("", "", "too many to be told", *count),
+        };
+        self.note(AuditEvent::AuthenticationFailed {
+            peer: Text::new(peer),
+            request: Text::new(request),
+            reason: Text::new(reason),
+            suppressed,
+        })
+    }
+}
+
+fn lock_of<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What these hold is whole after each statement, whatever panicked elsewhere.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn open_data(root: &std::path::Path) -> Result<HostTrees, PipelineError> {
+    HostTrees::open(&root.join("data")).map_err(|error| broken(&error))
+}
+
+fn facts(root: &std::path::Path) -> Result<BootFacts, PipelineError> {
+    read_boot_facts(&HostFiles::new(root)).map_err(|error| broken(&error))
+}
+
+fn failed(error: PipelineError, rollback: RollbackStatus) -> Outcome {
+    let (error, faults) = match error {
+        PipelineError::Invalid(faults) => ("the configuration is not valid".to_owned(), faults),
+        PipelineError::Refused { message, .. } => (message, Vec::new()),
+    };
+    Outcome::Failed { error, faults, rollback }
+}
+
+/// The model's faults as a job tells them.
+fn report(faults: &Faults) -> Vec<ReportedFault> {
+    let place = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let each = faults.list().iter().map(|fault| ReportedFault {
+        line: place(fault.line),
+        column: place(fault.column),
+        path: fault.path.clone(),
+        problem: fault.problem.clone(),
+        hint: fault.hint.clone(),
+    });
+    each.collect()
+}

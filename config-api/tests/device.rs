@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The helper's real pipeline on a real directory: judged, promoted, activated, written down; only
+//! the services are played.
+
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may stop where it stands, and looks at what lies on the disk"
+)]
+
+use config_api::activate::{ApplyStep, ServiceError, ServiceUnit, Services};
+use config_api::audit::{UnixTime, read_audit};
+use config_api::helper::{Device, DeviceParts, Input, Pipeline, PipelineError};
+use config_api::jobs::{JobEvent, JobId, RollbackStatus};
+use config_api::promote::{Generation, Moment, Owners};
+use config_api::protocol::{AuditEntry, FailureCode, FileName, Origin, Outcome};
+use std::fs;
+use std::io::{Seek, Write};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use storage::tree::HostTrees;
+use verifier::{ActiveState, UnitStatus};
+
+/// Services that come up, or do not.
+#[derive(Clone)]
+struct World {
+    now: u64,
+    is_up: Arc<AtomicBool>,
+    confirmed: Arc<AtomicBool>,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Services for World {
+    fn apply(&mut self, step: ApplyStep, to: Generation, _: Moment) -> Result<(), ServiceError> {
+        self.log.lock().unwrap().push(format!("{} {to}", step.name()));
+        Ok(())
+    }
+
+    fn discard(&mut self) -> Result<(), ServiceError> {
+        self.log.lock().unwrap().push("discard".to_owned());
+        Ok(())
+    }
+
+    fn restart(&mut self, _: &ServiceUnit) -> Result<(), ServiceError> {
+        Ok(())
+    }
+
+    fn status(&mut self, _: &ServiceUnit) -> Result<UnitStatus, ServiceError> {
+        let is_up = self.is_up.load(Ordering::Relaxed);
+        let active = if is_up { ActiveState::Active } else { ActiveState::Activating };
+        let sub = "running".to_owned();
+        Ok(UnitStatus { exists: true, active, was_started: true, sub, restarts: 0 })
+    }
+
+    fn is_confirmed(&mut self) -> bool {
+        self.confirmed.load(Ordering::Acquire)
+    }
+
+    fn now(&mut self) -> Moment {
+        Moment(self.now)
+    }
+
+    fn wait_until(&mut self, until: Moment) {
+        self.now = self.now.max(until.0);
+        std::thread::yield_now();
+    }
+}
+
+struct Bench {
+    root: tempfile::TempDir,
+    device: Device,
+    world: World,
+}
+
+impl Bench {
+    fn new(confirm_secs: Option<u64>) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        for dir in ["data", "proc/sys/kernel/random", "run/atomix"] {
+            fs::create_dir_all(root.path().join(dir)).unwrap();
+        }
+        fs::write(root.path().join("proc/sys/kernel/random/boot_id"), "one\n").unwrap();
+        fs::write(root.path().join("proc/uptime"), "100.00 1.00\n").unwrap();
+        let own = (nix::unistd::getuid().as_raw(), nix::unistd::getgid().as_raw());
+        let confirmed = Arc::new(AtomicBool::new(false));
+        let is_up = Arc::new(AtomicBool::new(true));
+        let log = Arc::default();
+        let world = World { now: 100, is_up, confirmed: Arc::clone(&confirmed), log };
+        let device = Device::new(DeviceParts {
+            root: root.path().to_owned(),
+            owners: Owners { root: own, app_service: own },
+            confirm_secs,
+            services: Box::new(world.clone()),
+            confirmed,
+            clock: || UnixTime(1_800_000_000),
+        })
+        .unwrap();
+        Self { root, device, world }
+    }
+
+    fn config(&self, path: &str) -> PathBuf {
+        self.root.path().join("data/config").join(path)
+    }
+
+    fn apply(&self, input: Input, origin: &Origin) -> (Outcome, Vec<String>) {
+        let mut steps = Vec::new();
+        let mut tell = |event: JobEvent| steps.push(event.step);
+        let outcome = self.device.apply(JobId::new([1; 16]), input, origin, &mut tell);
+        (outcome, steps)
+    }
+
+    fn events(&self) -> Vec<String> {
+        let data = HostTrees::open(&self.root.path().join("data")).unwrap();
+        let report = read_audit(&data).unwrap();
+        assert!(!report.is_broken());
+        let words = |line: &config_api::audit::AuditLine| {
+            let event = serde_json::to_value(&line.event).unwrap();
+            format!("{} {}", event["kind"], event["change"]).replace('"', "")
+        };
+        report.lines.iter().map(words).collect()
+    }
+}
+
+fn minimal() -> String {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    fs::read_to_string(fixtures.join("001-minimal/input.toml")).unwrap()
+}
+
+fn upload(text: &str) -> Input {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file.rewind().unwrap();
+    Input::Upload { name: FileName::new("config.toml"), file }
+}
+
+fn admin() -> Origin {
+    Origin::Admin { fingerprint: "SHA256:x".to_owned() }
+}
+
+fn refused(error: PipelineError) -> FailureCode {
+    match error {
+        PipelineError::Refused { code, .. } => code,
+        PipelineError::Invalid(faults) => panic!("{faults:?}"),
+    }
+}
+
+#[test]
+fn a_first_configuration_is_claimed_promoted_and_told() {
+    let bench = Bench::new(None);
+    assert!(!bench.device.current().unwrap().provisioned);
+    assert_eq!(refused(bench.device.export().unwrap_err()), FailureCode::NotProvisioned);
+    let (outcome, steps) = bench.apply(upload(&minimal()), &Origin::FirstClaim);
+    let Outcome::Succeeded { result } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(result.reapply, Some(false));
+    assert_eq!(result.forwarding_url.as_deref(), Some("http://172.20.30.1:8080"));
+    for step in ["recover", "validate", "write-candidate", "promote", "activate"] {
+        assert!(steps.iter().any(|found| found == step), "{step}: {steps:?}");
+    }
+    let current = bench.device.current().unwrap();
+    assert!(current.provisioned && current.admin_signers.starts_with("ssh-"));
+    assert_eq!(current.gateway_ip.as_deref(), Some("172.20.30.1"));
+    assert_eq!(current.names, ["atomixos", "atomixos.local"]);
+    let exported = bench.device.export().unwrap();
+    assert_eq!(exported.text, minimal().as_bytes());
+    assert_eq!(Some(exported.etag), current.etag);
+    let (again, _) = bench.apply(upload(&minimal()), &Origin::FirstClaim);
+    let Outcome::Failed { rollback, .. } = again else { panic!("claimed twice") };
+    assert_eq!(rollback, RollbackStatus::Skipped);
+    assert_eq!(bench.events(), ["config-changed promoted", "config-changed committed"]);
+}
+
+#[test]
+fn an_invalid_one_changes_nothing_and_tells_all_its_faults() {
+    let bench = Bench::new(None);
+    let (outcome, _) = bench.apply(upload("version = 2\nwhat = 1\n"), &Origin::FirstClaim);
+    let Outcome::Failed { faults, rollback, .. } = outcome else { panic!("{outcome:?}") };
+    assert!(faults.len() > 2 && faults[0].line == 1, "{faults:?}");
+    assert_eq!(rollback, RollbackStatus::Skipped);
+    assert!(!bench.config("current").exists());
+    assert!(matches!(bench.device.validate(upload("x")), Err(PipelineError::Invalid(_))));
+    assert!(bench.device.validate(upload(&minimal())).is_ok());
+}
+
+#[test]
+fn what_does_not_become_healthy_goes_back_and_a_first_one_is_discarded() {
+    let bench = Bench::new(None);
+    bench.world.is_up.store(false, Ordering::Relaxed);
+    let (outcome, _) = bench.apply(upload(&minimal()), &Origin::FirstClaim);
+    let Outcome::Failed { rollback, error, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(rollback, RollbackStatus::Discarded, "{error}");
+    assert!(!bench.device.current().unwrap().provisioned, "it may be claimed again");
+    bench.world.is_up.store(true, Ordering::Relaxed);
+    assert!(matches!(
+        bench.apply(upload(&minimal()), &Origin::FirstClaim).0,
+        Outcome::Succeeded { .. }
+    ));
+    let before = bench.device.export().unwrap();
+    bench.world.is_up.store(false, Ordering::Relaxed);
+    let changed = format!("{}\n# changed\n", minimal());
+    let (outcome, steps) = bench.apply(upload(&changed), &admin());
+    let Outcome::Failed { rollback, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(rollback, RollbackStatus::Failed, "the services still do not come up");
+    assert!(steps.iter().any(|step| step == "rollback"));
+    assert_eq!(bench.device.export().unwrap(), before);
+    assert_eq!(bench.device.recover(JobId::new([1; 16])).unwrap(), Some(RollbackStatus::Failed));
+    assert_eq!(bench.events().last().unwrap(), "config-changed rolled-back");
+}
+
+#[test]
+fn a_changed_part_keeps_the_files_and_follows_nothing_in_them() {
+    let bench = Bench::new(None);
+    bench.apply(upload(&minimal()), &Origin::FirstClaim);
+    let files = bench.config("generations/gen-1/files");
+    fs::create_dir_all(files.join("web")).unwrap();
+    fs::write(files.join("web/page"), "hello").unwrap();
+    fs::write(bench.root.path().join("secret"), "root's").unwrap();
+    symlink(bench.root.path().join("secret"), files.join("web/link")).unwrap();
+    nix::unistd::mkfifo(&files.join("web/pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let text = format!("{}\n# changed\n", minimal());
+    let (outcome, _) = bench.apply(Input::Edited { text: text.clone() }, &admin());
+    let Outcome::Succeeded { result } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(result.reapply, Some(true));
+    assert_eq!(bench.device.export().unwrap().text, text.as_bytes());
+    let now = bench.config("current/files/web");
+    let mut names: Vec<_> =
+        fs::read_dir(&now).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["page"]);
+    assert_eq!(fs::read_to_string(now.join("page")).unwrap(), "hello");
+}
+
+#[test]
+fn a_change_that_has_to_be_confirmed_goes_back_without() {
+    let bench = Bench::new(Some(30));
+    let (outcome, _) = bench.apply(upload(&minimal()), &Origin::FirstClaim);
+    let Outcome::Failed { error, .. } = outcome else { panic!("{outcome:?}") };
+    assert!(error.contains("confirm"), "{error}");
+    let nothing = bench.device.confirm(JobId::new([1; 16]), &admin()).unwrap_err();
+    assert_eq!(refused(nothing), FailureCode::NotFound);
+}
+
+#[test]
+fn denials_are_written_down() {
+    let bench = Bench::new(None);
+    let entry = AuditEntry::Denied {
+        client: "10.0.0.1".to_owned(),
+        target: "/api/config\nforged".to_owned(),
+        code: "nonce-unknown".to_owned(),
+    };
+    bench.device.audit(&entry).unwrap();
+    bench.device.audit(&AuditEntry::DeniedMore { count: 7 }).unwrap();
+    assert_eq!(bench.events().len(), 2);
+}

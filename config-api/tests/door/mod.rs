@@ -8,7 +8,7 @@ use crate::fake::Fake;
 use crate::ssh::Keygen;
 use config_api::auth::{DeviceId, SignedRequest};
 use config_api::helper::{Helper, Spool};
-use config_api::http::{App, Listener, Settings, serve};
+use config_api::http::{App, Listener, Settings, serve, serve_following};
 use serde_json::Value;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -134,22 +134,7 @@ impl Door {
 
     /// Opens a door whose state is kept in `dir`.
     pub fn open_in(dir: tempfile::TempDir, fake: Fake) -> Self {
-        let socket = dir.path().join("helper.sock");
-        if !socket.exists() {
-            run_helper(dir.path(), &socket, &fake);
-        }
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap();
-        let settings = Settings {
-            device: DeviceId::new(DEVICE).unwrap(),
-            helper: socket,
-            state: dir.path().join("state"),
-            port: 0,
-            unclaimed: Ipv4Addr::LOCALHOST.into(),
-        };
+        let (runtime, settings) = prepare(&dir, &fake, 0);
         let address = runtime.block_on(async {
             let app = App::start(settings).await.unwrap();
             let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
@@ -157,6 +142,18 @@ impl Door {
             tokio::spawn(serve(app, listener));
             address
         });
+        Self { dir, fake, address, runtime: Some(runtime) }
+    }
+
+    /// Opens a door that listens where the configuration says.
+    pub fn follow(fake: Fake, port: u16) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (runtime, settings) = prepare(&dir, &fake, port);
+        runtime.spawn(async move {
+            let app = App::start(settings).await.unwrap();
+            serve_following(&app).await.unwrap();
+        });
+        let address = (Ipv4Addr::LOCALHOST, port).into();
         Self { dir, fake, address, runtime: Some(runtime) }
     }
 
@@ -258,6 +255,24 @@ pub fn read_answer(stream: &mut TcpStream) -> io::Result<Answer> {
     let head = String::from_utf8(bytes[..at].to_vec()).unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     Ok(Answer { status, head, body: bytes[at + 4..].to_vec() })
+}
+
+/// What a service needs, and the helper that it asks.
+fn prepare(dir: &tempfile::TempDir, fake: &Fake, port: u16) -> (tokio::runtime::Runtime, Settings) {
+    let socket = dir.path().join("helper.sock");
+    if !socket.exists() {
+        run_helper(dir.path(), &socket, fake);
+    }
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let settings = Settings {
+        device: DeviceId::new(DEVICE).unwrap(),
+        helper: socket,
+        state: dir.path().join("state"),
+        port,
+        unclaimed: Ipv4Addr::LOCALHOST.into(),
+    };
+    (runtime, settings)
 }
 
 fn run_helper(dir: &Path, socket: &Path, fake: &Fake) {

@@ -45,12 +45,17 @@ fn start(world: &World, board: &Board) -> System {
     world.start_with(config(world), parts)
 }
 
-#[test]
-fn board_is_as_after_our_own_install_and_its_surroundings_as_in_rauc() {
+/// A world with a handler after the install, and two systems.
+fn world() -> (World, support::System, support::System) {
     let world = World::new();
     world.script("post", "#!/bin/sh\necho '<< handler all done'\n");
     fs::create_dir(world.path("root")).unwrap();
-    let (old, new) = (support::system(1), support::system(2));
+    (world, support::system(1), support::system(2))
+}
+
+#[test]
+fn board_is_as_after_our_own_install_and_its_surroundings_as_in_rauc() {
+    let (world, old, new) = world();
     let board = Board::new(&old, &old);
     let file = bundle_file(
         world.dir.path(),
@@ -106,10 +111,7 @@ fn refusal_by_the_sealed_plan_leaves_environment_and_slots_as_they_were() {
 /// Fails when clients are told that a half written slot is good.
 #[test]
 fn target_is_shown_as_bad_while_it_has_no_seal() {
-    let world = World::new();
-    world.script("post", "#!/bin/sh\n");
-    fs::create_dir(world.path("root")).unwrap();
-    let (old, new) = (support::system(1), support::system(2));
+    let (world, old, new) = world();
     let board = Board::new(&old, &old);
     let file = bundle_file(
         world.dir.path(),

@@ -155,7 +155,7 @@ fn indexed(world: &World, new: &Content, index: &ChunkIndex) -> PathBuf {
 
 fn chunks(world: &World, bytes: &[u8]) -> ChunkIndex {
     let store = LocalStore::new(&world.path("b.castr"));
-    let sizes = ChunkSizes::DEFAULT;
+    let sizes = ChunkSizes::new(4096, 8192, 32 * 1024).unwrap();
     encode_image(bytes, sizes, &store, &mut |_| true).unwrap().0
 }
 
@@ -180,8 +180,11 @@ fn a_store_that_lacks_a_chunk_leaves_a_target_that_nothing_loads() {
     let world = World::new();
     let (a, old, new) = (content(1), content(2), content(3));
     let board = Board::new(&a, &old);
-    let file = indexed(&world, &new, &chunks(&world, &new.rootfs));
-    fs::remove_dir_all(world.path("b.castr")).unwrap();
+    let index = chunks(&world, &new.rootfs);
+    let file = indexed(&world, &new, &index);
+    let (first, last) = (index.chunks().first().unwrap().id, index.chunks().last().unwrap().id);
+    assert_ne!(first, last);
+    fs::remove_file(world.path("b.castr").join(last.store_path(".cacnk"))).unwrap();
     let (done, _) = ask(&world, &board, &file);
     let text = done.unwrap_err();
     assert!(text.contains("is not in"), "{text}");
@@ -189,6 +192,21 @@ fn a_store_that_lacks_a_chunk_leaves_a_target_that_nothing_loads() {
     assert_eq!((state.primary(), state.b.state), (Some(SlotId::A), SlotState::Writing));
     assert!(board.bytes("boot", SlotId::B)[..SEAL_BYTES].iter().all(|byte| *byte == 0));
     assert!(board.holds(SlotId::A, &a));
+}
+
+#[test]
+fn a_store_that_is_not_there_costs_the_target_nothing() {
+    let world = World::new();
+    let (a, old, new) = (content(1), content(2), content(3));
+    let board = Board::new(&a, &old);
+    let file = indexed(&world, &new, &chunks(&world, &new.rootfs));
+    fs::remove_dir_all(world.path("b.castr")).unwrap();
+    let before = board.env.with(|flash| flash.bytes().to_vec());
+    let (done, _) = ask(&world, &board, &file);
+    let text = done.unwrap_err();
+    assert!(text.contains("is not in"), "{text}");
+    assert_eq!(board.env.with(|flash| flash.bytes().to_vec()), before);
+    assert!(board.holds(SlotId::B, &old));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::slot_handlers::{ContentDigest, Machine, SlotHandlerError, TreeContent
 use bundle::Source;
 use bundle::casync::{
     Assembly, AssemblyPlan, AssemblyTally, CasyncError, CatarImage, ChunkIndex, ChunkStore,
-    HttpStore, LocalStore, MAX_INDEX, Ownership, Seed, extract_catar, scan_tree,
+    HttpStore, LocalStore, MAX_INDEX, Ownership, Seed, WantedChunk, extract_catar, scan_tree,
 };
 use bundle::http::{is_http_url, shown_url};
 use openssl::sha::Sha256;
@@ -68,9 +68,22 @@ fn read_index(
     Ok(ChunkIndex::parse(&bytes)?)
 }
 
-/// The length of the image that an index describes.
-pub(super) fn measure_blob(request: &ImageRequest<'_>) -> Result<storage::ByteLen, BoxedError> {
-    Ok(read_index(request, &mut |_| {})?.len())
+/// The length of the image that an index describes. One chunk is fetched for it: a store that cannot
+/// be reached, or is another one, is found out before a slot loses what it holds.
+pub(super) fn measure_blob(
+    request: &ImageRequest<'_>,
+    options: &StoreOptions,
+) -> Result<storage::ByteLen, BoxedError> {
+    let index = read_index(request, &mut |_| {})?;
+    let store = open_store(request, options)?;
+    if let Some(chunk) = index.chunks().first() {
+        let wanted = WantedChunk { id: chunk.id, len: chunk.len };
+        if store.fetch(&[wanted])?.iter().all(Option::is_none) {
+            let (id, store) = (chunk.id, store.name().to_owned());
+            return Err(CasyncError::ChunkMissing { id, store }.into());
+        }
+    }
+    Ok(index.len())
 }
 
 /// An image that is put together from chunks.

@@ -145,7 +145,7 @@ fn takes_blocks(request: &ImageRequest<'_>) -> bool {
 impl ImageSources for DeltaSources {
     fn measure(&self, request: &ImageRequest<'_>) -> Result<ByteLen, BoxedError> {
         if request.image.image_type.is_some_and(is_index) {
-            return measure_blob(request);
+            return measure_blob(request, &self.options);
         }
         measure_plain(request)
     }

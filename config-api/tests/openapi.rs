@@ -88,6 +88,8 @@ fn every_answer_has_a_schema_and_every_error_the_same() {
         for (status, response) in responses {
             let (kind, content) = response["content"].as_object().unwrap().iter().next().unwrap();
             let schema = &content["schema"];
+            let meaning = response["description"].as_str().unwrap_or_default();
+            assert!(!meaning.is_empty(), "{at} {status} says nothing");
             assert!(schema.is_object(), "{at} {status} has no schema");
             if status.starts_with(['4', '5']) {
                 assert_eq!(schema["$ref"], "#/components/schemas/ErrorBody", "{at} {status}");

@@ -184,6 +184,8 @@ fn unknown_keys_and_names_that_lead_elsewhere_are_no_change() {
         json!({"part": "patch-network", "body": {"routes": []}}),
         json!({"part": "put-firewall", "body": {"inbound": {"wan": {"tcp": [65536]}}}}),
         json!({"part": "put-container", "name": "x", "body": {"privileged": true}}),
+        json!({"part": "put-container", "name": "x", "body": {
+            "privileged": true, "Container": {"Image": [["x"]]}}}),
         json!({"part": "activation"}),
     ] {
         assert!(serde_json::from_value::<Change>(value.clone()).is_err(), "{value}");

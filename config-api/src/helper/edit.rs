@@ -5,7 +5,8 @@
 
 use crate::jobs::ReportedFault;
 use crate::protocol::{
-    Change, ContainerBody, FirewallPatch, ItemName, NetworkPatch, Section, SectionValue, UserBody,
+    Change, ContainerBody, FirewallPatch, ItemName, NetworkPatch, Section, SectionScalar,
+    SectionValue, UserBody,
 };
 use serde_json::Value as Json;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value};
@@ -44,18 +45,18 @@ pub fn apply_change(text: &str, change: &Change) -> Result<String, EditError> {
         Change::PatchNetwork { body } => patch_network(root, body)?,
         Change::PutFirewall { body } => put_firewall(root, body)?,
         Change::PutContainer { name, body } => {
-            put(root, &["containers", "container"], name, container(body)?)?;
+            put(root, &["containers", "container"], name, container(body))?;
         }
         Change::DeleteContainer { name } => delete(root, &["containers", "container"], name)?,
         Change::PutContainerNetwork { name, body } => {
-            let table = sections(&[("Network", Some(&body.network))])?;
+            let table = sections(&[("Network", Some(&body.network))]);
             put(root, &["containers", "network"], name, table)?;
         }
         Change::DeleteContainerNetwork { name } => {
             delete(root, &["containers", "network"], name)?;
         }
         Change::PutContainerVolume { name, body } => {
-            let table = sections(&[("Volume", Some(&body.volume))])?;
+            let table = sections(&[("Volume", Some(&body.volume))]);
             put(root, &["containers", "volume"], name, table)?;
         }
         Change::DeleteContainerVolume { name } => delete(root, &["containers", "volume"], name)?,
@@ -75,40 +76,41 @@ fn user(body: &UserBody) -> Table {
     table
 }
 
-fn container(body: &ContainerBody) -> Result<Table, EditError> {
+fn container(body: &ContainerBody) -> Table {
     let mut table = sections(&[
         ("Unit", body.unit.as_ref()),
         ("Container", Some(&body.container)),
         ("Install", body.install.as_ref()),
-    ])?;
+    ]);
     table.insert("privileged", body.privileged.into());
-    Ok(table)
+    table
 }
 
-fn sections(sections: &[(&str, Option<&Section>)]) -> Result<Table, EditError> {
+fn sections(sections: &[(&str, Option<&Section>)]) -> Table {
     let mut table = Table::new();
     for (name, section) in sections {
         let Some(section) = section else { continue };
         let mut directives = Table::new();
         for (directive, value) in &section.0 {
-            let value = directive_value(value, &format!("{name}.{directive}"), 0)?;
-            directives.insert(directive, Item::Value(value));
+            directives.insert(directive, Item::Value(directive_value(value)));
         }
         table.insert(name, Item::Table(directives));
     }
-    Ok(table)
+    table
 }
 
-fn directive_value(value: &SectionValue, path: &str, depth: usize) -> Result<Value, EditError> {
+fn directive_value(value: &SectionValue) -> Value {
     match value {
-        SectionValue::Flag(flag) => Ok((*flag).into()),
-        SectionValue::Number(number) => Ok((*number).into()),
-        SectionValue::Text(text) => Ok(text.into()),
-        SectionValue::Several(_) if depth > 0 => Err(invalid(path, "a list in a list")),
-        SectionValue::Several(values) => {
-            let values = values.iter().map(|value| directive_value(value, path, depth + 1));
-            Ok(Value::Array(values.collect::<Result<Array, _>>()?))
-        }
+        SectionValue::Once(one) => scalar(one),
+        SectionValue::Several(values) => Value::Array(values.iter().map(scalar).collect()),
+    }
+}
+
+fn scalar(value: &SectionScalar) -> Value {
+    match value {
+        SectionScalar::Flag(flag) => (*flag).into(),
+        SectionScalar::Number(number) => (*number).into(),
+        SectionScalar::Text(text) => text.into(),
     }
 }
 

@@ -26,4 +26,4 @@ pub use request::{
     AuditEntry, Current, FailureCode, FileName, MAX_UPLOAD_BYTES, Origin, Outcome,
     PROTOCOL_VERSION, Reply, Request, RequestFrame, Source, SpoolName, Upload,
 };
-pub use section::{Section, SectionValue};
+pub use section::{Section, SectionScalar, SectionValue};

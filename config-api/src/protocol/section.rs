@@ -18,15 +18,23 @@ pub struct Section(pub Vec<(String, SectionValue)>);
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum SectionValue {
+    /// The directive once.
+    Once(SectionScalar),
+    /// The directive several times.
+    Several(Vec<SectionScalar>),
+}
+
+/// One value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+#[serde(untagged)]
+pub enum SectionScalar {
     /// `true`, `false`.
     Flag(bool),
     /// A number.
     Number(i64),
     /// A text.
     Text(String),
-    /// The directive several times.
-    #[cfg_attr(feature = "server", schema(no_recursion))]
-    Several(Vec<SectionValue>),
 }
 
 impl Serialize for Section {
@@ -80,7 +88,8 @@ impl utoipa::ToSchema for Section {
     fn schemas(
         schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>)>,
     ) {
-        let name = <SectionValue as utoipa::ToSchema>::name().to_string();
-        schemas.push((name, <SectionValue as utoipa::PartialSchema>::schema()));
+        use utoipa::{PartialSchema, ToSchema};
+        schemas.push((SectionValue::name().to_string(), SectionValue::schema()));
+        <SectionValue as ToSchema>::schemas(schemas);
     }
 }

@@ -6,6 +6,7 @@
 //! one per thread and the reader's own exist at any time: under 3 MiB, whatever the bundle's size.
 //! Their buffers go round: clearing and faulting in fresh memory for each would cost as much as
 //! reading it.
+//! Of a bundle on a server a jump reads single pages instead.
 //! A failure ahead is reported when the reader gets there, and not if it never does.
 
 use crate::BundleError;
@@ -20,6 +21,8 @@ use std::thread::JoinHandle;
 
 const SEGMENT_BYTES: usize = 256 * 1024;
 const SEGMENT: u64 = SEGMENT_BYTES as u64;
+/// What a hash of the tree covers.
+const PAGE: u64 = 4096;
 /// Segments verified ahead of the reader.
 const AHEAD: u64 = 6;
 /// Threads that verify; hashing one segment takes as long as reading and unpacking it.
@@ -197,13 +200,21 @@ pub(crate) struct PayloadCursor {
     position: u64,
     /// The segment at hand.
     current: Option<(u64, Vec<u8>)>,
+    /// Where the last read of single pages ended.
+    paged: Option<u64>,
 }
 
 impl PayloadCursor {
     pub fn new(payload: Arc<Payload>) -> Self {
         let (work, ready) = (Condvar::new(), Condvar::new());
         let ahead = Ahead { payload, schedule: Mutex::default(), work, ready };
-        Self { ahead: Arc::new(ahead), threads: Vec::new(), position: 0, current: None }
+        Self {
+            ahead: Arc::new(ahead),
+            threads: Vec::new(),
+            position: 0,
+            current: None,
+            paged: None,
+        }
     }
 
     fn fetch(&mut self, segment: u64) -> Result<Vec<u8>, BundleError> {
@@ -251,6 +262,36 @@ impl PayloadCursor {
         }
     }
 
+    /// Whether to read no more than is asked for: a jump into what a server has. Whole segments of
+    /// it would be fetched for a few bytes; whoever reads on gets them from the next border on.
+    fn reads_pages(&self, segment: u64) -> bool {
+        let follows =
+            self.current.as_ref().is_some_and(|(at, _)| at.checked_add(1) == Some(segment));
+        let goes_on = self.position.is_multiple_of(SEGMENT) && self.paged == Some(self.position);
+        self.ahead.payload.is_remote() && !follows && !goes_on
+    }
+
+    /// Reads the pages that hold the next bytes, up to the segment's end.
+    fn read_pages(&mut self, segment: u64, buf: &mut [u8]) -> Result<usize, BundleError> {
+        let border = segment.saturating_add(1).saturating_mul(SEGMENT);
+        let limit = border.min(self.ahead.payload.data_bytes());
+        let end = self.position.saturating_add(buf.len() as u64).min(limit);
+        let start = self.position - self.position % PAGE;
+        let len = end.next_multiple_of(PAGE).min(limit).saturating_sub(start);
+        // At most a segment.
+        let mut pages = vec![0; usize::try_from(len).unwrap_or(SEGMENT_BYTES)];
+        self.ahead.payload.read_at(start, &mut pages)?;
+        let within = usize::try_from(self.position - start).unwrap_or(0);
+        let found = pages.get(within..).unwrap_or_default();
+        let taken = found.len().min(buf.len());
+        if let (Some(to), Some(from)) = (buf.get_mut(..taken), found.get(..taken)) {
+            to.copy_from_slice(from);
+        }
+        self.position += taken as u64;
+        (self.current, self.paged) = (None, Some(self.position));
+        Ok(taken)
+    }
+
     fn start_threads(&mut self) {
         while self.threads.len() < WORKERS {
             self.ahead.lock().workers += 1;
@@ -288,6 +329,10 @@ impl Read for PayloadCursor {
         }
         let segment = self.position / SEGMENT;
         if self.current.as_ref().is_none_or(|(at, _)| *at != segment) {
+            if self.reads_pages(segment) {
+                let read = self.read_pages(segment, buf);
+                return read.map_err(|failure| io::Error::new(io::ErrorKind::InvalidData, failure));
+            }
             let bytes = self
                 .fetch(segment)
                 .map_err(|failure| io::Error::new(io::ErrorKind::InvalidData, failure))?;
@@ -318,84 +363,4 @@ impl Seek for PayloadCursor {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{MemorySource, Source, VerityError, VerityParams, build_tree};
-    use storage::ByteLen;
-
-    const SALT: [u8; 32] = [5; 32];
-
-    fn payload(bytes: usize, damage: Option<usize>) -> (Vec<u8>, Arc<Payload>) {
-        let data: Vec<u8> = (0..bytes).map(|i| u8::try_from(i / 311 % 253).unwrap()).collect();
-        let tree = build_tree(&mut data.as_slice(), bytes as u64, &SALT).unwrap();
-        let size = ByteLen::new(tree.bytes.len() as u64);
-        let mut all = [data.clone(), tree.bytes].concat();
-        if let Some(at) = damage {
-            all[at] ^= 1;
-        }
-        let len = all.len() as u64;
-        let source: Arc<dyn Source> = Arc::new(MemorySource::new("b", all));
-        let params = VerityParams { hash: tree.root, salt: SALT, size };
-        let reader = VerityReader::new(source, len, params).unwrap();
-        (
-            data,
-            Arc::new(Payload::Verity {
-                reader: Box::new(reader),
-                checked: OnceLock::new(),
-                cipher: None,
-            }),
-        )
-    }
-
-    #[test]
-    fn stream_is_the_data_and_finished_segments_stay_bounded() {
-        let (data, payload) = payload(20 * SEGMENT_BYTES + 8192, None);
-        let mut cursor = PayloadCursor::new(payload);
-        let mut all = Vec::new();
-        let mut buf = vec![0; 100_000];
-        loop {
-            let read = cursor.read(&mut buf).unwrap();
-            if read == 0 {
-                break;
-            }
-            all.extend_from_slice(&buf[..read]);
-            let held = cursor.ahead.lock().done.len();
-            assert!(held as u64 <= AHEAD, "{held}");
-        }
-        assert_eq!(all, data);
-    }
-
-    #[test]
-    fn jumps_in_any_direction_read_the_data_there() {
-        let (data, payload) = payload(20 * SEGMENT_BYTES, None);
-        let mut cursor = PayloadCursor::new(payload);
-        let mut buf = vec![0; 5000];
-        let mut at = 1_u64;
-        for _ in 0..300 {
-            at = at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let start = (at >> 20) % (data.len() as u64 - 5000);
-            cursor.seek(SeekFrom::Start(start)).unwrap();
-            cursor.read_exact(&mut buf).unwrap();
-            let start = usize::try_from(start).unwrap();
-            assert_eq!(buf, data[start..start + 5000]);
-        }
-        assert_eq!(cursor.seek(SeekFrom::End(0)).unwrap(), data.len() as u64);
-        assert_eq!(cursor.read(&mut buf).unwrap(), 0);
-        assert!(cursor.seek(SeekFrom::Current(i64::MIN)).is_err());
-    }
-
-    #[test]
-    fn damage_ahead_is_reported_when_the_reader_gets_there() {
-        let at = 9 * SEGMENT_BYTES + 4096 * 3;
-        let (data, payload) = payload(20 * SEGMENT_BYTES, Some(at));
-        let mut cursor = PayloadCursor::new(payload);
-        let mut good = vec![0; 9 * SEGMENT_BYTES];
-        cursor.read_exact(&mut good).unwrap();
-        assert_eq!(good, data[..good.len()]);
-        let failure = cursor.read(&mut good).unwrap_err().downcast::<BundleError>().unwrap();
-        let place = at as u64;
-        assert!(
-            matches!(failure, BundleError::Verity(VerityError::Tampered { offset, .. }) if offset == place)
-        );
-    }
-}
+mod tests;

@@ -6,15 +6,19 @@
 
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
-/// Bytes fetched at once: two default squashfs blocks.
+/// Bytes fetched at once by who reads on: two default squashfs blocks.
 const BUFFER_BYTES: usize = 256 * 1024;
+
+/// Bytes fetched after a jump: most lead to a table of a few KiB, and each may come from a server.
+const JUMP_BYTES: usize = 32 * 1024;
 
 /// Reads of this much go past an empty buffer: the contents of files come in blocks, and copying
 /// each of them twice would be for nothing.
 const DIRECT_BYTES: usize = 64 * 1024;
 
-/// Fetches begin at multiples of this: the block size of the verity tree.
-const ALIGNMENT: u64 = 4096;
+/// Fetches begin at multiples of this, so that tables which are neighbours come together; it is one
+/// of the block size of the verity tree.
+const ALIGNMENT: u64 = JUMP_BYTES as u64;
 
 /// A buffered reader whose buffer survives seeks.
 #[derive(Debug)]
@@ -43,11 +47,13 @@ impl<R: Read + Seek> ReadAhead<R> {
 
     fn refill(&mut self) -> io::Result<()> {
         let start = self.position - self.position % ALIGNMENT;
+        let end = self.buffer_start.saturating_add(self.buffer.len() as u64);
+        let goes_on = !self.buffer.is_empty() && start == end;
         // Emptied first, so that a failed read leaves no half-filled buffer behind.
         self.buffer.clear();
         self.buffer_start = start;
         self.inner.seek(SeekFrom::Start(start))?;
-        self.buffer.resize(BUFFER_BYTES, 0);
+        self.buffer.resize(if goes_on { BUFFER_BYTES } else { JUMP_BYTES }, 0);
         let mut filled = 0;
         while let Some(free) = self.buffer.get_mut(filled..).filter(|free| !free.is_empty()) {
             match self.inner.read(free) {

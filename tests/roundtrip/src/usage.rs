@@ -112,7 +112,10 @@ fn resident(id: u32) -> u64 {
         let names = fs::read_to_string(task.path().join("children")).unwrap_or_default();
         names.split_whitespace().flat_map(str::parse).collect::<Vec<u32>>()
     });
-    own + children.map(resident).sum::<u64>()
+    // One that has not begun to be another program has the memory of this one.
+    let words = |id| fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+    let began = words(id);
+    own + children.filter(|child| words(*child) != began).map(resident).sum::<u64>()
 }
 
 /// Its own and its children's, in user's and kernel's code.

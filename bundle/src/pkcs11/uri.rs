@@ -183,6 +183,11 @@ impl FromStr for Pkcs11Uri {
         if let Some(query) = query {
             parts(query, '&', true)?;
         }
+        // What was written bare may be escaped where it is shown, three bytes for one, and what is
+        // shown must be read again.
+        if uri.to_string().len() > MAX_URI_BYTES {
+            return Err(Pkcs11UriError::TooLong { limit: MAX_URI_BYTES });
+        }
         Ok(uri)
     }
 }
@@ -313,6 +318,14 @@ mod tests {
         }
         let long = format!("pkcs11:token={}", "a".repeat(MAX_URI_BYTES));
         assert_eq!(parse(&long), Err(Pkcs11UriError::TooLong { limit: MAX_URI_BYTES }));
+    }
+
+    #[test]
+    fn what_is_too_long_once_it_is_escaped_is_refused_at_once() {
+        let of = |count| format!("pkcs11:object={}", "ö".repeat(count));
+        let most = parse(&of(500)).unwrap();
+        assert_eq!(parse(&most.to_string()), Ok(most));
+        assert_eq!(parse(&of(1000)), Err(Pkcs11UriError::TooLong { limit: MAX_URI_BYTES }));
     }
 
     #[test]

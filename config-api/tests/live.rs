@@ -330,7 +330,7 @@ const OPEN: &str = "{}\n";
 fn a_generation_becomes_files_rules_and_services_and_a_broken_one_goes_back() {
     let machine = Machine::new();
     let (state, report) = machine.promote(&mut Given { web: "[Container]\n", firewall: OPEN });
-    assert_eq!(report, Report { failures: Vec::new(), rollback: None });
+    assert_eq!(report, Report::default());
     assert_eq!(state, State::Committed { generation: Generation::FIRST, rollback: None });
     assert!(machine.read("etc/dnsmasq.d/atomixos-lan.conf").contains("dhcp-option=3,10.44.0.1\n"));
     assert!(

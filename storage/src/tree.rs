@@ -128,6 +128,13 @@ pub trait Trees: Send {
     /// [`FilesError::Write`].
     fn remove(&mut self, path: &Path) -> Result<(), FilesError>;
 
+    /// Gives a directory or regular file to somebody, with other permissions; of a directory that is
+    /// lost until it is synced, of a file until the next [`Trees::append`].
+    ///
+    /// # Errors
+    /// [`FilesError::Write`].
+    fn give(&mut self, path: &Path, meta: Meta) -> Result<(), FilesError>;
+
     /// Makes the names in a directory and its own mode durable.
     ///
     /// # Errors

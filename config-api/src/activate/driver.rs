@@ -3,7 +3,7 @@
 
 use super::policy::ActivationPlan;
 use super::services::{ApplyStep, Services};
-use super::watch::{Event, Failure, Judgement, Watch};
+use super::watch::{Event, Failure, Judgement, Watch, state_of};
 use crate::promote::{Command, Generation, Moment, Next, PromoteError, Rollback, Store};
 use std::collections::BTreeMap;
 
@@ -31,12 +31,14 @@ pub enum Progress {
 }
 
 /// How it ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Why the configuration failed; nothing when it did not.
     pub failures: Vec<Failure>,
     /// What became of the one before, when it came back.
     pub rollback: Option<Rollback>,
+    /// Services that are down and that the configuration does not require (fault B15).
+    pub degraded: Vec<Failure>,
 }
 
 /// Brings a store to rest.
@@ -57,13 +59,16 @@ impl Driver<'_> {
     /// # Errors
     /// [`PromoteError`] when the medium fails; what counts is then what [`Store::recover`] says.
     pub fn run(&mut self) -> Result<Report, PromoteError> {
-        let mut report = Report { failures: Vec::new(), rollback: None };
+        let mut report = Report::default();
         loop {
             match self.store.state().next() {
                 Next::Rest => return Ok(report),
                 Next::Activate { generation, until } => {
                     let command = match self.activate(generation, Some(until)) {
-                        Ok(()) => Command::Healthy { confirm_until: self.confirm_until() },
+                        Ok(degraded) => {
+                            report.degraded = degraded;
+                            Command::Healthy { confirm_until: self.confirm_until() }
+                        }
                         Err(failures) => self.fail(&mut report, failures),
                     };
                     self.take(&command, &mut report)?;
@@ -83,7 +88,10 @@ impl Driver<'_> {
                 Next::Reapply { generation } => {
                     (self.progress)(Progress::GoingBack(generation));
                     let rollback = match self.activate(generation, None) {
-                        Ok(()) => Rollback::Completed,
+                        Ok(degraded) => {
+                            report.degraded = degraded;
+                            Rollback::Completed
+                        }
                         Err(failures) => {
                             report.failures.extend(failures);
                             Rollback::Failed
@@ -136,12 +144,13 @@ impl Driver<'_> {
         Ok(())
     }
 
-    /// Applies a generation and watches it, until the deadline or as long as it allows itself.
+    /// Applies a generation and watches it, until the deadline or as long as it allows itself; gives
+    /// those of its other services that are down.
     fn activate(
         &mut self,
         generation: Generation,
         until: Option<Moment>,
-    ) -> Result<(), Vec<Failure>> {
+    ) -> Result<Vec<Failure>, Vec<Failure>> {
         let one = |unit: &str, why: String| vec![Failure { unit: unit.to_owned(), why }];
         let plan = ActivationPlan::read(self.store.trees(), generation)
             .map_err(|error| one("activation-policy", chain(&error)))?;
@@ -169,11 +178,24 @@ impl Driver<'_> {
             let now = self.services.now();
             let progress = &mut *self.progress;
             match watch.look(now, &samples, &mut |event| progress(Progress::Unit(event))) {
-                Judgement::Healthy => return Ok(()),
+                Judgement::Healthy => return Ok(self.degraded(&plan)),
                 Judgement::Failed(failures) => return Err(failures),
                 Judgement::Wait(until) => self.services.wait_until(until),
             }
         }
+    }
+
+    fn degraded(&mut self, plan: &ActivationPlan) -> Vec<Failure> {
+        let mut down = Vec::new();
+        for unit in &plan.others {
+            let sample = self.services.status(unit).map_err(|error| error.chain());
+            let state = state_of(&sample);
+            if !state.is_up {
+                down.push(Failure { unit: unit.name.clone(), why: state.words.clone() });
+            }
+            (self.progress)(Progress::Unit(Event { unit: unit.clone(), state }));
+        }
+        down
     }
 
     /// When the operator confirmed; `None` when the time is over.

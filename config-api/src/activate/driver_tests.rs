@@ -25,7 +25,9 @@ impl Source for Given {
             "restart": ["web"], "allow_degraded": [], "allow_degraded_configured": false,
             "strategy": "rollback"}"#;
         let units = r#"{"app_user": "appsvc", "rootless_network": "pasta", "units": [{"name": "web",
-            "filename": "web.container", "service": "web.service", "mode": "rootless"}]}"#;
+            "filename": "web.container", "service": "web.service", "mode": "rootless"},
+            {"name": "extra", "filename": "extra.container", "service": "extra.service",
+             "mode": "rootful"}]}"#;
         for (name, text) in [("activation-policy.json", policy), ("quadlet-runtime.json", units)] {
             let content = Content::Bytes(text.as_bytes());
             put(Item { path: Path::new(name), owner: Owner::Root, mode: 0o600, content })?;
@@ -44,6 +46,7 @@ struct World {
     log: Vec<String>,
     confirmed_at: Option<u64>,
     broken: Option<(Generation, ApplyStep)>,
+    extra_is_down: bool,
 }
 
 impl Services for World {
@@ -71,7 +74,10 @@ impl Services for World {
         Ok(())
     }
 
-    fn status(&mut self, _: &ServiceUnit) -> Result<UnitStatus, ServiceError> {
+    fn status(&mut self, unit: &ServiceUnit) -> Result<UnitStatus, ServiceError> {
+        if unit.name == "extra.service" && self.extra_is_down {
+            return Err(ServiceError::new("no answer", "gone"));
+        }
         let up = self.applied.and_then(|(generation, at)| {
             self.comes_up_after.get(&generation).map(|after| at + after)
         });
@@ -122,7 +128,7 @@ fn running() -> (Store, World) {
     world.comes_up_after.insert(FIRST, 2);
     begin(&mut store, &world);
     let report = run(&mut store, &mut world, None);
-    assert_eq!(report, Report { failures: Vec::new(), rollback: None });
+    assert_eq!(report, Report::default());
     world.log.clear();
     (store, world)
 }
@@ -247,4 +253,16 @@ fn at_boot_a_part_that_fails_keeps_no_other_from_being_applied() {
     assert_eq!(failures[0].unit, "apply-network");
     assert_eq!(world.log.len(), 4, "{:?}", world.log);
     assert_eq!(committed(&store), Some((FIRST, None)), "it still counts");
+}
+
+#[test]
+fn a_service_that_nobody_requires_is_told_when_it_is_down_and_fails_nothing() {
+    let (mut store, mut world) = running();
+    world.comes_up_after.insert(SECOND, 1);
+    world.extra_is_down = true;
+    begin(&mut store, &world);
+    let report = run(&mut store, &mut world, None);
+    assert_eq!(report.degraded.len(), 1, "{report:?}");
+    assert_eq!(report.degraded[0].unit, "extra.service");
+    assert_eq!(committed(&store), Some((SECOND, None)));
 }

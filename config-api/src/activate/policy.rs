@@ -71,6 +71,8 @@ pub struct ActivationPlan {
     /// Services that must be up: the required ones and, where the configuration says which may be
     /// degraded, all others too.
     pub watched: BTreeSet<ServiceUnit>,
+    /// All others: that one of them is down is told, and fails nothing.
+    pub others: BTreeSet<ServiceUnit>,
     /// Services that are started anew once everything is applied.
     pub restart: Vec<ServiceUnit>,
     /// How long they may take.
@@ -126,7 +128,10 @@ impl ActivationPlan {
         }
         let restart: Result<_, _> =
             policy.restart.iter().map(|name| find("restart", name)).collect();
+        let all = units.units.iter().filter_map(|unit| Unit::parse(unit.mode, &unit.filename));
+        let all = all.map(|unit| ServiceUnit { mode: unit.mode, name: unit.service() });
         Ok(Self {
+            others: all.filter(|service| !watched.contains(service)).collect(),
             watched,
             restart: restart?,
             timeout_secs: policy.timeout_seconds,

@@ -158,7 +158,8 @@ impl Watch {
     }
 }
 
-fn state_of(sample: &Sample) -> UnitState {
+/// What is said of a service.
+pub(super) fn state_of(sample: &Sample) -> UnitState {
     match sample {
         Ok(status) if !status.exists => {
             UnitState { words: "not found".to_owned(), restarts: 0, is_up: false }

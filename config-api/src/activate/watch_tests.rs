@@ -13,7 +13,8 @@ fn unit(name: &str) -> ServiceUnit {
 
 fn plan(settle_secs: u64, timeout_secs: u64) -> ActivationPlan {
     let watched = BTreeSet::from([unit("web")]);
-    ActivationPlan { watched, restart: Vec::new(), timeout_secs, settle_secs }
+    let (others, restart) = (BTreeSet::new(), Vec::new());
+    ActivationPlan { watched, others, restart, timeout_secs, settle_secs }
 }
 
 fn status(active: ActiveState, restarts: u32) -> Sample {

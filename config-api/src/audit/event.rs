@@ -55,6 +55,20 @@ pub enum ConfigChange {
     Discarded,
 }
 
+impl ConfigChange {
+    /// In a word for people.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Promoted => "promoted",
+            Self::Committed => "committed",
+            Self::Confirmed => "confirmed",
+            Self::RolledBack => "rolled back",
+            Self::Discarded => "discarded",
+        }
+    }
+}
+
 /// Something that happened. Fingerprints and digests stand for keys and contents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]

@@ -88,14 +88,15 @@ pub(super) struct Candidate<'t> {
 }
 
 impl<'t> Candidate<'t> {
-    /// Begins at `base`, whatever a cut left there.
+    /// Begins at `base`, whatever a cut left there. Nobody but its maker may look in before the end:
+    /// a part that is somebody else's is not his to change before it was read back.
     pub(super) fn begin(
         trees: &'t mut dyn Trees,
         base: &Path,
-        meta: Meta,
+        owners: Owners,
     ) -> Result<Self, PromoteError> {
         remove_all(trees, base)?;
-        trees.make_dir(base, meta)?;
+        trees.make_dir(base, owners.meta(Owner::Root, Meta::PRIVATE_DIR))?;
         let dirs = BTreeSet::from([base.to_owned()]);
         Ok(Self { trees, base: base.to_owned(), dirs, files: Vec::new() })
     }
@@ -156,8 +157,8 @@ impl<'t> Candidate<'t> {
         Ok(self.trees.link(&whole, target)?)
     }
 
-    /// Makes all of it durable, reads it back, and gives it its name in the same directory.
-    pub(super) fn finish(self, name: &Path) -> Result<(), PromoteError> {
+    /// Makes all of it durable, reads it back, opens it, and gives it its name in the same directory.
+    pub(super) fn finish(self, name: &Path, meta: Meta) -> Result<(), PromoteError> {
         // In the set's order a directory comes before what it holds.
         for dir in self.dirs.iter().rev() {
             self.trees.sync_dir(dir)?;
@@ -170,6 +171,8 @@ impl<'t> Candidate<'t> {
                 return Err(PromoteError::ReadBack { path: path.clone() });
             }
         }
+        self.trees.give(&self.base, meta)?;
+        self.trees.sync_dir(&self.base)?;
         self.trees.rename(&self.base, name)?;
         Ok(self.trees.sync_dir(dir_of(name))?)
     }
@@ -210,7 +213,8 @@ pub(super) fn ensure_dir(
     for dir in above {
         match trees.entry(dir)? {
             Some(Entry { kind: Kind::Dir, .. }) => continue,
-            Some(_) => trees.remove(dir)?,
+            // A link may lead where nobody looked; it is somebody's, and none of ours.
+            Some(_) => return Err(PromoteError::Path { path: dir.to_owned() }),
             None => {}
         }
         make_dir_durably(trees, dir, meta)?;

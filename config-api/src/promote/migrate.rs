@@ -100,11 +100,11 @@ pub(super) fn take_over(
         Origin::Active => active,
         Origin::Rollback => rollback,
     };
-    let mut candidate = Candidate::begin(trees, Path::new(CANDIDATE), owners.dir())?;
+    let mut candidate = Candidate::begin(trees, Path::new(CANDIDATE), owners)?;
     for name in OWNED_NAMES {
         candidate.copy(&from.join(name), Path::new(name), Links::Dropped)?;
     }
-    candidate.finish(&generation.path())?;
+    candidate.finish(&generation.path(), owners.dir())?;
     if origin == Origin::Rollback || old.rollback == Completeness::Whole {
         bring_back(trees, owners)?;
     }
@@ -230,11 +230,11 @@ fn bring_back(trees: &mut dyn Trees, owners: Owners) -> Result<(), PromoteError>
         let import = config.join(format!("{IMPORT_PREFIX}{text}"));
         match kind {
             Kind::Dir => {
-                let mut copy = Candidate::begin(trees, &import, meta)?;
+                let mut copy = Candidate::begin(trees, &import, owners)?;
                 for child in copy.reader().list(&from)? {
                     copy.copy(&from.join(&child), Path::new(&child), Links::Copied)?;
                 }
-                copy.finish(&to)?;
+                copy.finish(&to, meta)?;
             }
             Kind::File(_) => {
                 let mut content = trees.open(&from)?;

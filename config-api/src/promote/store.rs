@@ -100,7 +100,7 @@ impl Store {
     ) -> Result<(), PromoteError> {
         let (owners, above) = (self.owners, self.owners.dir());
         ensure_dir(&mut *self.trees, Path::new(GENERATIONS), above)?;
-        let mut candidate = Candidate::begin(&mut *self.trees, Path::new(CANDIDATE), above)?;
+        let mut candidate = Candidate::begin(&mut *self.trees, Path::new(CANDIDATE), owners)?;
         source.each(&mut |item| {
             let meta = owners.meta(item.owner, item.mode);
             match item.content {
@@ -109,7 +109,7 @@ impl Store {
                 Content::Payload(payload) => candidate.put_file(item.path, payload, (meta, above)),
             }
         })?;
-        candidate.finish(&number.path())
+        candidate.finish(&number.path(), above)
     }
 
     /// Does what follows from `command`: the record first.

@@ -252,6 +252,9 @@ impl storage::tree::Trees for Lying {
     fn remove(&mut self, path: &Path) -> Result<(), storage::FilesError> {
         self.0.remove(path)
     }
+    fn give(&mut self, path: &Path, meta: storage::tree::Meta) -> Result<(), storage::FilesError> {
+        self.0.give(path, meta)
+    }
     fn sync_dir(&mut self, dir: &Path) -> Result<(), storage::FilesError> {
         self.0.sync_dir(dir)
     }

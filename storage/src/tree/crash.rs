@@ -225,6 +225,13 @@ impl Model {
             TreeStep::Remove(path) => {
                 self.change(dir_of(path), Change::Drop(name_of(path).to_owned()));
             }
+            TreeStep::Give(path, meta) => {
+                if let Some(inode) = self.find(path).and_then(|at| self.inodes.get_mut(at)) {
+                    // What was there when it was synced last may return.
+                    inode.unsynced.get_or_insert(inode.meta);
+                    inode.meta = *meta;
+                }
+            }
             TreeStep::SyncFile(path) | TreeStep::SyncDir(path) => {
                 if let Some(number) = self.find(path) {
                     self.sync(number);

@@ -42,17 +42,6 @@ impl HostTrees {
         Ok(Self { root: root_fd, label: root.to_owned() })
     }
 
-    /// Gives a regular file to somebody; for what is given anew at every start, since nothing is
-    /// synced.
-    ///
-    /// # Errors
-    /// [`FilesError::Write`].
-    pub fn give(&mut self, path: &Path, meta: Meta) -> Result<(), FilesError> {
-        self.check(path)?;
-        let file = self.open_file(path).map_err(|errno| self.unwritable(path, errno))?;
-        give(&OwnedFd::from(file), meta).map_err(|errno| self.unwritable(path, errno))
-    }
-
     /// How messages call a path.
     fn named(&self, path: &Path) -> PathBuf {
         self.label.join(path)
@@ -278,6 +267,17 @@ impl Trees for HostTrees {
             unlinkat(dir, name, flags)
         });
         removed.map_err(|errno| self.unwritable(path, errno))
+    }
+
+    fn give(&mut self, path: &Path, meta: Meta) -> Result<(), FilesError> {
+        self.check(path)?;
+        let given = self
+            .open_below(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK, Mode::empty())
+            .and_then(|fd| match kind_of(&fstat(&fd)?) {
+                SFlag::S_IFDIR | SFlag::S_IFREG => give(&fd, meta),
+                _ => Err(Errno::EINVAL),
+            });
+        given.map_err(|errno| self.unwritable(path, errno))
     }
 
     fn sync_dir(&mut self, dir: &Path) -> Result<(), FilesError> {

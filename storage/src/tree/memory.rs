@@ -25,6 +25,8 @@ pub enum TreeStep {
     Rename(PathBuf, PathBuf),
     /// The name returns until the directory is synced.
     Remove(PathBuf),
+    /// The old owner and mode return until it is synced.
+    Give(PathBuf, Meta),
     /// The names in it are durable, and its mode.
     SyncDir(PathBuf),
 }
@@ -264,6 +266,18 @@ impl Trees for MemoryTrees {
         }
         self.image.remove(path);
         self.log(TreeStep::Remove(path.to_owned()));
+        Ok(())
+    }
+
+    fn give(&mut self, path: &Path, meta: Meta) -> Result<(), FilesError> {
+        let given = match self.node(path)? {
+            Some(Node::Dir(_)) => Node::Dir(meta),
+            Some(Node::File(_, content)) => Node::File(meta, Arc::clone(content)),
+            Some(Node::Link(_)) => return Err(unwritable(path, io::ErrorKind::InvalidInput)),
+            None => return Err(unwritable(path, io::ErrorKind::NotFound)),
+        };
+        self.image.insert(path.to_owned(), given);
+        self.log(TreeStep::Give(path.to_owned(), meta));
         Ok(())
     }
 

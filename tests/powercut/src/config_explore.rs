@@ -13,6 +13,7 @@ use anyhow::Result;
 use config_api::promote::{Moment, Store};
 use std::collections::HashSet;
 use std::hash::Hash;
+use std::path::Path;
 use std::time::Instant;
 use storage::Coverage;
 use storage::tree::{MemoryTrees, TreeImage, TreeStep, crash_trees, scan};
@@ -220,11 +221,15 @@ pub struct SyncsLeftOut {
     pub harmless: Vec<String>,
 }
 
-/// Leaves out each sync of a promotion, one at a time.
+/// Leaves out each sync of a promotion that `is_wanted`, one at a time.
 ///
 /// # Errors
 /// When the harness fails.
-pub fn without_each_sync(scenario: &ConfigScenario, plan: &Plan) -> Result<SyncsLeftOut> {
+pub fn without_each_sync(
+    scenario: &ConfigScenario,
+    plan: &Plan,
+    is_wanted: &dyn Fn(&Path) -> bool,
+) -> Result<SyncsLeftOut> {
     let recorded = scenario.record()?;
     let mut left_out = SyncsLeftOut { found: Vec::new(), harmless: Vec::new() };
     for (number, step) in recorded.steps.iter().enumerate() {
@@ -235,8 +240,12 @@ pub fn without_each_sync(scenario: &ConfigScenario, plan: &Plan) -> Result<Syncs
             | TreeStep::Append(..)
             | TreeStep::Link(..)
             | TreeStep::Rename(..)
+            | TreeStep::Give(..)
             | TreeStep::Remove(_) => continue,
         };
+        if !is_wanted(path) {
+            continue;
+        }
         let mut steps = recorded.steps.clone();
         steps.remove(number);
         let earlier = |at: usize| if at > number { at - 1 } else { at };

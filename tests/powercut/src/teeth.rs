@@ -14,6 +14,7 @@ use crate::violation::Invariant;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
 use storage::{Effort, OpKind};
 
 /// The operations of which each flush is left out.
@@ -59,14 +60,18 @@ pub struct FlushesLeftOut {
     pub harmless: Vec<(usize, String)>,
 }
 
-/// Each sync of a promotion left out alone.
+/// Each sync of a promotion whose path `is_wanted` left out alone.
 ///
 /// # Errors
 /// When the harness fails, or there is no promotion of that name.
-pub fn without_each_sync_of(name: &str, seed: u64) -> Result<SyncsLeftOut> {
+pub fn without_each_sync_of(
+    name: &str,
+    seed: u64,
+    is_wanted: &dyn Fn(&Path) -> bool,
+) -> Result<SyncsLeftOut> {
     let all = ConfigScenario::all()?;
     let scenario = all.iter().find(|one| one.name == name).context("no such promotion")?;
-    without_each_sync(scenario, &plan(None, seed, 1))
+    without_each_sync(scenario, &plan(None, seed, 1), is_wanted)
 }
 
 fn plan(mutation: Option<&Mutation>, seed: u64, threads: usize) -> Plan {
@@ -160,7 +165,7 @@ pub fn flushes(out: &mut dyn Write, seed: u64, threads: usize) -> Result<()> {
 /// The writer's, or when the harness fails.
 pub fn syncs(out: &mut dyn Write, seed: u64) -> Result<()> {
     for name in SYNCS_OF {
-        let SyncsLeftOut { found, harmless } = without_each_sync_of(name, seed)?;
+        let SyncsLeftOut { found, harmless } = without_each_sync_of(name, seed, &|_| true)?;
         let all = found.len() + harmless.len();
         writeln!(out, "{name}: {all} syncs, each left out alone, {} found", found.len())?;
         writeln!(out, "  found:   {}\n  no harm: {}", found.join(", "), harmless.join(", "))?;

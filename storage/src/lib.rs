@@ -37,6 +37,7 @@ mod rooted;
 mod seed;
 mod shared;
 mod steps;
+mod sync_below;
 mod tears;
 pub mod tree;
 #[cfg(target_os = "linux")]
@@ -73,6 +74,7 @@ pub use power_cut::{PowerCut, PowerCutDevices, PowerCutFiles};
 pub use recording::{Recording, RecordingFiles};
 pub use shared::Shared;
 pub use steps::FileStep;
+pub use sync_below::sync_all_below;
 #[cfg(target_os = "linux")]
 pub use ubi::{read_ubi_volume, replace_ubi_volume};
 pub use units::{ByteLen, Lba};

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Names of calls, flags, macros and files that only Linux has, as far as the rooms need such.
-const LINUX_ONLY: [&str; 18] = [
+const LINUX_ONLY: [&str; 20] = [
     "memfd_create",
     "O_DIRECT",
     "O_TMPFILE",
@@ -20,6 +20,8 @@ const LINUX_ONLY: [&str; 18] = [
     "fallocate(",
     "openat2(",
     "renameat2(",
+    "syncfs(",
+    "pipe2(",
     "nix::mount",
     "nix::sys::inotify",
     "nix::sys::epoll",

@@ -136,7 +136,7 @@ impl LocalStore {
         }
         let parent = self.dir.parent().filter(|parent| !parent.as_os_str().is_empty());
         let sync = || {
-            sync_all_below(&self.dir)?;
+            storage::sync_all_below(&self.dir)?;
             File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
         };
         let failed = |source| CasyncError::File { act: "sync", path: self.dir.clone(), source };
@@ -144,25 +144,6 @@ impl LocalStore {
         self.changed.store(false, Ordering::Relaxed);
         Ok(())
     }
-}
-
-/// The kernel writes a file system's content out as a whole, and tells of failures since 5.8.
-#[cfg(target_os = "linux")]
-fn sync_all_below(dir: &Path) -> io::Result<()> {
-    Ok(nix::unistd::syncfs(&File::open(dir)?)?)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn sync_all_below(dir: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            sync_all_below(&path)?;
-        } else {
-            File::open(path)?.sync_all()?;
-        }
-    }
-    File::open(dir)?.sync_all()
 }
 
 impl ChunkStore for LocalStore {

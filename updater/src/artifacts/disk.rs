@@ -179,7 +179,7 @@ impl RepositoryDisk for HostDisk {
     }
 
     fn sync_all(&mut self, dir: &Path) -> io::Result<()> {
-        Ok(nix::unistd::syncfs(File::open(dir)?)?)
+        storage::sync_all_below(dir)
     }
 
     fn in_use(&self, path: &Path) -> io::Result<Option<PathBuf>> {

@@ -86,8 +86,8 @@ pub trait Machine: Send {
     /// # Errors
     /// [`MachineError`]; since Linux 5.8 also when an earlier write failed.
     fn sync_filesystem(&mut self, dir: &Path) -> Result<(), MachineError> {
-        let sync = || -> io::Result<()> { Ok(nix::unistd::syncfs(std::fs::File::open(dir)?)?) };
-        sync().map_err(|source| MachineError { act: "sync", path: dir.to_owned(), source })
+        let synced = storage::sync_all_below(dir);
+        synced.map_err(|source| MachineError { act: "sync", path: dir.to_owned(), source })
     }
 
     /// The device's path without links.

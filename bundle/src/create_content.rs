@@ -14,6 +14,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use storage::{ByteLen, Digest};
 
+/// Where RAUC stages the content, inside the content.
+const RAUC_WORKDIR: &str = ".rauc-workdir";
+
 /// Where the manifest lies in the content.
 pub(crate) const MANIFEST_NAME: &str = "manifest.raucm";
 
@@ -154,6 +157,10 @@ fn scan(
         let name = name.ok_or_else(|| refuse("its name is not UTF-8"))?;
         let inner = if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
         if trees.contains(&inner) || (!trees.is_empty() && inner == OBJECT_STORE) {
+            continue;
+        }
+        // RAUC's own, of a run that was killed or failed; it removes it at the next.
+        if inner == RAUC_WORKDIR {
             continue;
         }
         let read = |source| CreateError::ReadContent { path: path.clone(), source };

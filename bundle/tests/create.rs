@@ -242,6 +242,8 @@ fn forbidden_content_is_refused_and_leaves_no_output() {
 fn harmless_links_and_directories_are_packed() {
     let bench = Bench::new();
     std::fs::create_dir_all(bench.content().join("extra/.hidden")).unwrap();
+    // What a run of RAUC leaves behind that failed; it stood in our way.
+    std::fs::create_dir_all(bench.content().join(".rauc-workdir/x")).unwrap();
     symlink("rootfs.img", bench.content().join("latest")).unwrap();
     bench.create(BundleFormat::Verity, "out").unwrap();
     let packed = std::fs::File::open(bench.path("out")).unwrap();
@@ -251,6 +253,7 @@ fn harmless_links_and_directories_are_packed() {
     let target = PathBuf::from("rootfs.img");
     assert_eq!(found("latest"), Some(&SquashfsEntry::Symlink { target }));
     assert_eq!(found("extra/.hidden"), Some(&SquashfsEntry::Directory));
+    assert_eq!(found(".rauc-workdir"), None);
 }
 
 #[test]

@@ -6,10 +6,10 @@ use crate::rauc::env::{Bus, RaucEnv};
 use crate::rauc::glib_order::in_order;
 use crate::rauc::status_view::{RepositoryView, SlotView, StatusView, Variants, text};
 use std::time::Duration;
+use zbus::blocking::Connection;
 use zbus::blocking::connection::Builder;
-use zbus::blocking::{Connection, Proxy, fdo::PropertiesProxy};
-use zbus::names::InterfaceName;
-use zbus::zvariant::DynamicType;
+use zbus::message::Message;
+use zbus::zvariant::{DynamicType, OwnedValue};
 
 /// The name of the service.
 pub const SERVICE: &str = "de.pengutronix.rauc";
@@ -19,6 +19,9 @@ pub const OBJECT: &str = "/";
 pub const INSTALLER: &str = "de.pengutronix.rauc.Installer";
 /// The interface of built-in polling.
 pub const POLLER: &str = "de.pengutronix.rauc.Poller";
+
+/// D-Bus's own interface for properties.
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
 /// The interface of what RAUC has not.
 pub const OWN_INSTALLER: &str = "de.atomix.Installer";
@@ -58,24 +61,32 @@ pub fn way_to_bus(env: &RaucEnv) -> zbus::Result<Builder<'static>> {
     }
 }
 
+/// A way on which no answer is waited for longer: a service that hangs must not hang us.
+fn bounded(way: Builder<'static>, longest_call: Duration) -> Builder<'static> {
+    way.method_timeout(longest_call)
+}
+
 impl Client {
     /// Connects to a bus.
     ///
     /// # Errors
     /// The cause in a line.
     pub fn connect(env: &RaucEnv) -> Result<Self, String> {
-        Self::connect_for(env, LONGEST_CALL)
-    }
-
-    fn connect_for(env: &RaucEnv, longest_call: Duration) -> Result<Self, String> {
-        let way = way_to_bus(env).map(|way| way.method_timeout(longest_call));
-        let connection = way.and_then(Builder::build);
+        let connection = way_to_bus(env).and_then(|way| bounded(way, LONGEST_CALL).build());
         Ok(Self { connection: connection.map_err(|error| words(&error))? })
     }
 
     /// The connection.
     pub fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// Not through a proxy: its calls, and the cache that it fills, have no limit of time.
+    fn ask<B>(&self, interface: &str, method: &str, body: &B) -> zbus::Result<Message>
+    where
+        B: serde::Serialize + DynamicType,
+    {
+        self.connection.call_method(Some(SERVICE), OBJECT, Some(interface), method, body)
     }
 
     /// Calls a method of the service.
@@ -87,9 +98,8 @@ impl Client {
         B: serde::Serialize + DynamicType,
         R: for<'d> zbus::zvariant::DynamicDeserialize<'d>,
     {
-        let proxy = Proxy::new(&self.connection, SERVICE, OBJECT, INSTALLER);
-        let proxy = proxy.map_err(|error| words(&error))?;
-        proxy.call(method, body).map_err(|error| words(&error))
+        let answer = self.ask(INSTALLER, method, body).map_err(|error| words(&error))?;
+        answer.body().deserialize().map_err(|error| words(&error))
     }
 
     /// The properties of the service.
@@ -97,19 +107,15 @@ impl Client {
     /// # Errors
     /// The cause in a line.
     pub fn properties(&self) -> Result<Variants, String> {
-        let proxy = PropertiesProxy::builder(&self.connection)
-            .destination(SERVICE)
-            .and_then(|builder| builder.path(OBJECT))
-            .and_then(|builder| builder.build())
-            .map_err(|error| words(&error))?;
-        let interface = InterfaceName::from_static_str_unchecked(INSTALLER);
-        proxy.get_all(interface).map_err(|error| words(&error.into()))
+        let answer = self.ask(PROPERTIES, "GetAll", &INSTALLER).map_err(|error| words(&error))?;
+        answer.body().deserialize().map_err(|error| words(&error))
     }
 
     /// What can be done about what failed last; a service of RAUC's own does not know.
     pub fn hint(&self) -> Option<String> {
-        let proxy = Proxy::new(&self.connection, SERVICE, OBJECT, OWN_INSTALLER).ok()?;
-        proxy.get_property("Hint").ok().filter(|hint: &String| !hint.is_empty())
+        let answer = self.ask(PROPERTIES, "Get", &(OWN_INSTALLER, "Hint"));
+        let hint: OwnedValue = answer.ok()?.body().deserialize().ok()?;
+        String::try_from(hint).ok().filter(|hint| !hint.is_empty())
     }
 
     /// Everything that `rauc status` shows. What the boot loader cannot tell is a warning.
@@ -146,5 +152,32 @@ impl Client {
             slots,
             repositories,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+    use std::time::Instant;
+    use zbus::{AuthMechanism, Guid};
+
+    #[test]
+    fn a_service_that_hangs_is_not_waited_for_without_end() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let server = std::thread::spawn(move || {
+            let server = Builder::async_io_unix_stream(ours).server(Guid::generate()).unwrap();
+            server.p2p().auth_mechanism(AuthMechanism::Anonymous).build().unwrap()
+        });
+        let way = Builder::async_io_unix_stream(theirs).p2p();
+        let way = bounded(way.auth_mechanism(AuthMechanism::Anonymous), Duration::from_millis(300));
+        let client = Client { connection: way.build().unwrap() };
+        // Nobody serves the object, and nobody says so.
+        let _server = server.join().unwrap();
+        let begun = Instant::now();
+        assert_eq!(client.hint(), None);
+        assert!(client.properties().is_err());
+        assert!(client.call::<_, String>("GetPrimary", &()).is_err());
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     }
 }

@@ -15,6 +15,9 @@ const INIT: &str = include_str!("uml-init.sh");
 /// Seconds that the kernel gets beyond those of the tests.
 const BOOT_SECS: u64 = 40;
 
+/// MiB that a guest needs for itself and for small images.
+pub const MEMORY: usize = 3072;
+
 /// What the guest's console says while it runs, beside the files.
 pub const CONSOLE: &str = "console.log";
 
@@ -32,6 +35,8 @@ pub struct Guest<'a> {
     pub results: &'a [&'a str],
     /// Seconds for all of it.
     pub limit: u64,
+    /// Its memory, in MiB. A guest fills with its caches what it is given.
+    pub memory: usize,
 }
 
 /// Runs a part in a kernel of its own.
@@ -42,7 +47,13 @@ pub fn run(shard: &Shard, work: &Work<'_>, root: &Path) -> Result<()> {
     let mut command = vec!["/bin/bash".to_owned(), format!("{INSIDE}/shard.sh")];
     command.extend(shard.arguments(Path::new(INSIDE), work));
     let results = &["results", "pytest.log", "nginx.log", "backend.log"];
-    let guest = Guest { files: &shard.dir, command, results, limit: work.limit + BOOT_SECS };
+    let guest = Guest {
+        files: &shard.dir,
+        command,
+        results,
+        limit: work.limit + BOOT_SECS,
+        memory: MEMORY,
+    };
     boot(&guest, root)?;
     shard.came_to_an_end()
 }
@@ -53,7 +64,7 @@ pub fn run(shard: &Shard, work: &Work<'_>, root: &Path) -> Result<()> {
 /// # Errors
 /// When it cannot be prepared; what the command did, only its results tell.
 pub fn boot(guest: &Guest<'_>, root: &Path) -> Result<()> {
-    let Guest { files, command, results, limit } = guest;
+    let Guest { files, command, results, limit, memory } = guest;
     let dir = files.with_extension("uml");
     for name in ["memory", "modules/lib"] {
         fs::create_dir_all(dir.join(name))?;
@@ -71,7 +82,7 @@ pub fn boot(guest: &Guest<'_>, root: &Path) -> Result<()> {
     fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
     let kernel = patched_kernel(root, &dir)?;
     let script = "mount -t tmpfs -o exec tmpfs \"$1/memory\"; export TMPDIR=$1/memory; \
-                  exec timeout -k 5 \"$3\" \"$2\" mem=3G rootfstype=hostfs \
+                  exec timeout -k 5 \"$3\" \"$2\" mem=$5M rootfstype=hostfs \
                   rootflags=/ ro init=\"$1/init\" con=null con0=fd:0,fd:1 con1=null \
                   >\"$4\" 2>&1";
     let ended = Program::new("unshare")
@@ -80,6 +91,7 @@ pub fn boot(guest: &Guest<'_>, root: &Path) -> Result<()> {
         .arg(kernel)
         .arg(limit.to_string())
         .arg(files.join(CONSOLE))
+        .arg(memory.to_string())
         .run();
     // What the command did, its results tell; why the kernel ended, only this.
     if let Err(failed) = ended {

@@ -18,6 +18,8 @@ pub enum Judge {
     Hostile,
     /// Times, memory and bytes of either program in one run; it never fails by them.
     Measures,
+    /// Bytes that a small change in an image makes either program fetch and write, in one install each.
+    Deltas,
 }
 
 impl Cli {
@@ -34,6 +36,13 @@ impl Cli {
         words.extend(self.exhaustive.then(|| "--exhaustive".to_owned()));
         words
     }
+
+    /// Mebibytes of the image, where one is measured.
+    #[must_use]
+    pub fn measured(&self) -> Option<usize> {
+        let measures = |judge: &Judge| matches!(judge, Judge::Measures | Judge::Deltas);
+        self.judge.iter().any(measures).then_some(self.size)
+    }
 }
 
 impl Judge {
@@ -49,6 +58,7 @@ impl Judge {
             Self::Stores => "stores",
             Self::Hostile => "hostile",
             Self::Measures => "measures",
+            Self::Deltas => "deltas",
         }
     }
 }

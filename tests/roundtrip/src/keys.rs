@@ -103,6 +103,12 @@ impl Keys {
         Ok(keys)
     }
 
+    /// Those that were made in a directory before, by the start of this program outside a guest.
+    #[must_use]
+    pub fn made(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
     fn certify(&self, one: &Certificate<'_>) -> Result<()> {
         let Certificate { name, kind, issuer, extensions, valid: (begin, days) } = one;
         let option = if *kind == "EC" { "ec_paramgen_curve:P-256" } else { "rsa_keygen_bits:2048" };

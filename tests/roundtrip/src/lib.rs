@@ -12,6 +12,7 @@
 pub mod cases;
 pub mod cli;
 pub mod daemon;
+pub mod deltas;
 pub mod device;
 pub mod goosebit;
 pub mod hawkbit;

@@ -42,7 +42,10 @@ pub struct Bench<'a> {
 /// # Errors
 /// When something that is measured does not work.
 pub fn judge(bench: &Bench<'_>, kernel: Kernel, out: &mut dyn Write) -> Result<()> {
-    let old = bench.write_images()?;
+    bench.write_image()?;
+    let old = bench.scratch.join("old.img");
+    Change { places: 32, bytes: 16 << 10, shift: 0 }.make(&bench.image(), &old)?;
+    let seeds = Seeds { running: &old, target: None };
     writeln!(
         out,
         "  image: {} MiB; medians of {ROUNDS} runs, or of {LONG_ROUNDS}",
@@ -55,7 +58,7 @@ pub fn judge(bench: &Bench<'_>, kernel: Kernel, out: &mut dyn Write) -> Result<(
             bench.creation(out)?;
             bench.info(out)?;
             bench.install("plain", &Way::File, out)?;
-            bench.install("casync", &Way::Store(&old), out)?;
+            bench.install("casync", &Way::Store(seeds), out)?;
         }
         Kernel::Uml => {
             bench.install("verity", &Way::File, out)?;
@@ -66,54 +69,80 @@ pub fn judge(bench: &Bench<'_>, kernel: Kernel, out: &mut dyn Write) -> Result<(
             }
             shape(0, 0)?;
             writeln!(out, "  | **streamed, block-hash-index** | | | | |")?;
-            bench.install("adaptive", &Way::Delta(&old), out)?;
+            bench.install("adaptive", &Way::Delta(seeds), out)?;
         }
     }
     Ok(())
 }
 
 /// How an update comes.
-enum Way<'a> {
+pub(crate) enum Way<'a> {
     File,
     Stream,
     /// Streamed over a slot's old content.
-    Delta(&'a Path),
+    Delta(Seeds<'a>),
     /// By an index, from a store, over a slot's old content.
-    Store(&'a Path),
+    Store(Seeds<'a>),
+}
+
+/// What slots hold before an install.
+#[derive(Clone, Copy)]
+pub(crate) struct Seeds<'a> {
+    pub(crate) running: &'a Path,
+    /// Nothing: zeros.
+    pub(crate) target: Option<&'a Path>,
 }
 
 /// What one install took.
 #[derive(Clone, Copy, Debug, Default)]
-struct Install {
-    usage: Usage,
-    sent: Sent,
-    written: u64,
+pub(crate) struct Install {
+    pub(crate) usage: Usage,
+    pub(crate) sent: Sent,
+    pub(crate) written: u64,
 }
 
-impl Bench<'_> {
-    fn image(&self) -> PathBuf {
-        self.scratch.join("rootfs.img")
-    }
+/// In how many places two versions of an image differ, by how many bytes in each, and how far behind
+/// the first of equal parts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Change {
+    pub(crate) places: usize,
+    pub(crate) bytes: usize,
+    pub(crate) shift: usize,
+}
 
-    /// The image of the update, of files that systems have, and the one before, which it returns.
-    fn write_images(&self) -> Result<PathBuf> {
-        let script = "tar -cf - /usr/lib /usr/bin /usr/share 2>/dev/null | head -c \"$0\" >\"$1\"";
-        Program::new("sh").args(["-c", script, &self.bytes.to_string()]).arg(self.image()).run()?;
-        let mut bytes = fs::read(self.image())?;
-        ensure!(bytes.len() == self.bytes, "this machine has too few files");
-        // A small change: 16 KiB in 32 places.
-        for place in 0..32 {
-            let from = (self.bytes / 32 * place) & !4095;
-            for byte in bytes.iter_mut().skip(from).take(16 << 10) {
+impl Change {
+    /// Writes the other version.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub(crate) fn make(self, from: &Path, to: &Path) -> Result<()> {
+        let mut bytes = fs::read(from)?;
+        let part = bytes.len() / self.places;
+        for place in 0..self.places {
+            let from = ((part * place) & !4095) + self.shift;
+            for byte in bytes.iter_mut().skip(from).take(self.bytes) {
                 *byte = byte.wrapping_mul(31).wrapping_add(7);
             }
         }
-        let old = self.scratch.join("old.img");
-        fs::write(&old, bytes)?;
-        Ok(old)
+        Ok(fs::write(to, bytes)?)
+    }
+}
+
+impl Bench<'_> {
+    pub(crate) fn image(&self) -> PathBuf {
+        self.scratch.join("rootfs.img")
     }
 
-    fn bundle(&self, party: &Party, kind: &str, to: &Path) -> Result<Usage> {
+    /// The image of the update, of files that systems have.
+    pub(crate) fn write_image(&self) -> Result<()> {
+        let script = "tar -cf - /usr/lib /usr/bin /usr/share 2>/dev/null | head -c \"$0\" >\"$1\"";
+        Program::new("sh").args(["-c", script, &self.bytes.to_string()]).arg(self.image()).run()?;
+        let found = fs::metadata(self.image())?.len();
+        ensure!(found == self.bytes as u64, "this machine has too few files");
+        Ok(())
+    }
+
+    pub(crate) fn bundle(&self, party: &Party, kind: &str, to: &Path) -> Result<Usage> {
         let (format, more) = match kind {
             "plain" => ("plain", ""),
             "adaptive" => ("verity", "adaptive=block-hash-index\n"),
@@ -224,7 +253,12 @@ impl Bench<'_> {
         Ok(())
     }
 
-    fn install_once(&self, party: &Party, way: &Way<'_>, files: &Path) -> Result<Install> {
+    pub(crate) fn install_once(
+        &self,
+        party: &Party,
+        way: &Way<'_>,
+        files: &Path,
+    ) -> Result<Install> {
         let dir = self.scratch.join("device");
         let _ = fs::remove_dir_all(&dir);
         let setup = Setup {
@@ -232,12 +266,9 @@ impl Bench<'_> {
             ..self.keys.trust(Chain::Root, self.bytes as u64 + (1 << 20))
         };
         let device = Device::make(&dir, &setup)?;
-        if let Way::Delta(old) | Way::Store(old) = way {
-            Program::new("dd")
-                .args(["conv=notrunc", "bs=1M", "status=none"])
-                .arg(format!("if={}", old.display()))
-                .arg(format!("of={}", device.running().display()))
-                .run()?;
+        if let Way::Delta(seeds) | Way::Store(seeds) = way {
+            fill(&device.running(), seeds.running)?;
+            seeds.target.iter().try_for_each(|old| fill(&device.target(), old))?;
         }
         let slots = Slots::attach(&device)?;
         let server = Nginx::start(files, &self.scratch.join("server"))?;
@@ -264,7 +295,7 @@ impl Bench<'_> {
     }
 
     /// The image as chunks, and a bundle of their index.
-    fn store(&self, files: &Path, bundle: &Path) -> Result<()> {
+    pub(crate) fn store(&self, files: &Path, bundle: &Path) -> Result<()> {
         let index = self.scratch.join("rootfs.img.caibx");
         Program::new("casync")
             .arg("make")
@@ -286,6 +317,15 @@ impl Bench<'_> {
         let _ = fs::remove_file(bundle);
         make_bundle(&self.parties[0].rauc, &recipe, bundle)
     }
+}
+
+/// Gives a slot's file content.
+fn fill(slot: &Path, content: &Path) -> Result<()> {
+    Program::new("dd")
+        .args(["conv=notrunc", "bs=1M", "status=none"])
+        .arg(format!("if={}", content.display()))
+        .arg(format!("of={}", slot.display()))
+        .run()
 }
 
 /// Each run reads from the medium.
@@ -335,7 +375,7 @@ fn usages(name: &str, [real, this]: &[Runs; 2], out: &mut dyn Write) -> Result<(
 }
 
 #[expect(clippy::cast_precision_loss, reason = "numbers to be read")]
-fn bytes(name: &str, real: u64, this: u64, out: &mut dyn Write) -> Result<()> {
+pub(crate) fn bytes(name: &str, real: u64, this: u64, out: &mut dyn Write) -> Result<()> {
     let ratio = this as f64 / real as f64;
     Ok(writeln!(out, "  | {name} | {real} | {this} | {ratio:.3} | |")?)
 }

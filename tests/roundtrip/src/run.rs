@@ -5,7 +5,7 @@ use crate::cli::{Cli, Judge};
 use crate::keys::Keys;
 use crate::matrix::{self, Extent, Installs, Party};
 use crate::measures::{self, Bench};
-use crate::{hawkbit, hostile};
+use crate::{deltas, hawkbit, hostile};
 use crate::{peers, space, stores};
 use anyhow::{Context as _, Result};
 use conformance::cli::Kernel;
@@ -15,6 +15,9 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Instant;
+
+/// Of those who sign what is measured.
+const BENCH_KEYS: &str = "bench-keys";
 
 /// Runs what the arguments ask for.
 ///
@@ -35,6 +38,13 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         Some(program) => Some(peers::as_rauc(program, &scratch.join("ours"))?),
         None => None,
     };
+    if cli.judge.contains(&Judge::Deltas) {
+        let real =
+            Party { name: "theirs", rauc: peers::REAL.real_rauc()?, installs: Installs::Plain };
+        let keys = Keys::make(&scratch.join(BENCH_KEYS))?;
+        let parties = [&real, &real];
+        deltas::prepare(&Bench { parties, scratch: &scratch, bytes: cli.size << 20, keys })?;
+    }
     let entered = match cli.kernel {
         Kernel::Host => space::enter(cli, program.as_deref(), &scratch),
         Kernel::Uml => space::enter_kernel(cli, program.as_deref(), &scratch, out),
@@ -94,18 +104,18 @@ fn judge(cli: &Cli, scratch: &Path, out: &mut dyn Write) -> Result<()> {
             Judge::Matrix => {
                 matrix::judge(&[ours.clone(), theirs.clone()], extent, scratch, out)?;
             }
-            Judge::Measures => {
+            Judge::Measures | Judge::Deltas => {
                 let alone = peers::real_alone(&scratch.join("real"))?;
                 let rauc = if cli.program.is_some() { rauc.clone() } else { alone.clone() };
                 let theirs = Party { rauc: alone, ..theirs.clone() };
                 let ours = Party { rauc, ..ours.clone() };
-                let bench = Bench {
-                    parties: [&theirs, &ours],
-                    scratch,
-                    bytes: cli.size << 20,
-                    keys: Keys::make(&scratch.join("bench-keys"))?,
-                };
-                measures::judge(&bench, cli.kernel, out)?;
+                let keys = scratch.join(BENCH_KEYS);
+                let deltas = *judge == Judge::Deltas;
+                let keys = if deltas { Keys::made(&keys) } else { Keys::make(&keys)? };
+                let parties = [&theirs, &ours];
+                let bench = Bench { parties, scratch, bytes: cli.size << 20, keys };
+                let judge = if deltas { deltas::judge } else { measures::judge };
+                judge(&bench, cli.kernel, out)?;
             }
         }
         writeln!(out, "  {:.0} s", begun.elapsed().as_secs_f64())?;

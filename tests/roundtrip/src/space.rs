@@ -59,8 +59,10 @@ pub fn enter_kernel(
     let mut command = ["/bin/bash", "-c", script, uml::INSIDE].map(str::to_owned).to_vec();
     writeln!(out, "the guest says more on {}", scratch.join(uml::CONSOLE).display())?;
     command.extend(cli.again(program.as_deref(), inside));
-    let guest =
-        uml::Guest { files: scratch, command, results: &["said", "content"], limit: KERNEL_SECS };
+    // Half of it may be files: three versions, two slots, what is served.
+    let memory = uml::MEMORY + cli.measured().map_or(0, |mib| mib * 10);
+    let results = &["said", "content"];
+    let guest = uml::Guest { files: scratch, command, results, limit: KERNEL_SECS, memory };
     uml::boot(&guest, &Suite::user_mode_linux()?.join("root"))?;
     let said = fs::read_to_string(scratch.join("said"));
     write!(out, "{}", said.context("the guest said nothing: see console.log")?)?;

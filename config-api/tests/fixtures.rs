@@ -9,12 +9,13 @@
     reason = "a test fails by them, and reads its fixtures directly"
 )]
 
-use config_api::input::Payload;
+use config_api::input::{Limits, Origin, Spool, read_input};
 use config_api::model::{Faults, validate};
 use config_api::render::render;
 use config_api::tree::{Content, Tree};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::PathBuf;
 
 struct Fixture {
@@ -42,35 +43,47 @@ fn fixtures() -> Vec<Fixture> {
     all
 }
 
-fn compare(name: &str, tree: &Tree, expected: &Value, faults: &mut Vec<String>) {
+fn compare(
+    name: &str,
+    tree: &Tree,
+    spool: &mut Spool,
+    expected: &Value,
+    wrong: &mut Vec<String>,
+) {
     let mut files: BTreeMap<&str, &Value> = BTreeMap::new();
     for (path, file) in expected["tree"].as_object().unwrap() {
         files.insert(path, file);
     }
+    let mut directories = 0;
     for (path, entry) in tree.iter() {
         let mode = format!("{:04o}", entry.mode);
-        match &entry.content {
+        let bytes = match &entry.content {
             Content::Directory => {
+                directories += 1;
                 if expected["directories"][path] != mode.as_str() {
-                    faults.push(format!("{name}: directory {path} {mode}"));
+                    wrong.push(format!("{name}: directory {path} {mode}"));
                 }
+                continue;
             }
-            Content::Bytes(bytes) => {
-                let Some(file) = files.remove(path) else {
-                    faults.push(format!("{name}: {path} is not expected"));
-                    continue;
-                };
-                if file["mode"] != mode.as_str()
-                    || file["text"].as_str().unwrap().as_bytes() != bytes
-                {
-                    let text = String::from_utf8_lossy(bytes);
-                    faults.push(format!("{name}: {path} {mode}: {text}\n!= {file}"));
-                }
+            Content::Bytes(bytes) => bytes.clone(),
+            Content::Payload { member, len } => {
+                let mut bytes = Vec::new();
+                spool.open(*member).unwrap().read_to_end(&mut bytes).unwrap();
+                assert_eq!(bytes.len() as u64, *len);
+                bytes
             }
-            Content::Payload { .. } => {}
+        };
+        let Some(file) = files.remove(path) else {
+            wrong.push(format!("{name}: {path} is not expected"));
+            continue;
+        };
+        if file["mode"] != mode.as_str() || file["text"].as_str().unwrap().as_bytes() != bytes {
+            let text = String::from_utf8_lossy(&bytes);
+            wrong.push(format!("{name}: {path} {mode}: {text}\n!= {file}"));
         }
     }
-    faults.extend(files.keys().map(|path| format!("{name}: {path} is missing")));
+    assert_eq!(directories, expected["directories"].as_object().unwrap().len(), "{name}");
+    wrong.extend(files.keys().map(|path| format!("{name}: {path} is missing")));
 }
 
 /// The reference names its key in the words of its message; one of our faults names the same.
@@ -92,19 +105,27 @@ fn check_key(name: &str, message: &Value, faults: &Faults, wrong: &mut Vec<Strin
 }
 
 #[test]
-fn plain_files_are_judged_and_rendered_as_the_reference_does() {
+fn fixtures_are_judged_and_rendered_as_the_reference_does() {
     let mut wrong = Vec::new();
     for fixture in fixtures() {
-        if fixture.input.extension().unwrap() != "toml" {
-            continue;
-        }
         let name = &fixture.name;
-        let bytes = std::fs::read(&fixture.input).unwrap();
         let ok = fixture.expected["verdict"] == "ok";
-        match validate(&bytes) {
+        let mut spool = Spool::new(tempfile::tempfile().unwrap());
+        let file = std::fs::File::open(&fixture.input).unwrap();
+        let origin = Origin::File(fixture.input.to_str().unwrap());
+        let input = match read_input(origin, file, &Limits::default(), &mut spool) {
+            Ok(input) => input,
+            Err(error) if ok => panic!("{name}: {error}"),
+            Err(error) => {
+                assert!(name.contains("bundle"), "{name}: {error}");
+                continue;
+            }
+        };
+        match validate(&input.config_toml) {
             Ok(checked) if ok => {
-                let tree = render(&checked.config, &bytes, &Payload::default(), "/data/config");
-                compare(name, &tree, &fixture.expected, &mut wrong);
+                let tree =
+                    render(&checked.config, &input.config_toml, &input.payload, "/data/config");
+                compare(name, &tree, &mut spool, &fixture.expected, &mut wrong);
                 let warnings = serde_json::to_value(&checked.warnings).unwrap();
                 if warnings != fixture.expected["warnings"] {
                     wrong.push(format!("{name}: {warnings}"));

@@ -56,4 +56,5 @@ pub use index::{ChunkIndex, IndexedChunk, MAX_INDEX};
 pub(crate) use prefetch::Prefetch;
 pub use seed::{Seed, SeedContent};
 pub use store::{ChunkStore, LocalStore, WantedChunk};
+pub use tar::{TarHeader, TarReader};
 pub use tar_tree::read_tar;

@@ -15,18 +15,41 @@ const MAX_EXTENSION: u64 = 1024 * 1024;
 
 /// What a header says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct TarHeader {
+pub struct TarHeader {
+    /// The file's name, as it stands.
     pub path: Vec<u8>,
+    /// What a link points to.
     pub link: Vec<u8>,
     /// The type flag as it stands.
     pub kind: u8,
+    /// Permission bits.
     pub permissions: u32,
+    /// Owner.
     pub uid: u64,
+    /// Group.
     pub gid: u64,
+    /// Length of the content.
     pub size: u64,
+    /// Time of the last change, since 1970.
     pub mtime_nanos: u64,
+    /// Of a device.
     pub major: u32,
+    /// Of a device.
     pub minor: u32,
+}
+
+impl TarHeader {
+    /// Whether this is a regular file, in any of its spellings.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        matches!(self.kind, b'0' | 0 | b'7') && !self.path.ends_with(b"/")
+    }
+
+    /// Whether this is a directory; old archives know it by the `/` at the end of its name.
+    #[must_use]
+    pub fn is_directory(&self) -> bool {
+        self.kind == b'5' || (matches!(self.kind, b'0' | 0 | b'7') && self.path.ends_with(b"/"))
+    }
 }
 
 /// What a pax header changes.
@@ -40,7 +63,9 @@ struct Overrides {
     mtime_nanos: Option<u64>,
 }
 
-pub(super) struct TarReader<R> {
+/// Reads one tar, file by file.
+#[derive(Debug)]
+pub struct TarReader<R> {
     input: R,
     at: u64,
     /// Content and padding that were not read yet.
@@ -50,12 +75,16 @@ pub(super) struct TarReader<R> {
 }
 
 impl<R: Read> TarReader<R> {
-    pub(super) fn new(input: R) -> Self {
+    /// Nothing is read yet.
+    pub fn new(input: R) -> Self {
         Self { input, at: 0, content_left: 0, padding: 0, global: Overrides::default() }
     }
 
     /// The next file; `None` at the end.
-    pub(super) fn next_header(&mut self) -> Result<Option<TarHeader>, CasyncError> {
+    ///
+    /// # Errors
+    /// [`CasyncError::Tar`], or [`CasyncError::Input`] where the input fails.
+    pub fn next_header(&mut self) -> Result<Option<TarHeader>, CasyncError> {
         let mut next = self.global.clone();
         loop {
             self.skip_rest()?;
@@ -99,7 +128,7 @@ impl<R: Read> TarReader<R> {
     }
 
     /// The content of the file whose header came last.
-    pub(super) fn content(&mut self) -> impl Read + '_ {
+    pub fn content(&mut self) -> impl Read + '_ {
         Content(self)
     }
 

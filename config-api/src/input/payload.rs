@@ -45,7 +45,7 @@ impl Payload {
 
     /// Adds a member; `false` when its path is taken by another one.
     #[must_use = "a path that is taken is a fault of the bundle"]
-    pub fn add(&mut self, path: String, member: Member) -> bool {
+    pub(crate) fn add(&mut self, path: String, member: Member) -> bool {
         match self.members.get(&path) {
             None => self.members.insert(path, member).is_none(),
             Some(found) => *found == Member::Directory && member == Member::Directory,

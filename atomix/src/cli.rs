@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Argument types of the `atomix` program: noun, then verb. No behaviour.
 
+pub use crate::config_cli::ConfigCommand;
 pub use crate::line_cli::{RescueArgs, SerialCommand};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
@@ -101,6 +102,12 @@ pub enum Command {
     },
     /// Create the partitions that the definitions ask for and the disk lacks
     Repart(RepartArgs),
+    /// Validate and render the device's configuration
+    Config {
+        /// What to do.
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
     /// Verify that this boot is healthy
     Health {
         /// What to do.

@@ -9,6 +9,7 @@ pub mod boot_control;
 pub mod boot_view;
 pub mod cli;
 pub mod commands;
+pub mod config_cli;
 pub mod context;
 pub mod demo;
 pub mod failure;

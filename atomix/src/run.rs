@@ -3,8 +3,8 @@
 
 use crate::cli::{Cli, Command, Global};
 use crate::commands::{
-    boot, bundle, doctor, flash, health, image, install, manual, repart, rescue, serial, slot,
-    status, uenv, why,
+    boot, bundle, config, doctor, flash, health, image, install, manual, repart, rescue, serial,
+    slot, status, uenv, why,
 };
 use crate::context::{Context, Now};
 use crate::demo;
@@ -161,6 +161,7 @@ fn without_device(command: &Command, now: Now, out: &mut Output) -> Option<Resul
             hint: "`atomix rauc --help` shows what it takes",
         })),
         Command::Image { command } => Some(image::run(command, out)),
+        Command::Config { command } => Some(config::run(command, out)),
         Command::Serial { command } => Some(serial::run(command, out)),
         Command::Rescue(args) => {
             args.tty.as_deref().map(|tty| rescue::laptop::run(tty, &args.line, out))
@@ -208,6 +209,7 @@ pub(crate) fn on_context(
         | Command::Completions { .. }
         | Command::Man { .. }
         | Command::Rauc { .. }
+        | Command::Config { .. }
         | Command::Image { .. } => Ok(()),
     }
 }

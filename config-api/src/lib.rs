@@ -20,8 +20,12 @@ pub mod promote;
 pub mod protocol;
 pub mod quadlet;
 pub mod render;
+pub mod schema;
 pub mod system;
 pub mod tree;
+mod tree_directory;
+
+pub use tree_directory::{WriteTreeError, write_new_directory};
 
 /// The account that rootless containers belong to.
 pub const APP_USER: &str = "appsvc";

@@ -43,13 +43,7 @@ fn fixtures() -> Vec<Fixture> {
     all
 }
 
-fn compare(
-    name: &str,
-    tree: &Tree,
-    spool: &mut Spool,
-    expected: &Value,
-    wrong: &mut Vec<String>,
-) {
+fn compare(name: &str, tree: &Tree, spool: &mut Spool, expected: &Value, wrong: &mut Vec<String>) {
     let mut files: BTreeMap<&str, &Value> = BTreeMap::new();
     for (path, file) in expected["tree"].as_object().unwrap() {
         files.insert(path, file);

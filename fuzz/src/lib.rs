@@ -12,6 +12,7 @@ mod atomix;
 mod bootctl;
 mod bundle;
 mod casync;
+mod config;
 mod config_service;
 mod fixtures;
 mod http;
@@ -32,6 +33,7 @@ pub use bundle::{
     verity_payload,
 };
 pub use casync::{block_hash_index, catar, chunk_file, chunk_index, tar};
+pub use config::{config_bundle, config_toml, ssh_key};
 pub use config_service::{helper_request, ssh_signature};
 pub use http::{http_head, http_url};
 pub use promotion::{applier_settings, audit_log, promotion_record};
@@ -49,7 +51,7 @@ pub use verifier::{gateway_address, health_config, required_units};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 52] = [
+pub const TARGETS: [Target; 55] = [
     ("applier_settings", applier_settings),
     ("audit_log", audit_log),
     ("block_hash_index", block_hash_index),
@@ -63,6 +65,8 @@ pub const TARGETS: [Target; 52] = [
     ("catar", catar),
     ("chunk_file", chunk_file),
     ("chunk_index", chunk_index),
+    ("config_bundle", config_bundle),
+    ("config_toml", config_toml),
     ("dead_kernel", dead_kernel),
     ("env_data", env_data),
     ("env_image", env_image),
@@ -96,6 +100,7 @@ pub const TARGETS: [Target; 52] = [
     ("signature", signature),
     ("slot_status", slot_status),
     ("squashfs", squashfs),
+    ("ssh_key", ssh_key),
     ("ssh_signature", ssh_signature),
     ("system_conf", system_conf),
     ("system_info", system_info),

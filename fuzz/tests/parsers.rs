@@ -83,6 +83,10 @@ const PARSERS: &[(&str, Row)] = &[
     ("bundle/src/rsa_scheme.rs", Fuzzed(&["envelope"])),
     ("bundle/src/squashfs.rs", Fuzzed(&["squashfs", "verity_payload"])),
     ("bundle/src/trailer.rs", Fuzzed(&["bundle", "bundle_edits"])),
+    ("config-api/src/model/address.rs", Fuzzed(&["config_toml"])),
+    ("config-api/src/model/name.rs", Fuzzed(&["config_toml"])),
+    ("config-api/src/model/ssh_key.rs", Fuzzed(&["config_toml", "ssh_key"])),
+    ("config-api/src/model/toml_tree.rs", Fuzzed(&["config_toml"])),
     ("repart/src/definition.rs", Fuzzed(&["repart_definition"])),
     ("repart/src/fat.rs", Fuzzed(&["fat"])),
     ("repart/src/table.rs", Fuzzed(&["partition_table"])),
@@ -114,12 +118,13 @@ const PARSERS: &[(&str, Row)] = &[
     ("verifier/src/system.rs", Inside("one word of systemd's, of which none is refused")),
 ];
 
-const ROOMS: [&str; 10] = [
+const ROOMS: [&str; 11] = [
     "atomix",
     "atomix-repart",
     "board-rock64",
     "bootctl",
     "bundle",
+    "config-api",
     "repart",
     "storage",
     "uboot",

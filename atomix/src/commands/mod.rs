@@ -3,6 +3,7 @@
 
 pub mod boot;
 pub mod bundle;
+pub mod config;
 pub mod dead_end;
 pub mod doctor;
 pub mod flash;

@@ -9,9 +9,9 @@ use super::reader::{Item, Table, closest, shortened};
 
 pub(crate) const ACTIVATION_KEYS: [&str; 6] =
     ["required", "timeout_seconds", "settle_seconds", "restart", "allow_degraded", "strategy"];
-const DEFAULT_TIMEOUT_SECS: u16 = 300;
-const MAX_TIMEOUT_SECS: u16 = 3600;
-const MAX_SETTLE_SECS: u16 = 300;
+pub(crate) const DEFAULT_TIMEOUT_SECS: u16 = 300;
+pub(crate) const MAX_TIMEOUT_SECS: u16 = 3600;
+pub(crate) const MAX_SETTLE_SECS: u16 = 300;
 
 /// The only strategy there is.
 pub(crate) const STRATEGY: &str = "rollback";

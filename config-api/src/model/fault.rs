@@ -29,6 +29,15 @@ pub struct Fault {
     pub(crate) width: usize,
 }
 
+impl Fault {
+    /// A fault of what the file came in.
+    #[must_use]
+    pub fn of_input(problem: String, hint: &str) -> Self {
+        let hint = Some(hint.to_owned());
+        Self { line: 0, column: 0, path: String::new(), problem, hint, width: 1 }
+    }
+}
+
 /// Everything that is wrong with one file; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Faults {

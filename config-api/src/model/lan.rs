@@ -21,11 +21,16 @@ const DNSMASQ_KEYS: [&str; 8] = [
 ];
 
 const DEFAULT_GATEWAY: Ipv4Cidr = Ipv4Cidr::new(Ipv4Addr::new(172, 20, 30, 1), 24);
-const DEFAULT_START: Ipv4Addr = Ipv4Addr::new(172, 20, 30, 10);
-const DEFAULT_END: Ipv4Addr = Ipv4Addr::new(172, 20, 30, 254);
-const DEFAULT_DOMAIN: &str = "local";
+pub(crate) const DEFAULT_START: Ipv4Addr = Ipv4Addr::new(172, 20, 30, 10);
+pub(crate) const DEFAULT_END: Ipv4Addr = Ipv4Addr::new(172, 20, 30, 254);
+pub(crate) const DEFAULT_DOMAIN: &str = "local";
 const DEFAULT_ALIAS: &str = "atomixos";
 const DEFAULT_NTP: &str = "time.cloudflare.com";
+
+/// The gateway where nothing else is said, as text.
+pub(crate) fn default_gateway() -> String {
+    DEFAULT_GATEWAY.to_string()
+}
 
 /// What `network.dnsmasq` says; a value with a fault is as absent.
 #[derive(Default)]

@@ -7,6 +7,7 @@ mod address;
 mod config;
 mod containers;
 mod fault;
+mod fault_text;
 mod lan;
 mod name;
 mod network;
@@ -21,6 +22,7 @@ pub use config::{
     OsUpgrade, Ports, Section, Shell, Unit, UnitKind, User,
 };
 pub use fault::{Fault, Faults, MAX_FAULTS};
+pub use fault_text::faults_text;
 pub use name::{ContainerName, DnsName, InterfaceName, NtpServer, UnitName, UserName};
 pub use network::RESERVED_WAN_TCP;
 pub use ssh_key::{MAX_KEY_CHARS, SshKeyFault, SshPublicKey};
@@ -31,10 +33,22 @@ pub(crate) use containers::Declared;
 pub(crate) use name::is_host;
 pub(crate) use ssh_key::decode_base64;
 
+/// What the schema says too.
+pub(crate) mod schema_facts {
+    pub(crate) use super::REQUIRED_ROOT_KEYS;
+    pub(crate) use super::activation::{
+        DEFAULT_TIMEOUT_SECS, MAX_SETTLE_SECS, MAX_TIMEOUT_SECS, STRATEGY,
+    };
+    pub(crate) use super::lan::{DEFAULT_DOMAIN, DEFAULT_END, DEFAULT_START, default_gateway};
+}
+
 use fault::{Path, Sink};
 use reader::Table;
 
-/// The keys of the file, and those that it must have, in the order of the contract.
+/// The keys that a file must have.
+pub(crate) const REQUIRED_ROOT_KEYS: [&str; 4] = ["version", "users", "activation", "containers"];
+
+/// The keys of the file, in the order of the contract.
 const ROOT_KEYS: [&str; 6] =
     ["version", "users", "network", "activation", "os_upgrade", "containers"];
 

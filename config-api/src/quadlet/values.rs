@@ -21,8 +21,6 @@ pub enum ValueKind {
     Number,
     /// One of these words.
     OneOf(&'static [&'static str]),
-    /// One of these words, or a whole number.
-    NumberOr(&'static [&'static str]),
     /// An address, IPv4 or IPv6.
     Address,
     /// An image, or `NAME.build` of this file.
@@ -92,10 +90,6 @@ pub(crate) fn check_value(kind: ValueKind, value: &str, context: &Context<'_>) -
         ValueKind::OneOf(words) => {
             inside(words.contains(&value), &format!("one of: {}", words.join(", ")))
         }
-        ValueKind::NumberOr(words) => inside(
-            is_number(value) || words.contains(&value),
-            &format!("a whole number or {}", words.join(", ")),
-        ),
         ValueKind::Address => {
             inside(value.parse::<std::net::IpAddr>().is_ok(), "an address without a zone")
         }

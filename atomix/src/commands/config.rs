@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `atomix config validate` and `render`: what a configuration says, judged on this machine alone.
+
+use crate::config_cli::ConfigCommand;
+use crate::failure::Failure;
+use crate::output::{Output, Style};
+use config_api::input::{
+    Discard, Input, InputError, Limits, Origin, PayloadSink, Spool, read_input,
+};
+use config_api::model::{Checked, Fault, Faults, faults_text, validate};
+use config_api::quadlet::HostAccess;
+use config_api::render::render;
+use config_api::tree::Content;
+use config_api::{CONFIG_DIR, WriteTreeError, write_new_directory};
+use serde::Serialize;
+use std::fs::File;
+use std::path::Path;
+use storage::chain;
+
+/// The answer of `config validate`, version 1.
+#[derive(Serialize)]
+struct Verdict<'v> {
+    version: u8,
+    valid: bool,
+    /// Everything that is wrong, in the order of the file.
+    faults: &'v [Fault],
+    /// Faults beyond those that are told.
+    untold: usize,
+    warnings: &'v [String],
+    /// What containers may do to the host.
+    host_access: &'v [HostAccess],
+}
+
+/// Runs a verb of `atomix config`.
+///
+/// # Errors
+/// [`Failure::No`] where a file is not valid, [`Failure::Usage`] where one that is not valid was to
+/// be rendered, and whatever reading and writing end with.
+pub fn run(command: &ConfigCommand, out: &mut Output) -> Result<(), Failure> {
+    match command {
+        ConfigCommand::Validate { file } => answer(file, out),
+        ConfigCommand::Render { file, out: dir } => write(file, dir, out),
+    }
+}
+
+/// What came of reading a file.
+enum Read {
+    Good(Input, Checked),
+    /// Its `config.toml` has faults.
+    Faulty(Input, Faults),
+    /// It is no input at all.
+    NoInput(InputError),
+}
+
+fn read(file: &Path, sink: &mut dyn PayloadSink) -> Result<Read, Failure> {
+    let failed = |source| Failure::Io { act: "read", path: file.to_owned(), source };
+    let name = file.to_string_lossy();
+    let open = File::open(file).map_err(failed)?;
+    match read_input(Origin::File(&name), open, &Limits::default(), sink) {
+        Ok(input) => Ok(match validate(&input.config_toml) {
+            Ok(checked) => Read::Good(input, checked),
+            Err(faults) => Read::Faulty(input, faults),
+        }),
+        Err(InputError::Read(source)) => Err(failed(source)),
+        Err(InputError::Spool(source)) => {
+            Err(Failure::Io { act: "use", path: std::env::temp_dir(), source })
+        }
+        Err(error) => Ok(Read::NoInput(error)),
+    }
+}
+
+fn answer(file: &Path, out: &mut Output) -> Result<(), Failure> {
+    let shown = file.display();
+    let (faults, untold, text) = match read(file, &mut Discard::default())? {
+        Read::Good(_, checked) => {
+            let verdict = Verdict {
+                version: 1,
+                valid: true,
+                faults: &[],
+                untold: 0,
+                warnings: &checked.warnings,
+                host_access: &checked.config.host_access,
+            };
+            if out.style == Style::Lines {
+                out.warn(&checked.warnings)?;
+            }
+            return out.answer(&verdict, |lines, _| writeln!(lines, "{shown} is valid"));
+        }
+        Read::Faulty(input, faults) => {
+            let text = faults_text(&faults, name_of(file, &input), &input.config_toml);
+            (faults.list().to_vec(), faults.untold(), text)
+        }
+        Read::NoInput(error) => {
+            let fault = Fault::of_input(chain(&error), error.hint());
+            let text = format!("{shown}:\n  {}\n  hint: {}\n", fault.problem, error.hint());
+            (vec![fault], 0, text)
+        }
+    };
+    let count = faults.len() + untold;
+    let verdict = Verdict {
+        version: 1,
+        valid: false,
+        faults: &faults,
+        untold,
+        warnings: &[],
+        host_access: &[],
+    };
+    out.answer(&verdict, |lines, _| write!(lines, "{text}"))?;
+    let noun = if count == 1 { "fault" } else { "faults" };
+    Err(Failure::No { what: format!("{shown} is not valid: {count} {noun}") })
+}
+
+/// Faults in a bundle are faults of the file in it.
+fn name_of<'n>(file: &'n Path, input: &Input) -> &'n str {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or("config.toml");
+    if input.payload.is_empty() && name.ends_with(".toml") { name } else { "config.toml" }
+}
+
+fn write(file: &Path, dir: &Path, out: &mut Output) -> Result<(), Failure> {
+    let temporary = tempfile::tempfile();
+    let temporary = temporary.map_err(|source| Failure::Io {
+        act: "use",
+        path: std::env::temp_dir(),
+        source,
+    })?;
+    let mut spool = Spool::new(temporary);
+    let (input, checked) = match read(file, &mut spool)? {
+        Read::Good(input, checked) => (input, checked),
+        Read::Faulty(input, faults) => {
+            write!(
+                out.people,
+                "{}",
+                faults_text(&faults, name_of(file, &input), &input.config_toml)
+            )?;
+            return Err(Failure::Usage {
+                what: format!("{} is not valid; nothing was written", file.display()),
+                hint: "correct it; `atomix config validate --json` lists the faults for programs",
+            });
+        }
+        Read::NoInput(error) => {
+            return Err(Failure::Usage {
+                what: format!("{}: {}", file.display(), chain(&error)),
+                hint: error.hint(),
+            });
+        }
+    };
+    let tree = render(&checked.config, &input.config_toml, &input.payload, CONFIG_DIR);
+    write_new_directory(&tree, &mut spool, dir).map_err(|error| match error {
+        WriteTreeError::Occupied { .. } => Failure::Refused {
+            what: error.to_string(),
+            hint: "name a directory that does not exist; nothing was written",
+        },
+        WriteTreeError::Write { path, source } => Failure::Io { act: "write", path, source },
+    })?;
+    out.warn(&checked.warnings)?;
+    let files = tree.iter().filter(|(_, entry)| entry.content != Content::Directory).count();
+    out.done(&format!("{files} files written to {}", dir.display()))
+}

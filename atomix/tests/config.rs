@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `atomix config` through the program: every fixture's verdict and tree, exit codes, and that a
+//! refused configuration writes nothing.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test fails by them, runs the program and reads what it wrote"
+)]
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn atomix(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_atomix")).args(args).output().unwrap()
+}
+
+fn fixtures() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config-api/tests/fixtures");
+    let entries = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
+    let mut dirs: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
+    dirs.sort();
+    assert!(dirs.len() >= 66);
+    dirs
+}
+
+fn input(dir: &Path) -> String {
+    let names = ["input.toml", "input.tar.gz", "input.tar.zst"];
+    let found = names.iter().map(|name| dir.join(name)).find(|path| path.exists()).unwrap();
+    found.to_str().unwrap().to_owned()
+}
+
+/// Every file below `dir` with its mode and text, every directory with its mode.
+fn listing(dir: &Path, root: &Path, found: &mut BTreeMap<String, (String, Option<String>)>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+        let mode = format!("{:04o}", path.metadata().unwrap().permissions().mode() & 0o7777);
+        if path.is_dir() {
+            found.insert(name, (mode, None));
+            listing(&path, root, found);
+        } else {
+            let text = String::from_utf8(std::fs::read(&path).unwrap()).unwrap();
+            found.insert(name, (mode, Some(text)));
+        }
+    }
+}
+
+fn expected(value: &Value) -> BTreeMap<String, (String, Option<String>)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let files = value["tree"].as_object().unwrap().iter().map(|(path, file)| {
+        (path.clone(), (text(&file["mode"]), Some(text(&file["text"]))))
+    });
+    let directories = value["directories"].as_object().unwrap().iter();
+    files.chain(directories.map(|(path, mode)| (path.clone(), (text(mode), None)))).collect()
+}
+
+#[test]
+fn every_fixture_is_rendered_by_the_program_or_refused_without_a_trace() {
+    let place = tempfile::tempdir().unwrap();
+    for dir in fixtures() {
+        let wanted = std::fs::read_to_string(dir.join("expected.json")).unwrap();
+        let wanted: Value = serde_json::from_str(&wanted).unwrap();
+        let out = place.path().join(dir.file_name().unwrap());
+        let run = atomix(&["config", "render", &input(&dir), "--out", out.to_str().unwrap()]);
+        if wanted["verdict"] == "ok" {
+            assert_eq!(run.status.code(), Some(0), "{}: {run:?}", dir.display());
+            let mut found = BTreeMap::new();
+            listing(&out, &out, &mut found);
+            assert_eq!(found, expected(&wanted), "{}", dir.display());
+        } else {
+            assert_eq!(run.status.code(), Some(2), "{}: {run:?}", dir.display());
+            assert!(!out.exists());
+        }
+    }
+    let valid = fixtures().len();
+    let left = std::fs::read_dir(place.path()).unwrap().count();
+    assert!(left < valid, "only what was rendered is there");
+    let hidden = std::fs::read_dir(place.path()).unwrap();
+    let hidden = hidden.filter(|e| e.as_ref().unwrap().file_name().to_str().unwrap().starts_with('.'));
+    assert_eq!(hidden.count(), 0, "nothing is left beside");
+}
+
+#[test]
+fn validate_answers_by_its_exit_code_and_as_one_object() {
+    let fixture = |name: &str| {
+        let dirs = fixtures();
+        input(dirs.iter().find(|dir| dir.file_name().unwrap().to_str() == Some(name)).unwrap())
+    };
+    let good = atomix(&["config", "validate", &fixture("001-minimal"), "--json"]);
+    assert_eq!(good.status.code(), Some(0));
+    let answer: Value = serde_json::from_slice(&good.stdout).unwrap();
+    assert_eq!((&answer["version"], &answer["valid"]), (&1.into(), &true.into()));
+    let bad = atomix(&["config", "validate", &fixture("056-activation-unknown-unit"), "--json"]);
+    assert_eq!(bad.status.code(), Some(10));
+    let answer: Value = serde_json::from_slice(&bad.stdout).unwrap();
+    assert_eq!(answer["valid"], false);
+    let fault = &answer["faults"][0];
+    assert_eq!((&fault["line"], &fault["column"]), (&8.into(), &20.into()));
+    assert_eq!(fault["path"], "activation.required[1]");
+    let text = atomix(&["config", "validate", &fixture("056-activation-unknown-unit")]);
+    let lines = String::from_utf8(text.stdout).unwrap();
+    assert!(lines.starts_with("input.toml:8:20: activation.required[1]\n"), "{lines}");
+    assert!(lines.lines().any(|line| line.trim_end().ends_with("^^^^^")), "{lines}");
+    let bundle = atomix(&["config", "validate", &fixture("065-bundle-symlink")]);
+    assert_eq!(bundle.status.code(), Some(10));
+    let gone = atomix(&["config", "validate", "/nowhere/config.toml"]);
+    assert_eq!(gone.status.code(), Some(1));
+}
+
+#[test]
+fn a_directory_that_holds_something_is_left_alone_and_an_empty_one_is_used() {
+    let place = tempfile::tempdir().unwrap();
+    let config = input(&fixtures()[0]);
+    let out = place.path().to_str().unwrap();
+    std::fs::write(place.path().join("mine"), "x").unwrap();
+    let run = atomix(&["config", "render", &config, "--out", out]);
+    assert_eq!(run.status.code(), Some(3), "{run:?}");
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
+    let empty = place.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let run = atomix(&["config", "render", &config, "--out", empty.to_str().unwrap()]);
+    assert_eq!(run.status.code(), Some(0), "{run:?}");
+    assert!(empty.join("quadlet/web.container").is_file());
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How do people read faults? File, line and column, the key and what is wrong with it, the line
+//! itself with a mark below it, the way out; nothing wider than 80 columns.
+
+use super::fault::{Fault, Faults};
+use super::toml_tree::text_of;
+use std::fmt::Write;
+
+const WIDTH: usize = 80;
+
+/// The number of a line takes so much, with the bar behind it.
+const GUTTER: usize = 9;
+
+/// All faults of the file `name`, whose bytes are `source`, as lines for a terminal.
+#[must_use]
+pub fn faults_text(faults: &Faults, name: &str, source: &[u8]) -> String {
+    let text = text_of(source).unwrap_or_default();
+    let lines: Vec<&str> = text.split('\n').collect();
+    let mut out = String::new();
+    for fault in faults.list() {
+        let line = fault.line.checked_sub(1).and_then(|index| lines.get(index));
+        // Writing to a string cannot fail.
+        let _ = write_fault(&mut out, fault, name, line.copied());
+    }
+    if faults.untold() > 0 {
+        let _ = writeln!(out, "and {} more", faults.untold());
+    }
+    out
+}
+
+fn write_fault(
+    out: &mut String,
+    fault: &Fault,
+    name: &str,
+    line: Option<&str>,
+) -> std::fmt::Result {
+    match (fault.line, fault.path.as_str()) {
+        (0, _) => writeln!(out, "{name}:")?,
+        (at, "") => writeln!(out, "{name}:{at}:{}:", fault.column)?,
+        (at, path) => write_wrapped(out, "", &format!("{name}:{at}:{}: {path}", fault.column))?,
+    }
+    write_wrapped(out, "  ", &fault.problem)?;
+    if let Some(line) = line {
+        write_excerpt(out, fault, line)?;
+    }
+    if let Some(hint) = &fault.hint {
+        write_wrapped(out, "  ", &format!("hint: {hint}"))?;
+    }
+    writeln!(out)
+}
+
+/// Words in lines; a word that is longer than a line is cut, so that no line is.
+fn write_wrapped(out: &mut String, indent: &str, text: &str) -> std::fmt::Result {
+    let room = WIDTH - indent.len();
+    let mut line = String::new();
+    for word in text.split(' ') {
+        let mut word: Vec<char> = word.chars().map(visible).collect();
+        let used = line.chars().count();
+        if used > 0 && used + 1 + word.len() > room {
+            writeln!(out, "{indent}{line}")?;
+            line.clear();
+        }
+        while word.len() > room {
+            let rest = word.split_off(room);
+            writeln!(out, "{indent}{}", word.iter().collect::<String>())?;
+            word = rest;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.extend(word);
+    }
+    writeln!(out, "{indent}{line}")
+}
+
+/// A part of the line around the place, and a mark below the place.
+fn write_excerpt(out: &mut String, fault: &Fault, line: &str) -> std::fmt::Result {
+    let room = WIDTH - GUTTER;
+    let chars: Vec<char> = line.chars().map(visible).collect();
+    let at = fault.column.saturating_sub(1).min(chars.len());
+    let first = if chars.len() <= room { 0 } else { at.saturating_sub(room / 3) };
+    let shown: String = chars.iter().skip(first).take(room).collect();
+    let place = at - first;
+    let marks = fault.width.max(1).min(room.saturating_sub(place).max(1));
+    writeln!(out, "{:>6} | {}", fault.line, shown.trim_end())?;
+    writeln!(out, "{:>6} | {}{}", "", " ".repeat(place), "^".repeat(marks))
+}
+
+/// A character that takes one column and does nothing to a terminal.
+fn visible(c: char) -> char {
+    match c {
+        '\t' => ' ',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    }
+}

@@ -1,0 +1,1 @@
+sk-ecdsa-sha2-nistp256@openssh.com AAAAInNrLWVjZHNhLXNoYTItbmlzdHAyNTZAb3BlbnNzaC5jb20AAAAIbmlzdHAyNTYAAABBBCTsTr9lYraVh5cg+xCtNwwq+q8w6tZKTOQ/wL02+8XkKjJz51L4HexexAZfh0byjdX1rkeWjTKc5y8yXWsEEWcAAAAEc3NoOg== token-a@example.com

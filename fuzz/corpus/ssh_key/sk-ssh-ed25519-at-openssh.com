@@ -1,0 +1,1 @@
+sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIGv8HKzqO9VVcQGwvsvGTyYcvSiFBfi10Iw8v68VuhBMAAAABHNzaDo= token-a@example.com

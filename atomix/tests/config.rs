@@ -52,9 +52,11 @@ fn listing(dir: &Path, root: &Path, found: &mut BTreeMap<String, (String, Option
 
 fn expected(value: &Value) -> BTreeMap<String, (String, Option<String>)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let files = value["tree"].as_object().unwrap().iter().map(|(path, file)| {
-        (path.clone(), (text(&file["mode"]), Some(text(&file["text"]))))
-    });
+    let files = value["tree"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(path, file)| (path.clone(), (text(&file["mode"]), Some(text(&file["text"])))));
     let directories = value["directories"].as_object().unwrap().iter();
     files.chain(directories.map(|(path, mode)| (path.clone(), (text(mode), None)))).collect()
 }
@@ -81,7 +83,8 @@ fn every_fixture_is_rendered_by_the_program_or_refused_without_a_trace() {
     let left = std::fs::read_dir(place.path()).unwrap().count();
     assert!(left < valid, "only what was rendered is there");
     let hidden = std::fs::read_dir(place.path()).unwrap();
-    let hidden = hidden.filter(|e| e.as_ref().unwrap().file_name().to_str().unwrap().starts_with('.'));
+    let hidden =
+        hidden.filter(|e| e.as_ref().unwrap().file_name().to_str().unwrap().starts_with('.'));
     assert_eq!(hidden.count(), 0, "nothing is left beside");
 }
 

@@ -196,7 +196,7 @@ fn value(kind: ValueKind) -> Value {
     let number = json!({ "type": "integer" });
     let digits = json!({ "type": "string", "pattern": "^-?[0-9]+$" });
     match kind {
-        ValueKind::Image | ValueKind::Port => json!({ "type": "string", "minLength": 1 }),
+        ValueKind::Image => json!({ "type": "string", "minLength": 1 }),
         ValueKind::Boolean => json!({ "anyOf": [
             { "type": "boolean" },
             { "enum": [0, 1] },
@@ -231,6 +231,7 @@ fn value(kind: ValueKind) -> Value {
         | ValueKind::Sysctl
         | ValueKind::Units(_)
         | ValueKind::PodmanArgs
+        | ValueKind::Port
         | ValueKind::Forced => json!({ "type": ["string", "integer", "boolean"] }),
     }
 }

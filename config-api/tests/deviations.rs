@@ -56,6 +56,11 @@ fn directives_that_reach_outside_are_refused_in_rootless_containers() {
         r#"Volume = "/etc/localtime:/etc/localtime""#,
         r#"Volume = "gone.volume:/x""#,
         r#"Mount = "type=bind,source=/run,target=/x""#,
+        r#"Mount = "type=volume,source=a,type=bind,source=/run,target=/x""#,
+        r#"Mount = "type=bind,source=/srv,src=/run,target=/x""#,
+        r#"Mount = "type=volume,volume-opt=device=/run,target=/x""#,
+        r#"Mount = "\"type=bind,source=/run\",target=/x""#,
+        r#"Volume = "data:/d:O,upperdir=/run""#,
         r#"Mount = "type=glob,src=/run/*,target=/x""#,
         r#"EnvironmentFile = "/etc/shadow""#,
         r#"SeccompProfile = "unconfined""#,
@@ -137,7 +142,7 @@ fn a_number_of_any_length_is_rendered_as_it_stands() {
         directives.iter().find(|directive| directive.name == "PidsLimit").unwrap().values.clone()
     };
     assert_eq!(value(&checked), ["12345678901234567890123456"]);
-    assert_eq!(value(&hex), ["771604938273045928951936"]);
+    assert_eq!(value(&hex), ["771604936827131603108032"]);
 }
 
 #[test]
@@ -334,4 +339,17 @@ fn deep_and_long_files_are_refused_in_time() {
     let faults = judge(&many).unwrap_err();
     assert_eq!(faults.list().len(), 200);
     assert!(faults.untold() > 19_000);
+}
+
+/// The example of the manual, and that what it has of the host is all told.
+#[test]
+fn the_example_of_a_console_behind_single_sign_on_is_valid_and_told() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/examples/oidc/config.toml");
+    let checked = judge(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let access: Vec<&str> =
+        checked.config.host_access.iter().map(|access| access.value.as_str()).collect();
+    let socket = "/run/podman/podman.sock:/run/podman/podman.sock";
+    assert_eq!(access, ["--pid=host --privileged", "/:/host", "/run/dbus:/run/dbus", socket]);
+    let modes = checked.config.units.iter().flat_map(|unit| &unit.modes);
+    assert!(modes.map(|mode| mode.as_str()).all(|mode| mode == "rootful"));
 }

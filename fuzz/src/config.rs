@@ -28,7 +28,8 @@ pub fn config_toml(data: &[u8]) {
         let path = format!("quadlet/{}", unit.file_name());
         let text = String::from_utf8(tree.bytes(&path).expect("it is rendered").to_vec());
         let text = text.expect("units are text");
-        let values: usize = unit.sections.iter().flat_map(|s| &s.directives).map(|d| d.values.len()).sum();
+        let values: usize =
+            unit.sections.iter().flat_map(|s| &s.directives).map(|d| d.values.len()).sum();
         let blank = unit.sections.len().saturating_sub(1);
         assert_eq!(text.lines().count(), values + unit.sections.len() + blank, "{text}");
         assert!(text.lines().all(|line| !line.trim_end().ends_with('\\')), "{text}");
@@ -55,7 +56,9 @@ fn read_one(name: &str, data: &[u8], limits: &Limits) {
     let config = validate(include_bytes!("../corpus/config_toml/every-key")).expect("it is valid");
     let tree = render(&config.config, b"", &input.payload, "/data/config");
     for (path, entry) in tree.iter() {
-        assert!(!path.starts_with('/') && !path.split('/').any(|part| matches!(part, "" | "." | "..")));
+        assert!(
+            !path.starts_with('/') && !path.split('/').any(|part| matches!(part, "" | "." | ".."))
+        );
         if let Content::Payload { member, len } = entry.content {
             assert!(path.starts_with("files/") && len <= limits.member);
             let mut bytes = Vec::new();

@@ -138,6 +138,40 @@ fn manifests_and_key_files() {
     grows_slowly("manifest", "one long line", one_line, 60_000);
 }
 
+fn many_users(count: usize) -> Vec<u8> {
+    lines(count, |number| format!("[users.u{number}]\n"))
+}
+
+fn many_containers(count: usize) -> Vec<u8> {
+    lines(count, |n| format!("[containers.container.c{n}.Container]\nImage='x'\nVolume='d:/d'\n"))
+}
+
+fn many_volumes(count: usize) -> Vec<u8> {
+    let volumes = lines(count, |number| format!("[containers.volume.v{number}.Volume]\n"));
+    [volumes, many_containers(64)].concat()
+}
+
+#[test]
+fn configurations() {
+    let _alone = alone();
+    let most = 256 * KIB;
+    let flat = |most| cut(lines(30_000, |number| format!("k{number}=1\n")), most);
+    let worst = [
+        ("users", cut(many_users(20_000), most)),
+        ("containers", cut(many_containers(5_000), most)),
+        ("volumes", cut(many_volumes(6_000), most)),
+        ("unknown keys", flat(most)),
+        ("one long list", [b"a=[".to_vec(), b"1,".repeat(most / 2 - 4), b"]".to_vec()].concat()),
+        ("one long text", [b"a='".to_vec(), vec![b'x'; most - 8], b"'".to_vec()].concat()),
+        ("empty lines", vec![b'\n'; most]),
+        ("brackets", vec![b'['; most]),
+    ];
+    holds("config_toml", 32 * MIB, &worst);
+    grows_slowly("config_toml", "users", many_users, 2_000);
+    grows_slowly("config_toml", "containers", many_containers, 500);
+    grows_slowly("config_toml", "volumes", many_volumes, 1_000);
+}
+
 fn many_slots(count: usize) -> Vec<u8> {
     let head = "[system]\ncompatible=x\nbootloader=uboot\n[slot.r.0]\ndevice=/r\nbootname=A\n";
     let slot = |number| format!("[slot.c{number}.0]\ndevice=/{number}\nparent=r.0\n");

@@ -52,10 +52,14 @@ pub(super) fn read_bundle(
         }),
     };
     // Of a limit in the middle the decoders know only that reading failed.
-    outcome.map_err(|error| match error {
-        InputError::Damaged(_) if too_long.get() => InputError::TooLong { limit: limits.upload },
-        InputError::Damaged(_) if expands.get() => InputError::Expands { limit: limits.expanded },
-        other => other,
+    outcome.map_err(|error| {
+        if matches!(error, InputError::Damaged(_)) && too_long.get() {
+            InputError::TooLong { limit: limits.upload }
+        } else if matches!(error, InputError::Damaged(_)) && expands.get() {
+            InputError::Expands { limit: limits.expanded }
+        } else {
+            error
+        }
     })
 }
 
@@ -105,10 +109,10 @@ fn read_members(
 }
 
 fn damaged(error: CasyncError) -> InputError {
-    match error {
-        CasyncError::Input(source) => InputError::Damaged(source),
-        other => InputError::Damaged(io::Error::new(io::ErrorKind::InvalidData, other)),
+    if let CasyncError::Input(source) = error {
+        return InputError::Damaged(source);
     }
+    InputError::Damaged(io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// The path without `.` in it; `None` for the top level itself.

@@ -68,8 +68,8 @@ fn read_names(
     list.texts(items, sink, |text, item, sink| {
         let name = declared.container(trim(text));
         if name.is_none() {
-            let known: Vec<&str> = declared.names(UnitKind::Container).collect();
-            let hint = match closest(trim(text), &known) {
+            let known = declared.names(UnitKind::Container);
+            let hint = match closest(trim(text), known, sink) {
                 Some(close) => format!("did you mean {close}?"),
                 None => "declare it below [containers.container], or take it away".to_owned(),
             };

@@ -7,8 +7,8 @@ use super::name::{ContainerName, UnitName};
 use super::reader::{Item, Table, closest, kind_of, shortened};
 use super::toml_tree::{Node, Value};
 use crate::quadlet::{
-    Accepted, Context, Directives, Expansion, HostAccess, Refused, SECTIONS, Spec, ValueKind,
-    build_modes, check_line, check_value, publish_on_loopback, shadowed, volume_modes,
+    Accepted, Context, Directives, Expansion, HostAccess, Refused, SECTIONS, Spec, Uses, ValueKind,
+    check_line, check_value, publish_on_loopback, shadowed,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -86,12 +86,12 @@ pub(crate) fn read_units(root: &Table<'_, '_>, declared: &Declared, sink: &mut S
             reader.container(name, item);
         }
     }
-    let containers = reader.read.units.clone();
+    let uses = Uses::of(&reader.read.units);
     for kind in [UnitKind::Network, UnitKind::Volume, UnitKind::Build] {
         let Some(units) = table.table(kind.as_str(), reader.sink) else { continue };
         for (entry, item) in units.items() {
             let name = reader.name(&entry.key, &entry.key_span, &item, kind);
-            reader.other(name, kind, item, &containers);
+            reader.other(name, kind, item, &uses);
         }
     }
     read
@@ -162,21 +162,15 @@ impl UnitReader<'_> {
         self.take(unit, &item);
     }
 
-    fn other(
-        &mut self,
-        name: Option<UnitName>,
-        kind: UnitKind,
-        item: Item<'_, '_>,
-        containers: &[Unit],
-    ) {
+    fn other(&mut self, name: Option<UnitName>, kind: UnitKind, item: Item<'_, '_>, uses: &Uses) {
         let Some(table) = item.table(self.sink) else { return };
         table.only(&[kind.section()], self.sink);
         let Some(section) = table.require(kind.section(), self.sink) else { return };
         let Some(section) = section.table(self.sink) else { return };
         let text = name.as_ref().map_or("", UnitName::as_str);
         let used = match kind {
-            UnitKind::Volume => volume_modes(containers, text),
-            UnitKind::Build => build_modes(containers, text, &tags_of(&section)),
+            UnitKind::Volume => uses.volume(text),
+            UnitKind::Build => uses.build(text, &tags_of(&section)),
             UnitKind::Container | UnitKind::Network => BTreeSet::new(),
         };
         let privileged = used.iter().eq(&[Mode::Rootful]);
@@ -213,8 +207,8 @@ impl UnitReader<'_> {
         let mut read = Section { name: directives.section, directives: Vec::new() };
         for (entry, item) in table.items() {
             let Some(spec) = directives.get(&entry.key) else {
-                let known: Vec<&str> = directives.specs.iter().map(|spec| spec.name).collect();
-                let hint = closest(&entry.key, &known).map_or_else(
+                let known = directives.specs.iter().map(|spec| spec.name);
+                let hint = closest(&entry.key, known, self.sink).map_or_else(
                     || "docs/config.md lists what is allowed, and why the rest is not".to_owned(),
                     |close| format!("did you mean {close}?"),
                 );
@@ -258,7 +252,7 @@ impl UnitReader<'_> {
         for (index, node) in nodes.iter().enumerate() {
             let path = if is_list { item.path.index(index) } else { item.path };
             let at = Item { node, path };
-            let Some(text) = self.scalar(spec, &at) else { continue };
+            let Some(text) = self.scalar(spec, context, &at) else { continue };
             match judge(spec, section, &text, context) {
                 Ok((value, accepted, warning)) => {
                     if accepted == Accepted::HostAccess {
@@ -286,8 +280,14 @@ impl UnitReader<'_> {
     }
 
     /// The text of a value that can be one line.
-    fn scalar(&mut self, spec: &Spec, item: &Item<'_, '_>) -> Option<String> {
-        let only_text = matches!(spec.kind, ValueKind::Image | ValueKind::Port);
+    fn scalar(
+        &mut self,
+        spec: &Spec,
+        context: &Context<'_>,
+        item: &Item<'_, '_>,
+    ) -> Option<String> {
+        let only_text =
+            spec.kind == ValueKind::Image || (spec.kind == ValueKind::Port && !context.privileged);
         match &item.node.value {
             Value::Text(text) => Some(text.clone().into_owned()),
             Value::Integer(digits) if !only_text => Some(digits.clone()),

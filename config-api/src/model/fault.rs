@@ -140,13 +140,18 @@ impl Sink {
         problem: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        if self.found.len() >= MAX_FAULTS {
+        if self.is_full() {
             self.untold += 1;
             return;
         }
         let hint: String = hint.into();
         let hint = (!hint.is_empty()).then_some(hint);
         self.found.push((span.clone(), path.to_string(), problem.into(), hint));
+    }
+
+    /// Whether further faults are counted only, so that nothing helpful need be found for them.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.found.len() >= MAX_FAULTS
     }
 
     pub(crate) const fn count(&self) -> usize {

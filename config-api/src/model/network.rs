@@ -7,6 +7,7 @@ use super::fault::Sink;
 use super::lan::{LanInput, read_dnsmasq, read_ntp, settle_lan};
 use super::name::{DnsName, InterfaceName, trim};
 use super::reader::{Item, Table, shortened};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 pub(crate) const NETWORK_KEYS: [&str; 7] = [
@@ -196,9 +197,16 @@ fn read_addressing(table: &Table<'_, '_>, is_lan: bool, sink: &mut Sink) -> Opti
 /// Two interfaces in one subnet: answers to machines of the LAN would leave by the other.
 fn refuse_overlaps(network: &Table<'_, '_>, interfaces: &[Interface], lan: &Lan, sink: &mut Sink) {
     let Some(table) = network.get("interfaces").and_then(|item| item.table(sink)) else { return };
-    for interface in interfaces.iter().filter(|i| i.name.as_str() != LAN_INTERFACE) {
-        let Addressing::Static(address) = interface.addressing else { continue };
-        let Some(item) = table.get(interface.name.as_str()) else { continue };
+    let addresses: BTreeMap<&str, Ipv4Cidr> = interfaces
+        .iter()
+        .filter(|interface| interface.name.as_str() != LAN_INTERFACE)
+        .filter_map(|interface| match interface.addressing {
+            Addressing::Static(address) => Some((interface.name.as_str(), address)),
+            Addressing::Dhcp => None,
+        })
+        .collect();
+    for (entry, item) in table.items() {
+        let Some(address) = addresses.get(entry.key.as_ref()) else { continue };
         let Some(fields) = item.table(sink) else { continue };
         if address.overlaps(lan.gateway)
             && let Some(item) = fields.get("address")

@@ -41,7 +41,7 @@ impl<'t, 's> Table<'t, 's> {
     pub(crate) fn only(&self, known: &[&str], sink: &mut Sink) {
         for entry in self.entries {
             if !known.contains(&entry.key.as_ref()) {
-                let hint = match closest(&entry.key, known) {
+                let hint = match closest(&entry.key, known.iter().copied(), sink) {
                     Some(close) => format!("did you mean {close}?"),
                     None => format!("known here: {}", known.join(", ")),
                 };
@@ -181,13 +181,19 @@ pub(crate) fn shortened(text: &str) -> String {
     text.chars().take(MOST).chain(std::iter::once('…')).collect()
 }
 
-/// The known key that a mistyped one is closest to: one or two letters away.
-pub(crate) fn closest<'k>(typed: &str, known: &[&'k str]) -> Option<&'k str> {
-    if typed.len() > 64 {
+/// The known key that a mistyped one is closest to: one or two letters away. Only for faults that
+/// are told: a file of mistyped keys is not compared with everything for nothing.
+pub(crate) fn closest<'k>(
+    typed: &str,
+    known: impl Iterator<Item = &'k str>,
+    sink: &Sink,
+) -> Option<&'k str> {
+    if typed.len() > 64 || sink.is_full() {
         return None;
     }
-    let near = known.iter().map(|key| (distance(typed, key), *key));
-    let near = near.filter(|(far, key)| *far <= 2 && *far < key.chars().count());
+    let near = known.filter(|key| key.len().abs_diff(typed.len()) <= 2);
+    let near = near.map(|key| (distance(typed, key), key));
+    let near = near.filter(|(far, key)| *far <= 2 && far * 2 < key.chars().count());
     near.min_by_key(|(far, _)| *far).map(|(_, key)| key)
 }
 

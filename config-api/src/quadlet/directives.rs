@@ -196,7 +196,7 @@ const CONTAINER: &[Spec] = &[
 ];
 
 const NETWORK: &[Spec] = &[
-    one("Driver", OneOf(&["bridge"])),
+    one("Driver", OneOf(&["bridge", "macvlan", "ipvlan"])),
     many("Subnet", Words),
     many("Gateway", Address),
     many("IPRange", Words),

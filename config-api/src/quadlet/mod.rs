@@ -21,7 +21,7 @@ pub use directives::{Directives, SECTIONS, Spec};
 pub use values::ValueKind;
 
 pub(crate) use line::{Expansion, check_line};
-pub(crate) use modes::{build_modes, volume_modes};
+pub(crate) use modes::Uses;
 pub(crate) use ports::publish_on_loopback;
 pub(crate) use reserved::shadowed;
 pub(crate) use values::{Accepted, Context, check_value};

@@ -3,36 +3,53 @@
 //! does. Both the bare name and Quadlet's own (`data.volume`, `tool.build`) count as a use.
 
 use crate::model::{Mode, Unit};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The modes of the containers that mount the volume `name`.
-pub(crate) fn volume_modes(containers: &[Unit], name: &str) -> BTreeSet<Mode> {
-    let unit = format!("{name}.volume");
-    modes_where(containers, |directive, value| {
-        let source = match directive {
-            "Volume" => value.split(':').next(),
-            "Mount" => mount_source(value),
-            _ => None,
+/// What containers use, by the words with which they name it.
+#[derive(Debug, Default)]
+pub(crate) struct Uses {
+    volumes: BTreeMap<String, BTreeSet<Mode>>,
+    images: BTreeMap<String, BTreeSet<Mode>>,
+}
+
+impl Uses {
+    /// Collects what `containers` use.
+    pub(crate) fn of(containers: &[Unit]) -> Self {
+        let mut uses = Self::default();
+        for unit in containers {
+            for directive in unit.sections.iter().flat_map(|section| &section.directives) {
+                for value in &directive.values {
+                    uses.add(&directive.name, value, &unit.modes);
+                }
+            }
+        }
+        uses
+    }
+
+    fn add(&mut self, directive: &str, value: &str, modes: &[Mode]) {
+        let (map, word) = match directive {
+            "Volume" => (&mut self.volumes, value.split(':').next()),
+            "Mount" => (&mut self.volumes, mount_source(value)),
+            "Image" => (&mut self.images, Some(value.trim())),
+            _ => return,
         };
-        source.is_some_and(|source| source == name || source == unit)
-    })
-}
+        if let Some(word) = word {
+            map.entry(word.to_owned()).or_default().extend(modes);
+        }
+    }
 
-/// The modes of the containers that run the build `name`, which makes the images `tags`.
-pub(crate) fn build_modes(containers: &[Unit], name: &str, tags: &[String]) -> BTreeSet<Mode> {
-    let unit = format!("{name}.build");
-    modes_where(containers, |directive, value| {
-        let value = value.trim();
-        directive == "Image" && (value == unit || tags.iter().any(|tag| tag.trim() == value))
-    })
-}
+    /// The modes of the containers that mount the volume `name`.
+    pub(crate) fn volume(&self, name: &str) -> BTreeSet<Mode> {
+        let words = [name.to_owned(), format!("{name}.volume")];
+        words.iter().filter_map(|word| self.volumes.get(word)).flatten().copied().collect()
+    }
 
-fn modes_where(containers: &[Unit], uses: impl Fn(&str, &str) -> bool) -> BTreeSet<Mode> {
-    let used = |unit: &&Unit| {
-        let mut directives = unit.sections.iter().flat_map(|section| &section.directives);
-        directives.any(|directive| directive.values.iter().any(|v| uses(&directive.name, v)))
-    };
-    containers.iter().filter(used).flat_map(|unit| unit.modes.iter().copied()).collect()
+    /// The modes of the containers that run the build `name`, which makes the images `tags`.
+    pub(crate) fn build(&self, name: &str, tags: &[String]) -> BTreeSet<Mode> {
+        let unit = format!("{name}.build");
+        let words = tags.iter().map(|tag| tag.trim()).chain(std::iter::once(unit.as_str()));
+        words.filter_map(|word| self.images.get(word)).flatten().copied().collect()
+    }
 }
 
 fn mount_source(value: &str) -> Option<&str> {

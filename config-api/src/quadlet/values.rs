@@ -100,7 +100,7 @@ pub(crate) fn check_value(kind: ValueKind, value: &str, context: &Context<'_>) -
         ValueKind::Mount => check_mount(value, context),
         ValueKind::Device => check_device(value, context),
         ValueKind::HostPath => reach_path(value, context, false),
-        ValueKind::Options => refuse_options(value, &["path=", "parent="]),
+        ValueKind::Options => refuse_options(value, &["path="]),
         ValueKind::Annotation => refuse_options(value, &["run.oci.", "io.podman.", "io.crun."]),
         ValueKind::Group => check_group(value),
         ValueKind::UserNamespace => check_user_namespace(value, context),
@@ -112,7 +112,7 @@ pub(crate) fn check_value(kind: ValueKind, value: &str, context: &Context<'_>) -
 }
 
 fn is_words(value: &str) -> bool {
-    let good = |c: char| c.is_ascii_alphanumeric() || "_.,:;/@+-=~ ".contains(c);
+    let good = |c: char| c.is_ascii_alphanumeric() || "_.,:;/@+-=~[] ".contains(c);
     !value.trim().is_empty() && value.chars().all(good)
 }
 
@@ -164,6 +164,11 @@ fn check_image(value: &str, declared: &Declared) -> Verdict {
 
 /// A path of the host, by whoever may have it.
 fn reach_path(path: &str, context: &Context<'_>, read_only: bool) -> Verdict {
+    // Quadlet looks for a build's own files below its directory.
+    let relative = context.kind == UnitKind::Build && is_below(path);
+    if relative {
+        return Ok(Accepted::Inside);
+    }
     match host_place(path)? {
         HostPlace::Data => return Ok(Accepted::Inside),
         HostPlace::ReadOnly if read_only => return Ok(Accepted::Inside),
@@ -187,6 +192,14 @@ fn reach_path(path: &str, context: &Context<'_>, read_only: bool) -> Verdict {
     ))
 }
 
+/// A relative path that leads down.
+fn is_below(path: &str) -> bool {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/');
+    path.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && path.chars().all(good)
+        && !path.split('/').any(|part| matches!(part, "" | "." | ".."))
+}
+
 fn check_volume(value: &str, context: &Context<'_>) -> Verdict {
     let mut fields = value.split(':');
     let source = fields.next().unwrap_or_default();
@@ -195,9 +208,12 @@ fn check_volume(value: &str, context: &Context<'_>) -> Verdict {
     if fields.next().is_some() {
         return Err(Refused::new("has more than three parts", "SOURCE:TARGET:OPTIONS"));
     }
-    if !target.starts_with('/') || options.contains(' ') {
-        let hint = "SOURCE:TARGET or SOURCE:TARGET:OPTIONS";
+    let hint = "SOURCE:TARGET or SOURCE:TARGET:OPTIONS";
+    if !target.starts_with('/') {
         return Err(Refused::new("has a target that is no absolute path", hint));
+    }
+    if options.contains([' ', '/', '"', '\'']) {
+        return Err(Refused::new("has a path, a space or a quote in its options", hint));
     }
     let read_only = options.split(',').any(|option| option == "ro");
     check_source(source, context, read_only)
@@ -227,27 +243,39 @@ fn check_source(source: &str, context: &Context<'_>, read_only: bool) -> Verdict
     Ok(Accepted::Inside)
 }
 
+/// Fields of a mount whose values may be paths.
+const MOUNT_PATHS: [&str; 6] = ["source", "src", "target", "dst", "destination", "subpath"];
+
 fn check_mount(value: &str, context: &Context<'_>) -> Verdict {
-    let field = |names: &[&str]| {
-        value.split(',').find_map(|field| {
-            let (name, value) = field.split_once('=')?;
-            names.contains(&name).then_some(value)
-        })
-    };
-    let source = field(&["source", "src"]);
-    let read_only = value
-        .split(',')
-        .any(|field| matches!(field, "ro" | "readonly" | "ro=true" | "readonly=true"));
+    let hint = "type=bind,source=/srv/music,target=/music,ro=true";
+    let refused = |problem: &str| Err(Refused::new(problem, hint));
+    if value.contains(['"', '\'', ' ']) {
+        return refused("has quotes or spaces in it");
+    }
+    let (mut kinds, mut sources) = (Vec::new(), Vec::new());
+    for (name, field) in value.split(',').filter_map(|field| field.split_once('=')) {
+        match name {
+            "type" => kinds.push(field),
+            "source" | "src" => sources.push(field),
+            _ => {}
+        }
+        if field.contains('/') && !MOUNT_PATHS.contains(&name) {
+            return refused("has a path in an option");
+        }
+    }
+    if kinds.len() > 1 || sources.len() > 1 {
+        return refused("has a type or source twice");
+    }
+    let source = sources.first().copied();
+    let read_only = ["ro", "readonly", "ro=true", "readonly=true"];
+    let read_only = value.split(',').any(|field| read_only.contains(&field));
     // Podman's own default is a volume.
-    match field(&["type"]).unwrap_or("volume") {
+    match kinds.first().copied().unwrap_or("volume") {
         "tmpfs" | "devpts" | "ramfs" if source.is_none() => Ok(Accepted::Inside),
         "volume" => source.map_or(Ok(Accepted::Inside), |s| check_source(s, context, read_only)),
         "bind" => reach_path(source.unwrap_or_default(), context, read_only),
         "image" => check_image(source.unwrap_or_default(), context.declared),
-        _ => Err(Refused::new(
-            "is no kind of mount that is allowed",
-            "type=volume, bind, tmpfs, image, devpts or ramfs",
-        )),
+        _ => refused("is no kind of mount that is allowed"),
     }
 }
 

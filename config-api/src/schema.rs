@@ -33,6 +33,7 @@ pub fn config_schema() -> Value {
             })),
             "containers": containers(),
         },
+        "$defs": definitions(),
     })
 }
 
@@ -182,43 +183,18 @@ fn section_of(section: &str, required: &[&str]) -> Value {
 }
 
 fn directive(spec: &Spec) -> Value {
-    let one = value(spec.kind);
     let is_single = !spec.many || spec.kind == ValueKind::Image;
-    let mut list = json!({ "type": "array", "minItems": 1, "items": one });
-    if is_single {
-        list["maxItems"] = json!(1);
-    }
-    json!({ "anyOf": [one, list] })
-}
-
-/// What a value may be before it is read.
-fn value(kind: ValueKind) -> Value {
-    let number = json!({ "type": "integer" });
-    let digits = json!({ "type": "string", "pattern": "^-?[0-9]+$" });
-    match kind {
-        ValueKind::Image => json!({ "type": "string", "minLength": 1 }),
-        ValueKind::Boolean => json!({ "anyOf": [
-            { "type": "boolean" },
-            { "enum": [0, 1] },
-            { "type": "string", "pattern": "^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|[Yy][Ee][Ss]|[Nn][Oo]|[Oo][Nn]|[Oo][Ff][Ff]|0|1)$" },
-        ] }),
-        ValueKind::Number => json!({ "anyOf": [number, digits] }),
-        ValueKind::OneOf(words) => {
-            let truths: Vec<bool> = [true, false]
-                .into_iter()
-                .filter(|truth| words.contains(&if *truth { "true" } else { "false" }))
-                .collect();
-            let all: Vec<Value> = words
-                .iter()
-                .map(|word| json!(word))
-                .chain(truths.into_iter().map(Value::Bool))
-                .collect();
-            json!({ "enum": all })
-        }
+    let often = if is_single { Often::Once } else { Often::Many };
+    match spec.kind {
+        ValueKind::OneOf(words) => one_or_list(&one_of(words), often),
+        ValueKind::Boolean => often.refer("truth"),
+        ValueKind::Number => often.refer("number"),
+        ValueKind::Image => often.refer("string"),
         ValueKind::Text
         | ValueKind::Words
         | ValueKind::Address
         | ValueKind::Tag
+        | ValueKind::Port
         | ValueKind::Volume
         | ValueKind::Mount
         | ValueKind::Device
@@ -231,7 +207,82 @@ fn value(kind: ValueKind) -> Value {
         | ValueKind::Sysctl
         | ValueKind::Units(_)
         | ValueKind::PodmanArgs
-        | ValueKind::Port
-        | ValueKind::Forced => json!({ "type": ["string", "integer", "boolean"] }),
+        | ValueKind::Forced => often.refer("scalar"),
     }
+}
+
+/// Whether a list may have more than one member.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Often {
+    Once,
+    Many,
+}
+
+impl Often {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Once => "once",
+            Self::Many => "many",
+        }
+    }
+
+    /// A reference to one of [`definitions`].
+    fn refer(self, kind: &str) -> Value {
+        json!({ "$ref": format!("#/$defs/{kind}_{}", self.as_str()) })
+    }
+}
+
+/// A value, or a list of it.
+fn one_or_list(one: &Value, often: Often) -> Value {
+    let mut list = json!({ "type": "array", "minItems": 1, "items": one });
+    if often == Often::Once {
+        list["maxItems"] = json!(1);
+    }
+    json!({ "anyOf": [one, list] })
+}
+
+fn one_of(words: &[&str]) -> Value {
+    let truths = [true, false].into_iter().filter(|truth| words.contains(&truth_word(*truth)));
+    let all: Vec<Value> =
+        words.iter().map(|word| json!(word)).chain(truths.map(Value::Bool)).collect();
+    json!({ "enum": all })
+}
+
+const fn truth_word(truth: bool) -> &'static str {
+    if truth { "true" } else { "false" }
+}
+
+/// What a value may be before it is read, by the kinds that a schema can tell apart.
+fn definitions() -> Value {
+    let words = "true|false|yes|no|on|off|1|0";
+    let any_case: String = words
+        .chars()
+        .map(|c| match c {
+            'a'..='z' => format!("[{}{c}]", c.to_ascii_uppercase()),
+            _ => c.to_string(),
+        })
+        .collect();
+    let kinds = [
+        ("string", json!({ "type": "string", "minLength": 1 })),
+        ("scalar", json!({ "type": ["string", "integer", "boolean"] })),
+        (
+            "number",
+            json!({ "anyOf": [{ "type": "integer" }, { "type": "string", "pattern": "^-?[0-9]+$" }] }),
+        ),
+        (
+            "truth",
+            json!({ "anyOf": [
+                { "type": "boolean" },
+                { "enum": [0, 1] },
+                { "type": "string", "pattern": format!("^({any_case})$") },
+            ] }),
+        ),
+    ];
+    let mut all = Map::new();
+    for (name, kind) in kinds {
+        for often in [Often::Once, Often::Many] {
+            all.insert(format!("{name}_{}", often.as_str()), one_or_list(&kind, often));
+        }
+    }
+    Value::Object(all)
 }

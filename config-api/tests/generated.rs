@@ -68,6 +68,10 @@ fn accepts(schema: &Value, value: &Value) -> bool {
     if let Value::Bool(all) = schema {
         return *all;
     }
+    if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
+        let whole = config_schema();
+        return accepts(whole.pointer(target.trim_start_matches('#')).unwrap(), value);
+    }
     let rule = |key: &str| schema.get(key);
     let type_is = |name: &Value| match name.as_str().unwrap() {
         "object" => value.is_object(),

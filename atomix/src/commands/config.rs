@@ -45,7 +45,7 @@ pub fn run(command: &ConfigCommand, out: &mut Output) -> Result<(), Failure> {
 
 /// What came of reading a file.
 enum Read {
-    Good(Input, Checked),
+    Good(Input, Box<Checked>),
     /// Its `config.toml` has faults.
     Faulty(Input, Faults),
     /// It is no input at all.
@@ -58,7 +58,7 @@ fn read(file: &Path, sink: &mut dyn PayloadSink) -> Result<Read, Failure> {
     let open = File::open(file).map_err(failed)?;
     match read_input(Origin::File(&name), open, &Limits::default(), sink) {
         Ok(input) => Ok(match validate(&input.config_toml) {
-            Ok(checked) => Read::Good(input, checked),
+            Ok(checked) => Read::Good(input, Box::new(checked)),
             Err(faults) => Read::Faulty(input, faults),
         }),
         Err(InputError::Read(source)) => Err(failed(source)),

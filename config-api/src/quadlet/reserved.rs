@@ -5,7 +5,7 @@
 //! The same names are refused for rootless units, where they would shadow the user manager's.
 
 /// Services of the systems that this configuration runs on, without `.service`.
-const SERVICES: [&str; 58] = [
+const SERVICES: [&str; 53] = [
     "accounts-daemon",
     "acpid",
     "audit",
@@ -15,9 +15,6 @@ const SERVICES: [&str; 58] = [
     "bluetooth",
     "bolt",
     "bootstrap-wan-toggle",
-    "container",
-    "cron",
-    "crond",
     "debug-shell",
     "display-manager",
     "emergency",
@@ -26,7 +23,6 @@ const SERVICES: [&str; 58] = [
     "fstrim",
     "fwupd",
     "halt",
-    "hawkbit",
     "hostapd",
     "initrd-cleanup",
     "initrd-switch-root",
@@ -62,7 +58,6 @@ const SERVICES: [&str; 58] = [
     "udev",
     "udisks2",
     "upower",
-    "watchdog",
     "wpa_supplicant",
 ];
 
@@ -100,7 +95,7 @@ const FAMILIES: [&str; 29] = [
 ];
 
 /// Names that are all of a name: shorter words that as families would forbid too much.
-const EXACT: [&str; 8] = ["ssh", "user", "init", "kubelet", "docker", "machine", "slices", "root"];
+const EXACT: [&str; 3] = ["ssh", "user", "init"];
 
 /// The unit of the system's that a service of this name would shadow.
 pub(crate) fn shadowed(name: &str) -> Option<&'static str> {

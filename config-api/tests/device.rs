@@ -92,6 +92,7 @@ impl Bench {
         let world = World { now: 100, is_up, confirmed: Arc::clone(&confirmed), log };
         let device = Device::new(DeviceParts {
             root: root.path().to_owned(),
+            own: root.path().to_owned(),
             owners: Owners { root: own, app_service: own },
             confirm_secs,
             services: Box::new(world.clone()),
@@ -231,6 +232,34 @@ fn a_changed_part_keeps_the_files_and_follows_nothing_in_them() {
     names.sort();
     assert_eq!(names, ["page"]);
     assert_eq!(fs::read_to_string(now.join("page")).unwrap(), "hello");
+}
+
+#[test]
+fn a_bundle_brings_its_files_and_a_bad_one_nothing() {
+    let bench = Bench::new(None);
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("config.toml"), minimal()).unwrap();
+    fs::create_dir(dir.path().join("files")).unwrap();
+    fs::write(dir.path().join("files/page"), "hello").unwrap();
+    let bundle = dir.path().join("bundle.tar.gz");
+    let tar = std::process::Command::new("tar")
+        .args(["-C", dir.path().to_str().unwrap(), "-czf", bundle.to_str().unwrap()])
+        .args(["config.toml", "files"])
+        .status();
+    assert!(tar.unwrap().success());
+    let input = |name: &str| Input::Upload {
+        name: FileName::new(name),
+        file: fs::File::open(&bundle).unwrap(),
+    };
+    assert!(bench.device.validate(input("bundle.tar.gz")).is_ok());
+    let (outcome, _) = bench.apply(input("bundle.tar.gz"), &Origin::FirstClaim);
+    assert!(matches!(outcome, Outcome::Succeeded { .. }), "{outcome:?}");
+    assert_eq!(fs::read_to_string(bench.config("files/page")).unwrap(), "hello");
+    let (outcome, _) = bench.apply(input("bundle.tar.zst"), &admin());
+    let Outcome::Failed { faults, rollback, .. } = outcome else { panic!("{outcome:?}") };
+    assert!(faults[0].hint.is_some(), "{faults:?}");
+    assert_eq!(rollback, RollbackStatus::Skipped);
+    assert_eq!(fs::read_to_string(bench.config("files/page")).unwrap(), "hello");
 }
 
 #[test]

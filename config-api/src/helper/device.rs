@@ -6,20 +6,20 @@
 use super::carried::carry;
 use super::in_force::{broken, read_current, read_export, read_state, rollback_of};
 use super::progress::{event_of, failures_text};
+use super::received::{look_into, receive};
 use super::{Exported, Input, Pipeline, PipelineError};
 use crate::activate::{ActivationPlan, Driver, Report, Services};
 use crate::audit::{AuditEvent, AuditLog, ConfigChange, Text, UnixTime};
 use crate::input::Payload;
 use crate::jobs::{JobEvent, JobId, JobResult, ReportedFault, RollbackStatus};
 use crate::lock::{AUDIT_LOCK, CONFIG_LOCK, Lock, try_lock, wait_for_lock};
-use crate::model::{Checked, Faults, MAX_CONFIG_BYTES, validate};
+use crate::model::{Checked, Faults, validate};
 use crate::promote::{
     Command, Generation, Members, Next, NoMembers, Owners, PromoteError, Rendered, State, Store,
 };
 use crate::protocol::{AuditEntry, Current, FailureCode, Origin, Outcome};
 use crate::render::render;
 use crate::system::{BootFacts, read_boot_facts};
-use std::io::Read;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,6 +30,8 @@ use storage::{HostFiles, chain};
 pub struct DeviceParts {
     /// The system's root, `/` on a device.
     pub root: PathBuf,
+    /// Where contents wait for their promotion; nobody else may write there.
+    pub own: PathBuf,
     /// Whose entries are.
     pub owners: Owners,
     /// How long the operator has to confirm a change; none when that is not asked for.
@@ -45,6 +47,7 @@ pub struct DeviceParts {
 /// A device.
 pub struct Device {
     root: PathBuf,
+    own: PathBuf,
     owners: Owners,
     confirm_secs: Option<u64>,
     services: Mutex<Box<dyn Services + Send>>,
@@ -62,18 +65,28 @@ struct Judged {
     members: Box<dyn Members>,
 }
 
+/// What becomes of the contents of a bundle.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    /// They wait for their promotion.
+    Contents,
+    /// Nothing: only their names are looked at.
+    Nothing,
+}
+
 impl Device {
     /// A device; nothing is changed yet.
     ///
     /// # Errors
     /// [`PipelineError`] when its data or its boot cannot be read.
     pub fn new(parts: DeviceParts) -> Result<Self, PipelineError> {
-        let DeviceParts { root, owners, confirm_secs, services, confirmed, clock } = parts;
+        let DeviceParts { root, own, owners, confirm_secs, services, confirmed, clock } = parts;
         let trees = open_data(&root)?;
         let boot = facts(&root)?.boot;
         let audit = AuditLog::new(Box::new(trees), owners.root, boot.0);
         Ok(Self {
             root,
+            own,
             owners,
             confirm_secs,
             services: Mutex::new(services),
@@ -131,7 +144,7 @@ impl Device {
     }
 
     /// Reads and judges an input.
-    fn judge(&self, input: Input) -> Result<Judged, PipelineError> {
+    fn judge(&self, input: Input, keep: Keep) -> Result<Judged, PipelineError> {
         let (text, payload, members): (_, _, Box<dyn Members>) = match input {
             Input::Edited { text } => {
                 let data = self.data()?;
@@ -143,12 +156,16 @@ impl Device {
                     None => (text.into_bytes(), Payload::default(), Box::new(NoMembers)),
                 }
             }
-            Input::Upload { file, .. } => {
-                let mut text = Vec::new();
-                let most = MAX_CONFIG_BYTES as u64 + 1;
-                file.take(most).read_to_end(&mut text).map_err(|error| broken(&error))?;
-                (text, Payload::default(), Box::new(NoMembers))
-            }
+            Input::Upload { name, file } => match keep {
+                Keep::Contents => {
+                    let (input, kept) = receive(name.as_str(), file, &self.own)?;
+                    (input.config_toml, input.payload, Box::new(kept))
+                }
+                Keep::Nothing => {
+                    let input = look_into(name.as_str(), file)?;
+                    (input.config_toml, input.payload, Box::new(NoMembers))
+                }
+            },
         };
         let checked = validate(&text).map_err(|faults| PipelineError::Invalid(report(&faults)))?;
         Ok(Judged { text, checked, payload, members })
@@ -175,7 +192,7 @@ impl Device {
             });
         }
         tell(JobEvent::step("validate"));
-        let mut judged = self.judge(input)?;
+        let mut judged = self.judge(input, Keep::Contents)?;
         let reapply = matches!(store.state(), State::Committed { .. });
         tell(JobEvent::step("write-candidate"));
         let config = &judged.checked.config;
@@ -266,7 +283,7 @@ impl Pipeline for Device {
     }
 
     fn validate(&self, input: Input) -> Result<Vec<String>, PipelineError> {
-        Ok(self.judge(input)?.checked.warnings)
+        Ok(self.judge(input, Keep::Nothing)?.checked.warnings)
     }
 
     fn apply(

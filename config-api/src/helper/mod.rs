@@ -19,6 +19,8 @@ mod listen;
 mod peer;
 mod pipeline;
 mod progress;
+#[cfg(target_os = "linux")]
+mod received;
 mod serve;
 #[cfg(target_os = "linux")]
 mod spool;

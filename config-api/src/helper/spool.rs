@@ -87,15 +87,14 @@ impl Spool {
         }
         Ok(file)
     }
+}
 
-    /// A file without a name: gone with its handle, whatever happens.
-    fn own_file(&self) -> Result<File, SpoolError> {
-        let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
-        let file = open(&self.own, flags, Mode::S_IRUSR | Mode::S_IWUSR).map_err(|errno| {
-            SpoolError::Directory { path: self.own.clone(), source: errno.into() }
-        })?;
-        Ok(File::from(file))
-    }
+/// A file in `dir` without a name: gone with its handle, whatever happens.
+pub(super) fn own_file(dir: &Path) -> Result<File, SpoolError> {
+    let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+    let file = open(dir, flags, Mode::S_IRUSR | Mode::S_IWUSR)
+        .map_err(|errno| SpoolError::Directory { path: dir.to_owned(), source: errno.into() })?;
+    Ok(File::from(file))
 }
 
 impl Uploads for Spool {
@@ -108,7 +107,7 @@ impl Uploads for Spool {
         let announced: Digest = upload.sha256.parse().map_err(|_| SpoolError::Different)?;
         // One byte more than announced, so that a longer body shows.
         let mut from = self.open(upload)?.take(upload.length + 1);
-        let mut own = self.own_file()?;
+        let mut own = own_file(&self.own)?;
         let mut hash = Sha256::new();
         let mut length = 0;
         let mut chunk = vec![0; CHUNK_BYTES];

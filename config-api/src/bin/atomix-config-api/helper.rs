@@ -69,6 +69,7 @@ pub fn helper(args: HelperArgs) -> Result<(), HelperError> {
     let services = Box::new(services(&args, owners, app.uid.as_raw(), &confirmed)?);
     let device = Device::new(DeviceParts {
         root: "/".into(),
+        own: args.own.clone(),
         owners,
         confirm_secs: args.confirm,
         services,

@@ -208,6 +208,20 @@ impl SlotStatusFile {
         }
     }
 
+    /// Takes over what a newer file tells, and keeps what it does not tell of.
+    pub(crate) fn take_newer(&mut self, newer: Self) {
+        self.slots.extend(newer.slots);
+        for (group, entries) in newer.others {
+            match self.others.iter_mut().find(|(known, _)| *known == group) {
+                Some((_, known)) => {
+                    known.retain(|(key, _)| !entries.iter().any(|(newer, _)| newer == key));
+                    known.extend(entries);
+                }
+                None => self.others.push((group, entries)),
+            }
+        }
+    }
+
     /// A value of the group `[system]`, which is about no slot.
     #[must_use]
     pub fn system(&self, key: &str) -> Option<&str> {

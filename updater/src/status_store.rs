@@ -38,6 +38,9 @@ pub(crate) struct CentralStatus {
 enum FoundIn {
     ItsPlace,
     Fallback,
+    /// Its place has one that cannot be read, and nobody writes over it: a device that could not be
+    /// read once may be read again.
+    BesideUnreadable,
 }
 
 impl CentralStatus {
@@ -52,8 +55,9 @@ impl CentralStatus {
     }
 }
 
-/// Reads the status at `path`, or the fallback while there is one: it is the newer one, because
-/// whoever can write the status in its place again removes it.
+/// Reads the status at `path`, and above it the fallback while there is one: what that tells is
+/// newer, because whoever can write the status in its place again removes it. It may tell of fewer
+/// slots, made while the one in its place could not be read.
 ///
 /// # Errors
 /// [`FilesError`] when the file is there and cannot be read.
@@ -63,14 +67,13 @@ pub(crate) fn load_central(
 ) -> Result<CentralStatus, FilesError> {
     let fallback = Path::new(STATUS_FALLBACK_PATH);
     let mut troubles = Vec::new();
+    let mut newer = None;
     if path != fallback {
         match files
             .read(fallback, MAX_STATUS)
             .map(|bytes| bytes.as_deref().map(SlotStatusFile::parse))
         {
-            Ok(Some(Ok(file))) => {
-                return Ok(CentralStatus { file, troubles, place: FoundIn::Fallback });
-            }
+            Ok(Some(Ok(file))) => newer = Some(file),
             Ok(Some(Err(cause))) => {
                 troubles.push(format!("cannot use {STATUS_FALLBACK_PATH}: {}", chain(&cause)));
             }
@@ -78,12 +81,25 @@ pub(crate) fn load_central(
             Err(error) => troubles.push(chain(&error)),
         }
     }
-    let mut status = CentralStatus::load(files, path)?;
+    let mut status = match (CentralStatus::load(files, path), newer) {
+        (Ok(mut status), Some(newer)) => {
+            status.file.take_newer(newer);
+            status.place = FoundIn::Fallback;
+            status
+        }
+        (Ok(status), None) => status,
+        (Err(error), Some(file)) => {
+            troubles.push(chain(&error));
+            CentralStatus { file, troubles: Vec::new(), place: FoundIn::BesideUnreadable }
+        }
+        (Err(error), None) => return Err(error),
+    };
     status.troubles.splice(0..0, troubles);
     Ok(status)
 }
 
-/// Writes the status in its place or, where that fails, as the fallback; `warn` hears of that.
+/// Writes the status in its place or, where that fails or what is there could not be read, as the
+/// fallback; `warn` hears of that.
 ///
 /// # Errors
 /// That of the first place, when neither can be written.
@@ -94,6 +110,11 @@ pub(crate) fn store_central(
     warn: &mut dyn FnMut(String),
 ) -> Result<(), FilesError> {
     let fallback = Path::new(STATUS_FALLBACK_PATH);
+    if status.place == FoundIn::BesideUnreadable {
+        status.file.store(files, fallback)?;
+        warn(format!("the status is kept in {STATUS_FALLBACK_PATH}"));
+        return Ok(());
+    }
     let Err(failed) = status.file.store(files, path) else {
         if status.place == FoundIn::Fallback
             && let Err(error) = files.remove(fallback)
@@ -126,8 +147,12 @@ pub(crate) fn update_status(
     let mut status = load_central(files, &path).unwrap_or_else(|error| {
         warn(chain(&error));
         let file = SlotStatusFile::default();
-        CentralStatus { file, troubles: Vec::new(), place: FoundIn::ItsPlace }
+        CentralStatus { file, troubles: Vec::new(), place: FoundIn::BesideUnreadable }
     });
+    if status.place == FoundIn::BesideUnreadable && path == Path::new(STATUS_FALLBACK_PATH) {
+        // There is no place beside it.
+        return;
+    }
     status.troubles.drain(..).for_each(&mut *warn);
     for name in slots {
         change(name, status.file.slots.entry(name.clone()).or_default());
@@ -146,10 +171,21 @@ mod tests {
     struct Data {
         files: MemoryFiles,
         is_full: bool,
+        is_unreadable: bool,
+    }
+
+    impl Data {
+        fn new() -> Self {
+            Self { files: MemoryFiles::new(), is_full: false, is_unreadable: false }
+        }
     }
 
     impl Files for Data {
         fn read(&self, path: &Path, limit: ByteLen) -> Result<Option<Vec<u8>>, FilesError> {
+            if self.is_unreadable && path.starts_with("/data") {
+                let source = std::io::Error::from_raw_os_error(5);
+                return Err(FilesError::Read { path: path.to_owned(), source });
+            }
             self.files.read(path, limit)
         }
         fn replace(&mut self, path: &Path, content: &[u8]) -> Result<(), FilesError> {
@@ -192,7 +228,7 @@ mod tests {
     /// goes on to hide what is noted in its place.
     #[test]
     fn a_status_kept_elsewhere_counts_until_its_place_can_be_written_again() {
-        let mut data = Data { files: MemoryFiles::new(), is_full: false };
+        let mut data = Data::new();
         assert_eq!(note(&mut data, "1"), Vec::<String>::new());
         data.is_full = true;
         assert!(note(&mut data, "2")[0].contains("is kept in /run/atomix/status.raucs"));
@@ -201,5 +237,30 @@ mod tests {
         assert_eq!(note(&mut data, "3"), Vec::<String>::new());
         assert_eq!(version(&mut data).as_deref(), Some("3"));
         assert_eq!(data.read(Path::new(STATUS_FALLBACK_PATH), ByteLen::kib(1)).unwrap(), None);
+    }
+
+    /// Fails when what is known of all slots is lost, because it could not be read once.
+    #[test]
+    fn a_status_that_cannot_be_read_is_not_written_over() {
+        let mut data = Data::new();
+        let kept = b"[slot.appfs.0]\nbundle.version=7\n[slot.rootfs.0]\nbundle.version=1\n";
+        data.replace(Path::new("/data/s"), kept).unwrap();
+        data.is_unreadable = true;
+        for next in ["2", "3"] {
+            let warnings = note(&mut data, next);
+            assert!(warnings.last().unwrap().contains("is kept in /run/atomix/status.raucs"));
+            assert!(warnings.iter().any(|text| text.contains("/data/s")), "{warnings:?}");
+        }
+        assert_eq!(data.files.read(Path::new("/data/s"), MAX_STATUS).unwrap().unwrap(), kept);
+        let in_order = |data: &mut Data| {
+            let status = load_central(data, Path::new("/data/s")).unwrap();
+            let versions = status.file.slots.values().map(|slot| slot.version.clone().unwrap());
+            versions.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(in_order(&mut data), "3");
+        data.is_unreadable = false;
+        assert_eq!(in_order(&mut data), "7 3", "the newer above the older");
+        assert_eq!(note(&mut data, "4"), Vec::<String>::new());
+        assert_eq!(in_order(&mut data), "7 4");
     }
 }

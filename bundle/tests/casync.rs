@@ -198,7 +198,7 @@ fn tree_of_casync_is_unpacked_as_casync_unpacks_it() {
     // And without an index.
     let archive = dir.path().join("t.catar");
     run("casync", &["make", "--with=unix", text(&archive), text(&from)]);
-    let scanned = scan_tree(&from).unwrap();
+    let scanned = scan_tree(&from, &mut |_| true).unwrap();
     let built = CatarImage::build("t", &scanned, bundle::casync::FeatureFlags::UNIX).unwrap();
     let mut bytes = vec![0; usize::try_from(bundle::Source::len(&built).get()).unwrap()];
     bundle::Source::read_at(&built, 0, &mut bytes).unwrap();
@@ -216,7 +216,7 @@ fn mounted_tree_saves_fetching_of_a_new_tree() {
     let flag = format!("--store={}", text(&store));
     run("casync", &["make", "--with=unix", &flag, text(&index), text(&new)]);
     let index = index_of(&index);
-    let tree = scan_tree(&old).unwrap();
+    let tree = scan_tree(&old, &mut |_| true).unwrap();
     let image = Arc::new(CatarImage::build("old", &tree, index.features()).unwrap());
     let seed = Seed::scan(image, &index, &mut |_| true).unwrap();
     let (_, assembly) = assemble(&index, vec![seed], &store);

@@ -16,33 +16,37 @@ use std::path::Path;
 /// Files of a tree. Each takes some hundred bytes until the install is over.
 const MAX_FILES: usize = 1 << 21;
 
-/// The tree below the directory `root`.
+/// The tree below the directory `root`. `go_on` is asked with each file that was found.
 ///
 /// # Errors
 /// [`CasyncError::File`] when the root cannot be read, [`CasyncError::Tree`] when the tree is too
-/// large.
-pub fn scan_tree(root: &Path) -> Result<TreeNode, CasyncError> {
+/// large, [`CasyncError::Stopped`] when asked to.
+pub fn scan_tree(root: &Path, go_on: &mut dyn FnMut(u64) -> bool) -> Result<TreeNode, CasyncError> {
     let failed = |source| CasyncError::File { act: "read", path: root.to_owned(), source };
     let facts = fs::symlink_metadata(root).map_err(failed)?;
     if !facts.is_dir() {
         return Err(failed(io::Error::from(io::ErrorKind::NotADirectory)));
     }
     let mut node = describe(root, &facts).ok_or(CasyncError::Poisoned)?;
-    let mut scan = Scan { device: facts.dev(), left: MAX_FILES };
+    let mut scan = Scan { device: facts.dev(), left: MAX_FILES, go_on };
     scan.fill(root, &mut node, 0)?;
     Ok(node)
 }
 
-struct Scan {
+struct Scan<'a> {
     device: u64,
     left: usize,
+    go_on: &'a mut dyn FnMut(u64) -> bool,
 }
 
-impl Scan {
+impl Scan<'_> {
     fn fill(&mut self, dir: &Path, node: &mut TreeNode, depth: usize) -> Result<(), CasyncError> {
         let Ok(entries) = fs::read_dir(dir) else { return Ok(()) };
         for entry in entries {
             let Ok(entry) = entry else { break };
+            if !(self.go_on)(1) {
+                return Err(CasyncError::Stopped);
+            }
             let path = entry.path();
             let Some(mut child) =
                 fs::symlink_metadata(&path).ok().and_then(|facts| self.take(&path, &facts))

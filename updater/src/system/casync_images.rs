@@ -138,15 +138,25 @@ fn take_seed(
     let name = content.name().to_owned();
     note(format!("Reading {name} as casync seed"));
     match Seed::scan(content, index, &mut |_| stop().is_none()) {
-        Ok(seed) => seeds.push(seed),
-        Err(error) => {
-            // The install was stopped, not the seed refused.
-            if let (CasyncError::Stopped, Some(by)) = (&error, stop()) {
-                return Err(SlotHandlerError::Stopped { by }.into());
-            }
-            note(format!("Cannot use {name} as seed: {}", chain(&error)));
+        Ok(seed) => {
+            seeds.push(seed);
+            Ok(())
         }
+        Err(error) => do_without(&error, &name, stop, note),
     }
+}
+
+/// A seed that cannot be used costs bytes, unless the install was stopped, not the seed refused.
+fn do_without(
+    error: &CasyncError,
+    name: &str,
+    stop: StopQuestion<'_>,
+    note: &mut dyn FnMut(String),
+) -> Result<(), BoxedError> {
+    if let (CasyncError::Stopped, Some(by)) = (error, stop()) {
+        return Err(SlotHandlerError::Stopped { by }.into());
+    }
+    note(format!("Cannot use {name} as seed: {}", chain(error)));
     Ok(())
 }
 
@@ -224,10 +234,10 @@ pub(super) fn open_tree<'a>(
     let index = read_index(request, note)?;
     let store = open_store(request, options)?;
     let mut seeds = Vec::new();
-    match seed.map(|place| seed_tree(place, &index)) {
+    match seed.map(|place| seed_tree(place, &index, request.stop)) {
         None => {}
         Some(Ok(tree)) => take_seed(tree, &index, request.stop, note, &mut seeds)?,
-        Some(Err(error)) => note(format!("Cannot use the running tree as seed: {}", chain(&error))),
+        Some(Err(error)) => do_without(&error, "the running tree", request.stop, note)?,
     }
     let assembly = Assembly::new(&index, seeds, Arc::clone(&store))?;
     note(describe_plan(&assembly.plan(), store.name()));
@@ -235,8 +245,12 @@ pub(super) fn open_tree<'a>(
 }
 
 /// The tree that is mounted at `place`, and its own file system alone: it may be `/`.
-fn seed_tree(place: &Path, index: &ChunkIndex) -> Result<Arc<dyn Source>, CasyncError> {
-    let tree = scan_tree(place)?;
+fn seed_tree(
+    place: &Path,
+    index: &ChunkIndex,
+    stop: StopQuestion<'_>,
+) -> Result<Arc<dyn Source>, CasyncError> {
+    let tree = scan_tree(place, &mut |_| stop().is_none())?;
     let image = CatarImage::build(place.display().to_string(), &tree, index.features())?;
     Ok(Arc::new(image))
 }

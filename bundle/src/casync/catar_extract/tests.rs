@@ -10,7 +10,7 @@ fn ownership() -> Ownership {
 }
 
 fn archive_of(dir: &Path) -> Vec<u8> {
-    let tree = scan_tree(dir).unwrap();
+    let tree = scan_tree(dir, &mut |_| true).unwrap();
     read_whole(&CatarImage::build("t", &tree, FeatureFlags::UNIX).unwrap())
 }
 
@@ -67,6 +67,12 @@ fn extraction_ends_when_asked_to_and_files_cut_short_are_errors() {
     let (from, to) = (dir.path().join("from"), dir.path().join("to"));
     fill(&from);
     std::fs::create_dir(&to).unwrap();
+    let mut asked = 0;
+    let scanned = scan_tree(&from, &mut |_| {
+        asked += 1;
+        asked < 3
+    });
+    assert!(matches!(scanned, Err(CasyncError::Stopped)) && asked == 3);
     let packed = archive_of(&from);
     let mut seen = 0;
     let stopped = extract_catar(&packed[..], &to, ownership(), &mut |_| {

@@ -63,7 +63,7 @@ pub use programs::StopQuestion;
 pub use shell_words::{ShellWordsError, split_shell_words};
 pub use slot_handlers::{
     BootHalf, BootRecord, BoxedError, ContentDigest, HookStep, HostMachine, ImageContent, Lines,
-    Machine, MachineError, NoHooks, OutputSink, OutputStream, ProgramCall, ProgramEnd,
+    Machine, MachineError, NoHooks, OldHead, OutputSink, OutputStream, ProgramCall, ProgramEnd,
     ProgramError, Protection, Region, SlotEvent, SlotHandlerError, SlotHooks, SlotImage, SlotJob,
     SlotPlace, SlotProof, SlotWritten, Spooled, TreeContent, is_index, write_slot,
 };

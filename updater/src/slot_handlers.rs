@@ -27,8 +27,8 @@ mod write;
 pub use error::SlotHandlerError;
 pub use host_machine::HostMachine;
 pub use job::{
-    BoxedError, ContentDigest, HookStep, ImageContent, NoHooks, SlotEvent, SlotHooks, SlotImage,
-    SlotJob, SlotPlace, SlotProof, SlotWritten, TreeContent,
+    BoxedError, ContentDigest, HookStep, ImageContent, NoHooks, OldHead, SlotEvent, SlotHooks,
+    SlotImage, SlotJob, SlotPlace, SlotProof, SlotWritten, TreeContent,
 };
 pub use lines::Lines;
 pub use machine::{BootHalf, Machine, MachineError, Protection, Spooled};

@@ -2,18 +2,22 @@
 //! Slots with a file system: made anew and filled from an archive, or copied and grown.
 
 use super::error::SlotHandlerError;
-use super::job::{HookStep, ImageContent, SlotPlace, SlotProof, SlotWritten};
+use super::job::{HookStep, ImageContent, OldHead, SlotPlace, SlotProof, SlotWritten};
 use super::source::Counted;
 use super::work::{Ending, Work};
 use crate::{SlotName, SlotType, WriteCount, archive};
 use bundle::ImageType;
-use programs::ProgramCall;
+use programs::{ProgramCall, ProgramError};
 use std::path::Path;
+use storage::{Access, ByteLen};
 
 /// Longest label of an ext4 file system; with a longer name RAUC gives none.
 const EXT4_LABEL_BYTES: usize = 16;
 /// Longest label of a FAT.
 const VFAT_LABEL_LETTERS: usize = 11;
+/// No file system that carries a `slot.raucs` is recognised without this much of its start: the
+/// boot sector of FAT, the superblock of ext4 at 1024.
+const HEAD_BYTES: usize = 4096;
 /// What a FAT's label must not have.
 const VFAT_FORBIDDEN: &str = "*?.,;:/\\|+=<>[]\"";
 
@@ -78,6 +82,7 @@ impl Work<'_, '_> {
         let Some(mkfs) = mkfs(slot.slot_type, &slot.name, extra) else {
             return Err(self.no_handler());
         };
+        self.give_up_head()?;
         self.note(format!("Formatting {} slot {}", slot.slot_type, slot.device.display()));
         self.program(mkfs.arg(&slot.device), Ending::Allowed)?;
         self.mounted(|work, dir| {
@@ -135,6 +140,7 @@ impl Work<'_, '_> {
         if self.hooks.wants(HookStep::PreInstall) {
             self.mounted_hooks(&[HookStep::PreInstall])?;
         }
+        self.give_up_head()?;
         let written = self.copy_device(content)?;
         let slot = self.job.slot;
         let grows = slot.resize && slot.slot_type == SlotType::Ext4;
@@ -147,6 +153,30 @@ impl Work<'_, '_> {
             self.flush_device()?;
         }
         Ok(written)
+    }
+
+    /// Zeroes the start of the slot, where the engine wants that: nobody mounts it then. A UBI volume
+    /// is emptied instead, and the kernel makes a fresh file system in an empty one. Replacing a
+    /// volume begins in the same way, and needs nothing before.
+    pub(super) fn give_up_head(&mut self) -> Result<(), SlotHandlerError> {
+        let slot = self.job.slot;
+        if self.hooks.old_head() == OldHead::Stays {
+            return Ok(());
+        }
+        if slot.slot_type == SlotType::Ubifs {
+            let emptied = self.machine.replace_volume(&slot.device, ByteLen::ZERO);
+            let mut volume = emptied.map_err(|source| self.device_failed(source))?;
+            volume.flush().map_err(|source| SlotHandlerError::Program {
+                program: "UBI volume update".to_owned(),
+                source: ProgramError::Talk { program: slot.device.display().to_string(), source },
+            })?;
+        } else {
+            let mut device = self.open(&slot.device, Access::ReadWrite)?;
+            let len = device.len().to_usize().map_or(HEAD_BYTES, |len| len.min(HEAD_BYTES));
+            let zeroed = device.write_at(0, &vec![0; len]).and_then(|()| device.flush());
+            zeroed.map_err(|source| self.device_failed(source))?;
+        }
+        self.go_on()
     }
 
     /// Mounts the slot once and calls the engine back for each step it wants; not at all when it

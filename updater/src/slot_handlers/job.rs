@@ -116,10 +116,26 @@ pub struct SlotPlace<'a> {
     pub variables: Vec<(&'static str, String)>,
 }
 
+/// What becomes of the start of a slot before its first byte is written, behind the hook that may
+/// still look into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OldHead {
+    /// It is overwritten in its turn.
+    Stays,
+    /// It is zeroed: the file system has a status that is about to be untrue, and that nobody must
+    /// read before the slot is whole again.
+    Goes,
+}
+
 /// The engine's side of hooks.
 pub trait SlotHooks {
     /// Whether there is something to do then; a slot is mounted only if so.
     fn wants(&self, step: HookStep) -> bool;
+
+    /// What becomes of the old content's start.
+    fn old_head(&self) -> OldHead {
+        OldHead::Stays
+    }
 
     /// Does it.
     ///

@@ -84,6 +84,7 @@ impl Work<'_, '_> {
     fn copy_plain(&mut self, content: ImageContent<'_>) -> Result<SlotWritten, SlotHandlerError> {
         let place = self.plain_place();
         self.hook(HookStep::PreInstall, &place)?;
+        self.give_up_head()?;
         let written = self.copy_device(content)?;
         if self.hooks.wants(HookStep::PostInstall) {
             self.hook(HookStep::PostInstall, &place)?;

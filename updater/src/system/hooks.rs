@@ -8,7 +8,9 @@ use super::program::{run_handler, run_lines};
 use super::progress::{Steps, SystemEvent};
 use super::status_keeper::LOCAL_FILE;
 use super::{BoxedError, ProgramFailure, SlotState, SystemError};
-use crate::slot_handlers::{HookStep, Machine, OutputStream, ProgramCall, SlotHooks, SlotPlace};
+use crate::slot_handlers::{
+    HookStep, Machine, OldHead, OutputStream, ProgramCall, SlotHooks, SlotPlace,
+};
 use crate::{SlotStatus, StopQuestion};
 use bundle::{SlotHook, VerifiedBundle};
 use std::cell::RefCell;
@@ -90,6 +92,7 @@ pub(super) struct EngineHooks<'a, 's> {
     pub bundle: &'a VerifiedBundle,
     /// What goes into the slot; nothing where the status is central.
     pub local_status: Option<SlotStatus>,
+    pub old_head: OldHead,
     pub files: &'a mut dyn Files,
     pub steps: &'a RefCell<&'a mut Steps<'s>>,
     pub stop: StopQuestion<'a>,
@@ -110,6 +113,10 @@ impl SlotHooks for EngineHooks<'_, '_> {
             Some((hook, _)) => self.program.is_some() && has_hook(&self.planned.image, hook),
             None => self.local_status.is_some(),
         }
+    }
+
+    fn old_head(&self) -> OldHead {
+        self.old_head
     }
 
     fn run(

@@ -8,15 +8,15 @@ use super::install::Install;
 use super::plan::PlannedSlot;
 use super::progress::{StepEnd, Steps};
 use super::slot_data::SlotData;
-use super::status_keeper::{Unwritable, forget_in_slot, write_local};
+use super::status_keeper::{Forgotten, Unwritable, forget_in_slot, write_local};
 use super::{
     BoxedError, ImageRequest, InstallationError, OpenContent, ProgramFailure, SlotState, System,
     SystemFacts, SystemParts,
 };
 use crate::event_log::Event;
 use crate::slot_handlers::{
-    ContentDigest, HandlerKind, SlotEvent, SlotHandlerError, SlotImage, SlotJob, SlotProof,
-    SlotWritten, is_mountable, write_slot,
+    ContentDigest, HandlerKind, OldHead, SlotEvent, SlotHandlerError, SlotImage, SlotJob,
+    SlotProof, SlotWritten, is_mountable, write_slot,
 };
 use crate::status::timestamp_text;
 use crate::{SlotName, SlotStatus, SlotStatusState, SystemConfig};
@@ -48,11 +48,11 @@ impl System {
         steps.end(StepEnd::from(&checked));
         match checked? {
             Needed::No => self.skip_slot(planned, install, steps)?,
-            Needed::Yes => {
+            Needed::Yes(old_head) => {
                 steps.message(format!("Updating slot {}", slot.name));
                 self.log(&Event::updating_slot(&slot.name), steps);
                 steps.begin_weighted(&format!("Copying image to {}", slot.name), 0, COPY_WEIGHT);
-                let written = self.write_planned(planned, install, steps);
+                let written = self.write_planned(planned, install, old_head, steps);
                 steps.end(StepEnd::from(&written));
                 self.note_written(planned, install, written, steps)?;
             }
@@ -91,8 +91,7 @@ impl System {
                 "Failed to move slot data directory, but will try to continue: {error}"
             ));
         }
-        self.forget_installed(planned, mounted.as_deref(), status, steps)?;
-        Ok(Needed::Yes)
+        self.forget_installed(planned, mounted.as_deref(), status, steps).map(Needed::Yes)
     }
 
     /// Durably, before the first byte: a cut may leave a mixture of two contents, and a status that
@@ -103,8 +102,9 @@ impl System {
         mounted: Option<&std::path::Path>,
         mut status: SlotStatus,
         steps: &mut Steps<'_>,
-    ) -> Result<(), InstallationError> {
+    ) -> Result<OldHead, InstallationError> {
         let slot = &planned.slot;
+        let mut old_head = OldHead::Stays;
         let in_slot = !self.status.is_central() && is_mountable(slot.slot_type);
         // Where there is no status nothing is claimed, and no file system needs to be there.
         if in_slot && status != SlotStatus::default() {
@@ -117,12 +117,22 @@ impl System {
             };
             let (files, machine) = (&mut *self.parts.files, &mut *self.parts.machine);
             let place = (slot, mounted);
-            forget_in_slot(&self.config, place, &status, unwritable, (files, machine))
-                .map_err(|source| InstallationError::Status { source })?
-                .into_iter()
-                .for_each(|why| steps.warn(why));
+            let forgotten =
+                forget_in_slot(&self.config, place, &status, unwritable, (files, machine));
+            match forgotten.map_err(|source| InstallationError::Status { source })? {
+                Forgotten::Noted => {}
+                Forgotten::Removed(why) => steps.warn(removed_text(&slot.name, &why)),
+                Forgotten::Not(why) => {
+                    old_head = OldHead::Goes;
+                    steps.warn(format!(
+                        "nobody can mount slot {} until it is written, since its status cannot \
+                         be changed: {why}",
+                        slot.name
+                    ));
+                }
+            }
         }
-        self.set_status(&slot.name, steps, &make_pending)
+        self.set_status(&slot.name, steps, &make_pending).map(|()| old_head)
     }
 
     fn skip_slot(
@@ -153,6 +163,7 @@ impl System {
         &mut self,
         planned: &PlannedSlot,
         install: &Install<'_>,
+        old_head: OldHead,
         steps: &mut Steps<'_>,
     ) -> Result<(), BoxedError> {
         let in_slot = !self.status.is_central() && is_mountable(planned.slot.slot_type);
@@ -180,7 +191,8 @@ impl System {
             let machine = &mut *parts.machine;
             parts.sources.open(&request, machine, &mut |text| steps.note(text))?
         };
-        let mut writing = Writing { config, facts, parts, planned, install, state, local_status };
+        let in_slot = (local_status, old_head);
+        let mut writing = Writing { config, facts, parts, planned, install, state, in_slot };
         let written = writing.write(&mut content, steps);
         drop(content);
         let SystemParts { sources, machine, .. } = parts;
@@ -291,8 +303,8 @@ struct Writing<'a, 'i> {
     planned: &'a PlannedSlot,
     install: &'a Install<'i>,
     state: SlotState,
-    /// What goes into the slot; nothing where the status is central.
-    local_status: Option<SlotStatus>,
+    /// What goes into the slot, nothing where the status is central; and its old head.
+    in_slot: (Option<SlotStatus>, OldHead),
 }
 
 impl Writing<'_, '_> {
@@ -330,7 +342,8 @@ impl Writing<'_, '_> {
             planned,
             state,
             bundle: install.bundle,
-            local_status: self.local_status.take(),
+            local_status: self.in_slot.0.take(),
+            old_head: self.in_slot.1,
             files: &mut *self.parts.files,
             steps: &shared,
             stop: install.stop,
@@ -386,7 +399,12 @@ fn stopped_by(error: &(dyn std::error::Error + 'static)) -> Option<&'static str>
     None
 }
 
+/// A slot whose status could not be changed.
+pub(super) fn removed_text(slot: &SlotName, why: &str) -> String {
+    format!("the status of slot {slot} is removed from it, since it cannot be changed: {why}")
+}
+
 enum Needed {
-    Yes,
+    Yes(OldHead),
     No,
 }

@@ -15,7 +15,7 @@ use crate::status_store::{CentralStatus, load_central, status_path, store_centra
 use crate::{Slot, SlotName, SlotStatus, SlotStatusFile, StatusPlace, SystemConfig};
 use std::collections::BTreeMap;
 use std::path::Path;
-use storage::{Access, ByteLen, Files, FilesError, chain};
+use storage::{ByteLen, Files, FilesError, chain};
 
 /// The file inside a slot.
 pub(super) const LOCAL_FILE: &str = "slot.raucs";
@@ -214,41 +214,55 @@ fn read_local(
 pub(super) enum Unwritable {
     /// It is not written.
     Fails,
-    /// It is overwritten anyhow: its first bytes are zeroed, so that nobody mounts it, and so
-    /// nobody reads its status, before it is whole again.
+    /// It is overwritten anyhow, and until it is whole again nobody can mount it, and so nobody
+    /// reads its status.
     LosesItsHead,
 }
 
-/// No file system that carries a `slot.raucs` is recognised without this much of its start: the
-/// boot sector of FAT, the superblock of ext4 at 1024.
-const HEAD_BYTES: usize = 4096;
+/// How it comes that a slot does not claim any more to hold what it held.
+pub(super) enum Forgotten {
+    /// Its status says so.
+    Noted,
+    /// It has no status any more, and why not.
+    Removed(String),
+    /// It still does: its head must go before its first byte is written, and why.
+    Not(String),
+}
 
-/// Writes the status of a slot whose content is about to change. Gives back why it could not, where
-/// the slot lost its head instead.
+/// Writes the status of a slot whose content is about to change.
 pub(super) fn forget_in_slot(
     config: &SystemConfig,
     (slot, mounted): (&Slot, Option<&Path>),
     status: &SlotStatus,
     unwritable: Unwritable,
     (files, machine): (&mut dyn Files, &mut dyn Machine),
-) -> Result<Option<String>, BoxedError> {
+) -> Result<Forgotten, BoxedError> {
     if let Some(dir) = mounted {
-        files.replace(&dir.join(LOCAL_FILE), status.encode_local().as_bytes())?;
-        return Ok(None);
+        return replace_or_remove(&dir.join(LOCAL_FILE), status, files);
     }
-    let Err(failed) = write_local(config, slot, status, (files, machine)) else { return Ok(None) };
-    if unwritable == Unwritable::Fails {
-        return Err(failed);
+    let forgotten = mounted_for_status(config, slot, Purpose::Write, machine, &mut |dir| {
+        replace_or_remove(&dir.join(LOCAL_FILE), status, files)
+    });
+    match (forgotten, unwritable) {
+        (Err(failed), Unwritable::LosesItsHead) => Ok(Forgotten::Not(chain(&*failed))),
+        (forgotten, Unwritable::Fails | Unwritable::LosesItsHead) => forgotten,
     }
-    let mut device = machine.devices().open(&slot.device, Access::ReadWrite)?;
-    let len = device.len().to_usize().map_or(HEAD_BYTES, |len| len.min(HEAD_BYTES));
-    device.write_at(0, &vec![0; len])?;
-    device.flush()?;
-    let why = chain(&*failed);
-    Ok(Some(format!(
-        "the start of slot {} is zeroed, since its status cannot be changed: {why}",
-        slot.name
-    )))
+}
+
+/// A slot without a status claims nothing, and nothing needs to be free to remove a file.
+fn replace_or_remove(
+    path: &Path,
+    status: &SlotStatus,
+    files: &mut dyn Files,
+) -> Result<Forgotten, BoxedError> {
+    let Err(failed) = files.replace(path, status.encode_local().as_bytes()) else {
+        return Ok(Forgotten::Noted);
+    };
+    match files.remove(path) {
+        Ok(()) => Ok(Forgotten::Removed(chain(&failed))),
+        // What follows from the first is not told.
+        Err(_) => Err(failed.into()),
+    }
 }
 
 /// Writes the file of a slot whose content stays, by mounting it.

@@ -7,8 +7,8 @@
 //! take the foreign content for the bundle's. Here the slot is `pending` before the first byte.
 
 use super::progress::{Steps, SystemEvent};
-use super::slot_install::make_pending;
-use super::status_keeper::{Unwritable, forget_in_slot};
+use super::slot_install::{make_pending, removed_text};
+use super::status_keeper::{Forgotten, Unwritable, forget_in_slot};
 use super::{BoxedError, SlotState, System, SystemError};
 use crate::slot_handlers::{
     ImageContent, InstallHook, NoHooks, SlotEvent, SlotHandlerError, SlotImage, SlotJob,
@@ -210,8 +210,12 @@ impl System {
             if status != SlotStatus::default() {
                 make_pending(&mut status);
                 let place = (slot, mounted.as_deref());
-                forget_in_slot(config, place, &status, Unwritable::Fails, (files, machine))
-                    .map_err(failed)?;
+                let unwritable = Unwritable::Fails;
+                let forgotten =
+                    forget_in_slot(config, place, &status, unwritable, (files, machine));
+                if let Forgotten::Removed(why) = forgotten.map_err(failed)? {
+                    steps.warn(removed_text(&slot.name, &why));
+                }
             }
         }
         self.set_status(&slot.name, steps, &make_pending).map_err(|error| failed(error.into()))

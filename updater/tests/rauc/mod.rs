@@ -161,6 +161,11 @@ impl FakeMachine {
             let stderr = "only read-only".to_owned();
             return ProgramEnd { code: Some(32), stderr, ..ProgramEnd::default() };
         }
+        let held = fs::read(device).unwrap();
+        if held.iter().take(4096).all(|byte| *byte == 0) {
+            let stderr = "wrong fs type, bad superblock".to_owned();
+            return ProgramEnd { code: Some(32), stderr, ..ProgramEnd::default() };
+        }
         let name = Path::new(device).file_name().unwrap();
         let content = self.backing.join(name);
         fs::create_dir_all(&content).unwrap();

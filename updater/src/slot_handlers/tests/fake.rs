@@ -255,11 +255,16 @@ pub struct Noted {
     pub wanted: Vec<HookStep>,
     pub told: Vec<String>,
     pub fails: Option<HookStep>,
+    pub old_head: Option<OldHead>,
 }
 
 impl SlotHooks for Noted {
     fn wants(&self, step: HookStep) -> bool {
         self.wanted.contains(&step)
+    }
+
+    fn old_head(&self) -> OldHead {
+        self.old_head.unwrap_or(OldHead::Stays)
     }
 
     fn run(

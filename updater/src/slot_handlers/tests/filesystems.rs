@@ -134,6 +134,39 @@ fn a_failing_tar_a_wrong_archive_and_a_stop_still_unmount() {
     assert!(machine.log.last().unwrap().starts_with("umount "), "{:?}", machine.log);
 }
 
+/// Fails when a slot whose status cannot be changed loses its head before the hook that looks into
+/// it, so that no install comes further; or when a UBI volume is taken for a chip.
+#[test]
+fn an_old_head_goes_after_the_hook_and_before_the_first_byte() {
+    let bytes = archive("-c");
+    for (kind, image_type) in [
+        (SlotType::Ext4, ImageType::Tar),
+        (SlotType::Ext4, ImageType::Ext4),
+        (SlotType::Ubifs, ImageType::Tar),
+        (SlotType::Ubifs, ImageType::Ubifs),
+    ] {
+        let mut machine = Fake::with_disk("/dev/slot", vec![7; 1 << 20]);
+        if kind == SlotType::Ubifs {
+            machine.devices.disks.clear();
+        }
+        machine.real = vec!["tar"];
+        let wanted = vec![HookStep::PreInstall];
+        let mut hooks = Noted { wanted, old_head: Some(OldHead::Goes), ..Noted::default() };
+        let content = ImageContent::Stream(&mut bytes.as_slice());
+        write(&slot(kind), image(image_type, &bytes), content, &mut hooks, &mut machine).unwrap();
+        let at = |word: &str| machine.log.iter().position(|line| line.starts_with(word));
+        if kind == SlotType::Ubifs {
+            assert!(at("hook PreInstall").unwrap() < at("volume /dev/slot").unwrap());
+            let emptied = at("volume /dev/slot 0");
+            assert_eq!(emptied.is_some(), image_type == ImageType::Tar, "{:?}", machine.log);
+            assert!(emptied <= at("mkfs.ubifs"), "{:?}", machine.log);
+        } else if image_type == ImageType::Tar {
+            let held = machine.bytes("/dev/slot");
+            assert!(held[..4096].iter().all(|byte| *byte == 0) && held[4096..].contains(&7));
+        }
+    }
+}
+
 #[test]
 fn content_of_another_shape_is_refused_before_the_old_one_is_gone() {
     for (image_type, content) in [

@@ -193,6 +193,18 @@ fn slot_hooks_run_around_the_writing_with_rauc_s_variables_and_see_their_image()
     assert!(!world.path("mnt/bundle").exists());
 }
 
+/// Fails when the words of a handler decide what the program that it starts will find.
+#[test]
+fn a_program_that_a_handler_starts_finds_the_images() {
+    let world = World::new();
+    world.script("other", "#!/bin/sh\ncp \"$RAUC_BUNDLE_MOUNT_POINT/r.img\" @/seen\n");
+    world.script("pre", "#!/bin/sh\nexec @/other\n");
+    let handlers = format!("{TWO_GROUPS}[handlers]\npre-install=@/pre\n");
+    let mut system = world.start(world.config(CENTRAL, &handlers));
+    install_well(&mut system, &rootfs_bundle(&world, b"rootfs bytes"));
+    assert_eq!(world.text("seen"), "rootfs bytes");
+}
+
 #[test]
 fn exit_code_of_the_bundle_s_check_tells_no_from_failure() {
     let world = World::new();

@@ -5,7 +5,8 @@
 //! where there is room. Where there is none, and where the bundle is streamed, so that each image
 //! would be fetched once more, they are unpacked only for the bundle's own handler, for an image with
 //! an `install` hook, and for programs that can be thought to look for images. Handlers of the
-//! system lie elsewhere: they find images only by the variables, which they then name.
+//! system lie elsewhere: they find images only by the variables, which they then name, unless what
+//! they start does.
 //!
 //! What is large goes to the data directory before it goes into memory; what was encrypted goes there
 //! only when all else failed.

@@ -225,7 +225,8 @@ impl System {
             // One that cannot be looked at will say why when it is run.
             let told = |program: Vec<u8>| may_be_told_of_images(&program);
             let least = program.map_or(ImageNeed::All, told);
-            add(least, least);
+            // What it starts may look for them, and nobody reads that.
+            add(least, ImageNeed::All);
         }
         if let Some(hook) = &manifest.hooks.filename {
             let has_hooks = manifest.images.iter().any(|image| !image.hooks.is_empty());

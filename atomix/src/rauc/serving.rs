@@ -50,6 +50,10 @@ pub fn service(session: &Session) -> Result<(), RaucError> {
     let mut system = started?;
     system.determine_slot_states().map_err(RaucError::act("Failed to determine slot states"))?;
     system.publish_links(&mut tell).map_err(RaucError::below)?;
+    if let Err(error) = system.remove_left_content(&mut tell) {
+        // The next install tries again, and says why it cannot.
+        log(&Told::Warning(error.text()));
+    }
     system.announce_start(&mut tell).map_err(RaucError::below)?;
     let polling = polling(session, system.facts().version.as_deref())?;
     let engine = SystemEngine {

@@ -6,6 +6,10 @@
 //! The directory lies below the first place of a list from which programs can be started and that
 //! has room; in memory as much as is needed must be free. The directories are readable for all,
 //! because programs may give up their rights; of an encrypted bundle for nobody else.
+//!
+//! A power cut leaves it; all places are emptied before the next install and at the start of the
+//! service. What is removed holds a file that only this module makes: it is durable before anything
+//! is put beside it, and goes last. Everything else in such a place is somebody else's.
 
 use super::BoxedError;
 use super::content_need::{ContentNeed, ContentPlaces, ImageNeed};
@@ -17,7 +21,7 @@ use bundle::{
 };
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 use nix::sys::statvfs::{FsFlags, statvfs};
-use std::fs::{DirBuilder, FileTimes, OpenOptions};
+use std::fs::{DirBuilder, File, FileTimes, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
@@ -35,6 +39,8 @@ const MAX_MEMORY_TABLE: ByteLen = ByteLen::kib(64);
 /// The kernel's number of a ramfs, which has no limit at all.
 const RAMFS: FsType = FsType(0x8584_58f6);
 const COPY_BYTES: usize = 256 * 1024;
+/// The file that says that a directory was made here.
+const MARK: &str = ".made-by-atomix";
 
 /// The files of the bundle could not be laid out.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +102,26 @@ impl Drop for UnpackedBundle {
     }
 }
 
+/// What installs left that were cut.
+pub(super) fn find_left(places: &ContentPlaces) -> Vec<PathBuf> {
+    let is_left = |place: &&PathBuf| {
+        // No link is followed to somebody else's directory.
+        let is_dir = std::fs::symlink_metadata(place).is_ok_and(|facts| facts.is_dir());
+        is_dir && place.join(MARK).symlink_metadata().is_ok_and(|facts| facts.is_file())
+    };
+    let all = [&places.mounts, &places.runtime].into_iter().chain(&places.lasting);
+    all.filter(is_left).cloned().collect()
+}
+
+/// Removes it. Gives back a line for each place that stays as it is.
+pub(super) fn remove_left(places: &ContentPlaces) -> Vec<String> {
+    let remove = |place: &PathBuf| {
+        let why = remove_unpacked(place).err()?;
+        Some(format!("Failed to remove the bundle's files in {}: {why}", place.display()))
+    };
+    find_left(places).iter().filter_map(remove).collect()
+}
+
 /// Removes a directory, unless something is mounted in it: a hook may have mounted a slot there,
 /// whose content must not go with it.
 fn remove_unpacked(dir: &Path) -> io::Result<()> {
@@ -105,7 +131,30 @@ fn remove_unpacked(dir: &Path) -> io::Result<()> {
     if parse_mountinfo(&table).iter().any(|mount| mount.place.starts_with(&real)) {
         return Err(io::Error::other("something is mounted in it"));
     }
-    std::fs::remove_dir_all(dir)
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_name() == MARK {
+            continue;
+        }
+        match entry.file_type()?.is_dir() {
+            true => std::fs::remove_dir_all(entry.path())?,
+            false => std::fs::remove_file(entry.path())?,
+        }
+    }
+    // A cut must not take the mark and leave the rest.
+    File::open(dir)?.sync_all()?;
+    std::fs::remove_file(dir.join(MARK))?;
+    std::fs::remove_dir(dir)
+}
+
+/// Says durably that a directory was made here.
+fn mark_as_ours(dir: &Path) -> io::Result<()> {
+    let mark = dir.join(MARK);
+    let options = &mut OpenOptions::new();
+    options.write(true).create_new(true).open(&mark)?.sync_all()?;
+    // Programs without rights may copy all that is there.
+    set_mode(&mark, 0o644)?;
+    File::open(dir)?.sync_all()
 }
 
 pub(super) fn bundle_failed(source: impl Into<BoxedError>) -> ContentError {
@@ -152,6 +201,8 @@ pub(super) fn unpack(
         }
     };
     let (wanted, needed, dir) = found?;
+    let failed = |source| ContentError::Write { path: dir.clone(), source };
+    mark_as_ours(&dir).map_err(failed)?;
     steps.note(format!("Unpacking {} of the bundle to {}", ByteLen::new(needed), dir.display()));
     let unpacked = UnpackedBundle { dir };
     if bundle.format() == BundleFormat::Crypt {
@@ -200,8 +251,14 @@ fn try_place(place: &Path, needed: u64) -> io::Result<Option<&'static str>> {
         DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
     }
     match std::fs::symlink_metadata(place) {
-        // What an install left that was cut.
-        Ok(facts) if facts.is_dir() => remove_unpacked(place)?,
+        // Only an empty one goes: what an install left that was cut is gone already.
+        Ok(facts) if facts.is_dir() => match std::fs::remove_dir(place) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                return Ok(Some("is not empty"));
+            }
+            Err(error) => return Err(error),
+        },
         Ok(_) => return Ok(Some("is in the way")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
@@ -363,12 +420,37 @@ mod tests {
         let (taken, good) = (dir.path().join("taken"), dir.path().join("x/good"));
         symlink("/nowhere", &taken).unwrap();
         assert_eq!(find_place(&[taken.clone(), good.clone()], 100).unwrap(), good);
-        // What a cut left is emptied.
-        symlink("/nowhere", good.join("left")).unwrap();
         assert_eq!(find_place(std::slice::from_ref(&good), 100).unwrap(), good);
         assert_eq!(std::fs::read_dir(&good).unwrap().count(), 0);
         let refused = find_place(&[taken, good.clone()], u64::MAX).unwrap_err().to_string();
         assert!(refused.contains("is in the way") && refused.contains("not enough room"));
         assert!(!good.exists());
+    }
+
+    /// Fails when a directory of somebody's is taken for what an install left.
+    #[test]
+    fn only_what_was_made_here_is_removed_and_from_every_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = |name: &str| dir.path().join(name);
+        let (mounts, data, run) = (place("mounts"), place("data"), place("run"));
+        let places = ContentPlaces {
+            mounts: mounts.clone(),
+            lasting: Some(data.clone()),
+            runtime: run.clone(),
+        };
+        for place in [&mounts, &data, &run] {
+            std::fs::create_dir_all(place.join("below")).unwrap();
+            std::fs::write(place.join("below/x.raucb"), "somebody's").unwrap();
+            symlink("/nowhere", place.join("left")).unwrap();
+        }
+        assert_eq!(remove_left(&places), Vec::<String>::new());
+        let refused = find_place(std::slice::from_ref(&data), 100).unwrap_err().to_string();
+        assert!(refused.contains("is not empty"), "{refused}");
+        assert!(data.join("below/x.raucb").exists() && mounts.exists() && run.exists());
+        for place in [&data, &run] {
+            mark_as_ours(place).unwrap();
+        }
+        assert_eq!(remove_left(&places), Vec::<String>::new());
+        assert!(!data.exists() && !run.exists() && mounts.join("below/x.raucb").exists());
     }
 }

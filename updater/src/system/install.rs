@@ -27,7 +27,7 @@ use super::{
 };
 use crate::event_log::{Event, InstallEnd};
 use crate::install::describe_pre_check;
-use crate::{InstallLock, SlotName, StopQuestion};
+use crate::{InstallLock, LockError, SlotName, StopQuestion};
 use bootctl::{Activation, BundleId};
 use bundle::{Image, VerifiedBundle};
 use std::ops::ControlFlow;
@@ -41,8 +41,10 @@ pub(super) const INSTALL_WEIGHT: u64 = 6;
 const PARTS_EACH: u64 = 10;
 /// A handler that is larger is taken for one that may read images.
 const HANDLER_LIMIT: ByteLen = ByteLen::mib(1);
-/// Below each place where the bundle's files may be unpacked.
+/// Below the mount prefix and in memory, where the bundle's files may be unpacked: RAUC's name.
 const CONTENT_DIR: &str = "bundle";
+/// In the data directory, which is shared with others: a name that nobody else uses.
+const LASTING_CONTENT_DIR: &str = ".atomix-unpacked";
 
 /// One install under way.
 pub(super) struct Install<'a> {
@@ -117,6 +119,7 @@ impl System {
         stop: StopQuestion<'_>,
     ) -> Result<InstallOutcome, SystemError> {
         let lock = self.lock()?;
+        self.remove_left(steps);
         steps.leaf("Determining slot states", |_| self.determine_slot_states().map(drop))?;
         steps.message("Checking and mounting bundle...");
         let facts = OpeningFacts {
@@ -198,14 +201,47 @@ impl System {
         let Some(need) = self.content_need(install).map_err(content_failed)? else {
             return Ok(None);
         };
-        let system = &self.config.system;
-        let places = ContentPlaces {
-            mounts: system.mountprefix.join(CONTENT_DIR),
-            lasting: system.data_directory.as_ref().map(|dir| dir.join(CONTENT_DIR)),
-            runtime: self.parts.surroundings.runtime_dir.join(CONTENT_DIR),
-        };
+        let places = self.content_places();
         let unpacked = bundle_files::unpack(install.bundle, need, &places, steps, install.stop);
         unpacked.map(Some).map_err(content_failed)
+    }
+
+    fn content_places(&self) -> ContentPlaces {
+        let system = &self.config.system;
+        ContentPlaces {
+            mounts: system.mountprefix.join(CONTENT_DIR),
+            lasting: system.data_directory.as_ref().map(|dir| dir.join(LASTING_CONTENT_DIR)),
+            runtime: self.parts.surroundings.runtime_dir.join(CONTENT_DIR),
+        }
+    }
+
+    /// Removes what a cut left of the files of bundles, once at the start of a service, unless
+    /// somebody installs just now.
+    ///
+    /// # Errors
+    /// [`SystemError::Lock`] when something is left and the lock cannot be used.
+    pub fn remove_left_content(
+        &mut self,
+        sink: &mut dyn FnMut(SystemEvent),
+    ) -> Result<(), SystemError> {
+        // Whoever begins to install in this moment would find the lock taken.
+        if bundle_files::find_left(&self.content_places()).is_empty() {
+            return Ok(());
+        }
+        let _lock = match self.lock() {
+            Ok(lock) => lock,
+            // That install did it.
+            Err(SystemError::Lock(LockError::Busy { .. })) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        self.remove_left(&mut Steps::new(sink));
+        Ok(())
+    }
+
+    fn remove_left(&self, steps: &mut Steps<'_>) {
+        bundle_files::remove_left(&self.content_places())
+            .into_iter()
+            .for_each(|why| steps.warn(why));
     }
 
     /// Which images are unpacked; `None` when there is no program at all.

@@ -187,16 +187,21 @@ impl Client {
         };
         let (trial, done) = match trial {
             Ok(trial) => (trial, self.set_up(&mut handle, target, turn, expect)),
-            Err(RefusedBefore) => (None, Err(refused_before())),
+            Err(before) => (None, Err(refused_before(before))),
         };
         let done = match done {
             Ok(()) => {
                 self.counters.requests.fetch_add(1, Ordering::Relaxed);
                 let done = handle.perform();
+                // Where no server has answered, the head is that of a proxy.
+                if handle.response_code().is_ok_and(|code| code != 0) {
+                    handle.get_mut().settle();
+                }
                 if let Some(trial) = trial {
                     trial.end(shown(handle.get_ref(), &done));
                 }
-                done.map_err(|failure| fault_of(&failure))
+                let tunnel = handle.http_connectcode().unwrap_or_default();
+                done.map_err(|failure| fault_behind(tunnel, fault_of(&failure)))
             }
             Err(failure) => Err(failure),
         };
@@ -349,14 +354,18 @@ impl Drop for Place<'_> {
     }
 }
 
-fn refused_before() -> Fault {
-    HttpError::Option {
-        option: "tls-key",
-        reason: "its token did not open with this PIN before, and it is not tried again before \
-                 a restart: wrong PINs lock the token"
-            .to_owned(),
-    }
-    .into()
+fn refused_before(before: RefusedBefore) -> Fault {
+    let reason = match before {
+        RefusedBefore::ForGood => {
+            "its token did not open with this PIN before, and it is not tried again before \
+             a restart: wrong PINs lock the token"
+        }
+        RefusedBefore::Unseen => {
+            "its token did not open and is not seen; its PIN is not tried again before it has \
+             come, or a restart"
+        }
+    };
+    HttpError::Option { option: "tls-key", reason: reason.to_owned() }.into()
 }
 
 /// What a transfer showed of the PIN it had. Certificates and keys in files say PEM.
@@ -428,6 +437,17 @@ fn fault_of(failure: &curl::Error) -> Fault {
         HttpError::Transfer { url: String::new(), offset: 0, tries: 1, source: cause }.into()
     } else {
         Fault::Again { cause, after: None }
+    }
+}
+
+/// The same, where a proxy has answered `code` to the wish for a tunnel; 0: there was none.
+fn fault_behind(code: u32, fault: Fault) -> Fault {
+    match fault {
+        // It asks for a password, or does not let anybody there.
+        Fault::Again { cause, .. } if (300..500).contains(&code) && ![408, 429].contains(&code) => {
+            HttpError::Transfer { url: String::new(), offset: 0, tries: 1, source: cause }.into()
+        }
+        Fault::Again { .. } | Fault::Fatal(_) | Fault::Unwanted => fault,
     }
 }
 

@@ -184,9 +184,14 @@ const OURS: [&str; 10] = [
 
 impl HttpOptions {
     /// The same for `url` instead of `home`, which they were given for: headers, client
-    /// certificate and key only if both are of one origin; what belongs to the first request of a
-    /// bundle never. For chunk stores, which may lie elsewhere; a `home` that is no URL is of no
-    /// origin.
+    /// certificate, key, and how the server proves itself only if both are of one origin; what
+    /// belongs to the first request of a bundle never. For chunk stores, which may lie elsewhere; a
+    /// `home` that is no URL is of no origin.
+    ///
+    /// Another server has to prove itself to the system's authorities, as for RAUC, which hands its
+    /// stores to programs that know no options for TLS: one that is trusted for lack of
+    /// a certificate would get the credentials of its URL, and an authority of one's own
+    /// knows no public server.
     ///
     /// # Errors
     /// [`HttpError::Url`].
@@ -196,6 +201,7 @@ impl HttpOptions {
         if !HttpUrl::parse(home).is_ok_and(|home| home.same_origin(&url)) {
             options.headers.clear();
             (options.tls_cert, options.tls_key, options.tls_pin) = (None, None, None);
+            (options.tls_ca, options.tls_verify) = (None, TlsVerify::Verify);
         }
         Ok(options)
     }
@@ -336,19 +342,21 @@ mod tests {
             tls_cert: Some("c".to_owned()),
             tls_key: Some("k".to_owned()),
             tls_ca: Some("ca".to_owned()),
+            tls_verify: TlsVerify::NoVerify,
             ..HttpOptions::default()
         };
         let home = "https://u:p@h/b.raucb";
         let near = options.for_other(home, "https://h:443/store").unwrap();
         assert_eq!((near.headers.len(), near.info_headers.len()), (1, 0));
         assert!(near.tls_key.is_some());
+        assert_eq!((near.tls_ca.as_deref(), near.tls_verify), (Some("ca"), TlsVerify::NoVerify));
         for url in ["https://h:444/s", "http://h/s", "https://cdn/s"] {
             let far = options.for_other(home, url).unwrap();
             assert!(far.headers.is_empty() && far.tls_cert.is_none() && far.tls_key.is_none());
-            assert_eq!(far.tls_ca.as_deref(), Some("ca"));
+            assert_eq!((far.tls_ca, far.tls_verify), (None, TlsVerify::Verify));
         }
         let far = options.for_other("/media/b.raucb", "https://h/store").unwrap();
-        assert_eq!((far.headers.len(), far.tls_ca.as_deref()), (0, Some("ca")));
+        assert_eq!((far.headers.len(), far.tls_ca, far.tls_verify), (0, None, TlsVerify::Verify));
         assert!(far.tls_key.is_none());
     }
 

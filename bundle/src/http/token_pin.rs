@@ -6,40 +6,66 @@
 //! that did not open its token is remembered until this process ends, and while it is not known
 //! to open it, one transfer at a time tries it.
 //!
-//! libcurl does not say whether it was the PIN: whatever keeps it from opening the key counts.
+//! libcurl does not say whether it was the PIN: whatever keeps it from opening the key counts, but
+//! that a token is late. Where we do not see it either, its PIN may be given once more after it has
+//! come. As long as it is not seen nothing is tried: we may look through another module than
+//! OpenSSL, which its own configuration can name, and then the PIN may have been the cause.
 
 use super::options::HttpOptions;
-use crate::pkcs11::Pkcs11Uri;
+use crate::pkcs11::{Pkcs11Uri, is_seen};
 use openssl::sha::sha256;
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// A PIN file is a line.
 const MAX_PIN_BYTES: u64 = 1024;
 
+/// Names the module for OpenSSL's engine.
+const ENGINE_MODULE: &str = "PKCS11_MODULE_PATH";
+
 /// A token and a PIN as one name that does not give the PIN away.
 type Name = [u8; 32];
+
+/// A token that gets a PIN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Token {
+    name: Name,
+    uri: Pkcs11Uri,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Known {
     Trying,
     Opens,
     Refused,
+    /// It was refused, and its token was not seen.
+    Unseen,
+    /// After that, it has come.
+    TryingAgain,
 }
 
 /// What this process knows.
 pub(super) struct Ledger {
     known: Mutex<BTreeMap<Name, Known>>,
     news: Condvar,
+    /// Whether a token is there.
+    sees: fn(&Pkcs11Uri) -> bool,
 }
 
 /// That of all transfers.
-pub(super) static LEDGER: Ledger = Ledger::new();
+pub(super) static LEDGER: Ledger =
+    Ledger::new(|uri| is_seen(uri, std::env::var_os(ENGINE_MODULE).map(PathBuf::from)));
 
 /// The PIN did not open its token before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RefusedBefore;
+pub(super) enum RefusedBefore {
+    /// That is how it is.
+    ForGood,
+    /// It was not there, and is not.
+    Unseen,
+}
 
 /// What a transfer showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +81,12 @@ pub(super) enum Shown {
 /// A transfer with PINs; says nothing about them unless it is told.
 pub(super) struct Trial<'a> {
     ledger: &'a Ledger,
-    names: Vec<Name>,
+    tokens: Vec<Token>,
 }
 
 impl Ledger {
-    const fn new() -> Self {
-        Self { known: Mutex::new(BTreeMap::new()), news: Condvar::new() }
+    const fn new(sees: fn(&Pkcs11Uri) -> bool) -> Self {
+        Self { known: Mutex::new(BTreeMap::new()), news: Condvar::new(), sees }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Name, Known>> {
@@ -69,37 +95,54 @@ impl Ledger {
 
     /// Begins a transfer with these options; waits while another one tries one of the PINs.
     pub(super) fn begin(&self, options: &HttpOptions) -> Result<Trial<'_>, RefusedBefore> {
-        self.begin_with(names(options))
+        self.begin_with(tokens(options))
     }
 
-    fn begin_with(&self, names: Vec<Name>) -> Result<Trial<'_>, RefusedBefore> {
+    fn begin_with(&self, tokens: Vec<Token>) -> Result<Trial<'_>, RefusedBefore> {
         let mut known = self.lock();
         loop {
-            let has = |what| names.iter().any(|name| known.get(name) == Some(&what));
+            let states: Vec<(Option<Known>, &Token)> =
+                tokens.iter().map(|token| (known.get(&token.name).copied(), token)).collect();
+            let has = |what| states.iter().any(|(state, _)| *state == Some(what));
             if has(Known::Refused) {
-                return Err(RefusedBefore);
+                return Err(RefusedBefore::ForGood);
             }
-            if !has(Known::Trying) {
+            if !has(Known::Trying) && !has(Known::TryingAgain) {
+                // Held meanwhile: two that see it come must not both try.
+                let has_come = |(state, token): &(Option<Known>, &Token)| {
+                    *state != Some(Known::Unseen) || (self.sees)(&token.uri)
+                };
+                if !states.iter().all(has_come) {
+                    return Err(RefusedBefore::Unseen);
+                }
                 break;
             }
             known = self.news.wait(known).unwrap_or_else(PoisonError::into_inner);
         }
-        for name in &names {
-            known.entry(*name).or_insert(Known::Trying);
+        for token in &tokens {
+            let state = known.entry(token.name).or_insert(Known::Trying);
+            if *state == Known::Unseen {
+                *state = Known::TryingAgain;
+            }
         }
-        Ok(Trial { ledger: self, names })
+        drop(known);
+        Ok(Trial { ledger: self, tokens })
     }
 }
 
 impl Trial<'_> {
     /// Ends it.
     pub(super) fn end(self, shown: Shown) {
-        let mut known = self.ledger.lock();
-        for name in &self.names {
-            match shown {
-                Shown::Opens => drop(known.insert(*name, Known::Opens)),
-                Shown::Refused => drop(known.insert(*name, Known::Refused)),
-                Shown::Nothing => {}
+        for token in &self.tokens {
+            let is_missing = shown == Shown::Refused && !(self.ledger.sees)(&token.uri);
+            let mut known = self.ledger.lock();
+            match (shown, known.get(&token.name)) {
+                (Shown::Opens, _) => drop(known.insert(token.name, Known::Opens)),
+                (Shown::Refused, Some(Known::Trying)) if is_missing => {
+                    known.insert(token.name, Known::Unseen);
+                }
+                (Shown::Refused, _) => drop(known.insert(token.name, Known::Refused)),
+                (Shown::Nothing, _) => {}
             }
         }
     }
@@ -108,9 +151,11 @@ impl Trial<'_> {
 impl Drop for Trial<'_> {
     fn drop(&mut self) {
         let mut known = self.ledger.lock();
-        for name in &self.names {
-            if known.get(name) == Some(&Known::Trying) {
-                known.remove(name);
+        for token in &self.tokens {
+            match known.get(&token.name) {
+                Some(Known::Trying) => drop(known.remove(&token.name)),
+                Some(Known::TryingAgain) => drop(known.insert(token.name, Known::Unseen)),
+                Some(Known::Opens | Known::Refused | Known::Unseen) | None => {}
             }
         }
         self.ledger.news.notify_all();
@@ -118,7 +163,7 @@ impl Drop for Trial<'_> {
 }
 
 /// The tokens that get a PIN, with it.
-fn names(options: &HttpOptions) -> Vec<Name> {
+fn tokens(options: &HttpOptions) -> Vec<Token> {
     let uri = |text: &Option<String>| {
         let text = text.as_ref().filter(|text| Pkcs11Uri::is_uri(text))?;
         text.parse::<Pkcs11Uri>().ok()
@@ -126,11 +171,14 @@ fn names(options: &HttpOptions) -> Vec<Name> {
     let cert = uri(&options.tls_cert);
     let key = if options.tls_key.is_some() { uri(&options.tls_key) } else { cert.clone() };
     let pin = options.tls_pin.as_ref().map(|pin| pin.as_bytes().to_vec());
-    let mut names: Vec<Name> =
-        [(key, pin), (cert, None)].into_iter().filter_map(|(uri, pin)| name(&uri?, pin)).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
+    let token = |(uri, pin): (Option<Pkcs11Uri>, _)| {
+        let uri = uri?;
+        Some(Token { name: name(&uri, pin)?, uri })
+    };
+    let mut tokens: Vec<Token> = [(key, pin), (cert, None)].into_iter().filter_map(token).collect();
+    tokens.sort_unstable_by_key(|token| token.name);
+    tokens.dedup_by_key(|token| token.name);
+    tokens
 }
 
 fn name(uri: &Pkcs11Uri, given: Option<Vec<u8>>) -> Option<Name> {
@@ -151,11 +199,12 @@ fn read_pin(uri: &Pkcs11Uri) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc::channel;
     use std::time::Duration;
 
-    fn of(key: &str, pin: Option<&str>) -> Vec<Name> {
-        names(&HttpOptions {
+    fn of(key: &str, pin: Option<&str>) -> Vec<Token> {
+        tokens(&HttpOptions {
             tls_key: Some(key.to_owned()),
             tls_pin: pin.map(str::to_owned),
             ..HttpOptions::default()
@@ -164,9 +213,10 @@ mod tests {
 
     #[test]
     fn a_pin_is_tried_once_per_token_whatever_the_key() {
-        let ledger = Ledger::new();
+        let ledger = Ledger::new(|_| true);
         let wrong = || of("pkcs11:token=t;object=a", Some("1"));
-        assert_eq!(wrong(), of("pkcs11:token=t;object=b?pin-value=1", None));
+        let other_key = of("pkcs11:token=t;object=b?pin-value=1", None);
+        assert_eq!(wrong()[0].name, other_key[0].name);
         ledger.begin_with(wrong()).unwrap().end(Shown::Nothing);
         ledger.begin_with(wrong()).unwrap().end(Shown::Refused);
         assert!(ledger.begin_with(of("pkcs11:token=t;object=b", Some("1"))).is_err());
@@ -181,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_pin_that_is_not_known_yet_is_tried_by_one_at_a_time() {
-        static SHARED: Ledger = Ledger::new();
+        static SHARED: Ledger = Ledger::new(|_| true);
         let names = of("pkcs11:token=t;object=a", Some("1"));
         let first = SHARED.begin_with(names.clone()).unwrap();
         let (says, said) = channel();
@@ -199,5 +249,25 @@ mod tests {
         SHARED.begin_with(good.clone()).unwrap().end(Shown::Opens);
         let _one = SHARED.begin_with(good.clone()).unwrap();
         let _two = SHARED.begin_with(good).unwrap();
+    }
+
+    /// Fails when a poll that comes before its token keeps every later one from it, or when a PIN
+    /// is given again and again to one that we cannot see.
+    #[test]
+    fn a_token_that_was_not_there_is_tried_once_more_when_it_has_come() {
+        static IS_THERE: AtomicBool = AtomicBool::new(false);
+        let ledger = Ledger::new(|_| IS_THERE.load(Ordering::SeqCst));
+        let token = || of("pkcs11:token=t;object=a", Some("1"));
+        ledger.begin_with(token()).unwrap().end(Shown::Refused);
+        assert_eq!(ledger.begin_with(token()).err(), Some(RefusedBefore::Unseen));
+        IS_THERE.store(true, Ordering::SeqCst);
+        // A connection that fails shows nothing, and costs nothing.
+        ledger.begin_with(token()).unwrap().end(Shown::Nothing);
+        let again = ledger.begin_with(token()).unwrap();
+        IS_THERE.store(false, Ordering::SeqCst);
+        // That was the PIN, even where its token went again.
+        again.end(Shown::Refused);
+        IS_THERE.store(true, Ordering::SeqCst);
+        assert_eq!(ledger.begin_with(token()).err(), Some(RefusedBefore::ForGood));
     }
 }

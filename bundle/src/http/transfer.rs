@@ -161,13 +161,27 @@ impl Pace {
     }
 }
 
+/// How far the newest head is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Not all of its lines are there.
+    Coming,
+    /// It is whole; another one may follow.
+    Whole,
+    /// It is the last, and was judged.
+    Judged,
+}
+
 /// libcurl's callbacks for one request.
 pub(super) struct Receiver {
     url: String,
     expect: Expect,
     pub body: Body,
-    /// Lines of the head that is coming in.
+    /// Lines of the newest head. A proxy that makes a tunnel has one of its own before: which is
+    /// the server's is known once its body begins, or the transfer has ended.
     lines: Vec<u8>,
+    /// Where the newest head stands.
+    phase: Phase,
     pub head: Option<ResponseHead>,
     accepted: bool,
     /// Bytes of the body, wherever they went.
@@ -191,6 +205,7 @@ impl Receiver {
             expect,
             body,
             lines: Vec::new(),
+            phase: Phase::Coming,
             head: None,
             accepted: false,
             received: 0,
@@ -199,6 +214,29 @@ impl Receiver {
             stop,
             counters,
         }
+    }
+
+    /// No other head follows: the body begins, or the transfer has ended. False: it is not what
+    /// was asked for.
+    pub fn settle(&mut self) -> bool {
+        if self.phase != Phase::Whole {
+            return self.fault.is_none();
+        }
+        let head = match ResponseHead::parse(&self.lines) {
+            // Nothing came after an interim answer.
+            Ok(head) if head.status < 200 => return self.fault.is_none(),
+            Ok(head) => head,
+            Err(source) => return self.head_error(source),
+        };
+        self.phase = Phase::Judged;
+        match self.judge_head(&head) {
+            Ok(accepted) => self.accepted = accepted,
+            Err(refused) => {
+                self.end(refused);
+            }
+        }
+        self.head = Some(head);
+        self.fault.is_none()
     }
 
     /// How many bytes of the body were kept.
@@ -328,39 +366,34 @@ impl Receiver {
 
 impl Handler for Receiver {
     fn header(&mut self, line: &[u8]) -> bool {
-        if line.starts_with(b"HTTP/") {
-            // Of a proxy, or after an interim answer: only the last head counts.
-            self.lines.clear();
-            self.head = None;
-        } else if self.head.is_some() {
+        match self.phase {
             // Trailers of a chunked body decide nothing.
-            return true;
+            Phase::Judged => return true,
+            Phase::Coming | Phase::Whole if line.starts_with(b"HTTP/") => {
+                // After that of a proxy, or an interim answer: only the last head counts.
+                self.lines.clear();
+                self.phase = Phase::Coming;
+            }
+            Phase::Whole => return true,
+            Phase::Coming => {}
         }
         if self.lines.len().saturating_add(line.len()) > MAX_HEAD_BYTES {
             return self.head_error(HeadError::TooLarge);
         }
         self.lines.extend_from_slice(line);
-        if !line.trim_ascii().is_empty() {
-            return true;
+        if line.trim_ascii().is_empty() {
+            self.phase = Phase::Whole;
         }
-        let head = match ResponseHead::parse(&self.lines) {
-            Ok(head) if head.status < 200 => return true,
-            Ok(head) => head,
-            Err(source) => return self.head_error(source),
-        };
-        match self.judge_head(&head) {
-            Ok(accepted) => self.accepted = accepted,
-            Err(refused) => {
-                self.end(refused);
-            }
-        }
-        self.head = Some(head);
-        self.fault.is_none()
+        true
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<usize, WriteError> {
         // Another number than was given ends the transfer; an empty piece cannot do that.
-        Ok(if self.take(bytes) { bytes.len() } else { bytes.len().wrapping_add(1) })
+        Ok(if self.settle() && self.take(bytes) {
+            bytes.len()
+        } else {
+            bytes.len().wrapping_add(1)
+        })
     }
 
     fn progress(&mut self, _: f64, _: f64, _: f64, _: f64) -> bool {

@@ -6,5 +6,5 @@ mod token;
 mod uri;
 
 pub use token::TokenError;
-pub(crate) use token::{TokenKey, TokenKeyKind, load_certificate, load_key};
+pub(crate) use token::{TokenKey, TokenKeyKind, is_seen, load_certificate, load_key};
 pub use uri::{ObjectType, Pkcs11Uri, Pkcs11UriError};

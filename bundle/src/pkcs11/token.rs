@@ -192,6 +192,18 @@ fn slots(module: &Pkcs11, uri: &Pkcs11Uri) -> Result<Vec<Slot>, TokenError> {
     Ok(fitting)
 }
 
+/// Whether a token that fits the URI is seen through `module_path`, or else through p11-kit. One
+/// that cannot be asked is not seen.
+pub(crate) fn is_seen(uri: &Pkcs11Uri, module_path: Option<PathBuf>) -> bool {
+    let uri = Pkcs11Uri { module_path, ..uri.clone() };
+    let found = module(&uri, &CredentialAccess::default()).and_then(|module| slots(&module, &uri));
+    match found {
+        Ok(_) => true,
+        Err(TokenError::Tokens { found, .. }) => found > 0,
+        Err(_) => false,
+    }
+}
+
 fn pin_of(uri: &Pkcs11Uri, access: &CredentialAccess<'_>) -> Result<Option<Secret>, TokenError> {
     if let Some(pin) = &uri.pin_value {
         return Ok(Some(pin.clone()));

@@ -5,6 +5,7 @@ mod bundles;
 mod faults;
 mod files;
 mod nginx;
+mod proxy;
 mod reading;
 mod redirects;
 mod tls;

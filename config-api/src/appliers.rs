@@ -3,7 +3,7 @@
 //!
 //! Pure: the generation's own JSON is read again, with types that have no room for a line break or
 //! a second directive, and rendered for dnsmasq, chrony, networkd, nftables, the accounts and
-//! systemd's quadlets. [`group`] says what has to be done about a difference, also when the last
+//! systemd's quadlets. `group` says what has to be done about a difference, also when the last
 //! attempt to do it failed.
 
 mod error;

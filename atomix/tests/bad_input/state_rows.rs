@@ -248,8 +248,8 @@ fn configuration_rows() -> Vec<Row> {
             |case| append(case, "/etc/rauc/system.conf", "[slot.boot.0]\ndevice=/dev/x\n"),
             &[
                 "/etc/rauc/system.conf",
-                "duplicate section [slot.boot.0] in line",
-                "first in line 9",
+                "duplicate key device in [slot.boot.0] in line",
+                "first in line 10",
             ],
             CORRECT,
         ),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Bundles and chunks on HTTP(S) servers: the one place that speaks to the network.
 //!
-//! [`HttpSource`] reads a bundle by ranges, [`HttpFiles`] fetches small whole files from below one
+//! [`HttpSource`] reads a bundle by ranges, `HttpFiles` fetches small whole files from below one
 //! URL, [`download`] a bundle as a whole. All share one client with one rule for redirects,
 //! credentials, patience and stopping ([`HttpOptions`]). Nothing here decides whether bytes are
 //! true.

@@ -76,7 +76,7 @@ impl Usage {
 }
 
 /// Does something while the memory of a process and of all that it started is watched; the most
-/// that was seen at once. What lives shorter than [`LOOK`] may be missed.
+/// that was seen at once. What lives shorter than `LOOK` may be missed.
 ///
 /// # Errors
 /// Those of `act`.

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 /// Verbs of `atomix config`.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Answer whether a configuration is valid: exit 0 yes, 10 no, with all that is wrong
+    /// Answer whether a configuration is valid: exit 0 yes, 10 no
     ///
-    /// FILE is a config.toml, or a bundle of it and files/: a tar compressed by gzip or zstd. It is
+    /// With all that is wrong, line by line. FILE is a config.toml, or a bundle of it and files/: a
+    /// tar compressed by gzip or zstd. It is
     /// read on this machine, and nothing is changed anywhere.
     Validate {
         /// The configuration or bundle.

@@ -9,7 +9,7 @@
 use super::error::{HttpError, TransferFault};
 use super::head::ResponseHead;
 use super::options::{HttpNotice, HttpOptions, TlsVerify};
-use super::token_pin::{LEDGER, RefusedBefore, Shown};
+use super::token_pin::{LEDGER, Shown};
 use super::transfer::{Body, Counters, Expect, Fault, Pace, Receiver};
 use super::url::{HttpUrl, Scheme};
 use crate::pkcs11::Pkcs11Uri;
@@ -187,7 +187,10 @@ impl Client {
         };
         let (trial, done) = match trial {
             Ok(trial) => (trial, self.set_up(&mut handle, target, turn, expect)),
-            Err(before) => (None, Err(refused_before(before))),
+            Err(before) => {
+                let (option, reason) = ("tls-key", before.reason().to_owned());
+                (None, Err(HttpError::Option { option, reason }.into()))
+            }
         };
         let done = match done {
             Ok(()) => {
@@ -352,20 +355,6 @@ impl Drop for Place<'_> {
         self.0.lock().out -= 1;
         self.0.free.notify_one();
     }
-}
-
-fn refused_before(before: RefusedBefore) -> Fault {
-    let reason = match before {
-        RefusedBefore::ForGood => {
-            "its token did not open with this PIN before, and it is not tried again before \
-             a restart: wrong PINs lock the token"
-        }
-        RefusedBefore::Unseen => {
-            "its token did not open and is not seen; its PIN is not tried again before it has \
-             come, or a restart"
-        }
-    };
-    HttpError::Option { option: "tls-key", reason: reason.to_owned() }.into()
 }
 
 /// What a transfer showed of the PIN it had. Certificates and keys in files say PEM.

@@ -67,6 +67,22 @@ pub(super) enum RefusedBefore {
     Unseen,
 }
 
+impl RefusedBefore {
+    /// Why nothing is tried.
+    pub(super) const fn reason(self) -> &'static str {
+        match self {
+            Self::ForGood => {
+                "its token did not open with this PIN before, and it is not tried again before \
+                 a restart: wrong PINs lock the token"
+            }
+            Self::Unseen => {
+                "its token did not open and is not seen; its PIN is not tried again before it \
+                 has come, or a restart"
+            }
+        }
+    }
+}
+
 /// What a transfer showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shown {

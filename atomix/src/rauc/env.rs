@@ -46,7 +46,7 @@ pub struct RaucEnv {
     pub test_polling_speedup: Option<String>,
     /// `RAUC_CURL_VERBOSE`.
     pub curl_verbose: bool,
-    /// `ATOMIX_HTTP_STALL_SECS`, as it was given: see [`patience`](crate::rauc::patience).
+    /// `ATOMIX_HTTP_STALL_SECS`, as it was given: see the module `patience`.
     pub http_stall_secs: Option<String>,
     /// `ATOMIX_HTTP_TRIES`, likewise.
     pub http_tries: Option<String>,

@@ -123,7 +123,8 @@ impl AdaptiveReader<'_> {
             let part = block.get_mut(..step).unwrap_or_default();
             whole.read_exact(part)?;
             left -= step as u64;
-            // The part of a block at the end is compared when the slot is read back.
+            // The part of a block at the end is compared by whoever writes: with the rest of the
+            // image, whose digest the manifest names.
             if step == BLOCK_BYTES && sha256(part) != *expected {
                 return Err(AdaptiveFault::io(failure));
             }

@@ -123,7 +123,16 @@ impl System {
     /// # Errors
     /// [`SystemError::Primary`] with the boot loader's words.
     pub fn primary(&mut self) -> Result<SlotName, SystemError> {
-        let bootname = match self.parts.boot.primary() {
+        self.ask_primary(&mut Loader::Answers)
+    }
+
+    fn ask_primary(&mut self, loader: &mut Loader) -> Result<SlotName, SystemError> {
+        let answer = loader.ask(|| self.parts.boot.primary()).ok_or_else(|| {
+            let backend = self.parts.boot.name();
+            let text = format!("{backend} backend: not asked, since it did not answer before");
+            SystemError::Primary { text }
+        })?;
+        let bootname = match answer {
             Ok(Some(bootname)) => bootname,
             Ok(None) => {
                 let text = format!("{} backend: no primary slot found", self.parts.boot.name());
@@ -165,10 +174,11 @@ impl System {
     ) -> Result<SystemStatus, SystemError> {
         let states = self.determine_slot_states()?.clone();
         let mut steps = Steps::new(sink);
-        let primary = self.primary().map_err(|error| error.text());
+        let mut loader = Loader::Answers;
+        let primary = self.ask_primary(&mut loader).map_err(|error| error.text());
         let mut slots = Vec::new();
         for slot in self.config.slots.values() {
-            let boot_status = boot_status(&mut *self.parts.boot, slot, &mut steps);
+            let boot_status = boot_status(&mut *self.parts.boot, &mut loader, slot, &mut steps);
             slots.push(SlotReport {
                 slot: slot.clone(),
                 state: states.of(&slot.name),
@@ -194,12 +204,13 @@ impl System {
     }
 
     /// Clients see at once what the boot loader was told, also during an install.
-    fn view_boot(&mut self, steps: &mut Steps<'_>) {
-        let primary = self.primary().map_err(|error| error.text());
+    fn view_boot(&mut self, mut loader: Loader, steps: &mut Steps<'_>) {
+        let primary = self.ask_primary(&mut loader).map_err(|error| error.text());
         let boot = &mut *self.parts.boot;
         let slots = self.config.slots.values();
-        let mut asked: std::collections::BTreeMap<SlotName, Option<BootStatus>> =
-            slots.map(|slot| (slot.name.clone(), boot_status(boot, slot, steps))).collect();
+        let mut asked: std::collections::BTreeMap<SlotName, Option<BootStatus>> = slots
+            .map(|slot| (slot.name.clone(), boot_status(boot, &mut loader, slot, steps)))
+            .collect();
         self.view.change(|view| {
             // Before the first question about the system nothing is shown of it.
             if view.slots.is_empty() {
@@ -279,14 +290,49 @@ impl System {
     }
 }
 
+/// Whether there is any use in asking the boot loader's programs. Who asked waits, and a program is
+/// waited for for a minute: one that did not end is enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Loader {
+    Answers,
+    IsLate,
+}
+
+impl Loader {
+    /// After it was told something.
+    fn after<T>(told: &Result<T, NamedError>) -> Self {
+        match told {
+            Err(error) if error.is_late() => Self::IsLate,
+            Ok(_) | Err(_) => Self::Answers,
+        }
+    }
+
+    /// Asks it, if there is any use.
+    fn ask<T>(
+        &mut self,
+        question: impl FnOnce() -> Result<T, NamedError>,
+    ) -> Option<Result<T, NamedError>> {
+        if *self == Self::IsLate {
+            return None;
+        }
+        let answer = question();
+        *self = Self::after(&answer);
+        Some(answer)
+    }
+}
+
 /// What the boot loader says of a slot; nothing of one without a bootname.
 fn boot_status(
     boot: &mut dyn NamedBoot,
+    loader: &mut Loader,
     slot: &crate::Slot,
     steps: &mut Steps<'_>,
 ) -> Option<BootStatus> {
     let bootname = slot.bootname.as_deref()?;
-    Some(match boot.is_good(bootname) {
+    let Some(answer) = loader.ask(|| boot.is_good(bootname)) else {
+        return Some(BootStatus::Unknown);
+    };
+    Some(match answer {
         Ok(true) => BootStatus::Good,
         Ok(false) => BootStatus::Bad,
         Err(error) => {

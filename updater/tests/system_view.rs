@@ -11,7 +11,7 @@
 mod rauc;
 
 use rauc::*;
-use updater::system::{BootStatus, InstallRequest};
+use updater::system::{BootStatus, InstallRequest, MarkState};
 
 const CENTRAL: &str = "statusfile=@/central.raucs";
 
@@ -73,4 +73,27 @@ fn a_program_of_the_bundle_finds_the_images_whatever_words_it_has_for_them() {
     let mut system = world.start(world.config(CENTRAL, TWO_GROUPS));
     install_well(&mut system, &file);
     assert_eq!(world.text("seen"), "content");
+}
+
+/// Fails when a boot loader's program that hangs is waited for again for each slot, while whoever
+/// marked one gives up.
+#[test]
+fn a_boot_loader_that_does_not_answer_is_not_asked_again_at_once() {
+    let world = World::new();
+    let mut system = world.start(world.config(CENTRAL, TWO_GROUPS));
+    system.status(&mut |_| {}).unwrap();
+    let asked = |say: Option<&'static str>| {
+        let mut memory = world.boot.memory.lock().unwrap();
+        memory.fails = say;
+        std::mem::take(&mut memory.questions)
+    };
+    assert!(asked(Some("late")) > 2);
+    assert!(system.mark(MarkState::Good, "rootfs.0", &mut |_| {}).is_err());
+    assert_eq!(asked(Some("late")), 0);
+    assert!(system.view().latest().primary.as_ref().unwrap_err().contains("not asked"));
+    let status = system.status(&mut |_| {}).unwrap();
+    assert_eq!(asked(None), 1);
+    assert_eq!(status.slots[0].boot_status, Some(BootStatus::Unknown));
+    system.mark(MarkState::Good, "rootfs.0", &mut |_| {}).unwrap();
+    assert!(asked(None) > 2);
 }

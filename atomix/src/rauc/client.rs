@@ -26,9 +26,14 @@ const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 /// The interface of what RAUC has not.
 pub const OWN_INSTALLER: &str = "de.atomix.Installer";
 
-/// Longest wait for an answer. Methods are answered at once, or after a boot loader's program has
-/// ended, which is killed after a minute; an install is not waited for in this way.
+/// Longest wait for an answer. Methods are answered at once, or after the boot loader's programs
+/// have ended: the first that does not is killed after a minute, and none is asked behind it. An
+/// install is not waited for in this way.
 const LONGEST_CALL: Duration = Duration::from_secs(90);
+
+/// Longest wait for a mark. It tells the boot loader in several steps and then asks it about every
+/// slot, and giving up would say nothing about what was marked: slow is better than unknown.
+const LONGEST_MARK: Duration = Duration::from_secs(600);
 
 /// A connection to the bus of the service.
 pub struct Client {
@@ -72,7 +77,19 @@ impl Client {
     /// # Errors
     /// The cause in a line.
     pub fn connect(env: &RaucEnv) -> Result<Self, String> {
-        let connection = way_to_bus(env).and_then(|way| bounded(way, LONGEST_CALL).build());
+        Self::connect_for(env, LONGEST_CALL)
+    }
+
+    /// Connects to a bus, to mark a slot.
+    ///
+    /// # Errors
+    /// The cause in a line.
+    pub fn connect_to_mark(env: &RaucEnv) -> Result<Self, String> {
+        Self::connect_for(env, LONGEST_MARK)
+    }
+
+    fn connect_for(env: &RaucEnv, longest_call: Duration) -> Result<Self, String> {
+        let connection = way_to_bus(env).and_then(|way| bounded(way, longest_call).build());
         Ok(Self { connection: connection.map_err(|error| words(&error))? })
     }
 

@@ -16,9 +16,12 @@ use std::ffi::OsString;
 pub fn run(session: &Session, out: &mut Streams<'_>) -> Result<(), RaucError> {
     let retrieving =
         |cause| RaucError::refused(format!("Error retrieving slot status via D-Bus: {cause}"));
-    let client = Client::connect(&session.env)
-        .map_err(|cause| retrieving(format!("error creating proxy: {cause}")))?;
     let words = &session.request.words;
+    let client = match words.first() {
+        None => Client::connect(&session.env),
+        Some(_) => Client::connect_to_mark(&session.env),
+    };
+    let client = client.map_err(|cause| retrieving(format!("error creating proxy: {cause}")))?;
     // RAUC asks for the whole status before it marks; a mark needs none of it.
     let Some(verb) = words.first() else {
         let view = client.status(&mut |line| out.warn(line)).map_err(retrieving)?;

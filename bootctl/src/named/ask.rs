@@ -79,7 +79,10 @@ impl Asker {
             }
             ProgramEnd::Exited(code) => format!("{name} failed with exit code: {code}"),
             ProgramEnd::Signalled(_) => format!("{name} did not exit normally"),
-            ProgramEnd::Late(secs) => format!("Failed to run {name}: no end after {secs} seconds"),
+            ProgramEnd::Late(secs) => {
+                let what = format!("Failed to run {name}: no end after {secs} seconds");
+                return Err(self.failed(NamedFailure::Late { what }));
+            }
         };
         Err(self.failed(NamedFailure::Failed { what: with_words(what, &ran.stderr) }))
     }
@@ -96,7 +99,11 @@ impl Asker {
             ProgramEnd::Exited(0) => return Ok(()),
             ProgramEnd::Exited(code) => format!("Child process exited with code {code}"),
             ProgramEnd::Signalled(signal) => format!("Child process killed by signal {signal}"),
-            ProgramEnd::Late(secs) => format!("no end after {secs} seconds"),
+            ProgramEnd::Late(secs) => {
+                let program = program.display();
+                let what = format!("Failed to run {program}: no end after {secs} seconds");
+                return Err(self.failed(NamedFailure::Late { what }));
+            }
         };
         let what = format!("Failed to run {}: {how}", program.display());
         Err(self.failed(NamedFailure::Failed { what: with_words(what, &ran.stderr) }))

@@ -25,10 +25,16 @@ impl NamedError {
     /// The same with what was being done in front.
     #[must_use]
     pub(super) fn within(mut self, act: &str) -> Self {
-        if let NamedFailure::Failed { what } = &mut self.failure {
+        if let NamedFailure::Failed { what } | NamedFailure::Late { what } = &mut self.failure {
             *what = format!("{act}: {what}");
         }
         self
+    }
+
+    /// Whether a program was waited for in vain: the next question may take as long.
+    #[must_use]
+    pub const fn is_late(&self) -> bool {
+        matches!(self.failure, NamedFailure::Late { .. })
     }
 
     /// What failed.
@@ -47,6 +53,7 @@ impl NamedError {
                 Some("set efi-loader and efi-cmdline of the slot, or make the entry by hand")
             }
             NamedFailure::Failed { .. }
+            | NamedFailure::Late { .. }
             | NamedFailure::Parse { .. }
             | NamedFailure::Device { .. }
             | NamedFailure::Unsupported { .. }
@@ -65,6 +72,7 @@ impl fmt::Display for NamedError {
             NamedFailure::Unsupported { .. } => f.write_str(&failure),
             NamedFailure::Start { .. }
             | NamedFailure::Failed { .. }
+            | NamedFailure::Late { .. }
             | NamedFailure::Parse { .. }
             | NamedFailure::NoEntry { .. }
             | NamedFailure::Device { .. }
@@ -88,10 +96,16 @@ pub enum NamedFailure {
         #[source]
         source: std::io::Error,
     },
-    /// A program failed, or did not end.
+    /// A program failed.
     #[error("{what}")]
     Failed {
         /// Which, how, and what it said, shortened.
+        what: String,
+    },
+    /// A program did not end in time, and was ended.
+    #[error("{what}")]
+    Late {
+        /// Which, and when.
         what: String,
     },
     /// A program's answer is not what its contract says.

@@ -22,8 +22,8 @@ use super::program::words;
 use super::progress::{StepEnd, Steps};
 use super::target::{TargetGroup, target_group};
 use super::{
-    InstallOutcome, InstallRequest, InstallationError, OpenBundle, OpeningFacts, ProgramFailure,
-    System, SystemError, SystemEvent, Updated,
+    InstallOutcome, InstallRequest, InstallationError, Loader, OpenBundle, OpeningFacts,
+    ProgramFailure, System, SystemError, SystemEvent, Updated,
 };
 use crate::event_log::{Event, InstallEnd};
 use crate::install::describe_pre_check;
@@ -370,7 +370,7 @@ impl System {
         let bootname = slot.bootname.as_deref().unwrap_or_default();
         let begun = self.parts.boot.begin_install(bootname);
         self.boot_warnings(steps);
-        self.view_boot(steps);
+        self.view_boot(Loader::after(&begun), steps);
         begun.map_err(|cause| InstallationError::MarkBad {
             slot: slot.name.clone(),
             source: super::MarkError::State { slot: slot.name.clone(), state: "bad", cause },
@@ -401,7 +401,7 @@ impl System {
         let id = BundleId::from(install.bundle.manifest_digest());
         let finished = self.parts.boot.finish_install(bootname, id, activation);
         self.boot_warnings(steps);
-        self.view_boot(steps);
+        self.view_boot(Loader::after(&finished), steps);
         finished.map_err(|cause| InstallationError::MarkActive {
             slot: slot.name.clone(),
             source: super::MarkError::Activate { slot: slot.name.clone(), cause },

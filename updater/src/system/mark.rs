@@ -3,7 +3,7 @@
 
 use super::progress::Steps;
 use super::status_keeper::write_local;
-use super::{SlotState, System, SystemError, SystemEvent};
+use super::{Loader, SlotState, System, SystemError, SystemEvent};
 use crate::event_log::Event;
 use crate::slot_handlers::is_mountable;
 use crate::status::timestamp_text;
@@ -253,7 +253,7 @@ impl System {
         let bootname = bootname.ok_or_else(|| MarkError::NoBootname { slot: slot.name.clone() })?;
         let marked = self.parts.boot.set_state(bootname, mark);
         self.boot_warnings(steps);
-        self.view_boot(steps);
+        self.view_boot(Loader::after(&marked), steps);
         let state = mark.as_str();
         marked.map_err(|cause| MarkError::State { slot: slot.name.clone(), state, cause })
     }
@@ -264,7 +264,7 @@ impl System {
         let before = (!self.status.is_central()).then(|| self.activate_in_slot(slot, steps));
         let marked = self.parts.boot.set_primary(bootname);
         self.boot_warnings(steps);
-        self.view_boot(steps);
+        self.view_boot(Loader::after(&marked), steps);
         marked.map_err(|cause| {
             if let Some(before) = before {
                 self.put_in_slot(slot, &before, steps);

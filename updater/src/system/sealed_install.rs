@@ -8,7 +8,7 @@ use super::progress::{StepEnd, Steps};
 use super::sealed_images::SystemImages;
 use super::slot_data::SlotData;
 use super::{
-    BootStatus, InstallationError, SealedJob, SlotState, System, SystemError, SystemParts,
+    BootStatus, InstallationError, Loader, SealedJob, SlotState, System, SystemError, SystemParts,
     SystemStatus, VersionLimit,
 };
 use crate::event_log::Event;
@@ -57,7 +57,7 @@ impl System {
         steps.end(StepEnd::from(&installed));
         // Whatever became of it: that engine wrote status and boot state by itself.
         self.reload_status(steps);
-        self.view_boot(steps);
+        self.view_boot(Loader::Answers, steps);
         let report = installed.map_err(|cause| {
             if let InstallError::Stopped { by } = cause {
                 return InstallationError::Stopped { by };

@@ -73,7 +73,9 @@ impl Diary {
 pub struct BootMemory {
     pub primary: String,
     pub good: BTreeSet<String>,
-    /// The act that fails.
+    /// How often it was asked something.
+    pub questions: usize,
+    /// The act that fails; "late": none of its programs ends.
     pub fails: Option<&'static str>,
     /// Its own mark-good gives the other slot up.
     pub prevents_late_fallback: bool,
@@ -95,6 +97,7 @@ impl FakeBoot {
         }
         match self.memory.lock().unwrap().fails {
             Some(fails) if fails == act => Err(failure()),
+            Some("late") => Err(late()),
             _ => Ok(()),
         }
     }
@@ -105,6 +108,11 @@ fn failure() -> NamedError {
     NamedError::new("fake", failed)
 }
 
+fn late() -> NamedError {
+    let late = NamedFailure::Late { what: "no end".to_owned() };
+    NamedError::new("fake", late)
+}
+
 impl NamedBoot for FakeBoot {
     fn name(&self) -> &'static str {
         "fake"
@@ -113,12 +121,19 @@ impl NamedBoot for FakeBoot {
         Ok(None)
     }
     fn is_good(&mut self, bootname: &str) -> Result<bool, NamedError> {
-        Ok(self.memory.lock().unwrap().good.contains(bootname))
+        let mut memory = self.memory.lock().unwrap();
+        memory.questions += 1;
+        match memory.fails {
+            Some("late") => Err(late()),
+            _ => Ok(memory.good.contains(bootname)),
+        }
     }
     fn primary(&mut self) -> Result<Option<String>, NamedError> {
-        let memory = self.memory.lock().unwrap();
+        let mut memory = self.memory.lock().unwrap();
+        memory.questions += 1;
         match memory.fails {
             Some("primary") => Err(failure()),
+            Some("late") => Err(late()),
             _ => Ok(Some(memory.primary.clone())),
         }
     }
@@ -268,6 +283,7 @@ impl World {
         let memory = BootMemory {
             primary: "A".to_owned(),
             good: BTreeSet::from(["A".to_owned(), "B".to_owned()]),
+            questions: 0,
             fails: None,
             prevents_late_fallback: false,
         };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `rauc mount`: where is the content of a bundle to be seen by other programs?
 //!
-//! A plain bundle that nobody but the administrator can change is mounted as it lies there. Of all
+//! A plain bundle that nobody but the administrator can change is mounted as it lies there: rights
+//! that a mount option made up, or a server or another program vouches for, say nothing. Of all
 //! others a copy in memory is: hash tree and signature are checked by this program and not by the
 //! kernel, so the kernel must not read the file behind its back. The copy is bounded by its size.
 
@@ -11,6 +12,7 @@ use crate::rauc::output::Streams;
 use crate::rauc::request::exactly;
 use crate::rauc::session::Session;
 use bundle::{BundleFormat, SquashfsEntry, VerifiedBundle};
+use nix::sys::statfs::{EXT4_SUPER_MAGIC, FsType, TMPFS_MAGIC, statfs};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -23,6 +25,22 @@ const MOUNT_TABLE: &str = "/proc/self/mountinfo";
 
 /// More mounts than this are no board's.
 const MAX_MOUNT_TABLE: ByteLen = ByteLen::mib(1);
+
+/// File systems of this machine's own that keep owner and mode themselves. Not among them: FAT and
+/// the like, which are told by an option of their mount, those of servers and programs (NFS, SMB,
+/// 9p, FUSE), and overlays, which may lie above any of these.
+const KEEPING: [FsType; 8] = [
+    // ext2, ext3 and ext4.
+    EXT4_SUPER_MAGIC,
+    TMPFS_MAGIC,
+    // Not every C library has names for these: Btrfs, F2FS, ramfs, SquashFS, UBIFS, XFS.
+    FsType(0x9123_683e),
+    FsType(0xf2f5_2010),
+    FsType(0x8584_58f6),
+    FsType(0x7371_7368),
+    FsType(0x2405_1905),
+    FsType(0x5846_5342),
+];
 
 /// What a file system in memory takes per entry at least: a page.
 const PAGE_BYTES: u64 = 4096;
@@ -100,6 +118,7 @@ fn is_kept(path: &Path) -> bool {
     };
     // Links on the way are whoever's they are.
     path.canonicalize().is_ok_and(|real| real == path && real.ancestors().all(is_roots))
+        && statfs(path).is_ok_and(|system| KEEPING.contains(&system.filesystem_type()))
 }
 
 /// Mounts the file system of a plain bundle as it lies there.

@@ -109,3 +109,17 @@ fn a_plain_bundle_that_others_can_change_is_copied() {
     board.mount(BundleFormat::Plain).unwrap();
     assert!(board.ran.first().unwrap().contains("tmpfs"), "{:?}", board.ran);
 }
+
+/// Fails when a stick, a server or a program that calls its files root's is taken for the
+/// administrator: the kernel's own tables stand for them, whose rights are as made up.
+#[test]
+fn rights_that_a_mount_made_up_say_nothing() {
+    let made_up = Path::new("/proc/version");
+    let facts = made_up.symlink_metadata().unwrap();
+    assert_eq!((facts.uid(), facts.mode() & 0o022), (0, 0));
+    assert!(!is_kept(made_up));
+    // FAT, NFS, FUSE, 9p, overlay.
+    for kind in [0x4d44, 0x6969, 0x6573_5546, 0x0102_1997, 0x794c_7630] {
+        assert!(!KEEPING.contains(&FsType(kind)), "{kind:x}");
+    }
+}

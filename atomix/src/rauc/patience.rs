@@ -4,8 +4,10 @@
 //! sooner, than the defaults think. RAUC has fixed numbers; `system.conf` gets no keys of ours.
 //!
 //! Both are looked at once, before a command does anything: a typing error in a drop-in must not
-//! wait for the night of the update.
+//! wait for the night of the update. It must not keep a board from its service either: that warns,
+//! and what has nothing to do with servers is not kept from its work at all.
 
+use crate::rauc::commands::Verb;
 use crate::rauc::env::RaucEnv;
 use crate::rauc::error::RaucError;
 use bundle::http::Patience;
@@ -37,6 +39,48 @@ pub fn patience(env: &RaucEnv) -> Result<Patience, RaucError> {
     Ok(patience)
 }
 
+/// The environment as `verb` may go on with it: without the numbers that cannot be used. `warn` is
+/// told of them.
+///
+/// # Errors
+/// [`RaucError`] for one that cannot be used, if the command fetches by itself.
+pub fn usable(
+    mut env: RaucEnv,
+    verb: Verb,
+    warn: &mut dyn FnMut(&str),
+) -> Result<RaucEnv, RaucError> {
+    let only = |http_stall_secs: &Option<String>, http_tries: &Option<String>| {
+        let (http_stall_secs, http_tries) = (http_stall_secs.clone(), http_tries.clone());
+        patience(&RaucEnv { http_stall_secs, http_tries, ..RaucEnv::default() }).err()
+    };
+    let stall = only(&env.http_stall_secs, &None);
+    let tries = only(&None, &env.http_tries);
+    if stall.is_some() {
+        env.http_stall_secs = None;
+    }
+    if tries.is_some() {
+        env.http_tries = None;
+    }
+    for refused in [stall, tries].into_iter().flatten() {
+        match verb {
+            Verb::Info | Verb::Mount => return Err(refused),
+            Verb::Service => warn(&format!("{}; the default is used", refused.chain())),
+            Verb::Help
+            | Verb::Install
+            | Verb::Bundle
+            | Verb::Resign
+            | Verb::Convert
+            | Verb::Encrypt
+            | Verb::ReplaceSignature
+            | Verb::ExtractSignature
+            | Verb::Extract
+            | Verb::Status
+            | Verb::WriteSlot => {}
+        }
+    }
+    Ok(env)
+}
+
 fn within<N>(name: &str, text: &str, limits: &RangeInclusive<N>) -> Result<N, RaucError>
 where
     N: FromStr + PartialOrd + std::fmt::Display,
@@ -56,6 +100,28 @@ mod tests {
     fn of(stall: Option<&str>, tries: Option<&str>) -> Result<Patience, RaucError> {
         let [http_stall_secs, http_tries] = [stall, tries].map(|text| text.map(str::to_owned));
         patience(&RaucEnv { http_stall_secs, http_tries, ..RaucEnv::default() })
+    }
+
+    /// Fails when a typing error in a drop-in leaves a board without its service.
+    #[test]
+    fn a_typing_error_keeps_nobody_from_what_needs_no_server() {
+        let env = || RaucEnv {
+            http_stall_secs: Some("30s".to_owned()),
+            http_tries: Some("3".to_owned()),
+            ..RaucEnv::default()
+        };
+        let mut warnings = Vec::new();
+        let mut warn = |text: &str| warnings.push(text.to_owned());
+        let served = usable(env(), Verb::Service, &mut warn).unwrap();
+        assert_eq!(patience(&served).unwrap().tries, 3);
+        assert_eq!(patience(&served).unwrap().stall, Patience::default().stall);
+        usable(env(), Verb::Status, &mut warn).unwrap();
+        for verb in [Verb::Info, Verb::Mount] {
+            assert!(usable(env(), verb, &mut warn).is_err());
+        }
+        let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
+        assert!(warning.contains("ATOMIX_HTTP_STALL_SECS value '30s'"), "{warning}");
+        assert!(warning.ends_with("the default is used"), "{warning}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::rauc::env::RaucEnv;
 use crate::rauc::error::RaucError;
 use crate::rauc::hint::{hint_of, shown};
 use crate::rauc::output::Streams;
-use crate::rauc::patience::patience;
+use crate::rauc::patience::usable;
 use crate::rauc::request::{Asked, Request, read};
 use crate::rauc::session::Session;
 use crate::rauc::{info, install, making, mount, serving, status};
@@ -58,7 +58,7 @@ fn session(
     now: UnixTime,
     out: &mut Streams<'_>,
 ) -> Result<u8, RaucError> {
-    patience(&env)?;
+    let env = usable(env, request.command.verb, &mut |text| out.warn(text))?;
     let loaded = load(Path::new("/"), &request)?;
     if let Some(path) = &loaded.path {
         out.note(&format!("Using system config file {}", path.display()));

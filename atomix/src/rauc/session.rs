@@ -118,7 +118,10 @@ impl Session {
             keyring: keys.keyring(),
             key: None,
             access: keys.access(),
-            http: HttpOptions::default(),
+            http: HttpOptions {
+                patience: patience(&self.env).unwrap_or_default(),
+                ..HttpOptions::default()
+            },
             verify: if given.has("no-verify") { Verify::No } else { Verify::Yes },
             expiry: Expiry::Judged,
             now: self.now,
@@ -147,7 +150,7 @@ pub fn http_options(config: &SystemConfig, env: &RaucEnv, access: &Access) -> Ht
         tls_verify: if access.tls_no_verify { TlsVerify::NoVerify } else { TlsVerify::Verify },
         tls_pin: env.pkcs11_pin.clone().filter(|_| has_own_keys),
         headers: access.http_headers.clone(),
-        // Every command looked at the environment before it began.
+        // Every command has looked at the environment before it began.
         patience: patience(env).unwrap_or_default(),
         ..HttpOptions::default()
     }

@@ -95,22 +95,28 @@ impl FakeBoot {
         if self.power.as_ref().is_some_and(CutPlan::is_cut) {
             return Err(failure());
         }
+        self.said(act)
+    }
+
+    fn ask<T>(&self, what: &str, answer: impl Fn(&BootMemory) -> T) -> Result<T, NamedError> {
+        self.memory.lock().unwrap().questions += 1;
+        self.said(what).map(|()| answer(&self.memory.lock().unwrap()))
+    }
+
+    fn said(&self, act: &str) -> Result<(), NamedError> {
         match self.memory.lock().unwrap().fails {
+            Some("late") => {
+                let late = NamedFailure::Late { what: "no end".to_owned() };
+                Err(NamedError::new("fake", late))
+            }
             Some(fails) if fails == act => Err(failure()),
-            Some("late") => Err(late()),
             _ => Ok(()),
         }
     }
 }
 
 fn failure() -> NamedError {
-    let failed = NamedFailure::Failed { what: "told to".to_owned() };
-    NamedError::new("fake", failed)
-}
-
-fn late() -> NamedError {
-    let late = NamedFailure::Late { what: "no end".to_owned() };
-    NamedError::new("fake", late)
+    NamedError::new("fake", NamedFailure::Failed { what: "told to".to_owned() })
 }
 
 impl NamedBoot for FakeBoot {
@@ -121,21 +127,10 @@ impl NamedBoot for FakeBoot {
         Ok(None)
     }
     fn is_good(&mut self, bootname: &str) -> Result<bool, NamedError> {
-        let mut memory = self.memory.lock().unwrap();
-        memory.questions += 1;
-        match memory.fails {
-            Some("late") => Err(late()),
-            _ => Ok(memory.good.contains(bootname)),
-        }
+        self.ask("is good", |memory| memory.good.contains(bootname))
     }
     fn primary(&mut self) -> Result<Option<String>, NamedError> {
-        let mut memory = self.memory.lock().unwrap();
-        memory.questions += 1;
-        match memory.fails {
-            Some("primary") => Err(failure()),
-            Some("late") => Err(late()),
-            _ => Ok(Some(memory.primary.clone())),
-        }
+        self.ask("primary", |memory| Some(memory.primary.clone()))
     }
     fn set_state(&mut self, bootname: &str, mark: NamedMark) -> Result<(), NamedError> {
         self.act(mark.as_str(), bootname)?;

@@ -27,4 +27,9 @@ pub enum ConfigCommand {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+    /// Show who was refused, and who changed what: exit 4 where lines are missing or were changed
+    ///
+    /// Configurations, containers that were given the host, installs, marks and refused logins of
+    /// this device, as they were recorded. Times are those of its clock.
+    Audit,
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From arguments to a command on a context.
 
-use crate::cli::{Cli, Command, Global};
+use crate::cli::{Cli, Command, ConfigCommand, Global};
 use crate::commands::{
-    boot, bundle, config, doctor, flash, health, image, install, manual, repart, rescue, serial,
-    slot, status, uenv, why,
+    boot, bundle, config, config_audit, doctor, flash, health, image, install, manual, repart,
+    rescue, serial, slot, status, uenv, why,
 };
 use crate::context::{Context, Now};
 use crate::demo;
@@ -161,6 +161,7 @@ fn without_device(command: &Command, now: Now, out: &mut Output) -> Option<Resul
             hint: "`atomix rauc --help` shows what it takes",
         })),
         Command::Image { command } => Some(image::run(command, out)),
+        Command::Config { command: ConfigCommand::Audit } => None,
         Command::Config { command } => Some(config::run(command, out)),
         Command::Serial { command } => Some(serial::run(command, out)),
         Command::Rescue(args) => {
@@ -201,6 +202,7 @@ pub(crate) fn on_context(
         Command::Bundle { command } => bundle::run(context, command, out),
         Command::Uenv { command } => uenv::run(context, command, out),
         Command::Repart(args) => repart::run(context, args, out),
+        Command::Config { command: ConfigCommand::Audit } => config_audit::run(context, out),
         Command::Health { command } => health::run(context, command, out),
         Command::Rescue(args) => rescue::run(context, args, out),
         Command::Flash { image, device } => flash::run(context, image, device, out),

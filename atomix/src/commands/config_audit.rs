@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `atomix config audit`: who tried to get in, who changed what, and is the log as it was written?
 
-use crate::commands::flight_record::date;
+use crate::commands::bundle::date;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Output;

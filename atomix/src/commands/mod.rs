@@ -4,6 +4,7 @@
 pub mod boot;
 pub mod bundle;
 pub mod config;
+pub mod config_audit;
 pub mod dead_end;
 pub mod doctor;
 pub mod flash;

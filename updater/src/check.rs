@@ -101,7 +101,7 @@ pub fn check_slot(
     let mut hash = Sha256::new();
     for_each_chunk(
         size,
-        |offset, buffer| fill_from_device(&mut device, size, offset, buffer).map_err(failed),
+        |offset, buffer, _| fill_from_device(&mut device, size, offset, buffer).map_err(failed),
         |chunk| {
             hash.update(chunk);
             progress(ByteLen::new(chunk.len() as u64));

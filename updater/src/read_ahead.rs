@@ -3,8 +3,10 @@
 //! through a fixed set of buffers, so memory is bounded by their number whatever the image.
 
 use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
+use std::time::Duration;
 use storage::{AlignedBuffer, ByteLen, Storage, StorageError};
 
 /// Unit of reading, writing and read-back.
@@ -12,6 +14,22 @@ pub(crate) const CHUNK_BYTES: usize = 1024 * 1024;
 
 /// Most buffers in flight: one being written, the others being filled. Together 3 MiB.
 const BUFFERS: usize = 3;
+
+/// How often whoever waits for a chunk asks whether to go on.
+const ASK_EVERY: Duration = Duration::from_millis(250);
+
+/// Whether anybody still waits for chunks; for readers that work long before they give one.
+#[derive(Debug, Default)]
+pub(crate) struct Abandoned(AtomicBool);
+
+/// Says so whenever it is dropped.
+struct Waiting<'a>(&'a Abandoned);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// The buffers for `expected` bytes: how many, and how long each is. One byte more than expected
 /// has room, so that a stream that goes on is found out.
@@ -25,10 +43,10 @@ fn buffers_for(expected: ByteLen) -> (usize, usize) {
 /// Calls `take` with each chunk in order: all that `fill` gives, which is told the offset of the
 /// chunk and returns its length. A chunk shorter than the buffer is the last. Of `expected` bytes
 /// that are less than a MiB one buffer is filled; more come in chunks of a MiB. Stops at the first
-/// failure of either side.
+/// failure of either side. While no chunk comes `take` is given an empty one, and can end it.
 pub(crate) fn for_each_chunk<E: Send>(
     expected: ByteLen,
-    fill: impl FnMut(u64, &mut [u8]) -> Result<usize, E> + Send,
+    fill: impl FnMut(u64, &mut [u8], &Abandoned) -> Result<usize, E> + Send,
     mut take: impl FnMut(&mut [u8]) -> Result<(), E>,
 ) -> Result<(), E> {
     let (filled_in, filled) = sync_channel::<Result<AlignedBuffer, E>>(BUFFERS);
@@ -38,31 +56,40 @@ pub(crate) fn for_each_chunk<E: Send>(
         // Room for all of them was made above; the receiver lives.
         let _ = empty_in.send(AlignedBuffer::zeroed(len));
     }
+    let abandoned = &Abandoned::default();
     thread::scope(|scope| {
-        scope.spawn(move || fill_chunks(len, fill, &filled_in, &empty));
+        let _waiting = Waiting(abandoned);
+        scope.spawn(move || fill_chunks(len, fill, abandoned, &filled_in, &empty));
         // Moved in, so that leaving early closes both channels and lets the reader end.
         let (filled, empty_in) = (filled, empty_in);
-        for chunk in &filled {
-            let mut chunk = chunk?;
+        loop {
+            let mut chunk = match filled.recv_timeout(ASK_EVERY) {
+                Ok(chunk) => chunk?,
+                Err(RecvTimeoutError::Timeout) => {
+                    take(&mut [])?;
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
             take(&mut chunk)?;
             if empty_in.send(chunk).is_err() {
                 // The reader is done; what it has sent is still to be taken.
             }
         }
-        Ok(())
     })
 }
 
 fn fill_chunks<E>(
     chunk_bytes: usize,
-    mut fill: impl FnMut(u64, &mut [u8]) -> Result<usize, E>,
+    mut fill: impl FnMut(u64, &mut [u8], &Abandoned) -> Result<usize, E>,
+    abandoned: &Abandoned,
     filled: &SyncSender<Result<AlignedBuffer, E>>,
     empty: &Receiver<AlignedBuffer>,
 ) {
     let mut offset = 0;
     while let Ok(mut buffer) = empty.recv() {
         buffer.set_len(chunk_bytes);
-        let outcome = fill(offset, &mut buffer);
+        let outcome = fill(offset, &mut buffer, abandoned);
         let ends = !matches!(outcome, Ok(len) if len == chunk_bytes);
         let chunk = match outcome {
             Ok(0) => return,
@@ -79,14 +106,21 @@ fn fill_chunks<E>(
     }
 }
 
-/// Fills as much of `buffer` as the stream still has.
-pub(crate) fn fill(source: &mut (dyn Read + Send), buffer: &mut [u8]) -> io::Result<usize> {
+/// Fills as much of `buffer` as the stream still has. A stream that works long before it has
+/// something says that it was interrupted, and ends there when nobody waits any more.
+pub(crate) fn fill(
+    source: &mut (dyn Read + Send),
+    buffer: &mut [u8],
+    abandoned: &Abandoned,
+) -> io::Result<usize> {
     let mut len = 0;
     while let Some(rest) = buffer.get_mut(len..).filter(|rest| !rest.is_empty()) {
         match source.read(rest) {
             Ok(0) => break,
             Ok(read) => len += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error)
+                if error.kind() == io::ErrorKind::Interrupted
+                    && !abandoned.0.load(Ordering::Relaxed) => {}
             Err(error) => return Err(error),
         }
     }
@@ -132,9 +166,9 @@ mod tests {
         let (mut got, mut lens) = (Vec::new(), Vec::new());
         for_each_chunk(
             ByteLen::new(bytes.len() as u64),
-            |offset, buffer| {
+            |offset, buffer, abandoned| {
                 offsets.push(offset);
-                fill(&mut source, buffer)
+                fill(&mut source, buffer, abandoned)
             },
             |chunk| {
                 got.extend_from_slice(chunk);
@@ -151,15 +185,40 @@ mod tests {
     #[test]
     fn failure_of_either_side_ends_both() {
         let mut source = FailsAt(2 * CHUNK_BYTES + 5);
-        let (len, read) = (ByteLen::mib(3), |_, buffer: &mut [u8]| fill(&mut source, buffer));
+        let (len, read) = (ByteLen::mib(3), |_, buffer: &mut [u8], abandoned: &Abandoned| {
+            fill(&mut source, buffer, abandoned)
+        });
         let failed = for_each_chunk(len, read, |_| Ok(()));
         assert_eq!(failed.unwrap_err().to_string(), "broken");
         let failed = for_each_chunk(
             len,
-            |_, buffer| fill(&mut io::repeat(1), buffer),
+            |_, buffer, abandoned| fill(&mut io::repeat(1), buffer, abandoned),
             |_| Err(io::Error::other("full")),
         );
         assert_eq!(failed.unwrap_err().to_string(), "full");
+    }
+
+    struct NeverReady;
+
+    impl Read for NeverReady {
+        fn read(&mut self, _buf: &mut [u8]) -> io::Result<usize> {
+            thread::sleep(Duration::from_millis(1));
+            Err(io::ErrorKind::Interrupted.into())
+        }
+    }
+
+    /// Does not end when nobody asks while a stream works towards its next byte.
+    #[test]
+    fn a_stream_that_works_long_can_be_ended() {
+        let ended = for_each_chunk(
+            ByteLen::mib(3),
+            |_, buffer, abandoned| fill(&mut NeverReady, buffer, abandoned),
+            |chunk| match chunk.is_empty() {
+                true => Err(io::Error::other("stopped")),
+                false => Ok(()),
+            },
+        );
+        assert_eq!(ended.unwrap_err().to_string(), "stopped");
     }
 
     #[test]
@@ -173,7 +232,7 @@ mod tests {
             let (mut source, mut got) = (bytes.as_slice(), 0);
             for_each_chunk(
                 ByteLen::new(expected),
-                |_, buffer| fill(&mut source, buffer),
+                |_, buffer, abandoned| fill(&mut source, buffer, abandoned),
                 |chunk| {
                     got += chunk.len();
                     Ok(())

@@ -157,11 +157,9 @@ pub(crate) fn write_image(
     };
     for_each_chunk(
         image.len,
-        |at, buffer| {
-            let read = fill(image.source, buffer).map_err(|source| InstallError::ReadImage {
-                slot: slot.clone(),
-                offset: at,
-                source,
+        |at, buffer, abandoned| {
+            let read = fill(image.source, buffer, abandoned).map_err(|source| {
+                InstallError::ReadImage { slot: slot.clone(), offset: at, source }
             })?;
             if read == 0 {
                 return Ok(0);
@@ -182,6 +180,9 @@ pub(crate) fn write_image(
             Ok(read)
         },
         |chunk| {
+            if chunk.is_empty() {
+                return progress(0);
+            }
             let len = chunk.len() as u64;
             if offset + len > expected {
                 let found = offset + len;
@@ -313,11 +314,14 @@ impl WrittenSlot {
         let mut offset = 0_u64;
         for_each_chunk(
             len,
-            |at, buffer| {
+            |at, buffer, _| {
                 fill_from_device(&mut open.storage, len, at, buffer)
                     .map_err(|source| slot_failed(&slot, &device, "read back", at, source))
             },
             |chunk| {
+                if chunk.is_empty() {
+                    return progress(0);
+                }
                 let read = chunk.len() as u64;
                 if expected.next() != Some(&xxh3_128(chunk)) {
                     return Err(slot_differs(&slot, &device, offset, read));

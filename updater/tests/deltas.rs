@@ -441,6 +441,20 @@ fn index_that_does_not_belong_to_its_image_never_passes() {
     assert!(failure.contains("r.img") || failure.contains("index"), "{failure}");
 }
 
+/// Fails when what the delta gave before it failed is not followed by the rest of the image.
+#[test]
+fn a_delta_that_fails_late_is_followed_by_the_rest_of_the_image() {
+    let mut bench = Bench::new("");
+    bench.fill("a.img", &image());
+    let mut lie = index_of_stream(&mut &newer()[..], ByteLen::new(newer().len() as u64)).unwrap();
+    *lie.last_mut().unwrap() ^= 1;
+    let make = |_: &mut dyn Read, _| Ok(lie.clone());
+    let bundle = lying_bundle(&bench, &make);
+    bench.install(&bundle, "x.raucb").unwrap();
+    assert!(bench.noted("Continuing after adaptive mode error"), "{:?}", bench.notes);
+    assert!(bench.target(newer().len()) == newer());
+}
+
 /// What makes the index of an image.
 type MakeIndex<'a> = dyn Fn(&mut dyn Read, ByteLen) -> std::io::Result<Vec<u8>> + 'a;
 

@@ -63,6 +63,7 @@ pub(super) fn open_adaptive<'a>(
     let reader = AdaptiveReader {
         delta,
         whole: None,
+        behind: None,
         bundle,
         image,
         hashes,
@@ -91,10 +92,23 @@ fn open_old(
     open_slot(Arc::new(content), dir, files, note, request.stop).map_err(|error| failed(&error))
 }
 
+/// Blocks that are compared at once, before whoever reads may end it.
+const BLOCKS_AT_ONCE: usize = 64;
+
+/// An image on its way to where its delta ended.
+struct Behind<'a> {
+    whole: ImageStream<'a>,
+    /// Blocks that were compared.
+    blocks: usize,
+    failure: AdaptiveError,
+}
+
 /// The image as a delta and, should that fail, whole from there on.
 pub(super) struct AdaptiveReader<'a> {
     delta: Option<AdaptiveImage>,
     whole: Option<ImageStream<'a>>,
+    /// While it goes to where the delta ended.
+    behind: Option<Behind<'a>>,
     bundle: &'a VerifiedBundle,
     image: &'a Image,
     hashes: Vec<BlockHash>,
@@ -103,33 +117,44 @@ pub(super) struct AdaptiveReader<'a> {
     failed: bool,
 }
 
-impl AdaptiveReader<'_> {
+impl<'a> AdaptiveReader<'a> {
     pub(super) fn remarks(&self) -> Remarks {
         self.remarks.clone()
     }
 
-    /// Opens the image whole and goes to where the delta ended. What was handed out came from
-    /// blocks that the index names; it is true if the image's blocks are the same.
+    /// Opens the image whole, to go to where the delta ended.
     fn fall_back(&mut self, failure: AdaptiveError) -> io::Result<()> {
         self.remarks.add(format!("Continuing after adaptive mode error: {}", chain(&failure)));
-        let mut whole = self.bundle.open_image(self.image).map_err(io::Error::other)?;
+        let whole = self.bundle.open_image(self.image).map_err(io::Error::other)?;
+        self.behind = Some(Behind { whole, blocks: 0, failure });
+        Ok(())
+    }
+
+    /// Goes a part of the way. What was handed out came from blocks that the index names; it is
+    /// true if the image's blocks are the same.
+    fn catch_up(&mut self, mut behind: Behind<'a>) -> io::Result<()> {
         let mut block = vec![0; BLOCK_BYTES];
-        let mut left = self.at;
-        for expected in &self.hashes {
-            if left == 0 {
-                break;
-            }
-            let step = BLOCK_BYTES.min(usize::try_from(left).unwrap_or(BLOCK_BYTES));
-            let part = block.get_mut(..step).unwrap_or_default();
-            whole.read_exact(part)?;
-            left -= step as u64;
+        for expected in self.hashes.iter().skip(behind.blocks).take(BLOCKS_AT_ONCE) {
+            let passed = (behind.blocks as u64).saturating_mul(BLOCK_BYTES as u64);
+            let left = usize::try_from(self.at.saturating_sub(passed)).unwrap_or(BLOCK_BYTES);
+            let part = block.get_mut(..left.min(BLOCK_BYTES)).unwrap_or_default();
+            behind.whole.read_exact(part)?;
             // The part of a block at the end is compared by whoever writes: with the rest of the
             // image, whose digest the manifest names.
-            if step == BLOCK_BYTES && sha256(part) != *expected {
-                return Err(AdaptiveFault::io(failure));
+            if part.len() == BLOCK_BYTES && sha256(part) != *expected {
+                return Err(AdaptiveFault::io(behind.failure));
+            }
+            behind.blocks += 1;
+            if part.len() < BLOCK_BYTES {
+                break;
             }
         }
-        self.whole = Some(whole);
+        let passed = (behind.blocks as u64).saturating_mul(BLOCK_BYTES as u64);
+        if passed >= self.at || behind.blocks >= self.hashes.len() {
+            self.whole = Some(behind.whole);
+        } else {
+            self.behind = Some(behind);
+        }
         Ok(())
     }
 }
@@ -150,6 +175,11 @@ impl AdaptiveFault {
 
 impl AdaptiveReader<'_> {
     fn read_some(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if let Some(behind) = self.behind.take() {
+            self.catch_up(behind)?;
+            // Whoever reads may end it here, or asks again.
+            return Err(io::ErrorKind::Interrupted.into());
+        }
         let Some(delta) = &mut self.delta else {
             // At the end of a delta there is nothing left.
             return self.whole.as_mut().map_or(Ok(0), |whole| whole.read(buf));
@@ -168,7 +198,7 @@ impl AdaptiveReader<'_> {
             Err(failure) => {
                 self.delta = None;
                 self.fall_back(AdaptiveError::cause(failure))?;
-                self.whole.as_mut().map_or(Ok(0), |whole| whole.read(buf))
+                Err(io::ErrorKind::Interrupted.into())
             }
         }
     }
@@ -190,6 +220,8 @@ impl Read for AdaptiveReader<'_> {
         if self.failed {
             return Err(io::Error::other("an earlier failure ended the reading"));
         }
-        self.read_some(buf).inspect_err(|_| self.failed = true)
+        self.read_some(buf).inspect_err(|error| {
+            self.failed = error.kind() != io::ErrorKind::Interrupted;
+        })
     }
 }

@@ -93,7 +93,8 @@ fn a_boot_loader_that_does_not_answer_is_not_asked_again_at_once() {
     assert!(system.view().latest().primary.as_ref().unwrap_err().contains("not asked"));
     let status = system.status(&mut |_| {}).unwrap();
     assert_eq!(asked(None), 1);
-    assert_eq!(status.slots[0].boot_status, Some(BootStatus::Unknown));
+    let slot = status.slot(&"rootfs.0".parse().unwrap()).unwrap();
+    assert_eq!(slot.boot_status, Some(BootStatus::Unknown));
     system.mark(MarkState::Good, "rootfs.0", &mut |_| {}).unwrap();
     assert!(asked(None) > 2);
 }

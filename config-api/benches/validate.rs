@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How long does it take to judge the largest legal configuration, and how many times what the TOML
-//! library takes alone to read it? `cargo bench -p config-api`.
+//! library takes alone to read it? `cargo bench -p config-api --no-default-features`.
+//!
+//! Never asserts a time: a busy machine says nothing. The budget is 10 ms.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -12,9 +14,6 @@ use std::fmt::Write;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 use toml::de::DeTable;
-
-/// The most that validation may take.
-const BUDGET: Duration = Duration::from_millis(10);
 
 /// As many containers as fit, each with what containers commonly have.
 fn largest() -> String {
@@ -67,5 +66,4 @@ fn main() {
     let ratio = all.as_secs_f64() / toml.as_secs_f64();
     println!("{} bytes, {units} units", text.len());
     println!("TOML alone {toml:?}, validate {all:?}: {ratio:.2} times");
-    assert!(all < BUDGET, "more than {BUDGET:?}");
 }

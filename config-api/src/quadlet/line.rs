@@ -25,7 +25,7 @@ pub(crate) fn check_line(value: &str, expansion: Expansion) -> Result<(), Refuse
         let hint = "systemd would join the next line to it";
         return Err(Refused::new("ends with a backslash", hint));
     }
-    if value.replace("%%", "").contains('%') {
+    if value.contains('%') && value.replace("%%", "").contains('%') {
         let hint = "systemd would replace it; write %% for a percent sign";
         return Err(Refused::new("has a single % in it", hint));
     }
@@ -39,6 +39,9 @@ pub(crate) fn check_line(value: &str, expansion: Expansion) -> Result<(), Refuse
 
 /// `${` anywhere and `$NAME` as a word of its own are variables to systemd, other `$` are not.
 fn has_variable(value: &str) -> bool {
+    if !value.contains('$') {
+        return false;
+    }
     let plain = value
         .replace(super::host_path::CONFIG_TOKEN, "")
         .replace(super::host_path::FILES_TOKEN, "")

@@ -10,15 +10,14 @@ pub enum ConfigCommand {
     /// Answer whether a configuration is valid: exit 0 yes, 10 no
     ///
     /// With all that is wrong, line by line. FILE is a config.toml, or a bundle of it and files/: a
-    /// tar compressed by gzip or zstd. It is
-    /// read on this machine, and nothing is changed anywhere.
+    /// tar compressed by gzip or zstd. It is read on this machine, and nothing is changed anywhere.
     Validate {
         /// The configuration or bundle.
         file: PathBuf,
     },
-    /// Write the files that a configuration becomes, as they would stand in /data/config
+    /// Write the files that a configuration becomes
     ///
-    /// An invalid configuration writes nothing. Owners are those of whoever runs this; modes are
+    /// As they would stand in /data/config. An invalid configuration writes nothing. Owners are those of whoever runs this; modes are
     /// the device's.
     Render {
         /// The configuration or bundle.
@@ -27,7 +26,7 @@ pub enum ConfigCommand {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
-    /// Show who was refused, and who changed what: exit 4 where lines are missing or were changed
+    /// Show who was refused and who changed what: exit 4 when lines were tampered with
     ///
     /// Configurations, containers that were given the host, installs, marks and refused logins of
     /// this device, as they were recorded. Times are those of its clock.

@@ -246,9 +246,11 @@ pub fn without_each_sync(
         if !is_wanted(path) {
             continue;
         }
-        let mut steps = recorded.steps.clone();
-        steps.remove(number);
-        let earlier = |at: usize| if at > number { at - 1 } else { at };
+        let left = same_sync(&recorded.steps, number, path);
+        let kept = |at: &usize| !left.contains(at);
+        let steps = (0..recorded.steps.len()).filter(kept);
+        let steps = steps.map(|at| recorded.steps[at].clone()).collect();
+        let earlier = |at: usize| (0..at).filter(kept).count();
         let promises =
             recorded.promises.iter().map(|(at, seen)| (earlier(*at), seen.clone())).collect();
         let wrong = ConfigRecord { steps, promises, end: recorded.end.clone() };
@@ -257,4 +259,15 @@ pub fn without_each_sync(
         side.push(format!("{number} of {}", path.display()));
     }
     Ok(left_out)
+}
+
+/// The sync at `number`, and the one right behind it of the same directory with nothing but its
+/// mode between: each of the two makes up for the other, so one mistake leaves out both.
+fn same_sync(steps: &[TreeStep], number: usize, path: &Path) -> Vec<usize> {
+    let modes = steps.iter().skip(number + 1).take_while(|step| matches!(step, TreeStep::Give(..)));
+    let next = number + 1 + modes.count();
+    match steps.get(next) {
+        Some(TreeStep::SyncDir(again)) if again == path => vec![number, next],
+        _ => vec![number],
+    }
 }

@@ -78,7 +78,8 @@ fn write_excerpt(out: &mut String, fault: &Fault, line: &str) -> std::fmt::Resul
     let room = WIDTH - GUTTER;
     let chars: Vec<char> = line.chars().map(visible).collect();
     let at = fault.column.saturating_sub(1).min(chars.len());
-    let first = if chars.len() <= room { 0 } else { at.saturating_sub(room / 3) };
+    // The place may be one past the end, and its mark needs a column too.
+    let first = if chars.len().max(at + 1) <= room { 0 } else { at.saturating_sub(room / 3) };
     let shown: String = chars.iter().skip(first).take(room).collect();
     let place = at - first;
     let marks = fault.width.max(1).min(room.saturating_sub(place).max(1));

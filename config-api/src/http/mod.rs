@@ -9,6 +9,7 @@ mod admit;
 mod app;
 mod current;
 mod denials;
+mod described;
 mod description;
 mod error;
 mod events;

@@ -3,9 +3,10 @@
 //! once, before there is a job; the job then validates again.
 
 use super::admit::{Unsigned, admit, if_match};
+use super::described::{ChangeAnswers, RemovalAnswers, SignedChange, SignedRemoval};
 use super::job_task::{Task, begin};
-use super::routes_config::{SubmittedBody, accepted, not_busy, refuse};
-use super::{ApiError, App, ErrorBody, upload};
+use super::routes_config::{accepted, not_busy, refuse};
+use super::{ApiError, App, upload};
 use crate::jobs::{JobId, ReportedFault};
 use crate::protocol::{
     Change, ContainerBody, FirewallPatch, ItemName, NetworkBody, NetworkPatch, Reply,
@@ -93,22 +94,8 @@ fn parse_body<T: DeserializeOwned>(content: &[u8]) -> Result<T, ApiError> {
 #[utoipa::path(
     put, path = "/api/config/users/{name}", operation_id = "configUsersPut", tag = "config",
     request_body = UserBody,
-    params(
-        ("name" = String, Path, description = "Its name"),
-        ("if-match" = Option<String>, Header, description = "Only if this is in force"),
-        ("x-atomixos-nonce" = String, Header, description = "From /api/nonce"),
-        ("x-atomixos-signature" = String, Header, description = "Armored, in base64"),
-        ("x-atomixos-sha256" = String, Header, description = "The body's SHA-256"),
-    ),
-    responses(
-        (status = 202, body = SubmittedBody, headers(("location" = String))),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody), (status = 408, body = ErrorBody),
-        (status = 409, body = ErrorBody), (status = 411, body = ErrorBody),
-        (status = 412, body = ErrorBody), (status = 413, body = ErrorBody),
-        (status = 415, body = ErrorBody), (status = 422, body = ErrorBody),
-        (status = 500, body = ErrorBody), (status = 503, body = ErrorBody),
-    )
+    params(("name" = String, Path, description = "Its name"), SignedChange),
+    responses(ChangeAnswers)
 )]
 pub(super) async fn put_user(
     State(app): State<App>,
@@ -123,20 +110,8 @@ pub(super) async fn put_user(
 /// Remove a user.
 #[utoipa::path(
     delete, path = "/api/config/users/{name}", operation_id = "configUsersDelete", tag = "config",
-    params(
-        ("name" = String, Path, description = "Its name"),
-        ("if-match" = Option<String>, Header, description = "Only if this is in force"),
-        ("x-atomixos-nonce" = String, Header, description = "From /api/nonce"),
-        ("x-atomixos-signature" = String, Header, description = "Armored, in base64"),
-    ),
-    responses(
-        (status = 202, body = SubmittedBody, headers(("location" = String))),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
-        (status = 409, body = ErrorBody), (status = 412, body = ErrorBody),
-        (status = 422, body = ErrorBody), (status = 500, body = ErrorBody),
-        (status = 503, body = ErrorBody),
-    )
+    params(("name" = String, Path, description = "Its name"), SignedRemoval),
+    responses(RemovalAnswers)
 )]
 pub(super) async fn delete_user(
     State(app): State<App>,
@@ -151,21 +126,8 @@ pub(super) async fn delete_user(
 #[utoipa::path(
     patch, path = "/api/config/network", operation_id = "configNetworkPatch", tag = "config",
     request_body = NetworkPatch,
-    params(
-        ("if-match" = Option<String>, Header, description = "Only if this is in force"),
-        ("x-atomixos-nonce" = String, Header, description = "From /api/nonce"),
-        ("x-atomixos-signature" = String, Header, description = "Armored, in base64"),
-        ("x-atomixos-sha256" = String, Header, description = "The body's SHA-256"),
-    ),
-    responses(
-        (status = 202, body = SubmittedBody, headers(("location" = String))),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody), (status = 408, body = ErrorBody),
-        (status = 409, body = ErrorBody), (status = 411, body = ErrorBody),
-        (status = 412, body = ErrorBody), (status = 413, body = ErrorBody),
-        (status = 415, body = ErrorBody), (status = 422, body = ErrorBody),
-        (status = 500, body = ErrorBody), (status = 503, body = ErrorBody),
-    )
+    params(SignedChange),
+    responses(ChangeAnswers)
 )]
 pub(super) async fn patch_network(State(app): State<App>, request: Request) -> Response {
     let make = |content: &[u8]| Ok(Change::PatchNetwork { body: parse_body(content)? });
@@ -176,21 +138,8 @@ pub(super) async fn patch_network(State(app): State<App>, request: Request) -> R
 #[utoipa::path(
     put, path = "/api/config/firewall", operation_id = "configFirewallPut", tag = "config",
     request_body = FirewallPatch,
-    params(
-        ("if-match" = Option<String>, Header, description = "Only if this is in force"),
-        ("x-atomixos-nonce" = String, Header, description = "From /api/nonce"),
-        ("x-atomixos-signature" = String, Header, description = "Armored, in base64"),
-        ("x-atomixos-sha256" = String, Header, description = "The body's SHA-256"),
-    ),
-    responses(
-        (status = 202, body = SubmittedBody, headers(("location" = String))),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody), (status = 408, body = ErrorBody),
-        (status = 409, body = ErrorBody), (status = 411, body = ErrorBody),
-        (status = 412, body = ErrorBody), (status = 413, body = ErrorBody),
-        (status = 415, body = ErrorBody), (status = 422, body = ErrorBody),
-        (status = 500, body = ErrorBody), (status = 503, body = ErrorBody),
-    )
+    params(SignedChange),
+    responses(ChangeAnswers)
 )]
 pub(super) async fn put_firewall(State(app): State<App>, request: Request) -> Response {
     let make = |content: &[u8]| Ok(Change::PutFirewall { body: parse_body(content)? });
@@ -201,22 +150,8 @@ pub(super) async fn put_firewall(State(app): State<App>, request: Request) -> Re
 #[utoipa::path(
     put, path = "/api/config/containers/{name}", operation_id = "configContainersPut", tag = "config",
     request_body = ContainerBody,
-    params(
-        ("name" = String, Path, description = "Its name"),
-        ("if-match" = Option<String>, Header, description = "Only if this is in force"),
-        ("x-atomixos-nonce" = String, Header, description = "From /api/nonce"),
-        ("x-atomixos-signature" = String, Header, description = "Armored, in base64"),
-        ("x-atomixos-sha256" = String, Header, description = "The body's SHA-256"),
-    ),
-    responses(
-        (status = 202, body = SubmittedBody, headers(("location" = String))),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody), (status = 408, body = ErrorBody),
-        (status = 409, body = ErrorBody), (status = 411, body = ErrorBody),
-        (status = 412, body = ErrorBody), (status = 413, body = ErrorBody),
-        (status = 415, body = ErrorBody), (status = 422, body = ErrorBody),
-        (status = 500, body = ErrorBody), (status = 503, body = ErrorBody),
-    )
+    params(("name" = String, Path, description = "Its name"), SignedChange),
+    responses(ChangeAnswers)
 )]
 pub(super) async fn put_container(
     State(app): State<App>,
@@ -232,20 +167,8 @@ pub(super) async fn put_container(
 /// Remove a container.
 #[utoipa::path(
     delete, path = "/api/config/containers/{name}", operation_id = "configContainersDelete", tag = "config",
-    params(
-        ("name" = String, Path, description = "Its name"),
-        ("if-match" = Option<String>, Header, description = "Only if this is in force"),
-        ("x-atomixos-nonce" = String, Header, description = "From /api/nonce"),
-        ("x-atomixos-signature" = String, Header, description = "Armored, in base64"),
-    ),
-    responses(
-        (status = 202, body = SubmittedBody, headers(("location" = String))),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
-        (status = 409, body = ErrorBody), (status = 412, body = ErrorBody),
-        (status = 422, body = ErrorBody), (status = 500, body = ErrorBody),
-        (status = 503, body = ErrorBody),
-    )
+    params(("name" = String, Path, description = "Its name"), SignedRemoval),
+    responses(RemovalAnswers)
 )]
 pub(super) async fn delete_container(
     State(app): State<App>,
@@ -260,22 +183,8 @@ pub(super) async fn delete_container(
 #[utoipa::path(
     put, path = "/api/config/container-networks/{name}", operation_id = "configContainerNetworksPut", tag = "config",
     request_body = NetworkBody,
-    params(
-        ("name" = String, Path, description = "Its name"),
-        ("if-match" = Option<String>, Header, description = "Only if this is in force"),
-        ("x-atomixos-nonce" = String, Header, description = "From /api/nonce"),
-        ("x-atomixos-signature" = String, Header, description = "Armored, in base64"),
-        ("x-atomixos-sha256" = String, Header, description = "The body's SHA-256"),
-    ),
-    responses(
-        (status = 202, body = SubmittedBody, headers(("location" = String))),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody), (status = 408, body = ErrorBody),
-        (status = 409, body = ErrorBody), (status = 411, body = ErrorBody),
-        (status = 412, body = ErrorBody), (status = 413, body = ErrorBody),
-        (status = 415, body = ErrorBody), (status = 422, body = ErrorBody),
-        (status = 500, body = ErrorBody), (status = 503, body = ErrorBody),
-    )
+    params(("name" = String, Path, description = "Its name"), SignedChange),
+    responses(ChangeAnswers)
 )]
 pub(super) async fn put_container_network(
     State(app): State<App>,
@@ -291,20 +200,8 @@ pub(super) async fn put_container_network(
 /// Remove a network of containers.
 #[utoipa::path(
     delete, path = "/api/config/container-networks/{name}", operation_id = "configContainerNetworksDelete", tag = "config",
-    params(
-        ("name" = String, Path, description = "Its name"),
-        ("if-match" = Option<String>, Header, description = "Only if this is in force"),
-        ("x-atomixos-nonce" = String, Header, description = "From /api/nonce"),
-        ("x-atomixos-signature" = String, Header, description = "Armored, in base64"),
-    ),
-    responses(
-        (status = 202, body = SubmittedBody, headers(("location" = String))),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
-        (status = 409, body = ErrorBody), (status = 412, body = ErrorBody),
-        (status = 422, body = ErrorBody), (status = 500, body = ErrorBody),
-        (status = 503, body = ErrorBody),
-    )
+    params(("name" = String, Path, description = "Its name"), SignedRemoval),
+    responses(RemovalAnswers)
 )]
 pub(super) async fn delete_container_network(
     State(app): State<App>,
@@ -319,22 +216,8 @@ pub(super) async fn delete_container_network(
 #[utoipa::path(
     put, path = "/api/config/container-volumes/{name}", operation_id = "configContainerVolumesPut", tag = "config",
     request_body = VolumeBody,
-    params(
-        ("name" = String, Path, description = "Its name"),
-        ("if-match" = Option<String>, Header, description = "Only if this is in force"),
-        ("x-atomixos-nonce" = String, Header, description = "From /api/nonce"),
-        ("x-atomixos-signature" = String, Header, description = "Armored, in base64"),
-        ("x-atomixos-sha256" = String, Header, description = "The body's SHA-256"),
-    ),
-    responses(
-        (status = 202, body = SubmittedBody, headers(("location" = String))),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody), (status = 408, body = ErrorBody),
-        (status = 409, body = ErrorBody), (status = 411, body = ErrorBody),
-        (status = 412, body = ErrorBody), (status = 413, body = ErrorBody),
-        (status = 415, body = ErrorBody), (status = 422, body = ErrorBody),
-        (status = 500, body = ErrorBody), (status = 503, body = ErrorBody),
-    )
+    params(("name" = String, Path, description = "Its name"), SignedChange),
+    responses(ChangeAnswers)
 )]
 pub(super) async fn put_container_volume(
     State(app): State<App>,
@@ -350,20 +233,8 @@ pub(super) async fn put_container_volume(
 /// Remove a volume of containers.
 #[utoipa::path(
     delete, path = "/api/config/container-volumes/{name}", operation_id = "configContainerVolumesDelete", tag = "config",
-    params(
-        ("name" = String, Path, description = "Its name"),
-        ("if-match" = Option<String>, Header, description = "Only if this is in force"),
-        ("x-atomixos-nonce" = String, Header, description = "From /api/nonce"),
-        ("x-atomixos-signature" = String, Header, description = "Armored, in base64"),
-    ),
-    responses(
-        (status = 202, body = SubmittedBody, headers(("location" = String))),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
-        (status = 409, body = ErrorBody), (status = 412, body = ErrorBody),
-        (status = 422, body = ErrorBody), (status = 500, body = ErrorBody),
-        (status = 503, body = ErrorBody),
-    )
+    params(("name" = String, Path, description = "Its name"), SignedRemoval),
+    responses(RemovalAnswers)
 )]
 pub(super) async fn delete_container_volume(
     State(app): State<App>,

@@ -2,6 +2,7 @@
 //! The configuration as a whole: taken, validated, handed out.
 
 use super::admit::{Unsigned, admit, if_match};
+use super::described::Signed;
 use super::job_task::{Task, begin};
 use super::{ApiError, App, ErrorBody, upload};
 use crate::jobs::JobId;
@@ -171,10 +172,7 @@ fn tagged(mut response: Response, etag: &str) -> Response {
 /// Download the `config.toml` in force, byte for byte.
 #[utoipa::path(
     get, path = "/api/config/export", operation_id = "configExport", tag = "config",
-    params(
-        ("x-atomixos-nonce" = String, Header, description = "From /api/nonce"),
-        ("x-atomixos-signature" = String, Header, description = "Armored, in base64"),
-    ),
+    params(Signed),
     responses(
         (status = 200, content_type = "application/toml", body = String,
          headers(("etag" = String))),
@@ -198,10 +196,7 @@ pub(super) async fn export(State(app): State<App>, request: Request) -> Result<R
 /// Read the configuration in force as JSON.
 #[utoipa::path(
     get, path = "/api/config/current", operation_id = "configCurrent", tag = "config",
-    params(
-        ("x-atomixos-nonce" = String, Header, description = "From /api/nonce"),
-        ("x-atomixos-signature" = String, Header, description = "Armored, in base64"),
-    ),
+    params(Signed),
     responses(
         (status = 200, body = CurrentBody, headers(("etag" = String))),
         (status = 400, body = ErrorBody),

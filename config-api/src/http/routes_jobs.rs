@@ -3,6 +3,7 @@
 //! page that sent the change has no key.
 
 use super::admit::{Unsigned, admit};
+use super::described::Signed;
 use super::{ApiError, App, ErrorBody, events};
 use crate::jobs::{Job, JobId};
 use crate::protocol::{Reply, Request as Ask};
@@ -70,11 +71,7 @@ pub(super) async fn events(
 /// Confirm that the device can be reached after a change that waits for it.
 #[utoipa::path(
     post, path = "/api/jobs/{job_id}/confirm", operation_id = "jobsConfirm", tag = "jobs",
-    params(
-        ("job_id" = String, Path, format = "uuid", description = "The job"),
-        ("x-atomixos-nonce" = String, Header, description = "From /api/nonce"),
-        ("x-atomixos-signature" = String, Header, description = "Armored, in base64"),
-    ),
+    params(("job_id" = String, Path, format = "uuid", description = "The job"), Signed),
     responses(
         (status = 200, body = DoneBody), (status = 400, body = ErrorBody),
         (status = 401, body = ErrorBody),

@@ -191,7 +191,7 @@ fn absent_keys_have_raucs_defaults() {
 }
 
 /// What follows the head, and words of the refusal.
-const REFUSALS: [(&str, &str); 35] = [
+const REFUSALS: [(&str, &str); 36] = [
     ("typo=1\n", "line 4: unknown key typo in [system]"),
     ("[atomix]\n", "line 4: unknown group [atomix]"),
     ("[slot.a]\ndevice=/x\n", "line 4: unknown group [slot.a]"),
@@ -224,6 +224,7 @@ const REFUSALS: [(&str, &str); 35] = [
     ("[log.a]\nfilename=/x\nevents=all;boot\n", "all alone"),
     ("[log.a]\nfilename=/x\nmax-files=0\n", "between 1 and 1000"),
     ("[artifacts.a]\npath=x\n", "line 4: [artifacts.a] needs key type"),
+    ("[artifacts.a]\npath=x\ntype=composefs\n", "line 6: type=composefs in [artifacts.a]"),
     (
         "[artifacts.a]\npath=x\ntype=files\n[slot.a.0]\ndevice=/x\n",
         "repository named like a slot class",

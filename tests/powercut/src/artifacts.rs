@@ -251,9 +251,7 @@ fn install_all(disk: &TreeDisk, version: u8) -> Result<()> {
             let (mut stream, mut tree) = (&*bytes, Tree { disk: disk.clone(), bytes: &bytes });
             let content = match kind {
                 RepositoryType::Files => ArtifactContent::Stream(&mut stream),
-                RepositoryType::Trees | RepositoryType::Composefs => {
-                    ArtifactContent::Tree(&mut tree)
-                }
+                RepositoryType::Trees => ArtifactContent::Tree(&mut tree),
             };
             repository.install(&image, content, &mut HostMachine::new(), &|| None, &mut |_| {})?;
         }

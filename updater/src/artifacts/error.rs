@@ -46,12 +46,6 @@ pub enum ArtifactError {
         /// Type of the repository.
         kind: &'static str,
     },
-    /// composefs.
-    #[error("artifact repo '{repo}' is of type composefs, which is not supported")]
-    Composefs {
-        /// Repository.
-        repo: String,
-    },
     /// The image could not be read from the bundle.
     #[error("cannot read the image for artifact '{artifact}'")]
     ReadImage {
@@ -112,10 +106,7 @@ impl ArtifactError {
     #[must_use]
     pub const fn class(&self) -> ErrorClass {
         match self {
-            Self::Absent { .. }
-            | Self::Name { .. }
-            | Self::Format { .. }
-            | Self::Composefs { .. } => ErrorClass::Refused,
+            Self::Absent { .. } | Self::Name { .. } | Self::Format { .. } => ErrorClass::Refused,
             Self::Length { .. } | Self::Mismatch { .. } => ErrorClass::NotVerified,
             Self::Repository { .. }
             | Self::ReadImage { .. }
@@ -130,7 +121,6 @@ impl ArtifactError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Absent { .. } => Some("make the directory, or correct its path in system.conf"),
-            Self::Composefs { .. } => Some("use a repository of type trees"),
             Self::Length { .. } | Self::Mismatch { .. } => {
                 Some("fetch the bundle again, then install it again")
             }

@@ -256,9 +256,6 @@ impl<D: RepositoryDisk> ArtifactRepository<D> {
 
     /// Whether something that is no data may stay: links, but for those a cut left under way.
     fn belongs(&self, name: &str, path: &Path) -> Result<bool, ArtifactError> {
-        if self.section.repository_type == RepositoryType::Composefs && name == ".rauc-cfs-store" {
-            return Ok(true);
-        }
         let found = self.disk.entry(path);
         let found = found.map_err(|source| self.failed("look at", path, source))?;
         Ok(matches!(found, Some(RepositoryEntry::Link(_))) && !is_under_way(name))
@@ -289,9 +286,6 @@ impl<D: RepositoryDisk> ArtifactRepository<D> {
                 artifact: image.name.clone(),
                 kind: kind_name(RepositoryType::Files),
             }),
-            (RepositoryType::Composefs, _) => {
-                Err(ArtifactError::Composefs { repo: self.name.clone() })
-            }
         };
         let named = put.and_then(|()| self.give_name(&temporary, data));
         if named.is_err() {
@@ -336,9 +330,7 @@ impl<D: RepositoryDisk> ArtifactRepository<D> {
                 })?;
                 Ok(found == image.digest)
             }
-            (RepositoryType::Trees | RepositoryType::Composefs, found) => {
-                Ok(found == Some(RepositoryEntry::Tree))
-            }
+            (RepositoryType::Trees, found) => Ok(found == Some(RepositoryEntry::Tree)),
             (RepositoryType::Files, Some(_) | None) => Ok(false),
         }
     }
@@ -414,7 +406,6 @@ const fn kind_name(kind: RepositoryType) -> &'static str {
     match kind {
         RepositoryType::Files => "files",
         RepositoryType::Trees => "trees",
-        RepositoryType::Composefs => "composefs",
     }
 }
 

@@ -337,8 +337,6 @@ pub enum RepositoryType {
     Files,
     /// Directory trees.
     Trees,
-    /// composefs images.
-    Composefs,
 }
 
 /// A group `[artifacts.NAME]`.
@@ -362,12 +360,9 @@ pub(super) fn artifacts(
     }
     let path = base.join(group.required("path")?);
     group.required("type")?;
-    let types = [
-        ("files", RepositoryType::Files),
-        ("trees", RepositoryType::Trees),
-        ("composefs", RepositoryType::Composefs),
-    ];
-    let expected = "one of files, trees, composefs";
+    let types = [("files", RepositoryType::Files), ("trees", RepositoryType::Trees)];
+    // As in a RAUC without that option: refused here, before anything is installed or listed.
+    let expected = "one of files, trees (of RAUC, too, only a build for it takes composefs)";
     let repository_type =
         group.choice("type", &types, expected)?.ok_or_else(|| group.invalid("type", expected))?;
     Ok(ArtifactsSection {

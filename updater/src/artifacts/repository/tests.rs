@@ -201,7 +201,7 @@ fn what_is_no_tree_is_no_tree_to_reuse() {
 }
 
 #[test]
-fn names_that_lead_away_other_content_and_composefs_are_refused() {
+fn names_that_lead_away_and_other_content_are_refused() {
     let (_dir, section) = repository(RepositoryType::Files);
     for name in ["", ".x", "a/b", "..", "x.tmp-link"] {
         let done =
@@ -210,9 +210,6 @@ fn names_that_lead_away_other_content_and_composefs_are_refused() {
     }
     let done = install(&section, &image("x", b"1"), ArtifactContent::Tree(&mut OneFile));
     assert!(matches!(done, Err(ArtifactError::Format { kind: "files", .. })));
-    let section = ArtifactsSection { repository_type: RepositoryType::Composefs, ..section };
-    let done = install(&section, &image("x", b"1"), ArtifactContent::Tree(&mut OneFile));
-    assert!(matches!(done, Err(ArtifactError::Composefs { .. })));
     let gone = ArtifactsSection { path: "/nowhere/repo".into(), ..section };
     let error = ArtifactRepository::open("files", &gone).unwrap_err().to_string();
     assert_eq!(error, "Destination path '/nowhere/repo' not found for artifact repo 'files'");

@@ -192,6 +192,8 @@ fn directive(spec: &Spec) -> Value {
         ValueKind::Image => often.refer("string"),
         ValueKind::Text
         | ValueKind::Words
+        | ValueKind::Name
+        | ValueKind::Zone
         | ValueKind::Address
         | ValueKind::Tag
         | ValueKind::Port

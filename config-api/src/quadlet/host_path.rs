@@ -31,6 +31,11 @@ pub(crate) enum HostPlace {
 /// # Errors
 /// Paths that are relative or do not say plainly where they lead.
 pub(crate) fn host_place(path: &str) -> Result<HostPlace, Refused> {
+    // Quadlet takes some paths apart with quotes and escapes, others not.
+    if path.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '\\')) {
+        let hint = "name the file differently";
+        return Err(Refused::new(format!("has a space, quote or backslash in it: {path:?}"), hint));
+    }
     let rest = [FILES_TOKEN, "${CONFIG_DIR}/files", "/data/config/files"]
         .into_iter()
         .find_map(|token| path.strip_prefix(token))

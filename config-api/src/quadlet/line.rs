@@ -2,6 +2,7 @@
 //! Does this text stay the one value that it looks like, once it is a line of a unit file?
 
 use super::Refused;
+use super::words::words;
 
 /// What systemd would do to a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,23 @@ pub(crate) fn check_line(value: &str, expansion: Expansion) -> Result<(), Refuse
         let hint = "systemd would join the next line to it";
         return Err(Refused::new("ends with a backslash", hint));
     }
+    check_expansion(value, expansion)?;
+    if expansion == Expansion::Command {
+        // Quadlet decodes escapes and writes what comes out, so that systemd reads that.
+        for word in words(value) {
+            if word.trim() == ";" {
+                let hint = "to systemd a semicolon by itself ends a command and begins another, on \
+                            the host; write it in one word with others";
+                return Err(Refused::new("has a semicolon by itself in it", hint));
+            }
+            check_expansion(&word, expansion)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what systemd would replace.
+fn check_expansion(value: &str, expansion: Expansion) -> Result<(), Refused> {
     if value.contains('%') && value.replace("%%", "").contains('%') {
         let hint = "systemd would replace it; write %% for a percent sign";
         return Err(Refused::new("has a single % in it", hint));

@@ -16,6 +16,7 @@ mod ports;
 mod relations;
 mod reserved;
 mod values;
+mod words;
 
 pub use directives::{Directives, SECTIONS, Spec};
 pub use values::ValueKind;

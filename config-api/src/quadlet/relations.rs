@@ -11,6 +11,10 @@ pub enum Reach {
     Any,
     /// Units of this file, and targets that are waited for.
     OwnOrTarget,
+    /// Units of this file, and targets that nothing of the boot waits for: a container is started
+    /// after the others, and to be before them as well is a cycle. systemd breaks one by leaving a
+    /// unit out, which may be one that the device needs.
+    OwnOrLast,
     /// Units of this file alone: others would be stopped or started.
     Own,
     /// Targets that start at boot, and units of this file.
@@ -56,7 +60,7 @@ pub(super) fn check_relation(
                  network-online.target",
             ),
             Reach::Own => (own, "units of this file"),
-            Reach::BootTarget => (
+            Reach::BootTarget | Reach::OwnOrLast => (
                 own || BOOT.contains(&unit),
                 "default.target, multi-user.target and units of \
                  this file",

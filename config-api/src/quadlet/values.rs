@@ -6,6 +6,7 @@ use super::host_path::{HostPlace, host_place};
 use super::podman_args::check_podman_args;
 use super::ports::check_published;
 use super::relations::{Reach, check_relation};
+use super::words::words;
 use crate::model::{Declared, UnitKind};
 
 /// How a directive reads its value.
@@ -15,6 +16,11 @@ pub enum ValueKind {
     Text,
     /// One or more words without quotes.
     Words,
+    /// A name: a letter or digit, then these and `_`, `.`, `-`. Podman would read one that begins
+    /// with `-` as an option.
+    Name,
+    /// A time zone, `local` or as in `Europe/Vienna`.
+    Zone,
     /// `true` or `false`.
     Boolean,
     /// A whole number.
@@ -85,6 +91,8 @@ pub(crate) fn check_value(kind: ValueKind, value: &str, context: &Context<'_>) -
     match kind {
         ValueKind::Text | ValueKind::Forced => Ok(Inside),
         ValueKind::Words => inside(is_words(value), "a word or a few, without quotes"),
+        ValueKind::Name => inside(is_name(value), "a name of letters, digits, _, . and -"),
+        ValueKind::Zone => inside(value.split('/').all(is_name), "a time zone"),
         ValueKind::Boolean => inside(is_boolean(value), "true or false"),
         ValueKind::Number => inside(is_number(value), "a whole number"),
         ValueKind::OneOf(words) => {
@@ -101,7 +109,7 @@ pub(crate) fn check_value(kind: ValueKind, value: &str, context: &Context<'_>) -
         ValueKind::Device => check_device(value, context),
         ValueKind::HostPath => reach_path(value, context, false),
         ValueKind::Options => refuse_options(value, &["path="]),
-        ValueKind::Annotation => refuse_options(value, &["run.oci.", "io.podman.", "io.crun."]),
+        ValueKind::Annotation => refuse_options(value, &RUNTIME_NOTES),
         ValueKind::Group => check_group(value),
         ValueKind::UserNamespace => check_user_namespace(value, context),
         ValueKind::Secret => check_secret(value, context),
@@ -114,6 +122,11 @@ pub(crate) fn check_value(kind: ValueKind, value: &str, context: &Context<'_>) -
 fn is_words(value: &str) -> bool {
     let good = |c: char| c.is_ascii_alphanumeric() || "_.,:;/@+-=~[] ".contains(c);
     !value.trim().is_empty() && value.chars().all(good)
+}
+
+fn is_name(value: &str) -> bool {
+    let good = |c: char| c.is_ascii_alphanumeric() || "_.-+".contains(c);
+    value.starts_with(|c: char| c.is_ascii_alphanumeric()) && value.chars().all(good)
 }
 
 fn is_boolean(value: &str) -> bool {
@@ -134,7 +147,8 @@ fn is_image_name(value: &str) -> bool {
 }
 
 /// Ways to name an image that read files of the host.
-const LOCAL_TRANSPORTS: [&str; 7] = [
+const LOCAL_TRANSPORTS: [&str; 10] = [
+    "atomic:",
     "containers-storage:",
     "dir:",
     "docker-archive:",
@@ -142,6 +156,8 @@ const LOCAL_TRANSPORTS: [&str; 7] = [
     "oci:",
     "oci-archive:",
     "ostree:",
+    "sif:",
+    "tarball:",
 ];
 
 fn check_image(value: &str, declared: &Declared) -> Verdict {
@@ -249,14 +265,16 @@ const MOUNT_PATHS: [&str; 6] = ["source", "src", "target", "dst", "destination",
 fn check_mount(value: &str, context: &Context<'_>) -> Verdict {
     let hint = "type=bind,source=/srv/music,target=/music,ro=true";
     let refused = |problem: &str| Err(Refused::new(problem, hint));
-    if value.contains(['"', '\'', ' ']) {
-        return refused("has quotes or spaces in it");
+    // Quadlet would take it apart at these, and decode it: a comma or a type could hide in it.
+    if value.contains(['"', '\'', ' ', '\t', '\\']) {
+        return refused("has a quote, space or backslash in it");
     }
     let (mut kinds, mut sources) = (Vec::new(), Vec::new());
     for (name, field) in value.split(',').filter_map(|field| field.split_once('=')) {
         match name {
             "type" => kinds.push(field),
             "source" | "src" => sources.push(field),
+            "volume-opt" => return refused("has an option of a volume's driver"),
             _ => {}
         }
         if field.contains('/') && !MOUNT_PATHS.contains(&name) {
@@ -280,18 +298,36 @@ fn check_mount(value: &str, context: &Context<'_>) -> Verdict {
 }
 
 fn check_device(value: &str, context: &Context<'_>) -> Verdict {
-    let path = value.trim_start_matches('-').split(':').next().unwrap_or_default();
-    let good = path.starts_with("/dev/") && !path.split('/').any(|part| part == "..");
-    if !good {
-        return Err(Refused::new("is no device of the host", "for example /dev/ttyUSB0"));
+    // Each word is a device to Quadlet.
+    for word in value.split_whitespace() {
+        let path = word.strip_prefix('-').unwrap_or(word).split(':').next().unwrap_or_default();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/_.,:@+-#".contains(c);
+        let leads_out = path.split('/').any(|part| matches!(part, ".." | "."));
+        if !path.starts_with("/dev/") || leads_out || !word.chars().all(plain) {
+            return Err(Refused::new("is no device of the host", "for example /dev/ttyUSB0"));
+        }
     }
     // A rootless container gets what the account may open anyway.
     Ok(if context.privileged { Accepted::HostAccess } else { Accepted::Inside })
 }
 
+/// Notes that change what the runtime does.
+const RUNTIME_NOTES: [&str; 8] = [
+    "io.crun.",
+    "io.kubernetes.",
+    "io.podman.",
+    "module.wasm.",
+    "org.criu.",
+    "org.opencontainers.runc.",
+    "org.systemd.",
+    "run.oci.",
+];
+
 fn refuse_options(value: &str, refused: &[&str]) -> Verdict {
-    let words = value.split([' ', '\t', ',', '"', '\'']);
-    let mut found = words.filter(|word| refused.iter().any(|start| word.starts_with(start)));
+    let words = words(value);
+    let parts = words.iter().flat_map(|word| word.split(',').chain([word.as_str()]));
+    let mut found =
+        parts.filter(|part| refused.iter().any(|start| part.trim_start().starts_with(start)));
     match found.next() {
         Some(word) => Err(Refused::new(
             format!("has an option that reaches outside: {word:?}"),
@@ -322,8 +358,9 @@ fn check_user_namespace(value: &str, context: &Context<'_>) -> Verdict {
 }
 
 fn check_secret(value: &str, context: &Context<'_>) -> Verdict {
-    let source = value.split(',').find_map(|field| field.strip_prefix("src="));
-    match source {
+    let is_source = |field: &'_ str| field.starts_with("src=") || field.starts_with("source=");
+    let source = value.split(',').find(|field| is_source(field));
+    match source.and_then(|field| field.split_once('=')).map(|(_, path)| path) {
         Some(path) => reach_path(path, context, true),
         None if is_words(value) => Ok(Accepted::Inside),
         None => Err(Refused::new("is no secret", "NAME, or NAME,type=env,target=VARIABLE")),

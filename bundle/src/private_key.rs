@@ -13,7 +13,6 @@ use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::pkey::{Id, PKey, Private};
 use openssl::rsa::Padding;
-use openssl::sha::sha256;
 
 /// Why a key did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -87,9 +86,9 @@ impl PrivateKey {
                 Ok(signer.sign_oneshot_to_vec(message)?)
             }
             Self::Token(key) => match key.kind() {
-                TokenKeyKind::Rsa => Ok(key.sign_rsa_sha256(&sha256(message))?),
+                TokenKeyKind::Rsa => Ok(key.sign_rsa_sha256(message)?),
                 TokenKeyKind::Ec => {
-                    let raw = key.sign_ecdsa(&sha256(message))?;
+                    let raw = key.sign_ecdsa_sha256(message)?;
                     let (r, s) = raw.split_at(raw.len() / 2);
                     let (r, s) = (BigNum::from_slice(r)?, BigNum::from_slice(s)?);
                     Ok(EcdsaSig::from_private_components(r, s)?.to_der()?)

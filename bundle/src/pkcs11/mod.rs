@@ -2,6 +2,7 @@
 //! Certificates and keys that live on a PKCS#11 token: their URIs, and what the token does with
 //! them. A private key never leaves its token; it signs, decrypts and agrees on secrets there.
 
+mod pin;
 mod token;
 mod uri;
 

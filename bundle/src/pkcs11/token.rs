@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Finds the object that a URI names and lets its token work with it.
 //!
-//! A PIN goes only to the one token that the URI names, and only once: three wrong ones lock it.
+//! A key that asks for the PIN at every use (`CKA_ALWAYS_AUTHENTICATE`) gets it between the
+//! beginning of the work and its end. The library lets us in there for work in parts only, so the
+//! token hashes by itself what it signs, and does not decrypt.
+//!
 //! Modules are initialized once per process and stay: a second initialization is an error of the
 //! standard, and finalizing would end the sessions of others.
 
+use super::pin::TokenPin;
 use super::uri::{ObjectType, Pkcs11Uri};
-use crate::credential::{CredentialAccess, Secret, SecretQuestion};
+use crate::credential::CredentialAccess;
 use crate::{LibraryFault, rsa_scheme::RsaScheme};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error as ModuleError, RvError};
@@ -15,19 +19,15 @@ use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
-use cryptoki::slot::{Slot, TokenInfo};
-use cryptoki::types::AuthPin;
+use cryptoki::slot::Slot;
 use openssl::sha::sha256;
 use openssl::x509::X509;
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// What p11-kit calls the module that stands for all configured ones.
 const DEFAULT_MODULE: &str = "p11-kit-proxy.so";
-/// A PIN file is a line.
-const MAX_PIN_BYTES: u64 = 1024;
 /// DER in front of a SHA-256 digest that RSA signs (RFC 8017, 9.2, note 1).
 const SHA256_INFO: [u8; 19] =
     [0x30, 0x31, 0x30, 0x0d, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1, 5, 0, 4, 0x20];
@@ -93,6 +93,15 @@ pub enum TokenError {
         #[source]
         cause: LibraryFault,
     },
+    /// The key asks for the PIN at every use, and the token has no way to do that in parts.
+    #[error("key wants the PIN at every use (CKA_ALWAYS_AUTHENTICATE) and cannot {act} so")]
+    PinAtEveryUse {
+        /// What it was to do.
+        act: &'static str,
+        /// The token's words.
+        #[source]
+        cause: LibraryFault,
+    },
     /// The token failed at its work.
     #[error("token cannot {act}")]
     Failed {
@@ -116,6 +125,10 @@ impl TokenError {
                  key is seen after the login only, and no PIN is tried on a token not named",
             ),
             Self::Login { .. } => Some("check RAUC_PKCS11_PIN; wrong PINs lock the token"),
+            Self::PinAtEveryUse { .. } => Some(
+                "use a key without that attribute; with it, those sign whose token knows \
+                 CKM_SHA256_RSA_PKCS or CKM_ECDSA_SHA256",
+            ),
             Self::ObjectType { .. }
             | Self::PinFile { .. }
             | Self::Certificate { .. }
@@ -132,6 +145,10 @@ pub(crate) struct TokenKey {
     kind: TokenKeyKind,
     /// Bytes of the modulus of an RSA key.
     modulus: Option<usize>,
+    /// Whether it asks for the PIN at every use.
+    asks_each_time: bool,
+    /// The PIN that it is given then.
+    pin: Option<TokenPin>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,11 +158,11 @@ pub(crate) enum TokenKeyKind {
     Other,
 }
 
-fn fault(cause: &ModuleError) -> LibraryFault {
+pub(super) fn fault(cause: &ModuleError) -> LibraryFault {
     LibraryFault::of_words(&cause.to_string())
 }
 
-fn failed(act: &'static str) -> impl Fn(ModuleError) -> TokenError {
+pub(super) fn failed(act: &'static str) -> impl Fn(ModuleError) -> TokenError {
     move |cause| TokenError::Failed { act, cause: fault(&cause) }
 }
 
@@ -204,63 +221,17 @@ pub(crate) fn is_seen(uri: &Pkcs11Uri, module_path: Option<PathBuf>) -> bool {
     }
 }
 
-fn pin_of(uri: &Pkcs11Uri, access: &CredentialAccess<'_>) -> Result<Option<Secret>, TokenError> {
-    if let Some(pin) = &uri.pin_value {
-        return Ok(Some(pin.clone()));
-    }
-    if let Some(path) = &uri.pin_source {
-        let failed = |source| TokenError::PinFile { path: path.clone(), source };
-        let mut text = String::new();
-        let file = std::fs::File::open(path).map_err(failed)?;
-        file.take(MAX_PIN_BYTES).read_to_string(&mut text).map_err(failed)?;
-        return Ok(Some(Secret::new(text.lines().next().unwrap_or_default())));
-    }
-    let question = SecretQuestion::TokenPin { token: uri.token.clone().unwrap_or_default() };
-    let given = access.pkcs11_pin.cloned();
-    Ok(given.or_else(|| access.ask.and_then(|ask| ask(&question))))
-}
-
-/// Digests of the tokens and PINs that did not fit. A service is asked to log in over and over,
-/// with the PIN of its configuration: the third time would lock the token.
-static REFUSED: Mutex<BTreeSet<[u8; 32]>> = Mutex::new(BTreeSet::new());
-
-/// A token and a PIN as one name, which does not give the PIN away.
-fn attempt(token: &TokenInfo, pin: &Secret) -> [u8; 32] {
-    let label = [token.manufacturer_id(), token.model(), token.serial_number(), token.label()];
-    sha256(&[label.join("\0").as_bytes(), &[0], pin.bytes()].concat())
-}
-
+/// The PIN that the token took, where there is one to give.
 fn log_in(
     (module, slot, session): (&Pkcs11, Slot, &Session),
     uri: &Pkcs11Uri,
     access: &CredentialAccess<'_>,
-) -> Result<(), TokenError> {
-    let Some(pin) = pin_of(uri, access)? else { return Ok(()) };
-    let token = module.get_token_info(slot).map_err(failed("describe itself"))?;
-    let attempt = attempt(&token, &pin);
-    let refused = |cause| TokenError::Login { uri: uri.to_string(), cause };
-    // Held until the token has answered: two threads must not try the same.
-    let mut known = REFUSED.lock().unwrap_or_else(PoisonError::into_inner);
-    if known.contains(&attempt) {
-        let words = "this PIN was refused before, and is not tried again before a restart";
-        return Err(refused(LibraryFault::of_words(words)));
+) -> Result<Option<TokenPin>, TokenError> {
+    let pin = TokenPin::of((module, slot), uri, access)?;
+    if let Some(pin) = &pin {
+        pin.give(session, UserType::User)?;
     }
-    let pin = AuthPin::from(pin.text().to_owned());
-    match session.login(UserType::User, Some(&pin)) {
-        Ok(()) | Err(ModuleError::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
-        Err(cause) => {
-            if matches!(
-                cause,
-                ModuleError::Pkcs11(
-                    RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange,
-                    _
-                )
-            ) {
-                known.insert(attempt);
-            }
-            Err(refused(fault(&cause)))
-        }
-    }
+    Ok(pin)
 }
 
 fn template(uri: &Pkcs11Uri, class: ObjectClass) -> Vec<Attribute> {
@@ -280,15 +251,16 @@ fn find(
     uri: &Pkcs11Uri,
     access: &CredentialAccess<'_>,
     class: ObjectClass,
-) -> Result<(Session, ObjectHandle), TokenError> {
+) -> Result<(Session, ObjectHandle, Option<TokenPin>), TokenError> {
     let module = module(uri, access)?;
     let wanted = template(uri, class);
     let mut found = Vec::new();
     for slot in slots(&module, uri)? {
         let session = module.open_ro_session(slot).map_err(failed("open a session"))?;
         let private = class == ObjectClass::PRIVATE_KEY;
+        let mut pin = None;
         if private && uri.names_token() {
-            log_in((&module, slot, &session), uri, access)?;
+            pin = log_in((&module, slot, &session), uri, access)?;
         }
         let mut objects = session.find_objects(&wanted).map_err(failed("look for objects"))?;
         if objects.is_empty() && !private && uri.names_token() {
@@ -299,13 +271,13 @@ fn find(
         if let [(_, object)] = found.as_slice()
             && uri.names_token()
         {
-            return Ok((session, *object));
+            return Ok((session, *object, pin));
         }
     }
     match found.as_slice() {
         [(slot, object)] => {
             let session = module.open_ro_session(*slot).map_err(failed("open a session"))?;
-            Ok((session, *object))
+            Ok((session, *object, None))
         }
         others => Err(TokenError::Objects { uri: uri.to_string(), found: others.len() }),
     }
@@ -319,7 +291,7 @@ pub(crate) fn load_certificate(
     if uri.object_type.is_some_and(|sort| sort != ObjectType::Certificate) {
         return Err(TokenError::ObjectType { uri: uri.to_string() });
     }
-    let (session, object) = find(uri, access, ObjectClass::CERTIFICATE)?;
+    let (session, object, _) = find(uri, access, ObjectClass::CERTIFICATE)?;
     let values = session
         .get_attributes(object, &[AttributeType::Value])
         .map_err(failed("read the certificate"))?;
@@ -339,7 +311,7 @@ pub(crate) fn load_key(
     if uri.object_type == Some(ObjectType::Other) {
         return Err(TokenError::ObjectType { uri: uri.to_string() });
     }
-    let (session, key) = find(uri, access, ObjectClass::PRIVATE_KEY)?;
+    let (session, key, pin) = find(uri, access, ObjectClass::PRIVATE_KEY)?;
     let values = session
         .get_attributes(key, &[AttributeType::KeyType])
         .map_err(failed("describe the key"))?;
@@ -356,7 +328,12 @@ pub(crate) fn load_key(
         }
         _ => None,
     };
-    Ok(TokenKey { session: Mutex::new(session), key, kind, modulus })
+    // A token that does not know the attribute does not ask.
+    let values =
+        session.get_attributes(key, &[AttributeType::AlwaysAuthenticate]).unwrap_or_default();
+    let asks_each_time = matches!(values.first(), Some(Attribute::AlwaysAuthenticate(true)));
+    let pin = pin.filter(|_| asks_each_time);
+    Ok(TokenKey { session: Mutex::new(session), key, kind, modulus, asks_each_time, pin })
 }
 
 impl TokenKey {
@@ -373,15 +350,34 @@ impl TokenKey {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The RSA signature (PKCS#1 1.5) of a SHA-256 digest.
-    pub(crate) fn sign_rsa_sha256(&self, digest: &[u8; 32]) -> Result<Vec<u8>, TokenError> {
-        let info = [&SHA256_INFO[..], digest].concat();
+    /// The RSA signature (PKCS#1 1.5) over the SHA-256 of a message.
+    pub(crate) fn sign_rsa_sha256(&self, message: &[u8]) -> Result<Vec<u8>, TokenError> {
+        if self.asks_each_time {
+            return self.sign_with_pin(&Mechanism::Sha256RsaPkcs, message);
+        }
+        let info = [&SHA256_INFO[..], &sha256(message)].concat();
         self.session().sign(&Mechanism::RsaPkcs, self.key, &info).map_err(failed("sign"))
     }
 
-    /// The ECDSA signature of a digest: r and s, of equal length.
-    pub(crate) fn sign_ecdsa(&self, digest: &[u8; 32]) -> Result<Vec<u8>, TokenError> {
-        self.session().sign(&Mechanism::Ecdsa, self.key, digest).map_err(failed("sign"))
+    /// The ECDSA signature over the SHA-256 of a message: r and s, of equal length.
+    pub(crate) fn sign_ecdsa_sha256(&self, message: &[u8]) -> Result<Vec<u8>, TokenError> {
+        if self.asks_each_time {
+            return self.sign_with_pin(&Mechanism::EcdsaSha256, message);
+        }
+        let digest = sha256(message);
+        self.session().sign(&Mechanism::Ecdsa, self.key, &digest).map_err(failed("sign"))
+    }
+
+    /// A signature by a mechanism of parts, with the PIN in its midst.
+    fn sign_with_pin(&self, how: &Mechanism, message: &[u8]) -> Result<Vec<u8>, TokenError> {
+        let session = self.session();
+        let unable = |cause| TokenError::PinAtEveryUse { act: "sign", cause: fault(&cause) };
+        session.sign_init(how, self.key).map_err(unable)?;
+        if let Some(pin) = &self.pin {
+            pin.give(&session, UserType::ContextSpecific)?;
+        }
+        session.sign_update(message).map_err(unable)?;
+        session.sign_final().map_err(unable)
     }
 
     /// What was encrypted with the public key; `None` when the token refuses these bytes. Which of
@@ -391,6 +387,11 @@ impl TokenKey {
         scheme: &RsaScheme,
         bytes: &[u8],
     ) -> Result<Option<Vec<u8>>, TokenError> {
+        if self.asks_each_time {
+            let words = "no PIN can be given to a token that decrypts";
+            let cause = LibraryFault::of_words(words);
+            return Err(TokenError::PinAtEveryUse { act: "decrypt", cause });
+        }
         let mechanism = match scheme {
             RsaScheme::Pkcs1 => Mechanism::RsaPkcs,
             RsaScheme::Oaep { hash, mask, label } => {

@@ -40,6 +40,18 @@ fn tool(dir: &Path, args: &[&str]) -> String {
 }
 
 fn import(dir: &Path, token: &str, label: &str, id: &str, key: &PKey<Private>) {
+    import_asking(dir, token, label, id, key, &[]);
+}
+
+/// The same; `asking` says when the key wants the PIN.
+fn import_asking(
+    dir: &Path,
+    token: &str,
+    label: &str,
+    id: &str,
+    key: &PKey<Private>,
+    asking: &[&str],
+) {
     let der = certificate(label, key).to_der().unwrap();
     std::fs::write(dir.join("c.der"), der).unwrap();
     std::fs::write(dir.join("k.der"), key.private_key_to_pkcs8().unwrap()).unwrap();
@@ -49,11 +61,12 @@ fn import(dir: &Path, token: &str, label: &str, id: &str, key: &PKey<Private>) {
         let derive: &[&str] = if object[1] == "privkey" { &["--usage-derive"] } else { &[] };
         let usage: &[&str] =
             if object[1] == "privkey" { &["--usage-sign", "--usage-decrypt"] } else { &[] };
-        tool(dir, &[&common[..], &object, usage, derive].concat());
+        let asking = if object[1] == "privkey" { asking } else { &[] };
+        tool(dir, &[&common[..], &object, usage, derive, asking].concat());
     }
 }
 
-/// Two tokens: `rauc` with three keys, `other` with none.
+/// Two tokens: `rauc` with five keys, `other` with none.
 fn with_tokens(inner: &str) {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path();
@@ -71,6 +84,9 @@ fn with_tokens(inner: &str) {
     import(at, "rauc", "rsa-key", "01", &rsa());
     import(at, "rauc", "rsa-other", "02", &rsa());
     import(at, "rauc", "ec-key", "03", &ec(Nid::X9_62_PRIME256V1));
+    import_asking(at, "rauc", "asking-rsa", "04", &rsa(), &["--always-auth"]);
+    let key = ec(Nid::X9_62_PRIME256V1);
+    import_asking(at, "rauc", "asking-ec", "05", &key, &["--always-auth"]);
     let out = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--ignored", "--nocapture", &format!("tokens::{inner}")])
         .env("SOFTHSM2_CONF", at.join("softhsm2.conf"))
@@ -190,6 +206,68 @@ fn inner_decryption() {
 }
 
 #[test]
+fn a_key_that_wants_the_pin_at_every_use_signs_or_says_why_not() {
+    with_tokens("inner_every_use");
+}
+
+fn every_use(refused: &(dyn std::error::Error + 'static)) -> (String, String) {
+    let mut cause = Some(refused);
+    while let Some(error) = cause {
+        if let Some(fault) = error.downcast_ref::<TokenError>() {
+            assert!(matches!(fault, TokenError::PinAtEveryUse { .. }), "{fault}");
+            return (fault.to_string(), fault.hint().unwrap().to_owned());
+        }
+        cause = error.source();
+    }
+    panic!("no token's fault: {refused}")
+}
+
+#[test]
+#[ignore = "the inner half of a_key_that_wants_the_pin_at_every_use_signs_or_says_why_not"]
+fn inner_every_use() {
+    let shop = Workshop::new();
+    shop.create(BundleFormat::Verity, "from");
+    let resign = |identity: &SigningIdentity, keyring: &Keyring, to: &str| {
+        let request = ResignRequest {
+            identity,
+            timestamp: now(),
+            appending: Appending::Replace,
+            verification: Verification::Skipped,
+            post_check: Some(PostCheck { keyring, time: CheckTime::At(now()) }),
+        };
+        resign_bundle(&shop.open("from"), &request, &shop.path(to))
+    };
+    let keyring = |label| Keyring::from_pem(&pem(&shop, label), KeyringOptions::default()).unwrap();
+
+    let place = "pkcs11:token=rauc;object=asking-rsa";
+    let (identity, anchor) = (load(place, place, PIN).unwrap(), keyring("asking-rsa"));
+    // Twice: a PIN that was given once is used up.
+    for to in ["one", "two"] {
+        resign(&identity, &anchor, to).unwrap();
+        shop.open(to).verify(&anchor, CheckTime::At(now())).unwrap();
+    }
+
+    // SoftHSM has no mechanism for ECDSA in parts.
+    let place = "pkcs11:token=rauc;object=asking-ec";
+    let identity = load(place, place, PIN).unwrap();
+    let refused = resign(&identity, &keyring("asking-ec"), "never").unwrap_err();
+    let (said, hint) = every_use(&refused);
+    assert!(said.contains("cannot sign"), "{said}");
+    assert!(hint.contains("CKM_ECDSA_SHA256"), "{hint}");
+    assert!(!shop.path("never").exists());
+
+    shop.create(BundleFormat::Crypt, "open");
+    shop.write("asking.pem", &pem(&shop, "asking-rsa"));
+    let recipients = shop.recipients(&["asking.pem"]);
+    let closed = shop.path("closed");
+    encrypt_bundle(&shop.open("open"), &recipients, Verification::Skipped, &closed).unwrap();
+    let key = decryption(&format!("pkcs11:token=rauc;object=asking-rsa?pin-value={PIN}")).unwrap();
+    let refused = shop.open("closed").decrypt(&key).unwrap_err();
+    let said = format!("{refused:?}");
+    assert!(said.contains("(CKA_ALWAYS_AUTHENTICATE) and cannot decrypt so"), "{said}");
+}
+
+#[test]
 fn a_pin_goes_to_the_named_token_only_and_once() {
     with_tokens("inner_pins");
 }
@@ -225,7 +303,7 @@ fn inner_pins() {
         assert!(matches!(fault, TokenError::Tokens { found, .. } if found == expected), "{fault}");
     }
     let several = token_fault(load("pkcs11:token=rauc", named, PIN).unwrap_err());
-    assert!(matches!(several, TokenError::Objects { found: 3, .. }), "{several}");
+    assert!(matches!(several, TokenError::Objects { found: 5, .. }), "{several}");
     let fault = token_fault(load(&format!("{named};type=private"), named, PIN).unwrap_err());
     assert!(matches!(fault, TokenError::ObjectType { .. }), "{fault}");
 }

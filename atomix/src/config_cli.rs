@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Argument types of `atomix config`. No behaviour.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
 /// Verbs of `atomix config`.
@@ -31,4 +31,112 @@ pub enum ConfigCommand {
     /// Configurations, containers that were given the host, installs, marks and refused logins of
     /// this device, as they were recorded. Times are those of its clock.
     Audit,
+    /// Write the configuration in force into a file, from this device or over its API
+    ///
+    /// Byte for byte, in a new file that only you can read: it may hold secrets. What a bundle
+    /// brought in files/ is not part of it. Without --out it is printed.
+    Export {
+        /// The device that is asked; this one without it.
+        #[command(flatten)]
+        device: SomeDeviceArgs,
+        /// The file to make; must not exist
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// The directory to make, with the files that this configuration becomes
+        #[arg(long, value_name = "DIR")]
+        tree: Option<PathBuf>,
+    },
+    /// Print a nonce of a device, for one signature that is made on another machine
+    ///
+    /// It is good for one request and for five minutes. Compare the device's name with its label.
+    RequestNonce {
+        /// The device.
+        #[command(flatten)]
+        device: PlaceArgs,
+    },
+    /// Print the headers of a signed request, where the key is and no device
+    ///
+    /// Three steps: `config request-nonce --device URL > request` beside the device, `config sign
+    /// FILE --request request --ssh-key KEY > signed` where the key is, and `config apply FILE
+    /// --device URL --signed signed` beside the device again, within five minutes. A line is a
+    /// header, so `curl -H @signed` takes them too.
+    Sign(SignArgs),
+}
+
+impl ConfigCommand {
+    /// Whether it is about a device somewhere else.
+    #[must_use]
+    pub const fn names_device(&self) -> bool {
+        match self {
+            Self::Export { device, .. } => device.device.is_some(),
+            Self::RequestNonce { .. } => true,
+            Self::Validate { .. } | Self::Render { .. } | Self::Audit | Self::Sign(_) => false,
+        }
+    }
+}
+
+/// A device's address.
+#[derive(Clone, Debug, Args)]
+pub struct PlaceArgs {
+    /// The device: http://ADDRESS:PORT, or an address or a name alone (port 8080)
+    #[arg(long, value_name = "URL")]
+    pub device: String,
+    /// Speak with no device but the one of this name
+    #[arg(long, value_name = "ID")]
+    pub device_id: Option<String>,
+}
+
+/// A device's address, or this device.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SomeDeviceArgs {
+    /// The device: http://ADDRESS:PORT, or an address or a name alone (port 8080)
+    #[arg(long, value_name = "URL")]
+    pub device: Option<String>,
+    /// Speak with no device but the one of this name
+    #[arg(long, value_name = "ID", requires = "device")]
+    pub device_id: Option<String>,
+    /// Who asks.
+    #[command(flatten)]
+    pub who: WhoArgs,
+}
+
+/// Who asks.
+#[derive(Clone, Debug, Default, Args)]
+pub struct WhoArgs {
+    /// An administrator's SSH key: the private file, or the public one where an agent has the key
+    #[arg(long, value_name = "KEY", requires = "device", conflicts_with = "signed")]
+    pub ssh_key: Option<PathBuf>,
+    /// Headers that `config sign` printed, instead of a key
+    #[arg(long, value_name = "FILE", requires = "device")]
+    pub signed: Option<PathBuf>,
+}
+
+/// Arguments of `atomix config sign`.
+#[derive(Clone, Debug, Args)]
+pub struct SignArgs {
+    /// The configuration or bundle to apply; none for requests without a body
+    #[arg(required_unless_present = "target")]
+    pub file: Option<PathBuf>,
+    /// An administrator's SSH key: the private file, or the public one where an agent has the key
+    #[arg(long, value_name = "KEY")]
+    pub ssh_key: PathBuf,
+    /// What `config request-nonce` printed
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["nonce", "device_id"],
+          required_unless_present_all = ["nonce", "device_id"])]
+    pub request: Option<PathBuf>,
+    /// The nonce, instead of --request
+    #[arg(long, value_name = "NONCE", requires = "device_id")]
+    pub nonce: Option<String>,
+    /// The device's name, instead of --request
+    #[arg(long, value_name = "ID", requires = "nonce")]
+    pub device_id: Option<String>,
+    /// Path and query of the request; with a file /api/config
+    #[arg(long, value_name = "TARGET")]
+    pub target: Option<String>,
+    /// The request's method; POST with a file, else GET unless the target ends in /confirm
+    #[arg(long, value_name = "METHOD", value_parser = ["GET", "POST"])]
+    pub method: Option<String>,
+    /// Only if the configuration in force has this tag
+    #[arg(long, value_name = "TAG", requires = "file")]
+    pub if_match: Option<String>,
 }

@@ -2,10 +2,13 @@
 //! Every way a command can fail, and the exit code of each. The text of `docs/exit-codes.md`
 //! follows [`Class`]; a test holds the two together.
 
+mod class;
+
 use crate::settings::SettingsError;
 pub use atomix_repart::Class;
 use atomix_repart::{FW_ENV_CONFIG_HINT, RECORDER_PLACE_HINT};
 use bootctl::BackendError;
+use class::{bundle_class, class_of, install_class};
 use serde_json::{Value, json};
 use std::io;
 use std::path::PathBuf;
@@ -268,6 +271,9 @@ pub enum Failure {
         /// The answer in words.
         what: String,
     },
+    /// A device, or the way to it, failed.
+    #[error(transparent)]
+    Device(#[from] crate::commands::config_device::DeviceError),
     /// A file of this machine could not be used.
     #[error("cannot {act} {path}", path = path.display())]
     Io {
@@ -315,6 +321,7 @@ impl Failure {
             )
             | Self::Plan { .. } => Class::Refused,
             Self::Line(source) => source.class(),
+            Self::Device(source) => source.class(),
             Self::Bundle { source, .. } => bundle_class(source),
             Self::Install { source, .. } => install_class(source),
             Self::SlotCheck(source) => class_of(source.class()),
@@ -355,6 +362,7 @@ impl Failure {
             | Self::NotVerified { hint, .. } => Some(hint),
             Self::Board { hint, .. } => Some(hint),
             Self::Line(source) => Some(source.hint()),
+            Self::Device(source) => Some(source.hint()),
             Self::Environment(source) => environment_hint(source),
             Self::Backend(BackendError::Environment { source }) => environment_hint(source),
             Self::Backend(source) => source.hint(),
@@ -412,6 +420,8 @@ impl Failure {
     pub const fn stopped_by(&self) -> Option<&'static str> {
         if let Self::Install { source: updater::InstallError::Stopped { by }, .. } = self {
             Some(by)
+        } else if let Self::Device(source) = self {
+            source.stopped_by()
         } else {
             None
         }
@@ -454,52 +464,4 @@ fn environment_hint(error: &EnvError) -> Option<&'static str> {
     let fails = matches!(error, EnvError::Unreadable { .. } | EnvError::Write { .. });
     let way_out = "`atomix uenv check` shows which copy; replace the device if it fails again";
     error.hint().or(fails.then_some(way_out))
-}
-
-/// An install that may not write the environment's place is refused like every other command.
-fn install_class(error: &updater::InstallError) -> Class {
-    let updater::InstallError::StoreState { source } = error else {
-        return class_of(error.class());
-    };
-    if matches!(source, BackendError::Environment { source: EnvError::Foreign { .. } }) {
-        Class::Refused
-    } else {
-        class_of(error.class())
-    }
-}
-
-const fn class_of(class: updater::ErrorClass) -> Class {
-    match class {
-        updater::ErrorClass::Failed => Class::Failed,
-        updater::ErrorClass::Refused => Class::Refused,
-        updater::ErrorClass::NotVerified => Class::NotVerified,
-        updater::ErrorClass::Busy => Class::Busy,
-        updater::ErrorClass::Usage => Class::Usage,
-    }
-}
-
-/// A bundle that cannot be read failed; one that can and does not hold is not verified.
-fn bundle_class(error: &bundle::BundleError) -> Class {
-    use bundle::BundleError as E;
-    match error {
-        E::Source(_) | E::WorkerLost => Class::Failed,
-        E::CryptNotEncrypted => Class::Refused,
-        E::Trailer(_)
-        | E::Signature(_)
-        | E::Manifest(_)
-        | E::Verity(_)
-        | E::Squashfs(_)
-        | E::PlainTooLarge { .. }
-        | E::PlainStreamed
-        | E::PayloadDigest
-        | E::Envelope(_)
-        | E::Decrypt(_)
-        | E::EncryptedOther { .. }
-        | E::PayloadUnaligned { .. }
-        | E::ImageMissing { .. }
-        | E::ImageWithoutFile { .. }
-        | E::ImageSize { .. }
-        | E::ImageDigest { .. }
-        | E::ManifestTooLarge { .. } => Class::NotVerified,
-    }
 }

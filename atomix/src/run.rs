@@ -3,8 +3,8 @@
 
 use crate::cli::{Cli, Command, ConfigCommand, Global};
 use crate::commands::{
-    boot, bundle, config, config_audit, doctor, flash, health, image, install, manual, repart,
-    rescue, serial, slot, status, uenv, why,
+    boot, bundle, config, config_audit, config_device, doctor, flash, health, image, install,
+    manual, repart, rescue, serial, slot, status, uenv, why,
 };
 use crate::context::{Context, Now};
 use crate::demo;
@@ -135,16 +135,19 @@ fn dispatch(cli: &Cli, now: Now, out: &mut Output) -> Result<(), Failure> {
 fn demand_one_place(cli: &Cli) -> Result<(), Failure> {
     let is_over_line = matches!(&cli.command, Command::Serial { .. })
         || matches!(&cli.command, Command::Rescue(args) if args.tty.is_some());
+    let asks = matches!(&cli.command, Command::Config { command } if command.names_device());
+    let other = match (is_over_line, asks) {
+        (true, _) => "--tty",
+        (false, true) => "--device",
+        (false, false) => return Ok(()),
+    };
     let option = match &cli.global {
         Global { root: Some(_), .. } => "--root",
         Global { board: Some(_), .. } => "--board",
         Global { root: None, board: None, .. } => return Ok(()),
     };
-    if !is_over_line {
-        return Ok(());
-    }
     Err(Failure::Usage {
-        what: format!("{option} and --tty name two different boards"),
+        what: format!("{option} and {other} name two different boards"),
         hint: "give one of the two",
     })
 }
@@ -161,8 +164,15 @@ fn without_device(command: &Command, now: Now, out: &mut Output) -> Option<Resul
             hint: "`atomix rauc --help` shows what it takes",
         })),
         Command::Image { command } => Some(image::run(command, out)),
-        Command::Config { command: ConfigCommand::Audit } => None,
-        Command::Config { command } => Some(config::run(command, out)),
+        Command::Config { command } => match command {
+            ConfigCommand::Validate { .. } | ConfigCommand::Render { .. } => {
+                Some(config::run(command, out))
+            }
+            ConfigCommand::Audit => None,
+            ConfigCommand::Export { .. }
+            | ConfigCommand::RequestNonce { .. }
+            | ConfigCommand::Sign(_) => config_device::run(command, out),
+        },
         Command::Serial { command } => Some(serial::run(command, out)),
         Command::Rescue(args) => {
             args.tty.as_deref().map(|tty| rescue::laptop::run(tty, &args.line, out))
@@ -203,6 +213,7 @@ pub(crate) fn on_context(
         Command::Uenv { command } => uenv::run(context, command, out),
         Command::Repart(args) => repart::run(context, args, out),
         Command::Config { command: ConfigCommand::Audit } => config_audit::run(context, out),
+        Command::Config { command } => config_device::run_here(context, command, out),
         Command::Health { command } => health::run(context, command, out),
         Command::Rescue(args) => rescue::run(context, args, out),
         Command::Flash { image, device } => flash::run(context, image, device, out),
@@ -211,7 +222,6 @@ pub(crate) fn on_context(
         | Command::Completions { .. }
         | Command::Man { .. }
         | Command::Rauc { .. }
-        | Command::Config { .. }
         | Command::Image { .. } => Ok(()),
     }
 }

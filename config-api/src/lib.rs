@@ -9,6 +9,7 @@ pub mod activate;
 pub mod appliers;
 pub mod audit;
 pub mod auth;
+pub mod client;
 pub mod helper;
 #[cfg(feature = "server")]
 pub mod http;

@@ -13,6 +13,7 @@ mod bootctl;
 mod bundle;
 mod casync;
 mod config;
+mod config_client;
 mod config_service;
 mod fixtures;
 mod http;
@@ -34,6 +35,7 @@ pub use bundle::{
 };
 pub use casync::{block_hash_index, catar, chunk_file, chunk_index, tar};
 pub use config::{config_bundle, config_toml, ssh_key};
+pub use config_client::config_client;
 pub use config_service::{helper_request, ssh_signature};
 pub use http::{http_head, http_url};
 pub use promotion::{applier_settings, audit_log, promotion_record};
@@ -51,7 +53,7 @@ pub use verifier::{gateway_address, health_config, required_units};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 55] = [
+pub const TARGETS: [Target; 56] = [
     ("applier_settings", applier_settings),
     ("audit_log", audit_log),
     ("block_hash_index", block_hash_index),
@@ -66,6 +68,7 @@ pub const TARGETS: [Target; 55] = [
     ("chunk_file", chunk_file),
     ("chunk_index", chunk_index),
     ("config_bundle", config_bundle),
+    ("config_client", config_client),
     ("config_toml", config_toml),
     ("dead_kernel", dead_kernel),
     ("env_data", env_data),

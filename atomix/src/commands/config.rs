@@ -40,8 +40,11 @@ pub fn run(command: &ConfigCommand, out: &mut Output) -> Result<(), Failure> {
     match command {
         ConfigCommand::Validate { file } => answer(file, out),
         ConfigCommand::Render { file, out: dir } => write(file, dir, out),
-        // The log is a device's: `config_audit`.
-        ConfigCommand::Audit => Ok(()),
+        // The log is a device's: `config_audit`. The others speak with one: `config_device`.
+        ConfigCommand::Audit
+        | ConfigCommand::Export { .. }
+        | ConfigCommand::RequestNonce { .. }
+        | ConfigCommand::Sign(_) => Ok(()),
     }
 }
 
@@ -119,13 +122,7 @@ fn name_of<'n>(file: &'n Path, input: &Input) -> &'n str {
 }
 
 fn write(file: &Path, dir: &Path, out: &mut Output) -> Result<(), Failure> {
-    let temporary = tempfile::tempfile();
-    let temporary = temporary.map_err(|source| Failure::Io {
-        act: "use",
-        path: std::env::temp_dir(),
-        source,
-    })?;
-    let mut spool = Spool::new(temporary);
+    let mut spool = spool()?;
     let (input, checked) = match read(file, &mut spool)? {
         Read::Good(input, checked) => (input, checked),
         Read::Faulty(input, faults) => {
@@ -147,14 +144,24 @@ fn write(file: &Path, dir: &Path, out: &mut Output) -> Result<(), Failure> {
         }
     };
     let tree = render(&checked.config, &input.config_toml, &input.payload, CONFIG_DIR);
-    write_new_directory(&tree, &mut spool, dir).map_err(|error| match error {
+    write_new_directory(&tree, &mut spool, dir).map_err(tree_failure)?;
+    out.warn(&checked.warnings)?;
+    let files = tree.iter().filter(|(_, entry)| entry.content != Content::Directory).count();
+    out.done(&format!("{files} files written to {}", dir.display()))
+}
+
+/// A place for what a bundle brings in `files/`.
+pub(crate) fn spool() -> Result<Spool, Failure> {
+    let failed = |source| Failure::Io { act: "use", path: std::env::temp_dir(), source };
+    Ok(Spool::new(tempfile::tempfile().map_err(failed)?))
+}
+
+pub(crate) fn tree_failure(error: WriteTreeError) -> Failure {
+    match error {
         WriteTreeError::Occupied { .. } => Failure::Refused {
             what: error.to_string(),
             hint: "name a directory that does not exist; nothing was written",
         },
         WriteTreeError::Write { path, source } => Failure::Io { act: "write", path, source },
-    })?;
-    out.warn(&checked.warnings)?;
-    let files = tree.iter().filter(|(_, entry)| entry.content != Content::Directory).count();
-    out.done(&format!("{files} files written to {}", dir.display()))
+    }
 }

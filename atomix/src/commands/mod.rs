@@ -5,6 +5,7 @@ pub mod boot;
 pub mod bundle;
 pub mod config;
 pub mod config_audit;
+pub mod config_device;
 pub mod dead_end;
 pub mod doctor;
 pub mod flash;

@@ -171,7 +171,7 @@ fn text(value: &[u8], name: &'static str) -> Result<String, HeadError> {
     Ok(String::from_utf8_lossy(value).into_owned())
 }
 
-fn parse_status(line: &[u8]) -> Result<u16, HeadError> {
+pub(super) fn parse_status(line: &[u8]) -> Result<u16, HeadError> {
     let rest = line.strip_prefix(b"HTTP/").ok_or(HeadError::Status)?;
     let at = rest.iter().position(|byte| *byte == b' ').ok_or(HeadError::Status)?;
     let code = rest.get(at + 1..at + 4).ok_or(HeadError::Status)?;

@@ -2,12 +2,13 @@
 //! Bundles and chunks on HTTP(S) servers: the one place that speaks to the network.
 //!
 //! [`HttpSource`] reads a bundle by ranges, `HttpFiles` fetches small whole files from below one
-//! URL, [`download`] a bundle as a whole. All share one client with one rule for redirects,
-//! credentials, patience and stopping ([`HttpOptions`]). Nothing here decides whether bytes are
-//! true.
+//! URL, [`download`] a bundle as a whole. These share one client with one rule for redirects,
+//! credentials, patience and stopping ([`HttpOptions`]); [`exchange`] is one request to a device's
+//! own service and its answer. Nothing here decides whether bytes are true.
 
 mod client;
 mod error;
+mod exchange;
 mod files;
 mod head;
 mod multipart;
@@ -26,6 +27,7 @@ mod url;
 mod window;
 
 pub use error::{HttpError, TransferFault};
+pub use exchange::{ExchangeError, ExchangeMethod, ExchangeRequest, Exchanged, exchange};
 pub(crate) use files::HttpFiles;
 pub use files::{Downloaded, download};
 pub use head::{ContentRange, HeadError, ResponseHead};

@@ -274,13 +274,19 @@ impl HttpOptions {
 }
 
 fn header_line(name: &str, value: &str) -> Result<String, HttpError> {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    let refuse = |reason: String| HttpError::Option { option: "http-header", reason };
-    if name.is_empty() || !name.bytes().all(token) {
-        return Err(refuse("its name is not the name of a header".to_owned()));
-    }
     if OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
-        return Err(refuse(format!("{name} is set by the program itself")));
+        let reason = format!("{name} is set by the program itself");
+        return Err(HttpError::Option { option: "http-header", reason });
+    }
+    any_header_line(name, value)
+}
+
+/// A header in the notation of libcurl, whatever it is about.
+pub(super) fn any_header_line(name: &str, value: &str) -> Result<String, HttpError> {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(token) {
+        let reason = "its name is not the name of a header".to_owned();
+        return Err(HttpError::Option { option: "http-header", reason });
     }
     check_value("http-header", value)?;
     // libcurl takes `Name:` as "leave this header out" and `Name;` as one without a value.

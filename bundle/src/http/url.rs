@@ -201,6 +201,18 @@ impl HttpUrl {
         self.scheme == other.scheme && self.host == other.host && port(self) == port(other)
     }
 
+    /// The port, where the URL says one.
+    #[must_use]
+    pub const fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// The host in small letters, an IPv6 address in brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     pub(crate) fn scheme(&self) -> Scheme {
         self.scheme
     }

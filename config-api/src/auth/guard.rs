@@ -120,6 +120,12 @@ pub fn authenticate(
     Ok(Verified { fingerprint: key.fingerprint(), body_sha256: promised })
 }
 
+/// The header's value for an armored signature.
+#[must_use]
+pub fn signature_header(armored: &str) -> String {
+    openssl::base64::encode_block(armored.as_bytes())
+}
+
 fn parse_signature_header(encoded: &str) -> Result<super::SshSignature, Denied> {
     let malformed = Denied::Malformed { name: SIGNATURE_HEADER };
     if encoded.len() > MAX_SIGNATURE_HEADER_BYTES {

@@ -24,6 +24,9 @@ use std::fmt;
 /// The purpose that `ssh-keygen -Y sign -n` is given; a signature for another one is refused.
 pub const NAMESPACE: &str = "atomixos-reapply";
 
+/// Header of the file's name.
+pub const FILE_NAME_HEADER: &str = "x-config-filename";
+
 /// Longest value of a line.
 pub const MAX_FIELD_BYTES: usize = 2048;
 

@@ -21,8 +21,9 @@ pub use armor::{SshSignature, parse_armored};
 pub use error::{Denied, KeyError, NonceRefused, SignatureError};
 pub use guard::{
     Body, Claim, DIGEST_HEADER, NONCE_HEADER, SIGNATURE_HEADER, Verified, authenticate,
+    signature_header,
 };
-pub use message::{DeviceId, MAX_FIELD_BYTES, NAMESPACE, SignedRequest};
+pub use message::{DeviceId, FILE_NAME_HEADER, MAX_FIELD_BYTES, NAMESPACE, SignedRequest};
 pub use nonce::{
     ClientKey, MAX_NONCES, MAX_NONCES_PER_CLIENT, NONCE_TTL_SECS, Nonce, NonceStore, Uptime,
 };

@@ -4,15 +4,13 @@
 use super::listen::Peer;
 use super::{ApiError, App};
 use crate::auth::{
-    Body, Claim, DIGEST_HEADER, Denied, NONCE_HEADER, SIGNATURE_HEADER, authenticate,
+    Body, Claim, DIGEST_HEADER, Denied, FILE_NAME_HEADER, NONCE_HEADER, SIGNATURE_HEADER,
+    authenticate,
 };
 use crate::protocol::Origin;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, Method, StatusCode, header};
 use storage::Digest;
-
-/// The header with the file's name.
-pub(super) const FILE_NAME_HEADER: &str = "x-config-filename";
 
 /// Who may ask without a signature.
 #[derive(Clone, Copy, PartialEq, Eq)]

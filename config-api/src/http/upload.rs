@@ -2,9 +2,10 @@
 //! Where does a body go? Into a file of the spool, piece by piece, hashed on its way: 32 MiB of a
 //! stranger's never stand in memory. A few at once; one that is too slow loses its place.
 
-use super::admit::{Admitted, FILE_NAME_HEADER};
+use super::admit::Admitted;
 use super::app::{below, random};
 use super::{ApiError, App, StartError};
+use crate::auth::FILE_NAME_HEADER;
 use crate::protocol::{FileName, MAX_UPLOAD_BYTES, SpoolName, Upload};
 use axum::body::{Body, Bytes};
 use axum::http::request::Parts;

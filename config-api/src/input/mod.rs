@@ -43,6 +43,11 @@ pub(crate) enum Compression {
     Zstd,
 }
 
+/// How such a file begins.
+pub(crate) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// How such a file begins.
+pub(crate) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
 const GZIP_SUFFIXES: [&str; 2] = [".tar.gz", ".tgz"];
 const ZSTD_SUFFIXES: [&str; 3] = [".tar.zst", ".tar.zstd", ".tzst"];
 
@@ -80,10 +85,10 @@ fn detect(origin: Origin<'_>, start: &[u8]) -> Result<Option<Compression>, Input
     if matches!(origin, Origin::File(_)) && name.ends_with(".toml") {
         return Ok(None);
     }
-    if ends(&GZIP_SUFFIXES) || (!ends(&ZSTD_SUFFIXES) && start.starts_with(&[0x1f, 0x8b])) {
+    if ends(&GZIP_SUFFIXES) || (!ends(&ZSTD_SUFFIXES) && start.starts_with(&GZIP_MAGIC)) {
         return Ok(Some(Compression::Gzip));
     }
-    if ends(&ZSTD_SUFFIXES) || start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+    if ends(&ZSTD_SUFFIXES) || start.starts_with(&ZSTD_MAGIC) {
         return Ok(Some(Compression::Zstd));
     }
     match origin {

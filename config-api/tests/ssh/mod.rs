@@ -38,6 +38,11 @@ impl Keygen {
         Self { dir }
     }
 
+    /// The file of the private key.
+    pub fn path(&self) -> String {
+        self.dir.path().join("key").to_str().unwrap().to_owned()
+    }
+
     /// The line of the public key.
     pub fn public(&self) -> String {
         fs::read_to_string(self.dir.path().join("key.pub")).unwrap()

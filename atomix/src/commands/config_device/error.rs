@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Why did a device not do what an operator asked, and what is the way out?
+
+use crate::failure::Class;
+use bundle::http::ExchangeError;
+use config_api::client::{
+    AddressError, AdviceClass, Refusal, RequestFileError, SignedHeadersError,
+};
+use programs::ProgramError;
+use std::path::PathBuf;
+
+/// A device, or the way to it, failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// Not where a device can be.
+    #[error("{text:?} is no address of a device")]
+    Address {
+        /// What was given.
+        text: String,
+        /// Why not.
+        #[source]
+        source: AddressError,
+    },
+    /// Not a device's name.
+    #[error("{text:?} is no name of a device")]
+    Id {
+        /// What was given.
+        text: String,
+    },
+    /// There is no answer.
+    #[error("{device} does not answer")]
+    Exchange {
+        /// Whom.
+        device: String,
+        /// Why.
+        #[source]
+        source: ExchangeError,
+    },
+    /// The answer is a no.
+    #[error("{device} refuses: {refusal}")]
+    Refused {
+        /// Who.
+        device: String,
+        /// The answer.
+        refusal: Refusal,
+    },
+    /// The answer is something else than what was asked for.
+    #[error("{device} answered something else than {wanted}")]
+    NotUnderstood {
+        /// Who.
+        device: String,
+        /// What was wanted.
+        wanted: &'static str,
+    },
+    /// Another device than the one that was meant.
+    #[error("{device} is the device {found}, not {wanted}")]
+    OtherDevice {
+        /// Who answered.
+        device: String,
+        /// Its name.
+        found: String,
+        /// The one that was given.
+        wanted: String,
+    },
+    /// The key did not sign.
+    #[error("cannot sign with {key}", key = key.display())]
+    Sign {
+        /// The key.
+        key: PathBuf,
+        /// Why.
+        #[source]
+        source: ProgramError,
+    },
+    /// What was printed is no signature.
+    #[error("ssh-keygen printed no signature")]
+    NoSignature,
+    /// A value of the request cannot be signed.
+    #[error("the request has a value that cannot be signed")]
+    Unsignable,
+    /// The headers of `config sign` cannot be used.
+    #[error("cannot use the headers in {path}", path = path.display())]
+    Signed {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: SignedHeadersError,
+    },
+    /// They were made for something else.
+    #[error("the headers in {path} were signed for other content", path = path.display())]
+    SignedOther {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// What `config request-nonce` printed cannot be used.
+    #[error("cannot use the nonce in {path}", path = path.display())]
+    Request {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: RequestFileError,
+    },
+    /// The nonce is none.
+    #[error("this is no nonce")]
+    Nonce,
+}
+
+impl DeviceError {
+    /// What the exit code means.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Address { .. }
+            | Self::Id { .. }
+            | Self::Unsignable
+            | Self::Signed { .. }
+            | Self::SignedOther { .. }
+            | Self::Request { .. }
+            | Self::Nonce => Class::Usage,
+            Self::OtherDevice { .. } => Class::NotVerified,
+            Self::Refused { refusal, .. } => match refusal.advice().class {
+                AdviceClass::Usage => Class::Usage,
+                AdviceClass::Refused => Class::Refused,
+                AdviceClass::NotVerified => Class::NotVerified,
+                AdviceClass::Busy => Class::Busy,
+                AdviceClass::Failed => Class::Failed,
+            },
+            Self::Exchange { .. }
+            | Self::NotUnderstood { .. }
+            | Self::Sign { .. }
+            | Self::NoSignature => Class::Failed,
+        }
+    }
+
+    /// The way out.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Address { .. } => "give http://ADDRESS:PORT, an address or a name",
+            Self::Id { .. } => "it is on the label, and `config request-nonce` prints it",
+            Self::Exchange { source, .. } => exchange_hint(source),
+            Self::Refused { refusal, .. } => refusal.advice().hint,
+            Self::NotUnderstood { .. } => "use the atomix of the device's own version",
+            Self::OtherDevice { .. } => {
+                "look at label, cable and address; somebody may be in between: nothing was sent"
+            }
+            Self::Sign { source, .. } => source.hint().unwrap_or(
+                "give the private key's file; with the public one an agent (ssh-add -l) must have it",
+            ),
+            Self::NoSignature => "try `ssh-keygen -Y sign -n test -f KEY` by hand",
+            Self::Unsignable => "a target or tag has printable ASCII without space at its ends",
+            Self::Signed { .. } => "give the file as `config sign` printed it",
+            Self::SignedOther { .. } => "sign this file and this target with a new nonce",
+            Self::Request { .. } => "give the file as `config request-nonce` printed it",
+            Self::Nonce => "it has 64 small hexadecimal digits; `config request-nonce` prints it",
+        }
+    }
+
+    /// The name of the signal that ended the work, where one did.
+    #[must_use]
+    pub const fn stopped_by(&self) -> Option<&'static str> {
+        if let Self::Exchange { source: ExchangeError::Stopped { by }, .. }
+        | Self::Sign { source: ProgramError::Stopped { by }, .. } = self
+        {
+            Some(by)
+        } else {
+            None
+        }
+    }
+}
+
+/// Without a connection nothing was sent; after that nobody knows.
+fn exchange_hint(error: &ExchangeError) -> &'static str {
+    match error {
+        ExchangeError::Connect(_) => {
+            "look at address, cable and power; after its first configuration a device answers on \
+             its LAN alone"
+        }
+        ExchangeError::Silent { .. } | ExchangeError::Broken(_) => {
+            "whether it was taken is not known: look with `config export` before you repeat it"
+        }
+        ExchangeError::Head(_) | ExchangeError::TooLarge { .. } => {
+            "look at the address and the port: this is not the config API"
+        }
+        ExchangeError::Option { .. } => "correct what was given; nothing was sent",
+        ExchangeError::Stopped { .. } => "nothing is known to have been taken",
+    }
+}

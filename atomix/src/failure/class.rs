@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What do the failures of the rooms below mean for an exit code?
+
+use super::Class;
+use bootctl::BackendError;
+use uboot::EnvError;
+
+/// An install that may not write the environment's place is refused like every other command.
+pub(super) fn install_class(error: &updater::InstallError) -> Class {
+    let updater::InstallError::StoreState { source } = error else {
+        return class_of(error.class());
+    };
+    if matches!(source, BackendError::Environment { source: EnvError::Foreign { .. } }) {
+        Class::Refused
+    } else {
+        class_of(error.class())
+    }
+}
+
+pub(super) const fn class_of(class: updater::ErrorClass) -> Class {
+    match class {
+        updater::ErrorClass::Failed => Class::Failed,
+        updater::ErrorClass::Refused => Class::Refused,
+        updater::ErrorClass::NotVerified => Class::NotVerified,
+        updater::ErrorClass::Busy => Class::Busy,
+        updater::ErrorClass::Usage => Class::Usage,
+    }
+}
+
+/// A bundle that cannot be read failed; one that can and does not hold is not verified.
+pub(super) fn bundle_class(error: &bundle::BundleError) -> Class {
+    use bundle::BundleError as E;
+    match error {
+        E::Source(_) | E::WorkerLost => Class::Failed,
+        E::CryptNotEncrypted => Class::Refused,
+        E::Trailer(_)
+        | E::Signature(_)
+        | E::Manifest(_)
+        | E::Verity(_)
+        | E::Squashfs(_)
+        | E::PlainTooLarge { .. }
+        | E::PlainStreamed
+        | E::PayloadDigest
+        | E::Envelope(_)
+        | E::Decrypt(_)
+        | E::EncryptedOther { .. }
+        | E::PayloadUnaligned { .. }
+        | E::ImageMissing { .. }
+        | E::ImageWithoutFile { .. }
+        | E::ImageSize { .. }
+        | E::ImageDigest { .. }
+        | E::ManifestTooLarge { .. } => Class::NotVerified,
+    }
+}

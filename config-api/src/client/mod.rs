@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The operator's side: what does it ask a device, what does it sign, and what do the answers mean?
+//!
+//! Values in, values out: whoever uses this brings the connection and the key. What is signed is
+//! made by the code that the device verifies with ([`crate::auth::SignedRequest`]), so the two
+//! cannot come to differ.
+
+mod address;
+mod answers;
+mod call;
+mod refusal;
+mod signed;
+
+pub use address::{AddressError, DEFAULT_PORT, DeviceAddress};
+pub use answers::{
+    Accepted, IssuedNonce, RequestFileError, parse_accepted, parse_job, parse_nonce,
+    parse_request_file,
+};
+pub use call::{Call, Method, wire_name};
+pub use refusal::{Advice, AdviceClass, Refusal};
+pub use signed::{SignedHeaders, SignedHeadersError};

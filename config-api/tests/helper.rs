@@ -13,14 +13,18 @@
 )]
 
 mod fake;
+mod ssh;
 
+use config_api::auth::{DeviceId, SignedRequest};
 use config_api::helper::{AllowedPeers, Helper, PeerError, Spool};
 use config_api::jobs::{JobId, RollbackStatus};
 use config_api::protocol::{
-    AuditEntry, Change, FailureCode, FileName, ItemName, Origin, Outcome, Reply, Request,
-    RequestFrame, Source, SpoolName, Upload, UserBody, decode_length, encode_frame, parse_frame,
+    AuditEntry, Change, FailureCode, FileName, Grounds, ItemName, Origin, Outcome, Proof, Reply,
+    Request, RequestFrame, Source, SpoolName, Upload, UserBody, decode_length, encode_frame,
+    parse_frame,
 };
 use fake::{CONFIG, Fake, etag};
+use ssh::Keygen;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
@@ -32,7 +36,10 @@ struct Bench {
     dir: tempfile::TempDir,
     fake: Fake,
     helper: Arc<Helper<Fake, Spool>>,
+    key: Keygen,
 }
+
+const DEVICE: &str = "0a1b2c3d4e5f";
 
 /// A client at the other end.
 struct Client {
@@ -60,13 +67,22 @@ impl Client {
 }
 
 impl Bench {
+    /// A device with a configuration, and the key of its administrator.
+    fn provisioned() -> Self {
+        let bench = Self::new(Fake::provisioned(""));
+        bench.fake.with(|state| state.signers = bench.key.public());
+        bench
+    }
+
     fn new(fake: Fake) -> Self {
         let dir = tempfile::tempdir().unwrap();
         for name in ["spool", "own"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         let spool = Spool::new(dir.path().join("spool"), dir.path().join("own"));
-        Self { dir, helper: Arc::new(Helper::new(fake.clone(), spool)), fake }
+        let device = DeviceId::new(DEVICE).unwrap();
+        let helper = Arc::new(Helper::new(fake.clone(), spool, device));
+        Self { dir, helper, fake, key: Keygen::new("ed25519", None) }
     }
 
     fn ask(&self, request: Request) -> Client {
@@ -97,9 +113,41 @@ impl Bench {
         }
     }
 
-    fn apply(&self, number: u8, body: &[u8], origin: Origin) -> Client {
+    fn apply(&self, number: u8, body: &[u8], grounds: Grounds) -> Client {
         let source = Source::Upload { upload: self.spool(body) };
-        self.ask(Request::Apply { job: job(number), source, origin, if_match: None })
+        self.ask(Request::Apply { job: job(number), source, grounds, if_match: None })
+    }
+
+    /// The same, signed by the administrator.
+    fn apply_signed(&self, number: u8, body: &[u8]) -> Client {
+        self.apply(number, body, self.signed("POST", "/api/config", body))
+    }
+
+    fn nonce(&self) -> String {
+        match self.ask(Request::Nonce {}).last() {
+            Reply::Nonce { nonce } => nonce,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A request's head, as the HTTP process hands on what an administrator signed.
+    fn proof(&self, method: &str, target: &str, body: &[u8]) -> Proof {
+        let proof = Proof {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            nonce: self.nonce(),
+            sha256: hex::encode(openssl::sha::sha256(body)),
+            ..Proof::default()
+        };
+        sign(&self.key, DEVICE, proof)
+    }
+
+    fn export(&self) -> Grounds {
+        self.signed("GET", "/api/config/export", b"")
+    }
+
+    fn signed(&self, method: &str, target: &str, body: &[u8]) -> Grounds {
+        by(self.proof(method, target, body))
     }
 }
 
@@ -107,8 +155,23 @@ fn job(number: u8) -> JobId {
     JobId::new([number; 16])
 }
 
-fn admin() -> Origin {
-    Origin::Admin { fingerprint: "SHA256:x".to_owned() }
+fn by(proof: Proof) -> Grounds {
+    Grounds::Signed { proof: Box::new(proof) }
+}
+
+fn sign(key: &Keygen, device: &str, proof: Proof) -> Proof {
+    let request = SignedRequest {
+        device: &DeviceId::new(device).unwrap(),
+        nonce: &proof.nonce,
+        method: &proof.method,
+        target: &proof.target,
+        content_type: &proof.content_type,
+        file_name: &proof.file_name,
+        if_match: &proof.if_match,
+        sha256: &proof.sha256,
+    };
+    let armored = key.sign(&request.message().unwrap());
+    Proof { signature: openssl::base64::encode_block(armored.as_bytes()), ..proof }
 }
 
 fn refused(reply: Reply) -> FailureCode {
@@ -126,7 +189,7 @@ fn guest() -> Change {
 #[test]
 fn a_change_is_told_step_by_step_and_ends_with_its_outcome() {
     let bench = Bench::new(Fake::unprovisioned());
-    let mut client = bench.apply(1, CONFIG.as_bytes(), Origin::FirstClaim);
+    let mut client = bench.apply(1, CONFIG.as_bytes(), Grounds::FirstClaim);
     let steps: Vec<String> = (0..2)
         .map(|_| match client.next() {
             Reply::Event { event } => event.step,
@@ -144,9 +207,9 @@ fn a_change_is_told_step_by_step_and_ends_with_its_outcome() {
 
 #[test]
 fn a_device_with_a_configuration_cannot_be_claimed_again() {
-    let bench = Bench::new(Fake::provisioned("keys"));
+    let bench = Bench::provisioned();
     let Reply::Finished { outcome: Outcome::Failed { rollback, error, .. } } =
-        bench.apply(1, b"version = 1", Origin::FirstClaim).last()
+        bench.apply(1, b"version = 1", Grounds::FirstClaim).last()
     else {
         panic!("it was claimed")
     };
@@ -157,17 +220,17 @@ fn a_device_with_a_configuration_cannot_be_claimed_again() {
 
 #[test]
 fn one_change_at_a_time_and_it_ends_although_its_client_left() {
-    let bench = Bench::new(Fake::provisioned("keys"));
+    let bench = Bench::provisioned();
     bench.fake.hold();
-    let mut first = bench.apply(1, b"version = 1", admin());
+    let mut first = bench.apply_signed(1, b"version = 1");
     assert!(matches!(first.next(), Reply::Event { .. }));
-    assert_eq!(refused(bench.apply(2, b"version = 1 ", admin()).last()), FailureCode::Busy);
+    assert_eq!(refused(bench.apply_signed(2, b"version = 1 ").last()), FailureCode::Busy);
     let running = bench.ask(Request::Current {}).last();
     let Reply::Current { current } = running else { panic!("{running:?}") };
     assert_eq!(current.running, Some(job(1)));
     // Neither looking nor exporting waits for it.
     assert!(matches!(
-        bench.ask(Request::Export { origin: admin() }).last(),
+        bench.ask(Request::Export { grounds: bench.export() }).last(),
         Reply::Exported { .. }
     ));
     assert_eq!(bench.ask(Request::Recover { job: job(1) }).last(), Reply::Running);
@@ -177,15 +240,15 @@ fn one_change_at_a_time_and_it_ends_although_its_client_left() {
     assert_eq!(bench.fake.with(|state| state.text.clone()), Some("version = 1".to_owned()));
     let told = bench.ask(Request::Recover { job: job(1) }).last();
     assert!(matches!(told, Reply::Finished { outcome: Outcome::Succeeded { .. } }), "{told:?}");
-    let again = bench.apply(1, b"version = 1", admin()).last();
+    let again = bench.apply_signed(1, b"version = 1").last();
     assert_eq!(refused(again), FailureCode::Busy, "a job's name is good once");
 }
 
 #[test]
 fn a_pipeline_that_panics_fails_its_job_and_not_the_next() {
-    let bench = Bench::new(Fake::provisioned("keys"));
+    let bench = Bench::provisioned();
     bench.fake.with(|state| state.breaks = true);
-    let client = bench.apply(1, b"version = 1", admin());
+    let client = bench.apply_signed(1, b"version = 1");
     let _ = client.server.join();
     let told = bench.ask(Request::Recover { job: job(1) }).last();
     assert!(matches!(told, Reply::Finished { outcome: Outcome::Failed { .. } }), "{told:?}");
@@ -193,7 +256,7 @@ fn a_pipeline_that_panics_fails_its_job_and_not_the_next() {
 
 #[test]
 fn a_spooled_body_is_the_announced_one_or_none() {
-    let bench = Bench::new(Fake::provisioned("keys"));
+    let bench = Bench::provisioned();
     let good = bench.spool(CONFIG.as_bytes());
     let validate = |upload: Upload| bench.ask(Request::Validate { upload }).last();
     assert!(matches!(validate(good.clone()), Reply::Valid { .. }));
@@ -218,7 +281,7 @@ fn a_spooled_body_is_the_announced_one_or_none() {
 
 #[test]
 fn a_typed_change_is_checked_against_what_is_in_force() {
-    let bench = Bench::new(Fake::provisioned("keys"));
+    let bench = Bench::provisioned();
     let check = |change: Change, if_match: Option<String>| {
         bench.ask(Request::Check { change, if_match }).last()
     };
@@ -230,8 +293,10 @@ fn a_typed_change_is_checked_against_what_is_in_force() {
     let bad = Change::PutUser { name: name.clone(), body: bad };
     assert!(matches!(check(bad, None), Reply::Invalid { .. }));
     assert_eq!(refused(check(Change::DeleteUser { name }, None)), FailureCode::NotFound);
-    let source = Source::Change { change: guest() };
-    let request = Request::Apply { job: job(3), source, origin: admin(), if_match: None };
+    let body = r#"{"isAdmin": false}"#;
+    let grounds = bench.signed("PUT", "/api/config/users/guest", body.as_bytes());
+    let source = Source::Change { body: body.to_owned() };
+    let request = Request::Apply { job: job(3), source, grounds, if_match: None };
     assert!(matches!(bench.ask(request).last(), Reply::Finished { .. }));
     let text = bench.fake.with(|state| state.text.clone()).unwrap();
     assert_eq!(text, format!("{CONFIG}\n[users.guest]\nisAdmin = false\n"));
@@ -239,19 +304,20 @@ fn a_typed_change_is_checked_against_what_is_in_force() {
 
 #[test]
 fn only_an_administrator_changes_a_part_exports_or_confirms() {
-    let bench = Bench::new(Fake::provisioned("keys"));
-    let source = Source::Change { change: guest() };
-    let origin = Origin::FirstClaim;
-    let request = Request::Apply { job: job(1), source, origin: origin.clone(), if_match: None };
+    let bench = Bench::provisioned();
+    let source = Source::Change { body: r#"{"isAdmin": false}"#.to_owned() };
+    let grounds = Grounds::FirstClaim;
+    let request = Request::Apply { job: job(1), source, grounds: grounds.clone(), if_match: None };
     let reply = bench.ask(request).last();
     assert!(matches!(reply, Reply::Finished { outcome: Outcome::Failed { .. } }), "{reply:?}");
     for request in
-        [Request::Export { origin: origin.clone() }, Request::Confirm { job: job(1), origin }]
+        [Request::Export { grounds: grounds.clone() }, Request::Confirm { job: job(1), grounds }]
     {
         assert_eq!(refused(bench.ask(request).last()), FailureCode::NotProvisioned);
     }
-    let confirm = Request::Confirm { job: job(1), origin: admin() };
-    assert_eq!(bench.ask(confirm).last(), Reply::Done);
+    let target = format!("/api/jobs/{}/confirm", job(1));
+    let grounds = bench.signed("POST", &target, b"");
+    assert_eq!(bench.ask(Request::Confirm { job: job(1), grounds }).last(), Reply::Done);
     let entry = AuditEntry::DeniedMore { count: 3 };
     assert_eq!(bench.ask(Request::Audit { entry: entry.clone() }).last(), Reply::Done);
     assert_eq!(bench.fake.with(|state| state.audit.clone()), [entry]);
@@ -259,8 +325,8 @@ fn only_an_administrator_changes_a_part_exports_or_confirms() {
 
 #[test]
 fn an_export_is_the_very_bytes() {
-    let bench = Bench::new(Fake::provisioned("keys"));
-    let mut client = bench.ask(Request::Export { origin: admin() });
+    let bench = Bench::provisioned();
+    let mut client = bench.ask(Request::Export { grounds: bench.export() });
     let expected = Reply::Exported { length: CONFIG.len() as u64, etag: etag(CONFIG) };
     assert_eq!(client.next(), expected);
     let mut text = String::new();
@@ -270,7 +336,7 @@ fn an_export_is_the_very_bytes() {
 
 #[test]
 fn strange_messages_are_refused_and_long_ones_never_read() {
-    let bench = Bench::new(Fake::provisioned("keys"));
+    let bench = Bench::provisioned();
     let json = |text: &str| {
         let length = u32::try_from(text.len()).unwrap().to_be_bytes();
         [&length[..], text.as_bytes()].concat()

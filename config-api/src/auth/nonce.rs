@@ -12,6 +12,9 @@ use std::net::IpAddr;
 /// How long a nonce is good for.
 pub const NONCE_TTL_SECS: u64 = 300;
 
+/// How long a request may take from its head to the helper.
+const BODY_SECS: u64 = 180;
+
 /// Most that are pending at once.
 pub const MAX_NONCES: usize = 1024;
 
@@ -54,6 +57,12 @@ impl Nonce {
     #[must_use]
     pub const fn new(random: [u8; 32]) -> Self {
         Self(random)
+    }
+
+    /// The random bytes.
+    #[must_use]
+    pub const fn bytes(self) -> [u8; 32] {
+        self.0
     }
 
     /// Reads 64 small hexadecimal digits.
@@ -100,6 +109,18 @@ impl NonceStore {
         random: [u8; 32],
         now: Uptime,
     ) -> Result<Nonce, NonceRefused> {
+        self.admit(client, now)?;
+        let nonce = Nonce::new(random);
+        let until = Uptime(now.0.saturating_add(NONCE_TTL_SECS));
+        self.pending.insert(nonce, Pending { client, until });
+        Ok(nonce)
+    }
+
+    /// Whether this client may have one more.
+    ///
+    /// # Errors
+    /// [`NonceRefused`] when this client, or all together, have too many pending.
+    pub fn admit(&mut self, client: ClientKey, now: Uptime) -> Result<(), NonceRefused> {
         self.pending.retain(|_, pending| pending.until > now);
         let own = self.pending.values().filter(|pending| pending.client == client).count();
         if own >= MAX_NONCES_PER_CLIENT {
@@ -108,10 +129,23 @@ impl NonceStore {
         if self.pending.len() >= MAX_NONCES {
             return Err(NonceRefused::All);
         }
+        Ok(())
+    }
+
+    /// Hands out a nonce to the one process that asks for all clients, which bounds them itself;
+    /// one more than there is room for drops the oldest. It lives longer than the client's, since
+    /// it is looked at after the body came.
+    pub fn issue_dropping_oldest(&mut self, random: [u8; 32], now: Uptime) -> Nonce {
+        self.pending.retain(|_, pending| pending.until > now);
+        let oldest = self.pending.iter().min_by_key(|(_, pending)| pending.until);
+        let oldest = oldest.map(|(nonce, _)| *nonce);
+        if let Some(oldest) = oldest.filter(|_| self.pending.len() >= MAX_NONCES) {
+            self.pending.remove(&oldest);
+        }
         let nonce = Nonce::new(random);
-        let until = Uptime(now.0.saturating_add(NONCE_TTL_SECS));
-        self.pending.insert(nonce, Pending { client, until });
-        Ok(nonce)
+        let until = Uptime(now.0.saturating_add(NONCE_TTL_SECS + BODY_SECS));
+        self.pending.insert(nonce, Pending { client: ClientKey([0; 8]), until });
+        nonce
     }
 
     /// Whether the nonce is pending; it stays so.

@@ -73,3 +73,22 @@ fn the_text_of_a_nonce_has_one_form() {
     assert_eq!(Nonce::parse(""), None);
     assert_eq!(format!("{nonce:?}"), "Nonce(…)");
 }
+
+#[test]
+fn the_helpers_store_drops_the_oldest_and_stays_small() {
+    let mut store = NonceStore::default();
+    let random = |number: u64| {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&number.to_le_bytes());
+        bytes
+    };
+    for number in 0..10_000 {
+        store.issue_dropping_oldest(random(number), Uptime(number / 100));
+    }
+    assert_eq!(store.len(), MAX_NONCES);
+    let now = Uptime(100);
+    assert!(store.knows(&Nonce::new(random(9_999)), now));
+    assert!(!store.knows(&Nonce::new(random(0)), now));
+    let late = Uptime(99 + NONCE_TTL_SECS + 60);
+    assert!(store.take(&Nonce::new(random(9_999)), late), "its body was long under way");
+}

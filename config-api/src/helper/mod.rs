@@ -3,7 +3,8 @@
 //!
 //! It believes nothing that it is told: who asks is what the kernel says of the socket's other
 //! end, a spooled body is opened beneath a directory handle without following links and hashed
-//! into a place of its own, a change is validated again. One change runs at a time, and one that
+//! into a place of its own, an administrator's signature is verified again, with a nonce that the
+//! helper handed out, and a change is validated again. One change runs at a time, and one that
 //! has begun is finished even when nobody listens any more.
 
 #[cfg(target_os = "linux")]
@@ -12,6 +13,7 @@ mod desk;
 #[cfg(target_os = "linux")]
 mod device;
 mod edit;
+mod gate;
 mod in_force;
 #[cfg(target_os = "linux")]
 mod listen;

@@ -2,11 +2,13 @@
 //! One connection: one request, its answers. Deadlines on both sides of the socket; a change that
 //! has begun does not depend on anybody's listening.
 
+use super::gate::Gate;
 use super::{Desk, EditError, Input, JobFate, Pipeline, PipelineError, apply_change};
+use crate::auth::{Denied, DeviceId};
 use crate::jobs::{JobEvent, JobId, RollbackStatus, seconds};
 use crate::protocol::{
-    Change, FailureCode, FrameError, Origin, Outcome, PROTOCOL_VERSION, Reply, Request,
-    RequestFrame, Source, Upload, decode_length, encode_frame, parse_frame,
+    AuditEntry, Change, FailureCode, FrameError, Grounds, Origin, Outcome, PROTOCOL_VERSION, Proof,
+    Reply, Request, RequestFrame, Source, Upload, decode_length, encode_frame, parse_frame,
 };
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -45,12 +47,13 @@ pub struct Helper<P, U> {
     pipeline: P,
     uploads: U,
     desk: Desk,
+    gate: Gate,
 }
 
 impl<P: Pipeline, U: Uploads> Helper<P, U> {
-    /// A helper without a change under way.
-    pub fn new(pipeline: P, uploads: U) -> Self {
-        Self { pipeline, uploads, desk: Desk::default() }
+    /// A helper without a change under way; signatures have to name `device`.
+    pub fn new(pipeline: P, uploads: U, device: DeviceId) -> Self {
+        Self { pipeline, uploads, desk: Desk::default(), gate: Gate::new(device) }
     }
 
     /// Answers the one request of a connection whose peer was admitted.
@@ -70,10 +73,17 @@ impl<P: Pipeline, U: Uploads> Helper<P, U> {
             return send(stream, &failed(FailureCode::BadRequest, message));
         }
         let done = match frame.request {
-            Request::Apply { job, source, origin, if_match } => {
-                return self.apply(stream, job, source, &origin, if_match.as_deref());
+            Request::Apply { job, source, grounds, if_match } => {
+                return self.apply(stream, job, source, &grounds, if_match.as_deref());
             }
-            Request::Export { origin: Origin::Admin { .. } } => return self.export(stream),
+            Request::Export { grounds } => match self.admin(&grounds, Proof::is_for_export) {
+                Ok(_) => return self.export(stream),
+                Err(error) => Err(error),
+            },
+            Request::Nonce {} => match self.gate.issue() {
+                Some(nonce) => Ok(Reply::Nonce { nonce: nonce.to_string() }),
+                None => Err(refused(FailureCode::Internal, "no random numbers")),
+            },
             Request::Current {} => self.pipeline.current().map(|mut current| {
                 current.running = self.desk.running();
                 Reply::Current { current }
@@ -83,16 +93,36 @@ impl<P: Pipeline, U: Uploads> Helper<P, U> {
                 self.edited(&change, if_match.as_deref()).and_then(|input| self.valid(input))
             }
             Request::Recover { job } => self.recover(job),
-            Request::Confirm { job, origin: origin @ Origin::Admin { .. } } => {
-                self.pipeline.confirm(job, &origin).map(|()| Reply::Done)
-            }
+            Request::Confirm { job, grounds } => self
+                .admin(&grounds, |proof| proof.is_for_confirmation(job))
+                .and_then(|origin| self.pipeline.confirm(job, &origin))
+                .map(|()| Reply::Done),
             Request::Audit { entry } => self.pipeline.audit(&entry).map(|()| Reply::Done),
-            Request::Export { origin: Origin::FirstClaim }
-            | Request::Confirm { origin: Origin::FirstClaim, .. } => {
-                Err(refused(FailureCode::NotProvisioned, "only an administrator may ask this"))
-            }
         };
         send(stream, &done.unwrap_or_else(reply_of))
+    }
+
+    /// The administrator who signed this, if it is about what is asked.
+    fn admin(
+        &self,
+        grounds: &Grounds,
+        is_about: impl FnOnce(&Proof) -> bool,
+    ) -> Result<Origin, PipelineError> {
+        let Grounds::Signed { proof } = grounds else {
+            return Err(refused(FailureCode::NotProvisioned, "only an administrator may ask this"));
+        };
+        let signers = self.pipeline.current()?.admin_signers;
+        let about = || refused(FailureCode::Denied, "the signature is for another request");
+        let verdict = match self.gate.verify(proof, &signers) {
+            Ok(origin) if is_about(proof) => return Ok(origin),
+            Ok(_) => ("signed-for-another-request", about()),
+            Err(error) => (error.code(), denied(&error)),
+        };
+        // The HTTP process lets nothing through that comes to this: it is worth a line.
+        let (code, error) = verdict;
+        let (client, code) = ("config API".to_owned(), code.to_owned());
+        let entry = AuditEntry::Denied { client, target: proof.target.clone(), code };
+        self.pipeline.audit(&entry).and(Err(error))
     }
 
     fn valid(&self, input: Input) -> Result<Reply, PipelineError> {
@@ -154,7 +184,7 @@ impl<P: Pipeline, U: Uploads> Helper<P, U> {
         stream: &mut S,
         job: JobId,
         source: Source,
-        origin: &Origin,
+        grounds: &Grounds,
         if_match: Option<&str>,
     ) -> Result<(), ServeError> {
         if let Err(running) = self.desk.begin(job) {
@@ -166,7 +196,7 @@ impl<P: Pipeline, U: Uploads> Helper<P, U> {
             scope.spawn(|| {
                 // A panic below must not leave the desk taken for good.
                 let _ending = Ending { desk: &self.desk, job };
-                let outcome = self.run(job, source, origin, if_match, begun, &tell);
+                let outcome = self.run(job, source, grounds, if_match, begun, &tell);
                 self.desk.end(job, outcome);
                 drop(tell);
             });
@@ -184,19 +214,14 @@ impl<P: Pipeline, U: Uploads> Helper<P, U> {
         &self,
         job: JobId,
         source: Source,
-        origin: &Origin,
+        grounds: &Grounds,
         if_match: Option<&str>,
         begun: Instant,
         tell: &Sender<JobEvent>,
     ) -> Outcome {
         let input = match source {
-            Source::Upload { upload } => {
-                self.permitted(origin, if_match).and_then(|()| self.input(upload))
-            }
-            Source::Change { change } => match origin {
-                Origin::Admin { .. } => self.edited(&change, if_match),
-                Origin::FirstClaim => Err(refused(FailureCode::NotProvisioned, "no administrator")),
-            },
+            Source::Upload { upload } => self.uploaded(upload, grounds, if_match),
+            Source::Change { body } => self.changed(&body, grounds, if_match),
         };
         let mut tell_with_time = |mut event: JobEvent| {
             let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -205,9 +230,43 @@ impl<P: Pipeline, U: Uploads> Helper<P, U> {
             let _ = tell.send(event.bounded());
         };
         match input {
-            Ok(input) => self.pipeline.apply(job, input, origin, &mut tell_with_time),
+            Ok((input, origin)) => self.pipeline.apply(job, input, &origin, &mut tell_with_time),
             Err(error) => outcome_of(error),
         }
+    }
+
+    /// A whole configuration, and who wants it.
+    fn uploaded(
+        &self,
+        upload: Upload,
+        grounds: &Grounds,
+        if_match: Option<&str>,
+    ) -> Result<(Input, Origin), PipelineError> {
+        let origin = match grounds {
+            Grounds::FirstClaim => Origin::FirstClaim,
+            Grounds::Signed { .. } => self.admin(grounds, |proof| {
+                proof.is_for_upload(&upload) && proof.is_for_tag(if_match)
+            })?,
+        };
+        self.permitted(&origin, if_match)?;
+        // What is hashed here is what was signed.
+        Ok((self.input(upload)?, origin))
+    }
+
+    /// The configuration with the part changed that the signed request names, and who wants it.
+    fn changed(
+        &self,
+        body: &str,
+        grounds: &Grounds,
+        if_match: Option<&str>,
+    ) -> Result<(Input, Origin), PipelineError> {
+        let mut change = None;
+        let origin = self.admin(grounds, |proof| {
+            change = proof.change(body).filter(|_| proof.is_for_tag(if_match));
+            change.is_some()
+        })?;
+        let change = change.ok_or_else(|| refused(FailureCode::Denied, "no change"))?;
+        Ok((self.edited(&change, if_match)?, origin))
     }
 
     /// Whether a whole configuration may be put in force by `origin` now.
@@ -275,6 +334,10 @@ fn send<S: Write>(stream: &mut S, reply: &Reply) -> Result<(), ServeError> {
     };
     stream.write_all(&frame)?;
     Ok(stream.flush()?)
+}
+
+fn denied(error: &Denied) -> PipelineError {
+    PipelineError::Refused { code: FailureCode::Denied, message: chain(error) }
 }
 
 fn changed() -> PipelineError {

@@ -7,7 +7,7 @@ use crate::auth::{
     Body, Claim, DIGEST_HEADER, Denied, FILE_NAME_HEADER, NONCE_HEADER, SIGNATURE_HEADER,
     authenticate,
 };
-use crate::protocol::Origin;
+use crate::protocol::{Grounds, Proof};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, Method, StatusCode, header};
 use storage::Digest;
@@ -23,8 +23,8 @@ pub(super) enum Unsigned {
 
 /// A request that may go on.
 pub(super) struct Admitted {
-    /// Who asks.
-    pub origin: Origin,
+    /// Why it may; the helper judges it again.
+    pub grounds: Grounds,
     /// What the body has to be, when that was signed.
     pub promised: Option<Digest>,
 }
@@ -66,7 +66,9 @@ async fn judge(app: &App, parts: &Parts, unsigned: Unsigned) -> Result<Admitted,
     let in_force = app.in_force().await.map_err(ApiError::from)?;
     if !in_force.current.provisioned {
         return match unsigned {
-            Unsigned::WhileUnclaimed => Ok(Admitted { origin: Origin::FirstClaim, promised: None }),
+            Unsigned::WhileUnclaimed => {
+                Ok(Admitted { grounds: Grounds::FirstClaim, promised: None })
+            }
             Unsigned::Never => Err(Denied::NoSigners.into()),
         };
     }
@@ -88,8 +90,23 @@ async fn judge(app: &App, parts: &Parts, unsigned: Unsigned) -> Result<Admitted,
         &mut app.nonces(),
         app.now(),
     )?;
-    let origin = Origin::Admin { fingerprint: verified.fingerprint().to_owned() };
-    Ok(Admitted { origin, promised: Some(verified.body_sha256()) })
+    let grounds = Grounds::Signed { proof: Box::new(proof(&claim, verified.body_sha256())) };
+    Ok(Admitted { grounds, promised: Some(verified.body_sha256()) })
+}
+
+/// What was signed, for the helper.
+fn proof(claim: &Claim<'_>, promised: Digest) -> Proof {
+    let text = |header: Option<&str>| header.unwrap_or_default().to_owned();
+    Proof {
+        method: claim.method.to_owned(),
+        target: claim.target.to_owned(),
+        content_type: text(claim.content_type),
+        file_name: text(claim.file_name),
+        if_match: text(claim.if_match),
+        nonce: text(claim.nonce),
+        signature: text(claim.signature),
+        sha256: claim.sha256.map_or_else(|| promised.to_string(), str::to_owned),
+    }
 }
 
 fn has_body(parts: &Parts) -> bool {

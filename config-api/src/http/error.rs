@@ -67,6 +67,7 @@ impl ApiError {
             Reply::Invalid { faults } => Self::invalid(faults),
             Reply::Failed { code, message } => Self::from_failure(code, message),
             Reply::Current { .. }
+            | Reply::Nonce { .. }
             | Reply::Valid { .. }
             | Reply::Event { .. }
             | Reply::Alive
@@ -83,6 +84,7 @@ impl ApiError {
             FailureCode::Busy => (StatusCode::CONFLICT, "busy"),
             FailureCode::NotProvisioned => (StatusCode::CONFLICT, "not-provisioned"),
             FailureCode::AlreadyProvisioned => (StatusCode::CONFLICT, "already-provisioned"),
+            FailureCode::Denied => (StatusCode::UNAUTHORIZED, "denied"),
             FailureCode::NotFound => (StatusCode::NOT_FOUND, "not-found"),
             FailureCode::ConfigChanged => (StatusCode::PRECONDITION_FAILED, "config-changed"),
             FailureCode::BadUpload => (StatusCode::BAD_REQUEST, "bad-upload"),

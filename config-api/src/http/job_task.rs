@@ -4,7 +4,7 @@
 use super::upload::Spooled;
 use super::{ApiError, App, HelperError};
 use crate::jobs::{JobChange, JobError, JobEvent, JobId, RollbackStatus, seconds};
-use crate::protocol::{Origin, Outcome, Reply, Request, Source};
+use crate::protocol::{Grounds, Outcome, Reply, Request, Source};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -16,7 +16,7 @@ const AWAY: Duration = Duration::from_secs(60);
 /// What a job needs until it is over.
 pub(super) struct Task {
     pub(super) source: Source,
-    pub(super) origin: Origin,
+    pub(super) grounds: Grounds,
     pub(super) if_match: Option<String>,
     /// The body that the source names.
     pub(super) spooled: Option<Spooled>,
@@ -37,9 +37,9 @@ pub(super) async fn begin(app: &App, task: Task) -> Result<JobId, ApiError> {
 }
 
 async fn watch(app: &App, id: JobId, task: Task, begun: Instant) -> JobChange {
-    let Task { source, origin, if_match, spooled } = task;
+    let Task { source, grounds, if_match, spooled } = task;
     let (sender, mut steps) = mpsc::unbounded_channel::<JobEvent>();
-    let request = Request::Apply { job: id, source, origin, if_match };
+    let request = Request::Apply { job: id, source, grounds, if_match };
     let helper = app.helper().clone();
     let telling = app.clone();
     let told = tokio::spawn(async move {

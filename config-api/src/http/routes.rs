@@ -3,10 +3,10 @@
 //! from the handler: one without a description does not compile.
 
 use super::admit::admit_host;
-use super::app::random;
 use super::listen::Peer;
 use super::{ApiError, App, routes_change, routes_config, routes_jobs, upload};
-use crate::auth::{ClientKey, NONCE_TTL_SECS};
+use crate::auth::{ClientKey, NONCE_TTL_SECS, Nonce};
+use crate::protocol::{Reply, Request as Ask};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -53,12 +53,19 @@ async fn health() -> Json<HealthBody> {
     responses(
         (status = 200, body = NonceBody),
         (status = 429, body = super::ErrorBody, description = "Too many are pending"),
+        (status = 500, body = super::ErrorBody), (status = 503, body = super::ErrorBody),
     )
 )]
 async fn nonce(State(app): State<App>, request: Request) -> Result<Json<NonceBody>, ApiError> {
     let (parts, _) = request.into_parts();
     let client = ClientKey::of(Peer::of(&parts).ip());
-    let nonce = app.nonces().issue(client, random()?, app.now())?;
+    // The helper is asked only for a client that may have one: nobody floods root's process.
+    app.nonces().admit(client, app.now())?;
+    let Reply::Nonce { nonce } = app.helper().ask(Ask::Nonce {}).await? else {
+        return Err(ApiError::internal("the helper answered something else"));
+    };
+    let nonce = Nonce::parse(&nonce).ok_or_else(|| ApiError::internal("no nonce"))?;
+    let nonce = app.nonces().issue(client, nonce.bytes(), app.now())?;
     Ok(Json(NonceBody {
         nonce: nonce.to_string(),
         device: app.settings().device.to_string(),

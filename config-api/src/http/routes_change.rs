@@ -46,13 +46,21 @@ async fn changed(
         upload::small(parts, body, &admitted).await?
     };
     let change = make(&content)?;
+    // The helper reads the signed request itself; both must see the same change.
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    if Change::of_request(parts.method.as_str(), target, &content).as_ref() != Some(&change) {
+        let problem = "write the name in the path as it is, without escapes";
+        return Err(ApiError::bad_request("target", problem));
+    }
     let ask = Ask::Check { change: change.clone(), if_match: if_match.clone() };
     let reply = app.helper().ask(ask).await?;
     if !matches!(reply, Reply::Valid { .. }) {
         return Err(ApiError::from_reply(reply));
     }
-    let source = Source::Change { change };
-    begin(app, Task { source, origin: admitted.origin, if_match, spooled: None }).await
+    let body = String::from_utf8(content)
+        .map_err(|_| ApiError::bad_request("not-json", "the body is no JSON"))?;
+    let source = Source::Change { body };
+    begin(app, Task { source, grounds: admitted.grounds, if_match, spooled: None }).await
 }
 
 fn is_json(parts: &Parts) -> Result<(), ApiError> {

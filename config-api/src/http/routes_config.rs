@@ -6,7 +6,7 @@ use super::described::Signed;
 use super::job_task::{Task, begin};
 use super::{ApiError, App, ErrorBody, upload};
 use crate::jobs::JobId;
-use crate::protocol::{Origin, Reply, Request as Ask, Source};
+use crate::protocol::{Grounds, Reply, Request as Ask, Source};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -101,7 +101,7 @@ async fn submitted(app: &App, parts: &Parts, body: &mut Body) -> Result<JobId, A
     let spooled = upload::spool(app, parts, body, &admitted).await?;
     let source = Source::Upload { upload: spooled.upload.clone() };
     let spooled = Some(spooled);
-    begin(app, Task { source, origin: admitted.origin, if_match, spooled }).await
+    begin(app, Task { source, grounds: admitted.grounds, if_match, spooled }).await
 }
 
 /// Whatever is under way: told before a body is read for nothing.
@@ -156,8 +156,8 @@ async fn validated(app: &App, parts: &Parts, body: &mut Body) -> Result<Validati
     Err(ApiError::from_reply(reply))
 }
 
-async fn exported(app: &App, origin: Origin) -> Result<(Vec<u8>, String), ApiError> {
-    let answer = app.helper().export(Ask::Export { origin }).await?;
+async fn exported(app: &App, grounds: Grounds) -> Result<(Vec<u8>, String), ApiError> {
+    let answer = app.helper().export(Ask::Export { grounds }).await?;
     answer.map_err(ApiError::from_reply)
 }
 
@@ -185,7 +185,7 @@ fn tagged(mut response: Response, etag: &str) -> Response {
 pub(super) async fn export(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
     let (parts, _) = request.into_parts();
     let admitted = admit(&app, &parts, Unsigned::Never).await?;
-    let (text, etag) = exported(&app, admitted.origin).await?;
+    let (text, etag) = exported(&app, admitted.grounds).await?;
     let headers = [
         (header::CONTENT_TYPE, "application/toml"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"config.toml\""),
@@ -211,7 +211,7 @@ pub(super) async fn current(
 ) -> Result<Response, ApiError> {
     let (parts, _) = request.into_parts();
     let admitted = admit(&app, &parts, Unsigned::Never).await?;
-    let (text, etag) = exported(&app, admitted.origin).await?;
+    let (text, etag) = exported(&app, admitted.grounds).await?;
     let config = str::from_utf8(&text).ok().and_then(|text| toml::from_str(text).ok());
     let config = config.ok_or_else(|| ApiError::internal("the configuration cannot be read"))?;
     let body = CurrentBody { etag: etag.clone(), config };

@@ -88,7 +88,7 @@ pub(super) async fn confirm(
     let (parts, _) = request.into_parts();
     let admitted = admit(&app, &parts, Unsigned::Never).await?;
     let job = find(&app, &id)?.id;
-    let reply = app.helper().ask(Ask::Confirm { job, origin: admitted.origin }).await?;
+    let reply = app.helper().ask(Ask::Confirm { job, grounds: admitted.grounds }).await?;
     if reply == Reply::Done {
         Ok(Json(DoneBody { ok: true }))
     } else {

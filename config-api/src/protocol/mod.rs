@@ -10,10 +10,12 @@
 //! ```
 //!
 //! After [`Reply::Exported`] its `length` bytes follow as they are. A body never travels here: it
-//! lies in the spool, and is named, measured and hashed again by the helper.
+//! lies in the spool, and is named, measured and hashed again by the helper. Nor does anybody's name:
+//! what an administrator signed does, and the helper verifies it again ([`Grounds`]).
 
 mod change;
 mod frame;
+mod proof;
 mod request;
 mod section;
 
@@ -22,6 +24,7 @@ pub use change::{
     NetworkPatch, UserBody, VolumeBody,
 };
 pub use frame::{FrameError, MAX_FRAME_BYTES, decode_length, encode_frame, parse_frame};
+pub use proof::{Grounds, Proof};
 pub use request::{
     AuditEntry, Current, FailureCode, FileName, MAX_UPLOAD_BYTES, Origin, Outcome,
     PROTOCOL_VERSION, Reply, Request, RequestFrame, Source, SpoolName, Upload,

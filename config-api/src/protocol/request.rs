@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The requests and their answers.
 
-use super::Change;
+use super::{Change, Grounds};
 use crate::jobs::{JobEvent, JobId, JobResult, ReportedFault, RollbackStatus};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -105,16 +105,15 @@ pub enum Source {
         /// The body.
         upload: Upload,
     },
-    /// The configuration in force, with one part changed.
+    /// The configuration in force, with one part changed: which one is said by the signed request.
     Change {
-        /// The change.
-        change: Change,
+        /// The signed request's body.
+        body: String,
     },
 }
 
-/// Who wants it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "by", rename_all = "kebab-case", deny_unknown_fields)]
+/// Who wants it, as the helper found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// Whoever came first to a device without a configuration: refused as soon as there is one.
     FirstClaim,
@@ -151,6 +150,8 @@ pub enum AuditEntry {
 pub enum Request {
     /// What is in force? (With braces, since serde reads past unknown keys without.)
     Current {},
+    /// A nonce for one signed request.
+    Nonce {},
     /// Is this upload valid?
     Validate {
         /// The body.
@@ -171,7 +172,7 @@ pub enum Request {
         /// What to put in force.
         source: Source,
         /// Who wants it.
-        origin: Origin,
+        grounds: Grounds,
         /// The configuration that it was made for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         if_match: Option<String>,
@@ -179,7 +180,7 @@ pub enum Request {
     /// The `config.toml` in force.
     Export {
         /// Who wants it.
-        origin: Origin,
+        grounds: Grounds,
     },
     /// What became of a job that this service no longer watches?
     Recover {
@@ -191,7 +192,7 @@ pub enum Request {
         /// The job.
         job: JobId,
         /// Who.
-        origin: Origin,
+        grounds: Grounds,
     },
     /// Write this down.
     Audit {
@@ -207,6 +208,7 @@ impl Request {
         match self {
             Self::Apply { .. } => true,
             Self::Current {}
+            | Self::Nonce {}
             | Self::Validate { .. }
             | Self::Check { .. }
             | Self::Export { .. }
@@ -272,6 +274,8 @@ pub enum FailureCode {
     AlreadyProvisioned,
     /// No such user, container, network or volume, or no such job.
     NotFound,
+    /// Nobody who may ask signed it.
+    Denied,
     /// The configuration is another one than the request was made for.
     ConfigChanged,
     /// The body in the spool is not the one that was announced.
@@ -290,6 +294,11 @@ pub enum Reply {
     Current {
         /// It.
         current: Current,
+    },
+    /// A nonce.
+    Nonce {
+        /// 64 hexadecimal digits.
+        nonce: String,
     },
     /// It is valid.
     Valid {

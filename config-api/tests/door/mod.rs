@@ -279,7 +279,7 @@ fn run_helper(dir: &Path, socket: &Path, fake: &Fake) {
     let own = dir.join("own");
     std::fs::create_dir(&own).unwrap();
     let spool = Spool::new(dir.join("state/spool"), own);
-    let helper = Arc::new(Helper::new(fake.clone(), spool));
+    let helper = Arc::new(Helper::new(fake.clone(), spool, DeviceId::new(DEVICE).unwrap()));
     let listener = UnixListener::bind(socket).unwrap();
     thread::spawn(move || {
         for stream in listener.incoming() {

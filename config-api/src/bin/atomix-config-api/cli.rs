@@ -58,6 +58,9 @@ pub struct HelperArgs {
     /// Where they are copied to; nobody else may write there
     #[arg(long, value_name = "DIR", default_value = "/data/atomix/config-helper")]
     pub own: PathBuf,
+    /// The device's name in signatures, as `serve` has it; without, the hardware address of eth0
+    #[arg(long, value_name = "ID")]
+    pub device: Option<String>,
     /// The account of the HTTP service
     #[arg(long, value_name = "NAME", default_value = "atomix-config")]
     pub service_user: String,

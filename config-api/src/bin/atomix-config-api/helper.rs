@@ -4,6 +4,7 @@
 use crate::cli::HelperArgs;
 use config_api::appliers::{InterfaceName, Zones};
 use config_api::audit::UnixTime;
+use config_api::auth::DeviceId;
 use config_api::helper::{
     AllowedPeers, Device, DeviceParts, Helper, HelperListenError, PipelineError, Spool,
     bind_helper, serve_helper,
@@ -61,7 +62,7 @@ impl From<PipelineError> for HelperError {
 }
 
 /// Runs the helper.
-pub fn helper(args: HelperArgs) -> Result<(), HelperError> {
+pub fn helper(args: HelperArgs, named: DeviceId) -> Result<(), HelperError> {
     let service = account(&args.service_user)?;
     let app = account(&args.app_user)?;
     let owners = Owners { root: (0, 0), app_service: (app.uid.as_raw(), app.gid.as_raw()) };
@@ -85,7 +86,7 @@ pub fn helper(args: HelperArgs) -> Result<(), HelperError> {
         }
     });
     let listener = bind_helper(&args.socket, service.gid.as_raw())?;
-    let helper = Arc::new(Helper::new(device, Spool::new(args.spool, args.own)));
+    let helper = Arc::new(Helper::new(device, Spool::new(args.spool, args.own), named));
     let peers = AllowedPeers::new(service.uid.as_raw());
     serve_helper(&listener, &helper, &peers, &|error: &HelperListenError| note(error));
     Ok(())

@@ -40,7 +40,10 @@ pub enum RunError {
 pub fn run(cli: Cli) -> Result<(), RunError> {
     match cli.command {
         Command::Serve(args) => serve(args),
-        Command::Helper(args) => Ok(helper(args)?),
+        Command::Helper(args) => {
+            let device = device(args.device.as_deref())?;
+            Ok(helper(args, device)?)
+        }
         Command::Openapi => Ok(stdout().write_all(openapi_json().as_bytes())?),
     }
 }

@@ -33,4 +33,4 @@ pub use request::{Act, Answer, Request, perform};
 pub use settings::{
     DiskSettings, HealthSettings, RecorderSettings, SETTINGS_PATH, Settings, SettingsError,
 };
-pub use terminal::{Folded, Tame, one_line, wrap};
+pub use terminal::{Folded, Tame, fit, one_line, wrap};

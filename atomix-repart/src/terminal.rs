@@ -109,6 +109,16 @@ pub fn one_line(text: &str) -> String {
     tamed(text, |_| true)
 }
 
+/// The beginning of a value that is longer than its place, which shows that something follows.
+#[must_use]
+pub fn fit(text: &str, columns: usize) -> String {
+    if text.chars().count() <= columns {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(columns.saturating_sub(1)).collect();
+    kept + "…"
+}
+
 fn tamed(text: &str, also: impl Fn(char) -> bool) -> String {
     let mut tame = String::with_capacity(text.len());
     for c in text.chars() {

@@ -16,6 +16,7 @@ use std::fs;
 
 const COLUMNS: usize = 80;
 const LINES: usize = 24;
+const STATUS: &str = "/data/rauc/status.raucs";
 
 fn fits(board: &SmallBoard, args: &[&str], code: u8) -> Ran {
     let ran = board.run(args);
@@ -54,6 +55,45 @@ fn board_with_a_long_history_fits_the_screen() {
     }
     let why = fits(&board, &["why"], 0).stdout;
     assert!(why.contains("booted A"), "{why}");
+    fits(&board, &["status"], 0);
+}
+
+/// A table of which the first row is the heads of the columns and each next begins with a slot.
+fn shows_devices(table: &str, devices: &[&str]) {
+    let whole: String = table.lines().map(str::trim).collect();
+    for device in devices {
+        assert!(whole.contains(device), "{device} is not whole:\n{table}");
+    }
+}
+
+#[test]
+fn board_with_long_names_fits_the_screen() {
+    let board = SmallBoard::after_a_fallback();
+    let deep = format!("/dev/{}/rootfs-b", ["disk/by-partlabel"; 6].join("/"));
+    for (old, new) in
+        [("/dev/mmcblk1p2", "/dev/disk/by-partlabel/rootfs-a"), ("/dev/mmcblk1p4", deep.as_str())]
+    {
+        board.write(new, board.read(old));
+        board.replace("/etc/rauc/system.conf", old, new);
+    }
+    let compatible = "a-board-of-a-product-line-of-a-house-".repeat(4);
+    board.replace("/etc/rauc/system.conf", "small-board", &compatible);
+    board.replace(STATUS, "2.0.0", &"20261122.release-candidate+".repeat(9));
+    let status = fits(&board, &["status"], 0).stdout;
+    assert!(status.contains("compatible   a-board-of-a-product-line"), "{status}");
+    shows_devices(&status, &["/dev/disk/by-partlabel/rootfs-a", &deep]);
+    let list = fits(&board, &["slot", "list"], 0).stdout;
+    shows_devices(&list, &["/dev/disk/by-partlabel/rootfs-a", &deep]);
+
+    let config = String::from_utf8(board.read("/etc/rauc/system.conf")).unwrap();
+    let long = config.replace("rootfs.", &format!("{}.", "root-file-system-".repeat(5)));
+    board.write("/etc/rauc/system.conf", long.replace("boot.", "boot-file-system."));
+    for row in fits(&board, &["slot", "list"], 0).stdout.lines().filter(|row| row.contains(" A ")) {
+        assert!(
+            row.contains("boot-file-system.0") || row.contains("root-file-system-root-f…"),
+            "{row}"
+        );
+    }
     fits(&board, &["status"], 0);
 }
 

@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::slot_records::{SlotRecords, is_current};
-use crate::terminal::one_line;
+use crate::terminal::{fit, one_line};
 use bootctl::{BootState, SlotId, SlotState};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -191,23 +191,61 @@ fn content(statuses: &SlotStatusFile, name: &updater::SlotName) -> Option<String
 /// # Errors
 /// The writer's.
 pub fn render_slots(to: &mut dyn Write, rows: &[SlotRow]) -> io::Result<()> {
-    writeln!(to, "  slot      boot device           size       state    content")?;
-    for row in rows {
-        let mark = if row.booted { '*' } else { ' ' };
-        let size = row.bytes.map_or_else(|| "absent".to_owned(), |b| ByteLen::new(b).to_string());
-        writeln!(
-            to,
-            "{mark} {:9} {:4} {:16} {:10} {:8} {:.24}",
-            row.name,
-            row.bootname,
-            row.device,
-            size,
-            row.state,
-            row.content.as_deref().map_or_else(|| unknown_content(row), one_line)
-        )?;
+    let head = ["slot", "boot", "device", "size", "state", "content"].map(str::to_owned);
+    let cells: Vec<[String; 6]> = std::iter::once(head).chain(rows.iter().map(cells)).collect();
+    let lengths =
+        |column: usize| cells.iter().filter_map(move |row| Some(row.get(column)?.chars().count()));
+    let widths: Vec<usize> = MIN_WIDTHS
+        .iter()
+        .enumerate()
+        .map(|(column, least)| lengths(column).max().unwrap_or(0).max(*least))
+        .collect();
+    let content = lengths(CONTENT).max().unwrap_or(0);
+    let wide = 2 + widths.iter().map(|width| width + 1).sum::<usize>() + content > COLUMNS;
+    let marks =
+        std::iter::once(' ').chain(rows.iter().map(|row| if row.booted { '*' } else { ' ' }));
+    for (line, (mark, row)) in marks.zip(&cells).enumerate() {
+        let mut text = format!("{mark} ");
+        for (column, (cell, width)) in row.iter().zip(widths.iter().chain([&0])).enumerate() {
+            if !(wide && column == DEVICE) {
+                text.push_str(&format!("{cell:width$} "));
+            }
+        }
+        writeln!(to, "{}", text.trim_end())?;
+        if let (true, Some(row)) = (wide, line.checked_sub(1).and_then(|row| rows.get(row))) {
+            render_device(to, &row.device)?;
+        }
     }
     Ok(())
 }
+
+/// A path that has no room in its column, below its slot; none of it is left out.
+fn render_device(to: &mut dyn Write, device: &str) -> io::Result<()> {
+    let device: Vec<char> = one_line(device).chars().collect();
+    for part in device.chunks(COLUMNS - DEVICE_INDENT) {
+        let part: String = part.iter().collect();
+        writeln!(to, "{:DEVICE_INDENT$}{part}", "")?;
+    }
+    Ok(())
+}
+
+fn cells(row: &SlotRow) -> [String; 6] {
+    let size = row.bytes.map_or_else(|| "absent".to_owned(), |b| ByteLen::new(b).to_string());
+    let content = row.content.as_deref().map_or_else(|| unknown_content(row), one_line);
+    let (name, content) = (fit(&row.name, NAME_MAX), fit(&content, CONTENT_MAX));
+    [name, row.bootname.clone(), row.device.clone(), size, row.state.clone(), content]
+}
+
+/// Columns of a serial console.
+const COLUMNS: usize = 80;
+/// Of name, bootname, device, size and state.
+const MIN_WIDTHS: [usize; 5] = [9, 4, 16, 10, 8];
+const DEVICE: usize = 2;
+const CONTENT: usize = 5;
+/// With both at their longest, a table without devices has 80 columns.
+const NAME_MAX: usize = 24;
+const CONTENT_MAX: usize = 24;
+const DEVICE_INDENT: usize = 12;
 
 /// In the place of a version; an install that is not finished leaves something of both systems.
 fn unknown_content(row: &SlotRow) -> String {

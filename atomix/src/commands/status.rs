@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Output, wrap};
 use crate::slot_records::{SlotRecords, slot_version};
-use crate::terminal::one_line;
+use crate::terminal::{fit, one_line};
 use bootctl::{BootState, SlotId, SlotState, explain};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -118,7 +118,8 @@ fn known_by_recorder(seen: &BootView, slot: SlotId) -> Option<String> {
 }
 
 fn render(to: &mut dyn Write, view: &StatusView, failure: &str) -> io::Result<()> {
-    writeln!(to, "compatible   {}", view.compatible.as_deref().map_or("-".to_owned(), one_line))?;
+    let compatible = view.compatible.as_deref().map_or("-".to_owned(), one_line);
+    writeln!(to, "compatible   {}", fit(&compatible, VALUE_COLUMNS))?;
     match &view.booted {
         Some(booted) => render_group(to, "booted", booted)?,
         None => writeln!(to, "booted       not from a slot: the kernel command line names none")?,
@@ -127,11 +128,11 @@ fn render(to: &mut dyn Write, view: &StatusView, failure: &str) -> io::Result<()
         render_group(to, "other slot", other)?;
     }
     let next = format!("{}: {}", view.next_slot.as_deref().unwrap_or("-"), view.next_why);
-    wrap(to, "boots next   ", &next)?;
+    wrap(to, "boots next   ", &words_that_fit(&next))?;
     if let Some(process) = view.running_install {
         writeln!(to, "now          an install is running (process {process})")?;
     }
-    wrap(to, "last failure ", failure)?;
+    wrap(to, "last failure ", &words_that_fit(failure))?;
     if view.slots.is_empty() {
         return Ok(());
     }
@@ -139,17 +140,27 @@ fn render(to: &mut dyn Write, view: &StatusView, failure: &str) -> io::Result<()
     render_slots(to, &view.slots)
 }
 
+/// What is left of a line of 80 columns behind its title.
+const VALUE_COLUMNS: usize = 67;
+
+/// No word of it is longer than a line; JSON has the whole.
+fn words_that_fit(text: &str) -> String {
+    text.split(' ').map(|word| fit(word, VALUE_COLUMNS)).collect::<Vec<_>>().join(" ")
+}
+
 fn render_group(to: &mut dyn Write, title: &str, group: &GroupView) -> io::Result<()> {
     let known = group.known.as_deref().unwrap_or_default();
-    write!(to, "{title:12} {}  {}{known}, ", group.slot, group.state)?;
+    let mut text = format!("{}  {}{known}, ", group.slot, group.state);
     if let Some(attempts) = group.attempts_left {
         let plural = if attempts == 1 { "" } else { "s" };
-        write!(to, "{attempts} attempt{plural} left, ")?;
+        text.push_str(&format!("{attempts} attempt{plural} left, "));
     }
     if group.state == SlotState::Writing.to_string() {
         let word = if group.is_installed_into { "is running" } else { "is not finished" };
-        return writeln!(to, "its install {word}");
+        text.push_str(&format!("its install {word}"));
+    } else {
+        let version = group.bundle_version.as_deref().map_or("not recorded".to_owned(), one_line);
+        text.push_str(&format!("version {version}"));
     }
-    let version = group.bundle_version.as_deref().map_or("not recorded".to_owned(), one_line);
-    writeln!(to, "version {version}")
+    wrap(to, &format!("{title:12} "), &words_that_fit(&text))
 }

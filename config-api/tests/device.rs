@@ -284,3 +284,29 @@ fn denials_are_written_down() {
     bench.device.audit(&AuditEntry::DeniedMore { count: 7 }).unwrap();
     assert_eq!(bench.events().len(), 2);
 }
+
+#[test]
+fn one_configuration_pushes_nothing_out_of_the_audit_log() {
+    let bench = Bench::new(None);
+    bench.apply(upload(&minimal()), &Origin::FirstClaim);
+    let mut text = minimal();
+    for number in 0..200 {
+        let volumes = (0..40).map(|one| format!("\"/opt/{one}:/{one}\"")).collect::<Vec<_>>();
+        let name = format!("many{number}");
+        text += &format!(
+            "\n[containers.container.{name}]\nprivileged = true\n\
+             [containers.container.{name}.Container]\nImage = \"registry.example/x:1\"\n\
+             Volume = [{}]\n",
+            volumes.join(", ")
+        );
+    }
+    for _ in 0..3 {
+        let (outcome, _) = bench.apply(upload(&text), &admin());
+        assert!(matches!(outcome, Outcome::Succeeded { .. }), "{outcome:?}");
+    }
+    let events = bench.events();
+    assert_eq!(events.first().map(String::as_str), Some("config-changed promoted"));
+    let granted = events.iter().filter(|event| event.starts_with("full-access")).count();
+    assert_eq!(granted, 3 * 33, "32 units and how many more");
+    assert!(text.len() < 256 * 1024);
+}

@@ -136,7 +136,12 @@ impl Manager {
 #[zbus::interface(name = "org.freedesktop.systemd1.Manager")]
 impl Manager {
     fn load_unit(&self, name: &str) -> OwnedObjectPath {
-        let unit = if name == "web.service" { "web" } else { "other" };
+        let unit = match name {
+            "web.service" => "web",
+            "gw.service" => "gw",
+            "own-build.service" => "own",
+            _ => "absent",
+        };
         OwnedObjectPath::try_from(format!("/org/freedesktop/systemd1/unit/{unit}")).unwrap()
     }
     fn restart_unit(&self, name: &str, _mode: &str) -> OwnedObjectPath {
@@ -159,13 +164,16 @@ impl Manager {
 /// A unit that is up as long as the file of the unit holds no `broken`.
 struct Unit {
     file: std::path::PathBuf,
+    /// The system's own unit of that name.
+    own: std::path::PathBuf,
 }
 
 #[zbus::interface(name = "org.freedesktop.systemd1.Unit")]
 impl Unit {
     #[zbus(property)]
     fn load_state(&self) -> String {
-        "loaded".to_owned()
+        let is_there = self.own.exists() || self.file.exists();
+        if is_there { "loaded" } else { "not-found" }.to_owned()
     }
     #[zbus(property)]
     fn active_state(&self) -> String {
@@ -196,15 +204,21 @@ impl Service {
     }
 }
 
-fn serve(address: &str, who: &'static str, log: &Log, web: &Path) -> zbus::blocking::Connection {
+fn serve(address: &str, who: &'static str, log: &Log, root: &Path) -> zbus::blocking::Connection {
     let mut builder = zbus::blocking::connection::Builder::address(address)
         .unwrap()
         .serve_at("/org/freedesktop/systemd1", Manager { who, log: Arc::clone(log) })
         .unwrap();
-    for unit in ["web", "other"] {
+    let units = root.join("etc/containers/systemd");
+    for (unit, file) in [
+        ("web", units.join(format!("users/{UID}/web.container"))),
+        ("gw", units.join("gw.container")),
+        ("own", units.join(format!("users/{UID}/own.build"))),
+        ("absent", root.join("nowhere")),
+    ] {
         let path = format!("/org/freedesktop/systemd1/unit/{unit}");
-        let file = if unit == "web" { web } else { Path::new("/nonexistent") }.to_owned();
-        builder = builder.serve_at(path.clone(), Unit { file }).unwrap();
+        let own = root.join(format!("usr/lib/systemd/system/{unit}.service"));
+        builder = builder.serve_at(path.clone(), Unit { file, own }).unwrap();
         builder = builder.serve_at(path, Service).unwrap();
     }
     builder.name("org.freedesktop.systemd1").unwrap().build().unwrap()
@@ -236,12 +250,11 @@ impl Machine {
         }
         fs::create_dir_all(root.join("data")).unwrap();
         let log = Log::default();
-        let web = root.join(format!("etc/containers/systemd/users/{UID}/web.container"));
         let (system, system_address) = start_bus(root, "system");
         let (user, user_address) = start_bus(root, "user");
         let served = vec![
-            serve(&system_address, "system", &log, &web),
-            serve(&user_address, "user", &log, &web),
+            serve(&system_address, "system", &log, root),
+            serve(&user_address, "user", &log, root),
         ];
         let addresses = [system_address, user_address];
         Self { dir, log, addresses, _held: (vec![system, user], served) }
@@ -379,6 +392,8 @@ fn a_kernel_that_forwards_fails_the_activation_and_a_first_one_leaves_no_units()
     fs::write(machine.dir.path().join("proc/sys/net/ipv4/ip_forward"), "1\n").unwrap();
     let (state, report) = machine.promote(&mut Given { web: "[Container]\n", firewall: OPEN });
     assert!(report.failures[0].why.contains("forwards"), "{report:?}");
+    let log = machine.take_log();
+    assert!(log.iter().any(|line| line == "sysctl -q -w net.ipv4.ip_forward=0"), "{log:#?}");
     assert_eq!(state, State::Unprovisioned { rollback: Some(Rollback::Discarded) });
     let units = machine.dir.path().join("etc/containers/systemd");
     let left: BTreeMap<_, _> = fs::read_dir(&units)
@@ -396,4 +411,17 @@ fn a_unit_of_the_images_own_is_never_overwritten() {
     let (_, report) = machine.promote(&mut Given { web: "[Container]\n", firewall: OPEN });
     assert!(report.failures[0].why.contains("gw.container exists and is not ours"), "{report:?}");
     assert_eq!(machine.read("etc/containers/systemd/gw.container"), "the image's own");
+}
+
+#[test]
+fn a_service_that_the_system_has_is_never_replaced() {
+    let machine = Machine::new();
+    let own = machine.dir.path().join("usr/lib/systemd/system/gw.service");
+    fs::create_dir_all(own.parent().unwrap()).unwrap();
+    fs::write(own, "the image's own").unwrap();
+    let (state, report) = machine.promote(&mut Given { web: "[Container]\n", firewall: OPEN });
+    assert!(report.failures[0].why.contains("gw.service exists and is not ours"), "{report:?}");
+    assert_eq!(state, State::Unprovisioned { rollback: Some(Rollback::Discarded) });
+    let log = machine.take_log();
+    assert!(!log.iter().any(|line| line.ends_with(" gw.service")), "{log:#?}");
 }

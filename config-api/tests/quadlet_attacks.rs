@@ -150,3 +150,22 @@ fn a_container_cannot_stand_in_the_way_of_the_boot() {
     let unit = "[containers.container.web.Unit]\nBefore = \"multi-user.target\"";
     assert_eq!(faults(&file("", unit)), [""; 0]);
 }
+
+#[test]
+fn what_is_told_is_bounded_and_does_nothing_to_a_terminal() {
+    let key = "k".repeat(100_000);
+    let bad = "x = 1\n";
+    let mut text = file("", "");
+    text += &format!("[containers.container.\"{key}\".Container]\n{bad}");
+    for number in 0..300 {
+        text += &format!("y{number} = 1\n");
+    }
+    text += "EnvironmentFile = \"";
+    text += &"/\u{202e}".repeat(20_000);
+    text += "\"\n";
+    let Err(faults) = validate(text.as_bytes()) else { panic!("it is valid") };
+    let json = serde_json::to_vec(faults.list()).unwrap();
+    assert!(json.len() < 600 * 1024, "more than a message: {}", json.len());
+    let shown = config_api::model::faults_text(&faults, "config.toml", text.as_bytes());
+    assert!(!shown.contains(['\u{1b}', '\u{202e}']));
+}

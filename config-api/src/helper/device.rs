@@ -18,6 +18,7 @@ use crate::promote::{
     Command, Generation, Members, Next, NoMembers, Owners, PromoteError, Rendered, State, Store,
 };
 use crate::protocol::{AuditEntry, Current, FailureCode, Origin, Outcome};
+use crate::quadlet::HostAccess;
 use crate::render::render;
 use crate::system::{BootFacts, read_boot_facts};
 use std::path::PathBuf;
@@ -256,12 +257,8 @@ impl Device {
     }
 
     fn note_access(&self, checked: &Checked) -> Result<(), PipelineError> {
-        for access in &checked.config.host_access {
-            let directive = format!("{}={}", access.directive, access.value);
-            self.note(AuditEvent::FullAccessGranted {
-                container: Text::new(&access.unit),
-                directives: vec![Text::new(&directive)],
-            })?;
+        for event in access_events(&checked.config.host_access) {
+            self.note(event)?;
         }
         Ok(())
     }
@@ -343,6 +340,33 @@ impl Pipeline for Device {
             suppressed,
         })
     }
+}
+
+/// What units may do to the host: a line for each, and so few in all that one configuration
+/// pushes no other event out of the log.
+fn access_events(access: &[HostAccess]) -> Vec<AuditEvent> {
+    const UNITS: usize = 32;
+    const DIRECTIVES: usize = 16;
+    let mut units: Vec<(&str, Vec<&HostAccess>)> = Vec::new();
+    for one in access {
+        match units.last_mut() {
+            Some((unit, all)) if *unit == one.unit => all.push(one),
+            Some(_) | None => units.push((&one.unit, vec![one])),
+        }
+    }
+    let more = |count: usize, most: usize, what: &str| {
+        let rest = count.checked_sub(most).filter(|rest| *rest > 0);
+        rest.map(|rest| Text::new(&format!("and {rest} more {what}")))
+    };
+    let event = |(unit, all): &(&str, Vec<&HostAccess>)| {
+        let told = all.iter().take(DIRECTIVES);
+        let told = told.map(|one| Text::new(&format!("{}={}", one.directive, one.value)));
+        let directives = told.chain(more(all.len(), DIRECTIVES, "directives")).collect();
+        AuditEvent::FullAccessGranted { container: Text::new(unit), directives }
+    };
+    let rest = more(units.len(), UNITS, "units")
+        .map(|container| AuditEvent::FullAccessGranted { container, directives: Vec::new() });
+    units.iter().take(UNITS).map(event).chain(rest).collect()
 }
 
 fn lock_of<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -3,11 +3,15 @@
 //! order of their places.
 
 use serde::Serialize;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::ops::Range;
 
 /// So many faults are told; a file with more has one cause, not a thousand.
 pub const MAX_FAULTS: usize = 200;
+
+/// A key may be as long as the file, and stand in the path of each fault below it.
+const MAX_PATH_CHARS: usize = 240;
+const MAX_PROBLEM_CHARS: usize = 300;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -125,6 +129,34 @@ impl fmt::Display for Path<'_> {
     }
 }
 
+/// A path without what is too long of it; the rest is never put together.
+#[derive(Default)]
+struct Bounded {
+    text: String,
+    count: usize,
+}
+
+impl Write for Bounded {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        for letter in part.chars() {
+            if self.count == MAX_PATH_CHARS {
+                self.text.push('…');
+                return Err(fmt::Error);
+            }
+            self.text.push(letter);
+            self.count += 1;
+        }
+        Ok(())
+    }
+}
+
+fn bounded(text: String, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((at, _)) => text.get(..at).unwrap_or_default().chars().chain(['…']).collect(),
+        None => text,
+    }
+}
+
 /// Takes faults as they are found; places become lines at the end.
 #[derive(Default)]
 pub(crate) struct Sink {
@@ -146,7 +178,11 @@ impl Sink {
         }
         let hint: String = hint.into();
         let hint = (!hint.is_empty()).then_some(hint);
-        self.found.push((span.clone(), path.to_string(), problem.into(), hint));
+        let mut told = Bounded::default();
+        // Its end is told by the text.
+        let _ = write!(told, "{path}");
+        let problem = bounded(problem.into(), MAX_PROBLEM_CHARS);
+        self.found.push((span.clone(), told.text, problem, hint));
     }
 
     /// Whether further faults are counted only, so that nothing helpful need be found for them.

@@ -37,7 +37,19 @@ impl LiveServices {
         ] {
             self.apply_group(&group, until)?;
         }
+        self.keep_forwarding_off(until)
+    }
+
+    /// Forwarding is off, or the activation fails. A build of the system's puts it on, as Podman
+    /// gives it a bridge; left so, every later activation would fail until the next boot.
+    pub(super) fn keep_forwarding_off(&mut self, until: Moment) -> Result<(), ServiceError> {
         for path in FORWARDING {
+            if !is_forwarding(self.kernel_file(path)?.as_deref()) {
+                continue;
+            }
+            let name = path.trim_start_matches("/proc/sys/").replace('/', ".");
+            let set = ["sysctl", "-q", "-w", &format!("{name}=0")];
+            self.run(&set, b"", until).failed("cannot switch forwarding off")?;
             if is_forwarding(self.kernel_file(path)?.as_deref()) {
                 let what = format!("the kernel forwards between networks, by {path}");
                 return Err(ServiceError { what, source: None });

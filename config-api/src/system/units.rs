@@ -48,6 +48,7 @@ impl LiveServices {
         if has(UnitMode::Rootless) {
             self.start_user_manager(until)?;
         }
+        self.refuse_foreign(&plan, &ours)?;
         for unit in &plan.stale {
             self.job(unit.mode, UnitJob::Stop, &unit.service(), until)?;
         }
@@ -64,6 +65,25 @@ impl LiveServices {
                     let act = format!("cannot restart {service}");
                     self.manager(unit.mode).begin(UnitJob::Restart, &service).failed(&act)?;
                 }
+            }
+        }
+        self.keep_forwarding_off(until)
+    }
+
+    /// A service that systemd knows before our unit is there is the system's own (S5): beside what
+    /// the model refuses by name, since only this machine knows what it has.
+    fn refuse_foreign(
+        &mut self,
+        plan: &QuadletPlan,
+        ours: &BTreeSet<Unit>,
+    ) -> Result<(), ServiceError> {
+        let fresh = plan.wanted.iter().map(|(unit, _)| unit);
+        let fresh = fresh.filter(|unit| unit.mode == UnitMode::Rootful && !ours.contains(*unit));
+        for unit in fresh {
+            let service = unit.service();
+            if self.parts.manager.unit(&service).failed("systemd does not answer")?.exists {
+                return Err(ApplierError::ForeignUnit { name: service })
+                    .failed("cannot apply the units");
             }
         }
         Ok(())

@@ -2,7 +2,9 @@
 //! What an operator hands over: configurations, bundles and public keys.
 
 use crate::text::lossy;
-use config_api::input::{InputError, Limits, Origin, Spool, read_input};
+use config_api::input::{
+    FormError, FormPiece, FormReader, InputError, Limits, Origin, Spool, read_input,
+};
 use config_api::model::{MAX_FAULTS, SshPublicKey, faults_text, validate};
 use config_api::render::render;
 use config_api::tree::Content;
@@ -44,6 +46,39 @@ pub fn config_bundle(data: &[u8]) {
     read_one("a.tgz", data, &limits);
     let packed = zstd::encode_all(data, 1).expect("memory can be packed");
     read_one("a.tzst", &packed, &limits);
+}
+
+/// The `Content-Type` of a form, a NUL, and its body: what is read is the same however it arrives, and
+/// no more than was sent.
+pub fn config_form(data: &[u8]) {
+    let end = data.iter().position(|byte| *byte == 0).unwrap_or(data.len());
+    let (kind, body) = data.split_at(end);
+    let body = body.get(1..).unwrap_or_default();
+    let Ok(reader) = FormReader::new(&lossy(kind)) else { return };
+    let whole = read_form(reader.clone(), body, usize::MAX);
+    for cut in [1, 7, 4096] {
+        assert_eq!(read_form(reader.clone(), body, cut), whole, "in pieces of {cut}");
+    }
+    if let Ok(fields) = whole {
+        let length: usize = fields.iter().map(|(_, content)| content.len()).sum();
+        assert!(length < body.len(), "more than was sent");
+    }
+}
+
+type Fields = Vec<(FormPiece, Vec<u8>)>;
+
+fn read_form(mut reader: FormReader, body: &[u8], cut: usize) -> Result<Fields, FormError> {
+    let mut fields = Fields::new();
+    for piece in body.chunks(cut) {
+        for piece in reader.push(piece)? {
+            match (piece, fields.last_mut()) {
+                (FormPiece::Content(content), Some((_, whole))) => whole.extend(content),
+                (FormPiece::Content(_), None) => panic!("content of no field"),
+                (field, _) => fields.push((field, Vec::new())),
+            }
+        }
+    }
+    reader.finish().map(|()| fields)
 }
 
 fn read_one(name: &str, data: &[u8], limits: &Limits) {

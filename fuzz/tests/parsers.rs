@@ -100,6 +100,7 @@ const PARSERS: &[(&str, Row)] = &[
     ("config-api/src/helper/in_force.rs", Inside("what the helper itself has rendered")),
     ("config-api/src/http/routes_change.rs", Inside("a typed body, as `helper_request`'s")),
     ("config-api/src/http/routes_config.rs", Inside("the configuration in force")),
+    ("config-api/src/input/form.rs", Fuzzed(&["config_form"])),
     ("config-api/src/jobs/id.rs", Fuzzed(&["helper_request"])),
     ("config-api/src/jobs/store.rs", Inside("jobs that this service wrote")),
     ("config-api/src/model/address.rs", Fuzzed(&["config_toml"])),

@@ -24,12 +24,13 @@ const MUTATIONS: u64 = 20_000;
 const SHORT_TIME: Duration = Duration::from_millis(1500);
 /// What reads bytes that a stranger, a server or a medium hands over. The rest reads what an
 /// administrator or a program of ours wrote.
-const HANDED_OVER: [&str; 27] = [
+const HANDED_OVER: [&str; 28] = [
     "boot_script",
     "bundle",
     "bundle_edits",
     "config_bundle",
     "config_client",
+    "config_form",
     "config_toml",
     "dead_kernel",
     "env_data",

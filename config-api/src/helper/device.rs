@@ -195,8 +195,11 @@ impl Device {
         tell(JobEvent::step("validate"));
         let mut judged = self.judge(input, Keep::Contents)?;
         let reapply = matches!(store.state(), State::Committed { .. });
-        tell(JobEvent::step("write-candidate"));
         let config = &judged.checked.config;
+        let url = format!("http://{}:8080", config.lan.gateway.address());
+        // Told before anything changes: whoever follows may be cut off by the change.
+        let message = Some(format!("the device will answer at {url}"));
+        tell(JobEvent { message, ..JobEvent::step("write-candidate") });
         let tree = render(config, &judged.text, &judged.payload, crate::CONFIG_DIR);
         let mut source = Rendered { tree: &tree, members: &mut *judged.members };
         let generation = store.write(&mut source).map_err(|error| broken(&error))?;
@@ -206,7 +209,7 @@ impl Device {
             warnings: judged.checked.warnings,
             reapply: Some(reapply),
             rolled_back: Some(false),
-            forwarding_url: Some(format!("http://{}:8080", config.lan.gateway.address())),
+            forwarding_url: Some(url),
         };
         Ok((lock, store, generation, result))
     }

@@ -49,6 +49,14 @@ impl ApiError {
         error
     }
 
+    pub(super) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) fn body(&self) -> &ErrorBody {
+        &self.body
+    }
+
     pub(super) fn bad_request(code: &str, error: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, error)
     }

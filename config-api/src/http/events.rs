@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A job as it goes, as server-sent events: the whole job whenever it changed, and a last event
-//! `done`. A reader that reconnects misses nothing, since every event is the whole.
+//! A job as it goes, as server-sent events whenever it changed, until it is over. A reader that
+//! reconnects misses nothing, since it is told the whole at once.
 
 use super::App;
-use crate::jobs::JobId;
+use crate::jobs::{Job, JobId};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
@@ -19,13 +19,21 @@ const BEAT: Duration = Duration::from_secs(15);
 /// Changes closer together than this are told as one.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// Writes the events of a job, given how it was told last; nothing ends the stream.
+pub(super) type Encode = fn(Option<&Job>, &Job) -> Option<String>;
+
 /// The answer that tells of a job until it is over.
-pub(super) fn stream(app: &App, id: JobId, place: OwnedSemaphorePermit) -> Response {
+pub(super) fn stream(
+    app: &App,
+    id: JobId,
+    place: OwnedSemaphorePermit,
+    encode: Encode,
+) -> Response {
     let (sender, receiver) = mpsc::channel::<Bytes>(1);
     let app = app.clone();
     tokio::spawn(async move {
         let _place = place;
-        tell(&app, id, &sender).await;
+        tell(&app, id, &sender, encode).await;
     });
     let mut response = Response::new(Body::new(Pieces(receiver)));
     let kind = HeaderValue::from_static("text/event-stream");
@@ -33,16 +41,22 @@ pub(super) fn stream(app: &App, id: JobId, place: OwnedSemaphorePermit) -> Respo
     response
 }
 
-async fn tell(app: &App, id: JobId, sender: &mpsc::Sender<Bytes>) {
+/// One event with the whole job: `job`, or `done` for the last.
+pub(super) fn whole_job(_: Option<&Job>, job: &Job) -> Option<String> {
+    let name = if job.state.is_final() { "done" } else { "job" };
+    let json = serde_json::to_string(job).ok()?;
+    Some(format!("event: {name}\ndata: {json}\n\n"))
+}
+
+async fn tell(app: &App, id: JobId, sender: &mpsc::Sender<Bytes>, encode: Encode) {
     let mut changes = app.changes();
     let mut last = None;
     loop {
         changes.mark_unchanged();
         let Some(job) = app.job(&id) else { return };
         if last.as_ref() != Some(&job) {
-            let name = if job.state.is_final() { "done" } else { "job" };
-            let Ok(json) = serde_json::to_string(&job) else { return };
-            if sender.send(format!("event: {name}\ndata: {json}\n\n").into()).await.is_err() {
+            let Some(events) = encode(last.as_ref(), &job) else { return };
+            if sender.send(events.into()).await.is_err() {
                 return;
             }
             if job.state.is_final() {

@@ -17,6 +17,7 @@ mod helper_client;
 mod host_rule;
 mod job_task;
 mod listen;
+mod pages;
 mod routes;
 mod routes_change;
 mod routes_config;

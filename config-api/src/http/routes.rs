@@ -4,9 +4,9 @@
 
 use super::admit::admit_host;
 use super::listen::Peer;
-use super::{ApiError, App, routes_change, routes_config, routes_jobs, upload};
 use crate::auth::{ClientKey, NONCE_TTL_SECS, Nonce};
 use crate::protocol::{Reply, Request as Ask};
+use super::{ApiError, App, pages, routes_change, routes_config, routes_jobs, upload};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -117,6 +117,7 @@ async fn openapi() -> Response {
 pub fn router(app: App) -> Router {
     let (router, _) = described();
     router
+        .merge(pages::routes())
         .fallback(|| async { ApiError::new(StatusCode::NOT_FOUND, "no-route", "no such path") })
         .method_not_allowed_fallback(|| async {
             let status = StatusCode::METHOD_NOT_ALLOWED;
@@ -133,7 +134,11 @@ async fn at_the_door(State(app): State<App>, request: Request, next: Next) -> Re
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(error) => {
             upload::drain(&app, &parts, body).await;
-            error.into_response()
+            if pages::is_page(parts.uri.path()) {
+                pages::refusal(&error)
+            } else {
+                error.into_response()
+            }
         }
     };
     let headers = response.headers_mut();

@@ -12,6 +12,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 
 /// It is done.
@@ -26,8 +27,15 @@ fn unknown() -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "job-unknown", "no such job")
 }
 
-fn find(app: &App, id: &str) -> Result<Job, ApiError> {
+pub(super) fn find(app: &App, id: &str) -> Result<Job, ApiError> {
     JobId::parse(id).and_then(|id| app.job(&id)).ok_or_else(unknown)
+}
+
+/// One of the few places of those who follow a job.
+pub(super) fn take_place(app: &App) -> Result<OwnedSemaphorePermit, ApiError> {
+    app.watchers()
+        .try_acquire_owned()
+        .map_err(|_| ApiError::too_many("too-many-watchers", "too many follow jobs already"))
 }
 
 /// Look at a job.
@@ -61,11 +69,8 @@ pub(super) async fn events(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let job = find(&app, &id)?;
-    let place = app
-        .watchers()
-        .try_acquire_owned()
-        .map_err(|_| ApiError::too_many("too-many-watchers", "too many follow jobs already"))?;
-    Ok(events::stream(&app, job.id, place))
+    let place = take_place(&app)?;
+    Ok(events::stream(&app, job.id, place, events::whole_job))
 }
 
 /// Confirm that the device can be reached after a change that waits for it.

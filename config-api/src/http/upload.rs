@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use storage::Digest;
-use tokio::fs::OpenOptions;
+use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
@@ -49,7 +49,8 @@ pub(super) fn empty_spool(state: &Path) -> Result<(), StartError> {
 /// A body in the spool, and the right to have one there. Gone when dropped.
 pub(super) struct Spooled {
     pub(super) upload: Upload,
-    _file: SpoolFile,
+    digest: Digest,
+    file: SpoolFile,
     _place: OwnedSemaphorePermit,
 }
 
@@ -63,6 +64,71 @@ impl Drop for SpoolFile {
     }
 }
 
+impl Spooled {
+    /// Where the body is, for as long as this is held.
+    pub(super) fn path(&self) -> &Path {
+        &self.file.0
+    }
+}
+
+/// A body on its way into the spool.
+pub(super) struct Spooling {
+    name: SpoolName,
+    kept: SpoolFile,
+    place: OwnedSemaphorePermit,
+    file: File,
+    hash: Sha256,
+    length: u64,
+    limit: u64,
+}
+
+/// One of the few places in the spool.
+pub(super) fn take_place(app: &App) -> Result<OwnedSemaphorePermit, ApiError> {
+    app.uploads()
+        .try_acquire_owned()
+        .map_err(|_| ApiError::too_many("too-many-uploads", "too many uploads are under way"))
+}
+
+impl Spooling {
+    /// Begins a file of at most `limit` bytes.
+    pub(super) async fn begin(
+        app: &App,
+        place: OwnedSemaphorePermit,
+        limit: u64,
+    ) -> Result<Self, ApiError> {
+        let name = SpoolName::new(random()?);
+        let path = app.spool().join(name.as_str());
+        let kept = SpoolFile(path.clone());
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o640);
+        let file = options.open(path).await.map_err(|_| unspooled())?;
+        Ok(Self { name, kept, place, file, hash: Sha256::new(), length: 0, limit })
+    }
+
+    /// Appends a piece.
+    pub(super) async fn push(&mut self, piece: &[u8]) -> Result<(), ApiError> {
+        self.length += piece.len() as u64;
+        if self.length > self.limit {
+            return Err(too_large());
+        }
+        self.hash.update(piece);
+        self.file.write_all(piece).await.map_err(|_| unspooled())
+    }
+
+    /// The whole, as the helper is told of it.
+    pub(super) async fn finish(mut self, file_name: FileName) -> Result<Spooled, ApiError> {
+        self.file.flush().await.map_err(|_| unspooled())?;
+        let digest = Digest::from_bytes(self.hash.finish());
+        let upload =
+            Upload { spool: self.name, file_name, length: self.length, sha256: digest.to_string() };
+        Ok(Spooled { upload, digest, file: self.kept, _place: self.place })
+    }
+}
+
+fn unspooled() -> ApiError {
+    ApiError::internal("cannot spool the body")
+}
+
 /// Spools the body of a request that was admitted.
 pub(super) async fn spool(
     app: &App,
@@ -74,29 +140,21 @@ pub(super) async fn spool(
     if announced > MAX_UPLOAD_BYTES {
         return Err(too_large());
     }
-    let place = app
-        .uploads()
-        .try_acquire_owned()
-        .map_err(|_| ApiError::too_many("too-many-uploads", "too many uploads are under way"))?;
-    let name = SpoolName::new(random()?);
-    let path = app.spool().join(name.as_str());
-    let file = SpoolFile(path.clone());
-    let (length, digest) = write(body, &path, announced).await?;
-    if length != announced {
+    let mut spooling = Spooling::begin(app, take_place(app)?, announced).await?;
+    let end = Deadline::begin();
+    while let Some(piece) = next_piece(body, end).await? {
+        spooling.push(&piece).await?;
+    }
+    let file_name = parts.headers.get(FILE_NAME_HEADER).and_then(|value| value.to_str().ok());
+    let spooled = spooling.finish(FileName::new(file_name.unwrap_or_default())).await?;
+    if spooled.upload.length != announced {
         return Err(ApiError::bad_request("body-length", "the body ends early"));
     }
-    check_promise(admitted, digest)?;
-    let file_name = parts.headers.get(FILE_NAME_HEADER).and_then(|value| value.to_str().ok());
-    let upload = Upload {
-        spool: name,
-        file_name: FileName::new(file_name.unwrap_or_default()),
-        length,
-        sha256: digest.to_string(),
-    };
-    Ok(Spooled { upload, _file: file, _place: place })
+    check_promise(admitted, spooled.digest)?;
+    Ok(spooled)
 }
 
-fn announced_length(parts: &Parts) -> Result<u64, ApiError> {
+pub(super) fn announced_length(parts: &Parts) -> Result<u64, ApiError> {
     let text = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     text.and_then(|text| text.parse().ok()).ok_or_else(|| {
         let status = StatusCode::LENGTH_REQUIRED;
@@ -104,7 +162,7 @@ fn announced_length(parts: &Parts) -> Result<u64, ApiError> {
     })
 }
 
-fn too_large() -> ApiError {
+pub(super) fn too_large() -> ApiError {
     let status = StatusCode::PAYLOAD_TOO_LARGE;
     ApiError::new(status, "too-large", format!("the limit is {MAX_UPLOAD_BYTES} bytes"))
 }
@@ -118,30 +176,20 @@ fn check_promise(admitted: &Admitted, digest: Digest) -> Result<(), ApiError> {
     }
 }
 
-async fn write(body: &mut Body, path: &Path, limit: u64) -> Result<(u64, Digest), ApiError> {
-    let failed = |_| ApiError::internal("cannot spool the body");
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o640);
-    let mut file = options.open(path).await.map_err(failed)?;
-    let mut hash = Sha256::new();
-    let mut length = 0;
-    let end = Instant::now() + BODY;
-    while let Some(piece) = next_piece(body, end).await? {
-        length += piece.len() as u64;
-        if length > limit {
-            return Err(too_large());
-        }
-        hash.update(&piece);
-        file.write_all(&piece).await.map_err(failed)?;
+/// When a whole body has to be here.
+#[derive(Clone, Copy)]
+pub(super) struct Deadline(Instant);
+
+impl Deadline {
+    pub(super) fn begin() -> Self {
+        Self(Instant::now() + BODY)
     }
-    file.flush().await.map_err(failed)?;
-    Ok((length, Digest::from_bytes(hash.finish())))
 }
 
 /// The next piece of a body, before `end` and not too long after the last one.
-async fn next_piece(body: &mut Body, end: Instant) -> Result<Option<Bytes>, ApiError> {
+pub(super) async fn next_piece(body: &mut Body, end: Deadline) -> Result<Option<Bytes>, ApiError> {
     loop {
-        let by = end.min(Instant::now() + PIECE);
+        let by = end.0.min(Instant::now() + PIECE);
         let frame = timeout_at(by, body.frame()).await.map_err(|_| {
             let status = StatusCode::REQUEST_TIMEOUT;
             ApiError::new(status, "too-slow", "the body came too slowly")
@@ -169,7 +217,7 @@ pub(super) async fn small(
             format!("the limit is {MAX_JSON_BYTES} bytes"),
         ));
     }
-    let end = Instant::now() + BODY;
+    let end = Deadline::begin();
     let mut content = Vec::new();
     while let Some(piece) = next_piece(body, end).await? {
         content.extend_from_slice(&piece);

@@ -6,11 +6,13 @@
 
 mod bundle;
 mod error;
+mod form;
 mod limits;
 mod payload;
 mod spool;
 
 pub use error::InputError;
+pub use form::{FormError, FormPiece, FormReader};
 pub use limits::Limits;
 pub use payload::{Member, Payload};
 pub use spool::{Discard, PayloadSink, Spool};

@@ -4,7 +4,9 @@
 #![allow(dead_code, reason = "every test uses its part of this")]
 
 use config_api::helper::{Exported, Input, Pipeline, PipelineError};
+use config_api::input::{Discard, Limits, read_input};
 use config_api::jobs::{JobEvent, JobId, JobResult, ReportedFault, RollbackStatus};
+use config_api::model::validate;
 use config_api::protocol::{AuditEntry, Current, FailureCode, Origin, Outcome};
 use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex};
@@ -31,6 +33,12 @@ pub struct State {
     pub confirmed: Vec<JobId>,
     /// Whether a change panics.
     pub breaks: bool,
+    /// Whether configurations are validated as on a device.
+    pub is_strict: bool,
+    /// Where a change that is done says that the device is.
+    pub forwarding_url: Option<String>,
+    /// Why the next changes fail.
+    pub failure: Option<String>,
 }
 
 /// The pipeline; clones are the same one.
@@ -64,6 +72,10 @@ impl Fake {
         done
     }
 
+    fn read(&self, input: Input) -> Result<String, PipelineError> {
+        if self.with(|state| state.is_strict) { strict_text_of(input) } else { text_of(input) }
+    }
+
     /// Lets changes wait until [`Fake::release`].
     pub fn hold(&self) {
         self.with(|state| state.is_held = true);
@@ -89,6 +101,30 @@ fn fault(problem: &str) -> PipelineError {
         problem: problem.to_owned(),
         hint: None,
     }])
+}
+
+/// The text of an input, validated as a device does it.
+fn strict_text_of(input: Input) -> Result<String, PipelineError> {
+    let bytes = match input {
+        Input::Edited { text } => text.into_bytes(),
+        Input::Upload { name, file } => {
+            let (origin, limits) =
+                (config_api::input::Origin::Upload(name.as_str()), Limits::default());
+            let input = read_input(origin, file, &limits, &mut Discard::default());
+            input.map_err(|error| fault(&error.to_string()))?.config_toml
+        }
+    };
+    let report = |fault: &config_api::model::Fault| ReportedFault {
+        line: u32::try_from(fault.line).unwrap(),
+        column: u32::try_from(fault.column).unwrap(),
+        path: fault.path.clone(),
+        problem: fault.problem.clone(),
+        hint: fault.hint.clone(),
+    };
+    match validate(&bytes) {
+        Ok(_) => Ok(String::from_utf8(bytes).unwrap()),
+        Err(faults) => Err(PipelineError::Invalid(faults.list().iter().map(report).collect())),
+    }
 }
 
 fn text_of(input: Input) -> Result<String, PipelineError> {
@@ -125,7 +161,7 @@ impl Pipeline for Fake {
     }
 
     fn validate(&self, input: Input) -> Result<Vec<String>, PipelineError> {
-        text_of(input).map(|_| vec!["a warning".to_owned()])
+        self.read(input).map(|_| vec!["a warning".to_owned()])
     }
 
     fn apply(
@@ -136,7 +172,7 @@ impl Pipeline for Fake {
         tell: &mut dyn FnMut(JobEvent),
     ) -> Outcome {
         tell(JobEvent::step("validate"));
-        let text = match text_of(input) {
+        let text = match self.read(input) {
             Ok(text) => text,
             Err(PipelineError::Invalid(faults)) => {
                 let error = "not valid".to_owned();
@@ -144,15 +180,24 @@ impl Pipeline for Fake {
             }
             Err(error) => panic!("{error:?}"),
         };
+        if let Some(url) = self.with(|state| state.forwarding_url.clone()) {
+            let message = Some(format!("the device will answer at {url}"));
+            tell(JobEvent { message, ..JobEvent::step("write-candidate") });
+        }
         let held = self.state.0.lock().unwrap();
         let mut state = self.state.1.wait_while(held, |state| state.is_held).unwrap();
         assert!(!state.breaks, "as the test wants");
+        if let Some(error) = state.failure.clone() {
+            let rollback = RollbackStatus::Discarded;
+            return Outcome::Failed { error, faults: Vec::new(), rollback };
+        }
         state.applied.push((origin.clone(), text.clone()));
         let reapply = Some(state.text.is_some());
         state.text = Some(text);
+        let forwarding_url = state.forwarding_url.clone();
         drop(state);
         tell(JobEvent::step("promote"));
-        Outcome::Succeeded { result: JobResult { reapply, ..JobResult::default() } }
+        Outcome::Succeeded { result: JobResult { reapply, forwarding_url, ..JobResult::default() } }
     }
 
     fn recover(&self, _job: JobId) -> Result<Option<RollbackStatus>, PipelineError> {

@@ -5,7 +5,9 @@
 
 function tell(isLost) {
   const lost = document.getElementById("lost");
-  if (lost) lost.hidden = !isLost;
+  if (!lost) return;
+  lost.hidden = !isLost;
+  lost.textContent = isLost ? lost.dataset.text : "";
 }
 
 for (const name of ["htmx:sendError", "htmx:timeout", "htmx:sseError"]) {

@@ -254,7 +254,9 @@ fn a_failed_change_says_why_and_what_was_left_behind() {
     let door = Door::open(fake);
     let job = followed(&door.call(&paste(VALID)));
     let page = over(&door, &job);
-    for part in ["Failed: ", "Caddy.service: exited with 1.", "as it was delivered", "href=\"/\""] {
+    for part in
+        ["Failed: ", "<p>caddy.service: exited with 1</p>", "as it was delivered", "href=\"/\""]
+    {
         assert!(page.contains(part), "{part}: {page}");
     }
     assert_eq!(look(&door, "/").status, 200, "it can be tried again");

@@ -6,10 +6,12 @@ use std::env;
 use std::path::PathBuf;
 
 /// Names of the programs that the tests call.
-const JUDGES: [&str; 35] = [
+const JUDGES: [&str; 39] = [
     "aarch64-linux-gnu-gcc",
     "bwrap",
     "casync",
+    "chromedriver",
+    "chromium",
     "chronyd",
     "dbus-daemon",
     "dnsmasq",
@@ -29,6 +31,7 @@ const JUDGES: [&str; 35] = [
     "mmdebstrap",
     "nft",
     "nginx",
+    "npm",
     "openssl",
     "parted",
     "pkcs11-tool",
@@ -42,6 +45,7 @@ const JUDGES: [&str; 35] = [
     "systemd-analyze",
     "tree",
     "unsquashfs",
+    "w3m",
 ];
 
 /// Fails with the list of judges that are on neither `PATH` nor the system directories.

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 type Step = (&'static str, fn(&mut dyn Write) -> Result<(), TaskError>);
 
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 17] = [
     ("judges are installed", |_| judges::require()),
     ("workspace rules", |_| workspace::check()),
     ("linux-only calls are gated", |_| linux_only::check()),
@@ -45,6 +45,11 @@ const STEPS: [Step; 16] = [
     ("RAUC's own tests", |_| judged_by("conformance", &[])),
     ("RAUC's peers", |_| judged_by("roundtrip", &[])),
     ("podman's generator", |_| cargo(&["run", "--quiet", "--package", "quadlet"])),
+    // Ignored elsewhere, since it wants a browser; axe-core comes by name, once.
+    ("boot pages in a browser", |_| {
+        let test = ["test", "--package", "config-api", "--test", "browser", "--quiet"];
+        cargo(&[&test[..], &["--", "--ignored", "--test-threads=2"]].concat())
+    }),
     ("every state", |_| model::run(&model::ModelArgs::default())),
     // Fewer distinct images mean that something is wrong with the harness, whatever it says.
     ("power cuts", |_| powercut(&["--at-least".to_owned(), "200000".to_owned()])),

@@ -134,10 +134,15 @@ impl Door {
 
     /// Opens a door whose state is kept in `dir`.
     pub fn open_in(dir: tempfile::TempDir, fake: Fake) -> Self {
-        let (runtime, settings) = prepare(&dir, &fake, 0);
+        Self::open_at(dir, fake, 0)
+    }
+
+    /// Opens a door at this port.
+    pub fn open_at(dir: tempfile::TempDir, fake: Fake, port: u16) -> Self {
+        let (runtime, settings) = prepare(&dir, &fake, port);
         let address = runtime.block_on(async {
             let app = App::start(settings).await.unwrap();
-            let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+            let listener = Listener::bind((Ipv4Addr::LOCALHOST, port).into()).unwrap();
             let address = listener.address().unwrap();
             tokio::spawn(serve(app, listener));
             address

@@ -2,7 +2,7 @@
 //! The first page: the form, and what is wrong with what was sent.
 
 use super::fault_views::{Remedy, places, summary};
-use super::layout::{Page, Swap};
+use super::layout::{Page, Swap, lost};
 use super::words::{count, sentence};
 use crate::http::ApiError;
 use crate::jobs::ReportedFault;
@@ -110,9 +110,7 @@ fn notice(message: Option<&str>) -> Markup {
         } @else {
             div #notice {}
         }
-        div #lost .bad hidden role="alert" {
-            p { b { "The device does not answer." } " Is the cable in? What you entered is still here: send it again." }
-        }
+        (lost("The device does not answer. Is the cable in? What you entered is still here: send it again."))
     }
 }
 
@@ -142,7 +140,7 @@ fn form(text: &str, described: Described) -> Markup {
             }
             p {
                 button type="submit" { "Apply" }
-                span .sending role="status" { " Sending and checking…" }
+                span .sending data-text="Sending and checking…" {}
             }
         }
     }

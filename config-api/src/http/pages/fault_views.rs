@@ -2,7 +2,7 @@
 //! Faults on a page: all of them in a list that has the focus, and each at its place in the text.
 
 use super::excerpt::excerpt;
-use super::words::{count, sentence};
+use super::words::count;
 use crate::jobs::ReportedFault;
 use maud::{Markup, html};
 
@@ -55,7 +55,7 @@ pub(super) fn places(faults: &[ReportedFault], text: &str, remedy: Remedy) -> Ma
                         h3 { (where_it_is(fault)) }
                         (lines_of(&lines, fault))
                         p .problem { (problem(fault)) }
-                        @if let Some(hint) = &fault.hint { p { "Hint: " (sentence(hint)) } }
+                        @if let Some(hint) = &fault.hint { p { "Hint: " (hint) } }
                         @if remedy == Remedy::Edit && fault.line > 0 {
                             p {
                                 a href="#config" data-line=(fault.line) data-column=(fault.column) {
@@ -99,7 +99,7 @@ pub(super) fn list(faults: &[ReportedFault]) -> Markup {
                 @for fault in faults {
                     li {
                         (where_it_is(fault)) ": " (problem(fault))
-                        @if let Some(hint) = &fault.hint { br; "Hint: " (sentence(hint)) }
+                        @if let Some(hint) = &fault.hint { br; "Hint: " (hint) }
                     }
                 }
             }

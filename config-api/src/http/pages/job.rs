@@ -3,14 +3,18 @@
 //! the device answers or what was left behind.
 
 use super::fault_views::list;
-use super::layout::{Page, Refresh};
-use super::words::{left_behind, sentence, state, step};
+use super::layout::{Page, Refresh, lost};
+use super::words::{left_behind, state, step};
 use crate::jobs::{Job, JobEvent, JobState};
 use axum::http::StatusCode;
 use maud::{Markup, html};
 
 /// So many of the newest steps are shown.
 const STEPS: usize = 40;
+
+/// Said while the page cannot follow.
+const LOST: &str = "The connection is lost. This page tries again by itself. Where the device has got \
+    another address, open it there: the steps below may name it.";
 
 /// The page of a job.
 pub(super) fn page(job: &Job) -> Page {
@@ -22,12 +26,7 @@ pub(super) fn page(job: &Job) -> Page {
             sse-connect=[(!over).then(|| format!("/ui/jobs/{id}/events"))]
             sse-close=[(!over).then_some("done")] {
             p #state role="status" sse-swap=[(!over).then_some("state")] { (state(job)) }
-            div #lost .bad hidden role="alert" {
-                p {
-                    b { "The connection is lost." } " This page tries again by itself. Where the "
-                    "device has got another address, open it there: the steps below may name it."
-                }
-            }
+            (lost(LOST))
             div #job sse-swap=[(!over).then_some("job")] { (progress(job)) }
         }
     };
@@ -82,7 +81,7 @@ fn succeeded(job: &Job) -> Markup {
         }
         @if !result.warnings.is_empty() {
             h2 { "What may surprise" }
-            ul { @for warning in &result.warnings { li { (sentence(warning)) } } }
+            ul { @for warning in &result.warnings { li { (warning) } } }
         }
     }
 }
@@ -91,7 +90,7 @@ fn failed(job: &Job) -> Markup {
     html! {
         section .bad aria-labelledby="why-title" {
             h2 #why-title { "Why" }
-            p { (sentence(job.error.as_deref().unwrap_or("nobody saw"))) }
+            p { (job.error.as_deref().unwrap_or("nobody saw")) }
             @if let Some(rollback) = job.rollback_status { p { (left_behind(rollback)) } }
             (list(&job.faults))
         }

@@ -50,6 +50,12 @@ impl Page {
     }
 }
 
+/// What a script says where it finds nobody at the other end. Its place is empty without one: text
+/// browsers show what is hidden.
+pub(super) fn lost(text: &str) -> Markup {
+    html! { div #lost .bad hidden role="alert" data-text=(text) {} }
+}
+
 fn document(page: &Page) -> Markup {
     html! {
         (DOCTYPE)

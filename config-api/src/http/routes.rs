@@ -4,9 +4,9 @@
 
 use super::admit::admit_host;
 use super::listen::Peer;
+use super::{ApiError, App, pages, routes_change, routes_config, routes_jobs, upload};
 use crate::auth::{ClientKey, NONCE_TTL_SECS, Nonce};
 use crate::protocol::{Reply, Request as Ask};
-use super::{ApiError, App, pages, routes_change, routes_config, routes_jobs, upload};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};

@@ -14,7 +14,7 @@ use crate::http::routes_jobs::{find, take_place};
 use crate::http::upload::{self, Spooled};
 use crate::http::{ApiError, App, events};
 use crate::jobs::{JobId, ReportedFault};
-use crate::protocol::{Origin, Reply, Request as Ask, Source};
+use crate::protocol::{Grounds, Reply, Request as Ask, Source};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
@@ -120,7 +120,7 @@ async fn applied(app: &App, parts: &Parts, body: &mut Body) -> Result<JobId, Ref
     let Received { spooled, pasted } = received;
     let task = Task {
         source: Source::Upload { upload },
-        origin: Origin::FirstClaim,
+        grounds: Grounds::FirstClaim,
         if_match: None,
         spooled: Some(spooled),
     };

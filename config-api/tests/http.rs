@@ -343,6 +343,45 @@ fn a_few_uploads_at_once_and_the_others_are_told_to_come_again() {
 }
 
 #[test]
+fn no_head_is_two_requests_or_anothers() {
+    let (door, keygen) = claimed();
+    let signed = door.sign(&keygen, post(CONFIG)).bytes(&door.address.to_string());
+    let signed = String::from_utf8(signed).unwrap();
+    let length = format!("content-length: {}\r\n", CONFIG.len());
+    // A second request hides where two readers of one head would see two ends of it.
+    for strange in [
+        format!("{length}transfer-encoding: chunked\r\n"),
+        format!("{length}content-length: 5\r\n"),
+        "content-length: +27\r\n".to_owned(),
+        "transfer-encoding: chunked\r\n".to_owned(),
+        "transfer-encoding: identity, chunked\r\n".to_owned(),
+        format!("{length}x: a\r\n x-atomixos-nonce: b\r\n"),
+    ] {
+        let answer = door.send(signed.replacen(&length, &strange, 1).as_bytes());
+        assert!((400..500).contains(&answer.status), "{strange}: {}", answer.head);
+        assert_eq!(answer.head.matches("HTTP/1.1 ").count(), 1);
+    }
+    assert!(door.fake.with(|state| state.applied.is_empty()));
+    let hosts = [
+        "GET http://evil.example/api/nonce HTTP/1.1\r\nhost: localhost\r\n",
+        "GET /api/nonce HTTP/1.1\r\nhost: localhost@evil.example\r\n",
+        "GET /api/nonce HTTP/1.1\r\nhost: localhost.evil.example\r\n",
+        "GET /api/nonce HTTP/1.1\r\nhost: 127.0.0.1.evil.example\r\n",
+        "GET /api/nonce HTTP/1.1\r\nhost: 2130706433\r\n",
+        "GET /api/nonce HTTP/1.1\r\n",
+        "GET /api/nonce HTTP/1.0\r\n",
+    ];
+    for head in hosts {
+        let answer = door.send(format!("{head}connection: close\r\n\r\n").as_bytes());
+        assert!((400..500).contains(&answer.status), "{head}: {}", answer.head);
+    }
+    let mut foreign =
+        b"POST /api/config HTTP/1.1\r\nhost: localhost\r\norigin: http://\xff\r\n".to_vec();
+    foreign.extend_from_slice(b"content-length: 0\r\nconnection: close\r\n\r\n");
+    assert_eq!(door.send(&foreign).status, 403);
+}
+
+#[test]
 fn strange_heads_end_their_connection_and_nothing_else() {
     let door = Door::open(Fake::unprovisioned());
     let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(100_000));

@@ -2,7 +2,8 @@
 //! Has this been asked before? Nonces that were handed out and not used yet, each for one request.
 //!
 //! Bounded twice: for one client, so that it cannot use up what is there for all; for all clients,
-//! so that memory stays small however many ask. What is pending is never dropped for a new one.
+//! so that memory stays small however many ask. Whoever has a fair share never loses what is
+//! pending; a client that comes when all is taken gets its place from the one that has most.
 
 use super::NonceRefused;
 use std::collections::BTreeMap;
@@ -17,6 +18,9 @@ const BODY_SECS: u64 = 180;
 
 /// Most that are pending at once.
 pub const MAX_NONCES: usize = 1024;
+
+/// Most that the helper keeps: they live longer there than where clients are counted.
+const MAX_HELD: usize = 4 * MAX_NONCES;
 
 /// Most that are pending for one client.
 pub const MAX_NONCES_PER_CLIENT: usize = 16;
@@ -110,6 +114,11 @@ impl NonceStore {
         now: Uptime,
     ) -> Result<Nonce, NonceRefused> {
         self.admit(client, now)?;
+        if self.pending.len() >= MAX_NONCES {
+            let own = self.pending.values().filter(|pending| pending.client == client).count();
+            let dropped = self.greediest(own).ok_or(NonceRefused::All)?;
+            self.pending.remove(&dropped);
+        }
         let nonce = Nonce::new(random);
         let until = Uptime(now.0.saturating_add(NONCE_TTL_SECS));
         self.pending.insert(nonce, Pending { client, until });
@@ -126,10 +135,23 @@ impl NonceStore {
         if own >= MAX_NONCES_PER_CLIENT {
             return Err(NonceRefused::Client);
         }
-        if self.pending.len() >= MAX_NONCES {
-            return Err(NonceRefused::All);
+        if self.pending.len() < MAX_NONCES || self.greediest(own).is_some() {
+            return Ok(());
         }
-        Ok(())
+        Err(NonceRefused::All)
+    }
+
+    /// The oldest nonce of the client that has most, if that is so many more than `own` that
+    /// giving one away leaves it no less: a stranger with a hundred addresses keeps nobody out.
+    fn greediest(&self, own: usize) -> Option<Nonce> {
+        let mut counts: BTreeMap<ClientKey, usize> = BTreeMap::new();
+        for pending in self.pending.values() {
+            *counts.entry(pending.client).or_default() += 1;
+        }
+        let most = counts.iter().max_by_key(|(_, count)| **count);
+        let (greedy, _) = most.filter(|(_, count)| **count > own + 1)?;
+        let own = self.pending.iter().filter(|(_, pending)| pending.client == *greedy);
+        own.min_by_key(|(_, pending)| pending.until).map(|(nonce, _)| *nonce)
     }
 
     /// Hands out a nonce to the one process that asks for all clients, which bounds them itself;
@@ -139,7 +161,7 @@ impl NonceStore {
         self.pending.retain(|_, pending| pending.until > now);
         let oldest = self.pending.iter().min_by_key(|(_, pending)| pending.until);
         let oldest = oldest.map(|(nonce, _)| *nonce);
-        if let Some(oldest) = oldest.filter(|_| self.pending.len() >= MAX_NONCES) {
+        if let Some(oldest) = oldest.filter(|_| self.pending.len() >= MAX_HELD) {
             self.pending.remove(&oldest);
         }
         let nonce = Nonce::new(random);

@@ -85,10 +85,30 @@ fn the_helpers_store_drops_the_oldest_and_stays_small() {
     for number in 0..10_000 {
         store.issue_dropping_oldest(random(number), Uptime(number / 100));
     }
-    assert_eq!(store.len(), MAX_NONCES);
+    assert_eq!(store.len(), MAX_HELD);
     let now = Uptime(100);
     assert!(store.knows(&Nonce::new(random(9_999)), now));
     assert!(!store.knows(&Nonce::new(random(0)), now));
     let late = Uptime(99 + NONCE_TTL_SECS + 60);
     assert!(store.take(&Nonce::new(random(9_999)), late), "its body was long under way");
+}
+
+#[test]
+fn a_stranger_with_many_addresses_keeps_the_administrator_neither_out_nor_waiting() {
+    let mut store = NonceStore::default();
+    let mut number = 0;
+    let mut flood = |store: &mut NonceStore| {
+        for asker in 100..200 {
+            for _ in 0..MAX_NONCES_PER_CLIENT {
+                number += 1;
+                let _ = store.issue(client(asker), random(number), Uptime(0));
+            }
+        }
+    };
+    flood(&mut store);
+    assert_eq!(store.len(), MAX_NONCES);
+    let admins = store.issue(client(1), random(900_000), Uptime(0)).unwrap();
+    assert_eq!(store.len(), MAX_NONCES);
+    flood(&mut store);
+    assert!(store.take(&admins, Uptime(1)), "it has fewer than its share");
 }

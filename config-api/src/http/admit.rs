@@ -128,7 +128,10 @@ fn one<'p>(parts: &'p Parts, name: &'static str) -> Result<Option<&'p str>, Deni
 /// Host and origin, for every request.
 pub(super) async fn admit_host(app: &App, parts: &Parts) -> Result<(), ApiError> {
     let in_force = app.in_force().await?;
-    let text = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    // One that cannot be read is there all the same, and nobody's.
+    let text = |name: HeaderName| {
+        parts.headers.get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"))
+    };
     let host = parts.uri.authority().map(|authority| authority.as_str());
     // What may only look needs no origin: another site's page cannot read the answer.
     let changes = !matches!(parts.method, Method::GET | Method::HEAD);

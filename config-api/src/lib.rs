@@ -10,6 +10,7 @@ pub mod appliers;
 pub mod audit;
 pub mod auth;
 pub mod client;
+pub mod first_boot;
 pub mod helper;
 #[cfg(feature = "server")]
 pub mod http;

@@ -16,6 +16,7 @@ mod layout;
 mod migrate;
 mod record;
 mod rendered;
+mod seed;
 mod state;
 mod store;
 
@@ -31,5 +32,6 @@ pub use layout::{CONFIG, CURRENT, Generation, OWNED_NAMES, RECORD};
 pub use migrate::{Completeness, OldTrees, Origin, choose};
 pub use record::Record;
 pub use rendered::{Members, NoMembers, Rendered};
+pub use seed::{MAX_SEEDS, Seed, SeedOutcome, Seeds};
 pub use state::{BootId, Command, INITIAL_TRIES, Moment, Next, Phase, Rollback, State, step};
 pub use store::{Recovered, Store};

@@ -310,3 +310,71 @@ fn one_configuration_pushes_nothing_out_of_the_audit_log() {
     assert_eq!(granted, 3 * 33, "32 units and how many more");
     assert!(text.len() < 256 * 1024);
 }
+
+fn found(place: &str) -> Origin {
+    Origin::FirstBoot { place: place.to_owned(), asked: false }
+}
+
+fn seeds(bench: &Bench) -> Vec<(String, String)> {
+    let current = bench.device.current().unwrap();
+    let value = serde_json::to_value(&current.seeds).unwrap();
+    let word = |seed: &serde_json::Value, key: &str| seed[key].as_str().unwrap().to_owned();
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|seed| (word(seed, "place"), word(seed, "outcome")))
+        .collect()
+}
+
+#[test]
+fn a_seed_is_recorded_taken_once_and_closed_to_others() {
+    let bench = Bench::new(Some(60));
+    let (outcome, _) = bench.apply(upload(&minimal()), &found("/boot config.toml"));
+    assert!(matches!(outcome, Outcome::Succeeded { .. }), "nobody has to confirm it: {outcome:?}");
+    assert_eq!(seeds(&bench), [("/boot config.toml".to_owned(), "succeeded".to_owned())]);
+    let again = bench.apply(upload(&minimal()), &found("sdb1 config.toml")).0;
+    assert!(matches!(again, Outcome::Failed { .. }), "existing wins: {again:?}");
+    assert_eq!(bench.events(), ["config-changed promoted", "config-changed committed"]);
+}
+
+#[test]
+fn a_seed_that_failed_is_refused_unless_a_person_asks() {
+    let bench = Bench::new(None);
+    bench.world.is_up.store(false, Ordering::Relaxed);
+    let (outcome, _) = bench.apply(upload(&minimal()), &found("sdb1 config.toml"));
+    assert!(
+        matches!(outcome, Outcome::Failed { rollback: RollbackStatus::Discarded, .. }),
+        "{outcome:?}"
+    );
+    assert_eq!(seeds(&bench), [("sdb1 config.toml".to_owned(), "failed".to_owned())]);
+    bench.world.is_up.store(true, Ordering::Relaxed);
+    let (outcome, steps) = bench.apply(upload(&minimal()), &found("/boot config.toml"));
+    assert!(
+        matches!(outcome, Outcome::Failed { rollback: RollbackStatus::Skipped, .. }),
+        "{outcome:?}"
+    );
+    assert!(!steps.contains(&"promote".to_owned()));
+    let asked = Origin::FirstBoot { place: "console".to_owned(), asked: true };
+    let (outcome, _) = bench.apply(upload(&minimal()), &asked);
+    assert!(matches!(outcome, Outcome::Succeeded { .. }), "{outcome:?}");
+}
+
+#[test]
+fn a_seed_that_was_refused_is_in_the_audit_log() {
+    let bench = Bench::new(None);
+    let entry = AuditEntry::SeedRefused { place: "sdb1".to_owned(), reason: "2 faults".to_owned() };
+    bench.device.audit(&entry).unwrap();
+    assert_eq!(bench.events(), ["config-changed refused"]);
+}
+
+#[test]
+fn each_boot_recovers_first_and_then_applies_what_counts() {
+    let bench = Bench::new(None);
+    bench.apply(upload(&minimal()), &Origin::FirstClaim);
+    bench.world.log.lock().unwrap().clear();
+    assert_eq!(bench.device.recover_at_boot().unwrap(), None);
+    let steps = [ApplyStep::Users, ApplyStep::Network];
+    assert_eq!(bench.device.apply_at_boot(&steps, 60).unwrap(), []);
+    assert_eq!(*bench.world.log.lock().unwrap(), ["apply-users gen-1", "apply-network gen-1"]);
+}

@@ -53,6 +53,8 @@ pub enum ConfigChange {
     RolledBack,
     /// The first one failed, and there is none.
     Discarded,
+    /// One that was found was not taken.
+    Refused,
 }
 
 impl ConfigChange {
@@ -65,6 +67,7 @@ impl ConfigChange {
             Self::Confirmed => "confirmed",
             Self::RolledBack => "rolled back",
             Self::Discarded => "discarded",
+            Self::Refused => "refused",
         }
     }
 }

@@ -6,16 +6,17 @@
 use super::carried::carry;
 use super::in_force::{broken, read_current, read_export, read_state, rollback_of};
 use super::progress::{event_of, failures_text};
-use super::received::{look_into, receive};
+use super::received::{found_digest, look_into, receive};
 use super::{Exported, Input, Pipeline, PipelineError};
-use crate::activate::{ActivationPlan, Driver, Report, Services};
+use crate::activate::{ActivationPlan, ApplyStep, Driver, Failure, Report, Services};
 use crate::audit::{AuditEvent, AuditLog, ConfigChange, Text, UnixTime};
 use crate::input::Payload;
 use crate::jobs::{JobEvent, JobId, JobResult, ReportedFault, RollbackStatus};
 use crate::lock::{AUDIT_LOCK, CONFIG_LOCK, Lock, try_lock, wait_for_lock};
 use crate::model::{Checked, Faults, validate};
 use crate::promote::{
-    Command, Generation, Members, Next, NoMembers, Owners, PromoteError, Rendered, State, Store,
+    Command, Generation, Members, Next, NoMembers, Owners, PromoteError, Rendered, Seed, State,
+    Store,
 };
 use crate::protocol::{AuditEntry, Current, FailureCode, Origin, Outcome};
 use crate::quadlet::HostAccess;
@@ -24,8 +25,13 @@ use crate::system::{BootFacts, read_boot_facts};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use storage::tree::HostTrees;
-use storage::{HostFiles, chain};
+use storage::{Digest, HostFiles, chain};
+
+/// At boot another one may hold the lock for a moment.
+const LOCK_TRIES: u32 = 120;
+const LOCK_PAUSE: Duration = Duration::from_millis(500);
 
 /// What a device has.
 pub struct DeviceParts {
@@ -56,6 +62,15 @@ pub struct Device {
     clock: fn() -> UnixTime,
     audit: Mutex<AuditLog>,
     under_way: Mutex<Option<JobId>>,
+}
+
+/// A configuration that is on the medium and may be promoted.
+struct Prepared {
+    _lock: Lock,
+    store: Store,
+    generation: Generation,
+    seed: Option<Seed>,
+    result: JobResult,
 }
 
 /// A configuration that was judged good, with what it brings along.
@@ -111,6 +126,47 @@ impl Device {
         Ok(())
     }
 
+    /// Brings the configurations in order, whatever a cut left, and starts nothing.
+    ///
+    /// # Errors
+    /// [`PipelineError`].
+    pub fn recover_at_boot(&self) -> Result<Option<String>, PipelineError> {
+        let _lock = self.wait_for_turn()?;
+        let BootFacts { boot, now } = facts(&self.root)?;
+        let recovered = Store::recover(Box::new(self.data()?), self.owners, &boot, now)
+            .map_err(|error| broken(&error))?;
+        Ok(recovered.warning)
+    }
+
+    /// Applies parts of the configuration that counts; gives those that failed.
+    ///
+    /// # Errors
+    /// [`PipelineError`] when it cannot be told which one counts.
+    pub fn apply_at_boot(
+        &self,
+        steps: &[ApplyStep],
+        limit_secs: u64,
+    ) -> Result<Vec<Failure>, PipelineError> {
+        let _lock = self.wait_for_turn()?;
+        let mut store = self.recover_store()?;
+        let mut services = lock_of(&self.services);
+        let progress = &mut |_| {};
+        let services = &mut **services;
+        let mut driver = Driver { store: &mut store, services, confirm_secs: None, progress };
+        Ok(driver.apply_at_boot(steps, limit_secs))
+    }
+
+    /// Waits for the lock as long as a boot may: whoever holds it then is at work on the same.
+    fn wait_for_turn(&self) -> Result<Lock, PipelineError> {
+        for _ in 0..LOCK_TRIES {
+            if let Ok(lock) = self.lock() {
+                return Ok(lock);
+            }
+            std::thread::sleep(LOCK_PAUSE);
+        }
+        self.lock()
+    }
+
     fn data(&self) -> Result<HostTrees, PipelineError> {
         open_data(&self.root)
     }
@@ -135,10 +191,13 @@ impl Device {
         tell: &mut dyn FnMut(JobEvent),
     ) -> Result<Report, PromoteError> {
         let mut services = lock_of(&self.services);
+        // Nobody who could confirm it brought what the device found by itself.
+        let is_seed = store.state().shown().is_some_and(|shown| store.seeds().is_pending(shown));
+        let confirm_secs = self.confirm_secs.filter(|_| !is_seed);
         Driver {
             store,
             services: &mut **services,
-            confirm_secs: self.confirm_secs,
+            confirm_secs,
             progress: &mut |progress| tell(event_of(progress)),
         }
         .run()
@@ -178,7 +237,7 @@ impl Device {
         input: Input,
         origin: &Origin,
         tell: &mut dyn FnMut(JobEvent),
-    ) -> Result<(Lock, Store, Generation, JobResult), PipelineError> {
+    ) -> Result<Prepared, PipelineError> {
         tell(JobEvent::step("recover"));
         let lock = self.lock()?;
         let mut store = self.recover_store()?;
@@ -186,13 +245,15 @@ impl Device {
             self.drive(&mut store, tell).map_err(|error| broken(&error))?;
         }
         // Asked again under the lock: another one may have come first.
-        if *origin == Origin::FirstClaim && store.state().is_provisioned() {
+        let is_first = !matches!(origin, Origin::Admin { .. });
+        if is_first && store.state().is_provisioned() {
             return Err(PipelineError::Refused {
                 code: FailureCode::AlreadyProvisioned,
                 message: "the device has a configuration already".to_owned(),
             });
         }
         tell(JobEvent::step("validate"));
+        let found = found_digest(&input, origin)?;
         let mut judged = self.judge(input, Keep::Contents)?;
         let reapply = matches!(store.state(), State::Committed { .. });
         let config = &judged.checked.config;
@@ -203,6 +264,7 @@ impl Device {
         let tree = render(config, &judged.text, &judged.payload, crate::CONFIG_DIR);
         let mut source = Rendered { tree: &tree, members: &mut *judged.members };
         let generation = store.write(&mut source).map_err(|error| broken(&error))?;
+        let seed = self.seed_of(&store, origin, found, generation)?;
         self.note_change(ConfigChange::Promoted, Some(generation), origin, None)?;
         self.note_access(&judged.checked)?;
         let result = JobResult {
@@ -211,14 +273,14 @@ impl Device {
             rolled_back: Some(false),
             forwarding_url: Some(url),
         };
-        Ok((lock, store, generation, result))
+        Ok(Prepared { _lock: lock, store, generation, seed, result })
     }
 
     /// From the promotion to a rest.
     fn promote(
         &self,
         store: &mut Store,
-        generation: Generation,
+        (generation, seed): (Generation, Option<Seed>),
         origin: &Origin,
         tell: &mut dyn FnMut(JobEvent),
     ) -> Result<Report, PipelineError> {
@@ -228,7 +290,11 @@ impl Device {
         self.confirmed.store(false, Ordering::Release);
         let command =
             Command::Promote { to: generation, window_secs: plan.timeout_secs, boot, now };
-        store.apply(&command).map_err(|error| broken(&error))?;
+        match seed {
+            Some(seed) => store.take_seed(&command, seed),
+            None => store.apply(&command),
+        }
+        .map_err(|error| broken(&error))?;
         let report = self.drive(store, tell).map_err(|error| broken(&error))?;
         let change = match (report.failures.is_empty(), store.state().is_provisioned()) {
             (true, _) => ConfigChange::Committed,
@@ -248,15 +314,36 @@ impl Device {
         detail: Option<&str>,
     ) -> Result<(), PipelineError> {
         let by = match origin {
-            Origin::FirstClaim => "first claim",
-            Origin::Admin { fingerprint } => fingerprint,
+            Origin::FirstClaim => "first claim".to_owned(),
+            Origin::FirstBoot { place, .. } => format!("first boot: {place}"),
+            Origin::Admin { fingerprint } => fingerprint.clone(),
         };
         self.note(AuditEvent::ConfigChanged {
             change,
             generation: generation.map(Generation::number),
-            by: Text::new(by),
+            by: Text::new(&by),
             detail: detail.map(Text::new),
         })
+    }
+
+    /// What the record is to remember of a configuration that the device found.
+    fn seed_of(
+        &self,
+        store: &Store,
+        origin: &Origin,
+        digest: Option<Digest>,
+        generation: Generation,
+    ) -> Result<Option<Seed>, PipelineError> {
+        let (Origin::FirstBoot { place, asked }, Some(digest)) = (origin, digest) else {
+            return Ok(None);
+        };
+        if !asked && store.seeds().find(&digest).is_some() {
+            return Err(PipelineError::Refused {
+                code: FailureCode::SeedTaken,
+                message: "this configuration was taken before".to_owned(),
+            });
+        }
+        Ok(Some(Seed::new(digest, place, (self.clock)().0, generation)))
     }
 
     fn note_access(&self, checked: &Checked) -> Result<(), PipelineError> {
@@ -293,15 +380,18 @@ impl Pipeline for Device {
         origin: &Origin,
         tell: &mut dyn FnMut(JobEvent),
     ) -> Outcome {
-        let (_lock, mut store, generation, result) = match self.prepare(input, origin, tell) {
+        let mut prepared = match self.prepare(input, origin, tell) {
             Ok(prepared) => prepared,
             Err(error) => return failed(error, RollbackStatus::Skipped),
         };
+        let store = &mut prepared.store;
         *lock_of(&self.under_way) = Some(job);
-        let promoted = self.promote(&mut store, generation, origin, tell);
+        let promoted = self.promote(store, (prepared.generation, prepared.seed), origin, tell);
         *lock_of(&self.under_way) = None;
         match promoted {
-            Ok(report) if report.failures.is_empty() => Outcome::Succeeded { result },
+            Ok(report) if report.failures.is_empty() => {
+                Outcome::Succeeded { result: prepared.result }
+            }
             Ok(report) => Outcome::Failed {
                 error: failures_text(&report.failures),
                 faults: Vec::new(),
@@ -335,6 +425,14 @@ impl Pipeline for Device {
                 (client.as_str(), target.as_str(), code.as_str(), 0)
             }
             AuditEntry::DeniedMore { count } => ("", "", "too many to be told", *count),
+            AuditEntry::SeedRefused { place, reason } => {
+                return self.note(AuditEvent::ConfigChanged {
+                    change: ConfigChange::Refused,
+                    generation: None,
+                    by: Text::new(&format!("first boot: {place}")),
+                    detail: Some(Text::new(reason)),
+                });
+            }
         };
         self.note(AuditEvent::AuthenticationFailed {
             peer: Text::new(peer),

@@ -3,7 +3,7 @@
 //! that neither a look nor an export ever waits for a change or changes anything itself.
 
 use super::{Exported, PipelineError};
-use crate::promote::{Generation, RECORD, Record, Rollback, State};
+use crate::promote::{Generation, Next, RECORD, Record, Rollback, Seeds, State};
 use crate::protocol::{Current, FailureCode};
 use serde::Deserialize;
 use std::path::Path;
@@ -23,17 +23,26 @@ struct LanSettings {
 
 /// The state that the record names; a device without a record has no configuration.
 pub(super) fn read_state(data: &dyn Trees) -> Result<State, PipelineError> {
+    Ok(read_record(data)?.state)
+}
+
+fn read_record(data: &dyn Trees) -> Result<Record, PipelineError> {
     match read(data, Path::new(RECORD))? {
-        None => Ok(State::Unprovisioned { rollback: None }),
+        None => Ok(Record::new(State::Unprovisioned { rollback: None }, Seeds::default())),
         // Whether somebody owns the device is then not known, so nobody may claim it.
-        Some(bytes) => Record::parse(&bytes).map(|record| record.state).map_err(|e| broken(&e)),
+        Some(bytes) => Record::parse(&bytes).map_err(|error| broken(&error)),
     }
 }
 
 /// What is in force.
 pub(super) fn read_current(data: &dyn Trees) -> Result<Current, PipelineError> {
-    let state = read_state(data)?;
-    let mut current = Current { provisioned: state.is_provisioned(), ..Current::default() };
+    let Record { state, seeds, .. } = read_record(data)?;
+    let mut current = Current {
+        provisioned: state.is_provisioned(),
+        unproven: state.next() != Next::Rest,
+        seeds,
+        ..Current::default()
+    };
     let Some(generation) = state.shown() else { return Ok(current) };
     let own = |name: &str| read(data, &generation.path().join(name));
     let signers = own("admin-signers")?.unwrap_or_default();

@@ -2,16 +2,18 @@
 //! What was uploaded, taken apart: the text of its `config.toml`, and the contents of its `files/`
 //! in a file without a name that only the helper holds.
 
-use super::PipelineError;
 use super::in_force::broken;
 use super::spool::own_file;
+use super::{Input as Asked, PipelineError};
 use crate::input::{Discard, Input, InputError, Limits, Origin, Spool, read_input};
 use crate::jobs::ReportedFault;
 use crate::promote::Members;
+use crate::protocol::Origin as Asker;
+use openssl::sha::Sha256;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::Path;
-use storage::chain;
+use storage::{Digest, chain};
 
 /// Contents that wait for their promotion.
 pub(super) struct Kept(Spool);
@@ -34,6 +36,23 @@ pub(super) fn receive(name: &str, file: File, own: &Path) -> Result<(Input, Kept
 pub(super) fn look_into(name: &str, file: File) -> Result<Input, PipelineError> {
     let input = read_input(Origin::Upload(name), file, &Limits::default(), &mut Discard::default());
     input.map_err(refusal)
+}
+
+/// The digest of what the first boot found, as it came; that of anything else is nobody's matter.
+pub(super) fn found_digest(input: &Asked, origin: &Asker) -> Result<Option<Digest>, PipelineError> {
+    let (Asked::Upload { file, .. }, Asker::FirstBoot { .. }) = (input, origin) else {
+        return Ok(None);
+    };
+    let mut file: &File = file;
+    let mut hash = Sha256::new();
+    let mut chunk = vec![0; 64 * 1024];
+    loop {
+        let read = file.read(&mut chunk).map_err(|error| broken(&error))?;
+        let Some(part) = chunk.get(..read).filter(|part| !part.is_empty()) else { break };
+        hash.update(part);
+    }
+    file.rewind().map_err(|error| broken(&error))?;
+    Ok(Some(Digest::from_bytes(hash.finish())))
 }
 
 fn refusal(error: InputError) -> PipelineError {

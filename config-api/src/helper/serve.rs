@@ -244,6 +244,9 @@ impl<P: Pipeline, U: Uploads> Helper<P, U> {
     ) -> Result<(Input, Origin), PipelineError> {
         let origin = match grounds {
             Grounds::FirstClaim => Origin::FirstClaim,
+            Grounds::FirstBoot { place, asked } => {
+                Origin::FirstBoot { place: place.clone(), asked: *asked }
+            }
             Grounds::Signed { .. } => self.admin(grounds, |proof| {
                 proof.is_for_upload(&upload) && proof.is_for_tag(if_match)
             })?,
@@ -273,17 +276,19 @@ impl<P: Pipeline, U: Uploads> Helper<P, U> {
     fn permitted(&self, origin: &Origin, if_match: Option<&str>) -> Result<(), PipelineError> {
         let current = self.pipeline.current()?;
         match origin {
-            Origin::FirstClaim if current.provisioned => {
+            Origin::FirstClaim | Origin::FirstBoot { .. } if current.provisioned => {
                 let message = "the device has a configuration already";
                 Err(refused(FailureCode::AlreadyProvisioned, message))
             }
             Origin::Admin { .. } if !current.provisioned => {
                 Err(refused(FailureCode::NotProvisioned, "the device has no administrators"))
             }
-            Origin::FirstClaim | Origin::Admin { .. } => match if_match {
-                Some(wanted) if current.etag.as_deref() != Some(wanted) => Err(changed()),
-                Some(_) | None => Ok(()),
-            },
+            Origin::FirstClaim | Origin::FirstBoot { .. } | Origin::Admin { .. } => {
+                match if_match {
+                    Some(wanted) if current.etag.as_deref() != Some(wanted) => Err(changed()),
+                    Some(_) | None => Ok(()),
+                }
+            }
         }
     }
 }

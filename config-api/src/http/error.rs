@@ -93,6 +93,7 @@ impl ApiError {
             FailureCode::NotProvisioned => (StatusCode::CONFLICT, "not-provisioned"),
             FailureCode::AlreadyProvisioned => (StatusCode::CONFLICT, "already-provisioned"),
             FailureCode::Denied => (StatusCode::UNAUTHORIZED, "denied"),
+            FailureCode::SeedTaken => (StatusCode::CONFLICT, "seed-taken"),
             FailureCode::NotFound => (StatusCode::NOT_FOUND, "not-found"),
             FailureCode::ConfigChanged => (StatusCode::PRECONDITION_FAILED, "config-changed"),
             FailureCode::BadUpload => (StatusCode::BAD_REQUEST, "bad-upload"),

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The promotion record: a state as a small file.
+//! The promotion record: a state as a small file, and the seeds that the device took.
 
 use super::error::PromoteError;
+use super::seed::Seeds;
 use super::state::State;
 use serde::{Deserialize, Serialize};
 use storage::ByteLen;
@@ -18,13 +19,16 @@ pub struct Record {
     /// The state.
     #[serde(flatten)]
     pub state: State,
+    /// The configurations that the device found and took.
+    #[serde(default, skip_serializing_if = "Seeds::is_empty")]
+    pub seeds: Seeds,
 }
 
 impl Record {
     /// The record of a state.
     #[must_use]
-    pub const fn new(state: State) -> Self {
-        Self { version: VERSION, state }
+    pub const fn new(state: State, seeds: Seeds) -> Self {
+        Self { version: VERSION, state, seeds }
     }
 
     /// Reads one.

@@ -109,7 +109,7 @@ proptest! {
             if let Command::Recover { .. } = command {
                 prop_assert_eq!(&step(&next, command).unwrap(), &next);
             }
-            let record = Record::new(next.clone());
+            let record = Record::new(next.clone(), Seeds::default());
             prop_assert_eq!(Record::parse(&record.encode().unwrap()).unwrap(), record);
             state = next;
         }

@@ -13,6 +13,7 @@ use super::layout::{
 };
 use super::migrate;
 use super::record::{MAX_RECORD_BYTES, Record};
+use super::seed::{Seed, Seeds};
 use super::state::{BootId, Command, Moment, Next, State, step};
 use std::path::{Path, PathBuf};
 use storage::tree::{Entry, Kind, Trees, remove_all, replace_file, replace_link};
@@ -27,6 +28,7 @@ pub struct Store {
     trees: Box<dyn Trees>,
     owners: Owners,
     state: State,
+    seeds: Seeds,
 }
 
 /// A store, and what somebody should hear of how it was found.
@@ -49,10 +51,12 @@ impl Store {
         boot: &BootId,
         now: Moment,
     ) -> Result<Recovered, PromoteError> {
-        let mut store = Self { trees, owners, state: State::Unprovisioned { rollback: None } };
+        let state = State::Unprovisioned { rollback: None };
+        let mut store = Self { trees, owners, state, seeds: Seeds::default() };
         let warning = store.find()?;
         let command = Command::Recover { boot: boot.clone(), now };
         store.state = step(&store.state, &command)?;
+        store.seeds.follow(&store.state);
         if let Some(generation) = store.state.shown()
             && !store.is_dir(&generation.path())?
         {
@@ -66,6 +70,12 @@ impl Store {
     #[must_use]
     pub const fn state(&self) -> &State {
         &self.state
+    }
+
+    /// What the device found and took by itself.
+    #[must_use]
+    pub const fn seeds(&self) -> &Seeds {
+        &self.seeds
     }
 
     /// The tree itself, for reading the generation that counts.
@@ -117,7 +127,23 @@ impl Store {
     /// # Errors
     /// [`PromoteError`]. When the medium failed, [`Store::recover`] says which configuration counts.
     pub fn apply(&mut self, command: &Command) -> Result<Next, PromoteError> {
-        self.state = step(&self.state, command)?;
+        self.change(step(&self.state, command)?)
+    }
+
+    /// The same for a promotion of what the device found: that it was taken is in the same record,
+    /// so that no cut comes between.
+    ///
+    /// # Errors
+    /// As [`Store::apply`].
+    pub fn take_seed(&mut self, command: &Command, seed: Seed) -> Result<Next, PromoteError> {
+        let state = step(&self.state, command)?;
+        self.seeds.take(seed);
+        self.change(state)
+    }
+
+    fn change(&mut self, state: State) -> Result<Next, PromoteError> {
+        self.seeds.follow(&state);
+        self.state = state;
         self.settle()?;
         Ok(self.state.next())
     }
@@ -133,6 +159,7 @@ impl Store {
         let corrupt = match Record::parse(&bytes) {
             Ok(record) => {
                 self.state = record.state;
+                self.seeds = record.seeds;
                 return Ok(None);
             }
             Err(corrupt) => corrupt,
@@ -180,7 +207,7 @@ impl Store {
         if found.is_none() && self.state == fresh {
             return Ok(());
         }
-        let wanted = Record::new(self.state.clone()).encode()?;
+        let wanted = Record::new(self.state.clone(), self.seeds.clone()).encode()?;
         if found.as_ref() == Some(&wanted) {
             return Ok(());
         }

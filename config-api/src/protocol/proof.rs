@@ -36,6 +36,13 @@ pub struct Proof {
 pub enum Grounds {
     /// The device has no configuration: refused as soon as there is one.
     FirstClaim,
+    /// The search of the first boot found it: refused as soon as there is a configuration.
+    FirstBoot {
+        /// Where it was found, for people.
+        place: String,
+        /// Whether a person at the console asked for it.
+        asked: bool,
+    },
     /// An administrator signed it.
     Signed {
         /// What was signed.

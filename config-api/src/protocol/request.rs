@@ -3,6 +3,7 @@
 
 use super::{Change, Grounds};
 use crate::jobs::{JobEvent, JobId, JobResult, ReportedFault, RollbackStatus};
+use crate::promote::Seeds;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// The version of the protocol; both sides come from one image, so another one is refused.
@@ -117,6 +118,14 @@ pub enum Source {
 pub enum Origin {
     /// Whoever came first to a device without a configuration: refused as soon as there is one.
     FirstClaim,
+    /// The search of the first boot: refused as soon as there is a configuration.
+    FirstBoot {
+        /// Where it was found, for people.
+        place: String,
+        /// Whether a person at the console asked for it; what was found without that is refused
+        /// when it was taken before.
+        asked: bool,
+    },
     /// An administrator.
     Admin {
         /// The key that signed, as OpenSSH prints it.
@@ -141,6 +150,13 @@ pub enum AuditEntry {
     DeniedMore {
         /// How many.
         count: u64,
+    },
+    /// The first boot found a configuration that is none.
+    SeedRefused {
+        /// Where.
+        place: String,
+        /// Why.
+        reason: String,
     },
 }
 
@@ -239,6 +255,12 @@ pub struct Current {
     /// The change that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running: Option<JobId>,
+    /// Whether the configuration has still to prove itself.
+    #[serde(default)]
+    pub unproven: bool,
+    /// The configurations that the device found and took.
+    #[serde(default, skip_serializing_if = "Seeds::is_empty")]
+    pub seeds: Seeds,
 }
 
 /// What became of a change.
@@ -272,6 +294,8 @@ pub enum FailureCode {
     NotProvisioned,
     /// There is one, and the request is none of an administrator.
     AlreadyProvisioned,
+    /// The device took this one by itself before.
+    SeedTaken,
     /// No such user, container, network or volume, or no such job.
     NotFound,
     /// Nobody who may ask signed it.

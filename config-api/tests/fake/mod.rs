@@ -147,7 +147,7 @@ impl Pipeline for Fake {
             gateway_ip: state.gateway.clone(),
             names: vec!["atomixos".to_owned(), "atomixos.local".to_owned()],
             etag: state.text.as_deref().map(etag),
-            running: None,
+            ..Current::default()
         }))
     }
 

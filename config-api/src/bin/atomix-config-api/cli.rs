@@ -21,6 +21,12 @@ pub enum Command {
     Serve(ServeArgs),
     /// Do what needs root for the HTTP service, and nothing else
     Helper(HelperArgs),
+    /// Bring the configurations in order, whatever a power cut left; before anything reads them
+    Recover(HelperArgs),
+    /// Apply parts of the configuration that counts, as each boot has to
+    Apply(ApplyArgs),
+    /// Search for the first configuration of a device that has none
+    FirstBoot(FirstBootArgs),
     /// Print the description of the interface, OpenAPI 3.1
     Openapi,
 }
@@ -44,6 +50,47 @@ pub struct ServeArgs {
     /// The device's name, which signatures are bound to; by default the hardware address of eth0
     #[arg(long, value_name = "ID")]
     pub device: Option<String>,
+}
+
+/// A part of a configuration.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Part {
+    /// Accounts and keys
+    Accounts,
+    /// Addresses, names, time
+    Network,
+    /// Open ports
+    Firewall,
+    /// Containers
+    Units,
+}
+
+/// Arguments of `apply`.
+#[derive(Args, Debug)]
+pub struct ApplyArgs {
+    /// The parts, in their order
+    #[arg(value_enum, required = true)]
+    pub parts: Vec<Part>,
+    /// Seconds that each may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub limit: u64,
+    /// The device.
+    #[command(flatten)]
+    pub device: HelperArgs,
+}
+
+/// Arguments of `first-boot`.
+#[derive(Args, Debug)]
+pub struct FirstBootArgs {
+    /// The helper's socket
+    #[arg(long, value_name = "PATH", default_value = "/run/atomix-config/helper.sock")]
+    pub helper: PathBuf,
+    /// Where bodies are spooled for it
+    #[arg(long, value_name = "DIR", default_value = "/data/atomix/config-api/spool")]
+    pub spool: PathBuf,
+    /// The boot partition of the running slot, where it is mounted
+    #[arg(long, value_name = "DIR", default_value = "/boot")]
+    pub boot: PathBuf,
 }
 
 /// Arguments of `helper`.

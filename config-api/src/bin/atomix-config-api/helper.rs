@@ -47,6 +47,9 @@ pub enum HelperError {
     /// The device cannot be read.
     #[error("{0}")]
     Device(String),
+    /// Parts of the configuration could not be applied; each was told.
+    #[error("{0} parts of the configuration were not applied")]
+    Parts(usize),
     /// It cannot listen.
     #[error(transparent)]
     Listen(#[from] HelperListenError),
@@ -61,14 +64,13 @@ impl From<PipelineError> for HelperError {
     }
 }
 
-/// Runs the helper.
-pub fn helper(args: HelperArgs, named: DeviceId) -> Result<(), HelperError> {
-    let service = account(&args.service_user)?;
+/// The device that all commands of root work on.
+pub fn device(args: &HelperArgs) -> Result<Device, HelperError> {
     let app = account(&args.app_user)?;
     let owners = Owners { root: (0, 0), app_service: (app.uid.as_raw(), app.gid.as_raw()) };
     let confirmed = Arc::new(AtomicBool::new(false));
-    let services = Box::new(services(&args, owners, app.uid.as_raw(), &confirmed)?);
-    let device = Device::new(DeviceParts {
+    let services = Box::new(services(args, owners, app.uid.as_raw(), &confirmed)?);
+    Ok(Device::new(DeviceParts {
         root: "/".into(),
         own: args.own.clone(),
         owners,
@@ -76,8 +78,13 @@ pub fn helper(args: HelperArgs, named: DeviceId) -> Result<(), HelperError> {
         services,
         confirmed,
         clock,
-    })?;
-    let device = Arc::new(device);
+    })?)
+}
+
+/// Runs the helper.
+pub fn helper(args: HelperArgs, named: DeviceId) -> Result<(), HelperError> {
+    let service = account(&args.service_user)?;
+    let device = Arc::new(device(&args)?);
     let resuming = Arc::clone(&device);
     // Looking works meanwhile; another change is refused until this one is at rest.
     std::thread::spawn(move || {
@@ -92,7 +99,7 @@ pub fn helper(args: HelperArgs, named: DeviceId) -> Result<(), HelperError> {
     Ok(())
 }
 
-fn note(error: &dyn std::error::Error) {
+pub fn note(error: &dyn std::error::Error) {
     // The journal reads it; when it is gone there is nobody to tell.
     let _ = writeln!(stderr(), "atomix-config-api: {}", chain(error));
 }

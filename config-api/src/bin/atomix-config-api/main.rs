@@ -3,7 +3,9 @@
 //! description. A program of its own, so that the one that updates the device stays small and
 //! carries no HTTP server.
 
+mod boot;
 mod cli;
+mod first_boot;
 mod helper;
 mod run;
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What each command does.
 
+use crate::boot::{apply, recover};
 use crate::cli::{Cli, Command, ServeArgs};
+use crate::first_boot::first_boot;
 use crate::helper::{HelperError, helper};
 use config_api::auth::DeviceId;
 use config_api::http::{App, ListenError, Settings, StartError, openapi_json, serve_following};
@@ -43,6 +45,12 @@ pub fn run(cli: Cli) -> Result<(), RunError> {
         Command::Helper(args) => {
             let device = device(args.device.as_deref())?;
             Ok(helper(args, device)?)
+        }
+        Command::Recover(args) => Ok(recover(&args)?),
+        Command::Apply(args) => Ok(apply(&args)?),
+        Command::FirstBoot(args) => {
+            first_boot(args);
+            Ok(())
         }
         Command::Openapi => Ok(stdout().write_all(openapi_json().as_bytes())?),
     }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What an operator hands over: configurations, bundles and public keys.
+//! What an operator hands over: configurations, bundles, sticks and public keys.
 
+use crate::sparse_disk::SparseDisk;
 use crate::text::lossy;
+use config_api::first_boot::{Found, NAMES, look};
 use config_api::input::{
     FormError, FormPiece, FormReader, InputError, Limits, Origin, Spool, read_input,
 };
@@ -9,6 +11,7 @@ use config_api::model::{MAX_FAULTS, SshPublicKey, faults_text, validate};
 use config_api::render::render;
 use config_api::tree::Content;
 use std::io::Read;
+use std::time::{Duration, Instant};
 
 /// A `config.toml`: what is valid renders to lines that stay lines; what is not has faults that can
 /// be told within 80 columns.
@@ -108,4 +111,18 @@ pub fn ssh_key(data: &[u8]) {
     let Ok(key) = SshPublicKey::parse(&lossy(data)) else { return };
     assert!(!key.as_str().contains(['\n', '\r']) && key.blob().len() > 32);
     assert_eq!(SshPublicKey::parse(key.as_str()).as_ref(), Ok(&key));
+}
+
+/// A stick (in the form of [`SparseDisk`]): what is found has a name of ours and a bounded length,
+/// and is judged as on a device.
+pub fn stick(data: &[u8]) {
+    let until = Instant::now() + Duration::from_secs(5);
+    let disk = Box::new(SparseDisk::parse(data, 512));
+    let _ = look(disk, until, &mut |name, content| {
+        assert!(NAMES.contains(&name));
+        if let Ok(content) = content {
+            assert!(content.len() <= 32 << 20);
+            let _ = Found::judge(name, &content);
+        }
+    });
 }

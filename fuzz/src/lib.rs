@@ -34,7 +34,7 @@ pub use bundle::{
     verity_payload,
 };
 pub use casync::{block_hash_index, catar, chunk_file, chunk_index, tar};
-pub use config::{config_bundle, config_form, config_toml, ssh_key};
+pub use config::{config_bundle, config_form, config_toml, ssh_key, stick};
 pub use config_client::config_client;
 pub use config_service::{helper_request, ssh_signature};
 pub use http::{http_head, http_url};
@@ -53,7 +53,7 @@ pub use verifier::{gateway_address, health_config, required_units};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 57] = [
+pub const TARGETS: [Target; 58] = [
     ("applier_settings", applier_settings),
     ("audit_log", audit_log),
     ("block_hash_index", block_hash_index),
@@ -106,6 +106,7 @@ pub const TARGETS: [Target; 57] = [
     ("squashfs", squashfs),
     ("ssh_key", ssh_key),
     ("ssh_signature", ssh_signature),
+    ("stick", stick),
     ("system_conf", system_conf),
     ("system_info", system_info),
     ("tar", tar),

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What tells a parser, in the text of a file before its tests.
-const MARKS: [&str; 13] = [
+const MARKS: [&str; 14] = [
     "fn parse",
     "fn decode",
     "fn from_kernel_log",
@@ -19,6 +19,7 @@ const MARKS: [&str; 13] = [
     "fn from_env",
     "fn from_str(",
     "fn read_table",
+    "Ext4::load(",
     "toml::from_",
     "serde_json::from_",
     "::from_der(",
@@ -94,9 +95,13 @@ const PARSERS: &[(&str, Row)] = &[
     ("config-api/src/auth/nonce.rs", Fuzzed(&["ssh_signature"])),
     ("config-api/src/auth/signers.rs", Fuzzed(&["ssh_signature"])),
     ("config-api/src/auth/verifying_key.rs", Fuzzed(&["ssh_signature"])),
+<<<<<<< HEAD
     ("config-api/src/client/address.rs", Fuzzed(&["config_client"])),
     ("config-api/src/client/answers.rs", Fuzzed(&["config_client"])),
     ("config-api/src/client/signed.rs", Fuzzed(&["config_client"])),
+=======
+    ("config-api/src/first_boot/look.rs", Fuzzed(&["stick"])),
+>>>>>>> 9ba87cc (Cut the taking of a seed at every act; fuzz sticks)
     ("config-api/src/helper/in_force.rs", Inside("what the helper itself has rendered")),
     ("config-api/src/http/routes_change.rs", Inside("a typed body, as `helper_request`'s")),
     ("config-api/src/http/routes_config.rs", Inside("the configuration in force")),

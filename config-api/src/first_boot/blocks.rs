@@ -139,6 +139,7 @@ fn numbers(text: &str) -> Option<(u64, u64)> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the tests play the kernel's files")]
 mod tests {
     use super::*;
     use std::fs;

@@ -62,10 +62,11 @@ impl Console {
     pub fn hear(&mut self, line: &str) -> Said {
         let line = line.trim_end_matches(['\r', '\n']);
         let (mode, said) = match std::mem::take(&mut self.mode) {
-            Mode::Words => match word_of(line) {
-                Said::Begin => (Mode::Pasting(String::new()), Said::Begin),
-                said => (Mode::Words, said),
-            },
+            Mode::Words => {
+                let said = word_of(line);
+                let begins = said == Said::Begin;
+                (if begins { Mode::Pasting(String::new()) } else { Mode::Words }, said)
+            }
             Mode::Pasting(text) if line == "." => (Mode::Words, Said::Config(text)),
             Mode::Pasting(_) if line == ".stop" => (Mode::Words, Said::Stopped),
             Mode::Pasting(text) if text.len() + line.len() >= MAX_CONFIG_BYTES => {

@@ -98,9 +98,7 @@ mod tests {
     }
 
     fn taken(bytes: &[u8]) -> Seeds {
-        let seeds: Vec<Seed> =
-            bytes.iter().map(|byte| Seed::new(digest(*byte), "", 0, Generation::FIRST)).collect();
-        serde_json::from_value(serde_json::to_value(seeds).unwrap()).unwrap()
+        bytes.iter().map(|byte| Seed::new(digest(*byte), "", 0, Generation::FIRST)).collect()
     }
 
     #[test]

@@ -88,19 +88,20 @@ impl HelperDoor {
     }
 
     fn ask(&self, request: Request) -> Result<Reply, DoorError> {
-        match receive(&mut self.send(request)?)? {
-            Reply::Failed { message, .. } => Err(DoorError::Refused(message)),
-            reply => Ok(reply),
+        let reply = receive(&mut self.send(request)?)?;
+        if let Reply::Failed { message, .. } = reply {
+            return Err(DoorError::Refused(message));
         }
+        Ok(reply)
     }
 }
 
 impl Door for HelperDoor {
     fn current(&mut self) -> Result<Current, DoorError> {
-        match self.ask(Request::Current {})? {
-            Reply::Current { current } => Ok(current),
-            _ => Err(DoorError::Unexpected),
-        }
+        let Reply::Current { current } = self.ask(Request::Current {})? else {
+            return Err(DoorError::Unexpected);
+        };
+        Ok(current)
     }
 
     fn apply(

@@ -35,7 +35,6 @@ impl LiveSources {
     }
 
     /// Does `act` with a stick, in a thread of its own.
-    #[expect(clippy::disallowed_methods, reason = "only a clock bounds a device that is slow")]
     fn patiently<T: Send + 'static>(
         &self,
         volume: &Volume,

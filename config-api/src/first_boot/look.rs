@@ -29,7 +29,7 @@ const MAX_FILE: ByteLen = ByteLen::new(crate::protocol::MAX_UPLOAD_BYTES);
 const MAX_READ: u64 = 512 << 20;
 
 /// More than ext4's superblock and FAT's first sector need.
-const SUPERBLOCK: u64 = 1024;
+const SUPERBLOCK: usize = 1024;
 
 /// Block groups of a file system of 16 TiB; each has a descriptor in memory.
 const MAX_BLOCK_GROUPS: u64 = 131_072;
@@ -210,11 +210,11 @@ fn read_ext4(ext4: &Ext4, name: &str) -> Result<Option<Vec<u8>>, LookError> {
 /// Superblock (source: the kernel's `Documentation/filesystems/ext4`): 4 and 336 blocks, 24 the
 /// block's size as a power of two, 32 blocks per group, 56 magic 0xEF53.
 fn is_ext4(storage: &dyn Storage) -> Result<bool, LookError> {
-    if storage.len().get() < 2 * SUPERBLOCK {
+    if storage.len().get() < 2 * SUPERBLOCK as u64 {
         return Ok(false);
     }
-    let mut block = [0; SUPERBLOCK as usize];
-    storage.read_at(SUPERBLOCK, &mut block)?;
+    let mut block = [0; SUPERBLOCK];
+    storage.read_at(SUPERBLOCK as u64, &mut block)?;
     let u32_at = |at: usize| {
         let bytes = block.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
         u64::from(u32::from_le_bytes(bytes.unwrap_or_default()))

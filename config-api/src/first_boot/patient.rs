@@ -43,7 +43,6 @@ impl<S: Storage> Storage for Patient<S> {
         self.inner.geometry()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "only a clock bounds a device that is slow")]
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), StorageError> {
         if Instant::now() >= self.until {
             return Err(self.failed(offset, buf.len(), "it answers too slowly"));

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::jobs::{JobEvent, JobResult, RollbackStatus};
-use crate::promote::{Generation, Seed, Seeds};
+use crate::promote::{Generation, Seed, SeedOutcome};
 use crate::protocol::{Current, Grounds, Outcome};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -83,13 +83,10 @@ impl Door for Played {
         tell(JobEvent::step("promote"));
         let digest = Digest::from_bytes(openssl::sha::sha256(content));
         let is_sick = world.sick.iter().any(|sick| sick == content);
-        let fate = if is_sick { "failed" } else { "succeeded" };
-        let mut seeds = serde_json::to_value(&world.current.seeds).unwrap();
-        let mut seed =
-            serde_json::to_value(Seed::new(digest, &place, 0, Generation::FIRST)).unwrap();
-        seed["outcome"] = fate.into();
-        seeds.as_array_mut().unwrap().push(seed);
-        world.current.seeds = serde_json::from_value::<Seeds>(seeds).unwrap();
+        let outcome = if is_sick { SeedOutcome::Failed } else { SeedOutcome::Succeeded };
+        let seed = Seed { outcome, ..Seed::new(digest, &place, 0, Generation::FIRST) };
+        let before = world.current.seeds.list().to_vec();
+        world.current.seeds = before.into_iter().chain([seed]).collect();
         world.current.provisioned = !is_sick;
         Ok(if is_sick {
             let error = "web.service: it is down".to_owned();

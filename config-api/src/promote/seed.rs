@@ -106,6 +106,16 @@ impl Seeds {
     }
 }
 
+impl FromIterator<Seed> for Seeds {
+    fn from_iter<I: IntoIterator<Item = Seed>>(seeds: I) -> Self {
+        let mut all = Self::default();
+        for seed in seeds {
+            all.take(seed);
+        }
+        all
+    }
+}
+
 fn write_digest<S: Serializer>(digest: &Digest, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(digest)
 }

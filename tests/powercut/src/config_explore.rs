@@ -3,14 +3,14 @@
 //! claim a device that was somebody's, the operator's files are as they were, recovering twice is
 //! recovering once, and the promotion done again ends where the undisturbed one ends.
 
-use crate::config_scenario::{ConfigRecord, ConfigScenario, OWNERS, Seen, boot};
+use crate::config_scenario::{ConfigRecord, ConfigScenario, OWNERS, Origin, SEED, Seen, boot};
 use crate::config_view::{harmed, outline, seen};
 use crate::plan::{Place, Plan};
 use crate::tally::{MAX_FAILURES, Tally};
 use crate::violation::Invariant::{Durable, I1, I6, I7};
 use crate::violation::{OrBreaks, Violation};
 use anyhow::Result;
-use config_api::promote::{Moment, Store};
+use config_api::promote::{Moment, Next, SeedOutcome, State, Store};
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::path::Path;
@@ -84,11 +84,25 @@ fn sum(image: &TreeImage) -> u128 {
 }
 
 /// What the service finds when it starts.
-fn recovered(image: &TreeImage, number: u8) -> Result<(TreeImage, Vec<TreeStep>, bool)> {
+fn recovered(image: &TreeImage, number: u8) -> Result<(TreeImage, Vec<TreeStep>, Store)> {
     let (trees, log) = MemoryTrees::recorded(image.clone());
     let store = Store::recover(Box::new(trees), OWNERS, &boot(number), Moment(10))?.store;
-    let is_provisioned = store.state().is_provisioned();
-    Ok((scan(store.trees())?, log.steps(), is_provisioned))
+    Ok((scan(store.trees())?, log.steps(), store))
+}
+
+/// What is wrong with what the device remembers of its seed: it must have been taken if and only if
+/// it was promoted, and what became of it must be what became of the configuration.
+fn seed_fault(store: &Store, found: Seen, returned: bool) -> Option<String> {
+    let seed = store.seeds().find(&SEED).map(|seed| seed.outcome);
+    let is_unproven = store.state().next() != Next::Rest;
+    let wanted = match (found, store.state()) {
+        (Some(_), _) if is_unproven => Some(SeedOutcome::Pending),
+        (Some(_), _) => Some(SeedOutcome::Succeeded),
+        (None, State::Unprovisioned { rollback: Some(_) }) => Some(SeedOutcome::Failed),
+        (None, _) if returned => Some(SeedOutcome::Failed),
+        (None, _) => None,
+    };
+    (seed != wanted).then(|| format!("{found:?} is seen and the seed is remembered as {seed:?}"))
 }
 
 impl Explorer<'_> {
@@ -128,8 +142,8 @@ impl Explorer<'_> {
         let mut acts = Vec::new();
         // The service alone is started again; then the whole machine.
         for number in [1, 2] {
-            let (after, steps, is_provisioned) =
-                recovered(image, number).or_breaks(I6, "recover")?;
+            let (after, steps, store) = recovered(image, number).or_breaks(I6, "recover")?;
+            let is_provisioned = store.state().is_provisioned();
             let found = seen(scenario, &after).map_err(|what| Violation::new(I1, what))?;
             // The service goes on with what it had begun; a reboot keeps what was promised.
             let open = [scenario.old, scenario.new, scenario.tags.last().copied()];
@@ -143,6 +157,11 @@ impl Explorer<'_> {
             }
             if is_provisioned != found.is_some() || (scenario.old.is_some() && !is_provisioned) {
                 return Err(Violation::new(I1, "the device can be claimed by anybody"));
+            }
+            if scenario.origin == Origin::Seed
+                && let Some(fault) = seed_fault(&store, found, allowed.len() == 1)
+            {
+                return Err(Violation::new(I7, fault));
             }
             if let Some(harm) = harmed(scenario, &after) {
                 return Err(Violation::new(I7, harm));

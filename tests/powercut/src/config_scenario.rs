@@ -4,15 +4,18 @@
 
 use anyhow::{Context, Result, bail};
 use config_api::promote::{
-    BootId, Command, Content, Item, Moment, Next, Owner, Owners, PromoteError, Rollback, Source,
-    State, Store,
+    BootId, Command, Content, Item, Moment, Next, Owner, Owners, PromoteError, Rollback, Seed,
+    Source, State, Store,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use storage::Digest;
 use storage::tree::{MemoryTrees, Meta, Node, TreeImage, TreeStep, scan};
 
 pub const OWNERS: Owners = Owners { root: (0, 0), app_service: (970, 970) };
+
+const NOW: Moment = Moment(20);
 
 const ROOT_DIR: Meta = Meta { mode: 0o755, uid: 0, gid: 0 };
 const SECRET: Meta = Meta { mode: 0o600, uid: 0, gid: 0 };
@@ -53,7 +56,21 @@ pub struct ConfigScenario {
     pub tags: &'static [u8],
     /// The operator's entries, which stay whatever happens.
     pub operators: Vec<PathBuf>,
+    /// Where the configuration comes from.
+    pub origin: Origin,
 }
+
+/// Where a configuration comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Somebody uploads it.
+    Upload,
+    /// The device found it, and remembers that it took it.
+    Seed,
+}
+
+/// The digest of the seed.
+pub const SEED: Digest = Digest::from_bytes([7; 32]);
 
 /// From this many acts on only these configurations may be seen.
 pub type Promise = (usize, Vec<Seen>);
@@ -155,27 +172,40 @@ fn store(trees: MemoryTrees, boot: &BootId) -> Result<Store> {
 }
 
 /// Promotes configuration `tag` up to where `act` ends, telling after each command.
-fn promote(store: &mut Store, tag: u8, act: ConfigAct, told: &mut dyn FnMut(&Store)) -> Result<()> {
+fn promote(
+    store: &mut Store,
+    tag: u8,
+    (act, origin): (ConfigAct, Origin),
+    told: &mut dyn FnMut(&Store),
+) -> Result<()> {
     let to = store.write(&mut Given(tag))?;
-    let now = Moment(20);
-    let begin = Command::Promote { to, window_secs: 300, boot: boot(1), now };
+    let begin = Command::Promote { to, window_secs: 300, boot: boot(1), now: NOW };
+    match origin {
+        Origin::Upload => store.apply(&begin)?,
+        Origin::Seed => store.take_seed(&begin, Seed::new(SEED, "/boot config.toml", 0, to))?,
+    };
+    told(store);
+    for command in verdict(act)? {
+        store.apply(&command)?;
+        told(store);
+    }
+    Ok(())
+}
+
+/// What follows a promotion.
+fn verdict(act: ConfigAct) -> Result<Vec<Command>> {
     let until = Moment(100);
-    let commands = match act {
+    Ok(match act {
         ConfigAct::Promote => vec![Command::Healthy { confirm_until: None }],
         ConfigAct::Confirm => {
-            vec![Command::Healthy { confirm_until: Some(until) }, Command::Confirm { now }]
+            vec![Command::Healthy { confirm_until: Some(until) }, Command::Confirm { now: NOW }]
         }
         ConfigAct::RollBack => {
             vec![Command::Fail, Command::Reapplied { rollback: Rollback::Completed }]
         }
         ConfigAct::Discard => vec![Command::Fail],
         ConfigAct::Recover => bail!("a recovery promotes nothing"),
-    };
-    for command in std::iter::once(begin).chain(commands) {
-        store.apply(&command)?;
-        told(store);
-    }
-    Ok(())
+    })
 }
 
 /// A device that runs configuration 2 of a promotion, with the operator's entries.
@@ -184,7 +214,7 @@ fn provisioned() -> Result<(TreeImage, Vec<PathBuf>)> {
     image.insert("config".into(), Node::Dir(ROOT_DIR));
     let operators = operators_in("config", &mut image);
     let mut store = store(image.into(), &boot(0))?;
-    promote(&mut store, 2, ConfigAct::Promote, &mut |_| {})?;
+    promote(&mut store, 2, (ConfigAct::Promote, Origin::Upload), &mut |_| {})?;
     Ok((scan(store.trees())?, operators))
 }
 
@@ -203,6 +233,7 @@ impl ConfigScenario {
             new,
             tags: &[2, 3],
             operators: operators.clone(),
+            origin: Origin::Upload,
         };
         let mut all = vec![
             on("config-promote", ConfigAct::Promote, Some(3)),
@@ -223,7 +254,7 @@ impl ConfigScenario {
         let mut promises = vec![(0, vec![self.old, self.new])];
         let mut store = store(trees, &boot(1))?;
         if self.act != ConfigAct::Recover {
-            promote(&mut store, self.tag()?, self.act, &mut |store| {
+            promote(&mut store, self.tag()?, (self.act, self.origin), &mut |store| {
                 if !matches!(store.state(), State::Pending { .. }) {
                     promises.push((log.steps().len(), vec![self.new]));
                 }
@@ -245,12 +276,21 @@ impl ConfigScenario {
     /// Those of the production code.
     pub fn again(&self, image: &TreeImage) -> Result<TreeImage> {
         let mut store = store(image.clone().into(), &boot(2))?;
+        if self.origin == Origin::Seed && store.seeds().find(&SEED).is_some() {
+            // It was taken: the boot tries it again, and nobody takes it anew.
+            if let Next::Activate { .. } = store.state().next() {
+                for command in verdict(self.act)? {
+                    store.apply(&command)?;
+                }
+            }
+            return Ok(scan(store.trees())?);
+        }
         // What the boot does with a first configuration that is tried again.
         if let Next::Activate { .. } = store.state().next() {
             store.apply(&Command::Fail)?;
         }
         if self.act != ConfigAct::Recover {
-            promote(&mut store, self.tag()?, self.act, &mut |_| {})?;
+            promote(&mut store, self.tag()?, (self.act, self.origin), &mut |_| {})?;
         }
         Ok(scan(store.trees())?)
     }
@@ -264,7 +304,7 @@ fn first_ones() -> Vec<ConfigScenario> {
         image.insert(dir.into(), Node::Dir(ROOT_DIR));
     }
     let operators = operators_in("config", &mut image);
-    let on = |name, act, new| ConfigScenario {
+    let on = |name, act, new, origin| ConfigScenario {
         name,
         before: image.clone(),
         act,
@@ -272,10 +312,13 @@ fn first_ones() -> Vec<ConfigScenario> {
         new,
         tags: &[2],
         operators: operators.clone(),
+        origin,
     };
     vec![
-        on("config-initial", ConfigAct::Promote, Some(2)),
-        on("config-discard", ConfigAct::Discard, None),
+        on("config-initial", ConfigAct::Promote, Some(2), Origin::Upload),
+        on("config-discard", ConfigAct::Discard, None, Origin::Upload),
+        on("config-seed", ConfigAct::Promote, Some(2), Origin::Seed),
+        on("config-seed-discard", ConfigAct::Discard, None, Origin::Seed),
     ]
 }
 
@@ -300,6 +343,7 @@ fn old_devices() -> Vec<ConfigScenario> {
         new: Some(2),
         tags: &[2, 3],
         operators,
+        origin: Origin::Upload,
     };
     vec![
         on("config-migrate", &plain, kept),

@@ -19,7 +19,6 @@ const MAX_SILENCE: Duration = Duration::from_secs(120);
 const MAX_LINE: u64 = 64 * 1024;
 
 /// Searches until the device has a configuration.
-#[expect(clippy::disallowed_methods, reason = "only programs read the clock")]
 pub fn first_boot(args: FirstBootArgs) {
     let door = HelperDoor { socket: args.helper, spool: args.spool };
     let mut search = Search::new(LiveSources::new("/", args.boot), door);

@@ -95,13 +95,10 @@ const PARSERS: &[(&str, Row)] = &[
     ("config-api/src/auth/nonce.rs", Fuzzed(&["ssh_signature"])),
     ("config-api/src/auth/signers.rs", Fuzzed(&["ssh_signature"])),
     ("config-api/src/auth/verifying_key.rs", Fuzzed(&["ssh_signature"])),
-<<<<<<< HEAD
     ("config-api/src/client/address.rs", Fuzzed(&["config_client"])),
     ("config-api/src/client/answers.rs", Fuzzed(&["config_client"])),
     ("config-api/src/client/signed.rs", Fuzzed(&["config_client"])),
-=======
     ("config-api/src/first_boot/look.rs", Fuzzed(&["stick"])),
->>>>>>> 9ba87cc (Cut the taking of a seed at every act; fuzz sticks)
     ("config-api/src/helper/in_force.rs", Inside("what the helper itself has rendered")),
     ("config-api/src/http/routes_change.rs", Inside("a typed body, as `helper_request`'s")),
     ("config-api/src/http/routes_config.rs", Inside("the configuration in force")),

@@ -7,7 +7,7 @@ use config_api::auth::{AdminSigners, DIGEST_HEADER, Nonce, SIGNATURE_HEADER, par
 use config_api::helper::apply_change;
 use config_api::jobs::JobId;
 use config_api::protocol::{
-    MAX_FRAME_BYTES, Request, RequestFrame, Source, decode_length, encode_frame, parse_frame,
+    MAX_FRAME_BYTES, Request, RequestFrame, decode_length, encode_frame, parse_frame,
 };
 
 /// Two texts with NUL between: the file of the administrators' keys, and an armored signature. A
@@ -47,7 +47,6 @@ pub fn helper_request(data: &[u8]) {
     assert_eq!(same, frame);
     let change = match &frame.request {
         Request::Check { change, .. } => change,
-        Request::Apply { source: Source::Change { change }, .. } => change,
         _ => return,
     };
     let text = lossy(config.get(1..).unwrap_or_default());

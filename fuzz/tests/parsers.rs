@@ -113,6 +113,7 @@ const PARSERS: &[(&str, Row)] = &[
     ("config-api/src/promote/migrate.rs", Fuzzed(&["promotion_record"])),
     ("config-api/src/promote/record.rs", Fuzzed(&["promotion_record"])),
     ("config-api/src/protocol/frame.rs", Fuzzed(&["helper_request"])),
+    ("config-api/src/protocol/proof.rs", Fuzzed(&["helper_request"])),
     ("repart/src/definition.rs", Fuzzed(&["repart_definition"])),
     ("repart/src/fat.rs", Fuzzed(&["fat"])),
     ("repart/src/table.rs", Fuzzed(&["partition_table"])),

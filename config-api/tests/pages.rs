@@ -18,7 +18,10 @@ mod ssh;
 use config_api::protocol::{AuditEntry, Origin};
 use door::{Answer, Call, Door};
 use fake::{CONFIG, Fake};
+use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrIn, sockopt};
 use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 const VALID: &str = include_str!("fixtures/001-minimal/input.toml");
@@ -369,4 +372,60 @@ fn two_forms_at_once_and_the_others_are_told_to_come_again() {
     while door.call(&paste("")).status == 429 {
         assert!(Instant::now() < end, "a sender that left keeps its place");
     }
+}
+
+/// A connection with packets of a cable's size: for those of loopback, the kernel would hold a whole
+/// page for its reader.
+fn through_a_cable(door: &Door) -> TcpStream {
+    let (kind, none) = (SockType::Stream, SockFlag::empty());
+    let socket = socket::socket(AddressFamily::Inet, kind, none, None).unwrap();
+    socket::setsockopt(&socket, sockopt::TcpMaxSeg, &1000).unwrap();
+    socket::setsockopt(&socket, sockopt::RcvBuf, &4096).unwrap();
+    let SocketAddr::V4(address) = door.address else { panic!("{}", door.address) };
+    socket::connect(socket.as_raw_fd(), &SockaddrIn::from(address)).unwrap();
+    TcpStream::from(socket)
+}
+
+#[test]
+fn answers_that_nobody_reads_are_few() {
+    let door = Door::open(strict());
+    let large = paste(&"\"".repeat(450_000));
+    let unread: Vec<_> = (0..8)
+        .map(|number| {
+            let mut stream = through_a_cable(&door);
+            stream.write_all(&large.bytes("localhost")).unwrap();
+            // Its answer has begun, so that its body has left the spool's two places.
+            let mut first = [0; 16];
+            std::io::Read::read_exact(&mut stream, &mut first).unwrap();
+            assert!(first.starts_with(b"HTTP/1.1 422"), "{number}");
+            stream
+        })
+        .collect();
+    let refused = door.call(&paste(VALID));
+    assert_eq!((refused.status, refused.header("hx-retarget")), (429, Some("#notice")));
+    assert_eq!(look(&door, "/").status, 200);
+    drop(unread);
+    let end = Instant::now() + Duration::from_secs(10);
+    while door.call(&paste("")).status == 429 {
+        assert!(Instant::now() < end, "a reader that left keeps its place");
+    }
+    followed(&door.call(&paste(VALID)));
+}
+
+#[test]
+fn a_helper_that_is_away_is_said_on_a_page() {
+    let door = Door::open(strict());
+    assert_eq!(look(&door, "/").status, 200);
+    std::fs::remove_file(door.dir.path().join("helper.sock")).unwrap();
+    let end = Instant::now() + Duration::from_secs(10);
+    // What was in force a second ago is believed.
+    let answer = loop {
+        let answer = look(&door, "/");
+        if answer.status != 200 {
+            break answer;
+        }
+        assert!(Instant::now() < end);
+    };
+    assert_eq!(answer.status, 503);
+    assert!(text(&answer).contains("The helper cannot be reached."));
 }

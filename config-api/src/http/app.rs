@@ -20,6 +20,8 @@ use tokio::sync::{Semaphore, watch};
 const MAX_UPLOADS: usize = 2;
 /// Requests at once whose body was refused and is read away.
 const MAX_DRAINS: usize = 64;
+/// Forms of the pages at once, from their beginning until their answer is read.
+const MAX_FORMS: usize = 8;
 /// Watchers of jobs at once.
 const MAX_WATCHERS: usize = 32;
 
@@ -73,6 +75,7 @@ struct Inner {
     uploads: Arc<Semaphore>,
     drains: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
+    forms: Arc<Semaphore>,
 }
 
 impl App {
@@ -100,6 +103,7 @@ impl App {
                 uploads: Arc::new(Semaphore::new(MAX_UPLOADS)),
                 drains: Arc::new(Semaphore::new(MAX_DRAINS)),
                 watchers: Arc::new(Semaphore::new(MAX_WATCHERS)),
+                forms: Arc::new(Semaphore::new(MAX_FORMS)),
             }),
         };
         for job in unsettled {
@@ -148,6 +152,10 @@ impl App {
 
     pub(super) fn watchers(&self) -> Arc<Semaphore> {
         Arc::clone(&self.inner.watchers)
+    }
+
+    pub(super) fn forms(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.inner.forms)
     }
 
     /// Told whenever a job changed.

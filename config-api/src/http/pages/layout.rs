@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What all pages have around them, and the headers that keep them to themselves.
 
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
+use hyper::body::{Frame, SizeHint};
 use maud::{DOCTYPE, Markup, html};
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Nothing but our own files; no inline script or style; nobody's frame.
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -42,11 +48,14 @@ pub(super) struct Page {
     pub(super) refresh: Refresh,
     pub(super) swap: Swap,
     pub(super) main: Markup,
+    /// Kept until the page is read.
+    pub(super) place: Option<OwnedSemaphorePermit>,
 }
 
 impl Page {
     pub(super) fn new(status: StatusCode, title: impl Into<String>, main: Markup) -> Self {
-        Self { status, title: title.into(), refresh: Refresh::Never, swap: Swap::Page, main }
+        let (refresh, swap) = (Refresh::Never, Swap::Page);
+        Self { status, title: title.into(), refresh, swap, main, place: None }
     }
 }
 
@@ -85,8 +94,11 @@ fn document(page: &Page) -> Markup {
 
 impl IntoResponse for Page {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Html(document(&self).into_string())).into_response();
+        let rest = Bytes::from(document(&self).into_string());
+        let mut response = Response::new(Body::new(Slices { rest, _place: self.place }));
+        *response.status_mut() = self.status;
         let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         let swap: &[(&'static str, &'static str)] = match self.swap {
             Swap::Page => &[],
             Swap::PageInPlace => &[("hx-push-url", "false")],
@@ -104,5 +116,33 @@ impl IntoResponse for Page {
         // With `no-referrer` a browser sends the form with an origin of `null`, which is nobody's.
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
         response
+    }
+}
+
+/// So much of a page is handed to its connection at once: as long as more is left, its reader has
+/// not read it.
+const SLICE_BYTES: usize = 16 * 1024;
+
+/// A page on its way; the place that it takes is free when the last slice went.
+struct Slices {
+    rest: Bytes,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl hyper::body::Body for Slices {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let length = self.rest.len().min(SLICE_BYTES);
+        let slice = self.rest.split_to(length);
+        Poll::Ready((length > 0).then_some(Ok(Frame::data(slice))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
     }
 }

@@ -11,7 +11,7 @@ use crate::http::job_task::{Task, begin};
 use crate::http::listen::Peer;
 use crate::http::routes_config::not_busy;
 use crate::http::routes_jobs::{find, take_place};
-use crate::http::upload::{self, Spooled};
+use crate::http::upload;
 use crate::http::{ApiError, App, events};
 use crate::jobs::{JobId, ReportedFault};
 use crate::protocol::{Grounds, Reply, Request as Ask, Source};
@@ -83,6 +83,13 @@ impl From<ApiError> for Refused {
 
 async fn apply(State(app): State<App>, request: Request) -> Response {
     let (parts, mut body) = request.into_parts();
+    let device = app.settings().device.to_string();
+    // An answer may be twelve times the text, and waits for its reader.
+    let Ok(place) = app.forms().try_acquire_owned() else {
+        let error = ApiError::too_many("too-many-forms", "too many send forms at once");
+        upload::drain(&app, &parts, body).await;
+        return refused(&device, &error, "").into_response();
+    };
     let refused_for = match applied(&app, &parts, &mut body).await {
         Ok(job) => {
             let target = format!("/ui/jobs/{job}");
@@ -91,12 +98,13 @@ async fn apply(State(app): State<App>, request: Request) -> Response {
         Err(refused_for) => refused_for,
     };
     upload::drain(&app, &parts, body).await;
-    let device = app.settings().device.to_string();
-    match refused_for {
-        Refused::Configured => configured(&device).into_response(),
-        Refused::Invalid(received, faults) => invalid(&device, &received, &faults).await,
-        Refused::Error(Lost { error, text }) => refused(&device, &error, &text).into_response(),
-    }
+    let mut page = match refused_for {
+        Refused::Configured => configured(&device),
+        Refused::Invalid(received, faults) => invalid(&device, received, &faults).await,
+        Refused::Error(Lost { error, text }) => refused(&device, &error, &text),
+    };
+    page.place = Some(place);
+    page.into_response()
 }
 
 async fn applied(app: &App, parts: &Parts, body: &mut Body) -> Result<JobId, Refused> {
@@ -128,17 +136,12 @@ async fn applied(app: &App, parts: &Parts, body: &mut Body) -> Result<JobId, Ref
     begin(app, task).await.map_err(|error| Lost { error, text }.into())
 }
 
-async fn invalid(device: &str, received: &Received, faults: &[ReportedFault]) -> Response {
+async fn invalid(device: &str, received: Received, faults: &[ReportedFault]) -> Page {
     let Received { spooled, pasted } = received;
-    let page = match pasted {
-        Some(text) => rejected(device, Rejected { faults, text, came: Came::Pasted }),
-        None => rejected_file(device, spooled, faults).await,
-    };
-    page.into_response()
-}
-
-async fn rejected_file(device: &str, spooled: &Spooled, faults: &[ReportedFault]) -> Page {
-    let seen = look(spooled).await;
+    if let Some(text) = pasted {
+        return rejected(device, Rejected { faults, text: &text, came: Came::Pasted });
+    }
+    let seen = look(&spooled).await;
     let name = spooled.upload.file_name.as_str();
     let came = if seen.whole { Came::File(name) } else { Came::Bundle(name) };
     rejected(device, Rejected { faults, text: &seen.text, came })

@@ -7,7 +7,8 @@ use config_api::auth::{AdminSigners, DIGEST_HEADER, Nonce, SIGNATURE_HEADER, par
 use config_api::helper::apply_change;
 use config_api::jobs::JobId;
 use config_api::protocol::{
-    MAX_FRAME_BYTES, Request, RequestFrame, decode_length, encode_frame, parse_frame,
+    Change, Grounds, MAX_FRAME_BYTES, Request, RequestFrame, Source, decode_length, encode_frame,
+    parse_frame,
 };
 
 /// Two texts with NUL between: the file of the administrators' keys, and an armored signature. A
@@ -45,10 +46,17 @@ pub fn helper_request(data: &[u8]) {
     let again = encode_frame(&frame).expect("what was read fits");
     let same: RequestFrame = parse_frame(&again[4..]).expect("what was written is read");
     assert_eq!(same, frame);
-    let change = match &frame.request {
-        Request::Check { change, .. } => change,
-        _ => return,
+    let change = match frame.request {
+        Request::Check { change, .. } => Some(change),
+        // Which change it is stands in what was signed; that nobody signed it is another matter.
+        Request::Apply {
+            source: Source::Change { body },
+            grounds: Grounds::Signed { proof },
+            ..
+        } => Change::of_request(&proof.method, &proof.target, body.as_bytes()),
+        _ => None,
     };
+    let Some(change) = &change else { return };
     let text = lossy(config.get(1..).unwrap_or_default());
     if let Ok(edited) = apply_change(&text, change) {
         apply_change(&edited, change).map_or_else(

@@ -255,6 +255,10 @@ fn a_bundle_brings_its_files_and_a_bad_one_nothing() {
     let (outcome, _) = bench.apply(input("bundle.tar.gz"), &Origin::FirstClaim);
     assert!(matches!(outcome, Outcome::Succeeded { .. }), "{outcome:?}");
     assert_eq!(fs::read_to_string(bench.config("files/page")).unwrap(), "hello");
+    let text = minimal().replace("Image =", "EnvironmentFile = \"${FILES_DIR}/gone.env\"\nImage =");
+    let warnings = bench.device.validate(upload(&text)).unwrap();
+    let told = |words: &str| warnings.iter().any(|warning| warning.contains(words));
+    assert!(told("names files/gone.env") && told("not taken over"), "F5: {warnings:?}");
     let (outcome, _) = bench.apply(input("bundle.tar.zst"), &admin());
     let Outcome::Failed { faults, rollback, .. } = outcome else { panic!("{outcome:?}") };
     assert!(faults[0].hint.is_some(), "{faults:?}");

@@ -4,6 +4,7 @@
 //! done.
 
 use super::carried::carry;
+use super::files_told::missing_files;
 use super::in_force::{broken, read_current, read_export, read_state, rollback_of};
 use super::progress::{event_of, failures_text};
 use super::received::{found_digest, look_into, receive};
@@ -26,7 +27,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use storage::tree::HostTrees;
+use storage::tree::{HostTrees, Trees};
 use storage::{Digest, HostFiles, chain};
 
 /// At boot another one may hold the lock for a moment.
@@ -227,8 +228,23 @@ impl Device {
                 }
             },
         };
-        let checked = validate(&text).map_err(|faults| PipelineError::Invalid(report(&faults)))?;
+        let mut checked =
+            validate(&text).map_err(|faults| PipelineError::Invalid(report(&faults)))?;
+        checked.warnings.extend(missing_files(&checked.config, &payload));
+        if payload.is_empty() && self.has_files()? {
+            let warning = "the files/ of the configuration in force are not taken over: send a \
+                           bundle that has them";
+            checked.warnings.push(warning.to_owned());
+        }
         Ok(Judged { text, checked, payload, members })
+    }
+
+    /// Whether files came with the configuration in force.
+    fn has_files(&self) -> Result<bool, PipelineError> {
+        let data = self.data()?;
+        let Some(generation) = read_state(&data)?.shown() else { return Ok(false) };
+        let found = data.entry(&generation.path().join("files"));
+        Ok(found.map_err(|error| broken(&error))?.is_some())
     }
 
     /// Everything up to the promotion; a failure leaves all as it was.

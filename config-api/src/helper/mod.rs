@@ -13,6 +13,8 @@ mod desk;
 #[cfg(target_os = "linux")]
 mod device;
 mod edit;
+#[cfg(target_os = "linux")]
+mod files_told;
 mod gate;
 mod in_force;
 #[cfg(target_os = "linux")]

@@ -7,6 +7,10 @@ use crate::tree::{self, Tree};
 use std::io::{self, Read};
 use std::path::Path;
 
+/// The directory of the units, and what it becomes on a device.
+const UNITS: &str = "quadlet";
+const UNITS_MODE: u32 = 0o700;
+
 /// Whoever kept the contents of a bundle's `files/`.
 pub trait Members {
     /// Opens the content of a member.
@@ -44,7 +48,8 @@ impl Source for Rendered<'_> {
                 tree::Owner::Root => Owner::Root,
                 tree::Owner::AppUser => Owner::AppService,
             };
-            let mode = entry.mode;
+            // Units hold secrets, and their files' modes are the contract's: nobody gets that far.
+            let mode = if path == Path::new(UNITS) { UNITS_MODE } else { entry.mode };
             match &entry.content {
                 tree::Content::Directory => {
                     put(Item { path, owner, mode, content: Content::Dir })?;

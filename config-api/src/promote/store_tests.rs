@@ -303,5 +303,5 @@ fn a_rendered_tree_is_promoted_with_its_payload_and_its_exact_length() {
         Some(Node::Link(_)) | None => None,
     };
     let modes = ["config.toml", "quadlet", "quadlet/web.container", "files", "files/page"];
-    assert_eq!(modes.map(mode), [0o600, 0o755, 0o644, 0o700, 0o600].map(Some));
+    assert_eq!(modes.map(mode), [0o600, 0o700, 0o644, 0o700, 0o600].map(Some));
 }

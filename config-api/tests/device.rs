@@ -382,3 +382,36 @@ fn each_boot_recovers_first_and_then_applies_what_counts() {
     assert_eq!(bench.device.apply_at_boot(&steps, 60).unwrap(), []);
     assert_eq!(*bench.world.log.lock().unwrap(), ["apply-users gen-1", "apply-network gen-1"]);
 }
+
+#[test]
+fn what_a_container_piles_up_among_the_files_locks_nobody_out() {
+    let bench = Bench::new(None);
+    bench.apply(upload(&minimal()), &Origin::FirstClaim);
+    let files = bench.config("generations/gen-1/files");
+    fs::create_dir_all(&files).unwrap();
+    // Deeper than any path can be long, as its owner can make it step by step.
+    let mut dir = fs::File::open(&files).unwrap();
+    for _ in 0..3000 {
+        let mode = nix::sys::stat::Mode::S_IRWXU;
+        nix::sys::stat::mkdirat(&dir, "down", mode).unwrap();
+        let flags = nix::fcntl::OFlag::O_DIRECTORY;
+        let next = nix::fcntl::openat(&dir, "down", flags, nix::sys::stat::Mode::empty());
+        dir = fs::File::from(next.unwrap());
+    }
+    let text = format!("{}\n# changed\n", minimal());
+    let (outcome, _) = bench.apply(Input::Edited { text: text.clone() }, &admin());
+    let Outcome::Failed { faults, rollback, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!((faults[0].path.as_str(), rollback), ("files", RollbackStatus::Skipped));
+    let (outcome, _) = bench.apply(upload(&text), &admin());
+    assert!(matches!(outcome, Outcome::Succeeded { .. }), "{outcome:?}");
+    assert!(!files.exists(), "the old generation is gone with all of it");
+    let now = bench.config("generations/gen-2/files");
+    fs::create_dir_all(&now).unwrap();
+    for number in 0..5000 {
+        fs::write(now.join(number.to_string()), "").unwrap();
+    }
+    let many = bench.device.validate(Input::Edited { text: text.clone() }).unwrap_err();
+    assert!(matches!(many, PipelineError::Invalid(_)), "{many:?}");
+    let (outcome, _) = bench.apply(upload(&text), &admin());
+    assert!(matches!(outcome, Outcome::Succeeded { .. }), "{outcome:?}");
+}

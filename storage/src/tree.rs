@@ -128,6 +128,26 @@ pub trait Trees: Send {
     /// [`FilesError::Write`].
     fn remove(&mut self, path: &Path) -> Result<(), FilesError>;
 
+    /// Removes a name with everything below it; a cut leaves some of it. Not durable by itself.
+    ///
+    /// # Errors
+    /// As [`Trees::remove`].
+    fn remove_tree(&mut self, path: &Path) -> Result<(), FilesError> {
+        let mut open = vec![path.to_owned()];
+        // Directories are met before what they hold, so the reverse order empties them first.
+        let mut met = Vec::new();
+        while let Some(next) = open.pop() {
+            if let Some(Entry { kind: Kind::Dir, .. }) = self.entry(&next)? {
+                open.extend(self.list(&next)?.into_iter().map(|name| next.join(name)));
+            }
+            met.push(next);
+        }
+        for path in met.iter().rev() {
+            self.remove(path)?;
+        }
+        Ok(())
+    }
+
     /// Gives a directory or regular file to somebody, with other permissions; of a directory that is
     /// lost until it is synced, of a file until the next [`Trees::append`].
     ///
@@ -237,17 +257,5 @@ pub fn make_dir_durably(trees: &mut dyn Trees, path: &Path, meta: Meta) -> Resul
 /// # Errors
 /// As [`Trees::remove`].
 pub fn remove_all(trees: &mut dyn Trees, path: &Path) -> Result<(), FilesError> {
-    let mut open = vec![path.to_owned()];
-    // Directories are met before what they hold, so the reverse order empties them first.
-    let mut met = Vec::new();
-    while let Some(next) = open.pop() {
-        if let Some(Entry { kind: Kind::Dir, .. }) = trees.entry(&next)? {
-            open.extend(trees.list(&next)?.into_iter().map(|name| next.join(name)));
-        }
-        met.push(next);
-    }
-    for path in met.iter().rev() {
-        trees.remove(path)?;
-    }
-    Ok(())
+    trees.remove_tree(path)
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The files of the configuration in force, for a change that brings none of its own. Their owner
 //! is the account of the containers, which may put anything there: only directories and regular
-//! files are carried, and nothing is followed.
+//! files are carried, no more than a bundle may hold, and nothing is followed.
 
-use crate::input::{Member, Payload};
+use crate::input::{Limits, Member, Payload};
 use crate::promote::{Generation, Members};
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -16,11 +16,46 @@ pub(super) struct Carried {
     files: Vec<PathBuf>,
 }
 
+/// Deepest directory; a bundle's are no deeper.
+const MAX_PARTS: usize = 64;
+
+/// Files that cannot be carried over.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CarryError {
+    /// They cannot be read.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// More, larger or deeper than a bundle may hold.
+    #[error("the files in force have grown beyond what a bundle may hold")]
+    TooMuch,
+}
+
+/// What a bundle may hold, less what was met.
+struct Room {
+    members: usize,
+    bytes: u64,
+}
+
+impl Room {
+    fn take(&mut self, name: &str, bytes: u64) -> Result<(), CarryError> {
+        let members = self.members.checked_sub(1);
+        let left = self.bytes.checked_sub(bytes);
+        let (Some(members), Some(left)) = (members, left) else { return Err(CarryError::TooMuch) };
+        if bytes > Limits::default().member || name.split('/').count() > MAX_PARTS {
+            return Err(CarryError::TooMuch);
+        }
+        *self = Self { members, bytes: left };
+        Ok(())
+    }
+}
+
 /// Lists the files of `generation`.
 pub(super) fn carry(
     data: HostTrees,
     generation: Generation,
-) -> Result<(Payload, Carried), FilesError> {
+) -> Result<(Payload, Carried), CarryError> {
+    let limits = Limits::default();
+    let mut room = Room { members: limits.members, bytes: limits.expanded };
     let root = generation.path().join("files");
     let (mut payload, mut files) = (Payload::default(), Vec::new());
     let mut open = Vec::new();
@@ -36,11 +71,13 @@ pub(super) fn carry(
             let name = format!("{name}/{entry}");
             match data.entry(&path)? {
                 Some(found) if found.kind == Kind::Dir => {
+                    room.take(&name, 0)?;
                     let _ = payload.add(name.clone(), Member::Directory);
                     open.push((path, name));
                 }
                 Some(found) => {
                     if let Kind::File(len) = found.kind {
+                        room.take(&name, len.get())?;
                         let member = Member::File { member: files.len(), len: len.get() };
                         if payload.add(name, member) {
                             files.push(path);

@@ -3,7 +3,7 @@
 //! its services do not become healthy, taken back. Who changed what is written down before it is
 //! done.
 
-use super::carried::carry;
+use super::carried::{CarryError, carry};
 use super::files_told::missing_files;
 use super::in_force::{broken, read_current, read_export, read_state, rollback_of};
 use super::progress::{event_of, failures_text};
@@ -211,7 +211,7 @@ impl Device {
                 let data = self.data()?;
                 match read_state(&data)?.shown() {
                     Some(generation) => {
-                        let carried = carry(data, generation).map_err(|error| broken(&error))?;
+                        let carried = carry(data, generation).map_err(|error| uncarried(&error))?;
                         (text.into_bytes(), carried.0, Box::new(carried.1))
                     }
                     None => (text.into_bytes(), Payload::default(), Box::new(NoMembers)),
@@ -489,6 +489,19 @@ fn access_events(access: &[HostAccess]) -> Vec<AuditEvent> {
 fn lock_of<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What these hold is whole after each statement, whatever panicked elsewhere.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a container left among the files keeps nobody from sending others.
+fn uncarried(error: &CarryError) -> PipelineError {
+    match error {
+        CarryError::Files(error) => broken(error),
+        CarryError::TooMuch => PipelineError::Invalid(vec![ReportedFault {
+            path: "files".to_owned(),
+            problem: chain(error),
+            hint: Some("send the whole configuration, as a bundle with its files".to_owned()),
+            ..ReportedFault::default()
+        }]),
+    }
 }
 
 fn open_data(root: &std::path::Path) -> Result<HostTrees, PipelineError> {

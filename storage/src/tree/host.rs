@@ -27,6 +27,9 @@ pub struct HostTrees {
     label: PathBuf,
 }
 
+/// More names in one directory are nothing of ours, and each takes memory.
+const MAX_NAMES: usize = 1 << 17;
+
 const DIR: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_RDONLY);
 
 impl HostTrees {
@@ -155,6 +158,67 @@ fn write_to(fd: OwnedFd, content: &mut dyn Read, meta: Meta) -> io::Result<()> {
     File::from(fd).sync_all()
 }
 
+/// A directory's identity: one that was moved meanwhile has another parent.
+fn identity(dir: &OwnedFd) -> Result<(u64, u64), Errno> {
+    let facts = fstat(dir)?;
+    #[allow(clippy::useless_conversion, reason = "other systems have other widths")]
+    Ok((u64::try_from(facts.st_dev).unwrap_or(0), facts.st_ino.into()))
+}
+
+/// Removes what a directory holds, up to the first directory that is not empty; gives its name.
+fn thin_out(dir: &OwnedFd) -> Result<Option<OsString>, Errno> {
+    let mut listed = Dir::openat(dir, ".", DIR | OFlag::O_CLOEXEC, Mode::empty())?;
+    for entry in listed.iter() {
+        let name = OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned();
+        if name == "." || name == ".." {
+            continue;
+        }
+        let facts = match fstatat(dir, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Err(Errno::ENOENT) => continue,
+            facts => facts?,
+        };
+        let is_dir = kind_of(&facts) == SFlag::S_IFDIR;
+        let flags = if is_dir { UnlinkatFlags::RemoveDir } else { UnlinkatFlags::NoRemoveDir };
+        match unlinkat(dir, name.as_os_str(), flags) {
+            Err(Errno::ENOTEMPTY | Errno::EEXIST) => return Ok(Some(name)),
+            Err(Errno::ENOENT) => {}
+            removed => removed?,
+        }
+    }
+    Ok(None)
+}
+
+/// Removes the directory `name` of `dir`, however deep it is: whoever owns a part of it may have
+/// made it deeper than a path can be long. One directory is held open at a time, and the way back
+/// up is believed only where it leads to the directory that it came from.
+fn remove_deep(dir: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
+    let flags = DIR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let mut above = vec![(identity(dir)?, name.to_owned())];
+    let mut current = openat(dir, name, flags, Mode::empty())?;
+    loop {
+        if let Some(next) = thin_out(&current)? {
+            let child = openat(&current, next.as_os_str(), flags, Mode::empty())?;
+            above.push((identity(&current)?, next));
+            current = child;
+            continue;
+        }
+        let Some((wanted, name)) = above.pop() else { return Ok(()) };
+        let parent = if above.is_empty() {
+            dir.try_clone().map_err(|_| Errno::EMFILE)?
+        } else {
+            openat(&current, "..", flags, Mode::empty())?
+        };
+        if identity(&parent)? != wanted {
+            return Err(Errno::EXDEV);
+        }
+        unlinkat(&parent, name.as_os_str(), UnlinkatFlags::RemoveDir)?;
+        if above.is_empty() {
+            return Ok(());
+        }
+        current = parent;
+    }
+}
+
 impl Trees for HostTrees {
     fn entry(&self, path: &Path) -> Result<Option<Entry>, FilesError> {
         self.check(path)?;
@@ -184,6 +248,9 @@ impl Trees for HostTrees {
             let name = OsStr::from_bytes(entry.map_err(failed)?.file_name().to_bytes()).to_owned();
             if name != "." && name != ".." {
                 names.push(name);
+            }
+            if names.len() > MAX_NAMES {
+                return Err(failed(Errno::EFBIG));
             }
         }
         names.sort();
@@ -265,6 +332,20 @@ impl Trees for HostTrees {
                 _ => UnlinkatFlags::NoRemoveDir,
             };
             unlinkat(dir, name, flags)
+        });
+        removed.map_err(|errno| self.unwritable(path, errno))
+    }
+
+    fn remove_tree(&mut self, path: &Path) -> Result<(), FilesError> {
+        self.check(path)?;
+        let removed = self.stat(path).and_then(|facts| {
+            let Some(facts) = facts else { return Ok(()) };
+            let (dir, name) = self.place(path)?;
+            if kind_of(&facts) == SFlag::S_IFDIR {
+                remove_deep(&dir, name)
+            } else {
+                unlinkat(dir, name, UnlinkatFlags::NoRemoveDir)
+            }
         });
         removed.map_err(|errno| self.unwritable(path, errno))
     }

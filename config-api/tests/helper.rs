@@ -16,7 +16,7 @@ mod fake;
 mod ssh;
 
 use config_api::auth::{DeviceId, SignedRequest};
-use config_api::helper::{AllowedPeers, Helper, PeerError, Spool};
+use config_api::helper::{AllowedPeers, Asker, Helper, PeerError, Spool};
 use config_api::jobs::{JobId, RollbackStatus};
 use config_api::protocol::{
     AuditEntry, Change, FailureCode, FileName, Grounds, ItemName, Origin, Outcome, Proof, Reply,
@@ -95,7 +95,7 @@ impl Bench {
         let helper = Arc::clone(&self.helper);
         let server = thread::spawn(move || {
             // The test looks at what was sent; a client that leaves is one of the cases.
-            let _ = helper.serve(&mut theirs);
+            let _ = helper.serve(&mut theirs, Asker::Service);
         });
         stream.write_all(bytes).unwrap();
         Client { stream, server }
@@ -366,7 +366,7 @@ fn the_kernel_says_who_asks() {
     let own = nix::unistd::getuid().as_raw();
     let verdict = AllowedPeers::new(own + 1).admit(&ours);
     if own == 0 {
-        assert!(verdict.is_ok(), "root may always ask");
+        assert_eq!(verdict.ok(), Some(Asker::Root), "root may always ask");
     } else {
         assert!(matches!(verdict, Err(PeerError::Refused { uid }) if uid == own));
         assert!(AllowedPeers::new(own).admit(&ours).is_ok());

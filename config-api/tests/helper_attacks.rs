@@ -16,7 +16,7 @@ mod fake;
 mod ssh;
 
 use config_api::auth::{DeviceId, SignedRequest};
-use config_api::helper::{Helper, Spool};
+use config_api::helper::{Asker, Helper, Spool};
 use config_api::jobs::JobId;
 use config_api::protocol::{
     AuditEntry, FailureCode, FileName, Grounds, Outcome, PROTOCOL_VERSION, Proof, Reply, Request,
@@ -55,7 +55,7 @@ impl Captured {
         let (mut ours, mut theirs) = UnixStream::pair().unwrap();
         let frame = RequestFrame { version: PROTOCOL_VERSION, request };
         ours.write_all(&encode_frame(&frame).unwrap()).unwrap();
-        self.helper.serve(&mut theirs).unwrap();
+        self.helper.serve(&mut theirs, Asker::Service).unwrap();
         loop {
             let mut header = [0; 4];
             ours.read_exact(&mut header).unwrap();
@@ -213,4 +213,19 @@ fn neither_secrets_nor_confirmations_without_a_signature_for_them() {
     let other = captured.sign(captured.proof("POST", &other, ""));
     denied(Request::Confirm { job: JobId::new([1; 16]), grounds: by(other) });
     assert!(captured.fake.with(|state| state.confirmed.is_empty()));
+}
+
+#[test]
+fn nobody_but_root_finds_configurations_on_the_device() {
+    let captured = Captured::new();
+    captured.fake.with(|state| state.text = None);
+    let grounds = Grounds::FirstBoot { place: "/boot config.toml".to_owned(), asked: true };
+    let source = captured.upload(BODY);
+    let apply = Request::Apply { job: JobId::new([1; 16]), source, grounds, if_match: None };
+    let entry = AuditEntry::SeedRefused { place: "sdb1".to_owned(), reason: "x".to_owned() };
+    for request in [apply, Request::Audit { entry }] {
+        let reply = captured.ask(request);
+        assert!(matches!(reply, Reply::Failed { code: FailureCode::Denied, .. }), "{reply:?}");
+    }
+    assert!(captured.fake.with(|state| state.applied.is_empty() && state.audit.is_empty()));
 }

@@ -3,12 +3,15 @@
 //! is the account of the containers, which may put anything there: only directories and regular
 //! files are carried, no more than a bundle may hold, and nothing is followed.
 
+use super::PipelineError;
+use super::in_force::broken;
 use crate::input::{Limits, Member, Payload};
+use crate::jobs::ReportedFault;
 use crate::promote::{Generation, Members};
 use std::io::{self, Read};
 use std::path::PathBuf;
-use storage::FilesError;
 use storage::tree::{HostTrees, Kind, Trees};
+use storage::{FilesError, chain};
 
 /// The files of a generation.
 pub(super) struct Carried {
@@ -89,6 +92,19 @@ pub(super) fn carry(
         }
     }
     Ok((payload, Carried { data, files }))
+}
+
+/// What a container left among the files keeps nobody from sending others.
+pub(super) fn uncarried(error: &CarryError) -> PipelineError {
+    match error {
+        CarryError::Files(error) => broken(error),
+        CarryError::TooMuch => PipelineError::Invalid(vec![ReportedFault {
+            path: "files".to_owned(),
+            problem: chain(error),
+            hint: Some("send the whole configuration, as a bundle with its files".to_owned()),
+            ..ReportedFault::default()
+        }]),
+    }
 }
 
 impl Members for Carried {

@@ -3,7 +3,8 @@
 //! its services do not become healthy, taken back. Who changed what is written down before it is
 //! done.
 
-use super::carried::{CarryError, carry};
+use super::access::access_events;
+use super::carried::{carry, uncarried};
 use super::files_told::missing_files;
 use super::in_force::{broken, read_current, read_export, read_state, rollback_of};
 use super::progress::{event_of, failures_text};
@@ -20,7 +21,6 @@ use crate::promote::{
     Store,
 };
 use crate::protocol::{AuditEntry, Current, FailureCode, Origin, Outcome};
-use crate::quadlet::HostAccess;
 use crate::render::render;
 use crate::system::{BootFacts, read_boot_facts};
 use std::path::PathBuf;
@@ -459,49 +459,9 @@ impl Pipeline for Device {
     }
 }
 
-/// What units may do to the host: a line for each, and so few in all that one configuration
-/// pushes no other event out of the log.
-fn access_events(access: &[HostAccess]) -> Vec<AuditEvent> {
-    const UNITS: usize = 32;
-    const DIRECTIVES: usize = 16;
-    let mut units: Vec<(&str, Vec<&HostAccess>)> = Vec::new();
-    for one in access {
-        match units.last_mut() {
-            Some((unit, all)) if *unit == one.unit => all.push(one),
-            Some(_) | None => units.push((&one.unit, vec![one])),
-        }
-    }
-    let more = |count: usize, most: usize, what: &str| {
-        let rest = count.checked_sub(most).filter(|rest| *rest > 0);
-        rest.map(|rest| Text::new(&format!("and {rest} more {what}")))
-    };
-    let event = |(unit, all): &(&str, Vec<&HostAccess>)| {
-        let told = all.iter().take(DIRECTIVES);
-        let told = told.map(|one| Text::new(&format!("{}={}", one.directive, one.value)));
-        let directives = told.chain(more(all.len(), DIRECTIVES, "directives")).collect();
-        AuditEvent::FullAccessGranted { container: Text::new(unit), directives }
-    };
-    let rest = more(units.len(), UNITS, "units")
-        .map(|container| AuditEvent::FullAccessGranted { container, directives: Vec::new() });
-    units.iter().take(UNITS).map(event).chain(rest).collect()
-}
-
 fn lock_of<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What these hold is whole after each statement, whatever panicked elsewhere.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What a container left among the files keeps nobody from sending others.
-fn uncarried(error: &CarryError) -> PipelineError {
-    match error {
-        CarryError::Files(error) => broken(error),
-        CarryError::TooMuch => PipelineError::Invalid(vec![ReportedFault {
-            path: "files".to_owned(),
-            problem: chain(error),
-            hint: Some("send the whole configuration, as a bundle with its files".to_owned()),
-            ..ReportedFault::default()
-        }]),
-    }
 }
 
 fn open_data(root: &std::path::Path) -> Result<HostTrees, PipelineError> {

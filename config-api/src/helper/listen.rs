@@ -2,7 +2,7 @@
 //! The helper's socket: who is let in, how many at once, and how long one may take to say what it
 //! wants.
 
-use super::{AllowedPeers, Helper, PeerError, Pipeline, ServeError, Uploads};
+use super::{AllowedPeers, Asker, Helper, PeerError, Pipeline, ServeError, Uploads};
 use nix::unistd::{Gid, chown};
 use std::fs::{self, Permissions};
 use std::io;
@@ -88,16 +88,19 @@ pub fn serve_helper<P, U>(
                 continue;
             }
         };
-        if let Err(error) = peers.admit(&stream) {
-            note(&error.into());
-            continue;
-        }
+        let asker = match peers.admit(&stream) {
+            Ok(asker) => asker,
+            Err(error) => {
+                note(&error.into());
+                continue;
+            }
+        };
         let place = Place::take(&open);
         let Some(place) = place else { continue };
         let (helper, telling) = (Arc::clone(helper), note.clone());
         let served = thread::Builder::new().spawn(move || {
             let _place = place;
-            if let Err(error) = converse(&helper, stream) {
+            if let Err(error) = converse(&helper, stream, asker) {
                 telling(&error);
             }
         });
@@ -110,11 +113,12 @@ pub fn serve_helper<P, U>(
 fn converse<P: Pipeline, U: Uploads>(
     helper: &Helper<P, U>,
     mut stream: UnixStream,
+    asker: Asker,
 ) -> Result<(), HelperListenError> {
     let patience = Some(PATIENCE);
     let set = stream.set_read_timeout(patience).and_then(|()| stream.set_write_timeout(patience));
     set.map_err(HelperListenError::Accept)?;
-    Ok(helper.serve(&mut stream)?)
+    Ok(helper.serve(&mut stream, asker)?)
 }
 
 /// One of the connections at once.

@@ -8,6 +8,8 @@
 //! has begun is finished even when nobody listens any more.
 
 #[cfg(target_os = "linux")]
+mod access;
+#[cfg(target_os = "linux")]
 mod carried;
 mod desk;
 #[cfg(target_os = "linux")]
@@ -38,6 +40,6 @@ pub use listen::{HelperListenError, bind_helper, serve_helper};
 #[cfg(target_os = "linux")]
 pub use peer::{AllowedPeers, PeerError};
 pub use pipeline::{Exported, Input, Pipeline, PipelineError};
-pub use serve::{Helper, ServeError, Uploads};
+pub use serve::{Asker, Helper, ServeError, Uploads};
 #[cfg(target_os = "linux")]
 pub use spool::{Spool, SpoolError};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Who is at the other end of the socket? The kernel's answer, not the peer's.
 
+use super::Asker;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -32,16 +33,16 @@ impl AllowedPeers {
         Self { service }
     }
 
-    /// Lets a peer in.
+    /// Lets a peer in, as who it is.
     ///
     /// # Errors
     /// [`PeerError`].
-    pub fn admit(&self, stream: &UnixStream) -> Result<(), PeerError> {
+    pub fn admit(&self, stream: &UnixStream) -> Result<Asker, PeerError> {
         let peer = getsockopt(stream, PeerCredentials)
             .map_err(|errno| PeerError::Unknown(errno.into()))?;
         match peer.uid() {
-            0 => Ok(()),
-            uid if uid == self.service => Ok(()),
+            0 => Ok(Asker::Root),
+            uid if uid == self.service => Ok(Asker::Service),
             uid => Err(PeerError::Refused { uid }),
         }
     }

@@ -31,6 +31,15 @@ pub trait Uploads: Send + Sync {
     fn take(&self, upload: &Upload) -> Result<File, Self::Error>;
 }
 
+/// Who is at the other end, as the kernel says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// A program of root's: the search of the first boot.
+    Root,
+    /// The HTTP process, which may be somebody else's by now.
+    Service,
+}
+
 /// Why a connection ended without an answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -56,11 +65,11 @@ impl<P: Pipeline, U: Uploads> Helper<P, U> {
         Self { pipeline, uploads, desk: Desk::default(), gate: Gate::new(device) }
     }
 
-    /// Answers the one request of a connection whose peer was admitted.
+    /// Answers the one request of a connection whose peer was admitted as `asker`.
     ///
     /// # Errors
     /// [`ServeError`]; a change that had begun is over all the same.
-    pub fn serve<S: Read + Write>(&self, stream: &mut S) -> Result<(), ServeError> {
+    pub fn serve<S: Read + Write>(&self, stream: &mut S, asker: Asker) -> Result<(), ServeError> {
         let frame = match read_request(stream) {
             Ok(frame) => frame,
             Err(ServeError::Frame(error)) => {
@@ -71,6 +80,10 @@ impl<P: Pipeline, U: Uploads> Helper<P, U> {
         if frame.version != PROTOCOL_VERSION {
             let message = format!("version {} of the protocol", frame.version);
             return send(stream, &failed(FailureCode::BadRequest, message));
+        }
+        if asker == Asker::Service && is_roots(&frame.request) {
+            let message = "only the device itself may ask this".to_owned();
+            return send(stream, &failed(FailureCode::Denied, message));
         }
         let done = match frame.request {
             Request::Apply { job, source, grounds, if_match } => {
@@ -291,6 +304,16 @@ impl<P: Pipeline, U: Uploads> Helper<P, U> {
             }
         }
     }
+}
+
+/// Whether only a program of root's may ask this: what is found on the device, and is told of it in
+/// the part of the audit log that no stranger can fill.
+const fn is_roots(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Apply { grounds: Grounds::FirstBoot { .. }, .. }
+            | Request::Audit { entry: AuditEntry::SeedRefused { .. } }
+    )
 }
 
 /// Ends a job whose thread is ended by a panic.

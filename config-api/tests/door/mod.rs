@@ -7,7 +7,7 @@
 use crate::fake::Fake;
 use crate::ssh::Keygen;
 use config_api::auth::{DeviceId, SignedRequest};
-use config_api::helper::{Helper, Spool};
+use config_api::helper::{Asker, Helper, Spool};
 use config_api::http::{App, Listener, Settings, serve, serve_following};
 use serde_json::Value;
 use std::io::{self, Read, Write};
@@ -291,7 +291,7 @@ fn run_helper(dir: &Path, socket: &Path, fake: &Fake) {
             let (helper, mut stream) = (Arc::clone(&helper), stream.unwrap());
             thread::spawn(move || {
                 // A client that leaves is one of the cases.
-                let _ = helper.serve(&mut stream);
+                let _ = helper.serve(&mut stream, Asker::Service);
             });
         }
     });

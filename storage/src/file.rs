@@ -169,7 +169,6 @@ impl Handle {
 
 /// The flag with which the kernel refuses a block device that is in use; a writer beside others
 /// goes without.
-#[cfg(target_os = "linux")]
 pub(crate) const fn exclusive(access: Access) -> i32 {
     match access {
         Access::ReadWrite => nix::libc::O_EXCL,

@@ -13,7 +13,6 @@ mod cut_points;
 mod device;
 mod digest;
 mod direct;
-#[cfg(target_os = "linux")]
 mod emmc;
 mod error;
 mod faulty;
@@ -21,6 +20,9 @@ mod file;
 mod files;
 mod host;
 #[cfg(target_os = "linux")]
+mod ioctl;
+#[cfg(not(target_os = "linux"))]
+#[path = "ioctl_elsewhere.rs"]
 mod ioctl;
 mod journal;
 #[cfg(target_os = "linux")]
@@ -40,7 +42,6 @@ mod steps;
 mod sync_below;
 mod tears;
 pub mod tree;
-#[cfg(target_os = "linux")]
 mod ubi;
 mod units;
 mod view;
@@ -53,15 +54,15 @@ pub use cut_points::{Coverage, CutPoint, CutPoints, Effort, Remains};
 pub use device::{Access, Devices, Geometry, Storage};
 pub use digest::{Digest, ParseDigestError};
 pub use direct::AlignedBuffer;
-#[cfg(target_os = "linux")]
 pub use emmc::{BootPartition, EmmcRegisters};
 pub use error::{FilesError, StorageError};
 pub use faulty::{Fault, Faulty};
 pub use file::FileStorage;
 pub use files::{Files, HostFiles};
 pub use host::HostDevices;
+pub use ioctl::is_open_here_only;
 #[cfg(target_os = "linux")]
-pub use ioctl::{is_open_here_only, set_xattr};
+pub use ioctl::set_xattr;
 pub use journal::{Journal, Op, OpKind};
 #[cfg(target_os = "linux")]
 pub use linux::{BlockDevice, MtdDevice};
@@ -75,7 +76,6 @@ pub use recording::{Recording, RecordingFiles};
 pub use shared::Shared;
 pub use steps::FileStep;
 pub use sync_below::sync_all_below;
-#[cfg(target_os = "linux")]
 pub use ubi::{read_ubi_volume, replace_ubi_volume};
 pub use units::{ByteLen, Lba};
 pub use view::View;

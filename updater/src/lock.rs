@@ -7,7 +7,7 @@
 
 use crate::LockError;
 use nix::fcntl::{Flock, FlockArg};
-use nix::sys::stat::{FileStat, major, minor, stat};
+use nix::sys::stat::{FileStat, stat};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -77,8 +77,7 @@ pub fn running_install(root: &Path) -> Option<u32> {
 /// The holder of `file` among lines as `1: FLOCK  ADVISORY  WRITE 4711 00:1a:815 0 EOF`; those that
 /// wait have `->` before the kind.
 fn holder_among(locks: &str, file: &FileStat) -> Option<u32> {
-    let (major, minor) = (major(file.st_dev), minor(file.st_dev));
-    let place = format!("{major:02x}:{minor:02x}:{}", file.st_ino);
+    let place = format!("{}:{}", device_of(file)?, file.st_ino);
     locks.lines().find_map(|line| {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         match words.as_slice() {
@@ -86,6 +85,20 @@ fn holder_among(locks: &str, file: &FileStat) -> Option<u32> {
             _ => None,
         }
     })
+}
+
+/// The number of a file's device, as the kernel writes it.
+#[cfg(target_os = "linux")]
+#[allow(clippy::unnecessary_wraps, reason = "there is none on other systems")]
+fn device_of(file: &FileStat) -> Option<String> {
+    use nix::sys::stat::{major, minor};
+    Some(format!("{:02x}:{:02x}", major(file.st_dev), minor(file.st_dev)))
+}
+
+/// No other kernel lists its locks so.
+#[cfg(not(target_os = "linux"))]
+fn device_of(_file: &FileStat) -> Option<String> {
+    None
 }
 
 fn write_pid(file: &mut File, pid: u32) -> io::Result<()> {

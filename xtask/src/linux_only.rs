@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Do the rooms still build where there is no Linux? The build machine has one system only, so
 //! this reads the sources: a name that only Linux knows may stand only in code that is compiled
-//! for Linux alone. It knows the names of [`LINUX_ONLY`] and no others; a build on another system
-//! is the whole proof (`docs/testing.md`).
+//! for Linux alone. It knows the names of [`LINUX_ONLY`] and those that a room exports for Linux
+//! alone; a build on another system is the whole proof (`docs/testing.md`).
 //!
 //! It relies on the layout of `rustfmt`: what encloses a line stands above it, indented less.
 
@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Names of calls, flags, macros and files that only Linux has, as far as the rooms need such.
-const LINUX_ONLY: [&str; 20] = [
+const LINUX_ONLY: [&str; 26] = [
     "memfd_create",
     "O_DIRECT",
     "O_TMPFILE",
@@ -32,6 +32,12 @@ const LINUX_ONLY: [&str; 20] = [
     "ioctl_write",
     "std::os::linux",
     "/proc/self/fd",
+    "CLOCK_BOOTTIME",
+    "FsType",
+    "ST_NOEXEC",
+    ".filesystem_type(",
+    "stat::major",
+    "stat::{major",
 ];
 
 const SOURCES: [&str; 12] = [
@@ -52,23 +58,110 @@ const SOURCES: [&str; 12] = [
 /// Checks the sources of all rooms.
 pub fn check() -> Result<(), TaskError> {
     let mut violations = Vec::new();
+    let mut rooms = Vec::new();
     for room in SOURCES {
         let mut files = Vec::new();
         collect(Path::new(room), &mut files)?;
-        let declared = gated_modules(&files);
-        for (path, text) in &files {
+        rooms.push((room, files));
+    }
+    let exports: Vec<Exports> =
+        rooms.iter().map(|(room, files)| Exports::of(room, files)).collect();
+    for (_, files) in &rooms {
+        let declared = gated_modules(files);
+        for (path, text) in files {
             if path
                 .file_stem()
                 .is_some_and(|stem| declared.contains(&stem.to_string_lossy().into()))
             {
                 continue;
             }
-            violations.extend(ungated(text).into_iter().map(|(line, name)| {
+            let calls = ungated(text).into_iter().map(|(line, name)| (line, name.to_owned()));
+            let taken = exports.iter().flat_map(|exports| exports.ungated(text));
+            violations.extend(calls.chain(taken).map(|(line, name)| {
                 format!("{}:{line}: {name} exists on Linux only and is not gated", path.display())
             }));
         }
     }
     if violations.is_empty() { Ok(()) } else { Err(TaskError::Rules { violations }) }
+}
+
+/// What a room hands out on Linux alone.
+struct Exports {
+    /// As code calls the room.
+    room: String,
+    names: Vec<String>,
+}
+
+impl Exports {
+    fn of(source: &str, files: &[(PathBuf, String)]) -> Self {
+        let room = source.trim_end_matches("/src").replace('-', "_");
+        let (mut names, mut elsewhere) = (Vec::new(), Vec::new());
+        for (_, text) in files {
+            let lines: Vec<&str> = text.lines().collect();
+            for (at, line) in lines.iter().enumerate() {
+                if !line.trim().starts_with("pub use ") {
+                    continue;
+                }
+                let found = words(&statement(&lines, at)).map(str::to_owned).collect::<Vec<_>>();
+                if has_gate(&lines, at) {
+                    names.extend(found);
+                } else {
+                    elsewhere.extend(found);
+                }
+            }
+        }
+        // Modules are lower case as functions are; what other systems export too is none of Linux's.
+        names.retain(|name| !elsewhere.contains(name) && !KEYWORDS.contains(&name.as_str()));
+        Self { room, names }
+    }
+
+    /// Lines that take such a name from the room where other systems compile them too.
+    fn ungated(&self, text: &str) -> Vec<(usize, String)> {
+        let lines: Vec<&str> = text.lines().collect();
+        let mut found = Vec::new();
+        for (at, line) in lines.iter().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            let whole = statement(&lines, at);
+            let import = whole.trim_start_matches("pub ").strip_prefix("use ");
+            let taken: Vec<&str> = match import {
+                Some(path) if words(path).next() == Some(&self.room) => words(path).collect(),
+                Some(_) => Vec::new(),
+                None => paths_of(code, &self.room).flat_map(words).collect(),
+            };
+            let name = self.names.iter().find(|name| taken.contains(&name.as_str()));
+            if let Some(name) = name.filter(|_| !is_gated(&lines, at)) {
+                found.push((at + 1, format!("{}::{name}", self.room)));
+            }
+        }
+        found
+    }
+}
+
+const KEYWORDS: [&str; 4] = ["pub", "use", "crate", "self"];
+
+/// A statement that begins at a line, up to its semicolon.
+fn statement(lines: &[&str], at: usize) -> String {
+    let rest = lines.iter().skip(at).map(|line| line.trim());
+    let mut whole = String::new();
+    for line in rest {
+        whole.push_str(line);
+        whole.push(' ');
+        if line.ends_with(';') || !whole.trim_start_matches("pub ").starts_with("use ") {
+            break;
+        }
+    }
+    whole
+}
+
+fn words(code: &str) -> impl Iterator<Item = &str> {
+    code.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty())
+}
+
+/// The paths in a line that begin at a room.
+fn paths_of<'c>(code: &'c str, room: &str) -> impl Iterator<Item = &'c str> {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let begin = format!("{room}::");
+    code.split(move |c| !is_part(c)).filter(move |path| path.starts_with(&begin))
 }
 
 #[expect(clippy::disallowed_methods, reason = "a maintainer's tool reads its own checkout")]
@@ -96,10 +189,17 @@ fn gated_modules(files: &[(PathBuf, String)]) -> Vec<String> {
         for (at, line) in lines.iter().enumerate() {
             let name = line.trim().strip_prefix("pub ").unwrap_or(line.trim());
             let name = name.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';'));
-            modules.extend(name.filter(|_| has_gate(&lines, at)).map(str::to_owned));
+            let name = name.filter(|_| has_gate(&lines, at));
+            modules.extend(name.map(|name| stem_above(&lines, at).unwrap_or(name).to_owned()));
         }
     }
     modules
+}
+
+/// Where the file of a module has another name than it: `#[path = "…"]`.
+fn stem_above<'l>(lines: &[&'l str], at: usize) -> Option<&'l str> {
+    let path = lines.get(at.checked_sub(1)?)?.trim().strip_prefix("#[path = \"")?;
+    path.strip_suffix(".rs\"]")
 }
 
 /// Whether `code` has `name` in it. Every system has `O_DIRECTORY`; calls have variants.
@@ -133,17 +233,20 @@ fn is_gated(lines: &[&str], at: usize) -> bool {
         if has_gate(lines, number) {
             return true;
         }
-        within = depth;
+        // What a closing bracket begins with goes on above, as deep: `) -> u32 {`.
+        within = if line.trim_start().starts_with(')') { depth + 1 } else { depth };
     }
     false
 }
 
-/// Whether the attributes right above a line name Linux among the systems it is compiled for.
+/// Whether the attributes right above a line name Linux among the systems it is compiled for, or
+/// say that it is a test: those run on Linux only.
 fn has_gate(lines: &[&str], at: usize) -> bool {
     let above = lines.iter().take(at).rev().map(|line| line.trim());
-    above
-        .take_while(|line| line.starts_with("#[") || line.starts_with("//"))
-        .any(|line| line.starts_with("#[cfg(") && line.contains("linux") && !line.contains("not("))
+    above.take_while(|line| line.starts_with("#[") || line.starts_with("//")).any(|line| {
+        line == "#[cfg(test)]"
+            || line.starts_with("#[cfg(") && line.contains("linux") && !line.contains("not(")
+    })
 }
 
 #[cfg(test)]
@@ -165,6 +268,9 @@ mod tests {
         let statement =
             "fn a() {\n    #[cfg(target_os = \"linux\")]\n    {\n        O_DIRECT;\n    }\n}\n";
         assert!(ungated(statement).is_empty());
+        let long =
+            "#[cfg(target_os = \"linux\")]\nfn a(\n    b: u8,\n) -> u8 {\n    O_DIRECT;\n}\n";
+        assert!(ungated(long).is_empty());
         let after = format!("{item}fn b() {{\n    O_DIRECT;\n}}\n");
         assert_eq!(ungated(&after), [(7, "O_DIRECT")]);
     }
@@ -177,8 +283,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_room_exports_for_linux_alone_is_gated_where_it_is_taken() {
+        let gate = "#[cfg(target_os = \"linux\")]\n";
+        let lib = format!(
+            "{gate}pub use emmc::{{BootPartition,\n    Registers}};\npub use both::open;\n\
+             {gate}pub use ioctl::open;\n"
+        );
+        let exports = Exports::of("storage/src", &[("lib.rs".into(), lib)]);
+        let import = "use storage::{Access,\n    Registers};\nuse bundle::Registers;\n";
+        assert_eq!(exports.ungated(import), [(1, "storage::Registers".to_owned())]);
+        let call = "fn a() {\n    storage::Registers::new(storage::open());\n}\n";
+        assert_eq!(exports.ungated(call), [(2, "storage::Registers".to_owned())]);
+        assert!(exports.ungated(&format!("{gate}{import}")).is_empty());
+    }
+
+    #[test]
     fn a_file_is_gated_where_its_module_is_declared() {
-        let text = "#[cfg(target_os = \"linux\")]\nmod ioctl;\nmod file;\n".to_owned();
-        assert_eq!(gated_modules(&[("lib.rs".into(), text)]), ["ioctl"]);
+        let text = "#[cfg(target_os = \"linux\")]\nmod ioctl;\nmod file;\n\
+                    #[cfg(test)]\n#[path = \"mount_tests.rs\"]\nmod tests;\n";
+        let modules = gated_modules(&[("lib.rs".into(), text.to_owned())]);
+        assert_eq!(modules, ["ioctl", "mount_tests"]);
     }
 }

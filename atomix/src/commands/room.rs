@@ -23,12 +23,15 @@ pub struct Room {
 impl Room {
     /// How much room the data partition has; nothing where that cannot be said.
     #[must_use]
+    #[allow(clippy::useless_conversion, reason = "these have 32 bits on other systems")]
     pub fn of_data(context: &Context) -> Option<Self> {
         let found = statvfs(&context.files.resolve(Path::new(DATA)).ok()?).ok()?;
         Some(Self {
-            free: ByteLen::new(found.blocks_available().saturating_mul(found.fragment_size())),
-            files: found.files_available(),
-            files_most: found.files(),
+            free: ByteLen::new(
+                u64::from(found.blocks_available()).saturating_mul(found.fragment_size()),
+            ),
+            files: u64::from(found.files_available()),
+            files_most: u64::from(found.files()),
             is_read_only: found.flags().contains(FsFlags::ST_RDONLY),
         })
     }

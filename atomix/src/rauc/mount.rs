@@ -12,7 +12,8 @@ use crate::rauc::output::Streams;
 use crate::rauc::request::exactly;
 use crate::rauc::session::Session;
 use bundle::{BundleFormat, SquashfsEntry, VerifiedBundle};
-use nix::sys::statfs::{EXT4_SUPER_MAGIC, FsType, TMPFS_MAGIC, statfs};
+#[cfg(target_os = "linux")]
+use nix::sys::statfs::{EXT4_SUPER_MAGIC, FsType, TMPFS_MAGIC};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ const MAX_MOUNT_TABLE: ByteLen = ByteLen::mib(1);
 /// File systems of this machine's own that keep owner and mode themselves. Not among them: FAT and
 /// the like, which are told by an option of their mount, those of servers and programs (NFS, SMB,
 /// 9p, FUSE), and overlays, which may lie above any of these.
+#[cfg(target_os = "linux")]
 const KEEPING: [FsType; 8] = [
     // ext2, ext3 and ext4.
     EXT4_SUPER_MAGIC,
@@ -118,7 +120,19 @@ fn is_kept(path: &Path) -> bool {
     };
     // Links on the way are whoever's they are.
     path.canonicalize().is_ok_and(|real| real == path && real.ancestors().all(is_roots))
-        && statfs(path).is_ok_and(|system| KEEPING.contains(&system.filesystem_type()))
+        && keeps_rights(path)
+}
+
+/// Whether a file lies on a file system of this machine's own that keeps owner and mode itself.
+#[cfg(target_os = "linux")]
+fn keeps_rights(path: &Path) -> bool {
+    nix::sys::statfs::statfs(path).is_ok_and(|system| KEEPING.contains(&system.filesystem_type()))
+}
+
+/// Nothing is mounted there.
+#[cfg(not(target_os = "linux"))]
+fn keeps_rights(_path: &Path) -> bool {
+    false
 }
 
 /// Mounts the file system of a plain bundle as it lies there.

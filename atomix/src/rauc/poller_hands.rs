@@ -74,8 +74,13 @@ pub fn polling(
 
 /// The time since the boot, with the time that the device was suspended.
 fn boot_time() -> BootTime {
+    #[cfg(target_os = "linux")]
+    const CLOCK: ClockId = ClockId::CLOCK_BOOTTIME;
+    // No board has another system.
+    #[cfg(not(target_os = "linux"))]
+    const CLOCK: ClockId = ClockId::CLOCK_MONOTONIC;
     // Every kernel that this program runs on has this clock.
-    let time = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default();
+    let time = clock_gettime(CLOCK).map(Duration::from).unwrap_or_default();
     BootTime::from_micros(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
 }
 

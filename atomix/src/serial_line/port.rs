@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{
-    ControlFlags, FlushArg, SetArg, cfmakeraw, cfsetspeed, tcflush, tcgetattr, tcsetattr,
+    BaudRate, ControlFlags, FlushArg, SetArg, cfmakeraw, cfsetspeed, tcflush, tcgetattr, tcsetattr,
 };
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
@@ -65,7 +65,7 @@ impl Port {
         cfmakeraw(&mut settings);
         settings.control_flags |= ControlFlags::CLOCAL | ControlFlags::CREAD;
         settings.control_flags &= !(ControlFlags::CRTSCTS | ControlFlags::HUPCL);
-        cfsetspeed(&mut settings, baud.into())
+        cfsetspeed(&mut settings, BaudRate::from(baud))
             .and_then(|()| tcsetattr(&file, SetArg::TCSANOW, &settings))
             .and_then(|()| tcflush(&file, FlushArg::TCIOFLUSH))
             .map_err(io::Error::from)

@@ -18,12 +18,14 @@ mod edit;
 #[cfg(target_os = "linux")]
 mod files_told;
 mod gate;
+#[cfg(target_os = "linux")]
 mod in_force;
 #[cfg(target_os = "linux")]
 mod listen;
 #[cfg(target_os = "linux")]
 mod peer;
 mod pipeline;
+#[cfg(target_os = "linux")]
 mod progress;
 #[cfg(target_os = "linux")]
 mod received;

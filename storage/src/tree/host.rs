@@ -134,6 +134,12 @@ const fn kind_of(facts: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(facts.st_mode & SFlag::S_IFMT.bits())
 }
 
+/// Permission bits; none of them where the system has no room for these.
+#[allow(clippy::unnecessary_fallible_conversions, reason = "a mode has 16 bits on other systems")]
+fn mode_of(bits: u32) -> Mode {
+    Mode::from_bits_truncate(nix::libc::mode_t::try_from(bits).unwrap_or_default())
+}
+
 #[allow(clippy::useless_conversion, reason = "a mode has 16 bits on other systems")]
 fn meta_of(facts: &FileStat) -> Meta {
     Meta { mode: u32::from(facts.st_mode) & 0o7777, uid: facts.st_uid, gid: facts.st_gid }
@@ -145,7 +151,7 @@ fn give(fd: &OwnedFd, meta: Meta) -> Result<(), Errno> {
     if (facts.st_uid, facts.st_gid) != (meta.uid, meta.gid) {
         fchown(fd, Some(Uid::from_raw(meta.uid)), Some(Gid::from_raw(meta.gid)))?;
     }
-    fchmod(fd, Mode::from_bits_truncate(meta.mode))
+    fchmod(fd, mode_of(meta.mode))
 }
 
 fn write_to(fd: OwnedFd, content: &mut dyn Read, meta: Meta) -> io::Result<()> {
@@ -274,7 +280,7 @@ impl Trees for HostTrees {
     fn make_dir(&mut self, path: &Path, meta: Meta) -> Result<(), FilesError> {
         self.check(path)?;
         self.place(path)
-            .and_then(|(dir, name)| mkdirat(dir, name, Mode::from_bits_truncate(Meta::PRIVATE_DIR)))
+            .and_then(|(dir, name)| mkdirat(dir, name, mode_of(Meta::PRIVATE_DIR)))
             .and_then(|()| give(&self.open_below(path, DIR, Mode::empty())?, meta))
             .map_err(|errno| self.unwritable(path, errno))
     }
@@ -282,7 +288,7 @@ impl Trees for HostTrees {
     fn write(&mut self, path: &Path, content: &mut dyn Read, meta: Meta) -> Result<(), FilesError> {
         self.check(path)?;
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
-        let private = Mode::from_bits_truncate(Meta::PRIVATE_FILE);
+        let private = mode_of(Meta::PRIVATE_FILE);
         let file =
             self.open_below(path, flags, private).map_err(|errno| self.unwritable(path, errno))?;
         write_to(file, content, meta).map_err(|source| self.unwritable(path, source))

@@ -19,8 +19,6 @@ use crate::{StopQuestion, TreeContent};
 use bundle::{
     BundleError, BundleFormat, Image, SlotHook, SquashfsEntry, SquashfsFiles, VerifiedBundle,
 };
-use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
-use nix::sys::statvfs::{FsFlags, statvfs};
 use std::fs::{DirBuilder, File, FileTimes, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, lchown, symlink};
@@ -36,8 +34,6 @@ const MAX_MOUNT_TABLE: ByteLen = ByteLen::mib(4);
 /// What memory is left, and far more text than that ever is.
 const MEMORY_TABLE: &str = "/proc/meminfo";
 const MAX_MEMORY_TABLE: ByteLen = ByteLen::kib(64);
-/// The kernel's number of a ramfs, which has no limit at all.
-const RAMFS: FsType = FsType(0x8584_58f6);
 const COPY_BYTES: usize = 256 * 1024;
 /// The file that says that a directory was made here.
 const MARK: &str = ".made-by-atomix";
@@ -267,23 +263,51 @@ fn try_place(place: &Path, needed: u64) -> io::Result<Option<&'static str>> {
     DirBuilder::new().mode(0o755).create(place)?;
     // Whatever the process's mask is: programs without rights read here.
     set_mode(place, 0o755)?;
-    let facts = statvfs(place)?;
-    if facts.flags().contains(FsFlags::ST_NOEXEC) {
+    let room = Room::of(place)?;
+    if !room.runs_programs {
         return Ok(Some("programs cannot be run from there"));
     }
-    let free = facts.blocks_available().saturating_mul(facts.fragment_size());
     let demanded = needed.saturating_add(RESERVE_BYTES);
-    let kind = statfs(place)?.filesystem_type();
-    // A ramfs names no size.
-    if kind != RAMFS && free < demanded {
+    if room.free.is_some_and(|free| free < demanded) {
         return Ok(Some("not enough room"));
     }
     // The size of a tmpfs is a promise that the memory need not keep.
-    let in_memory = kind == TMPFS_MAGIC || kind == RAMFS;
-    if in_memory && memory_available().is_none_or(|available| available < demanded) {
+    if room.in_memory && memory_available().is_none_or(|available| available < demanded) {
         return Ok(Some("not enough memory; a data-directory in [system] would be tried too"));
     }
     Ok(None)
+}
+
+/// What a file system has to offer.
+struct Room {
+    runs_programs: bool,
+    /// Bytes; a ramfs names none and has no limit at all.
+    free: Option<u64>,
+    in_memory: bool,
+}
+
+#[cfg(target_os = "linux")]
+impl Room {
+    fn of(place: &Path) -> io::Result<Self> {
+        use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
+        use nix::sys::statvfs::{FsFlags, statvfs};
+        const RAMFS: FsType = FsType(0x8584_58f6);
+        let (facts, kind) = (statvfs(place)?, statfs(place)?.filesystem_type());
+        let free = facts.blocks_available().saturating_mul(facts.fragment_size());
+        Ok(Self {
+            runs_programs: !facts.flags().contains(FsFlags::ST_NOEXEC),
+            free: (kind != RAMFS).then_some(free),
+            in_memory: kind == TMPFS_MAGIC || kind == RAMFS,
+        })
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Room {
+    /// Nothing is installed there.
+    fn of(_place: &Path) -> io::Result<Self> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "bundles are unpacked on Linux only"))
+    }
 }
 
 /// Bytes of memory that programs can have without pushing others out.

@@ -13,7 +13,7 @@ use crate::slot_handlers::{ContentDigest, Machine, SlotHandlerError, TreeContent
 use bundle::Source;
 use bundle::casync::{
     Assembly, AssemblyPlan, AssemblyTally, CasyncError, CatarImage, ChunkIndex, ChunkStore,
-    HttpStore, LocalStore, MAX_INDEX, Ownership, Seed, WantedChunk, extract_catar, scan_tree,
+    HttpStore, LocalStore, MAX_INDEX, Seed, WantedChunk, scan_tree,
 };
 use bundle::http::{is_http_url, shown_url};
 use openssl::sha::Sha256;
@@ -267,26 +267,42 @@ impl TreeImage<'_> {
 impl TreeContent for TreeImage<'_> {
     fn extract_into(&mut self, dir: &Path, stop: StopQuestion<'_>) -> Result<(), BoxedError> {
         let mut go_on = |_| stop().is_none();
-        let outcome = match self {
-            Self::Archive(archive) => {
-                extract_catar(&mut *archive, dir, Ownership::Apply, &mut go_on)?
-            }
+        let left_out = match self {
+            Self::Archive(archive) => unpack(&mut *archive, dir, &mut go_on)?,
             Self::Chunks(assembly, remarks) => {
-                let outcome = extract_catar(&mut **assembly, dir, Ownership::Apply, &mut go_on)?;
-                let text = describe_tally(&assembly.tally());
-                remarks.add(text);
-                outcome
+                let left_out = unpack(&mut **assembly, dir, &mut go_on)?;
+                remarks.add(describe_tally(&assembly.tally()));
+                left_out
             }
         };
-        if let (Self::Chunks(_, remarks), 1..) = (&*self, outcome.left_out) {
-            let text = format!(
-                "{} entries or attributes cannot be kept by the file system",
-                outcome.left_out
-            );
+        if let (Self::Chunks(_, remarks), 1..) = (&*self, left_out) {
+            let text =
+                format!("{left_out} entries or attributes cannot be kept by the file system");
             remarks.add(text);
         }
         Ok(())
     }
+}
+
+/// How many entries or attributes the file system could not keep.
+#[cfg(target_os = "linux")]
+fn unpack(
+    archive: &mut dyn Read,
+    dir: &Path,
+    go_on: &mut dyn FnMut(u64) -> bool,
+) -> Result<u64, BoxedError> {
+    use bundle::casync::{Ownership, extract_catar};
+    Ok(extract_catar(archive, dir, Ownership::Apply, go_on)?.left_out)
+}
+
+/// Attributes of files have other calls elsewhere, and no board has such a system.
+#[cfg(not(target_os = "linux"))]
+fn unpack(
+    _archive: &mut dyn Read,
+    _dir: &Path,
+    _go_on: &mut dyn FnMut(u64) -> bool,
+) -> Result<u64, BoxedError> {
+    Err("a tree is unpacked on Linux only".into())
 }
 
 #[cfg(test)]

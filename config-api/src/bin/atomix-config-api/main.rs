@@ -6,6 +6,7 @@
 mod boot;
 mod cli;
 mod first_boot;
+#[cfg(target_os = "linux")]
 mod helper;
 mod run;
 

@@ -4,6 +4,7 @@
 use crate::boot::{apply, recover};
 use crate::cli::{Cli, Command, ServeArgs};
 use crate::first_boot::first_boot;
+#[cfg(target_os = "linux")]
 use crate::helper::{HelperError, helper};
 use config_api::auth::DeviceId;
 use config_api::http::{App, ListenError, Settings, StartError, openapi_json, serve_following};
@@ -31,6 +32,7 @@ pub enum RunError {
     #[error(transparent)]
     Listen(#[from] ListenError),
     /// The helper cannot run.
+    #[cfg(target_os = "linux")]
     #[error(transparent)]
     Helper(#[from] HelperError),
     /// The system refuses something.
@@ -42,6 +44,12 @@ pub enum RunError {
 pub fn run(cli: Cli) -> Result<(), RunError> {
     match cli.command {
         Command::Serve(args) => serve(args),
+        #[cfg(not(target_os = "linux"))]
+        Command::Helper(_) => {
+            let words = "the helper needs Linux: it asks the kernel who is at a socket's other end";
+            Err(io::Error::new(io::ErrorKind::Unsupported, words).into())
+        }
+        #[cfg(target_os = "linux")]
         Command::Helper(args) => {
             let device = device(args.device.as_deref())?;
             Ok(helper(args, device)?)

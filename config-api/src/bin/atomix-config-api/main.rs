@@ -3,6 +3,7 @@
 //! description. A program of its own, so that the one that updates the device stays small and
 //! carries no HTTP server.
 
+#[cfg(target_os = "linux")]
 mod boot;
 mod cli;
 mod first_boot;

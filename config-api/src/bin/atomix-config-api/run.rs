@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What each command does.
 
+#[cfg(target_os = "linux")]
 use crate::boot::{apply, recover};
 use crate::cli::{Cli, Command, ServeArgs};
 use crate::first_boot::first_boot;
@@ -45,8 +46,8 @@ pub fn run(cli: Cli) -> Result<(), RunError> {
     match cli.command {
         Command::Serve(args) => serve(args),
         #[cfg(not(target_os = "linux"))]
-        Command::Helper(_) => {
-            let words = "the helper needs Linux: it asks the kernel who is at a socket's other end";
+        Command::Helper(_) | Command::Recover(_) | Command::Apply(_) => {
+            let words = "what root does of the configuration needs Linux";
             Err(io::Error::new(io::ErrorKind::Unsupported, words).into())
         }
         #[cfg(target_os = "linux")]
@@ -54,7 +55,9 @@ pub fn run(cli: Cli) -> Result<(), RunError> {
             let device = device(args.device.as_deref())?;
             Ok(helper(args, device)?)
         }
+        #[cfg(target_os = "linux")]
         Command::Recover(args) => Ok(recover(&args)?),
+        #[cfg(target_os = "linux")]
         Command::Apply(args) => Ok(apply(&args)?),
         Command::FirstBoot(args) => {
             first_boot(args);

@@ -425,3 +425,17 @@ fn a_service_that_the_system_has_is_never_replaced() {
     let log = machine.take_log();
     assert!(!log.iter().any(|line| line.ends_with(" gw.service")), "{log:#?}");
 }
+
+/// Its first units were written, and their manager went away: what was opened for them closes.
+#[test]
+fn what_cannot_be_stopped_leaves_no_opening() {
+    let mut machine = Machine::new();
+    let [_, user] = &mut machine.addresses;
+    *user = "unix:path=/nonexistent/private".to_owned();
+    let (state, report) = machine.promote(&mut Given { web: "[Container]\n", firewall: OPEN });
+    assert!(report.failures[0].why.contains("/nonexistent/private"), "{report:?}");
+    assert_eq!(state, State::Unprovisioned { rollback: Some(Rollback::Discarded) });
+    let log = machine.take_log();
+    let rules = log.iter().filter(|line| line.starts_with("nft -f -")).count();
+    assert_eq!(rules, 2, "opened and closed: {log:#?}");
+}

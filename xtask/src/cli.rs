@@ -50,6 +50,14 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Judge a gateway that the config API makes, from its LAN, the world and its description;
+    /// --help tells more
+    #[command(disable_help_flag = true)]
+    Gateway {
+        /// Arguments of the judges
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Measure an install against dd and openssl on this machine and print the ratios
     Bench,
 }
@@ -64,6 +72,7 @@ impl Cli {
             Task::Powercut { arguments } => suite::powercut(&arguments),
             Task::Conformance { arguments } => suite::judged_by("conformance", &arguments),
             Task::Roundtrip { arguments } => suite::judged_by("roundtrip", &arguments),
+            Task::Gateway { arguments } => suite::gateway(&arguments),
             Task::Bench => suite::bench(),
         }
     }

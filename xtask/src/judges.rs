@@ -6,7 +6,7 @@ use std::env;
 use std::path::PathBuf;
 
 /// Names of the programs that the tests call.
-const JUDGES: [&str; 39] = [
+const JUDGES: [&str; 41] = [
     "aarch64-linux-gnu-gcc",
     "bwrap",
     "casync",
@@ -31,9 +31,11 @@ const JUDGES: [&str; 39] = [
     "mmdebstrap",
     "nft",
     "nginx",
+    "nmap",
     "npm",
     "openssl",
     "parted",
+    "ping",
     "pkcs11-tool",
     "qemu-aarch64-static",
     "qemu-system-aarch64",

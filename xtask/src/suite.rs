@@ -11,7 +11,7 @@ use std::time::Instant;
 
 type Step = (&'static str, fn(&mut dyn Write) -> Result<(), TaskError>);
 
-const STEPS: [Step; 17] = [
+const STEPS: [Step; 18] = [
     ("judges are installed", |_| judges::require()),
     ("workspace rules", |_| workspace::check()),
     ("linux-only calls are gated", |_| linux_only::check()),
@@ -50,6 +50,8 @@ const STEPS: [Step; 17] = [
         let test = ["test", "--package", "config-api", "--test", "browser", "--quiet"];
         cargo(&[&test[..], &["--", "--ignored", "--test-threads=2"]].concat())
     }),
+    // Wants root, for a network in which nobody else is asked.
+    ("strangers at the API", |_| gateway(&["--judge=strangers".to_owned()])),
     ("every state", |_| model::run(&model::ModelArgs::default())),
     // Fewer distinct images mean that something is wrong with the harness, whatever it says.
     ("power cuts", |_| powercut(&["--at-least".to_owned(), "200000".to_owned()])),
@@ -91,7 +93,7 @@ pub fn judged_by(package: &str, arguments: &[String]) -> Result<(), TaskError> {
     let run = ["run", "--quiet", "--package", package, "--"];
     let mut words: Vec<&str> =
         run.into_iter().chain(arguments.iter().map(String::as_str)).collect();
-    let ours = released_program()?;
+    let ours = built("release/atomix")?;
     if arguments.is_empty() {
         cargo(&["build", "--release", "--quiet", "--package", "atomix"])?;
         words.push(&ours);
@@ -99,11 +101,21 @@ pub fn judged_by(package: &str, arguments: &[String]) -> Result<(), TaskError> {
     cargo(&words)
 }
 
-/// The released program, in the build directory that this program comes from.
-fn released_program() -> Result<String, TaskError> {
+/// Judges a gateway that the config API makes, as the arguments say.
+pub fn gateway(arguments: &[String]) -> Result<(), TaskError> {
+    cargo(&["build", "--quiet", "--package", "config-api", "--bins"])?;
+    let program = built("debug/atomix-config-api")?;
+    let run = ["run", "--quiet", "--package", "gateway", "--", &program];
+    let arguments = arguments.iter().map(String::as_str);
+    let words: Vec<&str> = run.into_iter().chain(arguments).collect();
+    cargo(&words)
+}
+
+/// What was built, in the build directory that this program comes from.
+fn built(name: &str) -> Result<String, TaskError> {
     let own = std::env::current_exe()?;
     let builds = own.parent().and_then(Path::parent).unwrap_or_else(|| Path::new("target"));
-    Ok(builds.join("release/atomix").display().to_string())
+    Ok(builds.join(name).display().to_string())
 }
 
 /// Runs the benchmark binary.

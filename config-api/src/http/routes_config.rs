@@ -16,6 +16,12 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+/// A `config.toml` or an archive, as bytes: makers of clients know `binary`, not a list of numbers.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "stands for a body that is streamed")]
+struct UploadBody(Vec<u8>);
+
 /// A change was accepted.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -68,7 +74,7 @@ pub(super) fn accepted(job_id: JobId) -> Response {
 /// signature is needed. Whether the configuration is valid is told by the job.
 #[utoipa::path(
     post, path = "/api/config", operation_id = "configSubmit", tag = "config",
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    request_body(content = inline(UploadBody), content_type = "application/octet-stream"),
     params(
         ("x-config-filename" = Option<String>, Header, description = "Tells the kind of file"),
         ("if-match" = Option<String>, Header, description = "Only if this is in force"),
@@ -121,7 +127,7 @@ pub(super) async fn refuse(app: &App, parts: &Parts, body: Body, error: ApiError
 /// Validate a configuration without applying it.
 #[utoipa::path(
     post, path = "/api/validate", operation_id = "configValidate", tag = "config",
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    request_body(content = inline(UploadBody), content_type = "application/octet-stream"),
     params(
         ("x-config-filename" = Option<String>, Header, description = "Tells the kind of file"),
         ("x-atomixos-nonce" = Option<String>, Header, description = "From /api/nonce"),

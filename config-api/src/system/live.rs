@@ -152,12 +152,12 @@ impl Services for LiveServices {
     }
 
     /// Accounts and addresses stay: whoever provisions the device next replaces them, and until
-    /// then the device should be reached where it was.
+    /// then the device should be reached where it was. What cannot be stopped leaves no opening.
     fn discard(&mut self) -> Result<(), ServiceError> {
         const DISCARD_SECS: u64 = 120;
         let until = Services::now(self).plus_secs(DISCARD_SECS);
-        self.apply_quadlets(None, until)?;
-        self.apply_firewall(None, until)
+        let stopped = self.apply_quadlets(None, until);
+        self.apply_firewall(None, until).and(stopped)
     }
 
     fn restart(&mut self, unit: &ServiceUnit) -> Result<(), ServiceError> {

@@ -157,7 +157,10 @@ fn a_faulty_file_is_shown_and_can_be_corrected_in_the_form() {
     assert!(page.contains(&format!(">\n{}</textarea>", FAULTY.replace('"', "&quot;"))));
     let bundle = bundle(FAULTY);
     let page = text(&door.call(&form("", ("/home/me/b.tar.gz", &bundle))));
-    assert!(page.contains("of <b>b.tar.gz</b>") && page.contains("<mark>99999</mark>"), "{page}");
+    assert!(
+        page.contains("Correct <b>b.tar.gz</b>") && page.contains("<mark>99999</mark>"),
+        "{page}"
+    );
     assert!(page.contains(">\n</textarea>"), "its text alone would lose the files");
     let page = text(&door.call(&form("", ("b.tar.gz", b"no archive"))));
     assert!(page.contains("the bundle is damaged"), "{page}");

@@ -56,7 +56,7 @@ pub(super) fn rejected(device: &str, rejected: Rejected<'_>) -> Page {
                 p { "The text of " b { (name) } " stands in the form below: correct it there, or choose the corrected file." }
             }
             Came::Bundle(name) => {
-                p { "The places are in the " code { "config.toml" } " of " b { (name) } ": correct it there, pack the bundle anew, and choose it again." }
+                p { "Correct " b { (name) } " and choose it again. Lines are those of its " code { "config.toml" } "." }
             }
         }
         (places(rejected.faults, rejected.text, remedy))

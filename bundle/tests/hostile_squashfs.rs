@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Images that lie about themselves are refused before anything is made of the lie. How much
-//! memory that takes is measured in `fuzz/tests/limits.rs`, on the same images.
+//! memory that takes is measured in `fuzz/tests/limits/`, on the same images.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -61,6 +61,47 @@ pub enum ConfigCommand {
     /// --device URL --signed signed` beside the device again, within five minutes. A line is a
     /// header, so `curl -H @signed` takes them too.
     Sign(SignArgs),
+    /// Show what a configuration would change, and what restarts: exit 0 nothing, 10 something
+    ///
+    /// FILE against what the device has in force, or with two files the second against the first.
+    /// Only names are shown, for contents may be secrets. A device does not give out its files/.
+    Diff {
+        /// The configuration or bundle that would be applied; with two the one before.
+        file: PathBuf,
+        /// The configuration or bundle after it
+        #[arg(conflicts_with = "device")]
+        after: Option<PathBuf>,
+        /// The device; this one without it.
+        #[command(flatten)]
+        device: SomeDeviceArgs,
+    },
+    /// Give a device another configuration, and follow it until its services are healthy
+    ///
+    /// It is validated here first, with all that is wrong. A device without a configuration takes
+    /// the first one without a key. When the services do not become healthy the device goes back
+    /// to the one before by itself. Ctrl-C ends the following, not the change.
+    Apply(ApplyArgs),
+    /// Tell how far a change on a device is, until its end
+    ///
+    /// Whoever knows its name may look.
+    Job {
+        /// The job, as `config apply` named it.
+        job: String,
+        /// The device.
+        #[command(flatten)]
+        device: PlaceArgs,
+    },
+    /// Confirm that a device is reached after a change that waits for it
+    Confirm {
+        /// The job, as `config apply` named it.
+        job: String,
+        /// The device.
+        #[command(flatten)]
+        device: PlaceArgs,
+        /// Who confirms.
+        #[command(flatten)]
+        who: WhoArgs,
+    },
 }
 
 impl ConfigCommand {
@@ -68,8 +109,11 @@ impl ConfigCommand {
     #[must_use]
     pub const fn names_device(&self) -> bool {
         match self {
-            Self::Export { device, .. } => device.device.is_some(),
-            Self::RequestNonce { .. } => true,
+            Self::Export { device, .. } | Self::Diff { device, .. } => device.device.is_some(),
+            Self::RequestNonce { .. }
+            | Self::Apply(_)
+            | Self::Job { .. }
+            | Self::Confirm { .. } => true,
             Self::Validate { .. } | Self::Render { .. } | Self::Audit | Self::Sign(_) => false,
         }
     }
@@ -139,4 +183,31 @@ pub struct SignArgs {
     /// Only if the configuration in force has this tag
     #[arg(long, value_name = "TAG", requires = "file")]
     pub if_match: Option<String>,
+}
+
+/// Arguments of `atomix config apply`.
+#[derive(Clone, Debug, Args)]
+pub struct ApplyArgs {
+    /// The configuration or bundle.
+    pub file: PathBuf,
+    /// The device.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// Who asks.
+    #[command(flatten)]
+    pub who: WhoArgs,
+    /// Go back unless the device is reached, and told so, within this time once its services run
+    ///
+    /// It is told by itself, with --ssh-key, over the address that the device has then.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(10..=3600))]
+    pub confirm_within: Option<u32>,
+    /// Where the device answers afterwards; its LAN address in FILE without this
+    #[arg(long, value_name = "URL")]
+    pub moves_to: Option<String>,
+    /// Only if the configuration in force has this tag (`config export --json`)
+    #[arg(long, value_name = "TAG")]
+    pub if_match: Option<String>,
+    /// Do not wait for the end
+    #[arg(long)]
+    pub no_wait: bool,
 }

@@ -171,7 +171,11 @@ fn without_device(command: &Command, now: Now, out: &mut Output) -> Option<Resul
             ConfigCommand::Audit => None,
             ConfigCommand::Export { .. }
             | ConfigCommand::RequestNonce { .. }
-            | ConfigCommand::Sign(_) => config_device::run(command, out),
+            | ConfigCommand::Sign(_)
+            | ConfigCommand::Diff { .. }
+            | ConfigCommand::Apply(_)
+            | ConfigCommand::Job { .. }
+            | ConfigCommand::Confirm { .. } => config_device::run(command, out),
         },
         Command::Serial { command } => Some(serial::run(command, out)),
         Command::Rescue(args) => {

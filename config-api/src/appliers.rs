@@ -12,6 +12,7 @@ mod group;
 mod lan;
 mod network;
 mod quadlets;
+mod restart;
 mod settings;
 mod users;
 
@@ -30,6 +31,7 @@ pub use lan::{
 };
 pub use network::{FORWARDING, NETWORK_DIR, is_forwarding, network_group};
 pub use quadlets::{QuadletPlan, QuadletTargets, Unit, UnitKind, UnitMode, plan_quadlets};
+pub use restart::{Cause, OwnFiles, causes, fingerprints};
 pub use settings::{
     Firewall, HostName, HostNetwork, InterfaceMode, InterfaceName, InterfaceSettings, LanSettings,
     Ports, RuntimeUnit, RuntimeUnits, ScopePorts, Shell, User, UserName, Users, read_settings,

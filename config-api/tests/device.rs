@@ -13,7 +13,7 @@
 
 use config_api::activate::{ApplyStep, ServiceError, ServiceUnit, Services};
 use config_api::audit::{UnixTime, read_audit};
-use config_api::helper::{Device, DeviceParts, Input, Pipeline, PipelineError};
+use config_api::helper::{ApplyOrder, Device, DeviceParts, Input, Pipeline, PipelineError};
 use config_api::jobs::{JobEvent, JobId, RollbackStatus};
 use config_api::promote::{Generation, Moment, Owners};
 use config_api::protocol::{AuditEntry, FailureCode, FileName, Origin, Outcome};
@@ -110,7 +110,8 @@ impl Bench {
     fn apply(&self, input: Input, origin: &Origin) -> (Outcome, Vec<String>) {
         let mut steps = Vec::new();
         let mut tell = |event: JobEvent| steps.push(event.step);
-        let outcome = self.device.apply(JobId::new([1; 16]), input, origin, &mut tell);
+        let order = ApplyOrder { job: JobId::new([1; 16]), origin, confirm_secs: None };
+        let outcome = self.device.apply(&order, input, &mut tell);
         (outcome, steps)
     }
 

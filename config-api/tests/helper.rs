@@ -115,7 +115,13 @@ impl Bench {
 
     fn apply(&self, number: u8, body: &[u8], grounds: Grounds) -> Client {
         let source = Source::Upload { upload: self.spool(body) };
-        self.ask(Request::Apply { job: job(number), source, grounds, if_match: None })
+        self.ask(Request::Apply {
+            job: job(number),
+            source,
+            grounds,
+            if_match: None,
+            confirm_secs: None,
+        })
     }
 
     /// The same, signed by the administrator.
@@ -296,7 +302,8 @@ fn a_typed_change_is_checked_against_what_is_in_force() {
     let body = r#"{"isAdmin": false}"#;
     let grounds = bench.signed("PUT", "/api/config/users/guest", body.as_bytes());
     let source = Source::Change { body: body.to_owned() };
-    let request = Request::Apply { job: job(3), source, grounds, if_match: None };
+    let request =
+        Request::Apply { job: job(3), source, grounds, if_match: None, confirm_secs: None };
     assert!(matches!(bench.ask(request).last(), Reply::Finished { .. }));
     let text = bench.fake.with(|state| state.text.clone()).unwrap();
     assert_eq!(text, format!("{CONFIG}\n[users.guest]\nisAdmin = false\n"));
@@ -307,7 +314,13 @@ fn only_an_administrator_changes_a_part_exports_or_confirms() {
     let bench = Bench::provisioned();
     let source = Source::Change { body: r#"{"isAdmin": false}"#.to_owned() };
     let grounds = Grounds::FirstClaim;
-    let request = Request::Apply { job: job(1), source, grounds: grounds.clone(), if_match: None };
+    let request = Request::Apply {
+        job: job(1),
+        source,
+        grounds: grounds.clone(),
+        if_match: None,
+        confirm_secs: None,
+    };
     let reply = bench.ask(request).last();
     assert!(matches!(reply, Reply::Finished { outcome: Outcome::Failed { .. } }), "{reply:?}");
     for request in

@@ -85,7 +85,13 @@ impl Captured {
 
     fn apply(&self, number: u8, source: Source, proof: Proof, if_match: Option<String>) -> Reply {
         let grounds = Grounds::Signed { proof: Box::new(proof) };
-        self.ask(Request::Apply { job: JobId::new([number; 16]), source, grounds, if_match })
+        self.ask(Request::Apply {
+            job: JobId::new([number; 16]),
+            source,
+            grounds,
+            if_match,
+            confirm_secs: None,
+        })
     }
 
     fn upload(&self, body: &str) -> Source {

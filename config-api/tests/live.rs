@@ -294,7 +294,9 @@ impl Machine {
         let mut store = recovered.store;
         let to = store.write(given).unwrap();
         let (boot, now) = (BootId("one".to_owned()), facts.now);
-        store.apply(&Command::Promote { to, window_secs: 6, boot, now }).unwrap();
+        store
+            .apply(&Command::Promote { to, window_secs: 6, confirm_secs: None, boot, now })
+            .unwrap();
         let mut services = self.services();
         let mut driver = Driver {
             store: &mut store,
@@ -372,6 +374,8 @@ fn a_generation_becomes_files_rules_and_services_and_a_broken_one_goes_back() {
     assert!(again.failures.is_empty());
     let log = machine.take_log();
     assert!(!log.iter().any(|line| line.contains("try-restart")), "{log:#?}");
+    // What runs from the same unit runs on; `web` alone is on the list of those that do not.
+    after_restart(&log, &["user restart web.service"], &["user start web.service"]);
 
     // One whose service never comes up: the one before comes back with its units.
     let (state, report) = machine.promote(&mut Given { web: "broken\n", firewall: OPEN });
@@ -384,6 +388,44 @@ fn a_generation_becomes_files_rules_and_services_and_a_broken_one_goes_back() {
         fs::read_dir(machine.dir.path().join("data/config/generations")).unwrap().count(),
         1
     );
+}
+
+/// Exactly these restarts, and these starts among others.
+fn after_restart(log: &[String], restarts: &[&str], starts: &[&str]) {
+    let found: Vec<&String> = log.iter().filter(|line| line.contains(" restart ")).collect();
+    assert_eq!(found, restarts, "{log:#?}");
+    for start in starts {
+        assert!(log.iter().any(|line| line == start), "{start}: {log:#?}");
+    }
+}
+
+#[test]
+fn only_what_changed_starts_anew_also_after_an_end_in_the_middle() {
+    let machine = Machine::new();
+    machine.promote(&mut Given { web: "[Container]\n", firewall: OPEN });
+    machine.take_log();
+    let other = "[Container]\nEnvironment=A=1\n";
+    machine.promote(&mut Given { web: other, firewall: OPEN });
+    // Once for its unit, once for `activation.restart`; the others run on.
+    let (web, starts) = ("user restart web.service", ["system start gw.service"]);
+    after_restart(&machine.take_log(), &[web, web], &starts);
+    // A unit that is not known to have been started from its file is: the end came in between.
+    let note = machine.dir.path().join("run/atomix/applied/units.json");
+    let text = fs::read_to_string(&note).unwrap();
+    let mut started: BTreeMap<String, String> = serde_json::from_str(&text).unwrap();
+    assert!(started.remove("rootful gw.container").is_some(), "{text}");
+    fs::write(&note, serde_json::to_string(&started).unwrap()).unwrap();
+    machine.promote(&mut Given { web: other, firewall: OPEN });
+    after_restart(&machine.take_log(), &["system restart gw.service", web], &[]);
+    // A file that somebody else changed was not what its service should run from.
+    fs::write(machine.dir.path().join("etc/containers/systemd/gw.container"), "other").unwrap();
+    machine.promote(&mut Given { web: other, firewall: OPEN });
+    after_restart(&machine.take_log(), &["system restart gw.service", web], &[]);
+    // A note that nobody can read is none.
+    fs::write(&note, "{").unwrap();
+    machine.promote(&mut Given { web: other, firewall: OPEN });
+    let restarts = ["system restart gw.service", "user restart own-build.service", web, web];
+    after_restart(&machine.take_log(), &restarts, &[]);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use config_api::tree::Content;
 use config_api::{CONFIG_DIR, WriteTreeError, write_new_directory};
 use serde::Serialize;
 use std::fs::File;
+use std::io;
 use std::path::Path;
 use storage::chain;
 
@@ -44,12 +45,16 @@ pub fn run(command: &ConfigCommand, out: &mut Output) -> Result<(), Failure> {
         ConfigCommand::Audit
         | ConfigCommand::Export { .. }
         | ConfigCommand::RequestNonce { .. }
-        | ConfigCommand::Sign(_) => Ok(()),
+        | ConfigCommand::Sign(_)
+        | ConfigCommand::Diff { .. }
+        | ConfigCommand::Apply(_)
+        | ConfigCommand::Job { .. }
+        | ConfigCommand::Confirm { .. } => Ok(()),
     }
 }
 
 /// What came of reading a file.
-enum Read {
+pub(crate) enum Read {
     Good(Input, Box<Checked>),
     /// Its `config.toml` has faults.
     Faulty(Input, Faults),
@@ -59,18 +64,55 @@ enum Read {
 
 fn read(file: &Path, sink: &mut dyn PayloadSink) -> Result<Read, Failure> {
     let failed = |source| Failure::Io { act: "read", path: file.to_owned(), source };
+    judge(file, File::open(file).map_err(failed)?, sink)
+}
+
+/// Judges what a file holds.
+pub(crate) fn judge(
+    file: &Path,
+    content: impl io::Read,
+    sink: &mut dyn PayloadSink,
+) -> Result<Read, Failure> {
     let name = file.to_string_lossy();
-    let open = File::open(file).map_err(failed)?;
-    match read_input(Origin::File(&name), open, &Limits::default(), sink) {
+    match read_input(Origin::File(&name), content, &Limits::default(), sink) {
         Ok(input) => Ok(match validate(&input.config_toml) {
             Ok(checked) => Read::Good(input, Box::new(checked)),
             Err(faults) => Read::Faulty(input, faults),
         }),
-        Err(InputError::Read(source)) => Err(failed(source)),
+        Err(InputError::Read(source)) => {
+            Err(Failure::Io { act: "read", path: file.to_owned(), source })
+        }
         Err(InputError::Spool(source)) => {
             Err(Failure::Io { act: "use", path: std::env::temp_dir(), source })
         }
         Err(error) => Ok(Read::NoInput(error)),
+    }
+}
+
+/// What is valid; else all that is wrong is told, and `nothing` (a sentence's end) was done.
+pub(crate) fn demand_valid(
+    file: &Path,
+    read: Read,
+    nothing: &str,
+    out: &mut Output,
+) -> Result<(Input, Box<Checked>), Failure> {
+    match read {
+        Read::Good(input, checked) => Ok((input, checked)),
+        Read::Faulty(input, faults) => {
+            write!(
+                out.people,
+                "{}",
+                faults_text(&faults, name_of(file, &input), &input.config_toml)
+            )?;
+            Err(Failure::Usage {
+                what: format!("{} is not valid; {nothing}", file.display()),
+                hint: "correct it; `atomix config validate --json` lists the faults for programs",
+            })
+        }
+        Read::NoInput(error) => Err(Failure::Usage {
+            what: format!("{}: {}", file.display(), chain(&error)),
+            hint: error.hint(),
+        }),
     }
 }
 
@@ -123,26 +165,8 @@ fn name_of<'n>(file: &'n Path, input: &Input) -> &'n str {
 
 fn write(file: &Path, dir: &Path, out: &mut Output) -> Result<(), Failure> {
     let mut spool = spool()?;
-    let (input, checked) = match read(file, &mut spool)? {
-        Read::Good(input, checked) => (input, checked),
-        Read::Faulty(input, faults) => {
-            write!(
-                out.people,
-                "{}",
-                faults_text(&faults, name_of(file, &input), &input.config_toml)
-            )?;
-            return Err(Failure::Usage {
-                what: format!("{} is not valid; nothing was written", file.display()),
-                hint: "correct it; `atomix config validate --json` lists the faults for programs",
-            });
-        }
-        Read::NoInput(error) => {
-            return Err(Failure::Usage {
-                what: format!("{}: {}", file.display(), chain(&error)),
-                hint: error.hint(),
-            });
-        }
-    };
+    let read = read(file, &mut spool)?;
+    let (input, checked) = demand_valid(file, read, "nothing was written", out)?;
     let tree = render(&checked.config, &input.config_toml, &input.payload, CONFIG_DIR);
     write_new_directory(&tree, &mut spool, dir).map_err(tree_failure)?;
     out.warn(&checked.warnings)?;

@@ -47,7 +47,8 @@ pub struct Driver<'a> {
     pub store: &'a mut Store,
     /// The system.
     pub services: &'a mut dyn Services,
-    /// How long the operator has to confirm; none when that is not asked for.
+    /// How long the operator has to confirm where the promotion itself does not say; none when that
+    /// is not asked for.
     pub confirm_secs: Option<u64>,
     /// Whoever watches.
     pub progress: &'a mut dyn FnMut(Progress),
@@ -123,7 +124,8 @@ impl Driver<'_> {
     }
 
     fn confirm_until(&mut self) -> Option<Moment> {
-        self.confirm_secs.map(|secs| self.services.now().plus_secs(secs))
+        let secs = self.store.state().confirm_secs().or(self.confirm_secs);
+        secs.map(|secs| self.services.now().plus_secs(secs))
     }
 
     fn fail(&mut self, report: &mut Report, failures: Vec<Failure>) -> Command {

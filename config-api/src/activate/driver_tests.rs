@@ -113,7 +113,7 @@ fn begin(store: &mut Store, world: &World) {
     let to = store.write(&mut Given).unwrap();
     let boot = BootId("one".to_owned());
     let now = Moment(world.now);
-    store.apply(&Command::Promote { to, window_secs: 60, boot, now }).unwrap();
+    store.apply(&Command::Promote { to, window_secs: 60, confirm_secs: None, boot, now }).unwrap();
 }
 
 fn run(store: &mut Store, world: &mut World, confirm_secs: Option<u64>) -> Report {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Which units go where, which services stop and which start anew, in which order? Both targets
+//! Which units go where, which services stop and which run, in which order? Both targets
 //! are directories of root: the units of the unprivileged account too, where systemd reads them for
 //! it, so that it can neither swap a directory for a link nor poison our list of files (S2).
 
@@ -122,8 +122,8 @@ pub struct QuadletPlan {
     pub stale: Vec<Unit>,
     /// Units whose files must be there, with what the generation says.
     pub wanted: Vec<(Unit, Vec<u8>)>,
-    /// Units whose services start anew, in this order.
-    pub restart: Vec<Unit>,
+    /// Units whose services must run, in the order they are started in.
+    pub started: Vec<Unit>,
 }
 
 /// What has to be done so that the units are those of the generation. `contents` are its files by
@@ -155,7 +155,7 @@ pub fn plan_quadlets(
     }
     let stale = ours.iter().filter(|unit| !wanted.contains_key(*unit)).cloned().collect();
     // The system's before the account's, images before what is made of them: the order of the type.
-    let mut restart: Vec<Unit> = wanted.keys().cloned().collect();
-    restart.sort();
-    Ok(QuadletPlan { stale, wanted: wanted.into_iter().collect(), restart })
+    let mut started: Vec<Unit> = wanted.keys().cloned().collect();
+    started.sort();
+    Ok(QuadletPlan { stale, wanted: wanted.into_iter().collect(), started })
 }

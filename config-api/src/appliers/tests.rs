@@ -328,7 +328,7 @@ fn images_are_built_before_what_is_made_of_them_and_stale_services_stop() {
     let ours = BTreeSet::from([old.clone(), unit(UnitMode::Rootful, "gw.container")]);
     let plan = plan_quadlets(&units(), &contents(), &ours, &ours).unwrap();
     assert_eq!(plan.stale, [old]);
-    let services: Vec<String> = plan.restart.iter().map(Unit::service).collect();
+    let services: Vec<String> = plan.started.iter().map(Unit::service).collect();
     assert_eq!(
         services,
         ["shop-network.service", "gw.service", "own-build.service", "web.service"]

@@ -73,6 +73,14 @@ impl DeviceAddress {
         Ok(Self { origin, is_https })
     }
 
+    /// Whether it is an address of a network: neither a name, nor this machine's own end of a
+    /// tunnel.
+    #[must_use]
+    pub fn is_of_a_network(&self) -> bool {
+        let host = self.origin.host().trim_start_matches('[').trim_end_matches(']');
+        host.parse::<IpAddr>().is_ok_and(|address| !address.is_loopback())
+    }
+
     /// The URL of a path with its query.
     ///
     /// # Errors

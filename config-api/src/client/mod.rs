@@ -8,6 +8,7 @@
 mod address;
 mod answers;
 mod call;
+mod difference;
 mod refusal;
 mod signed;
 
@@ -17,5 +18,9 @@ pub use answers::{
     parse_request_file,
 };
 pub use call::{Call, Method, wire_name};
+pub use difference::{
+    Difference, FileAct, FileChange, PayloadDigests, ServiceAct, ServiceChange, Side, compare,
+    payload_digests,
+};
 pub use refusal::{Advice, AdviceClass, Refusal};
 pub use signed::{SignedHeaders, SignedHeadersError};

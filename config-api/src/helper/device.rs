@@ -9,7 +9,7 @@ use super::files_told::missing_files;
 use super::in_force::{broken, read_current, read_export, read_state, rollback_of};
 use super::progress::{event_of, failures_text};
 use super::received::{found_digest, look_into, receive};
-use super::{Exported, Input, Pipeline, PipelineError};
+use super::{ApplyOrder, Exported, Input, Pipeline, PipelineError};
 use crate::activate::{ActivationPlan, ApplyStep, Driver, Failure, Report, Services};
 use crate::audit::{AuditEvent, AuditLog, ConfigChange, Text, UnixTime};
 use crate::input::Payload;
@@ -297,15 +297,16 @@ impl Device {
         &self,
         store: &mut Store,
         (generation, seed): (Generation, Option<Seed>),
-        origin: &Origin,
+        order: &ApplyOrder<'_>,
         tell: &mut dyn FnMut(JobEvent),
     ) -> Result<Report, PipelineError> {
         let plan = ActivationPlan::read(store.trees(), generation).map_err(|e| broken(&e))?;
         let BootFacts { boot, now } = facts(&self.root)?;
         tell(JobEvent::step("promote"));
         self.confirmed.store(false, Ordering::Release);
-        let command =
-            Command::Promote { to: generation, window_secs: plan.timeout_secs, boot, now };
+        let confirm_secs = order.confirm_secs.map(u64::from).or(self.confirm_secs);
+        let window_secs = plan.timeout_secs;
+        let command = Command::Promote { to: generation, window_secs, confirm_secs, boot, now };
         match seed {
             Some(seed) => store.take_seed(&command, seed),
             None => store.apply(&command),
@@ -318,7 +319,7 @@ impl Device {
             (false, false) => ConfigChange::Discarded,
         };
         let detail = (!report.failures.is_empty()).then(|| failures_text(&report.failures));
-        self.note_change(change, store.state().shown(), origin, detail.as_deref())?;
+        self.note_change(change, store.state().shown(), order.origin, detail.as_deref())?;
         Ok(report)
     }
 
@@ -391,18 +392,17 @@ impl Pipeline for Device {
 
     fn apply(
         &self,
-        job: JobId,
+        order: &ApplyOrder<'_>,
         input: Input,
-        origin: &Origin,
         tell: &mut dyn FnMut(JobEvent),
     ) -> Outcome {
-        let mut prepared = match self.prepare(input, origin, tell) {
+        let mut prepared = match self.prepare(input, order.origin, tell) {
             Ok(prepared) => prepared,
             Err(error) => return failed(error, RollbackStatus::Skipped),
         };
         let store = &mut prepared.store;
-        *lock_of(&self.under_way) = Some(job);
-        let promoted = self.promote(store, (prepared.generation, prepared.seed), origin, tell);
+        *lock_of(&self.under_way) = Some(order.job);
+        let promoted = self.promote(store, (prepared.generation, prepared.seed), order, tell);
         *lock_of(&self.under_way) = None;
         match promoted {
             Ok(report) if report.failures.is_empty() => {

@@ -41,7 +41,7 @@ pub use edit::{EditError, apply_change};
 pub use listen::{HelperListenError, bind_helper, serve_helper};
 #[cfg(target_os = "linux")]
 pub use peer::{AllowedPeers, PeerError};
-pub use pipeline::{Exported, Input, Pipeline, PipelineError};
+pub use pipeline::{ApplyOrder, Exported, Input, Pipeline, PipelineError};
 pub use serve::{Asker, Helper, ServeError, Uploads};
 #[cfg(target_os = "linux")]
 pub use spool::{Spool, SpoolError};

@@ -32,6 +32,18 @@ pub struct Exported {
     pub etag: String,
 }
 
+/// Who wants a change, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct ApplyOrder<'o> {
+    /// The job that tells of it.
+    pub job: JobId,
+    /// Who.
+    pub origin: &'o Origin,
+    /// How long the operator wants to have for his confirmation; none for what the device does by
+    /// itself.
+    pub confirm_secs: Option<u32>,
+}
+
 /// Why something was not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PipelineError {
@@ -69,9 +81,8 @@ pub trait Pipeline: Send + Sync {
     /// Puts a configuration in force, or leaves the one before in force.
     fn apply(
         &self,
-        job: JobId,
+        order: &ApplyOrder<'_>,
         input: Input,
-        origin: &Origin,
         tell: &mut dyn FnMut(JobEvent),
     ) -> Outcome;
 
@@ -111,12 +122,11 @@ impl<P: Pipeline + ?Sized> Pipeline for std::sync::Arc<P> {
 
     fn apply(
         &self,
-        job: JobId,
+        order: &ApplyOrder<'_>,
         input: Input,
-        origin: &Origin,
         tell: &mut dyn FnMut(JobEvent),
     ) -> Outcome {
-        (**self).apply(job, input, origin, tell)
+        (**self).apply(order, input, tell)
     }
 
     fn recover(&self, job: JobId) -> Result<Option<RollbackStatus>, PipelineError> {

@@ -3,7 +3,7 @@
 //! has begun does not depend on anybody's listening.
 
 use super::gate::Gate;
-use super::{Desk, EditError, Input, JobFate, Pipeline, PipelineError, apply_change};
+use super::{ApplyOrder, Desk, EditError, Input, JobFate, Pipeline, PipelineError, apply_change};
 use crate::auth::{Denied, DeviceId};
 use crate::jobs::{JobEvent, JobId, RollbackStatus, seconds};
 use crate::protocol::{
@@ -86,8 +86,9 @@ impl<P: Pipeline, U: Uploads> Helper<P, U> {
             return send(stream, &failed(FailureCode::Denied, message));
         }
         let done = match frame.request {
-            Request::Apply { job, source, grounds, if_match } => {
-                return self.apply(stream, job, source, &grounds, if_match.as_deref());
+            Request::Apply { job, source, grounds, if_match, confirm_secs } => {
+                let asked = Asked { job, source, grounds, if_match, confirm_secs };
+                return self.apply(stream, asked);
             }
             Request::Export { grounds } => match self.admin(&grounds, Proof::is_for_export) {
                 Ok(_) => return self.export(stream),
@@ -192,14 +193,8 @@ impl<P: Pipeline, U: Uploads> Helper<P, U> {
         }
     }
 
-    fn apply<S: Write>(
-        &self,
-        stream: &mut S,
-        job: JobId,
-        source: Source,
-        grounds: &Grounds,
-        if_match: Option<&str>,
-    ) -> Result<(), ServeError> {
+    fn apply<S: Write>(&self, stream: &mut S, asked: Asked) -> Result<(), ServeError> {
+        let job = asked.job;
         if let Err(running) = self.desk.begin(job) {
             return send(stream, &failed(FailureCode::Busy, format!("job {running} is under way")));
         }
@@ -209,7 +204,7 @@ impl<P: Pipeline, U: Uploads> Helper<P, U> {
             scope.spawn(|| {
                 // A panic below must not leave the desk taken for good.
                 let _ending = Ending { desk: &self.desk, job };
-                let outcome = self.run(job, source, grounds, if_match, begun, &tell);
+                let outcome = self.run(asked, begun, &tell);
                 self.desk.end(job, outcome);
                 drop(tell);
             });
@@ -223,18 +218,12 @@ impl<P: Pipeline, U: Uploads> Helper<P, U> {
         }
     }
 
-    fn run(
-        &self,
-        job: JobId,
-        source: Source,
-        grounds: &Grounds,
-        if_match: Option<&str>,
-        begun: Instant,
-        tell: &Sender<JobEvent>,
-    ) -> Outcome {
+    fn run(&self, asked: Asked, begun: Instant, tell: &Sender<JobEvent>) -> Outcome {
+        let Asked { job, source, grounds, if_match, confirm_secs } = asked;
+        let terms = Terms { if_match: if_match.as_deref(), confirm_secs };
         let input = match source {
-            Source::Upload { upload } => self.uploaded(upload, grounds, if_match),
-            Source::Change { body } => self.changed(&body, grounds, if_match),
+            Source::Upload { upload } => self.uploaded(upload, &grounds, terms),
+            Source::Change { body } => self.changed(&body, &grounds, terms),
         };
         let mut tell_with_time = |mut event: JobEvent| {
             let millis = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -243,7 +232,10 @@ impl<P: Pipeline, U: Uploads> Helper<P, U> {
             let _ = tell.send(event.bounded());
         };
         match input {
-            Ok((input, origin)) => self.pipeline.apply(job, input, &origin, &mut tell_with_time),
+            Ok((input, origin)) => {
+                let order = ApplyOrder { job, origin: &origin, confirm_secs };
+                self.pipeline.apply(&order, input, &mut tell_with_time)
+            }
             Err(error) => outcome_of(error),
         }
     }
@@ -253,7 +245,7 @@ impl<P: Pipeline, U: Uploads> Helper<P, U> {
         &self,
         upload: Upload,
         grounds: &Grounds,
-        if_match: Option<&str>,
+        terms: Terms<'_>,
     ) -> Result<(Input, Origin), PipelineError> {
         let origin = match grounds {
             Grounds::FirstClaim => Origin::FirstClaim,
@@ -261,10 +253,10 @@ impl<P: Pipeline, U: Uploads> Helper<P, U> {
                 Origin::FirstBoot { place: place.clone(), asked: *asked }
             }
             Grounds::Signed { .. } => self.admin(grounds, |proof| {
-                proof.is_for_upload(&upload) && proof.is_for_tag(if_match)
+                proof.is_for_upload(&upload) && terms.are_those_of(proof)
             })?,
         };
-        self.permitted(&origin, if_match)?;
+        self.permitted(&origin, terms.if_match)?;
         // What is hashed here is what was signed.
         Ok((self.input(upload)?, origin))
     }
@@ -274,15 +266,15 @@ impl<P: Pipeline, U: Uploads> Helper<P, U> {
         &self,
         body: &str,
         grounds: &Grounds,
-        if_match: Option<&str>,
+        terms: Terms<'_>,
     ) -> Result<(Input, Origin), PipelineError> {
         let mut change = None;
         let origin = self.admin(grounds, |proof| {
-            change = proof.change(body).filter(|_| proof.is_for_tag(if_match));
+            change = proof.change(body).filter(|_| terms.are_those_of(proof));
             change.is_some()
         })?;
         let change = change.ok_or_else(|| refused(FailureCode::Denied, "no change"))?;
-        Ok((self.edited(&change, if_match)?, origin))
+        Ok((self.edited(&change, terms.if_match)?, origin))
     }
 
     /// Whether a whole configuration may be put in force by `origin` now.
@@ -314,6 +306,29 @@ const fn is_roots(request: &Request) -> bool {
         Request::Apply { grounds: Grounds::FirstBoot { .. }, .. }
             | Request::Audit { entry: AuditEntry::SeedRefused { .. } }
     )
+}
+
+/// A change as it was asked for.
+struct Asked {
+    job: JobId,
+    source: Source,
+    grounds: Grounds,
+    if_match: Option<String>,
+    confirm_secs: Option<u32>,
+}
+
+/// On which terms a change is wanted.
+#[derive(Clone, Copy)]
+struct Terms<'t> {
+    if_match: Option<&'t str>,
+    confirm_secs: Option<u32>,
+}
+
+impl Terms<'_> {
+    /// Whether the administrator signed these.
+    fn are_those_of(self, proof: &Proof) -> bool {
+        proof.is_for_tag(self.if_match) && proof.is_for_confirmation_within(self.confirm_secs)
+    }
 }
 
 /// Ends a job whose thread is ended by a panic.

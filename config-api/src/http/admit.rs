@@ -7,7 +7,7 @@ use crate::auth::{
     Body, Claim, DIGEST_HEADER, Denied, FILE_NAME_HEADER, NONCE_HEADER, SIGNATURE_HEADER,
     authenticate,
 };
-use crate::protocol::{Grounds, Proof};
+use crate::protocol::{Grounds, Proof, parse_confirm_within};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, Method, StatusCode, header};
 use storage::Digest;
@@ -148,6 +148,12 @@ pub(super) async fn admit_host(app: &App, parts: &Parts) -> Result<(), ApiError>
             ApiError::new(StatusCode::FORBIDDEN, "host-or-origin", refused.to_string())
         },
     )
+}
+
+/// How long the operator wants to have for his confirmation.
+pub(super) fn confirm_within(parts: &Parts) -> Result<Option<u32>, ApiError> {
+    parse_confirm_within(parts.uri.query())
+        .map_err(|error| ApiError::bad_request("query", error.to_string()))
 }
 
 /// The configuration that a change was made for: the one tag in `If-Match`, if there is any.

@@ -4,6 +4,7 @@
 
 use super::ErrorBody;
 use super::routes_config::SubmittedBody;
+use crate::protocol::CONFIRM_SECS;
 use std::collections::BTreeMap;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
@@ -12,6 +13,9 @@ use utoipa::{IntoParams, IntoResponses, PartialSchema, ToSchema};
 
 /// The headers of a signed request without a body.
 pub(super) struct Signed;
+
+/// The time that an operator wants to have for his confirmation.
+pub(super) struct ConfirmWithin;
 
 /// The headers of a request that removes something.
 pub(super) struct SignedRemoval;
@@ -48,10 +52,27 @@ impl IntoParams for Signed {
     }
 }
 
+impl IntoParams for ConfirmWithin {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let seconds = ObjectBuilder::new()
+            .schema_type(SchemaType::Type(Type::Integer))
+            .minimum(Some(*CONFIRM_SECS.start()))
+            .maximum(Some(*CONFIRM_SECS.end()));
+        let parameter = ParameterBuilder::new()
+            .name("confirm_within")
+            .parameter_in(ParameterIn::Query)
+            .required(Required::False)
+            .description(Some("Go back unless the job is confirmed within so many seconds"))
+            .schema(Some(seconds));
+        vec![parameter.build()]
+    }
+}
+
 impl IntoParams for SignedRemoval {
     fn into_params(place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let only_if = header("if-match", Required::False, "Only if this is in force");
-        std::iter::once(only_if).chain(Signed::into_params(place)).collect()
+        let confirm = ConfirmWithin::into_params(&place);
+        confirm.into_iter().chain([only_if]).chain(Signed::into_params(place)).collect()
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Task {
     pub(super) source: Source,
     pub(super) grounds: Grounds,
     pub(super) if_match: Option<String>,
+    /// How long the operator wants to have for his confirmation.
+    pub(super) confirm_secs: Option<u32>,
     /// The body that the source names.
     pub(super) spooled: Option<Spooled>,
 }
@@ -37,9 +39,9 @@ pub(super) async fn begin(app: &App, task: Task) -> Result<JobId, ApiError> {
 }
 
 async fn watch(app: &App, id: JobId, task: Task, begun: Instant) -> JobChange {
-    let Task { source, grounds, if_match, spooled } = task;
+    let Task { source, grounds, if_match, confirm_secs, spooled } = task;
     let (sender, mut steps) = mpsc::unbounded_channel::<JobEvent>();
-    let request = Request::Apply { job: id, source, grounds, if_match };
+    let request = Request::Apply { job: id, source, grounds, if_match, confirm_secs };
     let helper = app.helper().clone();
     let telling = app.clone();
     let told = tokio::spawn(async move {

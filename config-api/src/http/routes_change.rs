@@ -2,7 +2,7 @@
 //! One part of the configuration, changed. Everything that is wrong with the result is told at
 //! once, before there is a job; the job then validates again.
 
-use super::admit::{Unsigned, admit, if_match};
+use super::admit::{Unsigned, admit, confirm_within, if_match};
 use super::described::{ChangeAnswers, RemovalAnswers, SignedChange, SignedRemoval};
 use super::job_task::{Task, begin};
 use super::routes_config::{accepted, not_busy, refuse};
@@ -37,7 +37,7 @@ async fn changed(
     make: Make<'_>,
 ) -> Result<JobId, ApiError> {
     let admitted = admit(app, parts, Unsigned::Never).await?;
-    let if_match = if_match(parts)?;
+    let (if_match, confirm_secs) = (if_match(parts)?, confirm_within(parts)?);
     not_busy(app)?;
     let content = if parts.method == axum::http::Method::DELETE {
         Vec::new()
@@ -60,7 +60,8 @@ async fn changed(
     let body = String::from_utf8(content)
         .map_err(|_| ApiError::bad_request("not-json", "the body is no JSON"))?;
     let source = Source::Change { body };
-    begin(app, Task { source, grounds: admitted.grounds, if_match, spooled: None }).await
+    let grounds = admitted.grounds;
+    begin(app, Task { source, grounds, if_match, confirm_secs, spooled: None }).await
 }
 
 fn is_json(parts: &Parts) -> Result<(), ApiError> {

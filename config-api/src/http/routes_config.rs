@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The configuration as a whole: taken, validated, handed out.
 
-use super::admit::{Unsigned, admit, if_match};
+use super::admit::{Unsigned, admit, confirm_within, if_match};
+use super::described::ConfirmWithin;
 use super::described::Signed;
 use super::job_task::{Task, begin};
 use super::{ApiError, App, ErrorBody, upload};
@@ -76,6 +77,7 @@ pub(super) fn accepted(job_id: JobId) -> Response {
     post, path = "/api/config", operation_id = "configSubmit", tag = "config",
     request_body(content = inline(UploadBody), content_type = "application/octet-stream"),
     params(
+        ConfirmWithin,
         ("x-config-filename" = Option<String>, Header, description = "Tells the kind of file"),
         ("if-match" = Option<String>, Header, description = "Only if this is in force"),
         ("x-atomixos-nonce" = Option<String>, Header, description = "From /api/nonce"),
@@ -102,12 +104,13 @@ pub(super) async fn submit(State(app): State<App>, request: Request) -> Response
 
 async fn submitted(app: &App, parts: &Parts, body: &mut Body) -> Result<JobId, ApiError> {
     let admitted = admit(app, parts, Unsigned::WhileUnclaimed).await?;
-    let if_match = if_match(parts)?;
+    let (if_match, confirm_secs) = (if_match(parts)?, confirm_within(parts)?);
     not_busy(app)?;
     let spooled = upload::spool(app, parts, body, &admitted).await?;
     let source = Source::Upload { upload: spooled.upload.clone() };
     let spooled = Some(spooled);
-    begin(app, Task { source, grounds: admitted.grounds, if_match, spooled }).await
+    let grounds = admitted.grounds;
+    begin(app, Task { source, grounds, if_match, confirm_secs, spooled }).await
 }
 
 /// Whatever is under way: told before a body is read for nothing.

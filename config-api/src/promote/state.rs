@@ -96,6 +96,9 @@ pub enum State {
         phase: Phase,
         /// How long it may take to become healthy, from its start.
         window_secs: u64,
+        /// How long the operator has to confirm it then; none when that was not asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        confirm_secs: Option<u64>,
         /// The boot whose clock counts.
         boot: BootId,
         /// How often a first configuration may still be tried in another boot.
@@ -121,6 +124,8 @@ pub enum Command {
         to: Generation,
         /// How long it may take to become healthy.
         window_secs: u64,
+        /// How long the operator has to confirm it then; none when that is not asked for.
+        confirm_secs: Option<u64>,
         /// This boot.
         boot: BootId,
         /// Now.
@@ -205,6 +210,15 @@ impl State {
         !matches!(self, Self::Unprovisioned { .. })
     }
 
+    /// How long the operator has to confirm what is pending, where that was asked for.
+    #[must_use]
+    pub const fn confirm_secs(&self) -> Option<u64> {
+        match self {
+            Self::Pending { confirm_secs, .. } => *confirm_secs,
+            Self::Unprovisioned { .. } | Self::Committed { .. } | Self::Reverting { .. } => None,
+        }
+    }
+
     /// What the service does in this state.
     #[must_use]
     pub const fn next(&self) -> Next {
@@ -233,12 +247,13 @@ pub fn step(state: &State, command: &Command) -> Result<State, PromoteError> {
     Ok(match (state, command) {
         (
             State::Unprovisioned { .. } | State::Committed { .. },
-            Command::Promote { to, window_secs, boot, now },
+            Command::Promote { to, window_secs, confirm_secs, boot, now },
         ) => State::Pending {
             from: state.shown(),
             to: *to,
             phase: Phase::Activating { until: now.plus_secs(*window_secs) },
             window_secs: *window_secs,
+            confirm_secs: *confirm_secs,
             boot: boot.clone(),
             tries_left: INITIAL_TRIES,
         },
@@ -248,6 +263,7 @@ pub fn step(state: &State, command: &Command) -> Result<State, PromoteError> {
                 to,
                 phase: Phase::Activating { .. },
                 window_secs,
+                confirm_secs,
                 boot,
                 tries_left,
             },
@@ -257,6 +273,7 @@ pub fn step(state: &State, command: &Command) -> Result<State, PromoteError> {
             to: *to,
             phase: Phase::Confirming { until: *until },
             window_secs: *window_secs,
+            confirm_secs: *confirm_secs,
             boot: boot.clone(),
             tries_left: *tries_left,
         },
@@ -326,14 +343,17 @@ fn recover(state: &State, boot: &BootId, now: Moment) -> State {
         State::Pending { from: None, tries_left: 0 | 1, .. } => {
             State::Unprovisioned { rollback: Some(Rollback::Discarded) }
         }
-        State::Pending { from: None, to, window_secs, tries_left, .. } => State::Pending {
-            from: None,
-            to: *to,
-            phase: Phase::Activating { until: now.plus_secs(*window_secs) },
-            window_secs: *window_secs,
-            boot: boot.clone(),
-            tries_left: tries_left - 1,
-        },
+        State::Pending { from: None, to, window_secs, confirm_secs, tries_left, .. } => {
+            State::Pending {
+                from: None,
+                to: *to,
+                phase: Phase::Activating { until: now.plus_secs(*window_secs) },
+                window_secs: *window_secs,
+                confirm_secs: *confirm_secs,
+                boot: boot.clone(),
+                tries_left: tries_left - 1,
+            }
+        }
         State::Reverting { boot: began, .. } if began == boot => state.clone(),
         State::Reverting { to, .. } => {
             State::Committed { generation: *to, rollback: Some(Rollback::Skipped) }

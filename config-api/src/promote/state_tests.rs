@@ -13,7 +13,15 @@ fn boot(number: u8) -> BootId {
 }
 
 fn pending(from: Option<Generation>, phase: Phase, tries_left: u8) -> State {
-    State::Pending { from, to: NEW, phase, window_secs: 60, boot: boot(1), tries_left }
+    State::Pending {
+        from,
+        to: NEW,
+        phase,
+        window_secs: 60,
+        confirm_secs: None,
+        boot: boot(1),
+        tries_left,
+    }
 }
 
 const ACTIVATING: Phase = Phase::Activating { until: Moment(100) };
@@ -66,7 +74,13 @@ fn a_confirmation_that_comes_too_late_is_refused() {
 
 #[test]
 fn one_promotion_at_a_time() {
-    let promote = Command::Promote { to: NEW, window_secs: 60, boot: boot(1), now: Moment(0) };
+    let promote = Command::Promote {
+        to: NEW,
+        window_secs: 60,
+        confirm_secs: None,
+        boot: boot(1),
+        now: Moment(0),
+    };
     assert!(step(&pending(Some(OLD), ACTIVATING, 3), &promote).is_err());
     let reverting = State::Reverting { to: OLD, failed: NEW, boot: boot(1) };
     assert!(step(&reverting, &promote).is_err());
@@ -78,6 +92,7 @@ fn commands() -> impl Strategy<Value = Command> {
         (1..9_u32, number.clone(), now.clone()).prop_map(|(to, number, now)| Command::Promote {
             to: Generation::new(to),
             window_secs: 60,
+            confirm_secs: None,
             boot: boot(number),
             now: Moment(now),
         }),

@@ -36,7 +36,9 @@ fn recover(dir: &Path, boot: &str, now: u64) -> Recovered {
 fn promote(store: &mut Store, files: &[(&str, &str)]) -> Next {
     let to = store.write(&mut Given(files)).unwrap();
     let boot = BootId("one".to_owned());
-    store.apply(&Command::Promote { to, window_secs: 60, boot, now: Moment(0) }).unwrap()
+    store
+        .apply(&Command::Promote { to, window_secs: 60, confirm_secs: None, boot, now: Moment(0) })
+        .unwrap()
 }
 
 const HEALTHY: Command = Command::Healthy { confirm_until: None };
@@ -294,7 +296,9 @@ fn a_rendered_tree_is_promoted_with_its_payload_and_its_exact_length() {
     let members = &mut Spool(vec!["page"]);
     let to = store.write(&mut Rendered { tree: &tree(4), members }).unwrap();
     let boot = BootId("one".to_owned());
-    store.apply(&Command::Promote { to, window_secs: 60, boot, now: Moment(0) }).unwrap();
+    store
+        .apply(&Command::Promote { to, window_secs: 60, confirm_secs: None, boot, now: Moment(0) })
+        .unwrap();
     let config = dir.path().join("config");
     assert_eq!(fs::read_to_string(config.join("files/page")).unwrap(), "page");
     let image = scan(store.trees()).unwrap();

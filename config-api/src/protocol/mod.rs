@@ -24,7 +24,7 @@ pub use change::{
     NetworkPatch, UserBody, VolumeBody,
 };
 pub use frame::{FrameError, MAX_FRAME_BYTES, decode_length, encode_frame, parse_frame};
-pub use proof::{Grounds, Proof};
+pub use proof::{CONFIRM_SECS, Grounds, Proof, WrongQuery, parse_confirm_within};
 pub use request::{
     AuditEntry, Current, FailureCode, FileName, MAX_UPLOAD_BYTES, Origin, Outcome,
     PROTOCOL_VERSION, Reply, Request, RequestFrame, Source, SpoolName, Upload,

@@ -7,6 +7,7 @@ use super::{Change, FileName, ItemName, Upload};
 use crate::jobs::JobId;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 
 /// A signed request's head, as it came; what is absent is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +51,28 @@ pub enum Grounds {
     },
 }
 
+/// Least and longest time that an operator may want for his confirmation, in seconds.
+pub const CONFIRM_SECS: RangeInclusive<u32> = 10..=3600;
+
+/// A query that a change does not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the query may say confirm_within, and from 10 to 3600 seconds")]
+pub struct WrongQuery;
+
+/// How long the operator wants to have for his confirmation: `confirm_within` of the query, which is
+/// signed with the path. Whatever else stands there is refused, since a word that is misspelt
+/// would lose him his way back.
+///
+/// # Errors
+/// [`WrongQuery`].
+pub fn parse_confirm_within(query: Option<&str>) -> Result<Option<u32>, WrongQuery> {
+    let Some(query) = query.filter(|query| !query.is_empty()) else { return Ok(None) };
+    let digits = query.strip_prefix("confirm_within=").ok_or(WrongQuery)?;
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let secs = digits.parse().ok().filter(|secs| is_number && CONFIRM_SECS.contains(secs));
+    secs.map(Some).ok_or(WrongQuery)
+}
+
 impl Proof {
     fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
@@ -85,6 +108,14 @@ impl Proof {
         let id = self.path().strip_prefix("/api/jobs/");
         let id = id.and_then(|rest| rest.strip_suffix("/confirm"));
         self.method == "POST" && id.and_then(JobId::parse) == Some(job)
+    }
+
+    /// Whether the operator wants this time for his confirmation: one that was taken over could
+    /// leave him without.
+    #[must_use]
+    pub fn is_for_confirmation_within(&self, secs: Option<u32>) -> bool {
+        let query = self.target.split_once('?').map(|(_, query)| query);
+        parse_confirm_within(query) == Ok(secs)
     }
 
     /// Whether it is for the configuration with this tag, or for any.

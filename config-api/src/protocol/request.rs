@@ -192,6 +192,9 @@ pub enum Request {
         /// The configuration that it was made for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         if_match: Option<String>,
+        /// How long the operator wants to have for his confirmation.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        confirm_secs: Option<u32>,
     },
     /// The `config.toml` in force.
     Export {

@@ -4,13 +4,14 @@
 use super::live::{Failed, LiveServices, MAX_FILE_BYTES};
 use crate::activate::ServiceError;
 use crate::appliers::{
-    ApplierError, QuadletPlan, QuadletTargets, RuntimeUnits, Unit, UnitKind, UnitMode, make_dirs,
-    plan_quadlets, read_settings,
+    ApplierError, OwnFiles, QuadletPlan, QuadletTargets, RuntimeUnits, Unit, UnitKind, UnitMode,
+    fingerprints, make_dirs, plan_quadlets, read_settings,
 };
 use crate::promote::{Generation, Moment, Owner};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use storage::tree::{Meta, Trees, dir_of, replace_file};
+use storage::FilesError;
+use storage::tree::{Kind, Meta, Trees, dir_of, replace_file};
 use verifier::UnitJob;
 
 /// The names that we put into a directory of units.
@@ -20,6 +21,12 @@ const MANIFEST: &str = ".atomixos-managed-quadlets.json";
 const ROOTFUL_MODE: u32 = 0o600;
 /// The account's own generator has to, as its group.
 const ROOTLESS_MODE: u32 = 0o640;
+
+/// What our services were started from, in this boot.
+const STARTED: &str = "run/atomix/applied/units.json";
+
+/// Fingerprints by units.
+type Started = BTreeMap<String, String>;
 
 const MODES: [UnitMode; 2] = [UnitMode::Rootful, UnitMode::Rootless];
 
@@ -52,21 +59,25 @@ impl LiveServices {
         for unit in &plan.stale {
             self.job(unit.mode, UnitJob::Stop, &unit.service(), until)?;
         }
-        self.write_units(&plan, &ours, &targets).failed("cannot write the units")?;
+        let written = self.write_units(&plan, &ours, &targets).failed("cannot write the units")?;
+        let (wanted, changed) = self.changed(generation, &plan, &written)?;
         for mode in MODES.into_iter().filter(|mode| has(*mode)) {
             self.manager(mode).reload().failed("systemd does not read the units")?;
         }
-        for unit in &plan.restart {
+        for unit in &plan.started {
             let service = unit.service();
+            // One that runs from what it should is left alone; one that went down is started.
+            let job = if changed.contains(unit) { UnitJob::Restart } else { UnitJob::Start };
             match unit.kind {
                 // What is made of an image needs it.
-                UnitKind::Build => self.job(unit.mode, UnitJob::Restart, &service, until)?,
+                UnitKind::Build => self.job(unit.mode, job, &service, until)?,
                 UnitKind::Network | UnitKind::Volume | UnitKind::Container => {
-                    let act = format!("cannot restart {service}");
-                    self.manager(unit.mode).begin(UnitJob::Restart, &service).failed(&act)?;
+                    let act = format!("cannot start {service}");
+                    self.manager(unit.mode).begin(job, &service).failed(&act)?;
                 }
             }
         }
+        self.note_started(&wanted)?;
         self.keep_forwarding_off(until)
     }
 
@@ -87,6 +98,87 @@ impl LiveServices {
             }
         }
         Ok(())
+    }
+
+    /// What every unit is to be started from, and the units that were started from something else.
+    /// From here on these count as not started, until all of them were asked to.
+    fn changed(
+        &mut self,
+        generation: Option<Generation>,
+        plan: &QuadletPlan,
+        written: &BTreeSet<Unit>,
+    ) -> Result<(Started, BTreeSet<Unit>), ServiceError> {
+        let units: BTreeMap<Unit, Vec<u8>> = plan.wanted.iter().cloned().collect();
+        let (mut name, mut files) = (String::new(), String::new());
+        if let Some(generation) = generation {
+            name = generation.to_string();
+            files =
+                self.files_digest(generation).failed("cannot read the configuration's files")?;
+        }
+        let own = OwnFiles { generation: &name, files: &files };
+        let wanted: Started = fingerprints(&units, own)
+            .into_iter()
+            .map(|(unit, print)| (key_of(&unit), print))
+            .collect();
+        let started = self.started()?;
+        let differs = |unit: &&Unit| {
+            let key = key_of(unit);
+            written.contains(*unit) || started.get(&key) != wanted.get(&key)
+        };
+        let changed: BTreeSet<Unit> = units.keys().filter(differs).cloned().collect();
+        let mut rest = wanted.clone();
+        for unit in &changed {
+            rest.remove(&key_of(unit));
+        }
+        self.note_started(&rest)?;
+        Ok((wanted, changed))
+    }
+
+    /// What is known to be started. A note that cannot be read is none: all start anew then.
+    fn started(&self) -> Result<Started, ServiceError> {
+        let bytes = self.parts.root.read(Path::new(STARTED), MAX_FILE_BYTES);
+        let bytes = bytes.failed("cannot read what is started")?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
+    }
+
+    fn note_started(&mut self, started: &Started) -> Result<(), ServiceError> {
+        let bytes = serde_json::to_vec(started).failed("cannot note what is started")?;
+        let path = Path::new(STARTED);
+        let dir_meta = self.parts.owners.meta(Owner::Root, 0o755);
+        let meta = self.parts.owners.meta(Owner::Root, 0o600);
+        make_dirs(&mut self.parts.root, dir_of(path), dir_meta)
+            .failed("cannot note what is started")?;
+        replace_file(&mut self.parts.root, path, &bytes, meta).failed("cannot note what is started")
+    }
+
+    /// Another text for every content of a generation's `files/`.
+    fn files_digest(&self, generation: Generation) -> Result<String, ApplierError> {
+        let mut hasher = blake3::Hasher::new();
+        let top = generation.path().join("files");
+        let mut open = vec![top];
+        while let Some(path) = open.pop() {
+            let Some(entry) = self.parts.data.entry(&path)? else { continue };
+            hasher.update(
+                path.strip_prefix(generation.path())
+                    .unwrap_or(&path)
+                    .as_os_str()
+                    .as_encoded_bytes(),
+            );
+            match entry.kind {
+                Kind::Dir => {
+                    hasher.update(b"/");
+                    let names = self.parts.data.list(&path)?;
+                    open.extend(names.into_iter().map(|name| path.join(name)));
+                }
+                Kind::File(len) => {
+                    hasher.update(&len.get().to_le_bytes());
+                    let read = hasher.update_reader(self.parts.data.open(&path)?);
+                    read.map_err(|source| FilesError::Read { path: path.clone(), source })?;
+                }
+                Kind::Link | Kind::Other => {}
+            }
+        }
+        Ok(hasher.finalize().to_hex().to_string())
     }
 
     fn contents(
@@ -127,13 +219,14 @@ impl LiveServices {
     }
 
     /// The list of names comes first and holds both: a cut leaves nothing that is not known to be
-    /// ours.
+    /// ours. Gives the units whose files were others.
     fn write_units(
         &mut self,
         plan: &QuadletPlan,
         ours: &BTreeSet<Unit>,
         targets: &QuadletTargets,
-    ) -> Result<(), ApplierError> {
+    ) -> Result<BTreeSet<Unit>, ApplierError> {
+        let mut written = BTreeSet::new();
         let wanted: BTreeSet<Unit> = plan.wanted.iter().map(|(unit, _)| unit.clone()).collect();
         let both: BTreeSet<Unit> = ours.union(&wanted).cloned().collect();
         self.write_manifests(&both, targets)?;
@@ -149,9 +242,11 @@ impl LiveServices {
                 && self.parts.root.read(&path, MAX_FILE_BYTES)?.as_ref() == Some(content);
             if !is_there {
                 replace_file(&mut self.parts.root, &path, content, meta)?;
+                written.insert(unit.clone());
             }
         }
-        self.write_manifests(&wanted, targets)
+        self.write_manifests(&wanted, targets)?;
+        Ok(written)
     }
 
     fn unit_meta(&self, mode: UnitMode) -> Meta {
@@ -196,6 +291,14 @@ impl LiveServices {
         let unit = format!("user@{}.service", self.parts.owners.app_service.0);
         self.job(UnitMode::Rootful, UnitJob::Start, &unit, until)
     }
+}
+
+fn key_of(unit: &Unit) -> String {
+    let mode = match unit.mode {
+        UnitMode::Rootful => "rootful",
+        UnitMode::Rootless => "rootless",
+    };
+    format!("{mode} {}", unit.filename())
 }
 
 fn directory(targets: &QuadletTargets, mode: UnitMode) -> &Path {

@@ -3,13 +3,14 @@
 
 #![allow(dead_code, reason = "every test uses its part of this")]
 
-use config_api::helper::{Exported, Input, Pipeline, PipelineError};
+use config_api::helper::{ApplyOrder, Exported, Input, Pipeline, PipelineError};
 use config_api::input::{Discard, Limits, read_input};
 use config_api::jobs::{JobEvent, JobId, JobResult, ReportedFault, RollbackStatus};
 use config_api::model::validate;
 use config_api::protocol::{AuditEntry, Current, FailureCode, Origin, Outcome};
 use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 /// A configuration for tests of the way, not of the content.
 pub const CONFIG: &str = "version = 1 # ours\n\n[users.admin]\nisAdmin = true\n";
@@ -92,6 +93,12 @@ pub fn etag(text: &str) -> String {
     hex::encode(&openssl::sha::sha256(text.as_bytes())[..8])
 }
 
+/// The keys of a `config.toml`, as lines.
+fn admin_keys(text: &str) -> String {
+    let values = text.lines().filter_map(|line| line.trim().strip_prefix("ssh_key = \""));
+    values.map(|value| format!("{}\n", value.trim_end_matches('"'))).collect()
+}
+
 fn fault(problem: &str) -> PipelineError {
     let path = "users".to_owned();
     PipelineError::Invalid(vec![ReportedFault {
@@ -166,9 +173,8 @@ impl Pipeline for Fake {
 
     fn apply(
         &self,
-        _job: JobId,
+        order: &ApplyOrder<'_>,
         input: Input,
-        origin: &Origin,
         tell: &mut dyn FnMut(JobEvent),
     ) -> Outcome {
         tell(JobEvent::step("validate"));
@@ -191,12 +197,48 @@ impl Pipeline for Fake {
             let rollback = RollbackStatus::Discarded;
             return Outcome::Failed { error, faults: Vec::new(), rollback };
         }
-        state.applied.push((origin.clone(), text.clone()));
-        let reapply = Some(state.text.is_some());
-        state.text = Some(text);
+        state.applied.push((order.origin.clone(), text.clone()));
+        let before = state.text.replace(text.clone());
+        let reapply = Some(before.is_some());
         let forwarding_url = state.forwarding_url.clone();
+        if state.signers.is_empty() {
+            // The first configuration's administrators.
+            state.signers = admin_keys(&text);
+        }
         drop(state);
         tell(JobEvent::step("promote"));
+        let unit = |status: &str| JobEvent {
+            service: Some("web.service".to_owned()),
+            message: Some("active (running)".to_owned()),
+            status: Some(status.to_owned()),
+            ..JobEvent::step("service-status")
+        };
+        if text.contains("[containers.") {
+            tell(unit("running"));
+        }
+        if text.contains("unhealthy") {
+            self.with(|state| state.text = before);
+            let error = "web.service: failed (exit-code)".to_owned();
+            return Outcome::Failed {
+                error,
+                faults: Vec::new(),
+                rollback: RollbackStatus::Completed,
+            };
+        }
+        if let Some(secs) = order.confirm_secs {
+            tell(JobEvent::step("confirm"));
+            let wait = Duration::from_secs(secs.into());
+            let held = self.state.0.lock().unwrap();
+            let is_missing = |state: &mut State| !state.confirmed.contains(&order.job);
+            let (mut state, late) =
+                self.state.1.wait_timeout_while(held, wait, is_missing).unwrap();
+            if late.timed_out() {
+                state.text = before;
+                let error = "confirmation: nobody confirmed it in time".to_owned();
+                let rollback = RollbackStatus::Completed;
+                return Outcome::Failed { error, faults: Vec::new(), rollback };
+            }
+        }
         Outcome::Succeeded { result: JobResult { reapply, forwarding_url, ..JobResult::default() } }
     }
 

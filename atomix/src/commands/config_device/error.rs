@@ -6,6 +6,7 @@ use bundle::http::ExchangeError;
 use config_api::client::{
     AddressError, AdviceClass, Refusal, RequestFileError, SignedHeadersError,
 };
+use config_api::jobs::{JobId, RollbackStatus};
 use programs::ProgramError;
 use std::path::PathBuf;
 
@@ -104,6 +105,44 @@ pub enum DeviceError {
     /// The nonce is none.
     #[error("this is no nonce")]
     Nonce,
+    /// Not a job's name.
+    #[error("{text:?} is no name of a job")]
+    Job {
+        /// What was given.
+        text: String,
+    },
+    /// A confirmation without a key to confirm with.
+    #[error("--confirm-within needs a key to confirm with")]
+    ConfirmKey,
+    /// The change did not come to what was wanted.
+    #[error("{device} did not keep the configuration: {error}")]
+    JobFailed {
+        /// Who.
+        device: String,
+        /// Why not.
+        error: String,
+        /// What is in force now.
+        rollback: Option<RollbackStatus>,
+    },
+    /// Nobody can tell what became of a change.
+    #[error("what became of job {job} is not known")]
+    Unknown {
+        /// The job.
+        job: JobId,
+        /// The last answer.
+        #[source]
+        source: Box<DeviceError>,
+    },
+    /// The operator left.
+    #[error("the change goes on without us as job {job} of {device}")]
+    Left {
+        /// The job.
+        job: JobId,
+        /// Whose.
+        device: String,
+        /// The signal.
+        by: &'static str,
+    },
 }
 
 impl DeviceError {
@@ -117,6 +156,8 @@ impl DeviceError {
             | Self::Signed { .. }
             | Self::SignedOther { .. }
             | Self::Request { .. }
+            | Self::Job { .. }
+            | Self::ConfirmKey
             | Self::Nonce => Class::Usage,
             Self::OtherDevice { .. } => Class::NotVerified,
             Self::Refused { refusal, .. } => match refusal.advice().class {
@@ -129,6 +170,9 @@ impl DeviceError {
             Self::Exchange { .. }
             | Self::NotUnderstood { .. }
             | Self::Sign { .. }
+            | Self::JobFailed { .. }
+            | Self::Unknown { .. }
+            | Self::Left { .. }
             | Self::NoSignature => Class::Failed,
         }
     }
@@ -153,6 +197,13 @@ impl DeviceError {
             Self::Signed { .. } => "give the file as `config sign` printed it",
             Self::SignedOther { .. } => "sign this file and this target with a new nonce",
             Self::Request { .. } => "give the file as `config request-nonce` printed it",
+            Self::Job { .. } => "`config apply` prints it: 8-4-4-4-12 hexadecimal digits",
+            Self::ConfirmKey => "give --ssh-key; nothing was sent",
+            Self::JobFailed { rollback, .. } => rollback_hint(*rollback),
+            Self::Unknown { .. } => {
+                "look with `config job`; `config export` shows what is in force in the end"
+            }
+            Self::Left { .. } => "`atomix config job` with this name tells how it ends",
             Self::Nonce => "it has 64 small hexadecimal digits; `config request-nonce` prints it",
         }
     }
@@ -164,9 +215,29 @@ impl DeviceError {
         | Self::Sign { source: ProgramError::Stopped { by }, .. } = self
         {
             Some(by)
+        } else if let Self::Left { by, .. } = self {
+            Some(by)
         } else {
             None
         }
+    }
+}
+
+/// What a failed change left behind.
+const fn rollback_hint(rollback: Option<RollbackStatus>) -> &'static str {
+    match rollback {
+        Some(RollbackStatus::Completed) => {
+            "the configuration before is in force again, and its services run"
+        }
+        Some(RollbackStatus::Failed) => {
+            "the configuration before is in force again, but its services do not all run: look at \
+             the device"
+        }
+        Some(RollbackStatus::Skipped) => "nothing was changed",
+        Some(RollbackStatus::Discarded) => {
+            "the device has no configuration again, and takes the first one of anybody"
+        }
+        None => "`config export` shows what is in force",
     }
 }
 

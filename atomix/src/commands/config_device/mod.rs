@@ -3,11 +3,16 @@
 //! is asked is decided in `config_api::client`, the connection is `bundle`'s, the signature
 //! `ssh-keygen`'s.
 
+mod apply;
+mod diff;
 mod error;
 mod export;
 mod files;
+mod follow;
+mod job;
 mod offline;
 mod remote;
+mod show;
 mod signing;
 
 pub use error::DeviceError;
@@ -28,6 +33,16 @@ pub fn run(command: &ConfigCommand, out: &mut Output) -> Option<Result<(), Failu
         }
         ConfigCommand::RequestNonce { device } => Some(offline::request_nonce(device, out)),
         ConfigCommand::Sign(args) => Some(offline::sign(args, out)),
+        ConfigCommand::Diff { file, after: Some(after), .. } => {
+            Some(diff::of_files(file, after, out))
+        }
+        ConfigCommand::Diff { file, after: None, device } => {
+            let address = device.device.as_deref()?;
+            Some(diff::with_device(file, address, device, out))
+        }
+        ConfigCommand::Apply(args) => Some(apply::run(args, out)),
+        ConfigCommand::Job { job, device } => Some(job::look(job, device, out)),
+        ConfigCommand::Confirm { job, device, who } => Some(job::confirm(job, device, who, out)),
         ConfigCommand::Validate { .. } | ConfigCommand::Render { .. } | ConfigCommand::Audit => {
             None
         }
@@ -48,7 +63,11 @@ pub fn run_here(
             let places = export::Places { file: file.as_deref(), tree: tree.as_deref() };
             export::from_here(context, &places, out)
         }
+        ConfigCommand::Diff { file, .. } => diff::with_here(file, context, out),
         ConfigCommand::RequestNonce { .. }
+        | ConfigCommand::Apply(_)
+        | ConfigCommand::Job { .. }
+        | ConfigCommand::Confirm { .. }
         | ConfigCommand::Sign(_)
         | ConfigCommand::Validate { .. }
         | ConfigCommand::Render { .. }

@@ -74,6 +74,11 @@ impl Remote {
         self.stop.by()
     }
 
+    /// Whether a key is at hand that can sign whatever is needed.
+    pub(super) const fn has_key(&self) -> bool {
+        matches!(self.credential, Credential::Key(_))
+    }
+
     /// Asks for a nonce, and holds the device's name against the one that was given.
     pub(super) fn nonce(&self) -> Result<IssuedNonce, DeviceError> {
         let answer = self.expect(200, self.send(&Call::nonce(), &[])?)?;
@@ -112,6 +117,11 @@ impl Remote {
             }
         };
         self.expect(wanted_status, self.send(call, &headers)?)
+    }
+
+    /// Asks what everybody may ask.
+    pub(super) fn look(&self, call: &Call) -> Result<Exchanged, DeviceError> {
+        self.expect(200, self.send(call, &[])?)
     }
 
     pub(super) fn not_understood(&self, wanted: &'static str) -> DeviceError {

@@ -130,6 +130,7 @@ async fn applied(app: &App, parts: &Parts, body: &mut Body) -> Result<JobId, Ref
         source: Source::Upload { upload },
         grounds: Grounds::FirstClaim,
         if_match: None,
+        confirm_secs: None,
         spooled: Some(spooled),
     };
     let text = pasted.unwrap_or_default();

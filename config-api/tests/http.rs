@@ -156,6 +156,9 @@ fn a_typed_change_is_validated_before_there_is_a_job() {
         (Call::new("DELETE", "/api/config/users/nobody"), 404, "not-found"),
         (put(&json!({"isAdmin": true})).header("if-match", "\"old\""), 412, "config-changed"),
         (put(&json!({"isAdmin": true})).header("if-match", "W/\"x\""), 412, "config-changed"),
+        (put(&json!({"isAdmin": true})).header("if-match", ""), 400, "if-match"),
+        (put(&json!({"isAdmin": true})).header("if-match", "x"), 400, "if-match"),
+        (put(&json!({"isAdmin": true})).header("if-match", "\"a\", \"b\""), 400, "if-match"),
     ];
     for (call, status, code) in cases {
         let answer = door.ask(&keygen, call.clone());
@@ -273,9 +276,12 @@ fn every_answer_has_the_headers_that_browsers_mind_and_every_error_one_form() {
         (Call::new("GET", "/api/health"), 200),
         (Call::new("GET", "/nowhere"), 404),
         (Call::new("DELETE", "/api/health"), 405),
-        (Call::new("POST", "/api/config"), 411),
+        (Call::new("POST", "/api/config"), 400),
+        (Call::new("POST", "/api/config").header("transfer-encoding", "chunked"), 411),
         (post("x").header("content-length", "33554433"), 413),
-        (Call::new("POST", "/api/config").header("content-length", "0"), 202),
+        (Call::new("POST", "/api/config").header("content-length", "0"), 400),
+        (Call::new("POST", "/api/validate"), 400),
+        (Call::new("POST", "/api/validate").header("content-length", "0"), 400),
         (Call::new("GET", "/api/config/export"), 401),
     ];
     for (call, status) in cases {

@@ -28,6 +28,8 @@ struct Verdict<'v> {
     /// Faults beyond those that are told.
     untold: usize,
     warnings: &'v [String],
+    /// What will fail on a device although it is valid.
+    notes: &'v [String],
     /// What containers may do to the host.
     host_access: &'v [HostAccess],
 }
@@ -126,10 +128,12 @@ fn answer(file: &Path, out: &mut Output) -> Result<(), Failure> {
                 faults: &[],
                 untold: 0,
                 warnings: &checked.warnings,
+                notes: &checked.notes,
                 host_access: &checked.config.host_access,
             };
             if out.style == Style::Lines {
                 out.warn(&checked.warnings)?;
+                out.warn(&checked.notes)?;
             }
             return out.answer(&verdict, |lines, _| writeln!(lines, "{shown} is valid"));
         }
@@ -150,6 +154,7 @@ fn answer(file: &Path, out: &mut Output) -> Result<(), Failure> {
         faults: &faults,
         untold,
         warnings: &[],
+        notes: &[],
         host_access: &[],
     };
     out.answer(&verdict, |lines, _| write!(lines, "{text}"))?;

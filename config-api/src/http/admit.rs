@@ -156,18 +156,24 @@ pub(super) fn confirm_within(parts: &Parts) -> Result<Option<u32>, ApiError> {
         .map_err(|error| ApiError::bad_request("query", error.to_string()))
 }
 
-/// The configuration that a change was made for: the one tag in `If-Match`, if there is any.
+/// The configuration that a change was made for: the one tag in `If-Match`, if there is any. What
+/// is no tag at all is a mistake in the request; a weak one, which says that something may have
+/// changed, is a tag that never fits (RFC 9110, section 13.1.1).
 pub(super) fn if_match(parts: &Parts) -> Result<Option<String>, ApiError> {
     let value = one(parts, header::IF_MATCH.as_str()).map_err(ApiError::from)?;
-    match value.map(str::trim) {
-        None | Some("*") => Ok(None),
-        Some(tag) => match tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')) {
-            Some(tag) if !tag.contains('"') => Ok(Some(tag.to_owned())),
-            Some(_) | None => Err(ApiError::new(
-                StatusCode::PRECONDITION_FAILED,
-                "config-changed",
-                "If-Match takes one strong tag",
-            )),
-        },
+    let Some(value) = value.map(str::trim).filter(|value| *value != "*") else { return Ok(None) };
+    let (weak, quoted) = match value.strip_prefix("W/") {
+        Some(quoted) => (true, quoted),
+        None => (false, value),
+    };
+    let tag = quoted.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+    match tag.filter(|tag| !tag.contains(['"', ' '])) {
+        Some(tag) if !weak => Ok(Some(tag.to_owned())),
+        Some(_) => Err(ApiError::new(
+            StatusCode::PRECONDITION_FAILED,
+            "config-changed",
+            "a weak tag fits no configuration",
+        )),
+        None => Err(ApiError::bad_request("if-match", "If-Match takes one tag in quotes, or *")),
     }
 }

@@ -140,6 +140,9 @@ pub(super) async fn spool(
     if announced > MAX_UPLOAD_BYTES {
         return Err(too_large());
     }
+    if announced == 0 {
+        return Err(ApiError::bad_request("empty-body", "there is no configuration in the body"));
+    }
     let mut spooling = Spooling::begin(app, take_place(app)?, announced).await?;
     let end = Deadline::begin();
     while let Some(piece) = next_piece(body, end).await? {
@@ -155,6 +158,12 @@ pub(super) async fn spool(
 }
 
 pub(super) fn announced_length(parts: &Parts) -> Result<u64, ApiError> {
+    // Without either header a request has no body.
+    if !parts.headers.contains_key(header::TRANSFER_ENCODING)
+        && !parts.headers.contains_key(header::CONTENT_LENGTH)
+    {
+        return Ok(0);
+    }
     let text = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     text.and_then(|text| text.parse().ok()).ok_or_else(|| {
         let status = StatusCode::LENGTH_REQUIRED;

@@ -357,6 +357,23 @@ fn sections_of(kind: UnitKind) -> impl Iterator<Item = &'static Directives> {
     })
 }
 
+/// What Podman refuses of a unit that the contract accepts: Quadlet makes no service of a build
+/// that does not say what is built.
+pub(super) fn note_of(unit: &Unit) -> Option<String> {
+    let says_what = |section: &Section| {
+        section
+            .directives
+            .iter()
+            .any(|one| matches!(one.name.as_str(), "File" | "SetWorkingDirectory"))
+    };
+    (unit.kind == UnitKind::Build && !unit.sections.iter().any(says_what)).then(|| {
+        format!(
+            "build.{}.Build has neither File nor SetWorkingDirectory: Podman makes no service of it",
+            unit.name
+        )
+    })
+}
+
 /// The names that a build gives its image.
 fn tags_of(section: &Table<'_, '_>) -> Vec<String> {
     let Some(item) = section.get("ImageTag") else { return Vec::new() };

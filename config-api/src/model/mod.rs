@@ -59,6 +59,9 @@ pub struct Checked {
     pub config: Config,
     /// What the operator should know, in the order of the file's kinds.
     pub warnings: Vec<String>,
+    /// What will fail on the device although the contract accepts it. No warnings: these are the
+    /// contract's, word for word.
+    pub notes: Vec<String>,
 }
 
 /// Reads a `config.toml`.
@@ -99,6 +102,7 @@ fn read_root(root: &Table<'_, '_>, sink: &mut Sink) -> Option<Checked> {
     warnings.extend(units.host_access.iter().map(|access| {
         format!("{}: {}={} reaches the host", access.unit, access.directive, access.value)
     }));
+    let notes = units.units.iter().filter_map(containers::note_of).collect();
     Some(Checked {
         config: Config {
             users,
@@ -111,5 +115,6 @@ fn read_root(root: &Table<'_, '_>, sink: &mut Sink) -> Option<Checked> {
             host_access: units.host_access,
         },
         warnings,
+        notes,
     })
 }

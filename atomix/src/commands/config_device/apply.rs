@@ -26,6 +26,7 @@ pub(super) fn run(args: &ApplyArgs, out: &mut Output) -> Result<(), Failure> {
     let (_, checked) = demand_valid(&args.file, read, "nothing was sent", out)?;
     if out.style == Style::Lines {
         out.warn(&checked.warnings)?;
+        out.warn(&checked.notes)?;
     }
     let credential = Credential::of(&args.who)?;
     if args.confirm_within.is_some() && matches!(credential, Credential::Nobody) {

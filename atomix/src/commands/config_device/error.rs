@@ -233,7 +233,9 @@ const fn rollback_hint(rollback: Option<RollbackStatus>) -> &'static str {
             "the configuration before is in force again, but its services do not all run: look at \
              the device"
         }
-        Some(RollbackStatus::Skipped) => "nothing was changed",
+        Some(RollbackStatus::Skipped) => {
+            "nothing was changed, unless the device was restarted meanwhile: look with `config export`"
+        }
         Some(RollbackStatus::Discarded) => {
             "the device has no configuration again, and takes the first one of anybody"
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A signature by an administrator's key. `ssh-keygen` makes it: it knows agents, passphrases and
-//! tokens that want to be touched, and the key never comes near us (decision 0039).
+//! tokens that want to be touched, and the key never comes near us (decision 0048).
 
 use super::DeviceError;
 use config_api::auth::{NAMESPACE, NONCE_TTL_SECS, parse_armored};

@@ -61,7 +61,7 @@ pub enum ConfigCommand {
     /// --device URL --signed signed` beside the device again, within five minutes. A line is a
     /// header, so `curl -H @signed` takes them too.
     Sign(SignArgs),
-    /// Show what a configuration would change, and what restarts: exit 0 nothing, 10 something
+    /// Show what a configuration would change and restart: exit 0 nothing, 10 something
     ///
     /// FILE against what the device has in force, or with two files the second against the first.
     /// Only names are shown, for contents may be secrets. A device does not give out its files/.
@@ -75,7 +75,7 @@ pub enum ConfigCommand {
         #[command(flatten)]
         device: SomeDeviceArgs,
     },
-    /// Give a device another configuration, and follow it until its services are healthy
+    /// Give a device a configuration, and follow it until its services are healthy
     ///
     /// It is validated here first, with all that is wrong. A device without a configuration takes
     /// the first one without a key. When the services do not become healthy the device goes back

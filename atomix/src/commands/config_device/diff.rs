@@ -22,6 +22,9 @@ use serde::Serialize;
 use std::io::{self, Write};
 use std::path::Path;
 
+/// What a serial console shows of a line.
+const COLUMNS: usize = 80;
+
 /// The answer, version 1.
 #[derive(Serialize)]
 struct View<'v> {
@@ -127,13 +130,13 @@ fn show(to: &mut dyn Write, difference: &Difference) -> io::Result<()> {
             FileAct::Removed => "  removed  ",
             FileAct::Changed => "  changed  ",
         };
-        wrap(to, act, &file.path)?;
+        line(to, act, &file.path)?;
     }
     if difference.payload_unknown {
-        wrap(to, "  unknown  ", "files/: no device gives them out; what reads them is restarted")?;
+        line(to, "  unknown  ", "files/: no device gives them out; what reads them is restarted")?;
     }
     for part in &difference.parts {
-        wrap(to, "  applied  ", part)?;
+        line(to, "  applied  ", part)?;
     }
     for service in &difference.services {
         let act = match service.act {
@@ -147,10 +150,26 @@ fn show(to: &mut dyn Write, difference: &Difference) -> io::Result<()> {
         };
         let causes = service.causes.join(", ");
         let why = if causes.is_empty() { String::new() } else { format!(": {causes}") };
-        wrap(to, act, &format!("{} ({mode}){why}", service.service))?;
+        line(to, act, &format!("{} ({mode}){why}", service.service))?;
     }
     if let Some((old, new)) = &difference.moves {
-        wrap(to, "  moves    ", &format!("from {old} to {new}: use --confirm-within"))?;
+        line(to, "  moves    ", &format!("from {old} to {new}: use --confirm-within"))?;
     }
     Ok(())
+}
+
+/// One act in lines of 80 columns; a name may be longer than one of them.
+fn line(to: &mut dyn Write, act: &str, text: &str) -> io::Result<()> {
+    let room = COLUMNS - act.len();
+    let mut folded = String::new();
+    for word in text.split(' ') {
+        for (count, letter) in word.chars().enumerate() {
+            if count > 0 && count % room == 0 {
+                folded.push(' ');
+            }
+            folded.push(letter);
+        }
+        folded.push(' ');
+    }
+    wrap(to, act, folded.trim_end())
 }

@@ -44,6 +44,7 @@ pub(super) fn follow(
     let mut heard = Instant::now();
     let mut is_confirmed = false;
     let mut is_lost = false;
+    let mut is_known = false;
     loop {
         left(remote, following)?;
         if let Some(place) = following.places.get(turn % following.places.len().max(1)) {
@@ -51,7 +52,7 @@ pub(super) fn follow(
         }
         match look(remote, &following.job) {
             Ok(job) => {
-                heard = Instant::now();
+                (heard, is_known) = (Instant::now(), true);
                 if is_lost {
                     show.say("found", &format!("{} answers", remote.address));
                     is_lost = false;
@@ -64,6 +65,8 @@ pub(super) fn follow(
                     is_confirmed = confirm(remote, following, show)?;
                 }
             }
+            // It was never there, as far as we know.
+            Err(error) if !is_known && !may_pass(&error, following) => return Err(error.into()),
             Err(error) if heard.elapsed() > following.patience || !may_pass(&error, following) => {
                 return Err(
                     DeviceError::Unknown { job: following.job, source: Box::new(error) }.into()

@@ -121,7 +121,8 @@ impl Door for HelperDoor {
         };
         let job = JobId::new(random()?);
         let source = Source::Upload { upload };
-        let mut stream = self.send(Request::Apply { job, source, grounds, if_match: None })?;
+        let request = Request::Apply { job, source, grounds, if_match: None, confirm_secs: None };
+        let mut stream = self.send(request)?;
         let outcome = loop {
             let reply = receive(&mut stream)?;
             if let Reply::Event { event } = reply {

@@ -7,15 +7,15 @@ use super::access::access_events;
 use super::carried::{carry, uncarried};
 use super::files_told::missing_files;
 use super::in_force::{broken, read_current, read_export, read_state, rollback_of};
-use super::progress::{event_of, failures_text};
+use super::progress::{event_of, failures_text, report};
 use super::received::{found_digest, look_into, receive};
 use super::{ApplyOrder, Exported, Input, Pipeline, PipelineError};
 use crate::activate::{ActivationPlan, ApplyStep, Driver, Failure, Report, Services};
 use crate::audit::{AuditEvent, AuditLog, ConfigChange, Text, UnixTime};
 use crate::input::Payload;
-use crate::jobs::{JobEvent, JobId, JobResult, ReportedFault, RollbackStatus};
+use crate::jobs::{JobEvent, JobId, JobResult, RollbackStatus};
 use crate::lock::{AUDIT_LOCK, CONFIG_LOCK, Lock, try_lock, wait_for_lock};
-use crate::model::{Checked, Faults, validate};
+use crate::model::{Checked, validate};
 use crate::promote::{
     Command, Generation, Members, Next, NoMembers, Owners, PromoteError, Rendered, Seed, State,
     Store,
@@ -478,17 +478,4 @@ fn failed(error: PipelineError, rollback: RollbackStatus) -> Outcome {
         PipelineError::Refused { message, .. } => (message, Vec::new()),
     };
     Outcome::Failed { error, faults, rollback }
-}
-
-/// The model's faults as a job tells them.
-fn report(faults: &Faults) -> Vec<ReportedFault> {
-    let place = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let each = faults.list().iter().map(|fault| ReportedFault {
-        line: place(fault.line),
-        column: place(fault.column),
-        path: fault.path.clone(),
-        problem: fault.problem.clone(),
-        hint: fault.hint.clone(),
-    });
-    each.collect()
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! An activation's progress in the words of a job's events.
+//! An activation's progress in the words of a job's events, and faults in those of a job.
 
 use crate::activate::{Failure, Progress};
 use crate::appliers::UnitMode;
-use crate::jobs::JobEvent;
+use crate::jobs::{JobEvent, ReportedFault};
+use crate::model::Faults;
 
 /// What is told of a step.
 pub(super) fn event_of(progress: Progress) -> JobEvent {
@@ -44,4 +45,17 @@ pub(super) fn event_of(progress: Progress) -> JobEvent {
 pub(super) fn failures_text(failures: &[Failure]) -> String {
     let each = failures.iter().map(|failure| format!("{}: {}", failure.unit, failure.why));
     each.collect::<Vec<_>>().join("; ")
+}
+
+/// The model's faults as a job tells them.
+pub(super) fn report(faults: &Faults) -> Vec<ReportedFault> {
+    let place = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let each = faults.list().iter().map(|fault| ReportedFault {
+        line: place(fault.line),
+        column: place(fault.column),
+        path: fault.path.clone(),
+        problem: fault.problem.clone(),
+        hint: fault.hint.clone(),
+    });
+    each.collect()
 }

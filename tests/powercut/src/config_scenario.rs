@@ -179,7 +179,8 @@ fn promote(
     told: &mut dyn FnMut(&Store),
 ) -> Result<()> {
     let to = store.write(&mut Given(tag))?;
-    let begin = Command::Promote { to, window_secs: 300, boot: boot(1), now: NOW };
+    let begin =
+        Command::Promote { to, window_secs: 300, confirm_secs: None, boot: boot(1), now: NOW };
     match origin {
         Origin::Upload => store.apply(&begin)?,
         Origin::Seed => store.take_seed(&begin, Seed::new(SEED, "/boot config.toml", 0, to))?,

@@ -227,7 +227,13 @@ fn nobody_but_root_finds_configurations_on_the_device() {
     captured.fake.with(|state| state.text = None);
     let grounds = Grounds::FirstBoot { place: "/boot config.toml".to_owned(), asked: true };
     let source = captured.upload(BODY);
-    let apply = Request::Apply { job: JobId::new([1; 16]), source, grounds, if_match: None };
+    let apply = Request::Apply {
+        job: JobId::new([1; 16]),
+        source,
+        grounds,
+        if_match: None,
+        confirm_secs: None,
+    };
     let entry = AuditEntry::SeedRefused { place: "sdb1".to_owned(), reason: "x".to_owned() };
     for request in [apply, Request::Audit { entry }] {
         let reply = captured.ask(request);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Every way in which partitioning a board's disk can fail, and the way out of each.
 
+use crate::file_hint::{file_hint, files_hint};
 use crate::{Class, SettingsError};
 use bootctl::{BackendError, ControlError, RecorderError};
 use std::io;
@@ -209,9 +210,8 @@ impl Failure {
             Self::Apply { source, .. } => source.hint(),
             Self::Kernel { source, .. } => source.hint(),
             Self::Storage(source) => source.hint(),
-            Self::Files(_) | Self::Io { .. } => {
-                Some("look at the path's permissions and at the free space of its file system")
-            }
+            Self::Files(source) => Some(files_hint(source)),
+            Self::Io { source, .. } => Some(file_hint(source)),
             Self::Print(_) | Self::Json(_) => None,
         }
     }

@@ -14,6 +14,7 @@ pub mod cli;
 mod data;
 mod decide;
 mod failure;
+mod file_hint;
 mod report;
 mod request;
 mod reset;
@@ -28,6 +29,7 @@ pub use class::Class;
 pub use data::PROVISIONED_PATH;
 pub use decide::{Decision, decide};
 pub use failure::{FW_ENV_CONFIG_HINT, Failure, RECORDER_PLACE_HINT};
+pub use file_hint::{file_hint, files_hint};
 pub use report::RepartReport;
 pub use request::{Act, Answer, Request, perform};
 pub use settings::{

@@ -30,13 +30,13 @@ pub struct Cli {
 #[derive(Debug, Args)]
 pub struct Global {
     /// Look for every file and device below this directory instead of /
-    #[arg(long, global = true, value_name = "DIR", conflicts_with = "board")]
+    #[arg(long, global = true, value_name = "DIR", conflicts_with = "board", display_order = 900)]
     pub root: Option<PathBuf>,
     /// Work on the virtual board kept in this directory (see `atomix demo --keep`)
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", display_order = 901)]
     pub board: Option<PathBuf>,
     /// Print JSON: one object, or one event per line for long work
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 902)]
     pub json: bool,
 }
 
@@ -102,7 +102,7 @@ pub enum Command {
     },
     /// Create the partitions that the definitions ask for and the disk lacks
     Repart(RepartArgs),
-    /// Validate and render the device's configuration
+    /// Validate, compare, apply and export configurations, here or on a device
     Config {
         /// What to do.
         #[command(subcommand)]

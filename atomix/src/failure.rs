@@ -6,7 +6,7 @@ mod class;
 
 use crate::settings::SettingsError;
 pub use atomix_repart::Class;
-use atomix_repart::{FW_ENV_CONFIG_HINT, RECORDER_PLACE_HINT};
+use atomix_repart::{FW_ENV_CONFIG_HINT, RECORDER_PLACE_HINT, file_hint, files_hint};
 use bootctl::BackendError;
 use class::{bundle_class, class_of, install_class};
 use serde_json::{Value, json};
@@ -394,10 +394,8 @@ impl Failure {
                 Some("correct the file; nothing was tried")
             }
             Self::Content { .. } => Some("its content changed after the install: install it again"),
-            Self::Files(FilesError::Escapes { .. }) => Some("correct the configured path"),
-            Self::Files(_) | Self::Io { .. } => {
-                Some("look at the path's permissions and at the free space of its file system")
-            }
+            Self::Files(source) => Some(files_hint(source)),
+            Self::Io { source, .. } => Some(file_hint(source)),
             Self::NotBootedFromSlot => {
                 Some("boot from a slot, or name one (A or B) where the command takes it")
             }

@@ -130,3 +130,31 @@ fn a_directory_that_holds_something_is_left_alone_and_an_empty_one_is_used() {
     assert_eq!(run.status.code(), Some(0), "{run:?}");
     assert!(empty.join("quadlet/web.container").is_file());
 }
+
+/// A technician at 3 a.m. mistypes: each mistake names its own way out, on a console's width.
+#[test]
+fn each_mistaken_path_has_a_way_out_of_its_own() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(at("bundle.tar.gz"), [0x1f, 0x8b, 8, 0, 1, 2, 3]).unwrap();
+    std::fs::write(at("config.zip"), b"PK\x03\x04").unwrap();
+    let good = input(&fixtures()[0]);
+    let (file, dir) = (at("config.zip/config.toml"), at("no/tree"));
+    for (words, code, hint) in [
+        (vec!["validate", "/nowhere/config.toml"], 1, "look at the path"),
+        (vec!["validate", place.path().to_str().unwrap()], 1, "name a file"),
+        (vec!["validate", &file], 1, "a part of it is a file"),
+        (vec!["render", &good, "--out", &dir], 1, "a directory above it is not"),
+        (vec!["validate", &at("bundle.tar.gz")], 10, "copy it again"),
+        (vec!["validate", &at("config.zip")], 10, "name it config.toml"),
+        (vec!["audit", "--root", "/nowhere"], 1, "look at the path"),
+    ] {
+        let run = atomix(&[&["config"], &words[..]].concat());
+        assert_eq!(run.status.code(), Some(code), "{run:?}");
+        let said = String::from_utf8([run.stdout, run.stderr].concat()).unwrap();
+        assert!(said.contains("hint: ") && said.contains(hint), "{said}");
+        for line in said.lines().filter(|line| !line.contains(place.path().to_str().unwrap())) {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use crate::output::{Output, Style};
 use config_api::input::{
     Discard, Input, InputError, Limits, Origin, PayloadSink, Spool, read_input,
 };
-use config_api::model::{Checked, Fault, Faults, faults_text, validate};
+use config_api::model::{Checked, Fault, Faults, faults_text, input_fault_text, validate};
 use config_api::quadlet::HostAccess;
 use config_api::render::render;
 use config_api::tree::Content;
@@ -143,7 +143,7 @@ fn answer(file: &Path, out: &mut Output) -> Result<(), Failure> {
         }
         Read::NoInput(error) => {
             let fault = Fault::of_input(chain(&error), error.hint());
-            let text = format!("{shown}:\n  {}\n  hint: {}\n", fault.problem, error.hint());
+            let text = input_fault_text(&fault, &shown.to_string());
             (vec![fault], 0, text)
         }
     };

@@ -72,8 +72,11 @@ impl InputError {
             Self::TooLong { .. } | Self::Expands { .. } | Self::MemberTooLarge { .. } => {
                 "let the containers fetch what is so large"
             }
-            Self::Unknown | Self::Damaged(_) => {
+            Self::Unknown => {
                 "name it config.toml, or make a bundle: tar -czf bundle.tar.gz config.toml files"
+            }
+            Self::Damaged(_) => {
+                "copy it again, or make it again: tar -czf bundle.tar.gz config.toml files"
             }
             Self::TooMany { .. } => "pack what belongs together into one file",
             Self::Member { .. } | Self::NoConfig => {

@@ -28,6 +28,15 @@ pub fn faults_text(faults: &Faults, name: &str, source: &[u8]) -> String {
     out
 }
 
+/// A fault of no line, such as one of the bundle around the file, as people read it.
+#[must_use]
+pub fn input_fault_text(fault: &Fault, name: &str) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_fault(&mut out, fault, name, None);
+    out
+}
+
 fn write_fault(
     out: &mut String,
     fault: &Fault,

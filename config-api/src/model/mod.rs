@@ -22,7 +22,7 @@ pub use config::{
     OsUpgrade, Ports, Section, Shell, Unit, UnitKind, User,
 };
 pub use fault::{Fault, Faults, MAX_FAULTS};
-pub use fault_text::faults_text;
+pub use fault_text::{faults_text, input_fault_text};
 pub use name::{ContainerName, DnsName, InterfaceName, NtpServer, UnitName, UserName};
 pub use network::RESERVED_WAN_TCP;
 pub use ssh_key::{MAX_KEY_CHARS, SshKeyFault, SshPublicKey};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// Serve the config API of this device
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, max_term_width = 80)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -16,8 +16,9 @@ mod ssh;
 
 use door::{Call, Door, read_answer};
 use fake::{CONFIG, Fake};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const FIRST: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -77,4 +78,23 @@ fn the_address_follows_the_first_configuration() {
     assert_eq!(door.call(&claim).status, 202);
     wait_for(LAN, port);
     assert!(answers(FIRST, port), "the page that sent it can still follow its job");
+}
+
+/// Whoever starts it by hand, or reads the journal, must not look at a service that says nothing.
+#[test]
+fn a_service_without_its_helper_says_what_it_waits_for() {
+    let state = tempfile::tempdir().unwrap();
+    let mut service = Command::new(env!("CARGO_BIN_EXE_atomix-config-api"))
+        .args(["serve", "--helper", "/nowhere/helper.sock", "--device", "0a1b2c3d4e5f", "--state"])
+        .arg(state.path())
+        .args(["--port", &free_port().to_string()])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(service.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    service.kill().unwrap();
+    service.wait().unwrap();
+    assert!(line.contains("the helper cannot be reached"), "{line}");
+    assert!(line.contains("waiting for it") && line.contains("systemctl"), "{line}");
 }

@@ -4,6 +4,7 @@
 //! configuration on its LAN address alone, at every start and after every change, whatever the
 //! firewall says.
 
+use super::helper_client::HelperError;
 use super::{App, router};
 use axum::Router;
 use axum::body::Body;
@@ -19,6 +20,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use storage::chain;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -40,6 +42,7 @@ const GRACE: Duration = Duration::from_secs(30);
 /// How often the address is held against the configuration.
 const LOOK: Duration = Duration::from_secs(2);
 const BACKLOG: u32 = 128;
+const HELPER_HINT: &str = "systemctl status atomix-config-helper";
 
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug)]
@@ -106,30 +109,43 @@ impl Listener {
 }
 
 /// Where the service has to listen now.
-async fn wanted(app: &App) -> Option<SocketAddr> {
-    let in_force = app.in_force().await.ok()?;
+async fn wanted(app: &App) -> Result<SocketAddr, HelperError> {
+    let in_force = app.in_force().await?;
     let port = app.settings().port;
     if !in_force.current.provisioned {
-        return Some(SocketAddr::new(app.settings().unclaimed, port));
+        return Ok(SocketAddr::new(app.settings().unclaimed, port));
     }
     let lan = in_force.current.gateway_ip.as_deref().and_then(|text| text.parse().ok());
     // Without a LAN there is nobody who may ask: the machine itself at most.
-    Some(SocketAddr::new(lan.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port))
+    Ok(SocketAddr::new(lan.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port))
 }
 
 /// Serves where the configuration says, and follows it. Ends only by an error at the first
-/// address; a later one that cannot be had is tried again and again.
+/// address; a later one that cannot be had is tried again and again. What it waits for and where
+/// it listens is handed to `tell` when it changes.
 ///
 /// # Errors
 /// [`ListenError`].
-pub async fn serve_following(app: &App) -> Result<(), ListenError> {
+pub async fn serve_following(app: &App, tell: &(dyn Fn(&str) + Sync)) -> Result<(), ListenError> {
     let mut now: Option<(SocketAddr, JoinHandle<()>)> = None;
+    let mut told = String::new();
+    let mut tell = |words: String| {
+        if words != told {
+            tell(&words);
+            told = words;
+        }
+    };
     loop {
-        if let Some(address) = wanted(app).await
+        let wanted = wanted(app).await;
+        if let Err(error) = &wanted {
+            tell(format!("{}; waiting for it ({HELPER_HINT})", chain(error)));
+        }
+        if let Ok(address) = wanted
             && now.as_ref().is_none_or(|(current, _)| *current != address)
         {
             match (Listener::bind(address), &now) {
                 (Ok(listener), _) => {
+                    tell(format!("listening on {address}"));
                     let fresh = tokio::spawn(serve(app.clone(), listener));
                     if let Some((_, old)) = now.replace((address, fresh)) {
                         tokio::spawn(async move {
@@ -139,7 +155,7 @@ pub async fn serve_following(app: &App) -> Result<(), ListenError> {
                     }
                 }
                 (Err(error), None) => return Err(error),
-                (Err(_), Some(_)) => {}
+                (Err(error), Some(_)) => tell(format!("{}; trying again", chain(&error))),
             }
         }
         tokio::time::sleep(LOOK).await;

@@ -156,7 +156,7 @@ impl Door {
         let (runtime, settings) = prepare(&dir, &fake, port);
         runtime.spawn(async move {
             let app = App::start(settings).await.unwrap();
-            serve_following(&app).await.unwrap();
+            serve_following(&app, &|_| ()).await.unwrap();
         });
         let address = (Ipv4Addr::LOCALHOST, port).into();
         Self { dir, fake, address, runtime: Some(runtime) }

@@ -4,8 +4,8 @@
 
 use crate::cli::{ApplyArgs, HelperArgs, Part};
 use crate::helper::{HelperError, device};
+use crate::run::tell;
 use config_api::activate::ApplyStep;
-use std::io::{Write, stderr};
 
 /// Brings the configurations in order.
 pub fn recover(args: &HelperArgs) -> Result<(), HelperError> {
@@ -32,9 +32,4 @@ const fn step_of(part: Part) -> ApplyStep {
         Part::Firewall => ApplyStep::Firewall,
         Part::Units => ApplyStep::Quadlets,
     }
-}
-
-fn tell(words: &str) {
-    // The journal reads it; when it is gone there is nobody to tell.
-    let _ = writeln!(stderr(), "atomix-config-api: {words}");
 }

@@ -9,7 +9,7 @@ use crate::first_boot::first_boot;
 use crate::helper::{HelperError, helper};
 use config_api::auth::DeviceId;
 use config_api::http::{App, ListenError, Settings, StartError, openapi_json, serve_following};
-use std::io::{self, Write, stdout};
+use std::io::{self, Write, stderr, stdout};
 use std::path::Path;
 use storage::{ByteLen, Files, FilesError, HostFiles};
 use tokio::signal::unix::{SignalKind, signal};
@@ -80,6 +80,11 @@ fn device(given: Option<&str>) -> Result<DeviceId, RunError> {
     DeviceId::new(&text).ok_or(RunError::Device)
 }
 
+pub fn tell(words: &str) {
+    // The journal reads it; when it is gone there is nobody to tell.
+    let _ = writeln!(stderr(), "atomix-config-api: {words}");
+}
+
 fn serve(args: ServeArgs) -> Result<(), RunError> {
     let settings = Settings {
         device: device(args.device.as_deref())?,
@@ -95,7 +100,7 @@ fn serve(args: ServeArgs) -> Result<(), RunError> {
         let mut end = signal(SignalKind::terminate())?;
         let app = App::start(settings).await?;
         tokio::select! {
-            failed = serve_following(&app) => Ok(failed?),
+            failed = serve_following(&app, &tell) => Ok(failed?),
             // A change under way is the helper's, and goes on.
             _ = end.recv() => Ok(()),
         }

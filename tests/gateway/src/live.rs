@@ -19,7 +19,6 @@ use config_api::system::read_boot_facts;
 use std::fs;
 use std::io::{Seek as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -79,6 +78,10 @@ impl Services for Prompt {
     }
 
     fn now(&mut self) -> Moment {
+        if self.clock == Clock::Real {
+            // Whom it cannot be told stands still, and is seen to.
+            drop(tell_age(&self.root));
+        }
         let facts = read_boot_facts(&HostFiles::new(&self.root));
         facts.map_or(Moment(u64::MAX), |facts| facts.now)
     }
@@ -96,6 +99,11 @@ impl Services for Prompt {
 /// Lets the machine be so many seconds old.
 fn play(root: &Path, secs: u64) -> Result<()> {
     Ok(fs::write(root.join("proc/uptime"), format!("{secs}.00 0.00\n"))?)
+}
+
+/// Tells it the real machine's age.
+fn tell_age(root: &Path) -> Result<()> {
+    Ok(fs::write(root.join("proc/uptime"), fs::read("/proc/uptime")?)?)
 }
 
 /// A pipeline, with what is wrong with it.
@@ -162,13 +170,11 @@ impl Live {
         for name in ["data", "run/atomix", "own", "state/spool"] {
             fs::create_dir_all(root.join(name))?;
         }
+        fs::create_dir_all(root.join("proc/sys/kernel/random"))?;
+        fs::write(root.join("proc/sys/kernel/random/boot_id"), "one\n")?;
         match clock {
-            Clock::Played => {
-                fs::create_dir_all(root.join("proc/sys/kernel/random"))?;
-                fs::write(root.join("proc/sys/kernel/random/boot_id"), "one\n")?;
-                play(root, 100)?;
-            }
-            Clock::Real => symlink("/proc", root.join("proc"))?,
+            Clock::Played => play(root, 100)?,
+            Clock::Real => tell_age(root)?,
         }
         let device = device(root, clock)?;
         if let Some(text) = given {

@@ -104,6 +104,8 @@ pub struct Search<S, D> {
     /// What was told once and need not be told in each turn.
     told: BTreeSet<String>,
     noted: usize,
+    /// When something was typed that is no word.
+    unknown_at: Option<u64>,
 }
 
 impl<S: Sources, D: Door> Search<S, D> {
@@ -119,6 +121,7 @@ impl<S: Sources, D: Door> Search<S, D> {
             is_asked: false,
             told: BTreeSet::new(),
             noted: 0,
+            unknown_at: None,
         }
     }
 
@@ -134,6 +137,7 @@ impl<S: Sources, D: Door> Search<S, D> {
             Ok(current) => current,
             Err(error) => {
                 self.tell_once(&format!("cannot ask what is in force: {}", chain(&error)), say);
+                self.tell_once("hint: systemctl status atomix-config-helper; trying again", say);
                 return Turn::Waiting;
             }
         };
@@ -169,7 +173,11 @@ impl<S: Sources, D: Door> Search<S, D> {
             Said::TooLong => say("That is too long for a configuration; end it with a dot.\n"),
             Said::Help => say(&welcome()),
             Said::Unknown(word) => {
-                say(&wrapped("", &format!("{word}: no word of mine; send help")))
+                // Whoever pastes without the word before it is told so once, not at every line.
+                if self.unknown_at.replace(now).is_none_or(|then| now > then + 1) {
+                    let way_out = "no word of mine; send help, or paste before a configuration";
+                    say(&wrapped("", &format!("{word}: {way_out}")));
+                }
             }
             Said::Again => {
                 self.is_asked = true;

@@ -269,3 +269,30 @@ fn a_technician_pastes_sees_all_faults_and_pastes_again() {
     assert_eq!(bench.turn(), Turn::Finished);
     bench.check_screen();
 }
+
+#[test]
+fn a_configuration_that_is_pasted_without_the_word_is_told_once() {
+    let mut bench = Bench::new();
+    bench.turn();
+    bench.said.clear();
+    for line in GOOD.lines() {
+        bench.hear(line);
+    }
+    assert_eq!(bench.said.matches("paste before a configuration").count(), 1, "{}", bench.said);
+    bench.now += 2;
+    bench.hear("stauts");
+    assert!(
+        bench
+            .said
+            .ends_with("stauts: no word of mine; send help, or paste before a configuration\n")
+    );
+}
+
+#[test]
+fn a_helper_that_is_away_is_told_with_the_way_out() {
+    let mut bench = Bench::new();
+    bench.world.0.borrow_mut().is_down = true;
+    bench.turn();
+    bench.turn();
+    assert_eq!(bench.said.matches("systemctl status").count(), 1, "{}", bench.said);
+}

@@ -8,8 +8,8 @@ use config_api::activate::{ApplyStep, ServiceError, ServiceUnit, Services};
 use config_api::audit::UnixTime;
 use config_api::auth::DeviceId;
 use config_api::helper::{
-    AllowedPeers, Device, DeviceParts, Exported, Helper, Input, Pipeline, PipelineError, Spool,
-    bind_helper, serve_helper,
+    AllowedPeers, ApplyOrder, Device, DeviceParts, Exported, Helper, Input, Pipeline,
+    PipelineError, Spool, bind_helper, serve_helper,
 };
 use config_api::http::{App, Listener, Settings, serve};
 use config_api::jobs::{JobEvent, JobId, RollbackStatus};
@@ -20,8 +20,8 @@ use std::fs;
 use std::io::{Seek as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 use storage::HostFiles;
@@ -133,12 +133,11 @@ impl Pipeline for Planted {
 
     fn apply(
         &self,
-        job: JobId,
+        order: &ApplyOrder<'_>,
         input: Input,
-        origin: &Origin,
         tell: &mut dyn FnMut(JobEvent),
     ) -> Outcome {
-        self.device.apply(job, input, origin, tell)
+        self.device.apply(order, input, tell)
     }
 
     fn recover(&self, job: JobId) -> Result<Option<RollbackStatus>, PipelineError> {
@@ -225,12 +224,9 @@ fn claim(device: &Device, text: &str) -> Result<()> {
     file.write_all(text.as_bytes())?;
     file.rewind()?;
     let input = Input::Upload { name: FileName::new("config.toml"), file };
-    let steps = Mutex::new(Vec::new());
-    let outcome = device.apply(JobId::new([1; 16]), input, &Origin::FirstClaim, &mut |event| {
-        if let Ok(mut steps) = steps.lock() {
-            steps.push(event.step);
-        }
-    });
+    let (job, origin) = (JobId::new([1; 16]), &Origin::FirstClaim);
+    let order = ApplyOrder { job, origin, confirm_secs: None };
+    let outcome = device.apply(&order, input, &mut |_| {});
     ensure!(matches!(outcome, Outcome::Succeeded { .. }), "{outcome:?}");
     Ok(())
 }

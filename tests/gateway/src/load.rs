@@ -36,7 +36,7 @@ struct Load {
 pub fn judge(scratch: &Path, out: &mut dyn Write) -> Result<()> {
     let laptop = Laptop::new(None, scratch)?;
     let config = include_str!("../guest/config.toml").replace("ADMIN_KEY", &laptop.public()?);
-    let config = config.replace("settle_seconds = 1", "settle_seconds = 3");
+    let config = config.replace("settle_seconds = 1", "settle_seconds = 5");
     for (name, given) in [("a first claim", None), ("a change", Some(config.as_str()))] {
         let (mut alone, mut loaded) = (Vec::new(), Vec::new());
         let load = Load::default();

@@ -278,6 +278,22 @@ fn a_change_that_has_to_be_confirmed_goes_back_without() {
 }
 
 #[test]
+fn an_operator_may_want_a_time_to_confirm_that_the_device_does_not_ask_for() {
+    let bench = Bench::new(None);
+    let origin = Origin::FirstClaim;
+    let order =
+        |confirm_secs| ApplyOrder { job: JobId::new([1; 16]), origin: &origin, confirm_secs };
+    let mut steps = Vec::new();
+    let mut tell = |event: JobEvent| steps.push(event.step);
+    let outcome = bench.device.apply(&order(Some(10)), upload(&minimal()), &mut tell);
+    let Outcome::Failed { error, .. } = outcome else { panic!("{outcome:?}") };
+    assert!(error.contains("nobody confirmed it in time"), "{error}");
+    assert!(steps.contains(&"confirm".to_owned()), "{steps:?}");
+    let outcome = bench.device.apply(&order(None), upload(&minimal()), &mut |_| {});
+    assert!(matches!(outcome, Outcome::Succeeded { .. }), "{outcome:?}");
+}
+
+#[test]
 fn denials_are_written_down() {
     let bench = Bench::new(None);
     let entry = AuditEntry::Denied {

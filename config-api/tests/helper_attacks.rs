@@ -154,6 +154,8 @@ fn a_configuration_that_nobody_signed_is_not_applied() {
         captured.sign(captured.proof("POST", "/api/config", "version = 1 # another")),
         captured.sign(Proof { file_name: "other.tar.gz".to_owned(), ..whole() }),
         captured.sign(Proof { if_match: "\"old\"".to_owned(), ..whole() }),
+        // An operator's way back is part of what was signed: here it was left out on the way.
+        captured.sign(captured.proof("POST", "/api/config?confirm_within=60", BODY)),
     ];
     let count = forged.len();
     for (number, proof) in (1..).zip(forged) {

@@ -304,7 +304,7 @@ impl Device {
         let BootFacts { boot, now } = facts(&self.root)?;
         tell(JobEvent::step("promote"));
         self.confirmed.store(false, Ordering::Release);
-        let confirm_secs = order.confirm_secs.map(u64::from).or(self.confirm_secs);
+        let confirm_secs = order.confirm_secs.map(u64::from);
         let window_secs = plan.timeout_secs;
         let command = Command::Promote { to: generation, window_secs, confirm_secs, boot, now };
         match seed {

@@ -455,6 +455,24 @@ fn a_delta_that_fails_late_is_followed_by_the_rest_of_the_image() {
     assert!(bench.target(newer().len()) == newer());
 }
 
+/// Fails when as much of the image is written as an index covers that is too short, as RAUC does.
+#[test]
+fn an_index_of_another_length_costs_the_saving_and_nothing_else() {
+    let whole = index_of_stream(&mut &newer()[..], ByteLen::new(newer().len() as u64)).unwrap();
+    let short = whole[..whole.len() - 32].to_vec();
+    let long = [&whole[..], &whole[..32]].concat();
+    let torn = whole[..whole.len() - 1].to_vec();
+    for index in [short, long, torn] {
+        let mut bench = Bench::new("");
+        bench.fill("a.img", &image());
+        let make = |_: &mut dyn Read, _| Ok(index.clone());
+        let bundle = lying_bundle(&bench, &make);
+        bench.install(&bundle, "x.raucb").unwrap();
+        assert!(bench.noted("Continuing after adaptive mode error"), "{:?}", bench.notes);
+        assert!(bench.target(newer().len()) == newer());
+    }
+}
+
 /// What makes the index of an image.
 type MakeIndex<'a> = dyn Fn(&mut dyn Read, ByteLen) -> std::io::Result<Vec<u8>> + 'a;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `atomix boot` and `atomix rollback`: the boot state, read and changed by its three verbs.
 
+use crate::audit_trail::{AuditTrail, who};
 use crate::boot_control::BootControl;
 use crate::boot_view::KNOWN_BY_RECORDER;
 use crate::cli::{BootCommand, SlotName};
@@ -65,8 +66,10 @@ pub fn rollback(
     }
     control.apply(&command)?;
     control.note(&Entry::Asked { what: format!("rollback to slot {}", booted.other()) });
+    note_mark(context, booted.other(), "active", "atomix rollback", out)?;
     if mark_bad {
         control.apply(&Command::MarkBad { slot: booted, force })?;
+        note_mark(context, booted, "bad", "atomix rollback", out)?;
     }
     told.tell_rest(&control, out)?;
     out.done(&format!("slot {} boots next; reboot to roll back", booted.other()))
@@ -120,8 +123,22 @@ fn mark(
         require_seal(context, slot)?;
     }
     control.apply(&command)?;
+    note_mark(context, slot, verb, "atomix boot", out)?;
     told.tell_rest(&control, out)?;
     out.done(&format!("marked slot {slot} as {verb}"))
+}
+
+/// Writes the mark to the audit log.
+fn note_mark(
+    context: &Context,
+    slot: SlotId,
+    mark: &str,
+    by: &str,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let trail = AuditTrail::below(&context.root);
+    let warning = trail.marked(context.now.0, (&slot.to_string(), mark), &who(by));
+    out.warn(warning.as_slice())
 }
 
 /// A slot without its seal does not load: making it boot next would spend its attempts and end

@@ -5,6 +5,7 @@
 //! flight recorder before anything is made of it: mark-good, or a reboot that spends the next
 //! attempt. An agent that only wants to know uses `probe` or `run --dry-run`.
 
+use crate::audit_trail::AuditTrail;
 use crate::boot_control::BootControl;
 use crate::cli::HealthCommand;
 use crate::commands::dead_end;
@@ -99,6 +100,7 @@ pub fn verify(
     let mut control = BootControl::open(context, Access::ReadWrite)?;
     let state = control.state().slot(slot).state;
     let reason = context.cmdline()?.reason();
+    let mut unwritten = None;
     let after = decide_after(&verdict, control.state(), slot, reason, config.reaction);
     control.note(&Entry::Verdict {
         slot,
@@ -112,6 +114,9 @@ pub fn verify(
         AfterVerdict::MarkGood => {
             if state != SlotState::Good {
                 control.apply(&Command::MarkGood { slot })?;
+                let trail = AuditTrail::below(&context.root);
+                let marked = (&*slot.to_string(), "good");
+                unwritten = trail.marked(context.now.0, marked, "health check");
             }
             forgive_primary(&mut control, slot)?;
         }
@@ -124,7 +129,8 @@ pub fn verify(
         }
         AfterVerdict::RecordAndStay => dead_end::keep_verdict(context, &verdict.summary())?,
     }
-    let warnings = control.warnings().to_vec();
+    let mut warnings = control.warnings().to_vec();
+    warnings.extend(unwritten);
     Ok(HealthReport { slot, verdict, after, elapsed, warnings })
 }
 

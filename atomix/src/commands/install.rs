@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `atomix install`: a bundle goes into the inactive slots, or a reason why not.
 
+use crate::audit_trail::{AuditTrail, InstallNote};
 use crate::cli::InstallArgs;
 use crate::commands::bundle::open_verified;
 use crate::context::{Context, SYSTEM_CONF_PATHS};
@@ -17,11 +18,11 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process;
-use storage::{Access, ByteLen, Storage};
+use storage::{Access, ByteLen, Storage, chain};
 use updater::{
-    BundleVersion, CompatibleRule, IndexRule, InstallEvent, InstallFacts, InstallGroup,
-    InstallLock, InstallOptions, InstallPolicy, InstallReport, Installer, OuterSteps, SEAL_BYTES,
-    SealHealth, StopQuestion, SystemConfig, VersionRule, choose_target,
+    BootedGroup, BundleVersion, CompatibleRule, IndexRule, InstallEvent, InstallFacts,
+    InstallGroup, InstallLock, InstallOptions, InstallPolicy, InstallReport, Installer, OuterSteps,
+    SEAL_BYTES, SealHealth, StopQuestion, SystemConfig, VersionRule, choose_target,
 };
 
 /// Runs `atomix install`.
@@ -30,7 +31,13 @@ use updater::{
 /// [`Failure`]; a refused or unverified bundle wrote nothing.
 pub fn run(context: &Context, args: &InstallArgs, out: &mut Output) -> Result<(), Failure> {
     let config = context.system_conf()?;
-    let verified = open_verified(context, &args.bundle, None)?;
+    let verified = match open_verified(context, &args.bundle, None) {
+        Err(failure) if !args.dry_run => {
+            note_refused(context, &args.bundle, &failure, out)?;
+            return Err(failure);
+        }
+        verified => verified?,
+    };
     let options = options(context, &config, args)?;
     if args.dry_run {
         return dry_run(context, &config, &args.bundle, &verified, &options, out);
@@ -73,10 +80,52 @@ fn install_until(
     progress: &mut dyn FnMut(InstallEvent),
 ) -> Result<InstallReport, Failure> {
     let lock = InstallLock::acquire(&context.root, process::id())?;
-    with_installer(context, config, progress, |installer| {
+    let installed = with_installer(context, config, progress, |installer| {
         installer.install_until(&lock, verified, options, stop)
-    })?
-    .map_err(|source| Failure::Install { bundle: path.to_owned(), source })
+    })
+    .and_then(|done| done.map_err(|source| Failure::Install { bundle: path.to_owned(), source }));
+    note(context, verified, options.booted, &installed, progress);
+    installed
+}
+
+/// Writes the install to the audit log.
+fn note(
+    context: &Context,
+    verified: &VerifiedBundle,
+    booted: BootedGroup,
+    installed: &Result<InstallReport, Failure>,
+    progress: &mut dyn FnMut(InstallEvent),
+) {
+    let slot = match (installed, booted) {
+        (Ok(report), _) => report.target.to_string(),
+        (Err(_), BootedGroup::Slot(booted)) => booted.other().to_string(),
+        (Err(_), BootedGroup::External) => "none".to_owned(),
+    };
+    let failure = installed.as_ref().err().map(|failure| chain(failure));
+    let note = InstallNote {
+        bundle: &verified.manifest_digest().to_string(),
+        version: verified.manifest().update.version.as_deref().unwrap_or_default(),
+        slot: &slot,
+        failure: failure.as_deref(),
+    };
+    if let Some(warning) = AuditTrail::below(&context.root).installed(context.now.0, &note) {
+        progress(InstallEvent::Warning(warning));
+    }
+}
+
+/// A bundle that is not true is refused before anything is written; that somebody tried is
+/// remembered.
+fn note_refused(
+    context: &Context,
+    path: &Path,
+    failure: &Failure,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let why = chain(failure);
+    let note = InstallNote { bundle: &name, version: "", slot: "none", failure: Some(&why) };
+    let warning = AuditTrail::below(&context.root).installed(context.now.0, &note);
+    out.warn(warning.as_slice())
 }
 
 /// Opens everything that an install acts upon.

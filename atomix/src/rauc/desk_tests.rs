@@ -2,6 +2,8 @@
 //! Tests of the desk, with an engine that installs nothing.
 
 use super::*;
+use crate::audit_trail::AuditTrail;
+use crate::rauc::audited::Audited;
 use crate::rauc::dict::{Dict, Node};
 use crate::rauc::engine::{Access, Inspected, NotInstalled, Slots, Stop, Updates};
 use std::time::Instant;
@@ -238,4 +240,44 @@ fn a_mark_that_the_boot_state_knows_counts() {
     assert!(!desk.booted_is_good());
     desk.believe(Box::new(|| true));
     assert!(desk.booted_is_good());
+}
+
+#[test]
+fn what_the_service_installs_and_marks_is_in_the_audit_log() {
+    let root = tempfile::tempdir().unwrap();
+    let data = root.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let (end, ends) = channel();
+    let mut engine = Audited {
+        inner: Fake { ends },
+        trail: AuditTrail::below(root.path()),
+        clock: || bundle::UnixTime(1_800_000_000),
+        log: |told| panic!("{told:?}"),
+    };
+    let asked = InstallAsked {
+        source: "https://user:secret@host/x.raucb".to_owned(),
+        ..InstallAsked::default()
+    };
+    let stop = || -> Stop { Arc::new(|| None) };
+    end.send(Ok(())).unwrap();
+    engine.install(&asked, &mut |_| {}, stop()).unwrap();
+    end.send(Err("no space".to_owned())).unwrap();
+    engine.install(&asked, &mut |_| {}, stop()).unwrap_err();
+    engine.mark("good", "rootfs.0").unwrap();
+    engine.mark("sideways", "rootfs.0").unwrap_err();
+    let trees = storage::tree::HostTrees::open(&data).unwrap();
+    let report = config_api::audit::read_audit(&trees).unwrap();
+    let text: Vec<String> =
+        report.lines.iter().map(|line| serde_json::to_string(&line.event).unwrap()).collect();
+    assert_eq!(text.len(), 3, "{text:?}");
+    assert!(text[0].contains(r#""failure":null"#) && !text[0].contains("secret"), "{}", text[0]);
+    assert!(text[1].contains(r#""failure":"no space""#), "{}", text[1]);
+    assert!(text[2].contains(r#""mark":"good","by":"D-Bus""#), "{}", text[2]);
+    // A log that cannot be written keeps no install from its end.
+    std::fs::remove_dir_all(data.join("atomix/audit")).unwrap();
+    std::fs::write(data.join("atomix/audit"), "").unwrap();
+    end.send(Ok(())).unwrap();
+    let mut told = Vec::new();
+    engine.install(&asked, &mut |one| told.push(one), stop()).unwrap();
+    assert!(matches!(told.last(), Some(Told::Warning(why)) if why.contains("audit log")));
 }

@@ -136,6 +136,15 @@ impl NotInstalled {
     }
 }
 
+/// The bundle that was opened for the last install.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// SHA-256 of its manifest's text.
+    pub digest: Digest,
+    /// Its version, or nothing.
+    pub version: String,
+}
+
 /// Installs, marks and tells. Errors are lines in RAUC's words.
 pub trait Engine: Send {
     /// What never changes.
@@ -166,6 +175,11 @@ pub trait Engine: Send {
 
     /// The way out of what failed last, where there is one to name.
     fn hint(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The bundle that was opened for the last install, if it was true.
+    fn opened(&self) -> Option<Opened> {
         None
     }
 

@@ -4,6 +4,7 @@
 //! below; here is only the language. `docs/rauc-compatibility.md` lists where it differs.
 
 mod answer;
+mod audited;
 mod board;
 mod bus_installer;
 mod client;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The commands of `rauc` that work on this machine themselves: `service`, `write-slot`.
 
+use crate::audit_trail::AuditTrail;
+use crate::rauc::audited::Audited;
 use crate::rauc::board::OwnBoard;
 use crate::rauc::conf;
 use crate::rauc::desk::Question;
@@ -65,7 +67,10 @@ pub fn service(session: &Session) -> Result<(), RaucError> {
         clock: now,
         log,
         hint: None,
+        opened: None,
     };
+    let trail = AuditTrail::below(Path::new("/"));
+    let engine = Audited { inner: engine, trail, clock: now, log };
     let setup = ServiceSetup {
         env: session.env.clone(),
         autoinstall: session.loaded.config.autoinstall.clone(),

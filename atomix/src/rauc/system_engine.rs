@@ -4,7 +4,8 @@
 
 use crate::rauc::dict::Dict;
 use crate::rauc::engine::{
-    Access, Engine, Facts, Inspected, InstallAsked, NotInstalled, Slots, Stop, Told, Updates, View,
+    Access, Engine, Facts, Inspected, InstallAsked, NotInstalled, Opened, Slots, Stop, Told,
+    Updates, View,
 };
 use crate::rauc::env::RaucEnv;
 use crate::rauc::error::{RaucError, chain_of};
@@ -46,6 +47,8 @@ pub struct SystemEngine {
     pub log: fn(&Told),
     /// The way out of what failed last.
     pub hint: Option<&'static str>,
+    /// The bundle of the last install.
+    pub opened: Option<Opened>,
 }
 
 impl SystemEngine {
@@ -158,7 +161,7 @@ impl Engine for SystemEngine {
         tell: &mut dyn FnMut(Told),
         stop: Stop,
     ) -> Result<Updates, NotInstalled> {
-        self.hint = None;
+        (self.hint, self.opened) = (None, None);
         // Whoever asks during the install is told this; nothing is mounted or asked then.
         let known = self.system.status(&mut |event| tell(told_of(event))).map(drop);
         known.map_err(|error| self.not_installed(error))?;
@@ -187,12 +190,16 @@ impl Engine for SystemEngine {
             ..http_options(&config, env, &asked.access)
         };
         self.store.set(http.clone());
-        let mut hint = None;
+        let (mut hint, mut bundle) = (None, None);
         let mut opener = |facts: &OpeningFacts, steps: &mut Steps<'_>, _: StopQuestion<'_>| {
             let http = HttpOptions { info_headers: facts.info_headers.clone(), ..http.clone() };
             let opener = Opener { config: &config, keys, http, now };
             let opened = opener.open(&asked.source, &mut |notice| steps.warn(notice.to_string()));
             waiting(&transfer).into_iter().for_each(|line| steps.note(line));
+            bundle = opened.as_ref().ok().map(|bundle| Opened {
+                digest: bundle.manifest_digest(),
+                version: bundle.manifest().update.version.clone().unwrap_or_default(),
+            });
             opened.map_err(|error| {
                 hint = hint_of(&error);
                 BoxedError::from(error.chain())
@@ -208,7 +215,7 @@ impl Engine for SystemEngine {
             },
             &question,
         );
-        self.hint = hint;
+        (self.hint, self.opened) = (hint, bundle);
         let outcome = done.map_err(|error| self.not_installed(error))?;
         Ok(Updates { slots: outcome.slots, artifacts: outcome.artifacts })
     }
@@ -223,6 +230,10 @@ impl Engine for SystemEngine {
 
     fn is_known_failed(&mut self, manifest: Digest) -> Result<bool, String> {
         self.system.is_known_failed(manifest).map_err(|error| chain_of(&error))
+    }
+
+    fn opened(&self) -> Option<Opened> {
+        self.opened.clone()
     }
 
     fn inspect(&mut self, source: &str, access: &Access, stop: Stop) -> Result<Inspected, String> {

@@ -55,3 +55,55 @@ fn the_http_half_has_no_right_and_the_helper_no_network() {
     assert!(helper.contains("RestrictAddressFamilies=AF_UNIX AF_NETLINK\n"));
     assert!(!helper.contains("AF_INET"));
 }
+
+/// What runs at each boot, in its order, and the search.
+const AT_BOOT: [&str; 6] = [
+    "atomix-config-recover.service",
+    "atomix-config-accounts.service",
+    "atomix-config-network.service",
+    "atomix-config-firewall.service",
+    "atomix-config-units.service",
+    "atomix-config-first-boot.service",
+];
+
+#[test]
+fn systemd_takes_every_unit_and_what_runs_at_boot_is_closed() {
+    let place = tempfile::tempdir().unwrap();
+    let both = ["atomix-config-api.service", "atomix-config-helper.service"];
+    let mut copies = Vec::new();
+    for name in AT_BOOT.into_iter().chain(both) {
+        let text = std::fs::read_to_string(unit(name)).unwrap();
+        // The program is not installed where this runs.
+        let text = text.replace("ExecStart=/usr/bin/atomix-config-api", "ExecStart=/bin/true");
+        copies.push(place.path().join(name));
+        std::fs::write(place.path().join(name), text).unwrap();
+    }
+    let output = Command::new("systemd-analyze")
+        .args(["verify", "--man=no"])
+        .args(&copies)
+        .env("LC_ALL", "C.UTF-8")
+        .output()
+        .expect("systemd-analyze is installed by .ci/setup");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let ours: Vec<&str> = said.lines().filter(|line| line.contains("atomix-config")).collect();
+    assert_eq!(ours, [""; 0], "{said}");
+    for name in AT_BOOT {
+        let limit = if name.contains("first-boot") { 1.5 } else { 4.5 };
+        assert!(exposure(name).parse::<f64>().unwrap() < limit, "{name}: {}", exposure(name));
+    }
+}
+
+#[test]
+fn nothing_reads_the_configuration_before_it_is_in_order() {
+    let text = |name| std::fs::read_to_string(unit(name)).unwrap();
+    let recover = text("atomix-config-recover.service");
+    for name in &AT_BOOT[1..5] {
+        assert!(recover.contains(name), "recovery comes before {name}");
+        assert!(text(name).contains("After=atomix-config-recover.service"), "{name}");
+        assert!(text(name).contains("Before=atomix-config-helper.service"), "{name}");
+    }
+    let search = text("atomix-config-first-boot.service");
+    assert!(search.contains("After=atomix-config-helper.service"));
+    // Nothing is held up by a device that waits for its configuration.
+    assert!(search.contains("Type=exec\n") && !search.contains("\nBefore="));
+}

@@ -243,6 +243,7 @@ fn a_mark_that_the_boot_state_knows_counts() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the test breaks the log")]
 fn what_the_service_installs_and_marks_is_in_the_audit_log() {
     let root = tempfile::tempdir().unwrap();
     let data = root.path().join("data");

@@ -18,7 +18,7 @@ pub fn file_hint(error: &io::Error) -> &'static str {
             "its file system is read-only: the medium or `dmesg` may tell why"
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room on its file system",
-        _ => "look at the path's permissions, its file system and, in `dmesg`, its medium",
+        _ => "look at its permissions, its file system and, in `dmesg`, its medium",
     }
 }
 

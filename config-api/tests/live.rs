@@ -156,6 +156,7 @@ impl Manager {
     fn stop_unit(&self, name: &str, _mode: &str) -> OwnedObjectPath {
         self.job("stop", name)
     }
+    fn reset_failed_unit(&self, _name: &str) {}
     fn reload(&self) {
         self.log.lock().unwrap().push(format!("{} reload", self.who));
     }

@@ -81,6 +81,21 @@ impl Systemd {
         })
     }
 
+    /// Has what failed before forgotten, and how often it was started: systemd refuses to start what
+    /// it started too often, even when what was wrong with it is mended.
+    ///
+    /// # Errors
+    /// [`ProbeError::Bus`], [`ProbeError::Unit`].
+    pub fn forget_failures(&mut self, unit: &str) -> Result<(), ProbeError> {
+        self.call(unit, |connection| {
+            let path = OwnedObjectPath::try_from(MANAGER_PATH)?;
+            let manager = proxy(connection, path, MANAGER)?;
+            // Only of a unit that is loaded can anything be forgotten.
+            let _unit: OwnedObjectPath = manager.call("LoadUnit", &(unit,))?;
+            manager.call("ResetFailedUnit", &(unit,))
+        })
+    }
+
     /// Whether a job of the unit is waiting or running.
     ///
     /// # Errors

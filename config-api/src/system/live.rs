@@ -106,7 +106,8 @@ impl LiveServices {
         }
     }
 
-    /// Has a job done and waits for it.
+    /// Has a job done and waits for it. How often the unit failed with the files before is no reason to
+    /// refuse it a start with those of now.
     pub(super) fn job(
         &mut self,
         mode: UnitMode,
@@ -115,6 +116,9 @@ impl LiveServices {
         until: Moment,
     ) -> Result<(), ServiceError> {
         let act = format!("cannot have {unit} done");
+        if job != UnitJob::Stop {
+            self.manager(mode).forget_failures(unit).failed(&act)?;
+        }
         self.manager(mode).begin(job, unit).failed(&act)?;
         while self.manager(mode).is_busy(unit).failed(&act)? {
             if Services::now(self) >= until {
@@ -162,7 +166,9 @@ impl Services for LiveServices {
 
     fn restart(&mut self, unit: &ServiceUnit) -> Result<(), ServiceError> {
         let act = format!("cannot restart {}", unit.name);
-        self.manager(unit.mode).begin(UnitJob::Restart, &unit.name).failed(&act)
+        let manager = self.manager(unit.mode);
+        manager.forget_failures(&unit.name).failed(&act)?;
+        manager.begin(UnitJob::Restart, &unit.name).failed(&act)
     }
 
     fn status(&mut self, unit: &ServiceUnit) -> Result<UnitStatus, ServiceError> {

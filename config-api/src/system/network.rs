@@ -100,9 +100,14 @@ impl LiveServices {
             }
             Action::ReloadSystemd => self.parts.manager.reload().failed("systemd does not reload"),
             Action::TryRestart(unit) => {
-                self.job(UnitMode::Rootful, UnitJob::TryRestart, unit, until)?;
-                let status = self.parts.manager.unit(unit).failed("no answer")?;
-                if status.active == ActiveState::Failed {
+                let before = self.parts.manager.unit(unit).failed("no answer")?.active;
+                let has_failed = before == ActiveState::Failed;
+                // One that failed, perhaps for want of these files, is not running, yet wanted.
+                let job = if has_failed { UnitJob::Restart } else { UnitJob::TryRestart };
+                self.job(UnitMode::Rootful, job, unit, until)?;
+                let after = self.parts.manager.unit(unit).failed("no answer")?.active;
+                let went = after == ActiveState::Inactive && before != ActiveState::Inactive;
+                if after == ActiveState::Failed || went {
                     let what = format!("{unit} does not start with its new files");
                     return Err(ServiceError { what, source: None });
                 }

@@ -201,6 +201,7 @@ fn directive(spec: &Spec) -> Value {
         | ValueKind::Mount
         | ValueKind::Device
         | ValueKind::HostPath
+        | ValueKind::VolumeSource
         | ValueKind::Options
         | ValueKind::Annotation
         | ValueKind::Group

@@ -133,6 +133,50 @@ fn ordinary_values_stay_allowed() {
     }
 }
 
+/// What the reference passes on untouched and Podman understands.
+#[test]
+fn ports_without_a_number_of_the_host_are_left_to_podman_in_privileged_containers() {
+    for port in ["127.0.0.1::80", "[::1]::80-81/udp", "80", "53/udp"] {
+        let line = format!("PublishPort = \"{port}\"");
+        assert!(judge(&file(true, &line, "")).is_ok(), "{port}");
+        assert_eq!(paths(&file(false, &line, "")).len(), 1, "{port}");
+    }
+    for port in [":80", "::80", "x y::80", "127.0.0.1::0", "127.0.0.1:::80"] {
+        let line = format!("PublishPort = \"{port}\"");
+        assert_eq!(paths(&file(true, &line, "")).len(), 1, "{port}");
+    }
+}
+
+#[test]
+fn tokens_stand_wherever_a_path_can() {
+    let rest = "[containers.container.web.Unit]\n\
+                RequiresMountsFor = [\"${CONFIG_DIR}\", \"${FILES_DIR}/a /srv\"]";
+    let checked = judge(&file(false, "", rest)).unwrap();
+    assert_eq!(
+        checked.config.units[0].sections[0].directives[0].values,
+        ["${CONFIG_DIR}", "${FILES_DIR}/a /srv"]
+    );
+    for value in ["${HOME}", "${CONFIG_DIR", "a${FILES_DIR}$"] {
+        let text = file(false, &format!("User = \"{value}\""), "");
+        assert_eq!(paths(&text), ["containers.container.web.Container.User"], "{value}");
+    }
+}
+
+#[test]
+fn a_volume_in_memory_is_made_of_no_device() {
+    let volume = |device: &str| {
+        let rest = format!(
+            "[containers.volume.d.Volume]\nDriver = \"local\"\nType = \"tmpfs\"\n\
+             Device = \"{device}\"\nOptions = \"size=64m,nodev,noexec\""
+        );
+        paths(&file(false, "Volume = \"d.volume:/d\"", &rest))
+    };
+    assert!(volume("tmpfs").is_empty());
+    for device in ["/dev/sda1", "tmpfs/../etc", "etc", ""] {
+        assert_eq!(volume(device), ["containers.volume.d.Volume.Device"], "{device}");
+    }
+}
+
 #[test]
 fn a_number_of_any_length_is_rendered_as_it_stands() {
     let checked = judge(&file(false, "PidsLimit = 12345678901234567890123456", "")).unwrap();
@@ -322,6 +366,20 @@ fn what_only_newer_toml_has_is_refused_and_order_is_that_of_first_mention() {
     );
     let units = judge(&text).unwrap().config.units;
     assert_eq!(units[0].name.as_str(), "b");
+}
+
+#[test]
+fn digits_that_are_missing_or_others_are_no_number() {
+    for number in ["0x", "0o", "0b", "7_b", "1_0\"", "2_6+", "4_5T-", "5_6\"7", "0x1_g"] {
+        let one = file(false, &format!("Label = {number}"), "");
+        assert_eq!(paths(&one), [""], "{number}");
+        let list = file(false, &format!("Label = [1, {number}]"), "");
+        assert_eq!(paths(&list), [""], "{number}");
+    }
+    for number in ["+0", "-0", "1_0", "0xdead_BEEF", "0o17", "0b1_0"] {
+        let good = file(false, &format!("Label = {number}"), "");
+        assert!(judge(&good).is_ok(), "{number}");
+    }
 }
 
 #[test]

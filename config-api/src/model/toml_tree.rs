@@ -104,20 +104,25 @@ pub(crate) fn parse_toml(text: &str) -> Result<Vec<Entry<'_>>, Faults> {
         let problem = format!("no valid TOML: {}", error.message());
         sink.fault(&span, &Path::Root, problem, "");
     }
+    if let Some(faults) = sink.into_faults(text) {
+        return Err(faults);
+    }
+    let mut sink = Sink::default();
+    let (entries, _) = entries_of(table.into_inner(), &mut sink);
     match sink.into_faults(text) {
         Some(faults) => Err(faults),
-        None => Ok(entries_of(table.into_inner()).0),
+        None => Ok(entries),
     }
 }
 
 /// A table's entries in the order of their first mention, and the first mention of all.
-fn entries_of(table: DeTable<'_>) -> (Vec<Entry<'_>>, usize) {
+fn entries_of<'s>(table: DeTable<'s>, sink: &mut Sink) -> (Vec<Entry<'s>>, usize) {
     let mut placed: Vec<(usize, Entry<'_>)> = table
         .into_iter()
         .map(|(key, value)| {
             let key_span = key.span();
             let span = value.span();
-            let (value, below) = value_of(value.into_inner());
+            let (value, below) = value_of(value.into_inner(), &span, sink);
             let first = key_span.start.min(below);
             (first, Entry { key: key.into_inner(), key_span, node: Node { span, value } })
         })
@@ -127,10 +132,16 @@ fn entries_of(table: DeTable<'_>) -> (Vec<Entry<'_>>, usize) {
     (placed.into_iter().map(|(_, entry)| entry).collect(), first)
 }
 
-fn value_of(value: DeValue<'_>) -> (Value<'_>, usize) {
+fn value_of<'s>(value: DeValue<'s>, span: &Range<usize>, sink: &mut Sink) -> (Value<'s>, usize) {
     let value = match value {
         DeValue::String(text) => Value::Text(text),
-        DeValue::Integer(number) => Value::Integer(decimal(number.as_str(), number.radix())),
+        DeValue::Integer(number) => {
+            if !is_whole(number.as_str(), number.radix()) {
+                let problem = "no valid TOML: digits of a number are missing, or others among them";
+                sink.fault(span, &Path::Root, problem, "");
+            }
+            Value::Integer(decimal(number.as_str(), number.radix()))
+        }
         DeValue::Float(_) => Value::Float,
         DeValue::Boolean(value) => Value::Boolean(value),
         DeValue::Datetime(_) => Value::Date,
@@ -138,16 +149,24 @@ fn value_of(value: DeValue<'_>) -> (Value<'_>, usize) {
             let mut nodes = Vec::with_capacity(items.len());
             for item in items {
                 let span = item.span();
-                nodes.push(Node { span, value: value_of(item.into_inner()).0 });
+                let (value, _) = value_of(item.into_inner(), &span, sink);
+                nodes.push(Node { span, value });
             }
             Value::List(nodes)
         }
         DeValue::Table(table) => {
-            let (entries, first) = entries_of(table);
+            let (entries, first) = entries_of(table, sink);
             return (Value::Table(entries), first);
         }
     };
     (value, usize::MAX)
+}
+
+/// Whether these are digits and nothing else. The parser leaves that to whoever converts the
+/// number: to it `0x` and `1_0"` are numbers.
+fn is_whole(digits: &str, radix: u32) -> bool {
+    let digits = digits.strip_prefix(['+', '-']).unwrap_or(digits);
+    !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(radix))
 }
 
 /// The number in decimal digits: integers are passed on as they were meant, however long.

@@ -232,7 +232,7 @@ const NETWORK: &[Spec] = &[
 const VOLUME: &[Spec] = &[
     one("Driver", OneOf(&["local", "image"])),
     one("Image", Image),
-    one("Device", HostPath),
+    one("Device", VolumeSource),
     one("Type", OneOf(VOLUME_TYPES)),
     one("Options", Words),
     one("Copy", Boolean),

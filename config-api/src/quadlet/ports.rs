@@ -11,7 +11,7 @@ const HINT: &str = "HOST_PORT:PORT or HOST_PORT:PORT/udp, with numbers from 1 to
 struct Published<'v> {
     /// The address or name of the host; `None` where none is given.
     bind: Option<&'v str>,
-    /// `None` where only the container's port is given.
+    /// `None` where Podman is to choose: no port of the host, or none behind the address.
     host_ports: Option<&'v str>,
     /// The container's ports with their protocol.
     target: &'v str,
@@ -61,8 +61,14 @@ fn take_apart(value: &str) -> Result<Published<'_>, Refused> {
         Some((bind, ports)) => (Some(bind), ports),
         None => (None, rest),
     };
+    if !bind.is_none_or(is_bind_address) {
+        return Err(refused());
+    }
+    if host_ports.is_empty() && bind.is_some() {
+        return Ok(Published { bind, host_ports: None, target });
+    }
     let outside = port_range(host_ports).ok_or_else(refused)?;
-    if (inside != 0 && outside != inside) || !bind.is_none_or(is_bind_address) {
+    if inside != 0 && outside != inside {
         return Err(refused());
     }
     Ok(Published { bind, host_ports: Some(host_ports), target })

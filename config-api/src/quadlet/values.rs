@@ -2,7 +2,7 @@
 //! Is this value one that its directive can have here, and does it reach the host?
 
 use super::Refused;
-use super::host_path::{HostPlace, host_place};
+use super::host_path::{CONFIG_TOKEN, FILES_TOKEN, HostPlace, host_place};
 use super::podman_args::check_podman_args;
 use super::ports::check_published;
 use super::relations::{Reach, check_relation};
@@ -43,6 +43,8 @@ pub enum ValueKind {
     Device,
     /// A file or directory of the host.
     HostPath,
+    /// What a volume's file system is made of: a file or directory of the host, or `tmpfs`.
+    VolumeSource,
     /// Options of a driver or log, no file of the host among them.
     Options,
     /// A note to the runtime, none that changes what it does.
@@ -107,7 +109,9 @@ pub(crate) fn check_value(kind: ValueKind, value: &str, context: &Context<'_>) -
         ValueKind::Volume => check_volume(value, context),
         ValueKind::Mount => check_mount(value, context),
         ValueKind::Device => check_device(value, context),
-        ValueKind::HostPath => reach_path(value, context, false),
+        // A file system in memory has no device; by custom it is given its own name.
+        ValueKind::VolumeSource if value == "tmpfs" => Ok(Inside),
+        ValueKind::HostPath | ValueKind::VolumeSource => reach_path(value, context, false),
         ValueKind::Options => refuse_options(value, &["path="]),
         ValueKind::Annotation => refuse_options(value, &RUNTIME_NOTES),
         ValueKind::Group => check_group(value),
@@ -119,7 +123,9 @@ pub(crate) fn check_value(kind: ValueKind, value: &str, context: &Context<'_>) -
     }
 }
 
+/// The tokens count as the plain paths that they become.
 fn is_words(value: &str) -> bool {
+    let value = value.replace(CONFIG_TOKEN, "/").replace(FILES_TOKEN, "/");
     let good = |c: char| c.is_ascii_alphanumeric() || "_.,:;/@+-=~[] ".contains(c);
     !value.trim().is_empty() && value.chars().all(good)
 }

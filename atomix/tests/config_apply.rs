@@ -29,6 +29,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use ssh::Keygen;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -267,19 +270,56 @@ fn an_operator_who_leaves_is_told_that_the_change_goes_on() {
     door.fake.hold();
     let text = config(&key, "a:1");
     let file = laptop.write("site.toml", &text);
-    // Whoever runs this in the background has it ignore an interrupt, and the program keeps to that.
-    let mut command = std::process::Command::new("env");
-    command.args(["--default-signal=INT", env!("CARGO_BIN_EXE_atomix")]);
-    command.args(laptop.with_key(&key, &["apply", &file]));
-    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    let child = command.spawn().unwrap();
-    until(|| door.spooled() == 1);
-    thread::sleep(Duration::from_secs(2));
-    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(2), "{told}");
-    assert!(told.contains("the change goes on without us as job "), "{told}");
+    let leaving = Leaving::from(&laptop.with_key(&key, &["apply", &file]));
+    leaving.interrupt();
     door.fake.release();
     until(|| in_force(&door) == Some(text.clone()));
+}
+
+#[test]
+fn who_leaves_while_a_device_does_not_answer_is_told_the_same() {
+    let key = Keygen::new("ed25519", None);
+    let (door, mut laptop) = provisioned(&key);
+    let cable = Cable::to(door.address);
+    laptop.device = cable.place();
+    door.fake.hold();
+    let file = laptop.write("site.toml", &config(&key, "a:1"));
+    let leaving = Leaving::from(&laptop.with_key(&key, &["apply", &file]));
+    cable.silence();
+    until(|| cable.caught() > 0);
+    leaving.interrupt();
+}
+
+/// A program whose change was taken, and what it has said since.
+struct Leaving {
+    child: Child,
+    people: BufReader<ChildStderr>,
+}
+
+impl Leaving {
+    /// Runs it until a job is told.
+    fn from(words: &[String]) -> Self {
+        // Whoever runs this in the background has it ignore an interrupt, and the program keeps to
+        // that.
+        let mut command = Command::new("env");
+        command.args(["--default-signal=INT", env!("CARGO_BIN_EXE_atomix")]).args(words);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut people = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains(" takes it as job ") {
+            line.clear();
+            assert_ne!(people.read_line(&mut line).unwrap(), 0, "it ended");
+        }
+        Self { child, people }
+    }
+
+    fn interrupt(mut self) {
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), Signal::SIGINT).unwrap();
+        let mut told = String::new();
+        self.people.read_to_string(&mut told).unwrap();
+        let status = self.child.wait().unwrap();
+        assert_eq!(status.signal(), Some(2), "{told}");
+        assert!(told.contains("the change goes on without us as job "), "{told}");
+    }
 }

@@ -6,12 +6,18 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
+
+/// For so long what was caught is kept: longer than any test.
+const CAUGHT: Duration = Duration::from_secs(600);
 
 /// The cable.
 pub struct Cable {
     place: SocketAddr,
     is_plugged: Arc<AtomicBool>,
+    is_silent: Arc<AtomicBool>,
     carried: Arc<AtomicUsize>,
+    caught: Arc<AtomicUsize>,
 }
 
 impl Cable {
@@ -27,7 +33,9 @@ impl Cable {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let place = listener.local_addr().unwrap();
         let (is_plugged, carried) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let (is_silent, caught) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let (plugged, count) = (Arc::clone(&is_plugged), Arc::clone(&carried));
+        let (silent, held) = (Arc::clone(&is_silent), Arc::clone(&caught));
         thread::spawn(move || {
             for stream in listener.incoming() {
                 // Without a cable a connection comes to nothing.
@@ -35,13 +43,21 @@ impl Cable {
                     continue;
                 }
                 let Ok(near) = stream else { continue };
+                if silent.load(Ordering::Acquire) {
+                    held.fetch_add(1, Ordering::AcqRel);
+                    thread::spawn(move || {
+                        thread::sleep(CAUGHT);
+                        drop(near);
+                    });
+                    continue;
+                }
                 let Ok(far) = TcpStream::connect(service) else { continue };
                 count.fetch_add(1, Ordering::AcqRel);
                 carry(&near, &far);
                 carry(&far, &near);
             }
         });
-        Self { place, is_plugged, carried }
+        Self { place, is_plugged, is_silent, carried, caught }
     }
 
     /// Address and port.
@@ -52,6 +68,16 @@ impl Cable {
     /// How many connections it has carried.
     pub fn carried(&self) -> usize {
         self.carried.load(Ordering::Acquire)
+    }
+
+    /// How many connections it has taken without an answer.
+    pub fn caught(&self) -> usize {
+        self.caught.load(Ordering::Acquire)
+    }
+
+    /// From now on nobody answers what is asked over it.
+    pub fn silence(&self) {
+        self.is_silent.store(true, Ordering::Release);
     }
 
     /// Plugs it in.

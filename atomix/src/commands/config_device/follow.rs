@@ -65,6 +65,8 @@ pub(super) fn follow(
                     is_confirmed = confirm(remote, following, show)?;
                 }
             }
+            // The look itself was broken off: nothing is wrong with the device or its job.
+            Err(_) if remote.stopped_by().is_some() => {}
             // It was never there, as far as we know.
             Err(error) if !is_known && !may_pass(&error, following) => return Err(error.into()),
             Err(error) if heard.elapsed() > following.patience || !may_pass(&error, following) => {

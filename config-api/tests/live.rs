@@ -18,11 +18,11 @@ use config_api::promote::{
 use config_api::system::{LiveServices, Programs, SystemParts, read_boot_facts};
 use nix::unistd::{getegid, geteuid};
 use programs::ProgramError;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -121,13 +121,18 @@ fn start_bus(dir: &Path, name: &str) -> (Bus, String) {
     (Bus(child), line.trim().to_owned())
 }
 
+/// Refuses to start what it started before, as systemd does sooner or later, until that is forgotten.
 struct Manager {
     who: &'static str,
     log: Log,
+    root: PathBuf,
+    rested: Mutex<BTreeSet<String>>,
 }
 
 impl Manager {
     fn job(&self, verb: &str, name: &str) -> OwnedObjectPath {
+        let is_rested = self.rested.lock().unwrap().remove(name);
+        let verb = if is_rested || verb == "stop" { verb } else { "does too often" };
         self.log.lock().unwrap().push(format!("{} {verb} {name}", self.who));
         OwnedObjectPath::try_from("/org/freedesktop/systemd1/job/1").unwrap()
     }
@@ -140,11 +145,15 @@ impl Manager {
             "web.service" => "web",
             "gw.service" => "gw",
             "own-build.service" => "own",
+            "dnsmasq.service" => "dnsmasq",
             _ => "absent",
         };
         OwnedObjectPath::try_from(format!("/org/freedesktop/systemd1/unit/{unit}")).unwrap()
     }
     fn restart_unit(&self, name: &str, _mode: &str) -> OwnedObjectPath {
+        if name == "dnsmasq.service" {
+            fs::write(self.root.join(DNSMASQ), "").unwrap();
+        }
         self.job("restart", name)
     }
     fn try_restart_unit(&self, name: &str, _mode: &str) -> OwnedObjectPath {
@@ -156,7 +165,9 @@ impl Manager {
     fn stop_unit(&self, name: &str, _mode: &str) -> OwnedObjectPath {
         self.job("stop", name)
     }
-    fn reset_failed_unit(&self, _name: &str) {}
+    fn reset_failed_unit(&self, name: &str) {
+        self.rested.lock().unwrap().insert(name.to_owned());
+    }
     fn reload(&self) {
         self.log.lock().unwrap().push(format!("{} reload", self.who));
     }
@@ -179,7 +190,9 @@ impl Unit {
     #[zbus(property)]
     fn active_state(&self) -> String {
         let text = fs::read_to_string(&self.file).unwrap_or_default();
-        if text.contains("broken") { "activating" } else { "active" }.to_owned()
+        let state = ["activating", "failed"].into_iter().zip(["broken", "ended badly"]);
+        let state = state.filter(|(_, sign)| text.contains(sign)).map(|(state, _)| state).next();
+        state.unwrap_or("active").to_owned()
     }
     #[zbus(property)]
     fn sub_state(&self) -> String {
@@ -206,15 +219,18 @@ impl Service {
 }
 
 fn serve(address: &str, who: &'static str, log: &Log, root: &Path) -> zbus::blocking::Connection {
+    let (log, root_dir) = (Arc::clone(log), root.to_owned());
+    let manager = Manager { who, log, root: root_dir, rested: Mutex::default() };
     let mut builder = zbus::blocking::connection::Builder::address(address)
         .unwrap()
-        .serve_at("/org/freedesktop/systemd1", Manager { who, log: Arc::clone(log) })
+        .serve_at("/org/freedesktop/systemd1", manager)
         .unwrap();
     let units = root.join("etc/containers/systemd");
     for (unit, file) in [
         ("web", units.join(format!("users/{UID}/web.container"))),
         ("gw", units.join("gw.container")),
         ("own", units.join(format!("users/{UID}/own.build"))),
+        ("dnsmasq", root.join(DNSMASQ)),
         ("absent", root.join("nowhere")),
     ] {
         let path = format!("/org/freedesktop/systemd1/unit/{unit}");
@@ -234,6 +250,9 @@ struct Machine {
 }
 
 const UID: u32 = 970;
+
+/// The file in which the stand-in keeps how dnsmasq is.
+const DNSMASQ: &str = "dnsmasq.state";
 
 impl Machine {
     fn new() -> Self {
@@ -389,6 +408,17 @@ fn a_generation_becomes_files_rules_and_services_and_a_broken_one_goes_back() {
         fs::read_dir(machine.dir.path().join("data/config/generations")).unwrap().count(),
         1
     );
+}
+
+#[test]
+fn what_failed_for_want_of_its_files_is_started_with_them() {
+    let machine = Machine::new();
+    fs::write(machine.dir.path().join(DNSMASQ), "ended badly").unwrap();
+    let (_, report) = machine.promote(&mut Given { web: "[Container]\n", firewall: OPEN });
+    assert_eq!(report, Report::default());
+    let log = machine.take_log();
+    assert!(log.iter().any(|line| line == "system restart dnsmasq.service"), "{log:#?}");
+    assert!(!log.iter().any(|line| line.contains("too often")), "{log:#?}");
 }
 
 /// Exactly these restarts, and these starts among others.

@@ -106,8 +106,23 @@ impl LiveServices {
         }
     }
 
-    /// Has a job done and waits for it. How often the unit failed with the files before is no reason to
-    /// refuse it a start with those of now.
+    /// Has a job begun. How often the unit failed with the files before is no reason to refuse it a
+    /// start with those of now.
+    pub(super) fn begin(
+        &mut self,
+        mode: UnitMode,
+        job: UnitJob,
+        unit: &str,
+    ) -> Result<(), ServiceError> {
+        let act = format!("cannot have systemd act on {unit}");
+        let manager = self.manager(mode);
+        if job != UnitJob::Stop {
+            manager.forget_failures(unit).failed(&act)?;
+        }
+        manager.begin(job, unit).failed(&act)
+    }
+
+    /// Has a job done and waits for it.
     pub(super) fn job(
         &mut self,
         mode: UnitMode,
@@ -115,11 +130,8 @@ impl LiveServices {
         unit: &str,
         until: Moment,
     ) -> Result<(), ServiceError> {
-        let act = format!("cannot have {unit} done");
-        if job != UnitJob::Stop {
-            self.manager(mode).forget_failures(unit).failed(&act)?;
-        }
-        self.manager(mode).begin(job, unit).failed(&act)?;
+        self.begin(mode, job, unit)?;
+        let act = format!("cannot have systemd act on {unit}");
         while self.manager(mode).is_busy(unit).failed(&act)? {
             if Services::now(self) >= until {
                 return Err(ServiceError::new(
@@ -165,10 +177,7 @@ impl Services for LiveServices {
     }
 
     fn restart(&mut self, unit: &ServiceUnit) -> Result<(), ServiceError> {
-        let act = format!("cannot restart {}", unit.name);
-        let manager = self.manager(unit.mode);
-        manager.forget_failures(&unit.name).failed(&act)?;
-        manager.begin(UnitJob::Restart, &unit.name).failed(&act)
+        self.begin(unit.mode, UnitJob::Restart, &unit.name)
     }
 
     fn status(&mut self, unit: &ServiceUnit) -> Result<UnitStatus, ServiceError> {

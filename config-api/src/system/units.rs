@@ -72,8 +72,7 @@ impl LiveServices {
                 // What is made of an image needs it.
                 UnitKind::Build => self.job(unit.mode, job, &service, until)?,
                 UnitKind::Network | UnitKind::Volume | UnitKind::Container => {
-                    let act = format!("cannot start {service}");
-                    self.manager(unit.mode).begin(job, &service).failed(&act)?;
+                    self.begin(unit.mode, job, &service)?;
                 }
             }
         }

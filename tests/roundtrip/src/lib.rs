@@ -14,6 +14,7 @@ pub mod cli;
 pub mod daemon;
 pub mod deltas;
 pub mod device;
+pub mod floor;
 pub mod goosebit;
 pub mod hawkbit;
 pub mod hostile;

@@ -3,6 +3,7 @@
 //! for docs/performance.md; none of them fails anything.
 
 use crate::device::{COMPATIBLE, Device, Recipe, Setup, make_bundle};
+use crate::floor::{Floor, forget_caches};
 use crate::keys::{Chain, Keys};
 use crate::matrix::{Installs, Party};
 use crate::nginx::{Nginx, Sent};
@@ -249,8 +250,20 @@ impl Bench<'_> {
             bytes("requests", first.sent.answers, second.sent.answers, out)?;
         }
         bytes("written to the slot, bytes", first.written, second.written, out)?;
+        if matches!(way, Way::File) {
+            let floors = (0..ROUNDS).map(|_| self.floor(&bundle)).collect::<Result<Vec<_>>>()?;
+            floor(&both, &floors, out)?;
+        }
         ensure!(real.installs == Installs::All || this.name != real.name, "two of one name");
         Ok(())
+    }
+
+    fn floor(&self, bundle: &Path) -> Result<Floor> {
+        let dir = self.scratch.join("device");
+        let _ = fs::remove_dir_all(&dir);
+        let setup = self.keys.trust(Chain::Root, self.bytes as u64 + (1 << 20));
+        let device = Device::make(&dir, &setup)?;
+        Floor::measure(&device, bundle, &self.image(), self.scratch)
     }
 
     pub(crate) fn install_once(
@@ -328,12 +341,6 @@ fn fill(slot: &Path, content: &Path) -> Result<()> {
         .run()
 }
 
-/// Each run reads from the medium.
-fn forget_caches() -> Result<()> {
-    Program::new("sync").run()?;
-    Ok(fs::write("/proc/sys/vm/drop_caches", "3")?)
-}
-
 /// Makes the loopback as long and as lossy as a link; half of a round trip is on either way.
 fn shape(round_trip_ms: u32, lost_percent: u32) -> Result<()> {
     let tc = || Program::new("tc").args(["qdisc"]);
@@ -372,6 +379,24 @@ fn usages(name: &str, [real, this]: &[Runs; 2], out: &mut dyn Write) -> Result<(
     row("seconds", |usage| usage.wall)?;
     row("CPU seconds", |usage| usage.cpu)?;
     Ok(row("peak MiB", |usage| usage.peak_mib)?)
+}
+
+/// What any installer would take, beside what both took.
+fn floor([real, this]: &[Runs; 2], floors: &[Floor], out: &mut dyn Write) -> Result<()> {
+    let (real, this) = (real.of(|usage| usage.wall).0, this.of(|usage| usage.wall).0);
+    let mut row = |name: &str, what: fn(&Floor) -> f64| {
+        let runs = floors.iter().map(|one| Usage { wall: what(one), ..Usage::default() }).collect();
+        let (wall, spread) = Runs(runs).of(|usage| usage.wall);
+        let (by_real, by_this) = (wall / real, wall / this);
+        writeln!(
+            out,
+            "  | {name}: {wall:.2} s, of theirs | {by_real:.2} | {by_this:.2} | | {spread} |"
+        )
+    };
+    row("`openssl dgst` of the bundle", |one| one.hash)?;
+    row("`dd conv=fsync` of the image", |one| one.write)?;
+    row("uncached read of the image", |one| one.read_back)?;
+    Ok(row("these three", |one| one.sum())?)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "numbers to be read")]

@@ -52,8 +52,14 @@ impl Slots {
     pub fn target_holds(&self, file: &Path) -> Result<bool> {
         let wanted = fs::read(file)?;
         let mut found = vec![0; wanted.len()];
-        File::open(self.names.get(1).context("no target")?)?.read_exact(&mut found)?;
+        File::open(self.target().context("no target")?)?.read_exact(&mut found)?;
         Ok(found == wanted)
+    }
+
+    /// The target's name.
+    #[must_use]
+    pub fn target(&self) -> Option<&str> {
+        self.names.get(1).map(String::as_str)
     }
 
     /// Detaches them.

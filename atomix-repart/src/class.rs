@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What does an exit code mean? The same in both programs; `docs/exit-codes.md` follows it.
 
+use bootctl::BackendError;
+use uboot::EnvError;
+
 /// What an exit code means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -29,6 +32,31 @@ impl Class {
             Self::NotVerified => 4,
             Self::Busy => 5,
             Self::No => 10,
+        }
+    }
+}
+
+impl From<&EnvError> for Class {
+    fn from(error: &EnvError) -> Self {
+        if matches!(error, EnvError::Foreign { .. }) { Self::Refused } else { Self::Failed }
+    }
+}
+
+impl From<&BackendError> for Class {
+    fn from(error: &BackendError) -> Self {
+        use BackendError as E;
+        match error {
+            E::Environment { source } => source.into(),
+            E::LockHeld { .. } => Self::Busy,
+            E::NoRequests { .. } => Self::Refused,
+            E::NoDefaults
+            | E::Changed
+            | E::CopyLost { .. }
+            | E::Lock { .. }
+            | E::Start { .. }
+            | E::Failed { .. }
+            | E::Answer { .. }
+            | E::Unsupported { .. } => Self::Failed,
         }
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Argument types of the `atomix-repart` program. No behaviour.
 
-use clap::Parser;
+use clap::{Args, Parser};
 use std::path::PathBuf;
 
 /// Create the partitions that the definitions ask for and the disk lacks
@@ -22,10 +22,21 @@ pub struct Cli {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+    /// What to do with which disk
+    #[command(flatten)]
+    pub repart: RepartArgs,
+}
+
+/// What this program and `atomix repart` take.
+#[derive(Clone, Debug, Args)]
+pub struct RepartArgs {
     /// Show the plan and change nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Ask for an empty data partition at the next boot
+    ///
+    /// Everything on /data is lost then: the initrd wipes the partition and makes a new file
+    /// system. Nothing happens before the next boot, and --keep-data takes the request back.
     #[arg(long, conflicts_with_all = ["dry_run", "disk", "keep_data"])]
     pub reset_data: bool,
     /// Take back a request for an empty data partition

@@ -9,13 +9,6 @@ use std::path::PathBuf;
 use storage::{FilesError, StorageError};
 use uboot::EnvError;
 
-/// The way out of a wrong `fw_env.config`.
-pub const FW_ENV_CONFIG_HINT: &str =
-    "one line per copy: device, offset, size, erase block size, erase blocks";
-
-/// The way out of a recorder that lies beyond its device.
-pub const RECORDER_PLACE_HINT: &str = "correct [recorder] in /etc/atomix/atomix.toml";
-
 /// A failed run.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -165,18 +158,11 @@ impl Failure {
             | Self::Definitions(_)
             | Self::Usage { .. } => Class::Usage,
             Self::Storage(StorageError::Busy { .. }) => Class::Busy,
-            Self::BootState(_)
-            | Self::Refused { .. }
-            | Self::Environment(EnvError::Foreign { .. })
-            | Self::Backend(
-                BackendError::Environment { source: EnvError::Foreign { .. } }
-                | BackendError::NoRequests { .. },
-            )
-            | Self::Plan { .. } => Class::Refused,
+            Self::BootState(_) | Self::Refused { .. } | Self::Plan { .. } => Class::Refused,
+            Self::Environment(source) => source.into(),
+            Self::Backend(source) => source.into(),
             Self::Files(_)
             | Self::Storage(_)
-            | Self::Environment(_)
-            | Self::Backend(_)
             | Self::Recorder(_)
             | Self::RecorderPlace { .. }
             | Self::Table { .. }
@@ -199,12 +185,14 @@ impl Failure {
             Self::Definitions(_) | Self::NotText { .. } => {
                 Some("correct the file; nothing was tried")
             }
-            Self::FwEnvConfig { .. } => Some(FW_ENV_CONFIG_HINT),
+            Self::FwEnvConfig { .. } => {
+                Some("one line per copy: device, offset, size, erase block size, erase blocks")
+            }
             Self::Environment(source) => source.hint(),
             Self::Backend(source) => source.hint(),
             Self::BootState(source) => source.hint(),
             Self::Recorder(source) => source.hint(),
-            Self::RecorderPlace { .. } => Some(RECORDER_PLACE_HINT),
+            Self::RecorderPlace { .. } => Some("correct [recorder] in /etc/atomix/atomix.toml"),
             Self::Table { source, .. } => source.hint(),
             Self::Plan { source, .. } => source.hint(),
             Self::Apply { source, .. } => source.hint(),
@@ -214,5 +202,17 @@ impl Failure {
             Self::Io { source, .. } => Some(file_hint(source)),
             Self::Print(_) | Self::Json(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The initrd's program said 1, failed, where `atomix` and `--help` say 5.
+    #[test]
+    fn an_environment_that_another_command_holds_is_busy() {
+        let held = BackendError::LockHeld { path: PathBuf::new(), secs: 10 };
+        assert_eq!(Failure::from(held).class().exit_code(), 5);
     }
 }

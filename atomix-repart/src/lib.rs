@@ -28,7 +28,7 @@ pub use carry_out::carry_out;
 pub use class::Class;
 pub use data::PROVISIONED_PATH;
 pub use decide::{Decision, decide};
-pub use failure::{FW_ENV_CONFIG_HINT, Failure, RECORDER_PLACE_HINT};
+pub use failure::Failure;
 pub use file_hint::{file_hint, files_hint};
 pub use report::RepartReport;
 pub use request::{Act, Answer, Request, perform};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is asked for, and the answer that both programs print.
 
+use crate::cli::RepartArgs;
 use crate::reset::DiskInFront;
 use crate::{Board, DataHome, Failure, OpenBoot, RepartReport, carry_out, decide};
 use bootctl::DataReset;
@@ -41,6 +42,18 @@ impl Default for Request {
     /// The board's own disk gets its partitions.
     fn default() -> Self {
         Self { act: Act::CarryOut, disk: None, definitions: PathBuf::from("/etc/repart.d") }
+    }
+}
+
+impl From<&RepartArgs> for Request {
+    fn from(args: &RepartArgs) -> Self {
+        let act = match (args.reset_data, args.keep_data, args.dry_run) {
+            (true, _, _) => Act::ResetData,
+            (false, true, _) => Act::KeepData,
+            (false, false, true) => Act::DryRun,
+            (false, false, false) => Act::CarryOut,
+        };
+        Self { act, disk: args.disk.clone(), definitions: args.definitions.clone() }
     }
 }
 

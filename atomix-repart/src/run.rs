@@ -2,7 +2,7 @@
 //! From arguments to an exit code: opens the board below the root, asks for randomness, prints.
 
 use crate::cli::Cli;
-use crate::{Act, Board, DataHome, Failure, Request, Tame, UbootBoot, perform};
+use crate::{Board, DataHome, Failure, Request, Tame, UbootBoot, perform};
 use serde_json::json;
 use std::io::{Error, Write};
 use std::path::Path;
@@ -38,10 +38,11 @@ fn act(
     let files = HostFiles::new(&cli.root);
     let devices = HostDevices::new(&cli.root);
     let board = Board { files: &files, devices: &devices, data: DataHome::Partition, unix_time };
-    let answer = perform(&board, &UbootBoot(board), &request(cli), seed()?, &mut |text| {
-        // What cannot be told does not stop the work.
-        let _ = writeln!(people, "{text}");
-    })?;
+    let answer =
+        perform(&board, &UbootBoot(board), &Request::from(&cli.repart), seed()?, &mut |text| {
+            // What cannot be told does not stop the work.
+            let _ = writeln!(people, "{text}");
+        })?;
     if cli.json {
         serde_json::to_writer_pretty(&mut *data, &answer)?;
         writeln!(data)?;
@@ -49,16 +50,6 @@ fn act(
         answer.render(data)?;
     }
     Ok(())
-}
-
-fn request(cli: &Cli) -> Request {
-    let act = match (cli.reset_data, cli.keep_data, cli.dry_run) {
-        (true, _, _) => Act::ResetData,
-        (false, true, _) => Act::KeepData,
-        (false, false, true) => Act::DryRun,
-        (false, false, false) => Act::CarryOut,
-    };
-    Request { act, disk: cli.disk.clone(), definitions: cli.definitions.clone() }
 }
 
 /// What new identities are derived from.

@@ -3,6 +3,7 @@
 
 pub use crate::config_cli::ConfigCommand;
 pub use crate::line_cli::{RescueArgs, SerialCommand};
+pub use atomix_repart::cli::RepartArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -331,42 +332,6 @@ pub enum UenvCommand {
     },
     /// Show the copies: place, flag, checksum, which one is in force
     Check,
-}
-
-/// Arguments of `atomix repart`.
-#[derive(Clone, Debug, Args)]
-pub struct RepartArgs {
-    /// Show the plan and change nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Ask for an empty data partition at the next boot
-    ///
-    /// Everything on /data is lost then: the initrd wipes the partition and makes a new file
-    /// system. Nothing happens before the next boot, and --keep-data takes the request back.
-    #[arg(long, conflicts_with_all = ["dry_run", "disk", "keep_data"])]
-    pub reset_data: bool,
-    /// Take back a request for an empty data partition
-    #[arg(long, conflicts_with_all = ["dry_run", "disk"])]
-    pub keep_data: bool,
-    /// The disk; default: the one of the board
-    #[arg(long, value_name = "DEVICE")]
-    pub disk: Option<PathBuf>,
-    /// Directory of the *.conf definitions
-    #[arg(long, value_name = "DIR", default_value = "/etc/repart.d")]
-    pub definitions: PathBuf,
-}
-
-impl Default for RepartArgs {
-    /// As when nothing is given.
-    fn default() -> Self {
-        Self {
-            dry_run: false,
-            reset_data: false,
-            keep_data: false,
-            disk: None,
-            definitions: PathBuf::from("/etc/repart.d"),
-        }
-    }
 }
 
 /// Verbs of `atomix health`.

@@ -113,7 +113,7 @@ impl Context {
     /// Reads a text file of at most `limit`; `None` when it does not exist.
     ///
     /// # Errors
-    /// [`Failure::Files`] or [`Failure::NotText`].
+    /// [`Failure::Files`] or [`Failure::Disk`].
     pub fn read_text(&self, path: &Path, limit: ByteLen) -> Result<Option<String>, Failure> {
         Ok(self.board().read_text(path, limit)?)
     }
@@ -139,7 +139,7 @@ impl Context {
     /// The place of the environment.
     ///
     /// # Errors
-    /// [`Failure::FileAbsent`] or [`Failure::FwEnvConfig`].
+    /// [`Failure::FileAbsent`] or [`Failure::Disk`].
     pub fn fw_env_config(&self) -> Result<FwEnvConfig, Failure> {
         Ok(self.board().fw_env_config()?)
     }
@@ -190,7 +190,7 @@ impl Context {
     /// the system does not carry them.
     ///
     /// # Errors
-    /// [`Failure::Files`], [`Failure::NotText`] or [`Failure::Usage`].
+    /// [`Failure::Files`], [`Failure::Disk`] or [`Failure::Usage`].
     pub fn initial_env(&self) -> Result<Option<Env>, Failure> {
         Ok(self.board().initial_env()?)
     }
@@ -217,7 +217,7 @@ impl Context {
     /// The kernel command line of the running system.
     ///
     /// # Errors
-    /// [`Failure::Files`] or [`Failure::NotText`].
+    /// [`Failure::Files`] or [`Failure::Disk`].
     pub fn cmdline(&self) -> Result<KernelCmdline, Failure> {
         let text = self.read_text(Path::new("/proc/cmdline"), MAX_CMDLINE)?.unwrap_or_default();
         Ok(KernelCmdline::parse(&text))
@@ -293,7 +293,7 @@ impl Context {
     /// The flight recorder.
     ///
     /// # Errors
-    /// [`Failure::Storage`], [`Failure::RecorderPlace`] or [`Failure::Recorder`].
+    /// [`Failure::Storage`], [`Failure::Disk`] or [`Failure::Recorder`].
     pub fn recorder(&self, settings: &Settings, access: Access) -> Result<BoardRecorder, Failure> {
         Ok(self.board().recorder(settings, access)?)
     }
@@ -318,7 +318,7 @@ impl Context {
     /// The disk's partition table.
     ///
     /// # Errors
-    /// [`Failure::Storage`] or [`Failure::Table`].
+    /// [`Failure::Storage`] or [`Failure::Disk`].
     pub fn table(&self, disk: &Path) -> Result<Table, Failure> {
         Ok(self.board().table(disk)?)
     }

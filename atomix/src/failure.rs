@@ -6,7 +6,7 @@ mod class;
 
 use crate::settings::SettingsError;
 pub use atomix_repart::Class;
-use atomix_repart::{FW_ENV_CONFIG_HINT, RECORDER_PLACE_HINT, file_hint, files_hint};
+use atomix_repart::{file_hint, files_hint};
 use bootctl::BackendError;
 use class::{bundle_class, class_of, install_class};
 use serde_json::{Value, json};
@@ -36,12 +36,6 @@ pub enum Failure {
         /// The way out.
         hint: &'static str,
     },
-    /// A file that must be text is not.
-    #[error("{path} is not UTF-8 text", path = path.display())]
-    NotText {
-        /// Which file.
-        path: PathBuf,
-    },
     /// `system.conf` is wrong.
     #[error("cannot use {path}", path = path.display())]
     SystemConf {
@@ -50,15 +44,6 @@ pub enum Failure {
         /// Cause.
         #[source]
         source: updater::SystemConfError,
-    },
-    /// `fw_env.config` is wrong.
-    #[error("cannot use {path}", path = path.display())]
-    FwEnvConfig {
-        /// Which file.
-        path: PathBuf,
-        /// Cause.
-        #[source]
-        source: uboot::FwEnvConfigError,
     },
     /// The environment cannot be read or written.
     #[error("cannot use the U-Boot environment")]
@@ -82,13 +67,6 @@ pub enum Failure {
         slot: updater::SlotName,
         /// Its device.
         device: PathBuf,
-        /// Cause.
-        #[source]
-        source: StorageError,
-    },
-    /// The flight recorder's place is not on its device.
-    #[error("the flight recorder is not where [recorder] of atomix.toml says")]
-    RecorderPlace {
         /// Cause.
         #[source]
         source: StorageError,
@@ -147,45 +125,9 @@ pub enum Failure {
     /// A slot's content cannot be judged.
     #[error("cannot check the slot")]
     SlotCheck(#[from] updater::SlotCheckError),
-    /// The partition table cannot be used.
-    #[error("cannot use the partition table of {disk}", disk = disk.display())]
-    Table {
-        /// Which disk.
-        disk: PathBuf,
-        /// Cause.
-        #[source]
-        source: repart::TableError,
-    },
-    /// A partition definition is wrong.
-    #[error("cannot use the partition definitions")]
-    Definitions(#[from] repart::ReadDefinitionsError),
-    /// There is no plan for the disk.
-    #[error("cannot plan partitions on {disk}", disk = disk.display())]
-    Plan {
-        /// Which disk.
-        disk: PathBuf,
-        /// Cause.
-        #[source]
-        source: repart::PlanError,
-    },
-    /// The plan could not be done.
-    #[error("cannot partition {disk}", disk = disk.display())]
-    Apply {
-        /// Which disk.
-        disk: PathBuf,
-        /// Cause.
-        #[source]
-        source: repart::ApplyError,
-    },
-    /// The kernel does not know the partitions.
-    #[error("cannot make the partitions of {disk} known", disk = disk.display())]
-    Kernel {
-        /// Which disk.
-        disk: PathBuf,
-        /// Cause.
-        #[source]
-        source: repart::KernelError,
-    },
+    /// The board's disk, or a file that says where its parts are, cannot be used.
+    #[error(transparent)]
+    Disk(atomix_repart::Failure),
     /// The probes are wrong.
     #[error("cannot use {path}", path = path.display())]
     HealthConfig {
@@ -300,26 +242,17 @@ impl Failure {
         match self {
             Self::Settings(_)
             | Self::FileAbsent { .. }
-            | Self::NotText { .. }
             | Self::SystemConf { .. }
-            | Self::FwEnvConfig { .. }
-            | Self::Definitions(_)
             | Self::HealthConfig { .. }
             | Self::Keyring { .. }
             | Self::Signer { .. }
             | Self::Usage { .. } => Class::Usage,
             Self::Storage(StorageError::Busy { .. })
-            | Self::Lock(updater::LockError::Busy { .. })
-            | Self::Backend(BackendError::LockHeld { .. }) => Class::Busy,
-            Self::BootState(_)
-            | Self::NotBootedFromSlot
-            | Self::Refused { .. }
-            | Self::Environment(EnvError::Foreign { .. })
-            | Self::Backend(
-                BackendError::Environment { source: EnvError::Foreign { .. } }
-                | BackendError::NoRequests { .. },
-            )
-            | Self::Plan { .. } => Class::Refused,
+            | Self::Lock(updater::LockError::Busy { .. }) => Class::Busy,
+            Self::BootState(_) | Self::NotBootedFromSlot | Self::Refused { .. } => Class::Refused,
+            Self::Environment(source) => source.into(),
+            Self::Backend(source) => source.into(),
+            Self::Disk(source) => source.class(),
             Self::Line(source) => source.class(),
             Self::Device(source) => source.class(),
             Self::Bundle { source, .. } => bundle_class(source),
@@ -330,17 +263,11 @@ impl Failure {
             Self::No { .. } => Class::No,
             Self::Files(_)
             | Self::Storage(_)
-            | Self::Environment(_)
-            | Self::Backend(_)
             | Self::Recorder(_)
-            | Self::RecorderPlace { .. }
             | Self::Input(_)
             | Self::Seal { .. }
             | Self::Create { .. }
             | Self::Lock(_)
-            | Self::Table { .. }
-            | Self::Apply { .. }
-            | Self::Kernel { .. }
             | Self::Unhealthy { .. }
             | Self::Claim { .. }
             | Self::Image { .. }
@@ -367,16 +294,12 @@ impl Failure {
             Self::Backend(BackendError::Environment { source }) => environment_hint(source),
             Self::Backend(source) => source.hint(),
             Self::BootState(source) => source.hint(),
+            Self::Disk(source) => source.hint(),
             Self::Bundle { source, .. } => source.hint(),
             Self::Create { source, .. } => source.hint(),
             Self::Install { source, .. } => source.hint(),
             Self::Lock(source) => source.hint(),
-            Self::Table { source, .. } => source.hint(),
-            Self::Plan { source, .. } => source.hint(),
-            Self::Apply { source, .. } => source.hint(),
-            Self::Kernel { source, .. } => source.hint(),
             Self::Recorder(source) => source.hint(),
-            Self::RecorderPlace { .. } => Some(RECORDER_PLACE_HINT),
             Self::SlotCheck(source) => source.hint(),
             Self::Variant(source) => Some(source.hint()),
             Self::HealthConfig { source, .. } => source.hint(),
@@ -384,15 +307,11 @@ impl Failure {
             Self::SystemConf { source, .. } => {
                 source.hint().or(Some("correct the file; nothing was tried"))
             }
-            Self::FwEnvConfig { .. } => Some(FW_ENV_CONFIG_HINT),
             Self::Keyring { .. } => Some("the keyring has to hold CA certificates in PEM"),
             Self::Signer { .. } => {
                 Some("give certificate and private key of one signer, both in PEM")
             }
             Self::Settings(source) => Some(source.hint()),
-            Self::Definitions(_) | Self::NotText { .. } => {
-                Some("correct the file; nothing was tried")
-            }
             Self::Content { .. } => Some("its content changed after the install: install it again"),
             Self::Files(source) => Some(files_hint(source)),
             Self::Io { source, .. } => Some(file_hint(source)),

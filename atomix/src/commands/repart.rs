@@ -8,7 +8,7 @@ use crate::cli::RepartArgs;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Output;
-use atomix_repart::{Act, Decision, OpenBoot, Request, perform};
+use atomix_repart::{Decision, OpenBoot, Request, perform};
 use storage::Access;
 
 pub use atomix_repart::{PROVISIONED_PATH, RepartReport};
@@ -35,7 +35,7 @@ pub fn run(context: &Context, args: &RepartArgs, out: &mut Output) -> Result<(),
             // What cannot be told does not stop the work.
             let _ = writeln!(out.people, "{text}");
         };
-        perform(&context.board(), &ContextBoot(context), &request(args), seed, &mut tell)?
+        perform(&context.board(), &ContextBoot(context), &args.into(), seed, &mut tell)?
     };
     if args.reset_data || args.keep_data {
         let what = if args.reset_data { "empty data at the next boot" } else { "data to be kept" };
@@ -48,9 +48,9 @@ pub fn run(context: &Context, args: &RepartArgs, out: &mut Output) -> Result<(),
 /// identities are derived from `seed`.
 ///
 /// # Errors
-/// [`Failure::Table`], [`Failure::Definitions`], [`Failure::Plan`] and those of the configuration.
-pub fn decide(context: &Context, args: &RepartArgs, seed: [u8; 16]) -> Result<Decision, Failure> {
-    atomix_repart::decide(&context.board(), &ContextBoot(context), &request(args), seed)
+/// [`Failure::Disk`] and those of the configuration.
+pub fn decide(context: &Context, request: &Request, seed: [u8; 16]) -> Result<Decision, Failure> {
+    atomix_repart::decide(&context.board(), &ContextBoot(context), request, seed)
 }
 
 /// Does what was decided; running again goes on where a cut stopped it, and when all is done
@@ -66,16 +66,6 @@ pub fn carry_out(
     atomix_repart::carry_out(&context.board(), &ContextBoot(context), decision, tell)
 }
 
-fn request(args: &RepartArgs) -> Request {
-    let act = match (args.reset_data, args.keep_data, args.dry_run) {
-        (true, _, _) => Act::ResetData,
-        (false, true, _) => Act::KeepData,
-        (false, false, true) => Act::DryRun,
-        (false, false, false) => Act::CarryOut,
-    };
-    Request { act, disk: args.disk.clone(), definitions: args.definitions.clone() }
-}
-
 impl From<atomix_repart::Failure> for Failure {
     fn from(failure: atomix_repart::Failure) -> Self {
         use atomix_repart::Failure as F;
@@ -84,23 +74,23 @@ impl From<atomix_repart::Failure> for Failure {
             F::Files(source) => Self::Files(source),
             F::Storage(source) => Self::Storage(source),
             F::FileAbsent { path, hint } => Self::FileAbsent { path, hint },
-            F::NotText { path } => Self::NotText { path },
-            F::FwEnvConfig { path, source } => Self::FwEnvConfig { path, source },
             F::Usage { what, hint } => Self::Usage { what, hint },
             F::Environment(source) => Self::Environment(source),
             F::Backend(source) => Self::Backend(source),
             F::BootState(refused) => Self::BootState(refused),
             F::Refused { what, hint } => Self::Refused { what, hint },
             F::Recorder(source) => Self::Recorder(source),
-            F::RecorderPlace { source } => Self::RecorderPlace { source },
-            F::Table { disk, source } => Self::Table { disk, source },
-            F::Definitions(source) => Self::Definitions(source),
-            F::Plan { disk, source } => Self::Plan { disk, source },
-            F::Apply { disk, source } => Self::Apply { disk, source },
-            F::Kernel { disk, source } => Self::Kernel { disk, source },
             F::Io { act, path, source } => Self::Io { act, path, source },
             F::Print(source) => Self::Print(source),
             F::Json(source) => Self::Json(source),
+            F::NotText { .. }
+            | F::FwEnvConfig { .. }
+            | F::RecorderPlace { .. }
+            | F::Table { .. }
+            | F::Definitions(_)
+            | F::Plan { .. }
+            | F::Apply { .. }
+            | F::Kernel { .. } => Self::Disk(failure),
         }
     }
 }

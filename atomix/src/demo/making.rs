@@ -4,11 +4,12 @@
 use super::materials::Behaviour;
 use super::story::Story;
 use super::world::{World, file_len, file_name};
-use crate::cli::{BundleCommand, RepartArgs};
+use crate::cli::BundleCommand;
 use crate::commands::{bundle, flash, repart};
 use crate::failure::Failure;
 use crate::virtual_board::Ending;
 use ::bundle::BundleFormat;
+use atomix_repart::Request;
 use bootctl::{Reason, SlotId, SlotState};
 use std::path::Path;
 use storage::{ByteLen, Files, HostFiles, Journal};
@@ -143,7 +144,7 @@ fn second_run(
 ) -> Result<(), Failure> {
     let journal = Journal::new();
     let context = world.board.context_noting(world.now, &journal)?;
-    let decision = repart::decide(&context, &RepartArgs::default(), [0; 16])?;
+    let decision = repart::decide(&context, &Request::default(), [0; 16])?;
     let report = repart::carry_out(&context, &decision, &mut |_| {})?;
     if !all_formatted {
         story.say("mkfs.f2fs is not installed here, so data stays blank and due.")?;

@@ -102,7 +102,7 @@ impl World {
     /// Shows the partitions as a bar and a list.
     ///
     /// # Errors
-    /// [`Failure::Table`].
+    /// [`Failure::Disk`].
     pub fn show_partitions(&self, story: &mut Story<'_, '_>) -> Result<(), Failure> {
         let board = self.board.board();
         let table = self.context()?.table(Path::new(board.disk.device))?;

@@ -6,13 +6,14 @@
 use super::VirtualBoard;
 use super::firmware::{self, FirmwareRun};
 use super::slot_content;
-use crate::cli::{BootCommand, RepartArgs};
+use crate::cli::BootCommand;
 use crate::commands::boot;
 use crate::commands::health::{self, HealthReport};
 use crate::commands::repart::{self, RepartReport};
 use crate::context::{Context, Now};
 use crate::failure::Failure;
 use crate::output::{Output, Style};
+use atomix_repart::Request;
 use bootctl::{Reason, SlotId};
 use std::collections::BTreeMap;
 use std::io;
@@ -119,7 +120,7 @@ impl VirtualBoard {
         outcome.reached = Stage::Kernel;
         outcome.etc_note = self.lay_out_etc(&mut context, slot, with.factory)?;
 
-        let decision = repart::decide(&context, &RepartArgs::default(), with.seed)?;
+        let decision = repart::decide(&context, &Request::default(), with.seed)?;
         let lines = &mut outcome.repart_lines;
         outcome.repart =
             Some(repart::carry_out(&context, &decision, &mut |line| lines.push(line))?);

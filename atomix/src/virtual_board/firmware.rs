@@ -110,7 +110,7 @@ fn disk_identity(devices: &dyn Devices, board: &Board) -> Result<Option<PartUuid
     let disk = Path::new(board.disk.device);
     let device = devices.open(disk, Access::ReadOnly)?;
     let table = repart::read_table(&device)
-        .map_err(|source| Failure::Table { disk: disk.to_owned(), source })?;
+        .map_err(|source| atomix_repart::Failure::Table { disk: disk.to_owned(), source })?;
     let label = board.partition(Role::Boot(SlotId::B)).map(|partition| partition.label);
     let found = table.partitions.iter().find(|partition| Some(partition.label.as_str()) == label);
     Ok(found.map(|partition| partition.part_uuid))

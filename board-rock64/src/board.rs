@@ -201,7 +201,60 @@ impl Board {
     }
 }
 
+/// The five partitions that every board has; where they lie is the board's.
 impl PartitionFacts {
+    /// The partition with a slot's kernel. The first boot makes slot B's file system; slot A's is
+    /// in the flashed image.
+    #[must_use]
+    pub const fn boot(slot: SlotId, start: ByteLen, size: ByteLen) -> Self {
+        let (number, label, format) = match slot {
+            SlotId::A => (1, "boot-a", None),
+            SlotId::B => (3, "boot-b", Some(Format::Vfat)),
+        };
+        Self {
+            number,
+            label,
+            type_guid: TypeGuid::XBOOTLDR,
+            start,
+            size: Some(size),
+            role: Role::Boot(slot),
+            format,
+        }
+    }
+
+    /// The partition with a slot's root file system.
+    #[must_use]
+    pub const fn rootfs(slot: SlotId, start: ByteLen, size: ByteLen) -> Self {
+        let (number, label) = match slot {
+            SlotId::A => (2, "rootfs-a"),
+            SlotId::B => (4, "rootfs-b"),
+        };
+        Self {
+            number,
+            label,
+            type_guid: TypeGuid::ROOT_ARM64,
+            start,
+            size: Some(size),
+            role: Role::Rootfs(slot),
+            format: None,
+        }
+    }
+
+    /// The partition that outlives updates: the rest of the disk, with a file system from the first
+    /// boot.
+    #[must_use]
+    pub const fn data(start: ByteLen) -> Self {
+        Self {
+            number: 5,
+            label: "data",
+            type_guid: TypeGuid::LINUX_GENERIC,
+            start,
+            size: None,
+            role: Role::Data,
+            format: Some(Format::F2fs),
+        }
+    }
+
     /// The byte after the last one, or `None` where the partition takes the rest of the disk or
     /// the numbers do not fit.
     #[must_use]

@@ -7,11 +7,10 @@
 use crate::autoboot::Autoboot;
 use crate::board::{
     Board, BootLoader, Disk, Flash, FlashMedium, LoadAddresses, Network, PartitionFacts, Recovery,
-    Role, SpiRegion,
+    SpiRegion,
 };
 use crate::watchdog::{Watchdog, WatchdogTimes};
 use bootctl::SlotId;
-use repart::{Format, TypeGuid};
 use std::net::Ipv4Addr;
 use storage::{ByteLen, Lba};
 
@@ -27,19 +26,11 @@ pub const ROCK64: Board = Board {
         boot_loader: BootLoader { idbloader: Lba(64), u_boot: Lba(16384) },
     },
     partitions: [
-        boot(1, "boot-a", 16, SlotId::A, None),
-        rootfs(2, "rootfs-a", 144, SlotId::A),
-        boot(3, "boot-b", 1168, SlotId::B, Some(Format::Vfat)),
-        rootfs(4, "rootfs-b", 1296, SlotId::B),
-        PartitionFacts {
-            number: 5,
-            label: "data",
-            type_guid: TypeGuid::LINUX_GENERIC,
-            start: ByteLen::mib(2320),
-            size: None,
-            role: Role::Data,
-            format: Some(Format::F2fs),
-        },
+        PartitionFacts::boot(SlotId::A, ByteLen::mib(16), ByteLen::mib(128)),
+        PartitionFacts::rootfs(SlotId::A, ByteLen::mib(144), ByteLen::mib(1024)),
+        PartitionFacts::boot(SlotId::B, ByteLen::mib(1168), ByteLen::mib(128)),
+        PartitionFacts::rootfs(SlotId::B, ByteLen::mib(1296), ByteLen::mib(1024)),
+        PartitionFacts::data(ByteLen::mib(2320)),
     ],
     flash: Flash {
         medium: FlashMedium::SpiNor,
@@ -83,33 +74,3 @@ pub const ROCK64_WATCHDOG: Board = Board {
     },
     ..ROCK64
 };
-
-const fn boot(
-    number: u32,
-    label: &'static str,
-    start_mib: u64,
-    slot: SlotId,
-    format: Option<Format>,
-) -> PartitionFacts {
-    PartitionFacts {
-        number,
-        label,
-        type_guid: TypeGuid::XBOOTLDR,
-        start: ByteLen::mib(start_mib),
-        size: Some(ByteLen::mib(128)),
-        role: Role::Boot(slot),
-        format,
-    }
-}
-
-const fn rootfs(number: u32, label: &'static str, start_mib: u64, slot: SlotId) -> PartitionFacts {
-    PartitionFacts {
-        number,
-        label,
-        type_guid: TypeGuid::ROOT_ARM64,
-        start: ByteLen::mib(start_mib),
-        size: Some(ByteLen::mib(1024)),
-        role: Role::Rootfs(slot),
-        format: None,
-    }
-}

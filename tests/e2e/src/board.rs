@@ -4,10 +4,9 @@
 
 use board_rock64::{
     Autoboot, Board, BootLoader, Disk, Flash, FlashMedium, LoadAddresses, Network, PartitionFacts,
-    Role, SpiRegion, Watchdog,
+    SpiRegion, Watchdog,
 };
 use bootctl::SlotId;
-use repart::{Format, TypeGuid};
 use std::net::Ipv4Addr;
 use storage::{ByteLen, Lba};
 
@@ -34,19 +33,11 @@ pub const QEMU: Board = Board {
         boot_loader: BootLoader { idbloader: Lba(64), u_boot: Lba(16384) },
     },
     partitions: [
-        boot(1, "boot-a", 16, SlotId::A, None),
-        rootfs(2, "rootfs-a", 112, SlotId::A),
-        boot(3, "boot-b", 368, SlotId::B, Some(Format::Vfat)),
-        rootfs(4, "rootfs-b", 464, SlotId::B),
-        PartitionFacts {
-            number: 5,
-            label: "data",
-            type_guid: TypeGuid::LINUX_GENERIC,
-            start: ByteLen::mib(720),
-            size: None,
-            role: Role::Data,
-            format: Some(Format::F2fs),
-        },
+        PartitionFacts::boot(SlotId::A, ByteLen::mib(16), ByteLen::mib(96)),
+        PartitionFacts::rootfs(SlotId::A, ByteLen::mib(112), ByteLen::mib(256)),
+        PartitionFacts::boot(SlotId::B, ByteLen::mib(368), ByteLen::mib(96)),
+        PartitionFacts::rootfs(SlotId::B, ByteLen::mib(464), ByteLen::mib(256)),
+        PartitionFacts::data(ByteLen::mib(720)),
     ],
     flash: Flash {
         medium: FlashMedium::Mmc { number: 0 },
@@ -90,36 +81,6 @@ CONFIG_MMC_SDHCI_ADMA=y
 CONFIG_MMC_SDHCI_ADMA_FORCE_32BIT=y
 CONFIG_SYS_MMC_MAX_BLK_COUNT=1024
 ";
-
-const fn boot(
-    number: u32,
-    label: &'static str,
-    start_mib: u64,
-    slot: SlotId,
-    format: Option<Format>,
-) -> PartitionFacts {
-    PartitionFacts {
-        number,
-        label,
-        type_guid: TypeGuid::XBOOTLDR,
-        start: ByteLen::mib(start_mib),
-        size: Some(ByteLen::mib(96)),
-        role: Role::Boot(slot),
-        format,
-    }
-}
-
-const fn rootfs(number: u32, label: &'static str, start_mib: u64, slot: SlotId) -> PartitionFacts {
-    PartitionFacts {
-        number,
-        label,
-        type_guid: TypeGuid::ROOT_ARM64,
-        start: ByteLen::mib(start_mib),
-        size: Some(ByteLen::mib(256)),
-        role: Role::Rootfs(slot),
-        format: None,
-    }
-}
 
 #[cfg(test)]
 mod tests {

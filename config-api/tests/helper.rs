@@ -12,173 +12,22 @@
     reason = "a test may stop where it stands, and plays the HTTP process's files"
 )]
 
+mod bench;
 mod fake;
 mod ssh;
 
-use config_api::auth::{DeviceId, SignedRequest};
-use config_api::helper::{AllowedPeers, Asker, Helper, PeerError, Spool};
-use config_api::jobs::{JobId, RollbackStatus};
+use bench::{Bench, job};
+use config_api::helper::{AllowedPeers, Asker, PeerError};
+use config_api::jobs::RollbackStatus;
 use config_api::protocol::{
-    AuditEntry, Change, FailureCode, FileName, Grounds, ItemName, Origin, Outcome, Proof, Reply,
-    Request, RequestFrame, Source, SpoolName, Upload, UserBody, decode_length, encode_frame,
-    parse_frame,
+    AuditEntry, Change, FailureCode, Grounds, ItemName, Origin, Outcome, Reply, Request, Source,
+    SpoolName, Upload, UserBody,
 };
 use fake::{CONFIG, Fake, etag};
-use ssh::Keygen;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::thread;
-
-struct Bench {
-    dir: tempfile::TempDir,
-    fake: Fake,
-    helper: Arc<Helper<Fake, Spool>>,
-    key: Keygen,
-}
-
-const DEVICE: &str = "0a1b2c3d4e5f";
-
-/// A client at the other end.
-struct Client {
-    stream: UnixStream,
-    server: thread::JoinHandle<()>,
-}
-
-impl Client {
-    fn next(&mut self) -> Reply {
-        let mut header = [0; 4];
-        self.stream.read_exact(&mut header).unwrap();
-        let mut content = vec![0; decode_length(header).unwrap()];
-        self.stream.read_exact(&mut content).unwrap();
-        parse_frame(&content).unwrap()
-    }
-
-    fn last(mut self) -> Reply {
-        loop {
-            let reply = self.next();
-            if !reply.more_follows() {
-                return reply;
-            }
-        }
-    }
-}
-
-impl Bench {
-    /// A device with a configuration, and the key of its administrator.
-    fn provisioned() -> Self {
-        let bench = Self::new(Fake::provisioned(""));
-        bench.fake.with(|state| state.signers = bench.key.public());
-        bench
-    }
-
-    fn new(fake: Fake) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        for name in ["spool", "own"] {
-            fs::create_dir(dir.path().join(name)).unwrap();
-        }
-        let spool = Spool::new(dir.path().join("spool"), dir.path().join("own"));
-        let device = DeviceId::new(DEVICE).unwrap();
-        let helper = Arc::new(Helper::new(fake.clone(), spool, device));
-        Self { dir, helper, fake, key: Keygen::new("ed25519", None) }
-    }
-
-    fn ask(&self, request: Request) -> Client {
-        let frame = RequestFrame { version: 1, request };
-        self.send(&encode_frame(&frame).unwrap())
-    }
-
-    fn send(&self, bytes: &[u8]) -> Client {
-        let (mut stream, mut theirs) = UnixStream::pair().unwrap();
-        let helper = Arc::clone(&self.helper);
-        let server = thread::spawn(move || {
-            // The test looks at what was sent; a client that leaves is one of the cases.
-            let _ = helper.serve(&mut theirs, Asker::Service);
-        });
-        stream.write_all(bytes).unwrap();
-        Client { stream, server }
-    }
-
-    /// A body as the HTTP process spools it.
-    fn spool(&self, body: &[u8]) -> Upload {
-        let spool = SpoolName::new([body.len().to_le_bytes()[0]; 16]);
-        fs::write(self.dir.path().join("spool").join(spool.as_str()), body).unwrap();
-        Upload {
-            spool,
-            file_name: FileName::new("config.toml"),
-            length: body.len() as u64,
-            sha256: hex::encode(openssl::sha::sha256(body)),
-        }
-    }
-
-    fn apply(&self, number: u8, body: &[u8], grounds: Grounds) -> Client {
-        let source = Source::Upload { upload: self.spool(body) };
-        self.ask(Request::Apply {
-            job: job(number),
-            source,
-            grounds,
-            if_match: None,
-            confirm_secs: None,
-        })
-    }
-
-    /// The same, signed by the administrator.
-    fn apply_signed(&self, number: u8, body: &[u8]) -> Client {
-        self.apply(number, body, self.signed("POST", "/api/config", body))
-    }
-
-    fn nonce(&self) -> String {
-        match self.ask(Request::Nonce {}).last() {
-            Reply::Nonce { nonce } => nonce,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// A request's head, as the HTTP process hands on what an administrator signed.
-    fn proof(&self, method: &str, target: &str, body: &[u8]) -> Proof {
-        let proof = Proof {
-            method: method.to_owned(),
-            target: target.to_owned(),
-            nonce: self.nonce(),
-            sha256: hex::encode(openssl::sha::sha256(body)),
-            ..Proof::default()
-        };
-        sign(&self.key, DEVICE, proof)
-    }
-
-    fn export(&self) -> Grounds {
-        self.signed("GET", "/api/config/export", b"")
-    }
-
-    fn signed(&self, method: &str, target: &str, body: &[u8]) -> Grounds {
-        by(self.proof(method, target, body))
-    }
-}
-
-fn job(number: u8) -> JobId {
-    JobId::new([number; 16])
-}
-
-fn by(proof: Proof) -> Grounds {
-    Grounds::Signed { proof: Box::new(proof) }
-}
-
-fn sign(key: &Keygen, device: &str, proof: Proof) -> Proof {
-    let request = SignedRequest {
-        device: &DeviceId::new(device).unwrap(),
-        nonce: &proof.nonce,
-        method: &proof.method,
-        target: &proof.target,
-        content_type: &proof.content_type,
-        file_name: &proof.file_name,
-        if_match: &proof.if_match,
-        sha256: &proof.sha256,
-    };
-    let armored = key.sign(&request.message().unwrap());
-    Proof { signature: openssl::base64::encode_block(armored.as_bytes()), ..proof }
-}
 
 fn refused(reply: Reply) -> FailureCode {
     match reply {

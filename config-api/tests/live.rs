@@ -9,6 +9,10 @@
     reason = "tests"
 )]
 
+#[path = "../../verifier/tests/bus/mod.rs"]
+mod bus;
+
+use bus::Bus;
 use config_api::activate::{Driver, Report};
 use config_api::appliers::{InterfaceName, Zones};
 use config_api::promote::{
@@ -20,10 +24,8 @@ use nix::unistd::{getegid, geteuid};
 use programs::ProgramError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command as Process, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use storage::HostFiles;
@@ -98,27 +100,6 @@ impl Programs for Heard {
         Ok(br#"{"nftables": [{"rule": {"handle": 4, "comment": "ATOMIXOS_LAN_DEFAULT_OPEN"}}]}"#
             .to_vec())
     }
-}
-
-struct Bus(Child);
-
-impl Drop for Bus {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn start_bus(dir: &Path, name: &str) -> (Bus, String) {
-    let mut child = Process::new("dbus-daemon")
-        .args(["--session", "--nofork", "--print-address=1"])
-        .arg(format!("--address=unix:path={}/{name}", dir.display()))
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("dbus-daemon is installed");
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    (Bus(child), line.trim().to_owned())
 }
 
 /// Refuses to start what it started before, as systemd does sooner or later, until that is forgotten.
@@ -270,8 +251,8 @@ impl Machine {
         }
         fs::create_dir_all(root.join("data")).unwrap();
         let log = Log::default();
-        let (system, system_address) = start_bus(root, "system");
-        let (user, user_address) = start_bus(root, "user");
+        let (system, system_address) = Bus::start(root, "system");
+        let (user, user_address) = Bus::start(root, "user");
         let served = vec![
             serve(&system_address, "system", &log, root),
             serve(&user_address, "user", &log, root),

@@ -9,10 +9,11 @@
     reason = "tests"
 )]
 
-use std::io::{BufRead, BufReader};
+mod bus;
+
+use bus::Bus;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use storage::{ByteLen, HostFiles};
 use verifier::{ActiveState, Clock, CommandEnd, LiveClock, LiveSystem, ProbeError, System};
@@ -124,28 +125,6 @@ fn the_clock_waits_at_least_as_long_as_asked() {
     assert!(clock.now() >= until);
 }
 
-struct Bus(Child);
-
-impl Drop for Bus {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A message bus of our own; `dbus-daemon` is the judge of our side of the protocol.
-fn start_bus(dir: &Path) -> (Bus, String) {
-    let mut child = Command::new("dbus-daemon")
-        .args(["--session", "--nofork", "--print-address=1"])
-        .arg(format!("--address=unix:path={}/bus", dir.display()))
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("dbus-daemon is installed");
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    (Bus(child), line.trim().to_owned())
-}
-
 struct Manager;
 
 #[zbus::interface(name = "org.freedesktop.systemd1.Manager")]
@@ -216,7 +195,7 @@ fn serve_systemd(address: &str) -> zbus::blocking::Connection {
 #[test]
 fn units_are_read_over_a_real_bus() {
     let root = tempfile::tempdir().unwrap();
-    let (_bus, address) = start_bus(root.path());
+    let (_bus, address) = Bus::start(root.path(), "bus");
     let service = serve_systemd(&address);
     let mut system = live(root.path());
 
@@ -240,7 +219,7 @@ fn units_are_read_over_a_real_bus() {
 #[test]
 fn a_bus_without_systemd_is_a_failed_question_and_not_an_absent_unit() {
     let root = tempfile::tempdir().unwrap();
-    let (_bus, _address) = start_bus(root.path());
+    let (_bus, _address) = Bus::start(root.path(), "bus");
     let error = live(root.path()).unit("dnsmasq.service").unwrap_err();
     assert!(matches!(error, ProbeError::Unit { .. }), "{error:?}");
 }

@@ -125,17 +125,8 @@ fn command_line(board: &Board, slot: SlotId, reason: Reason) -> String {
 }
 
 fn paused(selection: &Selection) -> u64 {
-    let secs = |step: &SelectStep| match step {
-        SelectStep::Paused { secs } => Some(u64::from(*secs)),
-        SelectStep::EnvironmentLost
-        | SelectStep::ForeignDisk { .. }
-        | SelectStep::Passed { .. }
-        | SelectStep::TurnedBad { .. }
-        | SelectStep::AttemptsReset
-        | SelectStep::Spent { .. }
-        | SelectStep::SaveFailed
-        | SelectStep::LoadFailed { .. }
-        | SelectStep::Recovery => None,
+    let secs = |step: &SelectStep| {
+        if let SelectStep::Paused { secs } = step { u64::from(*secs) } else { 0 }
     };
-    selection.steps.iter().filter_map(secs).sum()
+    selection.steps.iter().map(secs).sum()
 }

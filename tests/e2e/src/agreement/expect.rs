@@ -128,18 +128,8 @@ fn failed_start(before: Option<&BootState>, facts: &FirmwareFacts) -> Vec<String
 
 fn pause(model: &Selection) -> Option<u16> {
     let last = model.reason == Reason::LastResort;
-    model.steps.iter().find_map(|step| match step {
-        SelectStep::Paused { secs } if last => Some(*secs),
-        SelectStep::Paused { .. }
-        | SelectStep::EnvironmentLost
-        | SelectStep::ForeignDisk { .. }
-        | SelectStep::Passed { .. }
-        | SelectStep::TurnedBad { .. }
-        | SelectStep::AttemptsReset
-        | SelectStep::Spent { .. }
-        | SelectStep::SaveFailed
-        | SelectStep::LoadFailed { .. }
-        | SelectStep::Recovery => None,
+    model.steps.iter().find_map(|step| {
+        if let SelectStep::Paused { secs } = step { last.then_some(*secs) } else { None }
     })
 }
 

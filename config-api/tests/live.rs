@@ -13,7 +13,7 @@
 mod bus;
 
 use bus::Bus;
-use config_api::activate::{Driver, Report};
+use config_api::activate::{ApplyStep, Driver, Report};
 use config_api::appliers::{InterfaceName, Zones};
 use config_api::promote::{
     BootId, Command, Content, Generation, Item, Owner, Owners, PromoteError, Rollback, Source,
@@ -102,17 +102,24 @@ impl Programs for Heard {
     }
 }
 
-/// Refuses to start what it started before, as systemd does sooner or later, until that is forgotten.
+/// Refuses to start what it started before, as systemd does sooner or later, until that is forgotten;
+/// and knows nothing that could be forgotten of what it never started.
 struct Manager {
     who: &'static str,
     log: Log,
     root: PathBuf,
-    rested: Mutex<BTreeSet<String>>,
+    tired: Mutex<BTreeSet<String>>,
+}
+
+#[derive(Debug, zbus::DBusError)]
+#[zbus(prefix = "org.freedesktop.systemd1")]
+enum Refused {
+    NoSuchUnit(String),
 }
 
 impl Manager {
     fn job(&self, verb: &str, name: &str) -> OwnedObjectPath {
-        let is_rested = self.rested.lock().unwrap().remove(name);
+        let is_rested = self.tired.lock().unwrap().insert(name.to_owned());
         let verb = if is_rested || verb == "stop" { verb } else { "does too often" };
         self.log.lock().unwrap().push(format!("{} {verb} {name}", self.who));
         OwnedObjectPath::try_from("/org/freedesktop/systemd1/job/1").unwrap()
@@ -146,8 +153,10 @@ impl Manager {
     fn stop_unit(&self, name: &str, _mode: &str) -> OwnedObjectPath {
         self.job("stop", name)
     }
-    fn reset_failed_unit(&self, name: &str) {
-        self.rested.lock().unwrap().insert(name.to_owned());
+    fn reset_failed_unit(&self, name: &str) -> Result<(), Refused> {
+        let was_loaded = self.tired.lock().unwrap().remove(name);
+        let refused = || Refused::NoSuchUnit(format!("Unit {name} not loaded."));
+        was_loaded.then_some(()).ok_or_else(refused)
     }
     fn reload(&self) {
         self.log.lock().unwrap().push(format!("{} reload", self.who));
@@ -171,7 +180,8 @@ impl Unit {
     #[zbus(property)]
     fn active_state(&self) -> String {
         let text = fs::read_to_string(&self.file).unwrap_or_default();
-        let state = ["activating", "failed"].into_iter().zip(["broken", "ended badly"]);
+        let state = ["activating", "failed", "inactive"];
+        let state = state.into_iter().zip(["broken", "ended badly", "queued"]);
         let state = state.filter(|(_, sign)| text.contains(sign)).map(|(state, _)| state).next();
         state.unwrap_or("active").to_owned()
     }
@@ -185,7 +195,8 @@ impl Unit {
     }
     #[zbus(property)]
     fn job(&self) -> (u32, OwnedObjectPath) {
-        (0, OwnedObjectPath::try_from("/").unwrap())
+        let text = fs::read_to_string(&self.file).unwrap_or_default();
+        (u32::from(text.contains("queued")), OwnedObjectPath::try_from("/").unwrap())
     }
 }
 
@@ -201,7 +212,7 @@ impl Service {
 
 fn serve(address: &str, who: &'static str, log: &Log, root: &Path) -> zbus::blocking::Connection {
     let (log, root_dir) = (Arc::clone(log), root.to_owned());
-    let manager = Manager { who, log, root: root_dir, rested: Mutex::default() };
+    let manager = Manager { who, log, root: root_dir, tired: Mutex::default() };
     let mut builder = zbus::blocking::connection::Builder::address(address)
         .unwrap()
         .serve_at("/org/freedesktop/systemd1", manager)
@@ -400,6 +411,33 @@ fn what_failed_for_want_of_its_files_is_started_with_them() {
     let log = machine.take_log();
     assert!(log.iter().any(|line| line == "system restart dnsmasq.service"), "{log:#?}");
     assert!(!log.iter().any(|line| line.contains("too often")), "{log:#?}");
+}
+
+/// The unit that applies the network at boot comes before dnsmasq, whose start waits for it.
+#[test]
+fn at_boot_a_service_that_waits_for_us_is_not_waited_for() {
+    let machine = Machine::new();
+    machine.promote(&mut Given { web: "[Container]\n", firewall: OPEN });
+    machine.take_log();
+    fs::remove_dir_all(machine.dir.path().join("run")).unwrap();
+    fs::remove_dir_all(machine.dir.path().join("etc/dnsmasq.d")).unwrap();
+    fs::write(machine.dir.path().join(DNSMASQ), "queued").unwrap();
+    let facts = read_boot_facts(&Kernel(HostFiles::new(machine.dir.path()))).unwrap();
+    let trees = Box::new(HostTrees::open(&machine.dir.path().join("data")).unwrap());
+    let mut store = Store::recover(trees, owners(), &facts.boot, facts.now).unwrap().store;
+    let mut services = machine.services();
+    let mut driver = Driver {
+        store: &mut store,
+        services: &mut services,
+        confirm_secs: None,
+        progress: &mut |_| {},
+    };
+    let failures = driver.apply_at_boot(&[ApplyStep::Network], 3);
+    assert_eq!(failures, [], "{:#?}", machine.take_log());
+    let log = machine.take_log();
+    assert!(log.iter().any(|line| line.contains("systemd-networkd.service")), "{log:#?}");
+    assert!(!log.iter().any(|line| line.contains("dnsmasq.service")), "{log:#?}");
+    assert!(machine.read("etc/dnsmasq.d/atomixos-lan.conf").contains("10.44.0.1"));
 }
 
 /// Exactly these restarts, and these starts among others.

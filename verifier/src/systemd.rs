@@ -13,6 +13,7 @@ const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE_UNIT: &str = "org.freedesktop.systemd1.Service";
+const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 /// A bus that hangs must not hang the verification.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -89,10 +90,12 @@ impl Systemd {
     pub fn forget_failures(&mut self, unit: &str) -> Result<(), ProbeError> {
         self.call(unit, |connection| {
             let path = OwnedObjectPath::try_from(MANAGER_PATH)?;
-            let manager = proxy(connection, path, MANAGER)?;
-            // Only of a unit that is loaded can anything be forgotten.
-            let _unit: OwnedObjectPath = manager.call("LoadUnit", &(unit,))?;
-            manager.call("ResetFailedUnit", &(unit,))
+            match proxy(connection, path, MANAGER)?.call("ResetFailedUnit", &(unit,)) {
+                // systemd has no unit in memory that neither runs, nor failed, nor is named by
+                // another: of such a one it remembers nothing.
+                Err(zbus::Error::MethodError(name, ..)) if name.as_str() == NO_SUCH_UNIT => Ok(()),
+                answer => answer,
+            }
         })
     }
 

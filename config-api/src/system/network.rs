@@ -101,13 +101,17 @@ impl LiveServices {
             Action::ReloadSystemd => self.parts.manager.reload().failed("systemd does not reload"),
             Action::TryRestart(unit) => {
                 let before = self.parts.manager.unit(unit).failed("no answer")?.active;
+                // What does not run reads its files when it starts. At boot that may be a start which
+                // waits for this very program: whoever waited for its end would wait for himself.
+                if before == ActiveState::Inactive {
+                    return Ok(());
+                }
                 let has_failed = before == ActiveState::Failed;
                 // One that failed, perhaps for want of these files, is not running, yet wanted.
                 let job = if has_failed { UnitJob::Restart } else { UnitJob::TryRestart };
                 self.job(UnitMode::Rootful, job, unit, until)?;
                 let after = self.parts.manager.unit(unit).failed("no answer")?.active;
-                let went = after == ActiveState::Inactive && before != ActiveState::Inactive;
-                if after == ActiveState::Failed || went {
+                if [ActiveState::Failed, ActiveState::Inactive].contains(&after) {
                     let what = format!("{unit} does not start with its new files");
                     return Err(ServiceError { what, source: None });
                 }

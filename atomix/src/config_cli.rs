@@ -12,7 +12,7 @@ pub enum ConfigCommand {
     /// With all that is wrong, line by line. FILE is a config.toml, or a bundle of it and files/: a
     /// tar compressed by gzip or zstd. It is read on this machine, and nothing is changed anywhere.
     Validate {
-        /// The configuration or bundle.
+        /// The configuration or bundle; - for standard input
         file: PathBuf,
     },
     /// Write the files that a configuration becomes
@@ -20,9 +20,9 @@ pub enum ConfigCommand {
     /// As they would stand in /data/config. An invalid configuration writes nothing. Owners are those of whoever runs this; modes are
     /// the device's.
     Render {
-        /// The configuration or bundle.
+        /// The configuration or bundle; - for standard input
         file: PathBuf,
-        /// The directory to make; must be absent or empty
+        /// The directory to make, and those above it; must be absent or empty
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },

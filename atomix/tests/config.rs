@@ -139,12 +139,12 @@ fn each_mistaken_path_has_a_way_out_of_its_own() {
     std::fs::write(at("bundle.tar.gz"), [0x1f, 0x8b, 8, 0, 1, 2, 3]).unwrap();
     std::fs::write(at("config.zip"), b"PK\x03\x04").unwrap();
     let good = input(&fixtures()[0]);
-    let (file, dir) = (at("config.zip/config.toml"), at("no/tree"));
+    let (file, dir) = (at("config.zip/config.toml"), at("config.zip/tree"));
     for (words, code, hint) in [
         (vec!["validate", "/nowhere/config.toml"], 1, "look at the path"),
         (vec!["validate", place.path().to_str().unwrap()], 1, "name a file"),
         (vec!["validate", &file], 1, "a part of it is a file"),
-        (vec!["render", &good, "--out", &dir], 1, "a directory above it is not"),
+        (vec!["render", &good, "--out", &dir], 1, "a part of it is a file"),
         (vec!["validate", &at("bundle.tar.gz")], 10, "copy it again"),
         (vec!["validate", &at("config.zip")], 10, "name it config.toml"),
         (vec!["audit", "--root", "/nowhere"], 1, "look at the path"),
@@ -156,5 +156,93 @@ fn each_mistaken_path_has_a_way_out_of_its_own() {
         for line in said.lines().filter(|line| !line.contains(place.path().to_str().unwrap())) {
             assert!(line.chars().count() <= 80, "{line}");
         }
+    }
+}
+
+/// Whoever renders in a script: into a directory that was made for it, into one that is not there
+/// yet, from a pipe, with whatever name.
+#[test]
+fn every_way_to_name_the_input_and_the_directory_gives_one_tree() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    let good = input(&fixtures()[0]);
+    let bundle = input(&fixtures()[26]);
+    let tree = |dir: &Path| {
+        let mut found = BTreeMap::new();
+        listing(dir, dir, &mut found);
+        found
+    };
+    let render = |file: &Path, out: &Path| {
+        let words = ["config", "render", file.to_str().unwrap(), "--out", out.to_str().unwrap()];
+        let run = atomix(&words);
+        assert_eq!(run.status.code(), Some(0), "{run:?}");
+        tree(out)
+    };
+    let wanted = render(Path::new(&good), &at("plain"));
+    let from_bundle = render(Path::new(&bundle), &at("bundle"));
+    assert_eq!(render(Path::new(&good), &at("a/b c/tree/")), wanted, "above it nothing was there");
+    std::fs::create_dir(at("mounted")).unwrap();
+    std::os::unix::fs::symlink(at("mounted"), at("link")).unwrap();
+    let private = std::fs::Permissions::from_mode(0o700);
+    std::fs::set_permissions(at("mounted"), private).unwrap();
+    assert_eq!(render(Path::new(&good), &at("link")), wanted);
+    assert!(at("link").is_symlink(), "it still leads to the directory");
+    let mode = at("mounted").metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o700, "it is its owner's");
+    for (from, name) in [
+        (&good, "my shop.toml"),
+        (&bundle, "b 1.tgz"),
+        (&bundle, "b.TAR.GZ"),
+        (&bundle, "no suffix"),
+        (&bundle, "-"),
+    ] {
+        std::fs::copy(from, at(name)).unwrap();
+        let out = at(&format!("of {name}"));
+        let same = if from == &good { &wanted } else { &from_bundle };
+        assert_eq!(&render(&at(name), &out), same, "{name}");
+    }
+    for (from, same) in [(&good, &wanted), (&bundle, &from_bundle)] {
+        std::fs::create_dir(at("stand in")).unwrap();
+        let run = Command::new(env!("CARGO_BIN_EXE_atomix"))
+            .args(["config", "render", "-", "--out", "."])
+            .current_dir(at("stand in"))
+            .stdin(std::fs::File::open(from).unwrap())
+            .output()
+            .unwrap();
+        assert_eq!(run.status.code(), Some(0), "{run:?}");
+        assert_eq!(&tree(&at("stand in")), same);
+        std::fs::remove_dir_all(at("stand in")).unwrap();
+        let mut words = Command::new(env!("CARGO_BIN_EXE_atomix"));
+        words.args(["config", "validate", "-", "--json"]);
+        let run = words.stdin(std::fs::File::open(from).unwrap()).output().unwrap();
+        assert_eq!(run.status.code(), Some(0), "{run:?}");
+    }
+}
+
+#[test]
+fn what_is_refused_leaves_no_directory_behind() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    let (good, bad) = (input(&fixtures()[0]), input(&fixtures()[32]));
+    std::fs::copy(input(&fixtures()[26]), at("bundle.tar.zst")).unwrap();
+    std::fs::write(at("plain.tar"), [0; 1024]).unwrap();
+    std::fs::write(at("file"), "x").unwrap();
+    std::fs::create_dir(at("empty")).unwrap();
+    let before = std::fs::read_dir(place.path()).unwrap().count();
+    for (file, out, code) in [
+        (bad.as_str(), "a/b/tree", 2),
+        (&bad, "empty", 2),
+        (&at("bundle.tar.zst"), "a/tree", 2),
+        (&at("plain.tar"), "a/tree", 2),
+        (&at("empty"), "a/tree", 1),
+        (&at("gone.toml"), "a/tree", 1),
+        (&good, "file", 3),
+        (&good, "file/tree", 1),
+        (&good, ".", 3),
+    ] {
+        let run = atomix(&["config", "render", file, "--out", &at(out)]);
+        assert_eq!(run.status.code(), Some(code), "{file} {out}: {run:?}");
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), before, "{file} {out}");
+        assert_eq!(std::fs::read_dir(at("empty")).unwrap().count(), 0);
     }
 }

@@ -201,7 +201,10 @@ fn directive(spec: &Spec) -> Value {
         | ValueKind::Mount
         | ValueKind::Device
         | ValueKind::HostPath
+        | ValueKind::EnvironmentFile
+        | ValueKind::BuildSource
         | ValueKind::VolumeSource
+        | ValueKind::VolumeOptions
         | ValueKind::Options
         | ValueKind::Annotation
         | ValueKind::Group

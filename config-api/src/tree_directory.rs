@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How does a tree become a directory on this machine, to look at? All of it, or nothing: it is
-//! written beside the wanted place and renamed there at the end.
+//! written beside the wanted place, or within it where that is an empty directory, and renamed at
+//! the end.
 //!
 //! This is for laptops: nothing is flushed, and owners are those of whoever runs it. On the device
 //! a tree is promoted instead.
@@ -32,7 +33,9 @@ pub enum WriteTreeError {
     },
 }
 
-/// Writes `tree` as the directory `out`, which must be absent or empty.
+/// Writes `tree` as the directory `out`, which must be absent or empty; directories above it are
+/// made. An empty one is filled and keeps its own mode: it may be where something is mounted, or
+/// the one that its owner stands in.
 ///
 /// # Errors
 /// [`WriteTreeError`]; `out` is then as it was.
@@ -41,43 +44,101 @@ pub fn write_new_directory(
     spool: &mut Spool,
     out: &Path,
 ) -> Result<(), WriteTreeError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| WriteTreeError::Write { path, source }
-    };
-    let is_there = match fs::read_dir(out) {
+    if is_there(out)? {
+        let beside = write_beside(tree, spool, out)?;
+        return fill(out, beside.path()).map_err(failed(out));
+    }
+    let made = make_above(out)?;
+    let written = write_beside(tree, spool, above(out)).and_then(|beside| {
+        fs::set_permissions(beside.path(), Permissions::from_mode(0o755)).map_err(failed(out))?;
+        rename(beside.path(), out).map_err(failed(out))?;
+        // Renamed away: there is nothing left to clean up.
+        let _ = beside.keep();
+        Ok(())
+    });
+    if written.is_err() {
+        // Empty ones alone can be taken away, so nothing of others is lost.
+        made.iter().for_each(|dir| drop(fs::remove_dir(dir)));
+    }
+    written
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> WriteTreeError {
+    let path = path.to_owned();
+    move |source| WriteTreeError::Write { path, source }
+}
+
+/// Whether `out` is an empty directory and not absent.
+fn is_there(out: &Path) -> Result<bool, WriteTreeError> {
+    let occupied = || Err(WriteTreeError::Occupied { path: out.to_owned() });
+    match fs::read_dir(out) {
         Ok(mut entries) => {
             if entries.next().is_some() {
-                return Err(WriteTreeError::Occupied { path: out.to_owned() });
+                return occupied();
             }
-            true
+            Ok(true)
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            return Err(WriteTreeError::Occupied { path: out.to_owned() });
-        }
-        Err(error) => return Err(failed(out)(error)),
-    };
-    let above = match out.parent() {
+        Err(_) if fs::symlink_metadata(out).is_ok_and(|meta| !meta.is_dir()) => occupied(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(failed(out)(error)),
+    }
+}
+
+/// The directory that `out` is in.
+fn above(out: &Path) -> &Path {
+    match out.parent() {
         Some(above) if above != Path::new("") => above,
         Some(_) | None => Path::new("."),
-    };
+    }
+}
+
+/// Makes what is missing above `out`; the result is what was made, the lowest first.
+fn make_above(out: &Path) -> Result<Vec<PathBuf>, WriteTreeError> {
+    let above = above(out);
+    let missing = above
+        .ancestors()
+        .take_while(|dir| *dir != Path::new("") && fs::symlink_metadata(dir).is_err());
+    let missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
+    fs::create_dir_all(above).map_err(failed(above))?;
+    Ok(missing)
+}
+
+/// Writes the tree into a new directory in `place`, which disappears unless it is kept.
+fn write_beside(
+    tree: &Tree,
+    spool: &mut Spool,
+    place: &Path,
+) -> Result<tempfile::TempDir, WriteTreeError> {
     let beside = tempfile::Builder::new()
         .prefix(".atomix-render-")
-        .tempdir_in(above)
-        .map_err(failed(above))?;
+        .tempdir_in(place)
+        .map_err(failed(place))?;
     for (path, entry) in tree.iter() {
         let place = beside.path().join(path);
         write_entry(&place, entry, spool).map_err(failed(&place))?;
     }
-    fs::set_permissions(beside.path(), Permissions::from_mode(0o755)).map_err(failed(out))?;
-    if is_there {
-        fs::remove_dir(out).map_err(failed(out))?;
+    Ok(beside)
+}
+
+/// Moves what `from`, a directory in `out`, holds up into `out`; all of it, or nothing.
+fn fill(out: &Path, from: &Path) -> io::Result<()> {
+    let entries: Vec<_> = fs::read_dir(from)?.collect::<io::Result<_>>()?;
+    let mut moved = Vec::with_capacity(entries.len());
+    let outcome = (|| {
+        for entry in entries {
+            let name = entry.file_name();
+            rename(&from.join(&name), &out.join(&name))?;
+            moved.push(name);
+        }
+        Ok(())
+    })();
+    if outcome.is_err() {
+        // Back to what disappears with the failure.
+        for name in moved {
+            let _ = rename(&out.join(&name), &from.join(&name));
+        }
     }
-    rename(beside.path(), out).map_err(failed(out))?;
-    // Renamed away: there is nothing left to clean up.
-    let _ = beside.keep();
-    Ok(())
+    outcome
 }
 
 #[expect(clippy::disallowed_methods, reason = "a laptop's copy; durability is promotion's")]

@@ -171,6 +171,31 @@ fn damage_is_told_and_an_upload_that_is_no_bundle_is_toml() {
     assert!(matches!(any(Origin::File("x.tzst"), &wide), Err(InputError::Damaged(_))));
 }
 
+/// gzip and tar themselves take zeros for padding; anything else could be read by somebody.
+#[test]
+fn zeros_behind_a_gzip_stream_are_padding_and_nothing_else_is() {
+    let tar = [member(CONFIG), vec![0; 1024]].concat();
+    let good = gzip(&tar);
+    let with = |tail: &[u8]| read(&[&good[..], tail].concat(), &Limits::default());
+    for zeros in [1, 7, 512, 100_000] {
+        assert_eq!(with(&vec![0; zeros]).unwrap().0.config_toml, CONFIG.2, "{zeros}");
+    }
+    for tail in
+        [&b"x"[..], b"\0x", b"\0\0\x1f\x8b", &[&[0; 100_000][..], b"x"].concat(), &good[..9]]
+    {
+        assert!(matches!(with(tail), Err(InputError::Damaged(_))), "{tail:?}");
+    }
+    let (first, second) = tar.split_at(700);
+    let two = [gzip(first), gzip(second), vec![0; 3]].concat();
+    assert_eq!(read(&two, &Limits::default()).unwrap().0.config_toml, CONFIG.2);
+    let empty = gzip(&[]).repeat(70_000);
+    let many = read(&[&empty, &good[..]].concat(), &Limits::default());
+    assert!(matches!(many, Err(InputError::Damaged(_))), "a decoder each is too much");
+    let limits = Limits { upload: good.len() as u64 + 10, ..Limits::default() };
+    let padded = [&good[..], &[0; 100]].concat();
+    assert!(matches!(read(&padded, &limits), Err(InputError::TooLong { .. })));
+}
+
 /// A frame whose header asks for 128 MiB of window.
 fn zstd_of_window(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();

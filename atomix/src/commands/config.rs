@@ -55,6 +55,10 @@ pub fn run(command: &ConfigCommand, out: &mut Output) -> Result<(), Failure> {
     }
 }
 
+/// Stands for what comes in; a file of this name is `./-`. There is no name to go by, so what is no
+/// bundle is a configuration.
+const STDIN: &str = "-";
+
 /// What came of reading a file.
 pub(crate) enum Read {
     Good(Input, Box<Checked>),
@@ -66,6 +70,12 @@ pub(crate) enum Read {
 
 fn read(file: &Path, sink: &mut dyn PayloadSink) -> Result<Read, Failure> {
     let failed = |source| Failure::Io { act: "read", path: file.to_owned(), source };
+    if file == Path::new(STDIN) {
+        return judged(
+            file,
+            read_input(Origin::Upload(STDIN), io::stdin().lock(), &Limits::default(), sink),
+        );
+    }
     judge(file, File::open(file).map_err(failed)?, sink)
 }
 
@@ -76,7 +86,11 @@ pub(crate) fn judge(
     sink: &mut dyn PayloadSink,
 ) -> Result<Read, Failure> {
     let name = file.to_string_lossy();
-    match read_input(Origin::File(&name), content, &Limits::default(), sink) {
+    judged(file, read_input(Origin::File(&name), content, &Limits::default(), sink))
+}
+
+fn judged(file: &Path, input: Result<Input, InputError>) -> Result<Read, Failure> {
+    match input {
         Ok(input) => Ok(match validate(&input.config_toml) {
             Ok(checked) => Read::Good(input, Box::new(checked)),
             Err(faults) => Read::Faulty(input, faults),

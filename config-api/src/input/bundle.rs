@@ -6,12 +6,12 @@
 //! files, the same file twice, names that lead out or are not plain text.
 
 use super::error::InputError;
+use super::gzip::GzipReader;
 use super::limits::{Limited, Limits};
 use super::payload::{Member, Payload};
 use super::spool::PayloadSink;
 use super::{Compression, Input};
 use bundle::casync::{CasyncError, TarHeader, TarReader};
-use flate2::read::MultiGzDecoder;
 use std::cell::Cell;
 use std::io::{self, Read};
 
@@ -43,7 +43,7 @@ pub(super) fn read_bundle(
     let input = Limited::new(input, limits.upload, &too_long);
     let outcome = match compression {
         Compression::Gzip => {
-            let expanded = Limited::new(MultiGzDecoder::new(input), limits.expanded, &expands);
+            let expanded = Limited::new(GzipReader::new(input), limits.expanded, &expands);
             read_members(expanded, limits, sink)
         }
         Compression::Zstd => zstd_reader(input).and_then(|decoder| {

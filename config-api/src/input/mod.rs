@@ -7,6 +7,7 @@
 mod bundle;
 mod error;
 mod form;
+mod gzip;
 mod limits;
 mod payload;
 mod spool;

@@ -8,7 +8,7 @@ use super::reader::{Item, Table, closest, kind_of, shortened};
 use super::toml_tree::{Node, Value};
 use crate::quadlet::{
     Accepted, Context, Directives, Expansion, HostAccess, Refused, SECTIONS, Spec, Uses, ValueKind,
-    check_line, check_value, publish_on_loopback, shadowed,
+    check_line, check_value, is_remote_type, publish_on_loopback, shadowed,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -138,6 +138,7 @@ impl UnitReader<'_> {
         let context = Context {
             kind: UnitKind::Container,
             privileged: privileged.unwrap_or(false),
+            remote: false,
             declared: self.declared,
         };
         let mut sections = Vec::with_capacity(3);
@@ -170,11 +171,13 @@ impl UnitReader<'_> {
         let text = name.as_ref().map_or("", UnitName::as_str);
         let used = match kind {
             UnitKind::Volume => uses.volume(text),
-            UnitKind::Build => uses.build(text, &tags_of(&section)),
+            UnitKind::Build => uses.build(text, &texts_of(&section, "ImageTag")),
             UnitKind::Container | UnitKind::Network => BTreeSet::new(),
         };
         let privileged = used.iter().eq(&[Mode::Rootful]);
-        let context = Context { kind, privileged, declared: self.declared };
+        let remote = kind == UnitKind::Volume
+            && texts_of(&section, "Type").iter().any(|name| is_remote_type(name));
+        let context = Context { kind, privileged, remote, declared: self.declared };
         let file = format!("{text}.{}", kind.as_str());
         let sections = sections_of(kind)
             .map(|directives| self.section(&section, directives, &context, &file))
@@ -357,26 +360,9 @@ fn sections_of(kind: UnitKind) -> impl Iterator<Item = &'static Directives> {
     })
 }
 
-/// What Podman refuses of a unit that the contract accepts: Quadlet makes no service of a build
-/// that does not say what is built.
-pub(super) fn note_of(unit: &Unit) -> Option<String> {
-    let says_what = |section: &Section| {
-        section
-            .directives
-            .iter()
-            .any(|one| matches!(one.name.as_str(), "File" | "SetWorkingDirectory"))
-    };
-    (unit.kind == UnitKind::Build && !unit.sections.iter().any(says_what)).then(|| {
-        format!(
-            "build.{}.Build has neither File nor SetWorkingDirectory: Podman makes no service of it",
-            unit.name
-        )
-    })
-}
-
-/// The names that a build gives its image.
-fn tags_of(section: &Table<'_, '_>) -> Vec<String> {
-    let Some(item) = section.get("ImageTag") else { return Vec::new() };
+/// The texts of a directive, before they are judged.
+fn texts_of(section: &Table<'_, '_>, directive: &str) -> Vec<String> {
+    let Some(item) = section.get(directive) else { return Vec::new() };
     let text = |node: &Node<'_>| {
         if let Value::Text(text) = &node.value { Some(text.clone().into_owned()) } else { None }
     };

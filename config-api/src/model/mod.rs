@@ -11,6 +11,7 @@ mod fault_text;
 mod lan;
 mod name;
 mod network;
+mod notes;
 mod reader;
 mod ssh_key;
 mod toml_tree;
@@ -102,7 +103,7 @@ fn read_root(root: &Table<'_, '_>, sink: &mut Sink) -> Option<Checked> {
     warnings.extend(units.host_access.iter().map(|access| {
         format!("{}: {}={} reaches the host", access.unit, access.directive, access.value)
     }));
-    let notes = units.units.iter().filter_map(containers::note_of).collect();
+    let notes = units.units.iter().flat_map(notes::notes_of).collect();
     Some(Checked {
         config: Config {
             users,

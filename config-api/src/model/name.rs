@@ -123,12 +123,12 @@ impl UserName {
     }
 }
 
-/// The accounts and groups that the system brings along; `useradd` fails on either.
-const RESERVED_USERS: [&str; 46] = [
+/// The accounts and groups that the image has; `useradd` fails on either.
+const RESERVED_USERS: [&str; 37] = [
     "adm",
     "appsvc",
+    "atomix-config",
     "audio",
-    "avahi",
     "bin",
     "cdrom",
     "chrony",
@@ -137,45 +137,40 @@ const RESERVED_USERS: [&str; 46] = [
     "disk",
     "dnsmasq",
     "floppy",
-    "fwupd-refresh",
     "input",
     "keys",
     "kmem",
     "kvm",
     "lp",
     "messagebus",
-    "netdev",
-    "nm-openvpn",
+    "nixbld",
     "nobody",
     "nogroup",
     "nscd",
-    "openvpn",
     "podman",
     "polkitd",
     "polkituser",
-    "proc",
     "render",
     "root",
-    "rtkit",
     "sgx",
     "shadow",
     "sshd",
-    "sync",
-    "sys",
     "tape",
     "tty",
     "users",
     "utmp",
     "uucp",
-    "uuidd",
     "video",
     "wheel",
-    "www-data",
 ];
 
+/// Their names, and those of the ranges that the system hands out itself: systemd's accounts and
+/// the numbered builders of Nix.
 fn is_reserved_user(name: &str) -> bool {
-    let families = ["systemd-", "nixbld", "atomix"];
-    RESERVED_USERS.contains(&name) || families.iter().any(|family| name.starts_with(family))
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    RESERVED_USERS.contains(&name)
+        || name.starts_with("systemd-")
+        || name.strip_prefix("nixbld").is_some_and(digits)
 }
 
 impl UnitName {

@@ -50,7 +50,13 @@ const fn root(name: &'static str, kind: ValueKind) -> Spec {
     Spec { name, kind, many: true, privileged: true }
 }
 
-const PULL: &[&str] = &["always", "missing", "never", "newer"];
+/// With the other words that Podman takes for the same.
+const PULL: &[&str] =
+    &["always", "missing", "never", "newer", "ifmissing", "ifnewer", "ifnotpresent"];
+
+/// What Podman may write a container's output to. `syslog` and others of Docker's are none of it.
+const LOG_DRIVERS: &[&str] =
+    &["journald", "k8s-file", "json-file", "none", "passthrough", "passthrough-tty"];
 
 /// Every section that a unit may have.
 pub const SECTIONS: [Directives; 6] = [
@@ -62,8 +68,12 @@ pub const SECTIONS: [Directives; 6] = [
     Directives { section: "Install", specs: INSTALL },
 ];
 
-/// No `overlay`: its options name directories of the host.
-const VOLUME_TYPES: &[&str] = &["tmpfs", "none", "bind", "ext4", "vfat", "f2fs", "xfs", "btrfs"];
+/// No `overlay`: its options name directories of the host. Nor what the kernel makes up (`proc`,
+/// `sysfs`, `debugfs`): it is the host itself.
+const VOLUME_TYPES: &[&str] = &[
+    "tmpfs", "none", "bind", "auto", "ext2", "ext3", "ext4", "vfat", "exfat", "f2fs", "xfs",
+    "btrfs", "ntfs3", "squashfs", "erofs", "iso9660", "udf", "nfs", "nfs4", "cifs", "smb3",
+];
 
 const UNIT: &[Spec] = &[
     one("Description", Text),
@@ -134,7 +144,7 @@ const CONTAINER: &[Spec] = &[
     many("Mount", Mount),
     many("Tmpfs", Text),
     many("Environment", Text),
-    many("EnvironmentFile", HostPath),
+    many("EnvironmentFile", EnvironmentFile),
     one("HttpProxy", Boolean),
     one("Exec", Text),
     one("Entrypoint", Text),
@@ -163,7 +173,7 @@ const CONTAINER: &[Spec] = &[
     many("Label", Text),
     many("Annotation", Annotation),
     one("AutoUpdate", OneOf(&["registry", "local"])),
-    one("CgroupsMode", OneOf(&["enabled", "no-conmon", "split"])),
+    one("CgroupsMode", OneOf(&["enabled", "disabled", "no-conmon", "split"])),
     one("Memory", Words),
     one("PidsLimit", Number),
     one("ShmSize", Words),
@@ -191,9 +201,9 @@ const CONTAINER: &[Spec] = &[
     one("Pull", OneOf(PULL)),
     one("Retry", Number),
     one("RetryDelay", Words),
-    one("LogDriver", OneOf(&["journald", "k8s-file", "json-file", "none", "passthrough"])),
+    one("LogDriver", OneOf(LOG_DRIVERS)),
     many("LogOpt", Options),
-    one("Notify", OneOf(&["true", "false", "healthy"])),
+    one("Notify", OneOf(&["true", "false", "healthy", "yes", "no", "on", "off", "1", "0"])),
     one("ReloadCmd", Text),
     one("ReloadSignal", Name),
     one("HealthCmd", Text),
@@ -213,7 +223,7 @@ const CONTAINER: &[Spec] = &[
 ];
 
 const NETWORK: &[Spec] = &[
-    one("Driver", OneOf(&["bridge", "macvlan", "ipvlan"])),
+    one("Driver", Name),
     many("Subnet", Words),
     many("Gateway", Address),
     many("IPRange", Words),
@@ -230,11 +240,11 @@ const NETWORK: &[Spec] = &[
 ];
 
 const VOLUME: &[Spec] = &[
-    one("Driver", OneOf(&["local", "image"])),
+    one("Driver", Name),
     one("Image", Image),
     one("Device", VolumeSource),
     one("Type", OneOf(VOLUME_TYPES)),
-    one("Options", Words),
+    one("Options", VolumeOptions),
     one("Copy", Boolean),
     one("User", Words),
     one("Group", Words),
@@ -246,8 +256,8 @@ const VOLUME: &[Spec] = &[
 
 const BUILD: &[Spec] = &[
     many("ImageTag", Tag),
-    one("File", HostPath),
-    one("SetWorkingDirectory", HostPath),
+    one("File", BuildSource),
+    one("SetWorkingDirectory", BuildSource),
     one("IgnoreFile", HostPath),
     one("AuthFile", HostPath),
     one("Target", Words),

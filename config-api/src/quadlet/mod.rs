@@ -14,6 +14,7 @@ mod modes;
 mod podman_args;
 mod ports;
 mod relations;
+mod remote;
 mod reserved;
 mod values;
 mod words;
@@ -24,6 +25,7 @@ pub use values::ValueKind;
 pub(crate) use line::{Expansion, check_line};
 pub(crate) use modes::Uses;
 pub(crate) use ports::publish_on_loopback;
+pub(crate) use remote::is_remote_type;
 pub(crate) use reserved::shadowed;
 pub(crate) use values::{Accepted, Context, check_value};
 

@@ -20,7 +20,7 @@ struct Published<'v> {
 /// The port as it is rendered for a rootless container, and whether another address was meant.
 pub(crate) fn publish_on_loopback(value: &str) -> Result<(String, bool), Refused> {
     let value = value.trim();
-    let published = take_apart(value)?;
+    let published = take_apart(value, is_replaceable)?;
     let Some(host_ports) = published.host_ports else {
         return Err(Refused::new("has no port of the host", HINT));
     };
@@ -40,10 +40,10 @@ pub(crate) fn publish_on_loopback(value: &str) -> Result<(String, bool), Refused
 
 /// Whether the value is a port that Podman can publish.
 pub(super) fn check_published(value: &str) -> Result<(), Refused> {
-    take_apart(value.trim()).map(drop)
+    take_apart(value.trim(), is_bind_address).map(drop)
 }
 
-fn take_apart(value: &str) -> Result<Published<'_>, Refused> {
+fn take_apart(value: &str, is_bind: fn(&str) -> bool) -> Result<Published<'_>, Refused> {
     let refused = || Refused::new(format!("is no port to publish: {value:?}"), HINT);
     let (rest, target) = match value.rsplit_once(':') {
         Some((rest, target)) => (Some(rest), target),
@@ -51,7 +51,10 @@ fn take_apart(value: &str) -> Result<Published<'_>, Refused> {
     };
     let (ports, protocol) = target.split_once('/').unwrap_or((target, "tcp"));
     let inside = port_range(ports).ok_or_else(refused)?;
-    if !matches!(protocol, "tcp" | "udp" | "sctp") {
+    // Podman takes several with a comma between them, and any case.
+    let is_known =
+        |one: &str| ["tcp", "udp", "sctp"].iter().any(|known| one.eq_ignore_ascii_case(known));
+    if !protocol.split(',').all(is_known) {
         return Err(refused());
     }
     let Some(rest) = rest else {
@@ -61,7 +64,7 @@ fn take_apart(value: &str) -> Result<Published<'_>, Refused> {
         Some((bind, ports)) => (Some(bind), ports),
         None => (None, rest),
     };
-    if !bind.is_none_or(is_bind_address) {
+    if !bind.is_none_or(is_bind) {
         return Err(refused());
     }
     if host_ports.is_empty() && bind.is_some() {
@@ -72,6 +75,17 @@ fn take_apart(value: &str) -> Result<Published<'_>, Refused> {
         return Err(refused());
     }
     Ok(Published { bind, host_ports: Some(host_ports), target })
+}
+
+/// Whether this may stand where loopback will: Podman never sees it, so that `*` or an interface's
+/// name does no harm. Brackets hold an address, or where it ends would be a guess.
+fn is_replaceable(bind: &str) -> bool {
+    let address = bind.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let text = address.unwrap_or(bind);
+    let is_ipv6 = text.parse::<Ipv6Addr>().is_ok();
+    let is_word = !text.is_empty() && !text.contains(['[', ']', ':', '/']);
+    !text.contains(|c: char| c.is_whitespace() || c.is_control())
+        && (is_ipv6 || (address.is_none() && is_word))
 }
 
 fn is_bind_address(bind: &str) -> bool {

@@ -6,6 +6,7 @@ use super::host_path::{CONFIG_TOKEN, FILES_TOKEN, HostPlace, host_place};
 use super::podman_args::check_podman_args;
 use super::ports::check_published;
 use super::relations::{Reach, check_relation};
+use super::remote::{check_download, is_remote_place};
 use super::words::words;
 use crate::model::{Declared, UnitKind};
 
@@ -43,8 +44,15 @@ pub enum ValueKind {
     Device,
     /// A file or directory of the host.
     HostPath,
-    /// What a volume's file system is made of: a file or directory of the host, or `tmpfs`.
+    /// A file of the host, or one beside the units.
+    EnvironmentFile,
+    /// What a build is made of: a file or directory of the host, or an address.
+    BuildSource,
+    /// What a volume's file system is made of: a file or directory of the host, one of another
+    /// machine, or `tmpfs`.
     VolumeSource,
+    /// Options of a mount. Some name a file or device of the host.
+    VolumeOptions,
     /// Options of a driver or log, no file of the host among them.
     Options,
     /// A note to the runtime, none that changes what it does.
@@ -70,6 +78,8 @@ pub(crate) struct Context<'c> {
     pub kind: UnitKind,
     /// Whether what uses this unit is privileged, so that it may reach the host.
     pub privileged: bool,
+    /// Whether the unit is a volume whose type is a file system of another machine.
+    pub remote: bool,
     pub declared: &'c Declared,
 }
 
@@ -111,7 +121,17 @@ pub(crate) fn check_value(kind: ValueKind, value: &str, context: &Context<'_>) -
         ValueKind::Device => check_device(value, context),
         // A file system in memory has no device; by custom it is given its own name.
         ValueKind::VolumeSource if value == "tmpfs" => Ok(Inside),
-        ValueKind::HostPath | ValueKind::VolumeSource => reach_path(value, context, false),
+        ValueKind::VolumeSource if context.remote && is_remote_place(value) => Ok(Inside),
+        // Quadlet looks for it in the directory of the units.
+        ValueKind::EnvironmentFile if is_below(value) => Ok(Inside),
+        ValueKind::BuildSource => match check_download(value) {
+            Some(verdict) => verdict.map(|()| Inside),
+            None => reach_path(value, context, false),
+        },
+        ValueKind::HostPath | ValueKind::EnvironmentFile | ValueKind::VolumeSource => {
+            reach_path(value, context, false)
+        }
+        ValueKind::VolumeOptions => check_mount_options(value, context),
         ValueKind::Options => refuse_options(value, &["path="]),
         ValueKind::Annotation => refuse_options(value, &RUNTIME_NOTES),
         ValueKind::Group => check_group(value),
@@ -217,9 +237,29 @@ fn reach_path(path: &str, context: &Context<'_>, read_only: bool) -> Verdict {
 /// A relative path that leads down.
 fn is_below(path: &str) -> bool {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/');
-    path.starts_with(|c: char| c.is_ascii_alphanumeric())
+    path.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '.')
         && path.chars().all(good)
-        && !path.split('/').any(|part| matches!(part, "" | "." | ".."))
+        && !path.split('/').any(|part| part == "..")
+}
+
+/// Each option that has a path in it names a file or device of the host (`journal_path=`,
+/// `credentials=`, `device=`), but for the directory that a server's share begins at.
+fn check_mount_options(value: &str, context: &Context<'_>) -> Verdict {
+    if !is_words(value) {
+        return Err(Refused::new("is not a word or a few, without quotes", ""));
+    }
+    let mut accepted = Accepted::Inside;
+    for option in value.split([',', ' ']) {
+        let (name, path) = option.split_once('=').unwrap_or(("", option));
+        if option.contains("..") {
+            return Err(Refused::new(format!("has .. in an option: {option:?}"), ""));
+        }
+        if path.contains(['/', '$']) && name != "prefixpath" {
+            let reached = reach_path(path, context, false)?;
+            accepted = if reached == Accepted::HostAccess { reached } else { accepted };
+        }
+    }
+    Ok(accepted)
 }
 
 fn check_volume(value: &str, context: &Context<'_>) -> Verdict {
@@ -250,6 +290,15 @@ fn check_anonymous(target: &str) -> Verdict {
 
 /// A path, or a volume by its name.
 fn check_source(source: &str, context: &Context<'_>, read_only: bool) -> Verdict {
+    if source.starts_with('.') && is_below(source) {
+        // Quadlet looks for it in the directory of the units, which is the system's.
+        return if context.privileged {
+            Ok(Accepted::HostAccess)
+        } else {
+            let hint = "use ${FILES_DIR}, or a volume";
+            Err(Refused::new("lies beside the units, in a directory of the system's", hint))
+        };
+    }
     if source.starts_with('/') || source.contains("${") || source.starts_with('.') {
         return reach_path(source, context, read_only);
     }

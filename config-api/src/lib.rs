@@ -18,6 +18,7 @@ pub mod input;
 pub mod jobs;
 pub mod lock;
 pub mod model;
+mod plain_text;
 pub mod promote;
 pub mod protocol;
 pub mod quadlet;

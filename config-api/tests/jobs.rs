@@ -12,7 +12,7 @@
 
 use config_api::jobs::{
     Job, JobChange, JobError, JobEvent, JobId, JobResult, JobState, JobStore, MAX_EVENTS, MAX_JOBS,
-    RollbackStatus, seconds,
+    ReportedFault, RollbackStatus, seconds,
 };
 use serde_json::json;
 use std::path::Path;
@@ -39,6 +39,15 @@ fn fail() -> JobChange {
 
 fn succeed() -> JobChange {
     JobChange::Succeed { result: JobResult::default(), duration_seconds: seconds(61_239) }
+}
+
+#[test]
+fn a_fault_names_the_place_that_it_has() {
+    let whole = ReportedFault { problem: "is no text".to_owned(), ..ReportedFault::default() };
+    assert_eq!(whole.to_string(), "is no text");
+    let path = "users.admin.shell".to_owned();
+    let placed = ReportedFault { line: 3, column: 9, path, ..whole };
+    assert_eq!(placed.to_string(), "line 3, column 9: users.admin.shell: is no text");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is worth remembering.
 
+use crate::plain_text::plain;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// Longest text of an event; a stranger's words are cut there.
@@ -16,13 +17,6 @@ impl Text {
     /// Takes somebody's words.
     #[must_use]
     pub fn new(words: &str) -> Self {
-        let plain = |letter: char| {
-            let hides = matches!(
-                letter,
-                '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-            );
-            if letter.is_control() || hides { '\u{fffd}' } else { letter }
-        };
         Self(words.chars().take(MAX_TEXT_CHARS).map(plain).collect())
     }
 

@@ -29,14 +29,9 @@ pub fn judge(name: &str, content: &[u8]) -> Result<Vec<String>, Rejected> {
                     format!("{}{}", wrapped("  ", &reason), wrapped("  hint: ", error.hint()));
                 Rejected { reason, text }
             })?;
-    let checked = validate(&input.config_toml).map_err(|faults| {
-        let count = faults.list().len() + faults.untold();
-        let first = faults
-            .list()
-            .first()
-            .map(|fault| format!("line {}: {} {}", fault.line, fault.path, fault.problem));
-        let reason = format!("{count} faults; {}", first.unwrap_or_default());
-        Rejected { reason, text: faults_text(&faults, name, &input.config_toml) }
+    let checked = validate(&input.config_toml).map_err(|faults| Rejected {
+        reason: faults.to_string(),
+        text: faults_text(&faults, name, &input.config_toml),
     })?;
     Ok(checked.warnings)
 }

@@ -185,11 +185,11 @@ impl<S: Sources, D: Door> Search<S, D> {
                 say("What failed before is tried once more.\n");
             }
             Said::Status => self.tell_status(say),
-            Said::Config(text) => self.take_pasted(&text, now, say),
+            Said::Config(text) => self.take_pasted(&text, say),
         }
     }
 
-    fn take_pasted(&mut self, text: &str, _now: u64, say: &mut dyn FnMut(&str)) {
+    fn take_pasted(&mut self, text: &str, say: &mut dyn FnMut(&str)) {
         match judge("config.toml", text.as_bytes()) {
             Err(rejected) => {
                 say(&rejected.text);
@@ -356,8 +356,7 @@ impl<S: Sources, D: Door> Search<S, D> {
             Ok(Outcome::Failed { error, faults, .. }) => {
                 say(&wrapped("It failed: ", &error));
                 for fault in faults {
-                    let at = format!("line {}: {} {}", fault.line, fault.path, fault.problem);
-                    say(&wrapped("  ", &at));
+                    say(&wrapped("  ", &fault.to_string()));
                 }
                 say("The search goes on.\n");
                 false

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a technician reads at a serial console of 80 columns and 24 lines.
 
+use crate::plain_text;
+
 /// Columns of the console.
-pub const WIDTH: usize = 80;
+pub const WIDTH: usize = plain_text::COLUMNS;
 
 /// What is said first, and when somebody asks for help: where is searched, and how to help.
 #[must_use]
@@ -25,64 +27,18 @@ line with nothing but a dot. Other words: status, again, help.
 }
 
 /// Words in lines of the console's width, with `first` before the first of them and as many spaces
-/// before the others. Letters that would move the cursor are shown as one that does not.
+/// before the others.
 pub(super) fn wrapped(first: &str, text: &str) -> String {
-    let indent = " ".repeat(first.chars().count());
-    let room = WIDTH.saturating_sub(indent.len()).max(1);
-    let mut lines: Vec<Vec<char>> = vec![Vec::new()];
-    for word in text.split_whitespace() {
-        let mut word: Vec<char> = word.chars().map(visible).collect();
-        let used = lines.last().map_or(0, Vec::len);
-        if used > 0 && used + 1 + word.len() > room {
-            lines.push(Vec::new());
-        }
-        while word.len() > room {
-            let rest = word.split_off(room);
-            lines.push(word);
-            lines.push(Vec::new());
-            word = rest;
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.extend(word);
-        }
-    }
-    let mut out = String::new();
-    for (number, line) in lines.iter().filter(|line| !line.is_empty()).enumerate() {
-        out.push_str(if number == 0 { first } else { &indent });
-        out.extend(line);
-        out.push('\n');
-    }
-    out
-}
-
-fn visible(letter: char) -> char {
-    if letter.is_control() || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}') {
-        return '\u{fffd}';
-    }
-    letter
+    plain_text::wrapped(first, &" ".repeat(first.chars().count()), text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
     fn the_welcome_fits_a_serial_console() {
         assert!(welcome().lines().count() <= 22);
         assert!(welcome().lines().all(|line| line.chars().count() <= WIDTH));
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_is_wider_than_the_console_or_moves_its_cursor(text in ".{0,400}") {
-            for line in wrapped("  hint: ", &text).lines() {
-                prop_assert!(line.chars().count() <= WIDTH);
-                prop_assert!(!line.chars().any(char::is_control));
-            }
-        }
     }
 }

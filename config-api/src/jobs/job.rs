@@ -4,6 +4,7 @@
 
 use super::JobId;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Most events that a job keeps; later ones replace the last, so that the newest step shows.
 pub const MAX_EVENTS: usize = 500;
@@ -131,6 +132,18 @@ pub struct ReportedFault {
     /// What helps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+}
+
+impl fmt::Display for ReportedFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line > 0 {
+            write!(f, "line {}, column {}: ", self.line, self.column)?;
+        }
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.problem)
+    }
 }
 
 /// A change and what became of it.

@@ -4,9 +4,8 @@
 
 use super::fault::{Fault, Faults};
 use super::toml_tree::text_of;
+use crate::plain_text::{COLUMNS, plain, wrapped};
 use std::fmt::Write;
-
-const WIDTH: usize = 80;
 
 /// The number of a line takes so much, with the bar behind it.
 const GUTTER: usize = 9;
@@ -46,45 +45,23 @@ fn write_fault(
     match (fault.line, fault.path.as_str()) {
         (0, _) => writeln!(out, "{name}:")?,
         (at, "") => writeln!(out, "{name}:{at}:{}:", fault.column)?,
-        (at, path) => write_wrapped(out, "", &format!("{name}:{at}:{}: {path}", fault.column))?,
+        (at, path) => {
+            out.push_str(&wrapped("", "", &format!("{name}:{at}:{}: {path}", fault.column)));
+        }
     }
-    write_wrapped(out, "  ", &fault.problem)?;
+    out.push_str(&wrapped("  ", "  ", &fault.problem));
     if let Some(line) = line {
         write_excerpt(out, fault, line)?;
     }
     if let Some(hint) = &fault.hint {
-        write_wrapped(out, "  ", &format!("hint: {hint}"))?;
+        out.push_str(&wrapped("  ", "  ", &format!("hint: {hint}")));
     }
     writeln!(out)
 }
 
-/// Words in lines; a word that is longer than a line is cut, so that no line is.
-fn write_wrapped(out: &mut String, indent: &str, text: &str) -> std::fmt::Result {
-    let room = WIDTH - indent.len();
-    let mut line = String::new();
-    for word in text.split(' ') {
-        let mut word: Vec<char> = word.chars().map(visible).collect();
-        let used = line.chars().count();
-        if used > 0 && used + 1 + word.len() > room {
-            writeln!(out, "{indent}{line}")?;
-            line.clear();
-        }
-        while word.len() > room {
-            let rest = word.split_off(room);
-            writeln!(out, "{indent}{}", word.iter().collect::<String>())?;
-            word = rest;
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.extend(word);
-    }
-    writeln!(out, "{indent}{line}")
-}
-
 /// A part of the line around the place, and a mark below the place.
 fn write_excerpt(out: &mut String, fault: &Fault, line: &str) -> std::fmt::Result {
-    let room = WIDTH - GUTTER;
+    let room = COLUMNS - GUTTER;
     let chars: Vec<char> = line.chars().map(visible).collect();
     let at = fault.column.saturating_sub(1).min(chars.len());
     // The place may be one past the end, and its mark needs a column too.
@@ -96,16 +73,7 @@ fn write_excerpt(out: &mut String, fault: &Fault, line: &str) -> std::fmt::Resul
     writeln!(out, "{:>6} | {}{}", "", " ".repeat(place), "^".repeat(marks))
 }
 
-/// A character that takes one column and does nothing to a terminal.
+/// A character of the file in one column.
 fn visible(c: char) -> char {
-    match c {
-        '\t' => ' ',
-        c if c.is_control() => '\u{fffd}',
-        // These turn the order of the others round, or take no column.
-        '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' => '\u{fffd}',
-        c => c,
-    }
+    if c == '\t' { ' ' } else { plain(c) }
 }

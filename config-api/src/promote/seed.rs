@@ -5,6 +5,7 @@
 
 use super::layout::Generation;
 use super::state::State;
+use crate::plain_text::plain;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use storage::Digest;
 
@@ -47,7 +48,6 @@ impl Seed {
     /// One that is about to be promoted.
     #[must_use]
     pub fn new(digest: Digest, place: &str, time: u64, generation: Generation) -> Self {
-        let plain = |letter: char| if letter.is_control() { '\u{fffd}' } else { letter };
         let place = place.chars().take(MAX_PLACE_CHARS).map(plain).collect();
         Self { digest, place, time, generation, outcome: SeedOutcome::Pending }
     }

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::output::{Output, Style};
 use bundle::http::ExchangeError;
 use config_api::client::{Call, DeviceAddress, parse_job};
-use config_api::jobs::{Job, JobId, JobState, ReportedFault};
+use config_api::jobs::{Job, JobId, JobState};
 use serde_json::json;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -183,9 +183,8 @@ pub(super) fn conclude(job: &Job, remote: &Remote, out: &mut Output) -> Result<(
         return Ok(());
     }
     for fault in &job.faults {
-        let ReportedFault { line, column, path, problem, hint } = fault;
-        writeln!(out.people, "{line}:{column}: {path}\n  {problem}")?;
-        if let Some(hint) = hint {
+        writeln!(out.people, "{fault}")?;
+        if let Some(hint) = &fault.hint {
             writeln!(out.people, "  hint: {hint}")?;
         }
     }

@@ -2,6 +2,8 @@
 //! What does a text look like around a place? The line with its neighbours, cut to what a phone can
 //! show, and what the place is about.
 
+use crate::plain_text::plain;
+
 /// Most characters of a line.
 const LINE_CHARS: usize = 160;
 /// Of these before the place.
@@ -66,7 +68,7 @@ fn shown(chars: &[char], first: usize) -> String {
         text.push('…');
     }
     for letter in chars.iter().skip(first).take(LINE_CHARS) {
-        text.push(if letter.is_control() && *letter != '\t' { '\u{fffd}' } else { *letter });
+        text.push(if *letter == '\t' { *letter } else { plain(*letter) });
     }
     if chars.len() > first + LINE_CHARS {
         text.push('…');

@@ -24,6 +24,7 @@ pub mod protocol;
 pub mod quadlet;
 pub mod render;
 pub mod schema;
+mod spool_file;
 pub mod system;
 pub mod tree;
 mod tree_directory;

@@ -5,6 +5,7 @@ use super::SignedHeaders;
 use crate::auth::{DeviceId, FILE_NAME_HEADER, SignedRequest};
 use crate::input::{GZIP_MAGIC, ZSTD_MAGIC};
 use crate::jobs::JobId;
+use crate::protocol::FileName;
 use openssl::sha::sha256;
 
 /// The methods that are needed.
@@ -153,12 +154,8 @@ const BINARY: &str = "application/octet-stream";
 /// that tells the same kind of file.
 #[must_use]
 pub fn wire_name(name: &str, body: &[u8]) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-. ".contains(&byte);
-    let is_plain = (1..=255).contains(&name.len())
-        && name.bytes().all(plain)
-        && name.trim() == name
-        && !name.bytes().all(|byte| byte == b'.');
-    if is_plain {
+    // A header takes ASCII, and the device says which names it takes.
+    if name.is_ascii() && FileName::new(name).as_str() == name {
         name.to_owned()
     } else if body.starts_with(&GZIP_MAGIC) {
         "bundle.tar.gz".to_owned()
@@ -181,6 +178,8 @@ mod tests {
         assert_eq!(wire_name("a\r\nb", &[0x28, 0xb5, 0x2f, 0xfd]), "bundle.tar.zst");
         assert_eq!(wire_name(" a.toml", b""), "config.toml");
         assert_eq!(wire_name("...", b""), "config.toml");
+        assert_eq!(wire_name(&"x".repeat(256), &[0x1f, 0x8b]), "bundle.tar.gz");
+        assert_eq!(wire_name("", &[0x1f, 0x8b]), "bundle.tar.gz");
     }
 
     #[test]

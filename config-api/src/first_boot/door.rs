@@ -7,10 +7,9 @@ use crate::protocol::{
     AuditEntry, Current, FileName, FrameError, Grounds, Outcome, PROTOCOL_VERSION, Reply, Request,
     RequestFrame, Source, SpoolName, Upload, decode_length, encode_frame, parse_frame,
 };
+use crate::spool_file::SpoolFile;
 use openssl::sha::sha256;
-use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -112,7 +111,11 @@ impl Door for HelperDoor {
         tell: &mut dyn FnMut(JobEvent),
     ) -> Result<Outcome, DoorError> {
         let spool = SpoolName::new(random()?);
-        let file = SpoolFile::put(self.spool.join(spool.as_str()), content)?;
+        let file = SpoolFile::new(self.spool.join(spool.as_str()));
+        SpoolFile::options()
+            .open(file.path())
+            .and_then(|mut open| open.write_all(content))
+            .map_err(DoorError::Spool)?;
         let upload = Upload {
             spool,
             file_name: FileName::new(name),
@@ -158,26 +161,4 @@ fn random() -> Result<[u8; 16], DoorError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| DoorError::Spool(io::Error::other(error)))?;
     Ok(bytes)
-}
-
-/// A file of the spool, gone when dropped.
-struct SpoolFile(PathBuf);
-
-impl SpoolFile {
-    fn put(path: PathBuf, content: &[u8]) -> Result<Self, DoorError> {
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(0o640);
-        let mut open = options.open(&path).map_err(DoorError::Spool)?;
-        let file = Self(path);
-        open.write_all(content).map_err(DoorError::Spool)?;
-        Ok(file)
-    }
-}
-
-impl Drop for SpoolFile {
-    #[expect(clippy::disallowed_methods, reason = "a spooled body need not survive, nor its end")]
-    fn drop(&mut self) {
-        // What cannot be removed now is removed when the HTTP service starts.
-        let _ = std::fs::remove_file(&self.0);
-    }
 }

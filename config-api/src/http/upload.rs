@@ -7,6 +7,7 @@ use super::app::{below, random};
 use super::{ApiError, App, StartError};
 use crate::auth::FILE_NAME_HEADER;
 use crate::protocol::{FileName, MAX_UPLOAD_BYTES, SpoolName, Upload};
+use crate::spool_file::SpoolFile;
 use axum::body::{Body, Bytes};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
@@ -54,20 +55,10 @@ pub(super) struct Spooled {
     _place: OwnedSemaphorePermit,
 }
 
-struct SpoolFile(PathBuf);
-
-impl Drop for SpoolFile {
-    #[expect(clippy::disallowed_methods, reason = "a spooled body need not survive, nor its end")]
-    fn drop(&mut self) {
-        // What cannot be removed now is removed at the next start.
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
 impl Spooled {
     /// Where the body is, for as long as this is held.
     pub(super) fn path(&self) -> &Path {
-        &self.file.0
+        self.file.path()
     }
 }
 
@@ -97,11 +88,9 @@ impl Spooling {
         limit: u64,
     ) -> Result<Self, ApiError> {
         let name = SpoolName::new(random()?);
-        let path = app.spool().join(name.as_str());
-        let kept = SpoolFile(path.clone());
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(0o640);
-        let file = options.open(path).await.map_err(|_| unspooled())?;
+        let kept = SpoolFile::new(app.spool().join(name.as_str()));
+        let options = OpenOptions::from(SpoolFile::options());
+        let file = options.open(kept.path()).await.map_err(|_| unspooled())?;
         Ok(Self { name, kept, place, file, hash: Sha256::new(), length: 0, limit })
     }
 

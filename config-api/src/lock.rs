@@ -48,7 +48,8 @@ pub fn try_lock(root: &Path, name: &str) -> Result<Lock, LockError> {
     take(root, name, FlockArg::LockExclusiveNonblock)
 }
 
-/// Waits for the lock `name`: for locks that are held for the length of one record.
+/// Waits for the lock `name`: for locks that are held for the length of one record, and for whoever
+/// nobody waits for.
 ///
 /// # Errors
 /// [`LockError::Failed`].

@@ -17,6 +17,7 @@ use config_api::helper::{ApplyOrder, Device, DeviceParts, Input, Pipeline, Pipel
 use config_api::jobs::{JobEvent, JobId, RollbackStatus};
 use config_api::promote::{Generation, Moment, Owners};
 use config_api::protocol::{AuditEntry, FailureCode, FileName, Origin, Outcome};
+use nix::fcntl::{Flock, FlockArg};
 use std::fs;
 use std::io::{Seek, Write};
 use std::os::unix::fs::symlink;
@@ -398,6 +399,32 @@ fn each_boot_recovers_first_and_then_applies_what_counts() {
     let steps = [ApplyStep::Users, ApplyStep::Network];
     assert_eq!(bench.device.apply_at_boot(&steps, 60).unwrap(), []);
     assert_eq!(*bench.world.log.lock().unwrap(), ["apply-users gen-1", "apply-network gen-1"]);
+}
+
+/// The helper does not wait for the containers, which wait for the network: both may want the lock.
+#[test]
+fn what_a_cut_left_is_brought_to_rest_once_others_of_the_boot_have_done_their_part() {
+    let bench = Bench::new(None);
+    let (outcome, _) = bench.apply(upload(&minimal()), &Origin::FirstClaim);
+    assert!(matches!(outcome, Outcome::Succeeded { .. }), "{outcome:?}");
+    // The power went away while its services came up.
+    let record = bench.config("promotion.json");
+    let pending = r#"{"version": 1, "state": "pending", "from": null, "to": 1, "window_secs": 30,
+        "phase": {"activating": {"until": 130}}, "boot": "zero", "tries_left": 3}"#;
+    fs::write(&record, pending).unwrap();
+    let held = fs::File::create(bench.root.path().join("run/atomix/config.lock")).unwrap();
+    let held = Flock::lock(held, FlockArg::LockExclusive).unwrap();
+    bench.world.log.lock().unwrap().clear();
+    std::thread::scope(|scope| {
+        let resumed = scope.spawn(|| bench.device.resume());
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        assert!(!resumed.is_finished(), "somebody is at it");
+        drop(held);
+        resumed.join().unwrap().unwrap();
+    });
+    assert!(fs::read_to_string(&record).unwrap().contains("\"committed\""));
+    let log = bench.world.log.lock().unwrap();
+    assert_eq!(log.len(), ApplyStep::ALL.len(), "{log:?}");
 }
 
 #[test]

@@ -114,12 +114,13 @@ impl Device {
         })
     }
 
-    /// Brings to rest what a helper before this one, or a power cut, left under way.
+    /// Brings to rest what a helper before this one, or a power cut, left under way. Whoever holds the
+    /// lock is waited for: at boot that may be who applies a part.
     ///
     /// # Errors
     /// [`PipelineError`].
     pub fn resume(&self) -> Result<(), PipelineError> {
-        let _lock = self.lock()?;
+        let _lock = wait_for_lock(&self.root, CONFIG_LOCK).map_err(|error| broken(&error))?;
         let mut store = self.recover_store()?;
         if store.state().next() != Next::Rest {
             self.drive(&mut store, &mut |_| {}).map_err(|error| broken(&error))?;

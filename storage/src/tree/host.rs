@@ -3,8 +3,9 @@
 //!
 //! The kernel itself refuses to leave the directory or to follow a link (`openat2`), so somebody
 //! who swaps a directory for a link between two of our calls gets an error and nothing else.
-//! Where there is no such call the path is walked name by name without following, which ends the
-//! same way.
+//! Where there is no such call, or a service's `RestrictSUIDSGID=` refuses it, since a filter cannot see
+//! with which mode it would make a file, the path is walked name by name without following, which ends
+//! the same way.
 
 use super::{Entry, Kind, Meta, Trees, dir_of};
 use crate::{ByteLen, FilesError};
@@ -107,11 +108,20 @@ fn beneath(root: &OwnedFd, path: &Path, flags: OFlag, mode: Mode) -> Result<Owne
     let resolve = ResolveFlag::RESOLVE_BENEATH
         | ResolveFlag::RESOLVE_NO_SYMLINKS
         | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-    openat2(root, path, OpenHow::new().flags(flags).mode(mode).resolve(resolve))
+    let how = OpenHow::new().flags(flags).mode(mode).resolve(resolve);
+    match openat2(root, path, how) {
+        Err(Errno::ENOSYS) => walk(root, path, flags, mode),
+        opened => opened,
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
 fn beneath(root: &OwnedFd, path: &Path, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno> {
+    walk(root, path, flags, mode)
+}
+
+/// Opens `path`, of whose names none is `..`, each in the directory before.
+fn walk(root: &OwnedFd, path: &Path, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno> {
     let mut dir = root.try_clone().map_err(|_| Errno::EMFILE)?;
     for name in dir_of(path) {
         dir = openat(&dir, name, DIR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
@@ -373,5 +383,30 @@ impl Trees for HostTrees {
             .open_below(dir, DIR, Mode::empty())
             .map_err(|errno| self.unwritable(dir, errno))?;
         File::from(fd).sync_all().map_err(|source| self.unwritable(dir, source))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test lays out what is read")]
+    fn what_is_walked_to_is_found_and_no_link_is_followed() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(place.path().join("a/b")).unwrap();
+        std::fs::write(place.path().join("a/b/file"), "content").unwrap();
+        symlink("a", place.path().join("dir-link")).unwrap();
+        symlink("file", place.path().join("a/b/file-link")).unwrap();
+        let root = HostTrees::open(place.path()).unwrap().root;
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        let open = |path: &str| walk(&root, Path::new(path), flags, Mode::empty());
+        let mut content = String::new();
+        File::from(open("a/b/file").unwrap()).read_to_string(&mut content).unwrap();
+        assert_eq!(content, "content");
+        assert_eq!(open("a/b/file-link").unwrap_err(), Errno::ELOOP);
+        assert!(matches!(open("dir-link/b/file").unwrap_err(), Errno::ELOOP | Errno::ENOTDIR));
+        assert_eq!(open("a/b/absent").unwrap_err(), Errno::ENOENT);
     }
 }

@@ -103,6 +103,24 @@ fn what_a_device_has_in_force_is_compared_with_a_file() {
 }
 
 #[test]
+fn what_this_program_does_not_take_is_neither_compared_nor_rendered() {
+    let key = Keygen::new("ed25519", None);
+    let door = Door::open(Fake::provisioned(&key.public()));
+    let laptop = Laptop::at(&door);
+    let file = laptop.write("new.toml", &config(&key, "docker.io/library/a:1", ""));
+    let root = laptop.path("root");
+    std::fs::create_dir_all(format!("{root}/data/config")).unwrap();
+    std::fs::write(format!("{root}/data/config/config.toml"), "version = 2\n").unwrap();
+    let tree = laptop.path("tree");
+    for verb in [vec!["diff", &file], vec!["export", "--tree", &tree]] {
+        let ran = laptop.run(&[&["--root", &root, "config"], &verb[..]].concat());
+        assert_eq!(ran.code, 3, "{}", ran.stderr);
+        assert!(ran.stderr.contains("4 faults; the first at users"), "{}", ran.stderr);
+    }
+    assert!(!std::path::Path::new(&tree).exists());
+}
+
+#[test]
 fn files_of_a_bundle_cannot_be_compared_with_a_device_and_that_is_said() {
     let key = Keygen::new("ed25519", None);
     let mount = "Volume = \"${FILES_DIR}/site:/site:ro\"\nEnvironment = \"SECRET=abc\"";

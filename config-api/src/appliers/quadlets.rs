@@ -7,6 +7,7 @@ use super::error::ApplierError;
 use super::settings::RuntimeUnits;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 
 const ROOTFUL_DIR: &str = "etc/containers/systemd";
@@ -19,6 +20,15 @@ pub enum UnitMode {
     Rootful,
     /// The account without privileges.
     Rootless,
+}
+
+impl fmt::Display for UnitMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rootful => "rootful",
+            Self::Rootless => "rootless",
+        })
+    }
 }
 
 /// What a unit is, by the end of its file's name.

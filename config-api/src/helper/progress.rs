@@ -2,7 +2,6 @@
 //! An activation's progress in the words of a job's events, and faults in those of a job.
 
 use crate::activate::{Failure, Progress};
-use crate::appliers::UnitMode;
 use crate::jobs::{JobEvent, ReportedFault};
 use crate::model::Faults;
 
@@ -15,14 +14,10 @@ pub(super) fn event_of(progress: Progress) -> JobEvent {
         Progress::Restarting => JobEvent::step("service-restart"),
         Progress::Unit(event) => {
             let status = if event.state.is_up { "running" } else { "unknown" };
-            let mode = match event.unit.mode {
-                UnitMode::Rootful => "rootful",
-                UnitMode::Rootless => "rootless",
-            };
             JobEvent {
                 message: Some(event.state.words),
                 service: Some(event.unit.name),
-                mode: Some(mode.to_owned()),
+                mode: Some(event.unit.mode.to_string()),
                 status: Some(status.to_owned()),
                 ..JobEvent::step("service-status")
             }

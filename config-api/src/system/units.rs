@@ -293,11 +293,7 @@ impl LiveServices {
 }
 
 fn key_of(unit: &Unit) -> String {
-    let mode = match unit.mode {
-        UnitMode::Rootful => "rootful",
-        UnitMode::Rootless => "rootless",
-    };
-    format!("{mode} {}", unit.filename())
+    format!("{} {}", unit.mode, unit.filename())
 }
 
 fn directory(targets: &QuadletTargets, mode: UnitMode) -> &Path {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `atomix config diff`: what would another configuration change, and what would it restart?
 
-use super::export::{fetch, here};
+use super::export::{fetch, here, tree_of};
 use super::files::read_upload;
 use super::remote::{Credential, Remote};
 use crate::commands::config::{demand_valid, judge, spool};
@@ -10,12 +10,9 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Output, wrap};
 use config_api::CONFIG_DIR;
-use config_api::appliers::UnitMode;
 use config_api::client::{
     Difference, FileAct, PayloadDigests, ServiceAct, Side, compare, payload_digests,
 };
-use config_api::input::Payload;
-use config_api::model::validate;
 use config_api::render::render;
 use config_api::tree::Tree;
 use serde::Serialize;
@@ -82,17 +79,9 @@ fn of_file(file: &Path, out: &mut Output) -> Result<Rendered, Failure> {
     Ok(Rendered { tree, payload: Some(payload) })
 }
 
-/// What a device has in force, without its `files/`.
+/// What a device has in force.
 fn of_text(text: &[u8]) -> Result<Rendered, Failure> {
-    let checked = validate(text).map_err(|faults| {
-        let count = faults.list().len();
-        Failure::Refused {
-            what: format!("the configuration in force has {count} faults by this program's rules"),
-            hint: "use the atomix of the device's version",
-        }
-    })?;
-    let tree = render(&checked.config, text, &Payload::default(), CONFIG_DIR);
-    Ok(Rendered { tree, payload: None })
+    Ok(Rendered { tree: tree_of(text)?, payload: None })
 }
 
 fn answer(before: &Rendered, after: &Rendered, out: &mut Output) -> Result<(), Failure> {
@@ -144,13 +133,9 @@ fn show(to: &mut dyn Write, difference: &Difference) -> io::Result<()> {
             ServiceAct::Restarts => "  restarts ",
             ServiceAct::Stops => "  stops    ",
         };
-        let mode = match service.mode {
-            UnitMode::Rootful => "rootful",
-            UnitMode::Rootless => "rootless",
-        };
         let causes = service.causes.join(", ");
         let why = if causes.is_empty() { String::new() } else { format!(": {causes}") };
-        line(to, act, &format!("{} ({mode}){why}", service.service))?;
+        line(to, act, &format!("{} ({}){why}", service.service, service.mode))?;
     }
     if let Some((old, new)) = &difference.moves {
         line(to, "  moves    ", &format!("from {old} to {new}: use --confirm-within"))?;

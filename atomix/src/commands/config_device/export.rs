@@ -13,6 +13,7 @@ use config_api::client::Call;
 use config_api::input::Payload;
 use config_api::model::{MAX_CONFIG_BYTES, validate};
 use config_api::render::render;
+use config_api::tree::Tree;
 use config_api::{CONFIG_DIR, write_new_directory};
 use serde_json::json;
 use std::path::Path;
@@ -71,7 +72,8 @@ pub(super) fn from_here(
 fn put(in_force: &InForce, places: &Places<'_>, out: &mut Output) -> Result<(), Failure> {
     let mut made = Vec::new();
     if let Some(dir) = places.tree {
-        write_tree(&in_force.text, dir)?;
+        let tree = tree_of(&in_force.text)?;
+        write_new_directory(&tree, &mut spool()?, dir).map_err(tree_failure)?;
         made.push(dir);
     }
     if let Some(file) = places.file {
@@ -102,14 +104,11 @@ fn print(in_force: &InForce, out: &mut Output) -> Result<(), Failure> {
     out.answer(&view, |lines, _| lines.write_all(&in_force.text))
 }
 
-fn write_tree(text: &[u8], dir: &Path) -> Result<(), Failure> {
+/// What a configuration in force becomes, without its `files/`.
+pub(super) fn tree_of(text: &[u8]) -> Result<Tree, Failure> {
     let checked = validate(text).map_err(|faults| Failure::Refused {
-        what: format!(
-            "the configuration in force has {} faults by this program's rules",
-            faults.list().len()
-        ),
+        what: format!("what is in force does not hold by this program's rules: {faults}"),
         hint: "export it with --out and look with `config validate`; use the device's version",
     })?;
-    let tree = render(&checked.config, text, &Payload::default(), CONFIG_DIR);
-    write_new_directory(&tree, &mut spool()?, dir).map_err(tree_failure)
+    Ok(render(&checked.config, text, &Payload::default(), CONFIG_DIR))
 }

@@ -93,7 +93,8 @@ pub fn wrap(to: &mut dyn Write, title: &str, text: &str) -> std::io::Result<()> 
     let indent = title.len();
     let mut line = title.to_owned();
     for word in text.split(' ') {
-        if line.len() + word.len() > COLUMNS && line.len() > indent {
+        let columns = line.chars().count() + word.chars().count();
+        if columns > COLUMNS && line.len() > indent {
             writeln!(to, "{}", line.trim_end())?;
             line = " ".repeat(indent);
         }

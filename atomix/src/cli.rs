@@ -371,6 +371,9 @@ pub struct ImageBuildArgs {
     /// The root file system image
     #[arg(long, value_name = "FILE")]
     pub rootfs: PathBuf,
+    /// Product version; part of what the image's identifiers are derived from
+    #[arg(long, value_name = "VERSION")]
+    pub image_version: String,
     /// Absolute path of init inside the root file system; default: the one the board's script has
     #[arg(long, value_name = "PATH")]
     pub init: Option<String>,
@@ -383,9 +386,6 @@ pub struct ImageBuildArgs {
     /// The kernel expects the watchdog that U-Boot has armed (docs/how-to-watchdog.md)
     #[arg(long)]
     pub watchdog: bool,
-    /// Product version; part of what the image's identifiers are derived from
-    #[arg(long, value_name = "VERSION")]
-    pub image_version: String,
     /// Seconds since 1970 for every timestamp inside
     #[arg(long, env = "SOURCE_DATE_EPOCH", default_value_t = 0)]
     pub source_date_epoch: u32,

@@ -36,15 +36,15 @@ pub enum ConfigCommand {
     /// Byte for byte, in a new file that only you can read: it may hold secrets. What a bundle
     /// brought in files/ is not part of it. Without --out it is printed.
     Export {
-        /// The device that is asked; this one without it.
-        #[command(flatten)]
-        device: SomeDeviceArgs,
         /// The file to make; must not exist
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
         /// The directory to make, with the files that this configuration becomes
         #[arg(long, value_name = "DIR")]
         tree: Option<PathBuf>,
+        /// The device that is asked; this one without it.
+        #[command(flatten)]
+        device: SomeDeviceArgs,
     },
     /// Print a nonce of a device, for one signature that is made on another machine
     ///

@@ -7,6 +7,28 @@ pub use atomix_repart::wrap;
 use serde::Serialize;
 use std::io::Write;
 
+/// What a serial console shows of a line.
+const COLUMNS: usize = 80;
+
+/// Prints `text` in lines of 80 columns behind `title`; a word may be longer than one of them.
+///
+/// # Errors
+/// The writer's.
+pub fn fold(to: &mut dyn Write, title: &str, text: &str) -> std::io::Result<()> {
+    let room = COLUMNS.saturating_sub(title.len()).max(1);
+    let mut folded = String::new();
+    for word in text.split(' ') {
+        for (count, letter) in word.chars().enumerate() {
+            if count > 0 && count % room == 0 {
+                folded.push(' ');
+            }
+            folded.push(letter);
+        }
+        folded.push(' ');
+    }
+    wrap(to, title, folded.trim_end())
+}
+
 /// How answers are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
@@ -78,6 +100,18 @@ impl Output<'_> {
     pub fn warn(&mut self, warnings: &[String]) -> Result<(), Failure> {
         for warning in warnings {
             writeln!(self.people, "warning: {warning}")?;
+        }
+        Ok(())
+    }
+
+    /// The same for what a person wrote and now reads again, as its faults are shown: in lines of
+    /// 80 columns wherever they go.
+    ///
+    /// # Errors
+    /// [`Failure::Print`].
+    pub fn warn_in_columns(&mut self, warnings: &[String]) -> Result<(), Failure> {
+        for warning in warnings {
+            fold(self.people, "warning: ", warning)?;
         }
         Ok(())
     }

@@ -81,6 +81,44 @@ fn help_of_every_command_fits_a_serial_console() {
     }
 }
 
+/// Options that every command takes, in their order.
+const GENERAL: [&str; 5] = ["--root", "--board", "--json", "--help", "--version"];
+
+/// The options of a command in the order in which its help has them.
+fn listed(help: &str) -> Vec<&str> {
+    let options = help.lines().skip_while(|line| *line != "Options:").skip(1);
+    let name = |line: &'_ str| -> Option<usize> {
+        let text = line.trim_start();
+        let is_head = text.starts_with('-') && line.len() - text.len() <= 6;
+        is_head.then(|| line.find("--")).flatten()
+    };
+    options.filter_map(|line| line.get(name(line)?..)?.split([' ', ',']).next()).collect()
+}
+
+#[test]
+fn a_commands_own_options_come_first_what_it_demands_before_the_rest_and_general_ones_last() {
+    let board = SmallBoard::new();
+    let mut late = Vec::new();
+    for (words, command) in commands().iter().filter(|(words, _)| words != "atomix rauc") {
+        let args: Vec<&str> = words.split(' ').skip(1).collect();
+        let ran = board.run(&[args.as_slice(), &["-h"]].concat());
+        let found = listed(&ran.stderr);
+        let own = found.len().saturating_sub(GENERAL.len());
+        let (own, general) = found.split_at(own);
+        assert_eq!(general, GENERAL, "{words}: {}", ran.stderr);
+        let demanded = |option: &&str| {
+            let name = option.trim_start_matches("--");
+            let mut arguments = command.get_arguments();
+            let found = arguments.find(|argument| argument.get_long() == Some(name));
+            found.unwrap_or_else(|| panic!("{words} {option}")).is_required_set()
+        };
+        let rest = own.iter().skip_while(|option| demanded(option));
+        let behind = rest.filter(|option| demanded(option));
+        late.extend(behind.map(|option| format!("{words} {option}")));
+    }
+    assert_eq!(late, Vec::<String>::new(), "these stand behind what may be left out");
+}
+
 #[test]
 fn completions_of_every_shell_know_every_command() {
     let board = SmallBoard::new();

@@ -246,3 +246,44 @@ fn what_is_refused_leaves_no_directory_behind() {
         assert_eq!(std::fs::read_dir(at("empty")).unwrap().count(), 0);
     }
 }
+
+/// A session's finding: faults fit a serial console, warnings beside them did not.
+#[test]
+fn warnings_fit_a_serial_console_whatever_their_words_are() {
+    let place = tempfile::tempdir().unwrap();
+    let long = place.path().join("long.toml");
+    let name = "a-container-with-a-very-long-name-that-takes-its-place-and-more";
+    let text = format!(
+        "version = 1\n[users.admin]\nisAdmin = true\nssh_key = \"ssh-ed25519 \
+         AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f admin\"\n\
+         [activation]\nrequired = [\"{name}\"]\n[containers.container.{name}]\n\
+         privileged = false\n[containers.container.{name}.Container]\n\
+         Image = \"docker.io/library/a:1\"\nPublishPort = \"[2001:db8:1:2:3:4:5:6]:9000:80\"\n"
+    );
+    std::fs::write(&long, text).unwrap();
+    let long = long.to_str().unwrap().to_owned();
+    let mut warned = 0;
+    for file in fixtures().iter().map(|dir| input(dir)).chain([long.clone()]) {
+        let out = place.path().join("out");
+        let told = [
+            atomix(&["config", "validate", &file]),
+            atomix(&["config", "render", &file, "--out", out.to_str().unwrap()]),
+        ];
+        for ran in told {
+            let told = String::from_utf8(ran.stderr).unwrap();
+            let wide = told.lines().find(|line| {
+                // The place of a file is as long as it is.
+                line.chars().count() > 80
+                    && !line.starts_with("atomix: ")
+                    && !line.contains("hint: ")
+            });
+            assert_eq!(wide, None, "{file}");
+            warned += told.lines().filter(|line| line.starts_with("warning: ")).count();
+        }
+        let _ = std::fs::remove_dir_all(out);
+    }
+    assert!(warned > 4, "nothing warned: {warned}");
+    let told = String::from_utf8(atomix(&["config", "validate", &long]).stderr).unwrap();
+    let words: String = told.split_whitespace().collect();
+    assert!(words.contains(&format!("container.{name}.Container.PublishPortrewrote")), "{told}");
+}

@@ -48,7 +48,7 @@ fn two_files_are_compared_without_a_device_and_without_their_secrets() {
     let old = laptop.write("old.toml", &config(&key, "docker.io/library/a:1", ""));
     let new = laptop.write("new.toml", &config(&key, "docker.io/library/a:2", MOVED));
     let same = laptop.run(&["config", "diff", &old, &old]);
-    assert_eq!((same.code, same.stdout.as_str()), (0, "no file changes\n"), "{}", same.stderr);
+    assert_eq!((same.code, same.stdout.as_str()), (0, "nothing changes\n"), "{}", same.stderr);
     let ran = laptop.run(&["config", "diff", &old, &new]);
     assert_eq!(ran.code, 10, "{}", ran.stderr);
     for line in [
@@ -83,7 +83,7 @@ fn what_a_device_has_in_force_is_compared_with_a_file() {
     let laptop = Laptop::at(&door);
     let same = laptop.write("same.toml", &text);
     let ran = laptop.run(&laptop.with_key(&key, &["diff", &same]));
-    assert_eq!((ran.code, ran.stdout.as_str()), (0, "no file changes\n"), "{}", ran.stderr);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "nothing changes\n"), "{}", ran.stderr);
     let other = laptop.write("other.toml", &config(&key, "docker.io/library/a:2", ""));
     let ran = laptop.run(&laptop.with_key(&key, &["diff", &other]));
     assert_eq!(ran.code, 10, "{}", ran.stderr);
@@ -140,4 +140,22 @@ fn files_of_a_bundle_cannot_be_compared_with_a_device_and_that_is_said() {
     assert!(ran.stdout.contains("it reads the configuration's files"), "{}", ran.stdout);
     let ran = laptop.run(&["config", "diff", &same, &same]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
+}
+
+/// A session's finding: `config diff A A` named services that start anew and answered 0.
+#[test]
+fn a_file_against_itself_names_nothing_even_where_services_always_start_anew() {
+    let laptop = Laptop::alone();
+    let key = Keygen::new("ed25519", None);
+    let mount = "Volume = \"${FILES_DIR}/site:/site:ro\"\nEnvironment = \"SECRET=abc\"";
+    let text = config(&key, "docker.io/library/a:1", "")
+        .replace("required = [\"web\"]", "required = [\"web\"]\nrestart = [\"web\"]")
+        .replacen("Environment = \"SECRET=abc\"", mount, 1);
+    let (one, copy) = (laptop.write("one.toml", &text), laptop.write("copy.toml", &text));
+    for other in [&one, &copy] {
+        let ran = laptop.run(&["config", "diff", &one, other]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (0, "nothing changes\n"), "{}", ran.stderr);
+        let json = laptop.json(&["config", "diff", &one, other]);
+        assert_eq!((&json["same"], &json["services"]), (&true.into(), &serde_json::json!([])));
+    }
 }

@@ -170,14 +170,149 @@ fn nobody_there_and_somebody_else_there_are_told_apart() {
     let page = laptop::page(502, "<html>Bad gateway</html>");
     let ran = laptop.run(&["config", "request-nonce", "--device", &page]);
     assert_eq!(ran.code, 1);
-    assert!(ran.stderr.contains("this is not the config API"), "{}", ran.stderr);
-    for odd in ["http://a/b", "http://me:pw@a", "ftp://a", ""] {
+    assert!(ran.stderr.contains("does not reach the device"), "{}", ran.stderr);
+    for odd in ["fe80::1", "http://a/b", "http://me:pw@a", "ftp://a", ""] {
         let ran = laptop.run(&["config", "export", "--device", odd]);
         assert_eq!(ran.code, 2, "{odd}: {}", ran.stderr);
         assert!(!ran.stderr.contains("pw"), "{}", ran.stderr);
     }
     let ran = laptop.run(&["--root", "/nowhere", "config", "export", "--device", "a"]);
     assert_eq!(ran.code, 2, "{}", ran.stderr);
+}
+
+const PAGE: &str = "<!DOCTYPE html><title>Router</title>";
+
+/// What a router, a proxy or a portal answers with, the code, and what is told.
+const STRANGERS: [(u16, &str, &str, i32, [&str; 2]); 10] = [
+    (
+        200,
+        "content-type: text/html\r\n",
+        PAGE,
+        1,
+        ["a page for browsers", "other than a config API"],
+    ),
+    (200, "", "ok", 1, ["no word of the config API", "other than a config API"]),
+    (200, "", "{\"nonce\": 7}", 1, ["something else than", "the device's own version"]),
+    (204, "", "", 1, ["no word of the config API", "other than a config API"]),
+    (404, "content-type: text/html\r\n", PAGE, 1, ["the answer is 404", "other than a config API"]),
+    (
+        302,
+        "location: http://portal.example/login?token=secret\r\n",
+        "",
+        1,
+        ["leads to http://portal.example/login?…", "redirects are not followed"],
+    ),
+    (405, "", PAGE, 1, ["the answer is 405", "other than a config API"]),
+    (413, "", PAGE, 1, ["the answer is 413", "go around it"]),
+    (429, "", PAGE, 5, ["the answer is 429", "try again"]),
+    (502, "", PAGE, 1, ["the answer is 502", "go around it"]),
+];
+
+#[test]
+fn what_is_no_config_api_is_called_so_whatever_it_answers() {
+    let laptop = Laptop::alone();
+    let config =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../config-api/tests/fixtures/001-minimal/input.toml");
+    for (status, headers, body, code, words) in STRANGERS {
+        let place = laptop::page_with(status, headers, body);
+        let runs = [
+            vec!["config", "request-nonce", "--device", &place],
+            vec!["config", "apply", config, "--device", &place],
+            vec!["config", "export", "--device", &place],
+            vec!["config", "job", "5f3c1d52-8a0b-4e5f-9c3a-0123456789ab", "--device", &place],
+        ];
+        for run in runs {
+            // A configuration is text: that nobody's object is none shows by its type.
+            let verb = run[1];
+            let words = match (verb, body) {
+                ("export", "{\"nonce\": 7}") => {
+                    ["no word of the config API", "other than a config API"]
+                }
+                _ => words,
+            };
+            let waits = verb == "job" && matches!(status, 429 | 502);
+            if waits {
+                continue;
+            }
+            let ran = laptop.run(&run);
+            assert_eq!(ran.code, code, "{status} {verb}: {}", ran.stderr);
+            for word in words {
+                assert!(ran.stderr.contains(word), "{status} {verb}, {word}: {}", ran.stderr);
+            }
+            assert!(!ran.stderr.contains("secret") && ran.stdout.is_empty(), "{}", ran.stderr);
+        }
+    }
+}
+
+#[test]
+fn an_address_that_cannot_be_asked_is_told_precisely() {
+    let laptop = Laptop::alone();
+    for (place, code, words) in [
+        ("ftp://127.0.0.1", 2, "never over ftp://"),
+        ("http://me:pw@127.0.0.1", 2, "--ssh-key says who asks"),
+        ("http://127.0.0.1/api", 2, "a path or a query stands behind it"),
+        ("fe80::1", 2, "fe80::1%eth0"),
+        ("fe80::1%eth0:8080", 2, "this is no IPv6 address"),
+        // These are asked; nobody answers.
+        ("https://127.0.0.1:1", 1, "cannot connect"),
+        ("[::1%25lo]:1", 1, "http://[::1%25lo]:1 does not answer: cannot connect"),
+        ("http://[::1%lo]:1", 1, "http://[::1%25lo]:1 does not answer: cannot connect"),
+    ] {
+        let ran = laptop.run(&["config", "request-nonce", "--device", place]);
+        assert_eq!(ran.code, code, "{place}: {}", ran.stderr);
+        assert!(ran.stderr.contains(words), "{place}, {words}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("pw"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_device_is_named_as_its_label_is_read() {
+    let key = Keygen::new("ed25519", None);
+    let door = provisioned(&key);
+    let laptop = Laptop::at(&door);
+    let ask = |id: &str| {
+        laptop.run(&["config", "request-nonce", "--device", &laptop.device, "--device-id", id])
+    };
+    for id in [DEVICE, "0A:1B:2C:3D:4E:5F", "0a-1b-2c-3d-4e-5f", "0A1B2C3D4E5F"] {
+        assert_eq!(ask(id).code, 0, "{id}: {}", ask(id).stderr);
+    }
+    let other = ask("0A:1B:2C:3D:4E:60");
+    assert_eq!(other.code, 4, "{}", other.stderr);
+    assert!(other.stderr.contains(&format!("{DEVICE}, not 0a1b2c3d4e60")), "{}", other.stderr);
+    for id in ["0a:1b:2c", "my gate", ""] {
+        let none = ask(id);
+        assert_eq!(none.code, 2, "{id}: {}", none.stderr);
+        assert!(none.stderr.contains("12 hexadecimal digits"), "{}", none.stderr);
+    }
+    // What is signed where no device is has the same form.
+    let (path, nonce) = (key.path(), "0".repeat(64));
+    let signed = laptop.json(&[
+        "config",
+        "sign",
+        "--target",
+        "/api/config/export",
+        "--ssh-key",
+        &path,
+        "--nonce",
+        &nonce,
+        "--device-id",
+        "0A:1B:2C:3D:4E:5F",
+    ]);
+    assert_eq!(signed["device"], DEVICE);
+}
+
+#[test]
+fn a_key_that_others_may_read_is_told_with_the_way_out() {
+    use std::os::unix::fs::PermissionsExt;
+    let key = Keygen::new("ed25519", None);
+    let door = provisioned(&key);
+    let laptop = Laptop::at(&door);
+    std::fs::set_permissions(key.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let ran = laptop.run(&laptop.with_key(&key, &["export"]));
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("its mode 0644 lets others read it"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("hint: chmod 600 KEY"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("@@@"), "{}", ran.stderr);
 }
 
 #[test]

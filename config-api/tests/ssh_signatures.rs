@@ -197,6 +197,61 @@ fn security_keys_sign_as_ssh_keygen_reads_them_and_only_when_touched() {
     }
 }
 
+/// The flags of a token (`PROTOCOL.u2f`): 1 somebody touched it, 4 it knows whom, others are of no
+/// meaning here. `ssh-keygen` is the judge of the arithmetic, whatever the flags; it asks for no
+/// touch, which is a login's demand (`sshd`) and ours.
+#[test]
+fn of_all_flags_of_a_token_only_the_touch_counts_and_it_is_demanded() {
+    for token in [Token::ed25519(), Token::ecdsa()] {
+        let message = Desk::new().request().message().unwrap();
+        let signers = AdminSigners::parse(&token.public());
+        for flags in [0x00, 0x01, 0x04, 0x05, 0x40, 0x41, 0x80, 0xc5, 0xfe, 0xff_u8] {
+            let armored = token.sign(&message, flags);
+            let verdict = Desk::new().judge(&signers, &armored, |_| {});
+            let is_touched = flags & 1 == 1;
+            let untouched = Err(Denied::Signature(SignatureError::NotTouched));
+            match verdict {
+                Ok(_) => assert!(is_touched, "flags {flags:#04x}"),
+                Err(_) => assert_eq!((verdict, is_touched), (untouched, false), "{flags:#04x}"),
+            }
+            assert!(ssh::believes(&token.public(), &armored, &message), "flags {flags:#04x}");
+        }
+        // Flags and counter, the last five bytes, are signed: nobody adds a touch afterwards.
+        let untouched = ssh::unarmor(&token.sign(&message, 0x00));
+        for (back, bit) in [(5, 0x01), (4, 0x01), (1, 0x80)] {
+            let mut changed = untouched.clone();
+            let end = changed.len();
+            changed[end - 5] |= 0x01;
+            changed[end - back] ^= if back == 5 { 0 } else { bit };
+            let verdict = Desk::new().judge(&signers, &armor(&changed), |_| {});
+            assert_eq!(verdict, Err(Denied::Signature(SignatureError::Wrong)), "{back}");
+        }
+    }
+}
+
+#[test]
+fn a_token_signs_for_the_application_of_its_key_alone() {
+    for token in [Token::ed25519(), Token::ecdsa()] {
+        let message = Desk::new().request().message().unwrap();
+        let (armored, public) = (token.sign(&message, 0x01), token.public());
+        let renamed = token.of_application(b"ssh:work");
+        assert_ne!(renamed.public(), public);
+        // The same numbers under another application's name are another key ...
+        let signers = AdminSigners::parse(&renamed.public());
+        let verdict = Desk::new().judge(&signers, &armored, |_| {});
+        assert_eq!(verdict, Err(Denied::UnknownKey));
+        // ... which signs for itself, as ssh-keygen agrees.
+        let own = renamed.sign(&message, 0x01);
+        assert!(ssh::believes(&renamed.public(), &own, &message));
+        assert!(Desk::new().judge(&signers, &own, |_| {}).is_ok());
+        // A signature that was made for one and names the other is of no use to either.
+        let forged = renamed.claiming(&token, &message);
+        let verdict = Desk::new().judge(&AdminSigners::parse(&public), &forged, |_| {});
+        assert_eq!(verdict, Err(Denied::Signature(SignatureError::Wrong)));
+        assert!(!ssh::believes(&public, &forged, &message));
+    }
+}
+
 #[test]
 fn what_we_believe_ssh_keygen_believes() {
     let keygen = Keygen::new("ecdsa", Some("256"));

@@ -111,3 +111,28 @@ fn nothing_reads_the_configuration_before_it_is_in_order() {
     // Nothing is held up by a device that waits for its configuration.
     assert!(search.contains("Type=exec\n") && !search.contains("\nBefore="));
 }
+
+/// A session's finding: the helper said `there is no account appsvc` and nothing more.
+#[test]
+fn a_missing_account_is_named_with_the_way_out() {
+    let accounts = std::fs::read_to_string(unit("atomix-config-user.conf")).unwrap();
+    assert!(accounts.contains("\nu atomix-config "), "the hint names this file");
+    let own = tempfile::tempdir().unwrap();
+    let own = own.path().to_str().unwrap();
+    for (words, hint) in [
+        (&["recover", "--app-user", "nobody-of-that-name"][..], "--app-user"),
+        (&["apply", "accounts", "--app-user", "nobody-of-that-name"], "/etc/subuid"),
+        (
+            &["helper", "--device", "a", "--own", own, "--service-user", "nobody-of-that-name"],
+            "systemd-sysusers",
+        ),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_atomix-config-api"));
+        let output = command.args(words).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("there is no account nobody-of-that-name"), "{told}");
+        let way = told.lines().find(|line| line.starts_with("hint: ")).unwrap_or_default();
+        assert!(way.contains(hint), "{words:?}: {told}");
+    }
+}

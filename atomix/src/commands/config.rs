@@ -146,8 +146,8 @@ fn answer(file: &Path, out: &mut Output) -> Result<(), Failure> {
                 host_access: &checked.config.host_access,
             };
             if out.style == Style::Lines {
-                out.warn(&checked.warnings)?;
-                out.warn(&checked.notes)?;
+                out.warn_in_columns(&checked.warnings)?;
+                out.warn_in_columns(&checked.notes)?;
             }
             return out.answer(&verdict, |lines, _| writeln!(lines, "{shown} is valid"));
         }
@@ -188,7 +188,7 @@ fn write(file: &Path, dir: &Path, out: &mut Output) -> Result<(), Failure> {
     let (input, checked) = demand_valid(file, read, "nothing was written", out)?;
     let tree = render(&checked.config, &input.config_toml, &input.payload, CONFIG_DIR);
     write_new_directory(&tree, &mut spool, dir).map_err(tree_failure)?;
-    out.warn(&checked.warnings)?;
+    out.warn_in_columns(&checked.warnings)?;
     let files = tree.iter().filter(|(_, entry)| entry.content != Content::Directory).count();
     out.done(&format!("{files} files written to {}", dir.display()))
 }

@@ -6,8 +6,8 @@
 use crate::door::Door;
 use crate::ssh::Keygen;
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
@@ -154,6 +154,11 @@ impl Drop for Agent {
 
 /// Somebody else's web server, which answers everything with one page; its address.
 pub fn page(status: u16, body: &'static str) -> String {
+    page_with(status, "", body)
+}
+
+/// The same with headers, each with its line's end.
+pub fn page_with(status: u16, headers: &'static str, body: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     thread::spawn(move || {
@@ -162,8 +167,12 @@ pub fn page(status: u16, body: &'static str) -> String {
             let mut head = [0; 4096];
             let _ = stream.read(&mut head);
             let length = body.len();
-            let answer = format!("HTTP/1.1 {status} x\r\ncontent-length: {length}\r\n\r\n{body}");
+            let answer =
+                format!("HTTP/1.1 {status} x\r\ncontent-length: {length}\r\n{headers}\r\n{body}");
             let _ = stream.write_all(answer.as_bytes());
+            // An end with something unread would take the answer back.
+            let _ = stream.shutdown(Shutdown::Write);
+            let _ = io::copy(&mut stream, &mut io::sink());
         }
     });
     address

@@ -45,11 +45,38 @@ impl DeviceId {
         ((1..=64).contains(&text.len()) && text.bytes().all(known)).then(|| Self(text.to_owned()))
     }
 
+    /// Takes what somebody typed or read off a label. A hardware address is one, however its digits
+    /// are grouped and written: what is signed has twelve small digits in a row. What has colons
+    /// and is no hardware address is none; any other name is one as it is.
+    #[must_use]
+    pub fn typed(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if let Some(digits) = hardware_address(text) {
+            return Some(Self(digits));
+        }
+        if text.contains(':') { None } else { Self::new(text) }
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// `0A:1B:2C:3D:4E:5F`, `0a-1b-2c-3d-4e-5f`, `0a1b.2c3d.4e5f` or the digits alone.
+fn hardware_address(text: &str) -> Option<String> {
+    let digits = match text.chars().find(|letter| !letter.is_ascii_hexdigit()) {
+        None => text.to_owned(),
+        Some(mark @ (':' | '-' | '.')) => {
+            let groups: Vec<&str> = text.split(mark).collect();
+            let size = if groups.len() == 3 { 4 } else { 2 };
+            groups.iter().all(|group| group.len() == size).then(|| groups.concat())?
+        }
+        Some(_) => return None,
+    };
+    let is_one = digits.len() == 12 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_one.then(|| digits.to_ascii_lowercase())
 }
 
 impl fmt::Display for DeviceId {
@@ -108,5 +135,39 @@ impl SignedRequest<'_> {
             message.push('\n');
         }
         Some(message.into_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hardware_address_has_one_form_however_it_is_written() {
+        for text in [
+            "0a1b2c3d4e5f",
+            "0A1B2C3D4E5F",
+            "0A:1B:2C:3D:4E:5F",
+            "0a-1b-2c-3d-4e-5f",
+            "0a1b.2c3d.4e5f",
+            " 0a:1b:2c:3d:4e:5f\n",
+        ] {
+            assert_eq!(DeviceId::typed(text).unwrap().as_str(), "0a1b2c3d4e5f", "{text}");
+        }
+        for text in ["gw-7", "Gate.Hall_2", "0a1b2c3d4e5", "0a1b2c3d4e5f0"] {
+            assert_eq!(DeviceId::typed(text).unwrap().as_str(), text);
+        }
+        for text in [
+            "",
+            "0a:1b:2c:3d:4e",
+            "0a:1b:2c:3d:4e:5g",
+            "0a:1b:2c:3d:4e5:f",
+            "0a:1b-2c:3d-4e:5f",
+            "a:b",
+            "gate hall",
+            "größe",
+        ] {
+            assert_eq!(DeviceId::typed(text), None, "{text}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use super::signed::parse_lines;
 use super::{Refusal, SignedHeadersError};
 use crate::auth::{DeviceId, Nonce};
 use crate::jobs::{Job, JobId};
+use bundle::http::shown_url;
 use serde::Deserialize;
 
 /// A nonce, the device that issued it, and how long it is good for.
@@ -102,17 +103,33 @@ pub fn parse_request_file(text: &str) -> Result<IssuedNonce, RequestFileError> {
 
 impl Refusal {
     /// What an answer that is no success says. A page of something in between says nothing but its
-    /// status.
+    /// status, and where it would send us: `location` is the header of that name.
     #[must_use]
-    pub fn of_answer(status: u16, body: &[u8]) -> Self {
+    pub fn of_answer(status: u16, location: Option<&str>, body: &[u8]) -> Self {
         let word = |text: String| text.chars().take(MAX_WORD_CHARS).collect();
         match serde_json::from_slice::<super::refusal::ErrorBody>(body) {
-            Ok(body) => {
-                Self { status, code: word(body.code), error: word(body.error), faults: body.faults }
+            Ok(body) => Self {
+                status,
+                code: word(body.code),
+                error: word(body.error),
+                faults: body.faults,
+                leads_to: None,
+            },
+            Err(_) => {
+                let is_redirect = (300..400).contains(&status);
+                // As it may be shown: without what a query or a user name would tell.
+                let leads_to = location.filter(|_| is_redirect).map(|text| word(shown_url(text)));
+                Self { status, leads_to, ..Self::default() }
             }
-            Err(_) => Self { status, ..Self::default() },
         }
     }
+}
+
+/// Whether an answer is in the form of the config API's at all. What is not comes from something
+/// else than a device, whatever its version.
+#[must_use]
+pub fn is_object(body: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body).is_ok()
 }
 
 #[cfg(test)]
@@ -136,10 +153,21 @@ mod tests {
 
     #[test]
     fn a_page_of_somebody_elses_is_a_status_and_nothing_more() {
-        let page = Refusal::of_answer(502, b"<html>Bad gateway</html>");
-        assert_eq!((page.status, page.code.as_str(), page.error.as_str()), (502, "", ""));
+        let page = Refusal::of_answer(502, Some("/x"), b"<html>Bad gateway</html>");
+        assert_eq!(page, Refusal { status: 502, ..Refusal::default() });
         let long = format!(r#"{{"error":"{}","code":"busy"}}"#, "x".repeat(9000));
-        let cut = Refusal::of_answer(409, long.as_bytes());
+        let cut = Refusal::of_answer(409, None, long.as_bytes());
         assert_eq!((cut.error.len(), cut.code.as_str()), (MAX_WORD_CHARS, "busy"));
+        let portal = "https://me:pw@portal.example/login?token=secret";
+        let sent_on = Refusal::of_answer(302, Some(portal), b"");
+        assert_eq!(sent_on.leads_to.as_deref(), Some("https://portal.example/login?…"));
+    }
+
+    #[test]
+    fn what_is_no_object_is_no_answer_of_any_version() {
+        assert!(is_object(br#"{"nonce":1,"later":true}"#));
+        for body in ["", "<html></html>", "[1]", "\"ok\"", "1", "{"] {
+            assert!(!is_object(body.as_bytes()), "{body}");
+        }
     }
 }

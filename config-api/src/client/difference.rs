@@ -3,6 +3,7 @@
 //! rendered tree, which parts of the system, and which services start anew, by the rule that the
 //! device itself goes by ([`crate::appliers::causes`]). Names, never contents: these may be secrets.
 
+use crate::CONFIG_DIR;
 use crate::activate::{ActivationPlan, ServiceUnit};
 use crate::appliers::{Cause, RuntimeUnits, Unit, UnitMode, causes, read_settings};
 use crate::input::Spool;
@@ -122,7 +123,13 @@ pub fn compare(before: Side<'_>, after: Side<'_>) -> Difference {
         files.iter().any(|file| part.iter().any(|name| file.path.starts_with(name)))
     };
     let parts = PARTS.iter().filter(|(_, files)| names(files)).map(|(part, _)| *part).collect();
-    let payload_unknown = before.payload.is_none() != after.payload.is_none();
+    // A device that has no `files/` and gets none is told by nobody; most have none.
+    let payload_unknown = before.payload.is_none() != after.payload.is_none()
+        && [before.tree, after.tree].into_iter().any(uses_files);
+    if files.is_empty() && !payload_unknown {
+        // What starts anew with every configuration does so with none that is another.
+        return Difference::default();
+    }
     let files_differ = payload_unknown || files.iter().any(|file| file.path.starts_with("files/"));
     Difference {
         services: services(before.tree, after.tree, files_differ),
@@ -147,6 +154,16 @@ pub fn payload_digests(tree: &Tree, spool: &mut Spool) -> io::Result<PayloadDige
         }
     }
     Ok(digests)
+}
+
+/// Whether it has `files/`, or a unit that reads them.
+fn uses_files(tree: &Tree) -> bool {
+    let place = format!("{CONFIG_DIR}/files");
+    let names_it = |path: &str| {
+        let bytes = tree.bytes(path).unwrap_or_default();
+        path.starts_with("quadlet/") && String::from_utf8_lossy(bytes).contains(&place)
+    };
+    tree.iter().any(|(path, _)| path.starts_with("files/") || names_it(path))
 }
 
 /// Every file with what it is compared by. Without a payload on one side `files/` is left out.
@@ -232,7 +249,6 @@ fn moves(before: &Tree, after: &Tree) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::CONFIG_DIR;
     use crate::input::Payload;
     use crate::model::validate;
     use crate::render::render;
@@ -304,11 +320,33 @@ Image = "docker.io/library/postgres:16"
     }
 
     #[test]
+    fn one_configuration_is_no_other_even_where_it_names_what_always_starts_anew() {
+        let mount = "Image = \"docker.io/library/nginx:1\"\nVolume = \"${FILES_DIR}/a:/a:ro\"";
+        let text = TEXT
+            .replace("required = [\"web\"]", "required = [\"web\"]\nrestart = [\"db\"]")
+            .replace("Image = \"docker.io/library/nginx:1\"", mount);
+        assert_eq!(between(&text, &text), Difference::default());
+        let causes = |found: &Difference| {
+            found.services.iter().flat_map(|one| one.causes.clone()).collect::<Vec<_>>()
+        };
+        let found = between(&text, &text.replace("isAdmin = true", "isAdmin = true # one"));
+        let both = ["activation.restart names it", "it reads the configuration's files"];
+        assert_eq!(causes(&found), both, "with any other text they do");
+    }
+
+    #[test]
     fn files_that_a_device_does_not_give_out_are_not_called_the_same() {
-        let tree = tree(TEXT);
+        let mount = "Image = \"docker.io/library/nginx:1\"\nVolume = \"${FILES_DIR}/a:/a:ro\"";
         let none = PayloadDigests::new();
-        let before = Side { tree: &tree, payload: None };
-        let found = compare(before, Side { tree: &tree, payload: Some(&none) });
-        assert!(found.payload_unknown && !found.is_empty() && found.files.is_empty());
+        for (text, is_unknown) in [
+            (TEXT.replace("Image = \"docker.io/library/nginx:1\"", mount), true),
+            (TEXT.to_owned(), false),
+        ] {
+            let tree = tree(&text);
+            let before = Side { tree: &tree, payload: None };
+            let found = compare(before, Side { tree: &tree, payload: Some(&none) });
+            assert_eq!((found.payload_unknown, found.is_empty()), (is_unknown, !is_unknown));
+            assert_eq!((found.files.len(), found.services.is_empty()), (0, !is_unknown));
+        }
     }
 }

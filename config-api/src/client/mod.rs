@@ -14,7 +14,7 @@ mod signed;
 
 pub use address::{AddressError, DEFAULT_PORT, DeviceAddress};
 pub use answers::{
-    Accepted, IssuedNonce, RequestFileError, parse_accepted, parse_job, parse_nonce,
+    Accepted, IssuedNonce, RequestFileError, is_object, parse_accepted, parse_job, parse_nonce,
     parse_request_file,
 };
 pub use call::{Call, Method, wire_name};
@@ -22,5 +22,5 @@ pub use difference::{
     Difference, FileAct, FileChange, PayloadDigests, ServiceAct, ServiceChange, Side, compare,
     payload_digests,
 };
-pub use refusal::{Advice, AdviceClass, Refusal};
+pub use refusal::{Advice, AdviceClass, NOT_OURS, Refusal};
 pub use signed::{SignedHeaders, SignedHeadersError};

@@ -16,6 +16,8 @@ pub struct Refusal {
     pub error: String,
     /// What is wrong with the configuration, where that is why.
     pub faults: Vec<ReportedFault>,
+    /// Where something that is no config API would send us.
+    pub leads_to: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -51,7 +53,12 @@ pub struct Advice {
     pub hint: &'static str,
 }
 
-const NOT_OURS: &str = "look at the address and the port: this is not the config API";
+/// The way out where a page, or nothing that is known, comes back.
+pub const NOT_OURS: &str = "something other than a config API answers there, such as a router's page \
+                            or a proxy: look at the address and the port";
+const BEFORE_IT: &str = "a proxy or gate answers there and does not reach the device: look at it, or \
+                         go around it";
+const TOO_SLOW: &str = "the way to the device is too slow or broken: try it on a cable";
 const OTHER_VERSION: &str = "use the atomix of the device's version: it does not know this request";
 
 impl Refusal {
@@ -60,7 +67,7 @@ impl Refusal {
     pub fn advice(&self) -> Advice {
         use AdviceClass::{Busy, Failed, NotVerified, Refused, Usage};
         let (class, hint) = match (self.status, self.code.as_str()) {
-            (_, "") => (Failed, NOT_OURS),
+            (_, "") => self.stranger(),
             (401, "auth-header-missing") => (
                 NotVerified,
                 "the device has a configuration: name an administrator's key with --ssh-key",
@@ -91,7 +98,7 @@ impl Refusal {
             ),
             (404, "not-found") => (Refused, "there is no change that waits for this"),
             (404 | 405, _) => (Failed, OTHER_VERSION),
-            (408, _) => (Failed, "the way to the device is too slow or broken: try it on a cable"),
+            (408, _) => (Failed, TOO_SLOW),
             (409, "busy") => (
                 Busy,
                 "another change is under way; wait for its end, then compare before you repeat",
@@ -128,14 +135,93 @@ impl Refusal {
         };
         Advice { class, hint }
     }
+
+    /// What follows from an answer without a word of the config API.
+    const fn stranger(&self) -> (AdviceClass, &'static str) {
+        use AdviceClass::{Busy, Failed};
+        match self.status {
+            300..=399 => (
+                Failed,
+                "something other than a config API answers there; redirects are not followed: if the \
+                 device is where it leads, name that with --device",
+            ),
+            401 | 407 | 511 => (
+                Failed,
+                "something other than a config API answers there and wants a login of its own: go \
+                 around that proxy or portal",
+            ),
+            408 => (Failed, TOO_SLOW),
+            413 => (Failed, "something in between takes less than a device does: go around it"),
+            429 => (Busy, "whatever answers there has enough to do: try again, or go around it"),
+            502..=504 => (Failed, BEFORE_IT),
+            _ => (Failed, NOT_OURS),
+        }
+    }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.error.is_empty() {
+        if let Some(place) = &self.leads_to {
+            write!(f, "the answer is {} and leads to {place}", self.status)
+        } else if self.error.is_empty() {
             write!(f, "the answer is {} without a word of the config API", self.status)
         } else {
             write!(f, "{} ({}, {})", self.error, self.status, self.code)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AdviceClass::{Busy, Failed, Refused, Usage};
+    use super::*;
+
+    /// Of every status that a device, or something in its place, answers with: the class, and
+    /// words of the hint. `code` is what a device says with it; nothing is somebody else.
+    const TABLE: [(u16, &str, AdviceClass, &str); 26] = [
+        (204, "", Failed, "other than a config API"),
+        (301, "", Failed, "redirects are not followed"),
+        (302, "", Failed, "redirects are not followed"),
+        (400, "", Failed, "other than a config API"),
+        (401, "", Failed, "a login of its own"),
+        (403, "", Failed, "other than a config API"),
+        (404, "", Failed, "other than a config API"),
+        (404, "no-route", Failed, "atomix of the device's version"),
+        (405, "", Failed, "other than a config API"),
+        (405, "no-method", Failed, "atomix of the device's version"),
+        (407, "", Failed, "a login of its own"),
+        (408, "", Failed, "try it on a cable"),
+        (408, "too-slow", Failed, "try it on a cable"),
+        (413, "", Failed, "go around it"),
+        (413, "too-large", Usage, "32 MiB"),
+        (415, "", Failed, "other than a config API"),
+        (415, "not-json", Usage, "atomix of the device's version"),
+        (429, "", Busy, "try again"),
+        (429, "too-many-nonces", Busy, "five minutes"),
+        (429, "too-many-uploads", Busy, "in some seconds"),
+        (500, "", Failed, "other than a config API"),
+        (500, "internal", Failed, "journal of atomix-config-api.service"),
+        (502, "", Failed, "go around it"),
+        (503, "helper-unavailable", Failed, "atomix-config-helper.service"),
+        (504, "", Failed, "go around it"),
+        (412, "config-changed", Refused, "config diff"),
+    ];
+
+    #[test]
+    fn every_status_has_a_class_words_and_a_way_out() {
+        for (status, code, class, words) in TABLE {
+            let error = if code.is_empty() { "" } else { "no" }.to_owned();
+            let refusal = Refusal { status, code: code.to_owned(), error, ..Refusal::default() };
+            let advice = refusal.advice();
+            assert_eq!(advice.class, class, "{status} {code}");
+            assert!(advice.hint.contains(words), "{status} {code}: {}", advice.hint);
+            assert!(refusal.to_string().contains(&status.to_string()), "{refusal}");
+            // Where nobody of ours speaks nothing of ours is blamed.
+            let blames = ["journal", "version"].iter().any(|word| advice.hint.contains(word));
+            assert!(!(code.is_empty() && blames), "{status}: {}", advice.hint);
+        }
+        let place = Some("https://a/".to_owned());
+        let sent_on = Refusal { status: 302, leads_to: place, ..Refusal::default() };
+        assert_eq!(sent_on.to_string(), "the answer is 302 and leads to https://a/");
     }
 }

@@ -7,11 +7,11 @@ use super::decide::{Candidate, Decision, Known, Passed, Standing, decide, passed
 use super::door::{Door, DoorError};
 use super::judge::{Rejected, judge};
 use super::look::FileSystem;
-use super::text::{welcome, wrapped};
+use super::text::{places, welcome, wrapped};
 use super::{NAMES, Volume};
 use crate::jobs::JobEvent;
 use crate::promote::SeedOutcome;
-use crate::protocol::{Current, Grounds, Outcome};
+use crate::protocol::{Current, Grounds, HostAddress, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
 use storage::{Digest, chain};
 
@@ -104,6 +104,8 @@ pub struct Search<S, D> {
     /// What was told once and need not be told in each turn.
     told: BTreeSet<String>,
     noted: usize,
+    /// Where the device was reached at the last look.
+    addresses: Vec<HostAddress>,
     /// When something was typed that is no word.
     unknown_at: Option<u64>,
 }
@@ -121,6 +123,7 @@ impl<S: Sources, D: Door> Search<S, D> {
             is_asked: false,
             told: BTreeSet::new(),
             noted: 0,
+            addresses: Vec::new(),
             unknown_at: None,
         }
     }
@@ -154,8 +157,12 @@ impl<S: Sources, D: Door> Search<S, D> {
                 self.told.remove("a configuration is being tried");
             }
         }
+        let is_moved = self.addresses != current.addresses;
+        self.addresses.clone_from(&current.addresses);
         if self.told.insert("welcome".to_owned()) {
-            say(&welcome());
+            say(&welcome(&self.addresses));
+        } else if is_moved {
+            self.tell_addresses(say);
         }
         self.look_around(say);
         self.resting.retain(|_, until| *until > now);
@@ -171,7 +178,7 @@ impl<S: Sources, D: Door> Search<S, D> {
             }
             Said::Stopped => say("Forgotten.\n"),
             Said::TooLong => say("That is too long for a configuration; end it with a dot.\n"),
-            Said::Help => say(&welcome()),
+            Said::Help => say(&welcome(&self.addresses)),
             Said::Unknown(word) => {
                 // Whoever pastes without the word before it is told so once, not at every line.
                 if self.unknown_at.replace(now).is_none_or(|then| now > then + 1) {
@@ -382,7 +389,16 @@ impl<S: Sources, D: Door> Search<S, D> {
         }
     }
 
+    fn tell_addresses(&self, say: &mut dyn FnMut(&str)) {
+        if self.addresses.is_empty() {
+            return say("This device has no address now.\n");
+        }
+        say("Its pages for browsers:\n");
+        say(&places(&self.addresses));
+    }
+
     fn tell_status(&mut self, say: &mut dyn FnMut(&str)) {
+        self.tell_addresses(say);
         match self.door.current() {
             Ok(current) => {
                 for seed in current.seeds.list() {

@@ -4,7 +4,7 @@
 use super::*;
 use crate::jobs::{JobEvent, JobResult, RollbackStatus};
 use crate::promote::{Generation, Seed, SeedOutcome};
-use crate::protocol::{Current, Grounds, Outcome};
+use crate::protocol::{Current, Grounds, HostAddress, Outcome};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -295,4 +295,35 @@ fn a_helper_that_is_away_is_told_with_the_way_out() {
     bench.turn();
     bench.turn();
     assert_eq!(bench.said.matches("systemctl status").count(), 1, "{}", bench.said);
+}
+
+#[test]
+fn where_the_device_is_reached_is_told_as_soon_as_it_is_known_and_when_it_changes() {
+    let mut bench = Bench::new();
+    let set = |bench: &Bench, last: &[u8]| {
+        let place = |last: &u8| HostAddress {
+            interface: "eth0".to_owned(),
+            address: std::net::Ipv4Addr::new(192, 168, 1, *last),
+        };
+        bench.world.0.borrow_mut().current.addresses = last.iter().map(place).collect();
+    };
+    bench.turn();
+    assert!(bench.said.contains("http://ADDRESS:8080"), "{}", bench.said);
+    bench.said.clear();
+    set(&bench, &[20]);
+    bench.turn();
+    bench.turn();
+    assert_eq!(bench.said, "Its pages for browsers:\n  http://192.168.1.20:8080 (eth0)\n");
+    bench.said.clear();
+    bench.hear("help");
+    assert!(bench.said.contains("  http://192.168.1.20:8080 (eth0)\n"), "{}", bench.said);
+    assert!(!bench.said.contains("ADDRESS"), "{}", bench.said);
+    bench.check_screen();
+    bench.said.clear();
+    set(&bench, &[]);
+    bench.turn();
+    assert_eq!(bench.said, "This device has no address now.\n");
+    bench.said.clear();
+    bench.hear("status");
+    assert!(bench.said.starts_with("This device has no address now.\n"), "{}", bench.said);
 }

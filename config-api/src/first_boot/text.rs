@@ -2,14 +2,26 @@
 //! What a technician reads at a serial console of 80 columns and 24 lines.
 
 use crate::plain_text;
+use crate::protocol::HostAddress;
 
 /// Columns of the console.
 pub const WIDTH: usize = plain_text::COLUMNS;
 
+/// The port of the boot pages.
+const PORT: u16 = crate::client::DEFAULT_PORT;
+
 /// What is said first, and when somebody asks for help: where is searched, and how to help.
+/// `addresses` are the device's as far as they are known.
 #[must_use]
-pub fn welcome() -> String {
-    "\
+pub fn welcome(addresses: &[HostAddress]) -> String {
+    let pages = match addresses {
+        [] => {
+            format!("Or open http://ADDRESS:{PORT} of this device in a browser; it has none yet.\n")
+        }
+        known => format!("Or open in a browser:\n{}", places(known)),
+    };
+    format!(
+        "\
 This device has no configuration. It looks for one, in this order:
 
   1  /boot of the running slot
@@ -18,12 +30,19 @@ This device has no configuration. It looks for one, in this order:
 
 A file in the topmost directory, called config.toml, or a bundle of it called
 config.tar.gz, config.tgz, config.tar.zst, config.tar.zstd or config.tzst.
-Or open http://ADDRESS:8080 of this device in a browser.
-
+{pages}
 To type a configuration here: send paste, then the lines of config.toml, then a
 line with nothing but a dot. Other words: status, again, help.
 "
-    .to_owned()
+    )
+}
+
+/// The boot pages, a line for each address.
+pub(super) fn places(addresses: &[HostAddress]) -> String {
+    let line = |place: &HostAddress| {
+        wrapped("  ", &format!("http://{}:{PORT} ({})", place.address, place.interface))
+    };
+    addresses.iter().map(line).collect()
 }
 
 /// Words in lines of the console's width, with `first` before the first of them and as many spaces
@@ -35,10 +54,16 @@ pub(super) fn wrapped(first: &str, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
 
     #[test]
     fn the_welcome_fits_a_serial_console() {
-        assert!(welcome().lines().count() <= 22);
-        assert!(welcome().lines().all(|line| line.chars().count() <= WIDTH));
+        let address = Ipv4Addr::new(255, 255, 255, 255);
+        let most = vec![HostAddress { interface: "i".repeat(15), address }; 4];
+        for known in 0..=most.len() {
+            let text = welcome(&most[..known]);
+            assert!(text.lines().count() <= 22, "{text}");
+            assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        }
     }
 }

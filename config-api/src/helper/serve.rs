@@ -7,8 +7,9 @@ use super::{ApplyOrder, Desk, EditError, Input, JobFate, Pipeline, PipelineError
 use crate::auth::{Denied, DeviceId};
 use crate::jobs::{JobEvent, JobId, RollbackStatus, seconds};
 use crate::protocol::{
-    AuditEntry, Change, FailureCode, FrameError, Grounds, Origin, Outcome, PROTOCOL_VERSION, Proof,
-    Reply, Request, RequestFrame, Source, Upload, decode_length, encode_frame, parse_frame,
+    AuditEntry, Change, FailureCode, FrameError, Grounds, HostAddress, Origin, Outcome,
+    PROTOCOL_VERSION, Proof, Reply, Request, RequestFrame, Source, Upload, decode_length,
+    encode_frame, parse_frame,
 };
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -57,12 +58,20 @@ pub struct Helper<P, U> {
     uploads: U,
     desk: Desk,
     gate: Gate,
+    addresses: fn() -> Vec<HostAddress>,
 }
 
 impl<P: Pipeline, U: Uploads> Helper<P, U> {
     /// A helper without a change under way; signatures have to name `device`.
     pub fn new(pipeline: P, uploads: U, device: DeviceId) -> Self {
-        Self { pipeline, uploads, desk: Desk::default(), gate: Gate::new(device) }
+        let gate = Gate::new(device);
+        Self { pipeline, uploads, desk: Desk::default(), gate, addresses: Vec::new }
+    }
+
+    /// The same helper, which tells the search where the device is reached.
+    #[must_use]
+    pub fn with_addresses(self, addresses: fn() -> Vec<HostAddress>) -> Self {
+        Self { addresses, ..self }
     }
 
     /// Answers the one request of a connection whose peer was admitted as `asker`.
@@ -100,6 +109,9 @@ impl<P: Pipeline, U: Uploads> Helper<P, U> {
             },
             Request::Current {} => self.pipeline.current().map(|mut current| {
                 current.running = self.desk.running();
+                if asker == Asker::Root && !current.provisioned {
+                    current.addresses = (self.addresses)();
+                }
                 Reply::Current { current }
             }),
             Request::Validate { upload } => self.input(upload).and_then(|input| self.valid(input)),

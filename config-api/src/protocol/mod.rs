@@ -26,7 +26,7 @@ pub use change::{
 pub use frame::{FrameError, MAX_FRAME_BYTES, decode_length, encode_frame, parse_frame};
 pub use proof::{CONFIRM_SECS, Grounds, Proof, WrongQuery, parse_confirm_within};
 pub use request::{
-    AuditEntry, Current, FailureCode, FileName, MAX_UPLOAD_BYTES, Origin, Outcome,
+    AuditEntry, Current, FailureCode, FileName, HostAddress, MAX_UPLOAD_BYTES, Origin, Outcome,
     PROTOCOL_VERSION, Reply, Request, RequestFrame, Source, SpoolName, Upload,
 };
 pub use section::{Section, SectionScalar, SectionValue};

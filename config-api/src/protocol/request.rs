@@ -5,6 +5,7 @@ use super::{Change, Grounds};
 use crate::jobs::{JobEvent, JobId, JobResult, ReportedFault, RollbackStatus};
 use crate::promote::Seeds;
 use serde::{Deserialize, Deserializer, Serialize};
+use std::net::Ipv4Addr;
 
 /// The version of the protocol; both sides come from one image, so another one is refused.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -264,6 +265,20 @@ pub struct Current {
     /// The configurations that the device found and took.
     #[serde(default, skip_serializing_if = "Seeds::is_empty")]
     pub seeds: Seeds,
+    /// Where a device without a configuration is reached now, as far as it is known: for people
+    /// at its console, so only the search is told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<HostAddress>,
+}
+
+/// An address of this device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostAddress {
+    /// The interface that has it.
+    pub interface: String,
+    /// The address.
+    pub address: Ipv4Addr,
 }
 
 /// What became of a change.

@@ -147,8 +147,11 @@ pub fn rename_algorithm(armored: &str, from: &[u8], to: &[u8]) -> String {
 pub struct Token {
     key: PKey<Private>,
     name: &'static [u8],
+    application: &'static [u8],
     public: Vec<u8>,
 }
+
+const APPLICATION: &[u8] = b"ssh:";
 
 impl Token {
     /// `sk-ssh-ed25519@openssh.com`.
@@ -158,8 +161,8 @@ impl Token {
         let mut public = Vec::new();
         put(&mut public, name);
         put(&mut public, &key.raw_public_key().unwrap());
-        put(&mut public, b"ssh:");
-        Self { key, name, public }
+        put(&mut public, APPLICATION);
+        Self { key, name, application: APPLICATION, public }
     }
 
     /// `sk-ecdsa-sha2-nistp256@openssh.com`.
@@ -174,8 +177,16 @@ impl Token {
         put(&mut public, name);
         put(&mut public, b"nistp256");
         put(&mut public, &point);
-        put(&mut public, b"ssh:");
-        Self { key: PKey::from_ec_key(key).unwrap(), name, public }
+        put(&mut public, APPLICATION);
+        Self { key: PKey::from_ec_key(key).unwrap(), name, application: APPLICATION, public }
+    }
+
+    /// The same numbers as the key of another application.
+    pub fn of_application(&self, application: &'static [u8]) -> Self {
+        let end = self.public.len() - self.application.len() - 4;
+        let mut public = self.public[..end].to_vec();
+        put(&mut public, application);
+        Self { key: self.key.clone(), name: self.name, application, public }
     }
 
     /// The line of the public key.
@@ -186,19 +197,28 @@ impl Token {
 
     /// Signs as `ssh-keygen` does with a token that reports `flags`.
     pub fn sign(&self, message: &[u8], flags: u8) -> String {
+        self.sign_as(&self.public, message, flags)
+    }
+
+    /// Signs for its own application, in the name of another token.
+    pub fn claiming(&self, other: &Self, message: &[u8]) -> String {
+        self.sign_as(&other.public, message, 0x01)
+    }
+
+    fn sign_as(&self, public: &[u8], message: &[u8], flags: u8) -> String {
         let mut data = b"SSHSIG".to_vec();
         for field in [NAMESPACE.as_bytes(), b"", b"sha512", &sha512(message)] {
             put(&mut data, field);
         }
         let counter = 5_u32.to_be_bytes();
-        let signed = [&sha256(b"ssh:")[..], &[flags], &counter, &sha256(&data)].concat();
+        let signed = [&sha256(self.application)[..], &[flags], &counter, &sha256(&data)].concat();
         let mut signature = Vec::new();
         put(&mut signature, self.name);
         put(&mut signature, &self.value(&signed));
         signature.push(flags);
         signature.extend_from_slice(&counter);
         let mut blob = b"SSHSIG\0\0\0\x01".to_vec();
-        let fields = [&self.public[..], NAMESPACE.as_bytes(), b"", b"sha512", &signature];
+        let fields = [public, NAMESPACE.as_bytes(), b"", b"sha512", &signature];
         for field in fields {
             put(&mut blob, field);
         }

@@ -25,8 +25,8 @@ pub(super) fn run(args: &ApplyArgs, out: &mut Output) -> Result<(), Failure> {
     let read = judge(&args.file, &*body, &mut Discard::default())?;
     let (_, checked) = demand_valid(&args.file, read, "nothing was sent", out)?;
     if out.style == Style::Lines {
-        out.warn(&checked.warnings)?;
-        out.warn(&checked.notes)?;
+        out.warn_in_columns(&checked.warnings)?;
+        out.warn_in_columns(&checked.notes)?;
     }
     let credential = Credential::of(&args.who)?;
     if args.confirm_within.is_some() && matches!(credential, Credential::Nobody) {
@@ -42,7 +42,8 @@ pub(super) fn run(args: &ApplyArgs, out: &mut Output) -> Result<(), Failure> {
     let mut show = Show::new(out);
     show.say("sending", &format!("sending {} bytes to {}", call.body.len(), remote.address));
     let answer = remote.ask(&call, 202, show.out.people)?;
-    let accepted = parse_accepted(&answer.body).ok_or_else(|| remote.not_understood("a job"))?;
+    let accepted =
+        parse_accepted(&answer.body).ok_or_else(|| remote.not_understood("a job", &answer))?;
     show.accepted(&accepted.job, &remote.address);
     if args.no_wait {
         show.finish();

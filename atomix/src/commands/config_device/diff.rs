@@ -8,7 +8,7 @@ use crate::commands::config::{demand_valid, judge, spool};
 use crate::config_cli::SomeDeviceArgs;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{Output, wrap};
+use crate::output::{Output, fold};
 use config_api::CONFIG_DIR;
 use config_api::client::{
     Difference, FileAct, PayloadDigests, ServiceAct, Side, compare, payload_digests,
@@ -18,9 +18,6 @@ use config_api::tree::Tree;
 use serde::Serialize;
 use std::io::{self, Write};
 use std::path::Path;
-
-/// What a serial console shows of a line.
-const COLUMNS: usize = 80;
 
 /// The answer, version 1.
 #[derive(Serialize)]
@@ -85,12 +82,7 @@ fn of_text(text: &[u8]) -> Result<Rendered, Failure> {
 }
 
 fn answer(before: &Rendered, after: &Rendered, out: &mut Output) -> Result<(), Failure> {
-    let mut difference = compare(before.side(), after.side());
-    // A device that has no `files/` and gets none is told by nobody; most have none.
-    let reads = |tree: &Tree| tree.iter().any(|(path, _)| path.starts_with("files/"));
-    if difference.payload_unknown && !reads(&after.tree) && !names_files(&before.tree) {
-        difference.payload_unknown = false;
-    }
+    let difference = compare(before.side(), after.side());
     let same = difference.is_empty();
     let view = View { version: 1, same, difference: &difference };
     out.answer(&view, |lines, view| show(lines, view.difference))?;
@@ -100,18 +92,9 @@ fn answer(before: &Rendered, after: &Rendered, out: &mut Output) -> Result<(), F
     Err(Failure::No { what: "the configurations differ".to_owned() })
 }
 
-/// Whether a unit reads the configuration's own files.
-fn names_files(tree: &Tree) -> bool {
-    let place = format!("{CONFIG_DIR}/files");
-    tree.iter().any(|(path, _)| {
-        path.starts_with("quadlet/")
-            && tree.bytes(path).is_some_and(|bytes| String::from_utf8_lossy(bytes).contains(&place))
-    })
-}
-
 fn show(to: &mut dyn Write, difference: &Difference) -> io::Result<()> {
-    if difference.files.is_empty() && !difference.payload_unknown {
-        writeln!(to, "no file changes")?;
+    if difference.is_empty() {
+        return writeln!(to, "nothing changes");
     }
     for file in &difference.files {
         let act = match file.act {
@@ -119,13 +102,13 @@ fn show(to: &mut dyn Write, difference: &Difference) -> io::Result<()> {
             FileAct::Removed => "  removed  ",
             FileAct::Changed => "  changed  ",
         };
-        line(to, act, &file.path)?;
+        fold(to, act, &file.path)?;
     }
     if difference.payload_unknown {
-        line(to, "  unknown  ", "files/: no device gives them out; what reads them is restarted")?;
+        fold(to, "  unknown  ", "files/: no device gives them out; what reads them is restarted")?;
     }
     for part in &difference.parts {
-        line(to, "  applied  ", part)?;
+        fold(to, "  applied  ", part)?;
     }
     for service in &difference.services {
         let act = match service.act {
@@ -135,26 +118,10 @@ fn show(to: &mut dyn Write, difference: &Difference) -> io::Result<()> {
         };
         let causes = service.causes.join(", ");
         let why = if causes.is_empty() { String::new() } else { format!(": {causes}") };
-        line(to, act, &format!("{} ({}){why}", service.service, service.mode))?;
+        fold(to, act, &format!("{} ({}){why}", service.service, service.mode))?;
     }
     if let Some((old, new)) = &difference.moves {
-        line(to, "  moves    ", &format!("from {old} to {new}: use --confirm-within"))?;
+        fold(to, "  moves    ", &format!("from {old} to {new}: use --confirm-within"))?;
     }
     Ok(())
-}
-
-/// One act in lines of 80 columns; a name may be longer than one of them.
-fn line(to: &mut dyn Write, act: &str, text: &str) -> io::Result<()> {
-    let room = COLUMNS - act.len();
-    let mut folded = String::new();
-    for word in text.split(' ') {
-        for (count, letter) in word.chars().enumerate() {
-            if count > 0 && count % room == 0 {
-                folded.push(' ');
-            }
-            folded.push(letter);
-        }
-        folded.push(' ');
-    }
-    wrap(to, act, folded.trim_end())
 }

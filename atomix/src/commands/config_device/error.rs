@@ -4,7 +4,7 @@
 use crate::failure::Class;
 use bundle::http::ExchangeError;
 use config_api::client::{
-    AddressError, AdviceClass, Refusal, RequestFileError, SignedHeadersError,
+    AddressError, AdviceClass, NOT_OURS, Refusal, RequestFileError, SignedHeadersError,
 };
 use config_api::jobs::{JobId, RollbackStatus};
 use programs::ProgramError;
@@ -53,6 +53,16 @@ pub enum DeviceError {
         /// What was wanted.
         wanted: &'static str,
     },
+    /// What answers is no config API.
+    #[error("{device} answers with something else than {wanted}: {what}")]
+    Stranger {
+        /// Who.
+        device: String,
+        /// What was wanted.
+        wanted: &'static str,
+        /// What came.
+        what: &'static str,
+    },
     /// Another device than the one that was meant.
     #[error("{device} is the device {found}, not {wanted}")]
     OtherDevice {
@@ -71,6 +81,14 @@ pub enum DeviceError {
         /// Why.
         #[source]
         source: ProgramError,
+    },
+    /// Others may read the key's file, and so nobody uses it.
+    #[error("ssh-keygen does not sign with {key}: its mode {mode} lets others read it", key = key.display())]
+    KeyOpen {
+        /// The key.
+        key: PathBuf,
+        /// What `ssh-keygen` says of it.
+        mode: String,
     },
     /// What was printed is no signature.
     #[error("ssh-keygen printed no signature")]
@@ -169,6 +187,8 @@ impl DeviceError {
             },
             Self::Exchange { .. }
             | Self::NotUnderstood { .. }
+            | Self::Stranger { .. }
+            | Self::KeyOpen { .. }
             | Self::Sign { .. }
             | Self::JobFailed { .. }
             | Self::Unknown { .. }
@@ -181,11 +201,18 @@ impl DeviceError {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Address { .. } => "give http://ADDRESS:PORT, an address or a name",
-            Self::Id { .. } => "it is on the label, and `config request-nonce` prints it",
+            Self::Address { source, .. } => source.hint(),
+            Self::Id { .. } => {
+                "the label has it: 12 hexadecimal digits, or 0A:1B:2C:3D:4E:5F; or a name that the \
+                 device was given: letters, digits and -_."
+            }
             Self::Exchange { source, .. } => exchange_hint(source),
             Self::Refused { refusal, .. } => refusal.advice().hint,
             Self::NotUnderstood { .. } => "use the atomix of the device's own version",
+            Self::Stranger { .. } => NOT_OURS,
+            Self::KeyOpen { .. } => {
+                "chmod 600 KEY; if it is a public key, an agent (ssh-add -l) must have the private one"
+            }
             Self::OtherDevice { .. } => {
                 "look at label, cable and address; somebody may be in between: nothing was sent"
             }
@@ -253,9 +280,7 @@ fn exchange_hint(error: &ExchangeError) -> &'static str {
         ExchangeError::Silent { .. } | ExchangeError::Broken(_) => {
             "whether it was taken is not known: look with `config export` before you repeat it"
         }
-        ExchangeError::Head(_) | ExchangeError::TooLarge { .. } => {
-            "look at the address and the port: this is not the config API"
-        }
+        ExchangeError::Head(_) | ExchangeError::TooLarge { .. } => NOT_OURS,
         ExchangeError::Option { .. } => "correct what was given; nothing was sent",
         ExchangeError::Stopped { .. } => "nothing is known to have been taken",
     }

@@ -34,6 +34,10 @@ pub(super) struct InForce {
 /// Asks a device for what is in force.
 pub(super) fn fetch(remote: &Remote, out: &mut Output) -> Result<InForce, Failure> {
     let answer = remote.ask(&Call::export(), 200, out.people)?;
+    // A page of a router's would be written down, or compared, as the configuration in force.
+    if answer.header("content-type") != Some("application/toml") {
+        return Err(remote.stranger("a configuration", &answer).into());
+    }
     let etag = answer.header("etag").map(|tag| tag.trim_matches('"').to_owned());
     Ok(InForce { text: answer.body, etag })
 }

@@ -89,7 +89,7 @@ pub(super) fn follow(
 
 fn look(remote: &Remote, job: &JobId) -> Result<Job, DeviceError> {
     let answer = remote.look(&Call::job(job))?;
-    parse_job(&answer.body).ok_or_else(|| remote.not_understood("a job"))
+    parse_job(&answer.body).ok_or_else(|| remote.not_understood("a job", &answer))
 }
 
 /// Whether another look may come to something else. At an address that is not the device's yet
@@ -107,7 +107,9 @@ fn may_pass(error: &DeviceError, following: &Following) -> bool {
     if let DeviceError::Refused { refusal, .. } = error {
         return following.places.len() > 1 || matches!(refusal.status, 408 | 429 | 500..);
     }
-    matches!(error, DeviceError::NotUnderstood { .. }) && following.places.len() > 1
+    let is_other =
+        matches!(error, DeviceError::NotUnderstood { .. } | DeviceError::Stranger { .. });
+    is_other && following.places.len() > 1
 }
 
 /// Confirms over the address that counts; false where that is not reached yet.
@@ -174,7 +176,7 @@ pub(super) fn conclude(job: &Job, remote: &Remote, out: &mut Output) -> Result<(
     if job.state == JobState::Succeeded {
         let result = job.result.clone().unwrap_or_default();
         if out.style == Style::Lines {
-            out.warn(&result.warnings)?;
+            out.warn_in_columns(&result.warnings)?;
             let secs = job.duration_seconds.unwrap_or_default();
             let place = result.forwarding_url.unwrap_or(device);
             let lan = format!("in force and healthy after {secs:.1} s; on its LAN it is {place}");

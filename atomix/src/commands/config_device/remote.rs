@@ -11,7 +11,7 @@ use crate::signals::StopRequest;
 use bundle::http::{ExchangeMethod, ExchangeRequest, Exchanged, HttpStop, exchange};
 use config_api::auth::{DeviceId, NONCE_TTL_SECS};
 use config_api::client::{
-    Call, DeviceAddress, IssuedNonce, Method, Refusal, SignedHeaders, parse_nonce,
+    Call, DeviceAddress, IssuedNonce, Method, Refusal, SignedHeaders, is_object, parse_nonce,
 };
 use std::io::Write;
 use std::path::PathBuf;
@@ -82,7 +82,8 @@ impl Remote {
     /// Asks for a nonce, and holds the device's name against the one that was given.
     pub(super) fn nonce(&self) -> Result<IssuedNonce, DeviceError> {
         let answer = self.expect(200, self.send(&Call::nonce(), &[])?)?;
-        let issued = parse_nonce(&answer.body).ok_or_else(|| self.not_understood("a nonce"))?;
+        let issued =
+            parse_nonce(&answer.body).ok_or_else(|| self.not_understood("a nonce", &answer))?;
         match &self.wanted {
             Some(wanted) if *wanted != issued.device => Err(DeviceError::OtherDevice {
                 device: self.address.to_string(),
@@ -124,16 +125,32 @@ impl Remote {
         self.expect(200, self.send(call, &[])?)
     }
 
-    pub(super) fn not_understood(&self, wanted: &'static str) -> DeviceError {
-        DeviceError::NotUnderstood { device: self.address.to_string(), wanted }
+    /// A device of another version says it in other words; something else answers with a page.
+    pub(super) fn not_understood(&self, wanted: &'static str, answer: &Exchanged) -> DeviceError {
+        if is_object(&answer.body) {
+            DeviceError::NotUnderstood { device: self.address.to_string(), wanted }
+        } else {
+            self.stranger(wanted, answer)
+        }
+    }
+
+    pub(super) fn stranger(&self, wanted: &'static str, answer: &Exchanged) -> DeviceError {
+        let kind = answer.header("content-type").unwrap_or_default().trim_ascii_start();
+        let is_page = answer.body.trim_ascii_start().starts_with(b"<")
+            || kind.get(..9).is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));
+        let what = if is_page { "a page for browsers" } else { "no word of the config API" };
+        DeviceError::Stranger { device: self.address.to_string(), wanted, what }
     }
 
     fn expect(&self, status: u16, answer: Exchanged) -> Result<Exchanged, DeviceError> {
         if answer.status == status {
             return Ok(answer);
         }
+        if (200..300).contains(&answer.status) {
+            return Err(self.not_understood("what was asked for", &answer));
+        }
         let device = self.address.to_string();
-        let refusal = Refusal::of_answer(answer.status, &answer.body);
+        let refusal = Refusal::of_answer(answer.status, answer.header("location"), &answer.body);
         Err(DeviceError::Refused { device, refusal })
     }
 
@@ -167,7 +184,7 @@ fn shown(text: &str) -> String {
 
 /// A device's name as it was given.
 pub(super) fn device_id_of(text: &str) -> Result<DeviceId, DeviceError> {
-    DeviceId::new(text).ok_or_else(|| DeviceError::Id { text: text.to_owned() })
+    DeviceId::typed(text).ok_or_else(|| DeviceError::Id { text: text.to_owned() })
 }
 
 const _: () = assert!(NONCE_TTL_SECS > STALL.as_secs(), "a nonce outlives one silent request");

@@ -47,10 +47,19 @@ pub(super) fn sign(
         .timeout(Duration::from_secs(NONCE_TTL_SECS))
         .output(&mut told);
     let end = programs::run(call, stop).map_err(failed)?;
+    if let Some(mode) = end.stderr.lines().find_map(open_mode).filter(|_| !end.success()) {
+        return Err(DeviceError::KeyOpen { key: key.to_owned(), mode: mode.to_owned() });
+    }
     end.check("ssh-keygen").map_err(failed)?;
     let armored = String::from_utf8(armored).map_err(|_| DeviceError::NoSignature)?;
     parse_armored(&armored).map_err(|_| DeviceError::NoSignature)?;
     Ok(armored)
+}
+
+/// `ssh-keygen` has its words in English alone.
+fn open_mode(line: &str) -> Option<&str> {
+    let (mode, rest) = line.trim().strip_prefix("Permissions ")?.split_once(' ')?;
+    (rest.starts_with("for ") && rest.ends_with("are too open.")).then_some(mode)
 }
 
 fn tell(line: &mut Vec<u8>, bytes: &[u8], people: &mut dyn Write) {

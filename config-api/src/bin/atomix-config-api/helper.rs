@@ -10,7 +10,7 @@ use config_api::helper::{
     bind_helper, serve_helper,
 };
 use config_api::promote::Owners;
-use config_api::system::{HostPrograms, LiveServices, SystemParts};
+use config_api::system::{HostPrograms, LiveServices, SystemParts, own_addresses};
 use nix::unistd::User;
 use std::io::{self, Write, stderr};
 use std::path::Path;
@@ -31,6 +31,8 @@ pub enum HelperError {
     Account {
         /// Its name.
         name: String,
+        /// Which one it is.
+        which: AccountOf,
     },
     /// The accounts cannot be asked for.
     #[error("cannot look up an account")]
@@ -55,6 +57,37 @@ pub enum HelperError {
     Listen(#[from] HelperListenError),
 }
 
+/// Whose account it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountOf {
+    /// The HTTP service's.
+    Service,
+    /// That of the containers without privileges.
+    Containers,
+}
+
+impl HelperError {
+    /// The way out, where there is one to name.
+    pub const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Account { which: AccountOf::Service, .. } => Some(
+                "atomix-config-user.conf in /usr/lib/sysusers.d and `systemd-sysusers` make it; \
+                 another one is named by --service-user; then start this unit again",
+            ),
+            Self::Account { which: AccountOf::Containers, .. } => Some(
+                "the image has to bring it, with subordinate ids (/etc/subuid, /etc/subgid) and a \
+                 home; another one is named by --app-user; then start this unit again",
+            ),
+            Self::Interface { .. } => Some("name eth0, eth1 and so on with --wan and --lan"),
+            Self::Accounts(_)
+            | Self::Files(_)
+            | Self::Device(_)
+            | Self::Parts(_)
+            | Self::Listen(_) => None,
+        }
+    }
+}
+
 impl From<PipelineError> for HelperError {
     fn from(error: PipelineError) -> Self {
         match error {
@@ -66,7 +99,7 @@ impl From<PipelineError> for HelperError {
 
 /// The device that all commands of root work on.
 pub fn device(args: &HelperArgs) -> Result<Device, HelperError> {
-    let app = account(&args.app_user)?;
+    let app = account(&args.app_user, AccountOf::Containers)?;
     let owners = Owners { root: (0, 0), app_service: (app.uid.as_raw(), app.gid.as_raw()) };
     let confirmed = Arc::new(AtomicBool::new(false));
     let services = Box::new(services(args, owners, app.uid.as_raw(), &confirmed)?);
@@ -83,7 +116,7 @@ pub fn device(args: &HelperArgs) -> Result<Device, HelperError> {
 
 /// Runs the helper.
 pub fn helper(args: HelperArgs, named: DeviceId) -> Result<(), HelperError> {
-    let service = account(&args.service_user)?;
+    let service = account(&args.service_user, AccountOf::Service)?;
     let device = Arc::new(device(&args)?);
     let resuming = Arc::clone(&device);
     // Looking works meanwhile; another change is refused until this one is at rest.
@@ -93,7 +126,8 @@ pub fn helper(args: HelperArgs, named: DeviceId) -> Result<(), HelperError> {
         }
     });
     let listener = bind_helper(&args.socket, service.gid.as_raw())?;
-    let helper = Arc::new(Helper::new(device, Spool::new(args.spool, args.own), named));
+    let helper = Helper::new(device, Spool::new(args.spool, args.own), named);
+    let helper = Arc::new(helper.with_addresses(own_addresses));
     let peers = AllowedPeers::new(service.uid.as_raw());
     serve_helper(&listener, &helper, &peers, &|error: &HelperListenError| note(error));
     Ok(())
@@ -104,9 +138,9 @@ pub fn note(error: &dyn std::error::Error) {
     let _ = writeln!(stderr(), "atomix-config-api: {}", chain(error));
 }
 
-fn account(name: &str) -> Result<User, HelperError> {
+fn account(name: &str, which: AccountOf) -> Result<User, HelperError> {
     let found = User::from_name(name).map_err(|errno| HelperError::Accounts(errno.into()))?;
-    found.ok_or_else(|| HelperError::Account { name: name.to_owned() })
+    found.ok_or_else(|| HelperError::Account { name: name.to_owned(), which })
 }
 
 fn interface(name: &str) -> Result<InterfaceName, HelperError> {

@@ -22,6 +22,9 @@ fn main() -> ExitCode {
         Err(failure) => {
             // Nothing is left to be told where stderr itself is gone.
             let _ = writeln!(stderr(), "atomix-config-api: {}", chain(&failure));
+            if let Some(hint) = failure.hint() {
+                let _ = writeln!(stderr(), "hint: {hint}");
+            }
             ExitCode::FAILURE
         }
     }

@@ -41,6 +41,17 @@ pub enum RunError {
     Io(#[from] io::Error),
 }
 
+impl RunError {
+    /// The way out, where there is one to name.
+    pub const fn hint(&self) -> Option<&'static str> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Helper(error) => error.hint(),
+            Self::Device | Self::Files(_) | Self::Start(_) | Self::Listen(_) | Self::Io(_) => None,
+        }
+    }
+}
+
 /// Runs the command.
 pub fn run(cli: Cli) -> Result<(), RunError> {
     match cli.command {
@@ -77,7 +88,7 @@ fn device(given: Option<&str>) -> Result<DeviceId, RunError> {
             address.unwrap_or_default().trim().replace(':', "")
         }
     };
-    DeviceId::new(&text).ok_or(RunError::Device)
+    DeviceId::typed(&text).ok_or(RunError::Device)
 }
 
 pub fn tell(words: &str) {

@@ -216,6 +216,13 @@ fn every_way_to_name_the_input_and_the_directory_gives_one_tree() {
         words.args(["config", "validate", "-", "--json"]);
         let run = words.stdin(std::fs::File::open(from).unwrap()).output().unwrap();
         assert_eq!(run.status.code(), Some(0), "{run:?}");
+        let words = ["config", "validate", "-"];
+        let run = Command::new(env!("CARGO_BIN_EXE_atomix"))
+            .args(words)
+            .stdin(std::fs::File::open(from).unwrap())
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(run.stdout).unwrap(), "standard input is valid\n");
     }
 }
 

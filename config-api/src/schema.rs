@@ -206,6 +206,7 @@ fn directive(spec: &Spec) -> Value {
         | ValueKind::VolumeSource
         | ValueKind::VolumeOptions
         | ValueKind::Options
+        | ValueKind::Label
         | ValueKind::Annotation
         | ValueKind::Group
         | ValueKind::UserNamespace

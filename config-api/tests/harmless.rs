@@ -244,3 +244,40 @@ fn names_that_only_begin_like_the_systems_are_free() {
         assert_eq!(paths(&file(false, "", &format!("[users.{name}]"))), [format!("users.{name}")]);
     }
 }
+
+/// To want what runs anyway starts nothing, and asking for a condition changes nothing.
+#[test]
+fn services_that_run_anyway_can_be_wanted() {
+    let unit =
+        |lines: &str| paths(&file(false, "", &format!("[containers.container.web.Unit]\n{lines}")));
+    for line in [
+        "Requires = \"podman.socket\"",
+        "Wants = [\"chronyd.service\", \"dbus.socket network-online.target\"]",
+        "ConditionPathIsSocket = \"/run/dbus/system_bus_socket\"",
+        "AssertKernelModuleLoaded = \"tun\"",
+    ] {
+        assert_eq!(unit(line), [""; 0], "{line}");
+    }
+    for line in [
+        "Conflicts = \"chronyd.service\"",
+        "PropagatesStopTo = \"dbus.service\"",
+        "Before = \"dbus.service\"",
+        "Wants = \"nftables.service\"",
+    ] {
+        assert_eq!(unit(line).len(), 1, "{line}");
+    }
+}
+
+#[test]
+fn space_around_a_value_is_kept_and_does_no_harm() {
+    let rest = "[containers.build.x.Build]\nImageTag = \" localhost/x:1 \"";
+    let text = file(false, "HostName = \"till \"\nTimezone = \" local\"", rest)
+        .replace("registry.example/web:1", "localhost/x:1 ");
+    let units = judge(&text).unwrap().config.units;
+    assert_eq!(units[1].modes, units[0].modes, "the build is its container's");
+    assert_eq!(units[1].sections[0].directives[0].values, [" localhost/x:1 "]);
+    for line in ["Volume = \" /etc:/x\"", "Mount = \" type=bind,source=/etc,target=/x\""] {
+        assert_eq!(paths(&file(false, line, "")).len(), 1, "{line}");
+    }
+    assert_eq!(paths(&file(false, "HostName = \"a b\"", "")).len(), 1);
+}

@@ -131,6 +131,33 @@ fn a_name_is_no_option_of_podman() {
 }
 
 #[test]
+fn a_build_writes_its_image_nowhere_but_among_the_images() {
+    // Buildah takes a tag for a place when it looks like one: root would write into it.
+    for tag in [
+        "dir:/etc/cron.d",
+        "oci-archive:/etc/cron.d/x",
+        "docker-archive:/data/x",
+        "oci:/etc/x:y",
+        "docker://registry.example/x",
+        "containers-storage:x",
+    ] {
+        let build =
+            format!("[containers.build.b.Build]\nImageTag = [\"localhost/b:1\", \" {tag}\"]");
+        assert_eq!(faults(&file("", &build)), ["ImageTag[1]"], "{tag}");
+    }
+}
+
+#[test]
+fn a_container_is_restarted_under_no_name_but_its_own() {
+    all_refused(&[
+        r#"Label = "PODMAN_SYSTEMD_UNIT=nftables.service""#,
+        r#"Label = '"PODMAN_SYSTEMD_UNIT=nftables.service"'"#,
+        r#"Label = 'a=b \x50ODMAN_SYSTEMD_UNIT=sshd.service'"#,
+    ]);
+    assert_eq!(faults(&file(r#"Label = "unit=PODMAN_SYSTEMD_UNIT""#, "")), [""; 0]);
+}
+
+#[test]
 fn a_container_cannot_stand_in_the_way_of_the_boot() {
     // A container is started after basic.target and the network: to be before them is a cycle,
     // which systemd breaks by leaving something out, perhaps not the container.

@@ -121,19 +121,19 @@ pub(crate) fn demand_valid(
                 faults_text(&faults, name_of(file, &input), &input.config_toml)
             )?;
             Err(Failure::Usage {
-                what: format!("{} is not valid; {nothing}", file.display()),
+                what: format!("{} is not valid; {nothing}", shown(file)),
                 hint: "correct it; `atomix config validate --json` lists the faults for programs",
             })
         }
         Read::NoInput(error) => Err(Failure::Usage {
-            what: format!("{}: {}", file.display(), chain(&error)),
+            what: format!("{}: {}", shown(file), chain(&error)),
             hint: error.hint(),
         }),
     }
 }
 
 fn answer(file: &Path, out: &mut Output) -> Result<(), Failure> {
-    let shown = file.display();
+    let shown = shown(file);
     let (faults, untold, text) = match read(file, &mut Discard::default())? {
         Read::Good(_, checked) => {
             let verdict = Verdict {
@@ -157,7 +157,7 @@ fn answer(file: &Path, out: &mut Output) -> Result<(), Failure> {
         }
         Read::NoInput(error) => {
             let fault = Fault::of_input(chain(&error), error.hint());
-            let text = input_fault_text(&fault, &shown.to_string());
+            let text = input_fault_text(&fault, &shown);
             (vec![fault], 0, text)
         }
     };
@@ -174,6 +174,14 @@ fn answer(file: &Path, out: &mut Output) -> Result<(), Failure> {
     out.answer(&verdict, |lines, _| write!(lines, "{text}"))?;
     let noun = if count == 1 { "fault" } else { "faults" };
     Err(Failure::No { what: format!("{shown} is not valid: {count} {noun}") })
+}
+
+/// The input's name for people.
+fn shown(file: &Path) -> String {
+    if file == Path::new(STDIN) {
+        return "standard input".to_owned();
+    }
+    file.display().to_string()
 }
 
 /// Faults in a bundle are faults of the file in it.

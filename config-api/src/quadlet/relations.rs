@@ -9,7 +9,7 @@ use crate::model::Declared;
 pub enum Reach {
     /// Any unit: only this one is delayed by it.
     Any,
-    /// Units of this file, and targets that are waited for.
+    /// Units of this file, targets that are waited for, and services that run anyway.
     OwnOrTarget,
     /// Units of this file, and targets that nothing of the boot waits for: a container is started
     /// after the others, and to be before them as well is a cycle. systemd breaks one by leaving a
@@ -42,6 +42,17 @@ const PASSIVE: [&str; 17] = [
     "timers.target",
 ];
 
+/// Services that run on the device in any case, or that answer when they are asked: to want one
+/// starts nothing that is not there, and none is stopped with the container.
+const RUNNING: [&str; 6] = [
+    "chronyd.service",
+    "dbus.service",
+    "dbus.socket",
+    "podman.socket",
+    "systemd-networkd.service",
+    "systemd-resolved.service",
+];
+
 const BOOT: [&str; 2] = ["default.target", "multi-user.target"];
 
 /// Judges a list of units, with spaces between them.
@@ -55,7 +66,7 @@ pub(super) fn check_relation(
         let (good, allowed) = match reach {
             Reach::Any => (own || is_unit_name(unit), "a unit's name with its suffix"),
             Reach::OwnOrTarget => (
-                own || PASSIVE.contains(&unit),
+                own || PASSIVE.contains(&unit) || RUNNING.contains(&unit),
                 "units of this file, and targets such as \
                  network-online.target",
             ),

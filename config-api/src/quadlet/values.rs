@@ -55,6 +55,8 @@ pub enum ValueKind {
     VolumeOptions,
     /// Options of a driver or log, no file of the host among them.
     Options,
+    /// A label of a container.
+    Label,
     /// A note to the runtime, none that changes what it does.
     Annotation,
     /// Groups by name or number.
@@ -100,21 +102,23 @@ pub(crate) fn check_value(kind: ValueKind, value: &str, context: &Context<'_>) -
     let inside = |good: bool, wanted: &str| {
         if good { Ok(Inside) } else { Err(Refused::new(format!("is not {wanted}"), "")) }
     };
+    // systemd drops space around a value: a name is none other with it.
+    let word = value.trim_matches([' ', '\t']);
     match kind {
         ValueKind::Text | ValueKind::Forced => Ok(Inside),
         ValueKind::Words => inside(is_words(value), "a word or a few, without quotes"),
-        ValueKind::Name => inside(is_name(value), "a name of letters, digits, _, . and -"),
-        ValueKind::Zone => inside(value.split('/').all(is_name), "a time zone"),
+        ValueKind::Name => inside(is_name(word), "a name of letters, digits, _, . and -"),
+        ValueKind::Zone => inside(word.split('/').all(is_name), "a time zone"),
         ValueKind::Boolean => inside(is_boolean(value), "true or false"),
         ValueKind::Number => inside(is_number(value), "a whole number"),
         ValueKind::OneOf(words) => {
             inside(words.contains(&value), &format!("one of: {}", words.join(", ")))
         }
         ValueKind::Address => {
-            inside(value.parse::<std::net::IpAddr>().is_ok(), "an address without a zone")
+            inside(word.parse::<std::net::IpAddr>().is_ok(), "an address without a zone")
         }
         ValueKind::Image => check_image(value, context.declared),
-        ValueKind::Tag => inside(is_image_name(value), "a name that an image can have"),
+        ValueKind::Tag => check_tag(word),
         ValueKind::Port => check_published(value).map(|()| Inside),
         ValueKind::Volume => check_volume(value, context),
         ValueKind::Mount => check_mount(value, context),
@@ -134,6 +138,8 @@ pub(crate) fn check_value(kind: ValueKind, value: &str, context: &Context<'_>) -
         ValueKind::VolumeOptions => check_mount_options(value, context),
         ValueKind::Options => refuse_options(value, &["path="]),
         ValueKind::Annotation => refuse_options(value, &RUNTIME_NOTES),
+        // `podman auto-update` restarts the unit that this label names.
+        ValueKind::Label => refuse_options(value, &["PODMAN_SYSTEMD_UNIT"]),
         ValueKind::Group => check_group(value),
         ValueKind::UserNamespace => check_user_namespace(value, context),
         ValueKind::Secret => check_secret(value, context),
@@ -185,6 +191,19 @@ const LOCAL_TRANSPORTS: [&str; 10] = [
     "sif:",
     "tarball:",
 ];
+
+/// Buildah writes an image whose name begins so into that file or directory, or straight to a
+/// registry.
+fn check_tag(value: &str) -> Verdict {
+    let refused = |problem, hint| Err(Refused::new(problem, hint));
+    if !is_image_name(value) {
+        return refused("is not a name that an image can have", "");
+    }
+    if LOCAL_TRANSPORTS.iter().chain(&["docker:"]).any(|transport| value.starts_with(transport)) {
+        return refused("is a place to write the image to", "for example localhost/tool:1");
+    }
+    Ok(Accepted::Inside)
+}
 
 fn check_image(value: &str, declared: &Declared) -> Verdict {
     let value = value.trim();

@@ -50,8 +50,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Judge a gateway that the config API makes, from its LAN, the world and its description;
-    /// --help tells more
+    /// Judge a gateway that the config API makes, from its LAN, the world and its description, and over
+    /// its boots; --help tells more
     #[command(disable_help_flag = true)]
     Gateway {
         /// Arguments of the judges

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 type Step = (&'static str, fn(&mut dyn Write) -> Result<(), TaskError>);
 
-const STEPS: [Step; 19] = [
+const STEPS: [Step; 20] = [
     ("judges are installed", |_| judges::require()),
     ("workspace rules", |_| workspace::check()),
     ("linux-only calls are gated", |_| linux_only::check()),
@@ -50,8 +50,9 @@ const STEPS: [Step; 19] = [
         let test = ["test", "--package", "config-api", "--test", "browser", "--quiet"];
         cargo(&[&test[..], &["--", "--ignored", "--test-threads=2"]].concat())
     }),
-    // Both want root: one makes hosts, the other a network in which nobody else is asked.
+    // They want root, for hosts and for networks in which nobody else is asked.
     ("network of a gateway", |_| gateway(&["--judge=network".to_owned()])),
+    ("boots of a gateway", |_| gateway(&["--judge=boots".to_owned()])),
     ("strangers at the API", |_| gateway(&["--judge=strangers".to_owned()])),
     ("every state", |_| model::run(&model::ModelArgs::default())),
     // Fewer distinct images mean that something is wrong with the harness, whatever it says.

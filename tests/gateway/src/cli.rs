@@ -9,6 +9,9 @@ use std::path::PathBuf;
 pub enum Judge {
     /// A whole device under real systemd, seen from the LAN and from the world
     Network,
+    /// The same over its boots: in which order it comes up, what it knows afterwards, and the search
+    /// for its first configuration
+    Boots,
     /// What is made of the API's description alone: requests of schemathesis, and a client
     Strangers,
     /// What two hundred uploads at once cost an apply; by hand, since it measures time
@@ -17,13 +20,14 @@ pub enum Judge {
 
 impl Judge {
     /// All that a busy machine does not deceive.
-    pub const ALL: [Self; 2] = [Self::Network, Self::Strangers];
+    pub const ALL: [Self; 3] = [Self::Network, Self::Boots, Self::Strangers];
 
     /// The word on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Network => "network",
+            Self::Boots => "boots",
             Self::Strangers => "strangers",
             Self::Load => "load",
         }

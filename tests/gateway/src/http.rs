@@ -41,6 +41,12 @@ impl Laptop {
     /// A laptop with a new key in `dir`.
     pub fn new(host: Option<&'static str>, dir: &Path) -> Result<Self> {
         let key = dir.join("operator");
+        // Another judge may have had one of that name, which ssh-keygen would ask about.
+        for old in [key.clone(), key.with_extension("pub")] {
+            if old.exists() {
+                fs::remove_file(old)?;
+            }
+        }
         Program::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).run()?;
         Ok(Self { host, key })
     }
@@ -53,6 +59,17 @@ impl Laptop {
     /// Sends a request without a signature.
     pub fn ask(&self, to: SocketAddr, method: &str, target: &str, body: &[u8]) -> Result<Answer> {
         self.send(to, method, target, &[], body)
+    }
+
+    /// Sends a request from a host, as somebody without a key.
+    pub fn stranger(
+        host: &str,
+        to: SocketAddr,
+        method: &str,
+        target: &str,
+        body: &[u8],
+    ) -> Result<Answer> {
+        on(host, || send(to, method, target, &[], body))
     }
 
     /// Sends a signed one.

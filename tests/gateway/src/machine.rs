@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The gateway: real systemd as process 1 in namespaces of its own.
+//! The gateway: real systemd as process 1 in namespaces of its own. It can be booted anew, and cut off
+//! from power; only `/data` lasts.
 
+use crate::console::Console;
 use crate::host::wait_until;
-use crate::parts;
-use crate::space::{GATEWAY, NETWORKS, group_of, make_networks};
-use anyhow::{Context as _, Result, bail};
+use crate::parts::{self, Online};
+use crate::space::{GATEWAY, NETWORKS, group_of, make_networks, unplug};
+use anyhow::{Context as _, Result, bail, ensure};
 use e2e::program::Program;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -13,28 +15,43 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// For a boot until the API answers.
+/// For a boot to its end, and for the way down.
 const BOOT: Duration = Duration::from_secs(60);
 
-/// The gateway, running.
+/// The gateway, running or not.
 pub struct Machine {
     scratch: PathBuf,
+    console: Console,
     running: Option<(Child, i32)>,
 }
 
 impl Machine {
-    /// Lays the gateway out and boots it.
-    pub fn boot(program: &Path, scratch: &Path) -> Result<Self> {
-        for dir in ["data", "image", "place"] {
-            fs::create_dir_all(scratch.join(dir))?;
+    /// Lays the gateway out, with nothing in `/data` and `/boot`.
+    pub fn new(program: &Path, scratch: &Path, online: Online) -> Result<Self> {
+        let machine = Self { scratch: scratch.to_owned(), console: Console::new()?, running: None };
+        for dir in ["data", "boot", "image", "place"] {
+            let dir = machine.dir(dir);
+            if dir.exists() {
+                fs::remove_dir_all(&dir)?;
+            }
+            fs::create_dir_all(dir)?;
         }
-        parts::image(program, &scratch.join("image"))?;
-        let mut machine = Self { scratch: scratch.to_owned(), running: None };
-        machine.start()?;
+        parts::image(program, &machine.dir("image"), online)?;
         Ok(machine)
     }
 
-    fn start(&mut self) -> Result<()> {
+    /// One of its directories, seen from outside: `data`, `boot` or `image`.
+    pub fn dir(&self, name: &str) -> PathBuf {
+        self.scratch.join(name)
+    }
+
+    /// Its serial line.
+    pub const fn console(&self) -> &Console {
+        &self.console
+    }
+
+    /// Switches it on, until its first process runs.
+    pub fn start(&mut self) -> Result<()> {
         make_networks()?;
         let join = "echo $$ >\"$0/cgroup.procs\"; exec \"$@\"";
         let mut command = Command::new("bash");
@@ -42,9 +59,10 @@ impl Machine {
         command.arg("nsenter").arg(format!("--net={NETWORKS}/{GATEWAY}"));
         command.args(["unshare", "-m", "-p", "-u", "-i", "-C", "--fork", "--kill-child"]);
         command.arg("bash").arg(parts::own("enter.sh")).arg(parts::debian()?);
-        for dir in ["image", "data", "place"] {
-            command.arg(self.scratch.join(dir));
+        for dir in ["image", "data", "boot", "place"] {
+            command.arg(self.dir(dir));
         }
+        command.arg(self.console.line());
         let log = fs::File::create(self.scratch.join("enter.log"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn().context("cannot start the gateway")?;
@@ -54,6 +72,11 @@ impl Machine {
             Ok(children.ok().and_then(|list| list.split(' ').next()?.parse().ok()))
         })?;
         self.running = Some((child, first));
+        Ok(())
+    }
+
+    /// Waits until nothing of the boot is left to be done.
+    pub fn wait_booted(&self) -> Result<()> {
         let booted = wait_until("the gateway's boot", BOOT, || {
             let state = self.run(&["systemctl", "is-active", "multi-user.target"]);
             Ok(state.is_ok().then_some(()))
@@ -61,12 +84,27 @@ impl Machine {
         booted.with_context(|| self.said())
     }
 
-    fn stop(&mut self) {
-        if let Some((mut child, first)) = self.running.take() {
-            // All that it started ends with it.
-            let _ = kill(Pid::from_raw(first), Signal::SIGKILL);
-            let _ = child.wait();
+    /// Brings it down as its administrator does.
+    pub fn shut_down(&mut self) -> Result<()> {
+        // The answer may be cut off with everything else.
+        let asked = self.run(&["systemctl", "--no-block", "reboot"]);
+        let Some((child, _)) = &mut self.running else { bail!("the gateway is off") };
+        let down = wait_until("the way down", BOOT, || Ok(child.try_wait()?));
+        if down.is_err() {
+            let said = self.said();
+            return down.map(drop).with_context(|| format!("{said}\nasked: {asked:?}"));
         }
+        self.running = None;
+        unplug()
+    }
+
+    /// Takes the power away.
+    pub fn cut(&mut self) -> Result<()> {
+        let Some((mut child, first)) = self.running.take() else { return Ok(()) };
+        // All that it started ends with it.
+        kill(Pid::from_raw(first), Signal::SIGKILL)?;
+        child.wait()?;
+        unplug()
     }
 
     /// A program in the gateway, which gives what it prints.
@@ -84,19 +122,29 @@ impl Machine {
         self.run(&["cat", path])
     }
 
+    /// A property of a unit.
+    pub fn property(&self, unit: &str, name: &str) -> Result<String> {
+        let asked = format!("--property={name}");
+        let shown = self.run(&["systemctl", "show", &asked, "--value", unit])?;
+        ensure!(!shown.trim().is_empty(), "{unit} has no {name}");
+        Ok(shown.trim().to_owned())
+    }
+
     /// What explains a failure.
     pub fn said(&self) -> String {
         let ask = |words: &[&str]| self.run(words).unwrap_or_else(|error| format!("{error:#}"));
         let enter = fs::read_to_string(self.scratch.join("enter.log")).unwrap_or_default();
         let journal = ask(&["journalctl", "--no-pager", "--boot", "--lines=60", "--output=cat"]);
         let failed = ask(&["systemctl", "--no-pager", "--failed", "--plain", "--no-legend"]);
-        let jobs = ask(&["systemctl", "--no-pager", "list-jobs"]);
-        format!("{enter}{journal}\nfailed units: {failed}\njobs: {jobs}")
+        let jobs = ask(&["systemctl", "--no-pager", "list-jobs", "--after"]);
+        let console = self.console.said();
+        format!("{enter}{journal}\nconsole: {console}\nfailed units: {failed}\njobs: {jobs}")
     }
 }
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        self.stop();
+        // Who judged has told already what is wrong.
+        let _off = self.cut();
     }
 }

@@ -6,7 +6,9 @@
     reason = "test rig: its files are scratch, and its programs are the judges"
 )]
 
+mod boots;
 mod cli;
+mod console;
 mod host;
 mod http;
 mod live;
@@ -14,10 +16,13 @@ mod load;
 mod machine;
 mod network;
 mod parts;
+mod picture;
+mod rig;
 mod run;
 mod scan;
 mod space;
 mod strangers;
+mod watch;
 
 use clap::Parser;
 use std::io::{Write, stderr, stdout};

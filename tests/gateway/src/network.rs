@@ -6,37 +6,19 @@
 use crate::host::{self, on, wait_until};
 use crate::http::Laptop;
 use crate::machine::Machine;
-use crate::parts;
+use crate::parts::{self, Online};
+use crate::rig::{
+    FRESH, GATEWAY_IP, PLACE, Rig, address, api, claim, forget_rule, introduce, lease, names,
+};
 use crate::scan::{ALL, Protocol, answering};
-use crate::space::{LAN, STRANGER_MAC, WAN, WORLD_MAC};
+use crate::space::{LAN, STRANGER_IP, WAN, WORLD_IP, WORLD_LOCAL};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-/// Where a device without a configuration is reached in its LAN.
-const FRESH: &str = "172.20.30.1:8080";
-/// Where the configuration puts it.
-const PLACE: &str = "10.44.0.1:8080";
-const GATEWAY_IP: &str = "10.44.0.1";
-const WORLD_IP: &str = "192.0.2.10";
-/// Of its own making, from its hardware address.
-const WORLD_LOCAL: &str = "fe80::5eff:fe00:1";
-const STRANGER_LOCAL: &str = "fe80::5eff:fe00:101";
-/// The host in the world.
-const STRANGER_IP: &str = "192.0.2.1";
-
-const CONFIG: &str = include_str!("../guest/config.toml");
-
-/// The gateway and who looks at it.
-struct Rig<'a> {
-    machine: Machine,
-    laptop: Laptop,
-    scratch: &'a Path,
-}
 
 type Claim = (&'static str, fn(&mut Rig<'_>) -> Result<()>);
 
@@ -59,14 +41,11 @@ const CLAIMS: [Claim; 13] = [
 /// Judges a program.
 pub fn judge(program: &Path, scratch: &Path, out: &mut dyn Write) -> Result<()> {
     let begun = Instant::now();
-    let machine = Machine::boot(program, scratch)?;
-    writeln!(out, "  booted: {:.1} s", begun.elapsed().as_secs_f64())?;
     let laptop = Laptop::new(Some(LAN), scratch)?;
-    for address in ["172.20.30.7/24", "10.44.0.7/24"] {
-        host::run(LAN, &["ip", "address", "add", address, "dev", "cable"])?;
-    }
-    host::run(WAN, &["ip", "address", "add", &format!("{STRANGER_IP}/24"), "dev", "cable"])?;
-    host::run(WAN, &["ip", "route", "add", "10.44.0.0/24", "via", WORLD_IP])?;
+    let mut machine = Machine::new(program, scratch, Online::Taken)?;
+    machine.start()?;
+    machine.wait_booted()?;
+    writeln!(out, "  booted: {:.1} s", begun.elapsed().as_secs_f64())?;
     let mut rig = Rig { machine, laptop, scratch };
     for (name, claim) in CLAIMS {
         let begun = Instant::now();
@@ -75,38 +54,6 @@ pub fn judge(program: &Path, scratch: &Path, out: &mut dyn Write) -> Result<()> 
         out.flush()?;
     }
     Ok(())
-}
-
-impl Rig<'_> {
-    fn config(&self) -> Result<String> {
-        Ok(CONFIG.replace("ADMIN_KEY", &self.laptop.public()?))
-    }
-
-    /// Has a whole configuration applied, and gives its job once it is over.
-    fn apply(&self, text: &str) -> Result<serde_json::Value> {
-        let place = address(PLACE)?;
-        let accepted = self.laptop.sign(place, "POST", "/api/config", text.as_bytes())?;
-        self.laptop.finished(place, &accepted)
-    }
-
-    fn applied(&self, text: &str) -> Result<()> {
-        let job = self.apply(text)?;
-        ensure!(job["state"] == "succeeded", "{job:#}");
-        Ok(())
-    }
-
-    fn nft(&self, words: &[&str]) -> Result<String> {
-        self.machine.run(&[&["nft"], words].concat())
-    }
-
-    /// What the world gets an answer from.
-    fn seen_outside(&self, protocol: Protocol, ports: &str) -> Result<BTreeSet<u16>> {
-        answering(WAN, WORLD_IP, protocol, ports)
-    }
-}
-
-fn address(text: &str) -> Result<SocketAddr> {
-    text.parse().with_context(|| text.to_owned())
 }
 
 /// The process of a unit, as the kernel sees it.
@@ -157,66 +104,6 @@ fn peers(rig: &mut Rig<'_>) -> Result<()> {
     Ok(())
 }
 
-fn claim(rig: &mut Rig<'_>) -> Result<()> {
-    let text = rig.config()?;
-    let accepted = rig.laptop.ask(address(FRESH)?, "POST", "/api/config", text.as_bytes())?;
-    let job = rig.laptop.finished(address(PLACE)?, &accepted)?;
-    ensure!(job["state"] == "succeeded", "{job:#}");
-    for unit in ["web.service", "dnsmasq.service", "chronyd.service"] {
-        let state = rig.machine.run(&["systemctl", "is-active", unit])?;
-        ensure!(state.trim() == "active", "{unit}: {state}");
-    }
-    let shop =
-        rig.machine.run(&["systemctl", "--user", "--machine=appsvc@", "is-active", "shop"])?;
-    ensure!(shop.trim() == "active", "shop.service of appsvc: {shop}");
-    let user = rig.machine.run(&["getent", "passwd", "admin"])?;
-    ensure!(user.contains("/bash"), "{user}");
-    Ok(())
-}
-
-fn lease(rig: &mut Rig<'_>) -> Result<()> {
-    host::run(LAN, &["ip", "-4", "address", "flush", "dev", "cable"])?;
-    let file = rig.scratch.join("lease");
-    let busybox = parts::debian()?.join("bin/busybox");
-    let asked = ["-i", "cable", "-n", "-q", "-f", "-t", "10", "-T", "1", "-O", "ntpsrv", "-s"];
-    host::program(LAN, &[])
-        .env("LEASE", &file)
-        .arg(busybox)
-        .arg("udhcpc")
-        .args(asked)
-        .arg(parts::own("lease.sh"))
-        .run()?;
-    let lease = fs::read_to_string(&file)?;
-    for line in [
-        "router=10.44.0.1",
-        "dns=10.44.0.1",
-        "ntpsrv=10.44.0.1",
-        "domain=lab.example",
-        "mask=24",
-        "lease=86400",
-    ] {
-        ensure!(lease.lines().any(|found| found == line), "{line} is not in {lease}");
-    }
-    let ip =
-        lease.lines().find_map(|line| line.strip_prefix("ip=10.44.0.")).context("no address")?;
-    let last: u8 = ip.parse()?;
-    ensure!((10..=200).contains(&last), "{lease}");
-    Ok(())
-}
-
-fn names(_: &mut Rig<'_>) -> Result<()> {
-    let busybox = parts::debian()?.join("bin/busybox").display().to_string();
-    let look = |name: &str| host::run(LAN, &[&busybox, "nslookup", "-type=a", name, GATEWAY_IP]);
-    for name in ["gateway.lab.example", "gw-02005e000002.lab.example", "portal.shop.example"] {
-        let found = look(name)?;
-        ensure!(found.contains(&format!("Address: {GATEWAY_IP}\n")), "{name}: {found}");
-    }
-    for name in ["nobody.lab.example", "debian.org"] {
-        ensure!(look(name).is_err(), "{name} is found");
-    }
-    Ok(())
-}
-
 /// The stratum that the gateway tells a host who asks from `from`; none without an answer.
 fn stratum(host: &str, from: &str, to: &str) -> Result<Option<u8>> {
     on(host, || {
@@ -263,40 +150,6 @@ fn world(rig: &mut Rig<'_>) -> Result<()> {
     let found = rig.seen_outside(Protocol::Tcp, "4000-4019")?;
     ensure!(found.len() == 20, "a hole is not seen: {found:?}");
     forget_rule(rig, "iifname \"eth0\" accept")
-}
-
-/// The rules drop the questions for neighbours as well, so that IPv6 is closed before any port is
-/// asked. Ports are looked at as if each side knew the other.
-fn introduce(rig: &Rig<'_>) -> Result<()> {
-    let words = |address, mac, dev| {
-        ["ip", "-6", "neighbour", "replace", address, "lladdr", mac, "dev", dev, "nud", "permanent"]
-    };
-    host::run(WAN, &words(WORLD_LOCAL, WORLD_MAC, "cable"))?;
-    rig.machine.run(&words(STRANGER_LOCAL, STRANGER_MAC, "eth0")).map(drop)
-}
-
-/// Removes the rule that reads so.
-fn forget_rule(rig: &Rig<'_>, text: &str) -> Result<()> {
-    let listed = rig.nft(&["-a", "list", "chain", "inet", "filter", "input"])?;
-    let line = listed.lines().find(|line| line.trim().starts_with(text));
-    let handle = line.and_then(|line| line.rsplit(' ').next()).with_context(|| listed.clone())?;
-    rig.nft(&["delete", "rule", "inet", "filter", "input", "handle", handle]).map(drop)
-}
-
-fn api(rig: &mut Rig<'_>) -> Result<()> {
-    // The former address is served for half a minute, so that a page can follow.
-    let expected = BTreeSet::from([PLACE.to_owned()]);
-    wait_until("the API on one address", Duration::from_secs(40), || {
-        let listed = rig.machine.run(&["ss", "-Hltn", "sport", "=", "8080"])?;
-        let found = listed.lines().filter_map(|line| line.split_whitespace().nth(3));
-        let found: BTreeSet<String> = found.map(str::to_owned).collect();
-        Ok((found == expected).then_some(()))
-    })?;
-    let health = rig.laptop.ask(address(PLACE)?, "GET", "/api/health", b"")?;
-    ensure!(health.status == 200);
-    let unsigned = rig.laptop.ask(address(PLACE)?, "POST", "/api/config", b"version = 1\n")?;
-    ensure!(unsigned.status == 401, "{}", unsigned.status);
-    Ok(())
 }
 
 fn forwarding(rig: &mut Rig<'_>) -> Result<()> {

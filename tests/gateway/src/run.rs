@@ -2,7 +2,7 @@
 //! A whole run: what is fetched outside, what is judged inside the namespaces.
 
 use crate::cli::{Cli, Judge};
-use crate::{load, network, parts, space, strangers};
+use crate::{boots, load, network, parts, space, strangers};
 use anyhow::Result;
 use std::io::Write;
 use std::path::Path;
@@ -14,7 +14,7 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         space::furnish(scratch)?;
         return judge(cli, scratch, out);
     }
-    if cli.judge.contains(&Judge::Network) {
+    if cli.judge.iter().any(|judge| [Judge::Network, Judge::Boots].contains(judge)) {
         parts::debian()?;
     }
     if cli.judge.contains(&Judge::Strangers) {
@@ -29,6 +29,7 @@ fn judge(cli: &Cli, scratch: &Path, out: &mut dyn Write) -> Result<()> {
         let begun = Instant::now();
         match judge {
             Judge::Network => network::judge(&cli.program, scratch, out)?,
+            Judge::Boots => boots::judge(&cli.program, scratch, out)?,
             Judge::Strangers => strangers::judge(scratch, out)?,
             Judge::Load => load::judge(scratch, out)?,
         }

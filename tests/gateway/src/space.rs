@@ -21,6 +21,14 @@ pub const WAN: &str = "wan";
 pub const WORLD_MAC: &str = "02:00:5e:00:00:01";
 /// And of the host there.
 pub const STRANGER_MAC: &str = "02:00:5e:00:01:01";
+/// Where the gateway is found in the world.
+pub const WORLD_IP: &str = "192.0.2.10";
+/// Of its own making, from its hardware address.
+pub const WORLD_LOCAL: &str = "fe80::5eff:fe00:1";
+/// The host in the world.
+pub const STRANGER_IP: &str = "192.0.2.1";
+/// The same, of its own making.
+pub const STRANGER_LOCAL: &str = "fe80::5eff:fe00:101";
 /// The gateway's.
 pub const GATEWAY: &str = "gateway";
 
@@ -79,15 +87,29 @@ fn forget_groups(scratch: &Path) -> Result<()> {
     removed
 }
 
-/// Makes the hosts' networks anew, and the two cables.
-pub fn make_networks() -> Result<()> {
-    for name in [GATEWAY, LAN, WAN] {
-        if Path::new(NETWORKS).join(name).exists() {
-            Program::new("ip").args(["netns", "delete", name]).run()?;
-        }
-        Program::new("ip").args(["netns", "add", name]).run()?;
-        Program::new("ip").args(["-n", name, "link", "set", "lo", "up"]).run()?;
+/// The hosts beside the gateway, which stay while it is off.
+pub fn make_hosts() -> Result<()> {
+    [LAN, WAN].into_iter().filter(|name| !is_there(name)).try_for_each(make_network)
+}
+
+/// Takes the gateway's network away: a device that is off does not answer, and namespaces would.
+pub fn unplug() -> Result<()> {
+    for name in [LAN, WAN] {
+        // Both ends go at once; with the gateway's network it might be in a moment only. There may be
+        // none.
+        let _gone = Program::new("ip").args(["-n", name, "link", "delete", "cable"]).run();
     }
+    match is_there(GATEWAY) {
+        true => Program::new("ip").args(["netns", "delete", GATEWAY]).run(),
+        false => Ok(()),
+    }
+}
+
+/// Makes the gateway's network anew, and its cables to the hosts.
+pub fn make_networks() -> Result<()> {
+    make_hosts()?;
+    unplug()?;
+    make_network(GATEWAY)?;
     for (interface, address, peer, its) in [
         ("eth0", WORLD_MAC, WAN, STRANGER_MAC),
         ("eth1", "02:00:5e:00:00:02", LAN, "02:00:5e:00:01:02"),
@@ -96,7 +118,27 @@ pub fn make_networks() -> Result<()> {
             .args(["-n", GATEWAY, "link", "add", interface, "address", address])
             .args(["type", "veth", "peer", "name", "cable", "address", its, "netns", peer])
             .run()?;
-        Program::new("ip").args(["-n", peer, "link", "set", "cable", "up"]).run()?;
+        let link = ["-n", peer, "link", "set", "cable"];
+        Program::new("ip").args(link).args(["addrgenmode", "none", "up"]).run()?;
     }
-    Ok(())
+    for address in ["172.20.30.7/24", "10.44.0.7/24"] {
+        Program::new("ip").args(["-n", LAN, "address", "add", address, "dev", "cable"]).run()?;
+    }
+    let stranger = format!("{STRANGER_IP}/24");
+    Program::new("ip").args(["-n", WAN, "address", "add", &stranger, "dev", "cable"]).run()?;
+    Program::new("ip")
+        .args(["-n", WAN, "address", "add", &format!("{STRANGER_LOCAL}/64"), "dev", "cable"])
+        // Whoever looks from the first moment on does not wait whether another one has it.
+        .arg("nodad")
+        .run()?;
+    Program::new("ip").args(["-n", WAN, "route", "add", "10.44.0.0/24", "via", WORLD_IP]).run()
+}
+
+fn is_there(name: &str) -> bool {
+    Path::new(NETWORKS).join(name).exists()
+}
+
+fn make_network(name: &str) -> Result<()> {
+    Program::new("ip").args(["netns", "add", name]).run()?;
+    Program::new("ip").args(["-n", name, "link", "set", "lo", "up"]).run()
 }

@@ -245,6 +245,28 @@ fn what_is_no_config_api_is_called_so_whatever_it_answers() {
 }
 
 #[test]
+fn what_speaks_no_http_is_told_from_a_device_whose_answer_breaks_off() {
+    let laptop = Laptop::alone();
+    for (answer, words) in [
+        ("SSH-2.0-OpenSSH_10.0\r\n", ["this is no answer of HTTP", "other than a config API"]),
+        ("\x15\x03\x01\0\x02\x02F", ["this is no answer of HTTP", "other than a config API"]),
+        ("HTTP/1.1 999 x\r\n\r\n", ["this is no answer of HTTP", "other than a config API"]),
+        ("", ["the connection broke", "whether it was taken is not known"]),
+        (
+            "HTTP/1.1 200 x\r\ncontent-length: 9\r\n\r\n{",
+            ["the connection broke", "whether it was taken is not known"],
+        ),
+    ] {
+        let place = laptop::says(answer.to_owned());
+        let ran = laptop.run(&["config", "export", "--device", &place]);
+        assert_eq!(ran.code, 1, "{answer:?}: {}", ran.stderr);
+        for word in words {
+            assert!(ran.stderr.contains(word), "{answer:?}, {word}: {}", ran.stderr);
+        }
+    }
+}
+
+#[test]
 fn an_address_that_cannot_be_asked_is_told_precisely() {
     let laptop = Laptop::alone();
     for (place, code, words) in [

@@ -223,6 +223,23 @@ fn strange_messages_are_refused_and_long_ones_never_read() {
 }
 
 #[test]
+fn only_the_console_of_a_device_without_a_configuration_is_told_its_addresses() {
+    let told = |bench: &Bench, asker| match bench.ask_as(Request::Current {}, asker).last() {
+        Reply::Current { current } => current.addresses,
+        other => panic!("{other:?}"),
+    };
+    let bench = Bench::new(Fake::unprovisioned());
+    let found = told(&bench, Asker::Root);
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (found[0].interface.as_str(), found[0].address.to_string().as_str()),
+        ("eth0", "192.168.1.20")
+    );
+    assert_eq!(told(&bench, Asker::Service), []);
+    assert_eq!(told(&Bench::provisioned(), Asker::Root), []);
+}
+
+#[test]
 fn the_kernel_says_who_asks() {
     let (ours, _theirs) = UnixStream::pair().unwrap();
     let own = nix::unistd::getuid().as_raw();

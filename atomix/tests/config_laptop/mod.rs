@@ -153,12 +153,18 @@ impl Drop for Agent {
 }
 
 /// Somebody else's web server, which answers everything with one page; its address.
-pub fn page(status: u16, body: &'static str) -> String {
+pub fn page(status: u16, body: &str) -> String {
     page_with(status, "", body)
 }
 
 /// The same with headers, each with its line's end.
-pub fn page_with(status: u16, headers: &'static str, body: &'static str) -> String {
+pub fn page_with(status: u16, headers: &str, body: &str) -> String {
+    let length = body.len();
+    says(format!("HTTP/1.1 {status} x\r\ncontent-length: {length}\r\n{headers}\r\n{body}"))
+}
+
+/// Somebody who says this to whatever is asked, and hangs up; the address.
+pub fn says(answer: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     thread::spawn(move || {
@@ -166,9 +172,6 @@ pub fn page_with(status: u16, headers: &'static str, body: &'static str) -> Stri
             let mut stream = stream.unwrap();
             let mut head = [0; 4096];
             let _ = stream.read(&mut head);
-            let length = body.len();
-            let answer =
-                format!("HTTP/1.1 {status} x\r\ncontent-length: {length}\r\n{headers}\r\n{body}");
             let _ = stream.write_all(answer.as_bytes());
             // An end with something unread would take the answer back.
             let _ = stream.shutdown(Shutdown::Write);

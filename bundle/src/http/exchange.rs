@@ -218,6 +218,9 @@ fn fault_of(failure: &curl::Error, request: &ExchangeRequest<'_>) -> ExchangeErr
         // The only time limit that libcurl itself has here.
         let secs = request.connect.as_secs();
         ExchangeError::Connect(TransferFault(format!("nobody answers within {secs} s")))
+    } else if failure.is_unsupported_protocol() {
+        // A mail server, a login, TLS: it said something that begins no answer of HTTP/1.
+        ExchangeError::Head(HeadError::Status)
     } else {
         ExchangeError::Broken(cause)
     }

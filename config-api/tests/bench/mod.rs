@@ -9,17 +9,23 @@ use config_api::auth::{DeviceId, SignedRequest};
 use config_api::helper::{Asker, Helper, Spool};
 use config_api::jobs::JobId;
 use config_api::protocol::{
-    FileName, Grounds, PROTOCOL_VERSION, Proof, Reply, Request, RequestFrame, Source, SpoolName,
-    Upload, decode_length, encode_frame, parse_frame,
+    FileName, Grounds, HostAddress, PROTOCOL_VERSION, Proof, Reply, Request, RequestFrame, Source,
+    SpoolName, Upload, decode_length, encode_frame, parse_frame,
 };
 use std::fs;
 use std::io::{Read, Write};
+use std::net::Ipv4Addr;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread;
 
 /// The device's name.
 pub const DEVICE: &str = "0a1b2c3d4e5f";
+
+/// The one address of the device on the bench.
+fn addresses() -> Vec<HostAddress> {
+    vec![HostAddress { interface: "eth0".to_owned(), address: Ipv4Addr::new(192, 168, 1, 20) }]
+}
 
 /// A helper in this process, over a socket and a spool.
 pub struct Bench {
@@ -73,23 +79,33 @@ impl Bench {
         }
         let spool = Spool::new(dir.path().join("spool"), dir.path().join("own"));
         let device = DeviceId::new(DEVICE).unwrap();
-        let helper = Arc::new(Helper::new(fake.clone(), spool, device));
+        let helper = Helper::new(fake.clone(), spool, device).with_addresses(addresses);
+        let helper = Arc::new(helper);
         Self { dir, helper, fake, key: Keygen::new("ed25519", None) }
     }
 
     /// Asks as the HTTP process does.
     pub fn ask(&self, request: Request) -> Client {
+        self.ask_as(request, Asker::Service)
+    }
+
+    /// Asks as one or the other.
+    pub fn ask_as(&self, request: Request, asker: Asker) -> Client {
         let frame = RequestFrame { version: PROTOCOL_VERSION, request };
-        self.send(&encode_frame(&frame).unwrap())
+        self.send_as(&encode_frame(&frame).unwrap(), asker)
     }
 
     /// Sends bytes that need not be a request.
     pub fn send(&self, bytes: &[u8]) -> Client {
+        self.send_as(bytes, Asker::Service)
+    }
+
+    fn send_as(&self, bytes: &[u8], asker: Asker) -> Client {
         let (mut stream, mut theirs) = UnixStream::pair().unwrap();
         let helper = Arc::clone(&self.helper);
         let server = thread::spawn(move || {
             // The test looks at what was sent; a client that leaves is one of the cases.
-            let _ = helper.serve(&mut theirs, Asker::Service);
+            let _ = helper.serve(&mut theirs, asker);
         });
         stream.write_all(bytes).unwrap();
         Client { stream, server }

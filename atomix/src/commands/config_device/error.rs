@@ -285,3 +285,33 @@ fn exchange_hint(error: &ExchangeError) -> &'static str {
         ExchangeError::Stopped { .. } => "nothing is known to have been taken",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bundle::http::{HeadError, TransferFault};
+    use storage::chain;
+
+    /// No answer at all, in every way that it does not come: none is the operator's mistake, and
+    /// only without a connection is it known that nothing was taken.
+    #[test]
+    fn every_way_to_get_no_answer_has_a_class_words_and_a_way_out() {
+        let fault = || TransferFault("cause".to_owned());
+        for (source, words, hint) in [
+            (ExchangeError::Connect(fault()), "cannot connect: cause", "address, cable and power"),
+            (ExchangeError::Silent { secs: 30 }, "no byte came for 30 s", "not known: look with"),
+            (ExchangeError::Broken(fault()), "the connection broke: cause", "not known: look with"),
+            (ExchangeError::Head(HeadError::Status), "no answer of HTTP", "other than a config"),
+            (ExchangeError::TooLarge { limit: 7 }, "more than 7 bytes", "other than a config"),
+            (ExchangeError::Option { reason: "x".to_owned() }, "cannot ask: x", "nothing was sent"),
+            (ExchangeError::Stopped { by: "SIGINT" }, "stopped by SIGINT", "nothing is known"),
+        ] {
+            let error = DeviceError::Exchange { device: "http://a:8080".to_owned(), source };
+            assert_eq!(error.class(), Class::Failed, "{error:?}");
+            let told = chain(&error);
+            assert!(told.starts_with("http://a:8080 does not answer: "), "{told}");
+            assert!(told.contains(words), "{words}: {told}");
+            assert!(error.hint().contains(hint), "{words}: {}", error.hint());
+        }
+    }
+}

@@ -23,7 +23,7 @@ pub fn read_settings<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T,
         .map_err(|source| ApplierError::Invalid { name: name.to_owned(), source: Box::new(source) })
 }
 
-/// A name of the domain name system; one final dot is allowed.
+/// A name of the domain name system; final dots are allowed, as in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HostName(String);
 
@@ -31,7 +31,7 @@ impl HostName {
     /// Checks a name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let name = text.strip_suffix('.').unwrap_or(text);
+        let name = text.trim_end_matches('.');
         let is_label = |label: &str| {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
             (1..=MAX_LABEL).contains(&label.len())

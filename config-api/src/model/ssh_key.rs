@@ -49,7 +49,8 @@ impl SshPublicKey {
         if line.chars().any(char::is_control) {
             return Err(SshKeyFault::ControlCharacter);
         }
-        let mut words = line.split_whitespace();
+        // OpenSSH takes the line apart at these alone; other space is a part of the word to it.
+        let mut words = line.split(' ').filter(|word| !word.is_empty());
         let (Some(kind), Some(encoded)) = (words.next(), words.next()) else {
             return Err(SshKeyFault::NotAKey);
         };

@@ -25,13 +25,15 @@ mod tests;
 pub use error::ApplierError;
 pub use firewall::{Rule, Zones, parse_chain, render_firewall};
 pub(crate) use group::make_dirs;
-pub use group::{Action, Group, GroupPlan, SystemFile, plan_group, write_files};
-pub use lan::{
-    MacAddress, chrony_conf, dnsmasq_conf, host_lines, lan_group, merge_hosts, time_group,
-};
-pub use network::{FORWARDING, NETWORK_DIR, is_forwarding, network_group};
+pub use group::{Action, Group, GroupPlan, SystemFile};
+pub(crate) use group::{plan_group, write_files};
+pub use lan::{MacAddress, chrony_conf, dnsmasq_conf, host_lines, merge_hosts};
+pub(crate) use lan::{lan_group, time_group};
+pub use network::{FORWARDING, network_group};
+pub(crate) use network::{NETWORK_DIR, is_forwarding};
 pub use quadlets::{QuadletPlan, QuadletTargets, Unit, UnitKind, UnitMode, plan_quadlets};
-pub use restart::{Cause, OwnFiles, causes, fingerprints};
+pub use restart::{Cause, causes};
+pub(crate) use restart::{OwnFiles, fingerprints};
 pub use settings::{
     Firewall, HostName, HostNetwork, InterfaceMode, InterfaceName, InterfaceSettings, LanSettings,
     Ports, RuntimeUnit, RuntimeUnits, ScopePorts, Shell, User, UserName, Users, read_settings,

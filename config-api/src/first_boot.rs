@@ -5,10 +5,10 @@
 //! technician pastes at the serial console; nothing of it ends the search but a configuration that
 //! is in force. What is bad is told and passed over, so a bad seed is no dead end (fault B14).
 //!
-//! [`decide`] decides; [`Search`] asks and tells. It runs without root: file systems of strangers
-//! are read here, in our own process and without mounting them, and what is found is handed to the
-//! helper like an upload. The helper keeps in the promotion record what was taken, so a seed is
-//! never deleted and never taken twice.
+//! One function decides; [`Search`] asks and tells. It runs without root: file systems of
+//! strangers are read here, in our own process and without mounting them, and what is found is
+//! handed to the helper like an upload. The helper keeps in the promotion record what was taken, so
+//! a seed is never deleted and never taken twice.
 
 mod blocks;
 mod console;
@@ -24,12 +24,9 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-pub use blocks::{Volume, find_volumes};
-pub use console::{Console, Said};
-pub use decide::{Candidate, Decision, Known, Passed, Standing, decide, passed_over};
+pub use blocks::Volume;
 pub use door::{Door, DoorError, HelperDoor};
-pub use judge::{Rejected, judge};
+pub use judge::Rejected;
 pub use live::LiveSources;
-pub use look::{FileSystem, LookError, NAMES, look, read_named};
+pub use look::{FileSystem, LookError, NAMES, look};
 pub use search::{Found, Look, Search, Sources, Turn};
-pub use text::{WIDTH, welcome};

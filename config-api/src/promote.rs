@@ -28,10 +28,12 @@ mod store_tests;
 
 pub use candidate::{Content, Item, Owner, Owners, Source};
 pub use error::PromoteError;
-pub use layout::{CONFIG, CURRENT, Generation, OWNED_NAMES, RECORD};
+pub(crate) use layout::RECORD;
+pub use layout::{CONFIG, Generation, OWNED_NAMES};
 pub use migrate::{Completeness, OldTrees, Origin, choose};
 pub use record::Record;
-pub use rendered::{Members, NoMembers, Rendered};
-pub use seed::{MAX_SEEDS, Seed, SeedOutcome, Seeds};
-pub use state::{BootId, Command, INITIAL_TRIES, Moment, Next, Phase, Rollback, State, step};
+pub(crate) use rendered::NoMembers;
+pub use rendered::{Members, Rendered};
+pub use seed::{Seed, SeedOutcome, Seeds};
+pub use state::{BootId, Command, Moment, Next, Phase, Rollback, State, step};
 pub use store::{Recovered, Store};

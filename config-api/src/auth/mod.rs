@@ -19,13 +19,10 @@ mod wire;
 
 pub use armor::{SshSignature, parse_armored};
 pub use error::{Denied, KeyError, NonceRefused, SignatureError};
-pub use guard::{
-    Body, Claim, DIGEST_HEADER, NONCE_HEADER, SIGNATURE_HEADER, Verified, authenticate,
-    signature_header,
-};
-pub use message::{DeviceId, FILE_NAME_HEADER, MAX_FIELD_BYTES, NAMESPACE, SignedRequest};
-pub use nonce::{
-    ClientKey, MAX_NONCES, MAX_NONCES_PER_CLIENT, NONCE_TTL_SECS, Nonce, NonceStore, Uptime,
-};
+pub use guard::{Body, Claim, DIGEST_HEADER, SIGNATURE_HEADER, Verified, authenticate};
+pub(crate) use guard::{NONCE_HEADER, signature_header};
+pub use message::{DeviceId, NAMESPACE, SignedRequest};
+pub(crate) use message::{FILE_NAME_HEADER, MAX_FIELD_BYTES};
+pub use nonce::{ClientKey, NONCE_TTL_SECS, Nonce, NonceStore, Uptime};
 pub use signers::AdminSigners;
 pub use verifying_key::VerifyingKey;

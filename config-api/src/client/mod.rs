@@ -17,7 +17,7 @@ pub use answers::{
     Accepted, IssuedNonce, RequestFileError, is_object, parse_accepted, parse_job, parse_nonce,
     parse_request_file,
 };
-pub use call::{Call, Method, wire_name};
+pub use call::{Call, Method};
 pub use difference::{
     Difference, FileAct, FileChange, PayloadDigests, ServiceAct, ServiceChange, Side, compare,
     payload_digests,

@@ -2,9 +2,9 @@
 //! The sources of a real device. Each stick is read in a thread of its own, which is left behind
 //! when the stick does not answer: the kernel may wait for it for minutes.
 
+use super::blocks::{Volume, find_volumes};
 use super::look::{LookError, NAMES, look, read_named};
 use super::search::{Found, Look, Sources};
-use super::{Volume, find_volumes};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;

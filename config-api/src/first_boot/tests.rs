@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::jobs::{JobEvent, JobResult, RollbackStatus};
+use crate::plain_text::COLUMNS;
 use crate::promote::{Generation, Seed, SeedOutcome};
 use crate::protocol::{Current, Grounds, HostAddress, Outcome};
 use std::cell::RefCell;
@@ -140,7 +141,7 @@ impl Bench {
 
     fn check_screen(&self) {
         for line in self.said.lines() {
-            assert!(line.chars().count() <= WIDTH, "{line}");
+            assert!(line.chars().count() <= COLUMNS, "{line}");
         }
     }
 }

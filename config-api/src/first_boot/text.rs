@@ -4,9 +4,6 @@
 use crate::plain_text;
 use crate::protocol::HostAddress;
 
-/// Columns of the console.
-pub const WIDTH: usize = plain_text::COLUMNS;
-
 /// The port of the boot pages.
 const PORT: u16 = crate::client::DEFAULT_PORT;
 
@@ -63,7 +60,7 @@ mod tests {
         for known in 0..=most.len() {
             let text = welcome(&most[..known]);
             assert!(text.lines().count() <= 22, "{text}");
-            assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+            assert!(text.lines().all(|line| line.chars().count() <= plain_text::COLUMNS), "{text}");
         }
     }
 }

@@ -14,7 +14,6 @@ mod store;
 pub use change::{JobChange, OutOfTurn};
 pub use id::JobId;
 pub use job::{
-    Job, JobEvent, JobResult, JobState, MAX_EVENTS, MAX_TEXT_CHARS, ReportedFault, RollbackStatus,
-    seconds,
+    Job, JobEvent, JobResult, JobState, MAX_EVENTS, ReportedFault, RollbackStatus, seconds,
 };
 pub use store::{JobError, JobStore, MAX_JOBS};

@@ -17,7 +17,8 @@ mod ssh_key;
 mod toml_tree;
 mod users;
 
-pub use address::{Ipv4Cidr, ip_text};
+pub use address::Ipv4Cidr;
+pub(crate) use address::ip_text;
 pub use config::{
     Activation, Addressing, Config, Directive, Firewall, HostNetwork, Interface, Lan, Mode,
     OsUpgrade, Ports, Section, Shell, Unit, UnitKind, User,
@@ -25,8 +26,8 @@ pub use config::{
 pub use fault::{Fault, Faults, MAX_FAULTS};
 pub use fault_text::{faults_text, input_fault_text};
 pub use name::{ContainerName, DnsName, InterfaceName, NtpServer, UnitName, UserName};
-pub use network::RESERVED_WAN_TCP;
-pub use ssh_key::{MAX_KEY_CHARS, SshKeyFault, SshPublicKey};
+pub(crate) use network::RESERVED_WAN_TCP;
+pub use ssh_key::{SshKeyFault, SshPublicKey};
 pub use toml_tree::{MAX_CONFIG_BYTES, MAX_DEPTH};
 
 pub(crate) use activation::STRATEGY;

@@ -3,6 +3,7 @@
 //! failed its first configuration, and recovering twice is recovering once.
 
 use super::*;
+use crate::promote::state::INITIAL_TRIES;
 use proptest::prelude::*;
 
 const NEW: Generation = Generation::new(8);

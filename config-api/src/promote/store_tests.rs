@@ -2,6 +2,7 @@
 //! The configurations on a real file system. What cuts do is the power-cut harness' matter.
 
 use super::*;
+use crate::promote::layout::CURRENT;
 use nix::unistd::{getegid, geteuid};
 use std::fs;
 use std::io::{self, Read};

@@ -281,3 +281,27 @@ fn space_around_a_value_is_kept_and_does_no_harm() {
     }
     assert_eq!(paths(&file(false, "HostName = \"a b\"", "")).len(), 1);
 }
+
+#[test]
+fn no_unit_takes_the_place_of_one_that_we_ship() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut names = Vec::new();
+    for dir in ["dist", "../atomix/units", "../atomix/dist/rauc"] {
+        for entry in std::fs::read_dir(root.join(dir)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let Some(name) = name.strip_suffix(".service") else { continue };
+            // Templates and names of D-Bus are none that a container can have.
+            if !name.contains(['@', '.']) {
+                names.push(name.to_owned());
+            }
+        }
+    }
+    assert!(names.len() >= 12, "{names:?}");
+    for name in names {
+        let rest = format!(
+            "[containers.container.{name}]\nprivileged = false\n\
+             [containers.container.{name}.Container]\nImage = \"x/y:1\""
+        );
+        assert_eq!(paths(&file(false, "", &rest)), [format!("containers.container.{name}")]);
+    }
+}

@@ -24,8 +24,7 @@ pub use change::{
     NetworkPatch, UserBody, VolumeBody,
 };
 pub use frame::{FrameError, MAX_FRAME_BYTES, decode_length, encode_frame, parse_frame};
-pub(crate) use proof::{CONFIRM_SECS, parse_confirm_within};
-pub use proof::{Grounds, Proof, WrongQuery};
+pub use proof::{CONFIRM_SECS, Grounds, Proof, WrongQuery, parse_confirm_within};
 pub(crate) use request::MAX_UPLOAD_BYTES;
 pub use request::{
     AuditEntry, Current, FailureCode, FileName, HostAddress, Origin, Outcome, PROTOCOL_VERSION,

@@ -18,8 +18,8 @@ const PARTS: [&str; 5] = ["recover", "accounts", "network", "firewall", "units"]
 const FILES: &str = "cd /etc && find systemd/network dnsmasq.d atomixos containers hosts -type f \
                      -exec sha256sum {} + | sort -k2";
 
-/// Without the number of the cable's other end.
-const ADDRESSES: &str = "ip -4 -br address show | sed 's/@[^ ]*//'";
+/// Without the number of the cable's other end, whose length moves the columns.
+const ADDRESSES: &str = "ip -4 -br address show | sed 's/@[^ ]*//; s/  */ /g'";
 
 /// The gateway, by what is looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 /// Redirects followed per request, as RAUC does.
 pub(super) const MAX_REDIRECTS: usize = 8;
 /// libcurl's receive buffer per handle.
-const RECEIVE_BUFFER_BYTES: usize = 128 * 1024;
+pub(super) const RECEIVE_BUFFER_BYTES: usize = 128 * 1024;
 
 /// A place to fetch from, and whether it is still the server that the user named.
 #[derive(Clone, Debug)]

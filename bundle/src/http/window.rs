@@ -10,6 +10,7 @@
 //! Readers are several threads that take neighbouring pieces; the second may be served first. So
 //! bytes stay for a while after they were read. The writer waits when it is `AHEAD_BYTES` ahead.
 
+use super::client::RECEIVE_BUFFER_BYTES;
 use super::error::HttpError;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -21,7 +22,7 @@ pub(super) const AHEAD_BYTES: u64 = 6 * 1024 * 1024;
 pub(super) const BEHIND_BYTES: u64 = 2 * 1024 * 1024;
 /// How far beyond the bytes at hand a read may begin and still wait for them. Farther is a jump.
 const PATIENCE_BYTES: u64 = 2 * 1024 * 1024;
-/// How often a waiting thread looks up.
+/// How often somebody who waits looks whether he still should.
 const LOOK_UP: Duration = Duration::from_millis(200);
 
 struct State {
@@ -29,6 +30,8 @@ struct State {
     bytes: VecDeque<u8>,
     /// The end of the foremost read.
     front: u64,
+    /// The least end that a reader waits for; beyond all ends if none does.
+    wanted: u64,
     closed: bool,
     failed: Option<HttpError>,
 }
@@ -56,6 +59,8 @@ pub(super) struct Window {
     data: Condvar,
     /// No byte beyond is ever fetched.
     limit: u64,
+    /// How often a waiting thread looks up.
+    look_up: Duration,
 }
 
 /// What a read found.
@@ -67,11 +72,21 @@ pub(super) enum Found {
 }
 
 impl Window {
-    /// Empty, to be filled from `start` up to `limit`.
+    /// Empty, to be filled from `start` up to `limit`, by at most [`RECEIVE_BUFFER_BYTES`] at once.
     pub fn new(start: u64, limit: u64) -> Self {
+        let most = AHEAD_BYTES + BEHIND_BYTES + RECEIVE_BUFFER_BYTES as u64;
+        let most = usize::try_from(limit.saturating_sub(start).min(most)).unwrap_or_default();
+        // A buffer that grows is for a moment there twice, and has more pages than bytes.
+        let bytes = VecDeque::with_capacity(most);
         let state =
-            State { start, bytes: VecDeque::new(), front: start, closed: false, failed: None };
-        Self { state: Mutex::new(state), room: Condvar::new(), data: Condvar::new(), limit }
+            State { start, bytes, front: start, wanted: u64::MAX, closed: false, failed: None };
+        Self {
+            state: Mutex::new(state),
+            room: Condvar::new(),
+            data: Condvar::new(),
+            limit,
+            look_up: LOOK_UP,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -97,10 +112,14 @@ impl Window {
             if state.end() < state.front.saturating_add(AHEAD_BYTES) {
                 state.drop_behind();
                 state.bytes.extend(bytes);
-                self.data.notify_all();
+                // Who waits for more than this is not woken for less.
+                if state.end() >= state.wanted {
+                    state.wanted = u64::MAX;
+                    self.data.notify_all();
+                }
                 return true;
             }
-            let waited = self.room.wait_timeout(state, LOOK_UP);
+            let waited = self.room.wait_timeout(state, self.look_up);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -135,7 +154,8 @@ impl Window {
             if let Some(reason) = stop() {
                 return Err(HttpError::Stopped { reason });
             }
-            let waited = self.data.wait_timeout(state, LOOK_UP);
+            state.wanted = state.wanted.min(end);
+            let waited = self.data.wait_timeout(state, self.look_up);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -200,8 +220,11 @@ mod tests {
                 let end = (at + 100_003).min(total);
                 let bytes: Vec<u8> = (at..end).map(byte).collect();
                 assert!(writer.push(&bytes, &|| false));
-                let held = writer.lock().bytes.len() as u64;
-                assert!(held <= AHEAD_BYTES + BEHIND_BYTES + 200_000, "{held}");
+                let state = writer.lock();
+                let (held, room) = (state.bytes.len() as u64, state.bytes.capacity() as u64);
+                drop(state);
+                let most = AHEAD_BYTES + BEHIND_BYTES + RECEIVE_BUFFER_BYTES as u64;
+                assert!(held <= most && room <= most, "{held} {room}");
                 at = end;
             }
         });
@@ -242,6 +265,36 @@ mod tests {
         }
         window.close();
         filling.join().unwrap_or_default();
+    }
+
+    #[test]
+    fn readers_that_wait_for_different_bytes_are_all_woken() {
+        const READERS: u64 = 4;
+        const ROUNDS: u64 = 100;
+        // Whom nobody wakes waits on.
+        let look_up = Duration::from_secs(24 * 3600);
+        let window = Arc::new(Window { look_up, ..Window::new(0, 1_000_000) });
+        let (served, ends) = std::sync::mpsc::channel();
+        let readers: Vec<_> = (0..READERS)
+            .rev()
+            .map(|number| {
+                let (window, served) = (Arc::clone(&window), served.clone());
+                std::thread::spawn(move || {
+                    let mut buf = [0; 1000];
+                    for round in 0..ROUNDS {
+                        let at = (round * READERS + number) * 1000;
+                        let found = window.read(at, &mut buf, GO_ON).unwrap();
+                        assert!(matches!(found, Found::Bytes));
+                        served.send(at + 1000).unwrap();
+                    }
+                })
+            })
+            .collect();
+        for piece in 1..=READERS * ROUNDS {
+            assert!(window.push(&[1; 1000], &|| false));
+            assert_eq!(ends.recv(), Ok(piece * 1000));
+        }
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
     }
 
     #[test]

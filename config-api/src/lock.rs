@@ -48,8 +48,8 @@ pub fn try_lock(root: &Path, name: &str) -> Result<Lock, LockError> {
     take(root, name, FlockArg::LockExclusiveNonblock)
 }
 
-/// Waits for the lock `name`: for locks that are held for the length of one record, and for whoever
-/// nobody waits for.
+/// Waits for the lock `name`: for locks that are held for the length of one record, and for work at
+/// boot.
 ///
 /// # Errors
 /// [`LockError::Failed`].

@@ -417,14 +417,24 @@ fn what_a_cut_left_is_brought_to_rest_once_others_of_the_boot_have_done_their_pa
     bench.world.log.lock().unwrap().clear();
     std::thread::scope(|scope| {
         let resumed = scope.spawn(|| bench.device.resume());
-        std::thread::sleep(std::time::Duration::from_millis(200));
-        assert!(!resumed.is_finished(), "somebody is at it");
+        let applied = scope.spawn(|| bench.device.apply_at_boot(&[ApplyStep::Quadlets], 300));
+        while waiting_for(&held) < 2 {
+            assert!(!resumed.is_finished() && !applied.is_finished(), "somebody is at it");
+        }
         drop(held);
         resumed.join().unwrap().unwrap();
+        assert_eq!(applied.join().unwrap().unwrap(), []);
     });
     assert!(fs::read_to_string(&record).unwrap().contains("\"committed\""));
     let log = bench.world.log.lock().unwrap();
-    assert_eq!(log.len(), ApplyStep::ALL.len(), "{log:?}");
+    assert_eq!(log.len(), ApplyStep::ALL.len() + 1, "{log:?}");
+}
+
+/// How many wait for a lock, as proc_locks(5) tells.
+fn waiting_for(held: &fs::File) -> usize {
+    let inode = format!(":{} ", std::os::unix::fs::MetadataExt::ino(&held.metadata().unwrap()));
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    locks.lines().filter(|line| line.contains("-> FLOCK") && line.contains(&inode)).count()
 }
 
 #[test]

@@ -26,13 +26,8 @@ use crate::system::{BootFacts, read_boot_facts};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use storage::tree::{HostTrees, Trees};
 use storage::{Digest, HostFiles, chain};
-
-/// At boot another one may hold the lock for a moment.
-const LOCK_TRIES: u32 = 120;
-const LOCK_PAUSE: Duration = Duration::from_millis(500);
 
 /// What a device has.
 pub struct DeviceParts {
@@ -120,7 +115,7 @@ impl Device {
     /// # Errors
     /// [`PipelineError`].
     pub fn resume(&self) -> Result<(), PipelineError> {
-        let _lock = wait_for_lock(&self.root, CONFIG_LOCK).map_err(|error| broken(&error))?;
+        let _lock = self.wait_for_turn()?;
         let mut store = self.recover_store()?;
         if store.state().next() != Next::Rest {
             self.drive(&mut store, &mut |_| {}).map_err(|error| broken(&error))?;
@@ -158,15 +153,10 @@ impl Device {
         Ok(driver.apply_at_boot(steps, limit_secs))
     }
 
-    /// Waits for the lock as long as a boot may: whoever holds it then is at work on the same.
+    /// Waits for whoever is at work on the same. A trial that a cut left may take as long as its
+    /// configuration allows it; nobody who could be told that this is busy is there at boot.
     fn wait_for_turn(&self) -> Result<Lock, PipelineError> {
-        for _ in 0..LOCK_TRIES {
-            if let Ok(lock) = self.lock() {
-                return Ok(lock);
-            }
-            std::thread::sleep(LOCK_PAUSE);
-        }
-        self.lock()
+        wait_for_lock(&self.root, CONFIG_LOCK).map_err(|error| broken(&error))
     }
 
     fn data(&self) -> Result<HostTrees, PipelineError> {

@@ -72,21 +72,44 @@ impl Laptop {
         on(host, || send(to, method, target, &[], body))
     }
 
+    /// The same laptop with a directory of its own, so that two may sign at once.
+    pub fn beside(&self, dir: &Path) -> Result<Self> {
+        fs::create_dir_all(dir)?;
+        let key = dir.join("operator");
+        Program::new("cp").arg("--preserve=mode").arg(&self.key).arg(&key).run()?;
+        Ok(Self { host: self.host, key })
+    }
+
     /// Sends a signed one.
     pub fn sign(&self, to: SocketAddr, method: &str, target: &str, body: &[u8]) -> Result<Answer> {
+        let kind = if body.is_empty() { "" } else { "application/toml" };
+        let sha256 = hex::encode(openssl::sha::sha256(body));
+        let headers = self.signature(to, (method, target), (kind, ""), &sha256)?;
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        self.send(to, method, target, &headers, body)
+    }
+
+    /// The headers that sign a request with a content type and a file name, for its body's digest.
+    pub fn signature(
+        &self,
+        to: SocketAddr,
+        (method, target): (&str, &str),
+        (content_type, file_name): (&str, &str),
+        sha256: &str,
+    ) -> Result<[(&'static str, String); 3]> {
         let issued = self.ask(to, "GET", "/api/nonce", b"")?.json()?;
         let nonce = issued["nonce"].as_str().context("no nonce")?;
         let device = issued["device"].as_str().and_then(DeviceId::new).context("no device")?;
-        let sha256 = hex::encode(openssl::sha::sha256(body));
+        let if_match = "";
         let request = SignedRequest {
             device: &device,
             nonce,
             method,
             target,
-            content_type: if body.is_empty() { "" } else { "application/toml" },
-            file_name: "",
-            if_match: "",
-            sha256: &sha256,
+            content_type,
+            file_name,
+            if_match,
+            sha256,
         };
         let message = request.message().context("what cannot be signed")?;
         let unsigned = self.key.with_extension("message");
@@ -99,12 +122,11 @@ impl Laptop {
         let signed = unsigned.with_extension("message.sig");
         let signature = openssl::base64::encode_block(&fs::read(&signed)?);
         fs::remove_file(signed)?;
-        let headers = [
-            ("x-atomixos-nonce", nonce),
-            ("x-atomixos-signature", &signature),
-            ("x-atomixos-sha256", &sha256),
-        ];
-        self.send(to, method, target, &headers, body)
+        Ok([
+            ("x-atomixos-nonce", nonce.to_owned()),
+            ("x-atomixos-signature", signature),
+            ("x-atomixos-sha256", sha256.to_owned()),
+        ])
     }
 
     fn send(

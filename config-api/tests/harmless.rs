@@ -87,7 +87,7 @@ fn builds_are_made_of_what_lies_below_or_comes_protected() {
         "File = \"./Containerfile\"\nSetWorkingDirectory = \"unit\"",
         "SetWorkingDirectory = \".\"",
         "SetWorkingDirectory = \"./tool/.\"\nIgnoreFile = \"./tool/.ignore\"",
-        "SetWorkingDirectory = \"https://git.example/shop/tool.git#v1:sub\"",
+        "SetWorkingDirectory = \"https://git.example/shop/tool.git#v1\"",
         "File = \"https://files.example/Containerfile\"\nSetWorkingDirectory = \"${FILES_DIR}/tool\"",
         "SetWorkingDirectory = \"github.com/example/tool\"",
     ] {
@@ -245,9 +245,10 @@ fn names_that_only_begin_like_the_systems_are_free() {
     }
 }
 
-/// To want what runs anyway starts nothing, and asking for a condition changes nothing.
+/// A container can ask for its manager's socket: a rootless one's is the account's, not root's.
+/// Asking for a condition changes nothing.
 #[test]
-fn services_that_run_anyway_can_be_wanted() {
+fn what_answers_a_container_can_be_wanted() {
     let unit =
         |lines: &str| paths(&file(false, "", &format!("[containers.container.web.Unit]\n{lines}")));
     for line in [

@@ -147,6 +147,112 @@ fn a_build_writes_its_image_nowhere_but_among_the_images() {
     }
 }
 
+/// The modes of all units but the containers.
+fn modes(text: &str) -> Vec<String> {
+    let units = validate(text.as_bytes()).unwrap().config.units;
+    let of_unit = |unit: &config_api::model::Unit| {
+        let modes: Vec<_> = unit.modes.iter().map(|mode| mode.as_str()).collect();
+        format!("{} {}", unit.file_name(), modes.join(" "))
+    };
+    let others = units.iter().filter(|unit| !unit.file_name().ends_with(".container"));
+    others.map(of_unit).collect()
+}
+
+#[test]
+fn no_build_is_roots_without_a_privileged_container() {
+    // A build runs its author's commands. The second one mounts what the link of the first one
+    // leads to: as root, that is the host.
+    let builds = "[containers.build.a.Build]\nImageTag = \"localhost/a:1\"\n\
+         Volume = \"${FILES_DIR}:/f\"\nFile = \"${FILES_DIR}/Containerfile\"\n\
+         [containers.build.b.Build]\nImageTag = \"localhost/b:1\"\n\
+         Volume = \"${FILES_DIR}/l:/host\"\nFile = \"${FILES_DIR}/Containerfile\"";
+    assert_eq!(modes(&file("", builds)), ["a.build rootless", "b.build rootless"]);
+    let privileged = file("", builds)
+        .replace("privileged = false", "privileged = true")
+        .replace("registry.example/web:1", "b.build");
+    assert_eq!(modes(&privileged), ["a.build rootless", "b.build rootful"]);
+}
+
+#[test]
+fn a_build_and_a_volume_that_use_one_another_are_of_one_account() {
+    // Quadlet finds `x.volume` and `x.build` among the units of the same account alone.
+    let rest = "[containers.volume.v.Volume]\nDriver = \"image\"\nImage = \"x.build\"\n\
+         [containers.volume.w.Volume]\n[containers.volume.nobodys.Volume]\n\
+         [containers.build.x.Build]\nImageTag = \"localhost/x:1\"\nVolume = \"w.volume:/w\"";
+    let wanted = |v: &str, w: &str, x: &str| {
+        let last = ["nobodys.volume rootful".to_owned(), format!("x.build {x}")];
+        [vec![format!("v.volume {v}"), format!("w.volume {w}")], last.to_vec()].concat()
+    };
+    assert_eq!(modes(&file("", rest)), wanted("rootless", "rootless", "rootless"));
+    for used in ["Volume = \"v.volume:/v\"", "Mount = \"type=volume,source=v,target=/v\""] {
+        assert_eq!(modes(&file(used, rest)), wanted("rootless", "rootless", "rootless"), "{used}");
+        let text = file(used, rest).replace("privileged = false", "privileged = true");
+        assert_eq!(modes(&text), wanted("rootful", "rootful", "rootful"), "{used}");
+    }
+    // The image alone is root's: what nobody uses stays there.
+    let mount = "Mount = \"type=image,source=localhost/x:1,target=/x\"";
+    let text = file(mount, rest).replace("privileged = false", "privileged = true");
+    assert_eq!(modes(&text), wanted("rootful", "rootful", "rootful"));
+    let other = "[containers.container.other]\nprivileged = true\n\
+         [containers.container.other.Container]\nImage = \"x.build\"\n";
+    let text = file("Volume = \"v.volume:/v\"", &format!("{other}{rest}"));
+    assert_eq!(modes(&text), wanted("rootless", "rootful rootless", "rootful rootless"));
+}
+
+#[test]
+fn a_builds_address_leads_into_no_directory() {
+    // Buildah joins what follows the colon to the clone's directory, unchecked.
+    for fragment in ["v1:../../../../etc", ":..", "v1:sub", "v1:", ":link"] {
+        for key in ["File", "SetWorkingDirectory"] {
+            let build = format!(
+                "[containers.build.b.Build]\n{key} = \"https://git.example/a.git#{fragment}\""
+            );
+            for privileged in ["false", "true"] {
+                let text = file("", &build)
+                    .replace("privileged = false", &format!("privileged = {privileged}"))
+                    .replace("registry.example/web:1", "b.build");
+                assert_eq!(faults(&text), [key], "{fragment}");
+            }
+        }
+    }
+    let build =
+        "[containers.build.b.Build]\nSetWorkingDirectory = \"https://[2001:db8::1]:8443/a.git#v1\"";
+    assert_eq!(faults(&file("", build)), [""; 0]);
+}
+
+#[test]
+fn a_builds_secret_is_one_file_that_it_may_read() {
+    let build = |secret: &str| format!("[containers.build.b.Build]\nSecret = '{secret}'");
+    for secret in [
+        "id=x",
+        "id=etc/shadow",
+        "x",
+        "id=x,src=${FILES_DIR}/x,src=/etc/shadow",
+        "id=x,src=${FILES_DIR}/x,type=file",
+        "id=x,type=file,env=/etc/shadow",
+        "type=file,id=x,src=${FILES_DIR}/x",
+        "id=x,source=${FILES_DIR}/x",
+        "id=x,src=etc/shadow",
+        "id=x,src=/etc/shadow",
+        "id=x,src=/srv/../etc/shadow",
+        "id=x,src=",
+        "id=,src=/srv/x",
+        "id=x,src=/srv/x,",
+        "id=x, src=/srv/x",
+        "src=/srv/x",
+    ] {
+        assert_eq!(faults(&file("", &build(secret))), ["Secret"], "{secret}");
+    }
+    for secret in ["id=x,src=${FILES_DIR}/token", "id=my.token_1,src=/srv/token"] {
+        assert_eq!(faults(&file("", &build(secret))), [""; 0], "{secret}");
+    }
+    let text = file("", &build("id=x,src=/etc/shadow"))
+        .replace("privileged = false", "privileged = true")
+        .replace("registry.example/web:1", "b.build");
+    let access = validate(text.as_bytes()).unwrap().config.host_access;
+    assert!(access.iter().any(|one| one.unit == "b.build" && one.directive == "Secret"));
+}
+
 #[test]
 fn a_container_is_restarted_under_no_name_but_its_own() {
     all_refused(&[

@@ -14,13 +14,16 @@ const MAX_MEMBERS: u32 = 1 << 16;
 pub(super) struct GzipReader<R> {
     /// Members that were begun.
     begun: u32,
-    /// `None` behind the last member.
+    /// Whether zeros were found behind a member: nothing but zeros may follow.
+    padded: bool,
+    /// `None` behind the last member. It stays where it is when a read fails, since that may be
+    /// an interruption, after which the caller reads on.
     member: Option<GzDecoder<BufReader<R>>>,
 }
 
 impl<R: Read> GzipReader<R> {
     pub(super) fn new(input: R) -> Self {
-        Self { begun: 1, member: Some(GzDecoder::new(BufReader::new(input))) }
+        Self { begun: 1, padded: false, member: Some(GzDecoder::new(BufReader::new(input))) }
     }
 }
 
@@ -29,23 +32,27 @@ impl<R: Read> Read for GzipReader<R> {
         if buffer.is_empty() {
             return Ok(0);
         }
-        while let Some(mut member) = self.member.take() {
+        while let Some(member) = &mut self.member {
             let count = member.read(buffer)?;
             if count > 0 {
-                self.member = Some(member);
                 return Ok(count);
             }
-            let mut input = member.into_inner();
+            let input = member.get_mut();
             match input.fill_buf()?.first() {
-                None => {}
-                Some(0) => skip_zeros(&mut input)?,
+                None => self.member = None,
+                Some(byte) if *byte == 0 || self.padded => {
+                    self.padded = true;
+                    skip_zeros(input)?;
+                    self.member = None;
+                }
                 Some(_) if self.begun == MAX_MEMBERS => {
                     let problem = "the stream has too many members";
                     return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
                 }
                 Some(_) => {
                     self.begun += 1;
-                    self.member = Some(GzDecoder::new(input));
+                    let ended = self.member.take();
+                    self.member = ended.map(|member| GzDecoder::new(member.into_inner()));
                 }
             }
         }
@@ -66,5 +73,78 @@ fn skip_zeros(input: &mut impl BufRead) -> io::Result<()> {
         }
         let count = bytes.len();
         input.consume(count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::{Compression, write::GzEncoder};
+    use std::io::Write;
+
+    /// Gives a byte at a time, and fails once at one of them.
+    struct Interrupted<'b> {
+        bytes: &'b [u8],
+        kind: io::ErrorKind,
+        good: Option<usize>,
+    }
+
+    impl Read for Interrupted<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            match self.good {
+                Some(0) => {
+                    self.good = None;
+                    return Err(self.kind.into());
+                }
+                Some(good) => self.good = Some(good - 1),
+                None => {}
+            }
+            let count = buffer.len().min(1);
+            self.bytes.read(&mut buffer[..count])
+        }
+    }
+
+    fn stream() -> (Vec<u8>, Vec<u8>) {
+        let (mut stream, mut content) = (Vec::new(), Vec::new());
+        for text in ["the first member\n".repeat(9), "and the second".to_owned()] {
+            let mut encoder = GzEncoder::new(&mut stream, Compression::default());
+            encoder.write_all(text.as_bytes()).unwrap();
+            encoder.finish().unwrap();
+            content.extend(text.into_bytes());
+        }
+        stream.extend([0; 9]);
+        (stream, content)
+    }
+
+    #[test]
+    fn an_interruption_ends_nothing() {
+        let (bytes, content) = stream();
+        for good in 0..=bytes.len() {
+            let kind = io::ErrorKind::Interrupted;
+            let mut found = Vec::new();
+            let input = Interrupted { bytes: &bytes, kind, good: Some(good) };
+            GzipReader::new(input).read_to_end(&mut found).unwrap();
+            assert_eq!(found, content, "interrupted at byte {good}");
+        }
+    }
+
+    #[test]
+    fn a_failure_is_no_end_for_who_reads_on() {
+        let (mut bytes, _) = stream();
+        bytes.push(b'x');
+        let mut reader = GzipReader::new(&*bytes);
+        let mut found = Vec::new();
+        for _ in 0..3 {
+            let error = reader.read_to_end(&mut found).unwrap_err();
+            assert_eq!(error.to_string(), "something follows the padding");
+        }
+        // The padding goes on where it was, and what follows is no member.
+        for good in bytes.len() - 10..bytes.len() {
+            let kind = io::ErrorKind::WouldBlock;
+            let mut reader = GzipReader::new(Interrupted { bytes: &bytes, kind, good: Some(good) });
+            assert_eq!(reader.read_to_end(&mut Vec::new()).unwrap_err().kind(), kind);
+            let error = reader.read_to_end(&mut Vec::new()).unwrap_err();
+            assert_eq!(error.to_string(), "something follows the padding", "{good}");
+        }
     }
 }

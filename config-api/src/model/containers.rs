@@ -7,10 +7,10 @@ use super::name::{ContainerName, UnitName};
 use super::reader::{Item, Table, closest, kind_of, shortened};
 use super::toml_tree::{Node, Value};
 use crate::quadlet::{
-    Accepted, Context, Directives, Expansion, HostAccess, Refused, SECTIONS, Spec, Uses, ValueKind,
-    check_line, check_value, is_remote_type, publish_on_loopback, shadowed,
+    Accepted, Context, Directives, Expansion, HostAccess, Owners, Part, Refused, SECTIONS, Spec,
+    ValueKind, check_line, check_value, is_remote_type, publish_on_loopback, shadowed,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 const CONTAINER_KEYS: [&str; 4] = ["privileged", "Container", "Unit", "Install"];
 
@@ -86,15 +86,37 @@ pub(crate) fn read_units(root: &Table<'_, '_>, declared: &Declared, sink: &mut S
             reader.container(name, item);
         }
     }
-    let uses = Uses::of(&reader.read.units);
+    let parts = parts_of(&table);
+    let owners = Owners::of(&reader.read.units, &parts);
     for kind in [UnitKind::Network, UnitKind::Volume, UnitKind::Build] {
         let Some(units) = table.table(kind.as_str(), reader.sink) else { continue };
         for (entry, item) in units.items() {
             let name = reader.name(&entry.key, &entry.key_span, &item, kind);
-            reader.other(name, kind, item, &uses);
+            reader.other(name, kind, item, &owners);
         }
     }
     read
+}
+
+/// The volumes and builds as they are written: whose they are has to be known before they are
+/// judged.
+fn parts_of(table: &Table<'_, '_>) -> Vec<Part> {
+    let mut silent = Sink::default();
+    let mut parts = Vec::new();
+    for kind in [UnitKind::Volume, UnitKind::Build] {
+        let Some(units) = table.table(kind.as_str(), &mut silent) else { continue };
+        for (entry, item) in units.items() {
+            let Some(unit) = item.table(&mut silent) else { continue };
+            let Some(section) = unit.table(kind.section(), &mut silent) else { continue };
+            let texts = |directive| texts_of(&section, directive);
+            parts.push(if kind == UnitKind::Volume {
+                Part::volume(&entry.key, texts("Image"))
+            } else {
+                Part::build(&entry.key, &texts("ImageTag"), &texts("Volume"))
+            });
+        }
+    }
+    parts
 }
 
 struct UnitReader<'r> {
@@ -163,17 +185,19 @@ impl UnitReader<'_> {
         self.take(unit, &item);
     }
 
-    fn other(&mut self, name: Option<UnitName>, kind: UnitKind, item: Item<'_, '_>, uses: &Uses) {
+    fn other(
+        &mut self,
+        name: Option<UnitName>,
+        kind: UnitKind,
+        item: Item<'_, '_>,
+        owners: &Owners<'_>,
+    ) {
         let Some(table) = item.table(self.sink) else { return };
         table.only(&[kind.section()], self.sink);
         let Some(section) = table.require(kind.section(), self.sink) else { return };
         let Some(section) = section.table(self.sink) else { return };
         let text = name.as_ref().map_or("", UnitName::as_str);
-        let used = match kind {
-            UnitKind::Volume => uses.volume(text),
-            UnitKind::Build => uses.build(text, &texts_of(&section, "ImageTag")),
-            UnitKind::Container | UnitKind::Network => BTreeSet::new(),
-        };
+        let used = owners.modes(kind, text);
         let privileged = used.iter().eq(&[Mode::Rootful]);
         let remote = kind == UnitKind::Volume
             && texts_of(&section, "Type").iter().any(|name| is_remote_type(name));
@@ -183,7 +207,9 @@ impl UnitReader<'_> {
             .map(|directives| self.section(&section, directives, &context, &file))
             .collect();
         let Some(name) = name else { return };
-        let modes = if used.is_empty() { vec![Mode::Rootful] } else { used.into_iter().collect() };
+        // A build runs commands: root's it is for a privileged container alone.
+        let nobodys = if kind == UnitKind::Build { Mode::Rootless } else { Mode::Rootful };
+        let modes = if used.is_empty() { vec![nobodys] } else { used.into_iter().collect() };
         self.take(Unit { kind, name, modes, sections }, &item);
     }
 

@@ -23,7 +23,7 @@ pub use directives::{Directives, SECTIONS, Spec};
 pub use values::ValueKind;
 
 pub(crate) use line::{Expansion, check_line};
-pub(crate) use modes::Uses;
+pub(crate) use modes::{Owners, Part};
 pub(crate) use ports::publish_on_loopback;
 pub(crate) use remote::is_remote_type;
 pub(crate) use reserved::shadowed;

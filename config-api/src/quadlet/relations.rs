@@ -42,8 +42,10 @@ const PASSIVE: [&str; 17] = [
     "timers.target",
 ];
 
-/// Services that run on the device in any case, or that answer when they are asked: to want one
-/// starts nothing that is not there, and none is stopped with the container.
+/// Services that run on the device in any case, or that answer when they are asked; none is stopped
+/// with the container. To want Podman's socket starts it where an image leaves it off: that of the
+/// container's own manager, which is the account's for a rootless one. Root's is started for a
+/// privileged container alone, which is root anyway.
 const RUNNING: [&str; 6] = [
     "chronyd.service",
     "dbus.service",

@@ -41,6 +41,12 @@ pub(super) fn check_download(value: &str) -> Option<Result<(), Refused>> {
     }
     let plain = |c: char| c.is_ascii_alphanumeric() || "_.,:/@+-=~#?&%[]".contains(c);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // Buildah appends the directory unchecked: it may lead up, or through a link of the repository,
+    // to any directory of the machine, which then is what the image is made of.
+    if rest.split_once('#').is_some_and(|(_, fragment)| fragment.contains(':')) {
+        let hint = "build from the top of the repository, or bring the directory in ${FILES_DIR}";
+        return Some(Err(Refused::new("has a directory behind the #, which may lead out", hint)));
+    }
     let server = match authority.rsplit_once(':') {
         Some((server, port)) if port.parse::<u16>().is_ok() => server,
         _ => authority,
@@ -77,7 +83,7 @@ mod tests {
 
     #[test]
     fn only_protected_addresses_are_downloaded() {
-        let good = ["https://git.example/a.git#v1:sub", "https://[2001:db8::1]:8443/x?y=1&z"];
+        let good = ["https://git.example/a.git#v1", "https://[2001:db8::1]:8443/x?y=1&z"];
         for address in good {
             assert!(matches!(check_download(address), Some(Ok(()))), "{address}");
         }
@@ -90,6 +96,9 @@ mod tests {
             "https://u:p@a.example/x",
             "https://a.example/x y",
             "https://a.example:99999/",
+            "https://git.example/a.git#v1:sub",
+            "https://git.example/a.git#:../../../../etc",
+            "https://git.example/a.git#v1#x:..",
         ];
         for address in bad {
             assert!(matches!(check_download(address), Some(Err(_))), "{address}");

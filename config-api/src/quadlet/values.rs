@@ -432,12 +432,29 @@ fn check_user_namespace(value: &str, context: &Context<'_>) -> Verdict {
 }
 
 fn check_secret(value: &str, context: &Context<'_>) -> Verdict {
+    if context.kind == UnitKind::Build {
+        return check_build_secret(value, context);
+    }
     let is_source = |field: &'_ str| field.starts_with("src=") || field.starts_with("source=");
     let source = value.split(',').find(|field| is_source(field));
     match source.and_then(|field| field.split_once('=')).map(|(_, path)| path) {
         Some(path) => reach_path(path, context, true),
         None if is_words(value) => Ok(Accepted::Inside),
         None => Err(Refused::new("is no secret", "NAME, or NAME,type=env,target=VARIABLE")),
+    }
+}
+
+/// A build's secret is a file. Buildah takes the last of repeated keys, reads a relative path from
+/// `/`, and without a path takes the name for one: so it is named once and plainly.
+fn check_build_secret(value: &str, context: &Context<'_>) -> Verdict {
+    let hint = "id=NAME,src=${FILES_DIR}/…";
+    let refused = || Refused::new("is no secret of a build", hint);
+    let (id, path) = value.split_once(',').ok_or_else(refused)?;
+    let name = id.strip_prefix("id=").filter(|name| is_name(name));
+    let path = path.strip_prefix("src=").filter(|path| path.starts_with(['/', '$']));
+    match (name, path) {
+        (Some(_), Some(path)) if !path.contains(',') => reach_path(path, context, true),
+        _ => Err(refused()),
     }
 }
 

@@ -7,10 +7,12 @@
 //! nothing printed can steer a terminal, whichever command prints it. [`one_line`] is for values:
 //! only where a value is put into a line is it known that its line ends are not ours.
 //!
-//! What is dangerous is shown as `\u001b`, which inside JSON is the very character again.
+//! What is dangerous, or what nobody would see, is shown as `\u001b`, in UTF-16 as JSON has it: there
+//! it is the very character again.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use storage::is_unseen;
 
 /// Columns of a serial console.
 const COLUMNS: usize = 80;
@@ -123,21 +125,16 @@ pub fn fit(text: &str, columns: usize) -> String {
 fn tamed(text: &str, also: impl Fn(char) -> bool) -> String {
     let mut tame = String::with_capacity(text.len());
     for c in text.chars() {
-        if steers(c) && also(c) {
-            // Writing to a String cannot fail; all of these have four digits at most.
-            let _ = write!(tame, "\\u{:04x}", u32::from(c));
+        if is_unseen(c) && also(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a String cannot fail.
+                let _ = write!(tame, "\\u{unit:04x}");
+            }
         } else {
             tame.push(c);
         }
     }
     tame
-}
-
-/// Control characters, the line ends that only Unicode knows, and what changes the direction.
-fn steers(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
-        || matches!(c, '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

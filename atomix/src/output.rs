@@ -3,6 +3,7 @@
 //! on standard error. Wide tables are for nobody: everything fits 80 columns.
 
 use crate::failure::Failure;
+use crate::terminal::one_line;
 pub use atomix_repart::wrap;
 use serde::Serialize;
 use std::io::Write;
@@ -10,14 +11,15 @@ use std::io::Write;
 /// What a serial console shows of a line.
 const COLUMNS: usize = 80;
 
-/// Prints `text` in lines of 80 columns behind `title`; a word may be longer than one of them.
+/// Prints `text` in lines of 80 columns behind `title`; a word may be longer than one of them. Line
+/// ends in it are shown: whoever chose it must not begin a line.
 ///
 /// # Errors
 /// The writer's.
 pub fn fold(to: &mut dyn Write, title: &str, text: &str) -> std::io::Result<()> {
     let room = COLUMNS.saturating_sub(title.len()).max(1);
     let mut folded = String::new();
-    for word in text.split(' ') {
+    for word in one_line(text).split(' ') {
         for (count, letter) in word.chars().enumerate() {
             if count > 0 && count % room == 0 {
                 folded.push(' ');

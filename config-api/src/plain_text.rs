@@ -2,20 +2,14 @@
 //! How are words shown that somebody else chose? With nothing in them that moves a cursor, ends a
 //! line, takes no column or turns the order of the others round; in lines of 80 columns.
 
+use storage::is_unseen;
+
 /// Columns of a serial console.
 pub(crate) const COLUMNS: usize = 80;
 
 /// A letter as it may be shown: one that does something is replaced by one that does not.
 pub(crate) fn plain(letter: char) -> char {
-    let hides = matches!(
-        letter,
-        '\u{61c}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-    );
-    if letter.is_control() || hides { '\u{fffd}' } else { letter }
+    if is_unseen(letter) { '\u{fffd}' } else { letter }
 }
 
 /// Words in lines, with `first` before the first of them and `rest` before the others. A word that
@@ -65,7 +59,8 @@ mod tests {
 
     #[test]
     fn nothing_hides_or_turns_the_order_round() {
-        let letters = "\u{61c}\u{200e}\u{200f}\u{202e}\u{2028}\u{2060}\u{2066}\u{feff}\u{9b}";
+        let letters = "\u{ad}\u{180e}\u{fe00}\u{fe0f}\u{3164}\u{e0000}\u{e0041}\u{e0fff}\
+                       \u{61c}\u{200e}\u{200f}\u{202e}\u{2028}\u{2060}\u{2066}\u{feff}\u{9b}";
         assert!(letters.chars().all(|letter| plain(letter) == '\u{fffd}'));
         assert!("ä✓ \"".chars().all(|letter| plain(letter) == letter));
     }

@@ -25,6 +25,7 @@ mod ioctl;
 #[path = "ioctl_elsewhere.rs"]
 mod ioctl;
 mod journal;
+mod letters;
 #[cfg(target_os = "linux")]
 mod linux;
 mod lock_file;
@@ -64,6 +65,7 @@ pub use ioctl::is_open_here_only;
 #[cfg(target_os = "linux")]
 pub use ioctl::set_xattr;
 pub use journal::{Journal, Op, OpKind};
+pub use letters::is_unseen;
 #[cfg(target_os = "linux")]
 pub use linux::{BlockDevice, MtdDevice};
 pub use lock_file::{open_own_lock, open_shared_lock};

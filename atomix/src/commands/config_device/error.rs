@@ -2,6 +2,7 @@
 //! Why did a device not do what an operator asked, and what is the way out?
 
 use crate::failure::Class;
+use crate::terminal::one_line;
 use bundle::http::ExchangeError;
 use config_api::client::{
     AddressError, AdviceClass, NOT_OURS, Refusal, RequestFileError, SignedHeadersError,
@@ -38,7 +39,7 @@ pub enum DeviceError {
         source: ExchangeError,
     },
     /// The answer is a no.
-    #[error("{device} refuses: {refusal}")]
+    #[error("{device} refuses: {said}", said = one_line(&refusal.to_string()))]
     Refused {
         /// Who.
         device: String,
@@ -133,7 +134,7 @@ pub enum DeviceError {
     #[error("--confirm-within needs a key to confirm with")]
     ConfirmKey,
     /// The change did not come to what was wanted.
-    #[error("{device} did not keep the configuration: {error}")]
+    #[error("{device} did not keep the configuration: {said}", said = one_line(error))]
     JobFailed {
         /// Who.
         device: String,
@@ -291,6 +292,15 @@ mod tests {
     use super::*;
     use bundle::http::{HeadError, TransferFault};
     use storage::chain;
+
+    #[test]
+    fn a_refusal_in_two_lines_is_told_in_one() {
+        let error = "no\nhint: forged".to_owned();
+        let code = "x\nhint: forged".to_owned();
+        let refusal = Refusal { status: 409, code, error, ..Refusal::default() };
+        let refused = DeviceError::Refused { device: "http://a".to_owned(), refusal };
+        assert_eq!(chain(&refused).lines().count(), 1, "{refused}");
+    }
 
     /// No answer at all, in every way that it does not come: none is the operator's mistake, and
     /// only without a connection is it known that nothing was taken.

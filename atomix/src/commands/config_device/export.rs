@@ -111,7 +111,9 @@ fn print(in_force: &InForce, out: &mut Output) -> Result<(), Failure> {
 /// What a configuration in force becomes, without its `files/`.
 pub(super) fn tree_of(text: &[u8]) -> Result<Tree, Failure> {
     let checked = validate(text).map_err(|faults| Failure::Refused {
-        what: format!("what is in force does not hold by this program's rules: {faults}"),
+        what: one_line(&format!(
+            "what is in force does not hold by this program's rules: {faults}"
+        )),
         hint: "export it with --out and look with `config validate`; use the device's version",
     })?;
     Ok(render(&checked.config, text, &Payload::default(), CONFIG_DIR))

@@ -10,6 +10,7 @@ use super::remote::Remote;
 use super::show::Show;
 use crate::failure::Failure;
 use crate::output::{Output, Style};
+use crate::terminal::one_line;
 use bundle::http::ExchangeError;
 use config_api::client::{Call, DeviceAddress, parse_job};
 use config_api::jobs::{Job, JobId, JobState};
@@ -169,7 +170,8 @@ fn rest(remote: &Remote) {
     }
 }
 
-/// The end in words, or as a failure.
+/// The end in words, or as a failure. What the device says stays in the lines that it is put into: an
+/// operator takes the others for ours.
 pub(super) fn conclude(job: &Job, remote: &Remote, out: &mut Output) -> Result<(), Failure> {
     let device = remote.address.to_string();
     out.event(&json!({ "version": 1, "event": "done", "device": device, "job": job }))?;
@@ -178,18 +180,73 @@ pub(super) fn conclude(job: &Job, remote: &Remote, out: &mut Output) -> Result<(
         if out.style == Style::Lines {
             out.warn_in_columns(&result.warnings)?;
             let secs = job.duration_seconds.unwrap_or_default();
-            let place = result.forwarding_url.unwrap_or(device);
+            let place = result.forwarding_url.map_or(device, |place| one_line(&place));
             let lan = format!("in force and healthy after {secs:.1} s; on its LAN it is {place}");
             writeln!(out.data, "{lan}")?;
         }
         return Ok(());
     }
     for fault in &job.faults {
-        writeln!(out.people, "{fault}")?;
+        writeln!(out.people, "{}", one_line(&fault.to_string()))?;
         if let Some(hint) = &fault.hint {
-            writeln!(out.people, "  hint: {hint}")?;
+            writeln!(out.people, "  hint: {}", one_line(hint))?;
         }
     }
     let error = job.error.clone().unwrap_or_else(|| "no reason is told".to_owned());
     Err(DeviceError::JobFailed { device, error, rollback: job.rollback_status }.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::remote::Credential;
+    use super::*;
+    use serde_json::Value;
+
+    /// What people read of a job that ended like that, on both streams.
+    fn told(job: Value) -> String {
+        let job: Job = serde_json::from_value(job).unwrap();
+        let remote = Remote::new("192.0.2.7", None, Credential::Nobody).unwrap();
+        let (mut data, mut people) = (Vec::new(), Vec::new());
+        let mut out = Output { style: Style::Lines, data: &mut data, people: &mut people };
+        let mut show = Show::new(&mut out);
+        show.say("lost", "words\nhint: forged");
+        show.job(&job);
+        show.finish();
+        let ended = conclude(&job, &remote, &mut out);
+        let failure = ended.err().map(|failure| failure.chain()).unwrap_or_default();
+        String::from_utf8([data, people, failure.into_bytes()].concat()).unwrap()
+    }
+
+    /// An attacker's finding: what a device said began lines that looked like ours.
+    #[test]
+    fn nothing_that_a_device_says_begins_a_line_of_its_own() {
+        let id = "0a1b2c3d-0000-4000-8000-000000000000";
+        let forged = "x\nhint: forged\r\u{2028}in force and healthy on forged";
+        let event = json!({
+            "step": forged, "elapsed_seconds": 1.0, "message": forged, "service": forged,
+            "status": forged,
+        });
+        let fault =
+            json!({ "line": 1, "column": 1, "path": forged, "problem": forged, "hint": forged });
+        let failed = json!({
+            "id": id, "state": "failed", "current_step": forged, "events": [event],
+            "error": forged, "faults": [fault],
+        });
+        let result = json!({ "warnings": [forged], "forwarding_url": forged });
+        let done = json!({
+            "id": id, "state": "succeeded", "current_step": "x", "result": result,
+        });
+        for (job, lines) in [(failed, 5), (done, 4)] {
+            let told = told(job);
+            assert!(told.contains("forged"), "{told}");
+            let begun = |line: &str| {
+                ["hint: forged", "in force and healthy on"]
+                    .iter()
+                    .any(|words| line.trim_start().starts_with(words))
+            };
+            assert!(!told.lines().any(begun), "{told}");
+            assert!(!told.contains(['\r', '\u{2028}']), "{told}");
+            assert!(told.lines().count() <= lines, "{told}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //! A change as it goes: a bar on a terminal, lines in a log or a pipe, events for programs.
 
 use crate::output::{Output, Style};
+use crate::terminal::one_line;
 use config_api::client::DeviceAddress;
 use config_api::jobs::{Job, JobEvent, JobId};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -44,8 +45,9 @@ impl<'a, 'b> Show<'a, 'b> {
             let _ = self.out.event(&json!({ "version": 1, "event": event, "text": text }));
             return;
         }
+        let text = one_line(text);
         match &self.bar {
-            Some(bar) => bar.println(crate::terminal::one_line(text)),
+            Some(bar) => bar.println(text),
             None => {
                 let _ = writeln!(self.out.people, "{text}");
             }
@@ -79,7 +81,7 @@ impl<'a, 'b> Show<'a, 'b> {
             let _ = self.out.event(&json!({ "version": 1, "event": "step", "step": event }));
             return;
         }
-        let text = words(event);
+        let text = one_line(&words(event));
         let Some(bar) = &self.bar else {
             let _ = writeln!(self.out.people, "{:7.2} s  {text}", event.elapsed_seconds);
             return;
@@ -87,7 +89,7 @@ impl<'a, 'b> Show<'a, 'b> {
         if let Some(place) = STEPS.iter().position(|step| *step == event.step) {
             bar.set_position(place as u64);
         }
-        bar.set_message(crate::terminal::one_line(&text));
+        bar.set_message(text);
     }
 
     /// Clears the bar.

@@ -8,9 +8,10 @@
 
 use crate::input::Spool;
 use crate::tree::{Content, Entry, Tree};
+use nix::unistd::Uid;
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Why a directory was not written.
@@ -21,6 +22,14 @@ pub enum WriteTreeError {
     Occupied {
         /// Where.
         path: PathBuf,
+    },
+    /// The empty directory is somebody else's, who could swap what is written into it.
+    #[error("{} belongs to the user {owner}", path.display())]
+    Foreign {
+        /// Where.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
     },
     /// It could not be written.
     #[error("cannot write {}", path.display())]
@@ -44,7 +53,12 @@ pub fn write_new_directory(
     spool: &mut Spool,
     out: &Path,
 ) -> Result<(), WriteTreeError> {
+    write_as(Uid::effective(), tree, spool, out)
+}
+
+fn write_as(user: Uid, tree: &Tree, spool: &mut Spool, out: &Path) -> Result<(), WriteTreeError> {
     if is_there(out)? {
+        demand_own(out, user)?;
         let beside = write_beside(tree, spool, out)?;
         return fill(out, beside.path()).map_err(failed(out));
     }
@@ -57,10 +71,15 @@ pub fn write_new_directory(
         Ok(())
     });
     if written.is_err() {
-        // Empty ones alone can be taken away, so nothing of others is lost.
-        made.iter().for_each(|dir| drop(fs::remove_dir(dir)));
+        take_back(&made);
     }
     written
+}
+
+/// Takes away what was made above, the lowest first. Empty ones alone can be, so nothing of others is
+/// lost.
+fn take_back(made: &[PathBuf]) {
+    made.iter().for_each(|dir| drop(fs::remove_dir(dir)));
 }
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> WriteTreeError {
@@ -84,6 +103,16 @@ fn is_there(out: &Path) -> Result<bool, WriteTreeError> {
     }
 }
 
+/// An empty directory that is filled has to be the writer's own: its owner may rename what is in it,
+/// and put a link there while root writes.
+fn demand_own(out: &Path, user: Uid) -> Result<(), WriteTreeError> {
+    let owner = fs::metadata(out).map_err(failed(out))?.uid();
+    if owner == user.as_raw() {
+        return Ok(());
+    }
+    Err(WriteTreeError::Foreign { path: out.to_owned(), owner })
+}
+
 /// The directory that `out` is in.
 fn above(out: &Path) -> &Path {
     match out.parent() {
@@ -99,7 +128,11 @@ fn make_above(out: &Path) -> Result<Vec<PathBuf>, WriteTreeError> {
         .ancestors()
         .take_while(|dir| *dir != Path::new("") && fs::symlink_metadata(dir).is_err());
     let missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
-    fs::create_dir_all(above).map_err(failed(above))?;
+    if let Err(source) = fs::create_dir_all(above) {
+        // The upper ones of them may have been made.
+        take_back(&missing);
+        return Err(failed(above)(source));
+    }
     Ok(missing)
 }
 
@@ -162,4 +195,41 @@ fn write_entry(place: &Path, entry: &Entry, spool: &mut Spool) -> io::Result<()>
     }
     // The mode of creation is cut by the caller's mask.
     fs::set_permissions(place, Permissions::from_mode(entry.mode))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(out: &Path, user: Uid) -> Result<(), WriteTreeError> {
+        let mut tree = Tree::default();
+        tree.file("config.toml", 0o644, "version = 2\n");
+        write_as(user, &tree, &mut Spool::new(tempfile::tempfile().unwrap()), out)
+    }
+
+    /// A reviewer's finding: what had been made above stayed there.
+    #[test]
+    fn a_name_that_cannot_be_made_leaves_nothing_of_the_names_above_it() {
+        let place = tempfile::tempdir().unwrap();
+        let long = "x".repeat(300);
+        for out in [format!("new1/{long}/y"), format!("new1/new2/{long}")] {
+            let failed = write(&place.path().join(&out), Uid::effective());
+            assert!(matches!(failed, Err(WriteTreeError::Write { .. })), "{failed:?}");
+            assert!(!place.path().join("new1").exists(), "{out}");
+        }
+        fs::create_dir(place.path().join("mine")).unwrap();
+        write(&place.path().join(format!("mine/{long}/y")), Uid::effective()).unwrap_err();
+        assert!(place.path().join("mine").exists());
+    }
+
+    #[test]
+    fn an_empty_directory_of_somebody_elses_is_not_filled() {
+        let out = tempfile::tempdir().unwrap();
+        let other = Uid::from_raw(Uid::effective().as_raw().wrapping_add(1));
+        let refused = write(out.path(), other);
+        assert!(matches!(refused, Err(WriteTreeError::Foreign { .. })), "{refused:?}");
+        assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
+        write(out.path(), Uid::effective()).unwrap();
+        assert!(out.path().join("config.toml").exists());
+    }
 }

@@ -213,6 +213,11 @@ pub(crate) fn tree_failure(error: WriteTreeError) -> Failure {
             what: error.to_string(),
             hint: "name a directory that does not exist; nothing was written",
         },
+        WriteTreeError::Foreign { .. } => Failure::Refused {
+            what: error.to_string(),
+            hint: "name a directory that does not exist, or let its owner do this; nothing was \
+                   written",
+        },
         WriteTreeError::Write { path, source } => Failure::Io { act: "write", path, source },
     }
 }

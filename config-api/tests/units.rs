@@ -112,6 +112,31 @@ fn nothing_reads_the_configuration_before_it_is_in_order() {
     assert!(search.contains("Type=exec\n") && !search.contains("\nBefore="));
 }
 
+/// A program that hangs must not hold the boot for ever; a unit of this kind has no limit unless it
+/// says one. One that wants none says why.
+#[test]
+fn what_the_boot_waits_for_has_a_limit() {
+    let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("dist");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(dist).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        if !text.contains("\nType=oneshot\n") {
+            continue;
+        }
+        seen += 1;
+        let mut before = "";
+        let limit = text.lines().find_map(|line| {
+            let limit = line.strip_prefix("TimeoutStartSec=").map(|limit| (limit, before));
+            before = line;
+            limit
+        });
+        let (limit, before) = limit.unwrap_or_else(|| panic!("{path:?} has no limit"));
+        assert!(limit != "infinity" || before.starts_with("# "), "{path:?} does not say why");
+    }
+    assert_eq!(seen, 5, "every oneshot unit is looked at");
+}
+
 /// A session's finding: the helper said `there is no account appsvc` and nothing more.
 #[test]
 fn a_missing_account_is_named_with_the_way_out() {

@@ -60,7 +60,7 @@ impl HostTrees {
     }
 
     fn check(&self, path: &Path) -> Result<(), FilesError> {
-        if path.components().all(|part| matches!(part, Component::Normal(_))) {
+        if is_plain(path) {
             return Ok(());
         }
         Err(FilesError::Escapes { path: self.named(path) })
@@ -102,6 +102,11 @@ impl HostTrees {
     }
 }
 
+/// Whether a path has names alone, none of which leads elsewhere than down.
+fn is_plain(path: &Path) -> bool {
+    path.components().all(|part| matches!(part, Component::Normal(_)))
+}
+
 #[cfg(target_os = "linux")]
 fn beneath(root: &OwnedFd, path: &Path, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno> {
     use nix::fcntl::{OpenHow, ResolveFlag, openat2};
@@ -120,8 +125,12 @@ fn beneath(root: &OwnedFd, path: &Path, flags: OFlag, mode: Mode) -> Result<Owne
     walk(root, path, flags, mode)
 }
 
-/// Opens `path`, of whose names none is `..`, each in the directory before.
+/// Opens each name of `path` in the directory before; what leads elsewhere (`..`, `/`) is refused as
+/// the kernel refuses it.
 fn walk(root: &OwnedFd, path: &Path, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno> {
+    if !is_plain(path) {
+        return Err(Errno::EXDEV);
+    }
     let mut dir = root.try_clone().map_err(|_| Errno::EMFILE)?;
     for name in dir_of(path) {
         dir = openat(&dir, name, DIR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?;
@@ -408,5 +417,9 @@ mod tests {
         assert_eq!(open("a/b/file-link").unwrap_err(), Errno::ELOOP);
         assert!(matches!(open("dir-link/b/file").unwrap_err(), Errno::ELOOP | Errno::ENOTDIR));
         assert_eq!(open("a/b/absent").unwrap_err(), Errno::ENOENT);
+        // Out of the root, out and in again, and from the root of the machine.
+        for out in ["../x", "a/../../x", "a/../a/b/file", "..", "a/b/..", "/etc/passwd", "./a"] {
+            assert_eq!(open(out).unwrap_err(), Errno::EXDEV, "{out}");
+        }
     }
 }

@@ -17,8 +17,8 @@ pub enum ConfigCommand {
     },
     /// Write the files that a configuration becomes
     ///
-    /// As they would stand in /data/config. An invalid configuration writes nothing. Owners are those of whoever runs this; modes are
-    /// the device's.
+    /// As they would stand in /data/config. An invalid configuration writes nothing. Owners are those
+    /// of whoever runs this; modes are the device's.
     Render {
         /// The configuration or bundle; - for standard input
         file: PathBuf,

@@ -132,6 +132,35 @@ fn a_body_is_not_read_before_its_sender_is_believed() {
     assert!(line.starts_with("HTTP/1.1 401"), "{line}: the body was asked for");
 }
 
+/// What a stranger's request costs does not grow with what it announces: a wrong signature is told
+/// from the head alone, nothing of the body is waited for, kept or shown to the helper, and its
+/// nonce is used up, so that it costs one verification, by the one key that it names.
+#[test]
+fn a_wrong_signature_costs_the_same_whatever_body_it_announces() {
+    let (keygen, second) = (Keygen::new("ed25519", None), Keygen::new("ed25519", None));
+    let signers = format!("{}\n{}\n", second.public().trim(), keygen.public().trim());
+    let door = Door::open(Fake::provisioned(&signers));
+    let other = Keygen::new("ed25519", None);
+    for (signer, code) in [(&keygen, "signature-wrong"), (&other, "key-unknown")] {
+        for length in [1_u64, 1 << 20, 32 << 20, 1 << 40] {
+            let mut signed = door.sign(signer, post("x"));
+            // Signed for another target.
+            signed.target = "/api/validate".to_owned();
+            let announced = signed.header("content-length", &length.to_string());
+            let announced = Call { body: None, ..announced }.header("expect", "100-continue");
+            // Not a byte of the body is sent: whoever waited for one would never answer.
+            let refused = door.call(&announced);
+            assert_eq!((refused.status, refused.code().as_str()), (401, code), "{length}");
+            // What is left of the nonce: of a known key's the arithmetic was begun once.
+            let again = door.call(&announced).code();
+            let used_up = if code == "key-unknown" { code } else { "nonce-unknown" };
+            assert_eq!(again, used_up, "{length}");
+        }
+    }
+    assert_eq!(door.spooled(), 0);
+    assert!(door.fake.with(|state| state.applied.is_empty() && state.read == 0));
+}
+
 #[test]
 fn a_typed_change_is_validated_before_there_is_a_job() {
     let (door, keygen) = claimed();

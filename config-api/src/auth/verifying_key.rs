@@ -3,8 +3,8 @@
 //! sign with is decided here: the key names it, never the signature alone.
 //!
 //! A security key signs `SHA256(application) ‖ flags ‖ counter ‖ SHA256(data)` (`PROTOCOL.u2f`),
-//! and only a touch counts, as for a login; `ssh-keygen -Y verify` does not ask for one. The counter is not compared with an older one: the nonce already
-//! forbids a second use.
+//! and only a touch counts, as for a login; `ssh-keygen -Y verify` does not ask for one. The counter
+//! is not compared with an older one: the nonce already forbids a second use.
 
 use super::wire::Reader;
 use super::{KeyError, SignatureError, SshSignature};

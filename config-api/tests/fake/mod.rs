@@ -26,6 +26,8 @@ pub struct State {
     pub gateway: Option<String>,
     /// The audit log.
     pub audit: Vec<AuditEntry>,
+    /// How many inputs were looked into.
+    pub read: usize,
     /// Who applied what.
     pub applied: Vec<(Origin, String)>,
     /// Whether changes wait.
@@ -74,7 +76,11 @@ impl Fake {
     }
 
     fn read(&self, input: Input) -> Result<String, PipelineError> {
-        if self.with(|state| state.is_strict) { strict_text_of(input) } else { text_of(input) }
+        let is_strict = self.with(|state| {
+            state.read += 1;
+            state.is_strict
+        });
+        if is_strict { strict_text_of(input) } else { text_of(input) }
     }
 
     /// Lets changes wait until [`Fake::release`].

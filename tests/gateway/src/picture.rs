@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// For services that start after the boot.
-const LATE: Duration = Duration::from_secs(20);
+const LATE: Duration = Duration::from_secs(90);
 
 /// What each boot does, in its order.
 const PARTS: [&str; 5] = ["recover", "accounts", "network", "firewall", "units"];

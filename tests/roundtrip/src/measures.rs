@@ -3,7 +3,7 @@
 //! for docs/performance.md; none of them fails anything.
 
 use crate::device::{COMPATIBLE, Device, Recipe, Setup, make_bundle};
-use crate::floor::{Floor, forget_caches};
+use crate::floor::{Floor, fetch, forget_caches};
 use crate::keys::{Chain, Keys};
 use crate::matrix::{Installs, Party};
 use crate::nginx::{Nginx, Sent};
@@ -250,6 +250,14 @@ impl Bench<'_> {
             bytes("requests", first.sent.answers, second.sent.answers, out)?;
         }
         bytes("written to the slot, bytes", first.written, second.written, out)?;
+        if matches!(way, Way::Stream) {
+            let server = Nginx::start(&files, &self.scratch.join("server"))?;
+            let url = format!("{}/update.raucb", Nginx::url());
+            let fetched = (0..rounds).map(|_| fetch(&url, self.scratch));
+            let fetched = fetched.collect::<Result<Vec<_>>>()?;
+            server.stop()?;
+            least("`curl` of the bundle", &both, fetched, out)?;
+        }
         if matches!(way, Way::File) {
             let floors = (0..ROUNDS).map(|_| self.floor(&bundle)).collect::<Result<Vec<_>>>()?;
             floor(&both, &floors, out)?;
@@ -382,21 +390,24 @@ fn usages(name: &str, [real, this]: &[Runs; 2], out: &mut dyn Write) -> Result<(
 }
 
 /// What any installer would take, beside what both took.
-fn floor([real, this]: &[Runs; 2], floors: &[Floor], out: &mut dyn Write) -> Result<()> {
-    let (real, this) = (real.of(|usage| usage.wall).0, this.of(|usage| usage.wall).0);
+fn floor(both: &[Runs; 2], floors: &[Floor], out: &mut dyn Write) -> Result<()> {
     let mut row = |name: &str, what: fn(&Floor) -> f64| {
-        let runs = floors.iter().map(|one| Usage { wall: what(one), ..Usage::default() }).collect();
-        let (wall, spread) = Runs(runs).of(|usage| usage.wall);
-        let (by_real, by_this) = (wall / real, wall / this);
-        writeln!(
-            out,
-            "  | {name}: {wall:.2} s, of theirs | {by_real:.2} | {by_this:.2} | | {spread} |"
-        )
+        least(name, both, floors.iter().map(what).collect(), out)
     };
     row("`openssl dgst` of the bundle", |one| one.hash)?;
-    row("`dd conv=fsync` of the image", |one| one.write)?;
+    row("`dd` of the image, flushed", |one| one.write)?;
     row("uncached read of the image", |one| one.read_back)?;
-    Ok(row("these three", |one| one.sum())?)
+    row("these three", |one| one.sum())
+}
+
+/// What some part of an install takes alone, beside what both took for all of it.
+fn least(name: &str, [real, this]: &[Runs; 2], walls: Vec<f64>, out: &mut dyn Write) -> Result<()> {
+    let (real, this) = (real.of(|usage| usage.wall).0, this.of(|usage| usage.wall).0);
+    let runs = walls.into_iter().map(|wall| Usage { wall, ..Usage::default() }).collect();
+    let (wall, spread) = Runs(runs).of(|usage| usage.wall);
+    let (by_real, by_this) = (wall / real, wall / this);
+    let row = format!("{name}: {wall:.2} s, of theirs | {by_real:.2} | {by_this:.2}");
+    Ok(writeln!(out, "  | {row} | | {spread} |")?)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "numbers to be read")]

@@ -9,32 +9,10 @@
     reason = "a test fails by them"
 )]
 
-use config_api::model::{Checked, Faults, validate};
+mod site;
 
-const KEY: &str =
-    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIBGoVskIFs63KKKMnX0pH1k1PYTOqw4q2I6LVuMKocG a@b";
-
-/// A file with `lines` in the section `[Container]` of `web`, and `rest` behind it.
-fn file(privileged: bool, lines: &str, rest: &str) -> String {
-    format!(
-        "version = 1\n[users.admin]\nisAdmin = true\nssh_key = \"{KEY}\"\n\
-         [activation]\nrequired = [\"web\"]\n\
-         [containers.container.web]\nprivileged = {privileged}\n\
-         [containers.container.web.Container]\nImage = \"registry.example/web:1\"\n{lines}\n{rest}\n"
-    )
-}
-
-fn judge(text: &str) -> Result<Checked, Faults> {
-    validate(text.as_bytes())
-}
-
-/// The paths of all faults.
-fn paths(text: &str) -> Vec<String> {
-    match judge(text) {
-        Ok(_) => Vec::new(),
-        Err(faults) => faults.list().iter().map(|fault| fault.path.clone()).collect(),
-    }
-}
+use config_api::model::Checked;
+use site::{KEY, file, judge, paths};
 
 #[test]
 fn directives_that_reach_outside_are_refused_in_rootless_containers() {

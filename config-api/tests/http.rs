@@ -21,6 +21,7 @@ use fake::{CONFIG, Fake, etag};
 use serde_json::json;
 use ssh::Keygen;
 use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 fn claimed() -> (Door, Keygen) {
@@ -354,20 +355,25 @@ fn nonces_are_bounded_and_denials_are_written_down() {
     }
 }
 
-#[test]
-fn a_few_uploads_at_once_and_the_others_are_told_to_come_again() {
-    let door = Door::open(Fake::unprovisioned());
-    let slow: Vec<_> = (0..2)
-        .map(|_| {
-            let mut stream = door.connect();
-            let call = post("version").header("content-length", "1000000");
-            stream.write_all(&call.bytes("localhost")).unwrap();
-            stream
-        })
-        .collect();
+/// Two whose bodies never come to an end.
+fn two_without_end(door: &Door, target: &str) -> Vec<TcpStream> {
+    let slow = (0..2).map(|_| {
+        let mut stream = door.connect();
+        let call = Call::new("POST", target).body("version").header("content-length", "1000000");
+        stream.write_all(&call.bytes("localhost")).unwrap();
+        stream
+    });
+    let slow = slow.collect();
     while door.spooled() < 2 {
         std::thread::sleep(Duration::from_millis(10));
     }
+    slow
+}
+
+#[test]
+fn a_few_uploads_at_once_and_the_others_are_told_to_come_again() {
+    let door = Door::open(Fake::unprovisioned());
+    let slow = two_without_end(&door, "/api/config");
     let refused = door.call(&post(CONFIG));
     assert_eq!((refused.status, refused.code().as_str()), (429, "too-many-uploads"));
     drop(slow);
@@ -375,6 +381,16 @@ fn a_few_uploads_at_once_and_the_others_are_told_to_come_again() {
         std::thread::sleep(Duration::from_millis(10));
     }
     assert_eq!(door.call(&post(CONFIG)).status, 202, "a sender that left frees its place");
+}
+
+#[test]
+fn who_only_asks_what_is_wrong_takes_no_place_of_a_change() {
+    let door = Door::open(Fake::unprovisioned());
+    let _slow = two_without_end(&door, "/api/validate");
+    let validation = Call::new("POST", "/api/validate").body(CONFIG);
+    let refused = door.call(&validation);
+    assert_eq!((refused.status, refused.code().as_str()), (429, "too-many-uploads"));
+    assert_eq!(door.call(&post(CONFIG)).status, 202);
 }
 
 #[test]

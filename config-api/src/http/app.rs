@@ -5,6 +5,7 @@
 use super::current::{CurrentCache, InForce};
 use super::denials::Denials;
 use super::job_task::settle;
+use super::upload::Purpose;
 use super::{ApiError, HelperClient, HelperError, upload};
 use crate::auth::{DeviceId, NonceStore, Uptime};
 use crate::jobs::{Job, JobChange, JobError, JobId, JobStore};
@@ -16,7 +17,8 @@ use std::time::Instant;
 use storage::HostFiles;
 use tokio::sync::{Semaphore, watch};
 
-/// Uploads at once: each has a file of at most 32 MiB in the spool.
+/// Uploads at once that are to be applied, and as many more that are only to be judged, so that these
+/// leave room for those: each has a file of at most 32 MiB in the spool.
 const MAX_UPLOADS: usize = 2;
 /// Requests at once whose body was refused and is read away.
 const MAX_DRAINS: usize = 64;
@@ -72,7 +74,8 @@ struct Inner {
     jobs: Mutex<JobStore<HostFiles>>,
     changed: watch::Sender<u64>,
     begun: Instant,
-    uploads: Arc<Semaphore>,
+    changes: Arc<Semaphore>,
+    validations: Arc<Semaphore>,
     drains: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
     forms: Arc<Semaphore>,
@@ -100,7 +103,8 @@ impl App {
                 jobs: Mutex::new(jobs),
                 changed: watch::Sender::new(0),
                 begun: Instant::now(),
-                uploads: Arc::new(Semaphore::new(MAX_UPLOADS)),
+                changes: Arc::new(Semaphore::new(MAX_UPLOADS)),
+                validations: Arc::new(Semaphore::new(MAX_UPLOADS)),
                 drains: Arc::new(Semaphore::new(MAX_DRAINS)),
                 watchers: Arc::new(Semaphore::new(MAX_WATCHERS)),
                 forms: Arc::new(Semaphore::new(MAX_FORMS)),
@@ -142,8 +146,11 @@ impl App {
         self.inner.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn uploads(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.inner.uploads)
+    pub(super) fn uploads(&self, purpose: Purpose) -> Arc<Semaphore> {
+        Arc::clone(match purpose {
+            Purpose::Change => &self.inner.changes,
+            Purpose::Validation => &self.inner.validations,
+        })
     }
 
     pub(super) fn drains(&self) -> &Semaphore {

@@ -5,6 +5,7 @@ use super::admit::{Unsigned, admit, confirm_within, if_match};
 use super::described::ConfirmWithin;
 use super::described::Signed;
 use super::job_task::{Task, begin};
+use super::upload::Purpose;
 use super::{ApiError, App, ErrorBody, upload};
 use crate::jobs::JobId;
 use crate::protocol::{Grounds, Reply, Request as Ask, Source};
@@ -106,7 +107,7 @@ async fn submitted(app: &App, parts: &Parts, body: &mut Body) -> Result<JobId, A
     let admitted = admit(app, parts, Unsigned::WhileUnclaimed).await?;
     let (if_match, confirm_secs) = (if_match(parts)?, confirm_within(parts)?);
     not_busy(app)?;
-    let spooled = upload::spool(app, parts, body, &admitted).await?;
+    let spooled = upload::spool(app, parts, body, &admitted, Purpose::Change).await?;
     let source = Source::Upload { upload: spooled.upload.clone() };
     let spooled = Some(spooled);
     let grounds = admitted.grounds;
@@ -157,7 +158,7 @@ pub(super) async fn validate(State(app): State<App>, request: Request) -> Respon
 
 async fn validated(app: &App, parts: &Parts, body: &mut Body) -> Result<ValidationBody, ApiError> {
     let admitted = admit(app, parts, Unsigned::WhileUnclaimed).await?;
-    let spooled = upload::spool(app, parts, body, &admitted).await?;
+    let spooled = upload::spool(app, parts, body, &admitted, Purpose::Validation).await?;
     let reply = app.helper().ask(Ask::Validate { upload: spooled.upload.clone() }).await?;
     if let Reply::Valid { warnings } = reply {
         return Ok(ValidationBody { ok: true, warnings });

@@ -73,9 +73,18 @@ pub(super) struct Spooling {
     limit: u64,
 }
 
+/// What an upload is for.
+#[derive(Clone, Copy)]
+pub(super) enum Purpose {
+    /// To be applied.
+    Change,
+    /// To be judged only.
+    Validation,
+}
+
 /// One of the few places in the spool.
-pub(super) fn take_place(app: &App) -> Result<OwnedSemaphorePermit, ApiError> {
-    app.uploads()
+pub(super) fn take_place(app: &App, purpose: Purpose) -> Result<OwnedSemaphorePermit, ApiError> {
+    app.uploads(purpose)
         .try_acquire_owned()
         .map_err(|_| ApiError::too_many("too-many-uploads", "too many uploads are under way"))
 }
@@ -124,6 +133,7 @@ pub(super) async fn spool(
     parts: &Parts,
     body: &mut Body,
     admitted: &Admitted,
+    purpose: Purpose,
 ) -> Result<Spooled, ApiError> {
     let announced = announced_length(parts)?;
     if announced > MAX_UPLOAD_BYTES {
@@ -132,7 +142,7 @@ pub(super) async fn spool(
     if announced == 0 {
         return Err(ApiError::bad_request("empty-body", "there is no configuration in the body"));
     }
-    let mut spooling = Spooling::begin(app, take_place(app)?, announced).await?;
+    let mut spooling = Spooling::begin(app, take_place(app, purpose)?, announced).await?;
     let end = Deadline::begin();
     while let Some(piece) = next_piece(body, end).await? {
         spooling.push(&piece).await?;

@@ -2,7 +2,7 @@
 //! What was sent with the form? A chosen file goes to the spool as it arrives, as every body does;
 //! the text of the form is kept, since it is shown again when something is wrong with it.
 
-use crate::http::upload::{self, Deadline, Spooled, Spooling};
+use crate::http::upload::{self, Deadline, Purpose, Spooled, Spooling};
 use crate::http::{ApiError, App};
 use crate::input::{Discard, FormPiece, FormReader, Limits, Origin, read_input};
 use crate::model::MAX_CONFIG_BYTES;
@@ -44,7 +44,7 @@ pub(super) async fn receive(app: &App, parts: &Parts, body: &mut Body) -> Result
     }
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let mut reader = FormReader::new(kind.unwrap_or_default()).map_err(|error| refuse(&error))?;
-    let mut fields = Fields::new(upload::take_place(app)?);
+    let mut fields = Fields::new(upload::take_place(app, Purpose::Change)?);
     match take(app, body, &mut reader, &mut fields).await {
         Ok(()) => fields.finish(app).await,
         Err(error) => Err(Lost { error, text: fields.text() }),

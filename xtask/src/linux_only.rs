@@ -40,7 +40,7 @@ const LINUX_ONLY: [&str; 26] = [
     "stat::{major",
 ];
 
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 13] = [
     "programs/src",
     "storage/src",
     "uboot/src",
@@ -51,6 +51,7 @@ const SOURCES: [&str; 12] = [
     "verifier/src",
     "updater/src",
     "config-api/src",
+    "agents/src",
     "board-rock64/src",
     "atomix/src",
 ];

@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The rooms, lowest first: a room may use only rooms that stand before it.
-const ROOMS: [&str; 12] = [
+const ROOMS: [&str; 13] = [
     "programs",
     "storage",
     "uboot",
@@ -21,6 +21,7 @@ const ROOMS: [&str; 12] = [
     "verifier",
     "updater",
     "config-api",
+    "agents",
     "board-rock64",
     "atomix",
 ];

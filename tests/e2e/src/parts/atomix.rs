@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 
 /// What of the checkout the programs are built from.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
     "Cargo.toml",
     "Cargo.lock",
     "storage",
@@ -26,6 +26,7 @@ const SOURCES: [&str; 13] = [
     "verifier",
     "updater",
     "config-api",
+    "agents",
     "board-rock64",
     "atomix",
 ];

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is this device, as far as an agent's decisions depend on it?
+
+use bootctl::{AttemptsLeft, BundleId, SlotId, SlotState};
+use bundle::UnixTime;
+
+/// One slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotFacts {
+    /// What it holds.
+    pub state: SlotState,
+    /// Boots it may still try.
+    pub attempts: AttemptsLeft,
+    /// What it was written from, as `bootctl` keeps it.
+    pub bundle: Option<BundleId>,
+    /// The version in the manifest of that bundle. Never from `os-release`.
+    pub version: Option<String>,
+}
+
+/// How far the clock is to be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// What it shows.
+    pub now: UnixTime,
+    /// It is later than this: the newest time that something signed has proven.
+    pub floor: Option<UnixTime>,
+    /// Whether somebody set it since the device was started.
+    pub is_set: bool,
+}
+
+/// What a byte costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Link {
+    /// Nothing worth counting.
+    #[default]
+    Flat,
+    /// Each is paid for.
+    Metered,
+}
+
+/// The device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The `compatible` of its `system.conf`: the product.
+    pub compatible: String,
+    /// Its name to servers, and what a rollout is drawn from.
+    pub device_id: String,
+    /// Where it runs from; nothing when that is no slot (a stick, a network).
+    pub booted: Option<SlotId>,
+    /// Slot A.
+    pub a: SlotFacts,
+    /// Slot B.
+    pub b: SlotFacts,
+    /// The slot that boots next, as the selector would choose.
+    pub next: Option<SlotId>,
+    /// Bundles that failed here, newest first.
+    pub failed: Vec<BundleId>,
+    /// The clock.
+    pub clock: Clock,
+    /// The way out.
+    pub link: Link,
+    /// Who asked that it be not restarted now, in words (`systemd-inhibit`).
+    pub inhibitors: Vec<String>,
+}
+
+impl Facts {
+    /// A slot.
+    #[must_use]
+    pub const fn slot(&self, slot: SlotId) -> &SlotFacts {
+        match slot {
+            SlotId::A => &self.a,
+            SlotId::B => &self.b,
+        }
+    }
+
+    /// The slot it runs from.
+    #[must_use]
+    pub fn running(&self) -> Option<&SlotFacts> {
+        self.booted.map(|booted| self.slot(booted))
+    }
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What does a server offer? Every way to be told of an update ends in one of these.
+
+use bootctl::BundleId;
+use bundle::UnixTime;
+use storage::{ByteLen, Digest};
+
+/// Whether the device's memory of failures counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Urgency {
+    /// As the policy says.
+    #[default]
+    Ordinary,
+    /// Now, also what failed here before. Says nothing about older versions.
+    Forced,
+}
+
+/// Which part of the fleet, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rollout {
+    /// Nobody before.
+    pub begins: UnixTime,
+    /// From then on everybody; before, ever more.
+    pub ends: UnixTime,
+    /// Of a hundred devices, most that may take it while the rollout stands there.
+    pub percent: u8,
+}
+
+/// An update that a server knows of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// The version that the server claims.
+    pub version: String,
+    /// The bundle's manifest, where the server says so: what it is known by.
+    pub manifest: Option<Digest>,
+    /// SHA-256 of the whole file, where the server says so.
+    pub file: Option<Digest>,
+    /// Length of the whole file, where the server says so.
+    pub size: Option<ByteLen>,
+    /// Where it is, best first; never empty.
+    pub urls: Vec<String>,
+    /// Devices whose version is older than this do not take it directly.
+    pub min_version: Option<String>,
+    /// Where it is still being rolled out.
+    pub rollout: Option<Rollout>,
+    /// See there.
+    pub urgency: Urgency,
+}
+
+/// What the beginning of the bundle at one of the places says: a signature covers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// SHA-256 of its manifest.
+    pub manifest: Digest,
+    /// The version in the manifest.
+    pub version: Option<String>,
+    /// The `compatible` in the manifest.
+    pub compatible: String,
+    /// Length of the file.
+    pub size: ByteLen,
+    /// Predicted bytes over the network, with what the slots already hold taken off.
+    pub transfer: ByteLen,
+}
+
+impl Looked {
+    /// What the device remembers it by.
+    #[must_use]
+    pub fn id(&self) -> BundleId {
+        self.manifest.into()
+    }
+}

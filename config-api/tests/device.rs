@@ -430,6 +430,21 @@ fn what_a_cut_left_is_brought_to_rest_once_others_of_the_boot_have_done_their_pa
     assert_eq!(log.len(), ApplyStep::ALL.len() + 1, "{log:?}");
 }
 
+#[test]
+fn a_change_while_the_boot_is_at_work_is_told_that_it_is_busy_and_changes_nothing() {
+    let bench = Bench::new(None);
+    bench.apply(upload(&minimal()), &Origin::FirstClaim);
+    let etag = bench.device.current().unwrap().etag;
+    let held = fs::File::create(bench.root.path().join("run/atomix/config.lock")).unwrap();
+    let held = Flock::lock(held, FlockArg::LockExclusive).unwrap();
+    let (outcome, _) = bench.apply(upload(&format!("{}# other\n", minimal())), &admin());
+    let Outcome::Failed { error, rollback, .. } = outcome else { panic!("{outcome:?}") };
+    assert!(error.contains("another program holds"), "{error}");
+    assert_eq!(rollback, RollbackStatus::Skipped);
+    drop(held);
+    assert_eq!(bench.device.current().unwrap().etag, etag);
+}
+
 /// How many wait for a lock, as proc_locks(5) tells.
 fn waiting_for(held: &fs::File) -> usize {
     let inode = format!(":{} ", std::os::unix::fs::MetadataExt::ino(&held.metadata().unwrap()));

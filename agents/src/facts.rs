@@ -3,6 +3,7 @@
 
 use bootctl::{AttemptsLeft, BundleId, SlotId, SlotState};
 use bundle::UnixTime;
+use std::time::Duration;
 
 /// One slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,14 @@ pub struct Clock {
     pub floor: Option<UnixTime>,
     /// Whether somebody set it since the device was started.
     pub is_set: bool,
+}
+
+impl Clock {
+    /// What to compare an end with: a clock that was turned back is not believed below the floor.
+    #[must_use]
+    pub fn latest(&self) -> UnixTime {
+        self.floor.map_or(self.now, |floor| floor.max(self.now))
+    }
 }
 
 /// What a byte costs.
@@ -57,6 +66,8 @@ pub struct Facts {
     pub failed: Vec<BundleId>,
     /// The clock.
     pub clock: Clock,
+    /// How long it has been running since it was started.
+    pub up: Duration,
     /// The way out.
     pub link: Link,
     /// Who asked that it be not restarted now, in words (`systemd-inhibit`).

@@ -8,6 +8,10 @@
 
 mod facts;
 mod offer;
+mod policy;
+mod window;
 
 pub use facts::{Clock, Facts, Link, SlotFacts};
 pub use offer::{Looked, Offer, Rollout, Urgency};
+pub use policy::{Downgrade, Keep, MeteredRule, Policy, RebootRule};
+pub use window::{Days, Opening, Window, WindowError};

@@ -43,6 +43,8 @@ pub struct Offer {
     pub min_version: Option<String>,
     /// Where it is still being rolled out.
     pub rollout: Option<Rollout>,
+    /// Not taken after this, also when it waited for a window in the meantime.
+    pub expires: Option<UnixTime>,
     /// See there.
     pub urgency: Urgency,
 }

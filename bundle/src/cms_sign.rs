@@ -13,7 +13,8 @@ use crate::credential::{certificates_of, load_certificate, load_key};
 use crate::pkcs11::TokenError;
 use crate::private_key::{KeyError, KeyKind, PrivateKey};
 use crate::{
-    Credential, CredentialAccess, CredentialError, LibraryFault, SignatureError, UnixTime,
+    CertificateInfo, Credential, CredentialAccess, CredentialError, LibraryFault, SignatureError,
+    UnixTime,
 };
 use cms::cert::IssuerAndSerialNumber;
 use cms::cert::x509::attr::{Attribute, Attributes};
@@ -160,6 +161,14 @@ impl SigningIdentity {
                 Ok(Self { certificate, key, intermediates: between })
             }
         }
+    }
+
+    /// What the signer's certificate says of itself, for those who keep its fingerprint.
+    ///
+    /// # Errors
+    /// [`SignError::Certificate`].
+    pub fn describe(&self) -> Result<CertificateInfo, SignError> {
+        CertificateInfo::of(&self.certificate).map_err(|cause| SignError::Certificate(cause.into()))
     }
 
     pub(crate) fn certificate(&self) -> &X509 {

@@ -136,6 +136,9 @@ pub enum SignatureError {
     /// What is signed is not declared as plain data.
     #[error("signature covers content of another type than id-data")]
     SignedContentType,
+    /// A document beside bundles must be inside of its signature.
+    #[error("signature does not carry what it signs")]
+    NoContent,
     /// None, or several signers.
     #[error("unsupported number of signers: {found}")]
     SignerCount {
@@ -340,6 +343,7 @@ impl SignatureError {
             | Self::DigestAlgorithm { .. }
             | Self::Certificate(_)
             | Self::SignerCertificate { .. }
+            | Self::NoContent
             | Self::NoSigningTime
             | Self::CrlStore(_)
             | Self::Library(_) => None,

@@ -46,6 +46,7 @@ mod private_key;
 mod rauc_version;
 mod rauc_words;
 mod rsa_scheme;
+mod signed_document;
 mod signer;
 mod source;
 mod squashfs;
@@ -96,6 +97,7 @@ pub use operations::{
 };
 pub use rauc_version::{MinVersionError, ParseRaucVersionError, RaucVersion};
 pub use rauc_words::rauc_words;
+pub use signed_document::{SignedDocument, verify_attached};
 pub use signer::{CertificateInfo, Signer, UnixTime};
 pub use source::{FileSource, MemorySource, Source, SourceError};
 pub use squashfs::{EntryFacts, SquashfsEntry, SquashfsError, SquashfsFile, SquashfsFiles};

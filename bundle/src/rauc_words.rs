@@ -72,6 +72,7 @@ fn signature_words(refused: &SignatureError) -> Option<String> {
         | SignatureError::TooManyMembers { .. }
         | SignatureError::ContentType { .. }
         | SignatureError::SignedContentType
+        | SignatureError::NoContent
         | SignatureError::NoSignedAttributes
         | SignatureError::Attribute { .. }
         | SignatureError::DigestAlgorithm { .. }

@@ -4,9 +4,9 @@
 use crate::rooted::{LastLink, Unresolved, resolve_below};
 use crate::steps::{remove_steps, replace_steps};
 use crate::{ByteLen, FileStep, FilesError};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Reads and durably replaces small files. Paths are absolute as on the board (`/data/…`).
@@ -25,6 +25,15 @@ pub trait Files: Send {
     /// [`FilesError::Write`].
     fn replace(&mut self, path: &Path, content: &[u8]) -> Result<(), FilesError>;
 
+    /// The same for what nobody but the owner may read, at no moment: mode 0600 from the first byte
+    /// on. Where files have no modes it is the same as [`Files::replace`].
+    ///
+    /// # Errors
+    /// [`FilesError::Write`].
+    fn replace_secret(&mut self, path: &Path, content: &[u8]) -> Result<(), FilesError> {
+        self.replace(path, content)
+    }
+
     /// Removes the file durably; a missing file is no error.
     ///
     /// # Errors
@@ -36,6 +45,18 @@ pub trait Files: Send {
     /// # Errors
     /// [`FilesError::Read`].
     fn list(&self, dir: &Path) -> Result<Vec<String>, FilesError>;
+}
+
+/// Read and write for the owner, nothing for anybody else.
+const OWNER_ONLY: u32 = 0o600;
+
+/// Who may read a file that is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Readers {
+    /// Whom the process's umask lets.
+    AsUmask,
+    /// Its owner.
+    Owner,
 }
 
 /// Files of this machine, below a root directory (`/` on a board, `--root DIR` elsewhere).
@@ -57,6 +78,12 @@ impl HostFiles {
     /// links never end.
     pub fn resolve(&self, path: &Path) -> Result<PathBuf, FilesError> {
         self.resolve_as(path, LastLink::Follow)
+    }
+
+    fn replace_as(&self, path: &Path, content: &[u8], readers: Readers) -> Result<(), FilesError> {
+        let real = self.resolve_as(path, LastLink::Keep)?;
+        perform(replace_steps(&real, &missing_dirs(&real), content), readers)
+            .map_err(|source| FilesError::Write { path: path.to_owned(), source })
     }
 
     fn resolve_as(&self, path: &Path, last: LastLink) -> Result<PathBuf, FilesError> {
@@ -85,9 +112,11 @@ impl Files for HostFiles {
     }
 
     fn replace(&mut self, path: &Path, content: &[u8]) -> Result<(), FilesError> {
-        let real = self.resolve_as(path, LastLink::Keep)?;
-        perform(replace_steps(&real, &missing_dirs(&real), content))
-            .map_err(|source| FilesError::Write { path: path.to_owned(), source })
+        self.replace_as(path, content, Readers::AsUmask)
+    }
+
+    fn replace_secret(&mut self, path: &Path, content: &[u8]) -> Result<(), FilesError> {
+        self.replace_as(path, content, Readers::Owner)
     }
 
     fn remove(&mut self, path: &Path) -> Result<(), FilesError> {
@@ -96,7 +125,7 @@ impl Files for HostFiles {
         {
             return Ok(());
         }
-        perform(remove_steps(&real))
+        perform(remove_steps(&real), Readers::AsUmask)
             .map_err(|source| FilesError::Write { path: path.to_owned(), source })
     }
 
@@ -126,7 +155,7 @@ fn missing_dirs(real: &Path) -> Vec<PathBuf> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place that renames and removes")]
-fn perform(steps: Vec<FileStep>) -> io::Result<()> {
+fn perform(steps: Vec<FileStep>, readers: Readers) -> io::Result<()> {
     // Synced through the handle that wrote: a handle opened later may miss a write's failure.
     let mut written = None;
     for step in steps {
@@ -139,7 +168,15 @@ fn perform(steps: Vec<FileStep>) -> io::Result<()> {
                 let mut options = OpenOptions::new();
                 // A link left under the temporary name must not choose what is overwritten.
                 options.write(true).create(true).truncate(true).custom_flags(nix::libc::O_NOFOLLOW);
-                written.insert(options.open(temp)?).write_all(&content)?;
+                if readers == Readers::Owner {
+                    options.mode(OWNER_ONLY);
+                }
+                let file = written.insert(options.open(temp)?);
+                if readers == Readers::Owner {
+                    // One that a cut left behind keeps the mode that it was made with.
+                    file.set_permissions(Permissions::from_mode(OWNER_ONLY))?;
+                }
+                file.write_all(&content)?;
             }
             FileStep::SyncFile { file } => match written.take() {
                 Some(handle) => handle.sync_all()?,

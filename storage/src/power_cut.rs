@@ -282,6 +282,10 @@ impl<F: Files> Files for PowerCutFiles<F> {
         self.change(path, |files| files.replace(path, content))
     }
 
+    fn replace_secret(&mut self, path: &Path, content: &[u8]) -> Result<(), FilesError> {
+        self.change(path, |files| files.replace_secret(path, content))
+    }
+
     fn remove(&mut self, path: &Path) -> Result<(), FilesError> {
         self.change(path, |files| files.remove(path))
     }

@@ -135,3 +135,24 @@ fn files_lose_their_power_with_the_devices() {
     let found = files.read(path, LIMIT).unwrap().unwrap();
     assert!(found == b"one" || found == b"two");
 }
+
+/// Fails when anybody but the owner can read a secret, also where a cut left a file behind that
+/// everybody can read.
+#[test]
+fn a_secret_is_its_owners_alone() {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let mut files = HostFiles::new(dir.path());
+    let path = Path::new("/data/atomix/agent/report.key");
+    files.replace(path, b"open to all").unwrap();
+    let real = dir.path().join("data/atomix/agent/report.key");
+    let left = dir.path().join("data/atomix/agent/report.key.new");
+    fs::write(&left, b"left").unwrap();
+    for file in [&real, &left] {
+        fs::set_permissions(file, fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    files.replace_secret(path, b"secret").unwrap();
+    assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(files.read(path, LIMIT).unwrap().unwrap(), b"secret");
+}

@@ -5,6 +5,8 @@
 //! A schema cannot say everything: it accepts every valid file, and refuses those whose keys, kinds
 //! and bounds are wrong. [`crate::model::validate`] judges.
 
+mod updates;
+
 use crate::model::schema_facts as facts;
 use crate::model::{Shell, UnitKind};
 use crate::quadlet::{Directives, SECTIONS, Spec, ValueKind};
@@ -28,9 +30,7 @@ pub fn config_schema() -> Value {
             "users": users(),
             "network": network(),
             "activation": activation(),
-            "os_upgrade": closed(&["server_url"], json!({
-                "server_url": { "type": "string", "pattern": "^\\s*[Hh][Tt][Tt][Pp][Ss]://" },
-            })),
+            "os_upgrade": updates::os_upgrade(),
             "containers": containers(),
         },
         "$defs": definitions(),

@@ -92,8 +92,10 @@ fn accepts(schema: &Value, value: &Value) -> bool {
         && number("minimum").is_none_or(|least| value.as_i64().is_none_or(|n| n >= least))
         && number("maximum").is_none_or(|most| value.as_i64().is_none_or(|n| n <= most))
         && accepts_members(schema, value)
-        && (rule("if").is_none_or(|when| !accepts(when, value))
-            || rule("then").is_none_or(|then| accepts(then, value)))
+        && rule("if").is_none_or(|when| {
+            let branch = if accepts(when, value) { "then" } else { "else" };
+            rule(branch).is_none_or(|branch| accepts(branch, value))
+        })
 }
 
 fn accepts_members(schema: &Value, value: &Value) -> bool {
@@ -147,6 +149,19 @@ fn the_schema_accepts_what_is_valid_and_refuses_wrong_keys_kinds_and_bounds() {
         }
     }
     assert!(judged >= 36, "{judged}");
+    for (file, is_valid) in [
+        ("server_url = \"https://u\"", true),
+        ("server_url = \"https://u\"\nmode = \"poll\"\nmetadata = \"signed\"", true),
+        ("mode = \"hawkbit\"\nhawkbit = { url = \"https://h\" }", true),
+        ("mode = \"poll\"", false),
+        ("mode = \"hawkbit\"", false),
+        ("server_url = \"https://u\"\nhawkbit = { url = \"https://h\" }", false),
+        ("mode = \"hawkbit\"\nhawkbit = { url = \"https://h\" }\ninterval = \"1h\"", false),
+        ("server_url = \"https://u\"\npolicy = { rate_limit_kib = 7 }", false),
+    ] {
+        let value: Value = toml::from_str(file).unwrap();
+        assert_eq!(accepts(&schema["properties"]["os_upgrade"], &value), is_valid, "{file}");
+    }
     let rootless = "[containers.container.web]\nprivileged = false\n\
                     [containers.container.web.Container]\nImage = \"x\"\nPodmanArgs = \"y\"";
     let container = &schema["properties"]["containers"];

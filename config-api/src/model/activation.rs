@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! When does a new configuration count as working, and where do updates come from?
+//! When does a new configuration count as working?
 
-use super::config::{Activation, OsUpgrade, UnitKind};
+use super::config::{Activation, UnitKind};
 use super::containers::Declared;
 use super::fault::Sink;
-use super::name::{ContainerName, is_host, trim};
+use super::name::{ContainerName, trim};
 use super::reader::{Item, Table, closest, shortened};
 
 pub(crate) const ACTIVATION_KEYS: [&str; 6] =
@@ -93,56 +93,4 @@ fn refuse_both(
         let problem = format!("has containers that are required too: {}", both.join(", "));
         item.fault(sink, shortened(&problem), "a container is either required or may fail");
     }
-}
-
-pub(crate) fn read_os_upgrade(root: &Table<'_, '_>, sink: &mut Sink) -> Option<OsUpgrade> {
-    let table = root.table("os_upgrade", sink)?;
-    table.only(&["server_url"], sink);
-    let item = table.require("server_url", sink)?;
-    let text = item.text(sink)?;
-    let url = trim(text).trim_end_matches('/');
-    if let Err(problem) = check_url(url) {
-        item.fault(sink, problem, "for example https://updates.example.com");
-        return None;
-    }
-    Some(OsUpgrade { server_url: url.to_owned() })
-}
-
-/// An `https` address of a server, perhaps with a port and a path.
-fn check_url(url: &str) -> Result<(), &'static str> {
-    if url.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err("has space or control characters in it");
-    }
-    let (scheme, rest) = url.split_once("://").ok_or("is no https:// address")?;
-    if !scheme.eq_ignore_ascii_case("https") {
-        return Err("is no https:// address");
-    }
-    if url.contains(['?', '#', '\\']) {
-        return Err("has a query, a fragment or a backslash in it");
-    }
-    let authority = rest.split('/').next().unwrap_or_default();
-    if authority.contains('@') {
-        return Err("has a user or password in it");
-    }
-    let (host, port) = split_port(authority)?;
-    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits || (!port.is_empty() && port.parse::<u16>().is_err()) {
-        return Err("has a port that is no number up to 65535");
-    }
-    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let good = match address {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => is_host(host),
-    };
-    if good { Ok(()) } else { Err("names no host: a DNS name or an address") }
-}
-
-fn split_port(authority: &str) -> Result<(&str, &str), &'static str> {
-    let after_address = authority.rfind(']').map_or(0, |at| at + 1);
-    let (address, rest) = authority.split_at(after_address);
-    if address.is_empty() {
-        return Ok(rest.split_once(':').unwrap_or((rest, "")));
-    }
-    let port = if rest.is_empty() { Some("") } else { rest.strip_prefix(':') };
-    port.map(|port| (address, port)).ok_or("has something behind the address of its host")
 }

@@ -7,6 +7,7 @@
 use super::address::Ipv4Cidr;
 use super::name::{ContainerName, DnsName, InterfaceName, NtpServer, UnitName, UserName};
 use super::ssh_key::SshPublicKey;
+use super::updates::OsUpgrade;
 use crate::quadlet::HostAccess;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -174,13 +175,6 @@ pub struct Activation {
     pub restart: Vec<ContainerName>,
     /// Containers that may fail; `None` where the key is absent.
     pub allow_degraded: Option<Vec<ContainerName>>,
-}
-
-/// Where updates of the system come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OsUpgrade {
-    /// An `https` address without a `/` at its end.
-    pub server_url: String,
 }
 
 /// The kinds of Quadlet units, in the order of the rendered list.

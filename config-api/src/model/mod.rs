@@ -12,16 +12,20 @@ mod lan;
 mod name;
 mod network;
 mod notes;
+mod os_upgrade;
 mod reader;
+mod server_url;
 mod ssh_key;
 mod toml_tree;
+mod update_policy;
+mod updates;
 mod users;
 
 pub use address::Ipv4Cidr;
 pub(crate) use address::ip_text;
 pub use config::{
-    Activation, Addressing, Config, Directive, Firewall, HostNetwork, Interface, Lan, Mode,
-    OsUpgrade, Ports, Section, Shell, Unit, UnitKind, User,
+    Activation, Addressing, Config, Directive, Firewall, HostNetwork, Interface, Lan, Mode, Ports,
+    Section, Shell, Unit, UnitKind, User,
 };
 pub use fault::{Fault, Faults, MAX_FAULTS};
 pub use fault_text::{faults_text, input_fault_text};
@@ -29,6 +33,11 @@ pub use name::{ContainerName, DnsName, InterfaceName, NtpServer, UnitName, UserN
 pub(crate) use network::RESERVED_WAN_TCP;
 pub use ssh_key::{SshKeyFault, SshPublicKey};
 pub use toml_tree::{MAX_CONFIG_BYTES, MAX_DEPTH};
+
+pub use updates::{
+    ClientIdentity, Day, Hawkbit, HawkbitLogin, Metadata, MeteredRule, OPERATOR_DIRS, OperatorFile,
+    OsUpgrade, Poll, RebootRule, TimeOfDay, TlsFiles, UpdatePolicy, UpdateSource, Window,
+};
 
 pub(crate) use activation::STRATEGY;
 pub(crate) use containers::Declared;
@@ -42,6 +51,8 @@ pub(crate) mod schema_facts {
         DEFAULT_TIMEOUT_SECS, MAX_SETTLE_SECS, MAX_TIMEOUT_SECS, STRATEGY,
     };
     pub(crate) use super::lan::{DEFAULT_DOMAIN, DEFAULT_END, DEFAULT_START, default_gateway};
+    pub(crate) use super::os_upgrade::{MAX_MIRRORS, MAX_TARGET_CHARS, MAX_TENANT_CHARS, MODES};
+    pub(crate) use super::update_policy::{HOOKS_DIR, MAX_HOOKS, MAX_WINDOWS, RATE_KIB, SIZE_MIB};
 }
 
 use fault::{Path, Sink};
@@ -96,7 +107,7 @@ fn read_root(root: &Table<'_, '_>, sink: &mut Sink) -> Option<Checked> {
     let users = users::read_users(root, sink);
     let mut warnings = Vec::new();
     let network = network::read_network(root, sink, &mut warnings);
-    let os_upgrade = activation::read_os_upgrade(root, sink);
+    let os_upgrade = os_upgrade::read_os_upgrade(root, sink);
     let declared = containers::declare(root);
     let activation = activation::read_activation(root, &declared, sink);
     let units = containers::read_units(root, &declared, sink);

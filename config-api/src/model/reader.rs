@@ -111,11 +111,17 @@ impl<'t, 's> Item<'t, 's> {
 
     /// A whole number within bounds.
     pub(crate) fn number(&self, least: u16, most: u16, sink: &mut Sink) -> Option<u16> {
+        let number = self.whole(u32::from(least), u32::from(most), sink)?;
+        u16::try_from(number).ok()
+    }
+
+    /// The same of greater numbers.
+    pub(crate) fn whole(&self, least: u32, most: u32, sink: &mut Sink) -> Option<u32> {
         let Value::Integer(digits) = &self.node.value else {
             self.wrong_kind(sink, "a whole number");
             return None;
         };
-        let number = digits.parse::<u16>().ok();
+        let number = digits.parse::<u32>().ok();
         let number = number.filter(|number| (least..=most).contains(number));
         if number.is_none() {
             self.fault(sink, format!("is {}, not {least} to {most}", shortened(digits)), "");

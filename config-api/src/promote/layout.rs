@@ -9,6 +9,7 @@
 //! config/current                  -> generations/gen-7
 //! config/config.toml, …           -> current/config.toml, …: a name that the generation lacks dangles
 //! config/managed-users.json       the accounts that we made: state of the machine, not configuration
+//! config/hawkbit, os-upgrade       the operator's tokens, keys and certificates, untouched
 //! config/ssh-wan-enabled, …       the operator's, untouched
 //! ```
 

@@ -22,6 +22,7 @@ mod words;
 pub use directives::{Directives, SECTIONS, Spec};
 pub use values::ValueKind;
 
+pub(crate) use host_path::CONFIG_TOKEN;
 pub(crate) use line::{Expansion, check_line};
 pub(crate) use modes::{Owners, Part};
 pub(crate) use ports::publish_on_loopback;

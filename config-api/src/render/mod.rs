@@ -4,11 +4,12 @@
 
 mod json;
 mod unit_file;
+mod updates;
 
 use crate::input::Payload;
 use crate::model::{
-    Activation, Addressing, Config, Firewall, HostNetwork, Interface, Lan, Mode, OsUpgrade, Ports,
-    STRATEGY, Unit, User, ip_text,
+    Activation, Addressing, Config, Firewall, HostNetwork, Interface, Lan, Mode, Ports, STRATEGY,
+    Unit, User, ip_text,
 };
 use crate::tree::Tree;
 use json::Json;
@@ -32,7 +33,7 @@ pub fn render(config: &Config, source: &[u8], payload: &Payload, config_dir: &st
     json("lan-settings.json", &lan(&config.lan));
     json("host-network.json", &host_network(&config.host_network));
     if let Some(os_upgrade) = &config.os_upgrade {
-        json("os-upgrade.json", &upgrade(os_upgrade));
+        json("os-upgrade.json", &updates::upgrade(os_upgrade, config_dir));
     }
     json("health-required.json", &texts(&config.activation.required));
     json("activation-policy.json", &activation(&config.activation));
@@ -149,10 +150,6 @@ fn interface(interface: &Interface) -> Json {
         fields.push(("dns_search_domains", texts(domains)));
     }
     Json::Object(fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
-}
-
-fn upgrade(os_upgrade: &OsUpgrade) -> Json {
-    object([("server_url", Json::text(&os_upgrade.server_url))])
 }
 
 fn activation(activation: &Activation) -> Json {

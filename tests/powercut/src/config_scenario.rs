@@ -153,6 +153,8 @@ fn operators_in(dir: &str, image: &mut TreeImage) -> Vec<PathBuf> {
         ("openvpn/client.conf", file("remote vpn.example\n")),
         ("openvpn/newest.conf", Node::Link("client.conf".into())),
         ("notes", Node::Link("openvpn".into())),
+        ("hawkbit", Node::Dir(Meta { mode: 0o700, uid: 0, gid: 0 })),
+        ("hawkbit/token", file("a secret of the update agent\n")),
     ];
     for (name, node) in &entries {
         image.insert(Path::new(dir).join(name), node.clone());

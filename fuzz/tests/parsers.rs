@@ -110,6 +110,7 @@ const PARSERS: &[(&str, Row)] = &[
     ("config-api/src/model/name.rs", Fuzzed(&["config_toml"])),
     ("config-api/src/model/ssh_key.rs", Fuzzed(&["config_toml", "ssh_key"])),
     ("config-api/src/model/toml_tree.rs", Fuzzed(&["config_toml"])),
+    ("config-api/src/model/updates.rs", Fuzzed(&["config_toml"])),
     ("config-api/src/promote/layout.rs", Fuzzed(&["promotion_record"])),
     ("config-api/src/promote/migrate.rs", Fuzzed(&["promotion_record"])),
     ("config-api/src/promote/record.rs", Fuzzed(&["promotion_record"])),

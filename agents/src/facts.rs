@@ -89,4 +89,13 @@ impl Facts {
     pub fn running(&self) -> Option<&SlotFacts> {
         self.booted.map(|booted| self.slot(booted))
     }
+
+    /// Whether a bundle was tried here and did not prove itself. The selector turns a slot bad
+    /// without a word in the list, so the slot is asked as well (as `BootState::is_known_failed`).
+    #[must_use]
+    pub fn is_known_failed(&self, bundle: &BundleId) -> bool {
+        let turned_bad =
+            |slot: &SlotFacts| slot.state == SlotState::Bad && slot.bundle.as_ref() == Some(bundle);
+        self.failed.contains(bundle) || turned_bad(&self.a) || turned_bad(&self.b)
+    }
 }

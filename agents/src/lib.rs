@@ -7,11 +7,18 @@
 //! reach for (servers, disks, clocks) is handed in by the program.
 
 mod facts;
+mod memory;
 mod offer;
 mod policy;
+#[cfg(test)]
+mod test_facts;
 mod window;
 
 pub use facts::{Clock, Facts, Link, SlotFacts};
+pub use memory::{
+    ActionRecord, InstallRecord, InstallStage, MEMORY_FALLBACK_PATH, MEMORY_PATH, Memory,
+    MemoryError, MemoryStore, Outcome, ReportRecord, SeenRelease, Stored, View,
+};
 pub use offer::{Looked, Offer, Rollout, Urgency};
 pub use policy::{Downgrade, Keep, MeteredRule, Policy, RebootRule};
 pub use window::{Days, Opening, Window, WindowError};

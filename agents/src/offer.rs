@@ -3,10 +3,12 @@
 
 use bootctl::BundleId;
 use bundle::UnixTime;
+use serde::{Deserialize, Serialize};
 use storage::{ByteLen, Digest};
 
 /// Whether the device's memory of failures counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Urgency {
     /// As the policy says.
     #[default]

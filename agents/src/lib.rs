@@ -7,18 +7,30 @@
 //! reach for (servers, disks, clocks) is handed in by the program.
 
 mod facts;
+mod json;
 mod memory;
 mod offer;
+mod original;
+mod place;
 mod policy;
+mod release;
+mod release_read;
+mod release_verify;
 #[cfg(test)]
 mod test_facts;
 mod window;
 
 pub use facts::{Clock, Facts, Link, SlotFacts};
+pub use json::JsonError;
 pub use memory::{
     ActionRecord, InstallRecord, InstallStage, MEMORY_FALLBACK_PATH, MEMORY_PATH, Memory,
     MemoryError, MemoryStore, Outcome, ReportRecord, SeenRelease, Stored, View,
 };
 pub use offer::{Looked, Offer, Rollout, Urgency};
+pub use original::{MAX_ORIGINAL, OriginalError, OriginalRequest, parse_original};
+pub use place::{MAX_PLACE_BYTES, Origin, PlaceError, Transport};
 pub use policy::{Downgrade, Keep, MeteredRule, Policy, RebootRule};
+pub use release::{MAX_RELEASE, MAX_URLS, Release, Sequence, UnwritableTime, parse_release_time};
+pub use release_read::ReadReleaseError;
+pub use release_verify::{AcceptedRelease, Expected, ReleaseError, VerifiedRelease};
 pub use window::{Days, Opening, Window, WindowError};

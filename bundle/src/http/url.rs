@@ -213,6 +213,18 @@ impl HttpUrl {
         &self.host
     }
 
+    /// Whether the way there is encrypted and the server proves who it is.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.scheme == Scheme::Https
+    }
+
+    /// Whether it says a user name or a password.
+    #[must_use]
+    pub const fn has_user(&self) -> bool {
+        self.user.is_some()
+    }
+
     pub(crate) fn scheme(&self) -> Scheme {
         self.scheme
     }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One request with its whole answer: for speaking with a device's own services, where nothing is
-//! fetched piece by piece and nothing is asked twice.
+//! One request with its whole answer: for speaking with a device's own services, and of a device with
+//! its fleet's server, where nothing is fetched piece by piece and nothing is asked twice.
 //!
-//! Never redirected, never through a proxy, never with anybody's stored credentials: the server is
-//! a box on the same cable, what is sent may hold secrets, and it goes where the caller said or
-//! nowhere. An answer of any status is an answer.
+//! Never redirected, never through a proxy that the caller did not name, never with anybody's stored
+//! credentials: what is sent may hold secrets, and it goes where the caller said or nowhere. An
+//! answer of any status is an answer.
 
 use super::error::TransferFault;
 use super::head::{HeadError, MAX_HEAD_BYTES, parse_status, split_header};
@@ -24,6 +24,20 @@ pub enum ExchangeMethod {
     Get,
     /// `POST`.
     Post,
+    /// `PUT`.
+    Put,
+}
+
+/// How the two ends of a connection prove who they are; by default the server alone, to the system's
+/// authorities.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExchangeTls {
+    /// The client's certificate, a PEM file.
+    pub cert: Option<String>,
+    /// Its key, a PEM file; without one it lies in that of the certificate.
+    pub key: Option<String>,
+    /// File with the authorities to trust instead of the system's.
+    pub ca: Option<String>,
 }
 
 /// A request.
@@ -35,7 +49,7 @@ pub struct ExchangeRequest<'r> {
     pub url: &'r HttpUrl,
     /// Headers beside those of HTTP itself: names and values, as they are sent.
     pub headers: &'r [(String, String)],
-    /// The body of a `POST`.
+    /// The body of a `POST` or `PUT`.
     pub body: &'r [u8],
     /// Longest body of an answer.
     pub answer_limit: usize,
@@ -43,6 +57,12 @@ pub struct ExchangeRequest<'r> {
     pub connect: Duration,
     /// Without a byte in either direction.
     pub stall: Duration,
+    /// For all of it: servers that drip never fall silent.
+    pub whole: Option<Duration>,
+    /// Keys and authorities.
+    pub tls: Option<&'r ExchangeTls>,
+    /// The proxy; by default none, whatever the environment says.
+    pub proxy: Option<&'r str>,
     /// Asked about once a second.
     pub stop: Option<HttpStop>,
 }
@@ -84,6 +104,12 @@ pub enum ExchangeError {
         /// For so long.
         secs: u64,
     },
+    /// It dripped: whether the request was taken is not known.
+    #[error("the answer was not whole after {secs} s")]
+    Slow {
+        /// So long.
+        secs: u64,
+    },
     /// It broke: whether the request was taken is not known.
     #[error("the connection broke")]
     Broken(#[source] TransferFault),
@@ -118,6 +144,7 @@ pub fn exchange(request: &ExchangeRequest<'_>) -> Result<Exchanged, ExchangeErro
         limit: request.answer_limit,
         stall: request.stall,
         moved: (0.0, Instant::now()),
+        whole: request.whole.map(|whole| (whole, Instant::now())),
         is_connected: false,
         connect: request.connect,
         stop: request.stop.clone(),
@@ -166,10 +193,14 @@ fn configure(
     handle.path_as_is(true)?;
     match request.method {
         ExchangeMethod::Get => handle.get(true)?,
-        ExchangeMethod::Post => {
+        ExchangeMethod::Post | ExchangeMethod::Put => {
             handle.post(true)?;
             handle.post_field_size(request.body.len() as u64)?;
         }
+    }
+    if request.method == ExchangeMethod::Put {
+        // An upload of libcurl's own would first ask whether it may.
+        handle.custom_request("PUT")?;
     }
     handle.useragent(concat!("atomix/", env!("CARGO_PKG_VERSION")))?;
     handle.follow_location(false)?;
@@ -177,13 +208,34 @@ fn configure(
     handle.http_09_allowed(false)?;
     handle.connect_timeout(request.connect)?;
     // An empty one: whatever the environment says.
-    handle.proxy("")?;
+    handle.proxy(request.proxy.unwrap_or_default())?;
+    if request.proxy.is_some() {
+        // It sees the tunnel only.
+        handle.http_proxy_tunnel(true)?;
+        handle.noproxy("")?;
+    }
     handle.ssl_version(SslVersion::Tlsv12)?;
+    if let Some(tls) = request.tls {
+        configure_tls(handle, tls)?;
+    }
     let mut list = List::new();
     for line in lines {
         list.append(line)?;
     }
     handle.http_headers(list)
+}
+
+fn configure_tls(handle: &mut Easy2<Receiver>, tls: &ExchangeTls) -> Result<(), curl::Error> {
+    if let Some(ca) = &tls.ca {
+        handle.cainfo(ca)?;
+        // The crate has set the system's directory beside; this one has no certificates.
+        handle.capath("/dev/null")?;
+    }
+    if let Some(cert) = &tls.cert {
+        handle.ssl_cert(cert)?;
+        handle.ssl_key(tls.key.as_ref().unwrap_or(cert))?;
+    }
+    Ok(())
 }
 
 fn answer_of(head: &[u8], body: Vec<u8>) -> Result<Exchanged, ExchangeError> {
@@ -237,6 +289,8 @@ struct Receiver {
     stall: Duration,
     /// Bytes in both directions, and since when there are so many.
     moved: (f64, Instant),
+    /// For all of it, and since when.
+    whole: Option<(Duration, Instant)>,
     is_connected: bool,
     connect: Duration,
     stop: Option<HttpStop>,
@@ -304,6 +358,11 @@ impl Handler for Receiver {
     fn progress(&mut self, _: f64, received: f64, _: f64, sent: f64) -> bool {
         if let Some(by) = self.stop.as_ref().and_then(|stop| stop()) {
             return self.end(ExchangeError::Stopped { by });
+        }
+        if let Some((limit, since)) = self.whole
+            && since.elapsed() >= limit
+        {
+            return self.end(ExchangeError::Slow { secs: limit.as_secs() });
         }
         let moved = received + sent;
         if moved > self.moved.0 {

@@ -27,7 +27,9 @@ mod url;
 mod window;
 
 pub use error::{HttpError, TransferFault};
-pub use exchange::{ExchangeError, ExchangeMethod, ExchangeRequest, Exchanged, exchange};
+pub use exchange::{
+    ExchangeError, ExchangeMethod, ExchangeRequest, ExchangeTls, Exchanged, exchange,
+};
 pub(crate) use files::HttpFiles;
 pub use files::{Downloaded, download};
 pub use head::{ContentRange, HeadError, ResponseHead};

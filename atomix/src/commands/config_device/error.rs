@@ -278,7 +278,7 @@ fn exchange_hint(error: &ExchangeError) -> &'static str {
             "look at address, cable and power; after its first configuration a device answers on \
              its LAN alone"
         }
-        ExchangeError::Silent { .. } | ExchangeError::Broken(_) => {
+        ExchangeError::Silent { .. } | ExchangeError::Slow { .. } | ExchangeError::Broken(_) => {
             "whether it was taken is not known: look with `config export` before you repeat it"
         }
         ExchangeError::Head(_) | ExchangeError::TooLarge { .. } => NOT_OURS,

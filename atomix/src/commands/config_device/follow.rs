@@ -98,9 +98,10 @@ fn look(remote: &Remote, job: &JobId) -> Result<Job, DeviceError> {
 fn may_pass(error: &DeviceError, following: &Following) -> bool {
     if let DeviceError::Exchange { source, .. } = error {
         return match source {
-            ExchangeError::Connect(_) | ExchangeError::Silent { .. } | ExchangeError::Broken(_) => {
-                true
-            }
+            ExchangeError::Connect(_)
+            | ExchangeError::Silent { .. }
+            | ExchangeError::Slow { .. }
+            | ExchangeError::Broken(_) => true,
             ExchangeError::Head(_) | ExchangeError::TooLarge { .. } => following.places.len() > 1,
             ExchangeError::Option { .. } | ExchangeError::Stopped { .. } => false,
         };

@@ -171,6 +171,9 @@ impl Remote {
             answer_limit: MAX_ANSWER_BYTES,
             connect: CONNECT,
             stall: STALL,
+            whole: None,
+            tls: None,
+            proxy: None,
             stop: Some(stop),
         })
         .map_err(|source| DeviceError::Exchange { device: self.address.to_string(), source })

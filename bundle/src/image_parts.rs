@@ -126,8 +126,17 @@ impl ImageParts {
     /// What reading the whole image costs.
     #[must_use]
     pub fn cost_of_all(&self) -> ByteLen {
-        let all: Vec<u64> = (0..self.places.len() as u64).collect();
-        self.cost_of(&all).0
+        self.cost_from(0)
+    }
+
+    /// What reading the image from this byte on costs.
+    #[must_use]
+    pub fn cost_from(&self, start: u64) -> ByteLen {
+        if start >= self.len {
+            return ByteLen::default();
+        }
+        let rest: Vec<u64> = (self.part_of(start)..self.count()).collect();
+        self.cost_of(&rest).0
     }
 
     /// The pages that hold these parts, as stretches that do not touch.

@@ -85,6 +85,11 @@ impl<'a> ImageStream<'a> {
         self
     }
 
+    /// Its bytes begin here; those before it are not counted.
+    pub(crate) fn beginning_at(self, start: ByteLen) -> Self {
+        Self { left: self.len.get().saturating_sub(start.get()), ..self }
+    }
+
     /// The failure behind an [`io::Error`] of a read.
     #[must_use]
     pub fn cause(failure: io::Error) -> BundleError {

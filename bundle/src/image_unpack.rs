@@ -169,25 +169,34 @@ pub(crate) struct Unpacker {
     unit: Unit,
     /// Bytes of the first block of the unit that were handed out.
     within: usize,
+    /// Bytes of the first unit that lie before the one that was asked for.
+    skip: u64,
 }
 
 impl Unpacker {
-    /// Of the image whose blocks these are.
-    pub fn new(payload: Arc<Payload>, parts: ImageParts) -> Self {
+    /// Of the image whose blocks these are, from byte `start` on.
+    pub fn new(payload: Arc<Payload>, parts: ImageParts, start: u64) -> Self {
         let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
         let parts_each = parts.parts_in(UNIT_BYTES);
+        let units = parts.count().div_ceil(parts_each);
+        let (next, skip) = if start >= parts.len().get() {
+            (units, 0)
+        } else {
+            let next = parts.part_of(start) / parts_each;
+            (next, start - parts.span_of(next.saturating_mul(parts_each)).0)
+        };
         let crew = Crew {
             parts_each,
-            units: parts.count().div_ceil(parts_each),
+            units,
             window: WAITING.saturating_add(threads as u64),
             parts,
-            stored: Mutex::new(Stored { cursor: PayloadCursor::new(payload), next: 0 }),
-            schedule: Mutex::default(),
+            stored: Mutex::new(Stored { cursor: PayloadCursor::new(payload), next }),
+            schedule: Mutex::new(Schedule { taken: next, ..Schedule::default() }),
             room: Condvar::new(),
             ready: Condvar::new(),
         };
         let crew = Arc::new(crew);
-        Self { crew, threads: Vec::new(), started: false, unit: Unit::new(), within: 0 }
+        Self { crew, threads: Vec::new(), started: false, unit: Unit::new(), within: 0, skip }
     }
 
     fn start(&mut self) {
@@ -246,13 +255,17 @@ impl Read for Unpacker {
         }
         loop {
             if let Some(block) = self.unit.front() {
+                let len = block.len();
+                let before = usize::try_from(self.skip).unwrap_or(usize::MAX).min(len);
+                self.within += before;
+                self.skip -= before as u64;
                 let left = block.get(self.within..).unwrap_or_default();
                 let taken = left.len().min(buf.len());
                 if let (Some(to), Some(from)) = (buf.get_mut(..taken), left.get(..taken)) {
                     to.copy_from_slice(from);
                 }
                 self.within += taken;
-                if self.within >= block.len()
+                if self.within >= len
                     && let Some(read) = self.unit.pop_front()
                 {
                     self.within = 0;
@@ -328,6 +341,10 @@ mod tests {
     }
 
     fn unpacker(packed: Vec<u8>, break_at: Option<u64>) -> Unpacker {
+        unpacker_from(packed, break_at, 0)
+    }
+
+    fn unpacker_from(packed: Vec<u8>, break_at: Option<u64>, start: u64) -> Unpacker {
         let len = packed.len() as u64;
         let files =
             SquashfsFiles::open(Cursor::new(packed.clone()), &SquashfsLimits::default()).unwrap();
@@ -348,7 +365,7 @@ mod tests {
         let payload = Arc::new(pinned(packed, len));
         let parts =
             ImageParts::new(Arc::clone(&payload), places, compressor, part_bytes, size).unwrap();
-        Unpacker::new(payload, parts)
+        Unpacker::new(payload, parts, start)
     }
 
     fn pinned(bytes: Vec<u8>, len: u64) -> Payload {
@@ -374,6 +391,21 @@ mod tests {
         }
         assert!(found == content);
         assert_eq!(unpacker.read(&mut buf).unwrap(), 0, "the end is the end");
+    }
+
+    #[test]
+    fn the_rest_from_any_byte_is_the_rest_and_nothing_before_it_is_unpacked() {
+        let content = content();
+        let packed = packed(&content);
+        let len = content.len() as u64;
+        for start in [1, 131_071, 131_072, 262_144, 262_145, MIB as u64, len - 4321, len - 1, len] {
+            // Whoever reads what lies before trips over it.
+            let broken = (start >= MIB as u64 && start < len - 4321).then_some(1);
+            let mut unpacker = unpacker_from(packed.clone(), broken, start);
+            let mut found = Vec::new();
+            unpacker.read_to_end(&mut found).unwrap();
+            assert!(found == content[usize::try_from(start).unwrap()..], "{start}");
+        }
     }
 
     #[test]

@@ -45,6 +45,7 @@ pub mod pkcs11;
 mod private_key;
 mod rauc_version;
 mod rauc_words;
+mod remote;
 mod rsa_scheme;
 mod signed_document;
 mod signer;
@@ -98,6 +99,7 @@ pub use operations::{
 pub use rauc_version::{MinVersionError, ParseRaucVersionError, RaucVersion};
 pub use rauc_words::rauc_words;
 pub use signed_document::{SignedDocument, verify_attached};
+pub use remote::{BoxedCause, RemoteBundle, RemoteError, RemoteFacts, RemoteRules, look};
 pub use signer::{CertificateInfo, Signer, UnixTime};
 pub use source::{FileSource, MemorySource, Source, SourceError};
 pub use squashfs::{EntryFacts, SquashfsEntry, SquashfsError, SquashfsFile, SquashfsFiles};

@@ -82,6 +82,17 @@ pub trait Source: Send + Sync {
 
     /// Tells where reading in sequence ends: read-ahead need not go beyond.
     fn end_of_data(&self, _end: u64) {}
+
+    /// Which of several copies is read now; another number when another took its place.
+    fn copy(&self) -> u64 {
+        0
+    }
+
+    /// What was read at `offset` of this copy is not what was signed. Whether another copy is read
+    /// from now on, so that asking again may help.
+    fn reject(&self, _copy: u64, _offset: u64) -> bool {
+        false
+    }
 }
 
 /// Whether a range lies inside a source.

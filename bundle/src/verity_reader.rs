@@ -97,11 +97,16 @@ impl VerityReader {
 
     /// Fills `buf`, whole blocks, from a block's first byte.
     fn read_whole(&self, at: u64, buf: &mut [u8]) -> Result<(), BundleError> {
-        self.source.read_at(at, buf)?;
-        for (block, bytes) in (at / BLOCK..).zip(buf.chunks(BLOCK_BYTES)) {
-            self.check_data(block, bytes)?;
+        loop {
+            let copy = self.source.copy();
+            self.source.read_at(at, buf)?;
+            let mut blocks = (at / BLOCK..).zip(buf.chunks(BLOCK_BYTES));
+            match blocks.try_for_each(|(block, bytes)| self.check_data(block, bytes)) {
+                // Each copy is rejected once, so this ends.
+                Err(BundleError::Verity(_)) if self.source.reject(copy, at) => {}
+                checked => return checked,
+            }
         }
-        Ok(())
     }
 
     fn check_data(&self, block: u64, bytes: &[u8]) -> Result<(), BundleError> {
@@ -136,6 +141,25 @@ impl VerityReader {
         if let Some(bytes) = self.lock().get(block) {
             return Ok(bytes);
         }
+        loop {
+            let copy = self.source.copy();
+            if let Some(bytes) = self.fetch_hashes(level, index)? {
+                return Ok(bytes);
+            }
+            if !self.source.reject(copy, block * BLOCK) {
+                return Err(self.tampered(kind, block).into());
+            }
+        }
+    }
+
+    /// As [`Self::hash_block`], from the source; none if what is there is not what was signed.
+    fn fetch_hashes(
+        &self,
+        level: usize,
+        index: u64,
+    ) -> Result<Option<Arc<[u8; BLOCK_BYTES]>>, BundleError> {
+        let Some(place) = self.layout.levels.get(level) else { return Ok(None) };
+        let top = level + 1 == self.layout.levels.len();
         // In groups with fixed borders: threads that need neighbours ask for the same bytes.
         let first = index - index % FETCHED_BLOCKS;
         let blocks = FETCHED_BLOCKS.min(place.blocks - first);
@@ -156,7 +180,7 @@ impl VerityReader {
                 found = Some(bytes);
             }
         }
-        found.ok_or_else(|| self.tampered(kind, block).into())
+        Ok(found)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashCache> {

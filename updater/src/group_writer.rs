@@ -7,6 +7,7 @@
 //! back. The types hold the order: [`OpenGroup`] → [`UnsealedGroup`] → [`DurableGroup`], and only
 //! the last can be made bootable.
 
+use crate::prefix::Begun;
 use crate::slot_writer::{DurableSlot, Incoming, OpenSlot};
 use crate::{InstallError, InstallGroup, OpenImage, PlannedImage, SealHealth, SlotName};
 use bootctl::SlotId;
@@ -146,16 +147,39 @@ impl UnsealedGroup {
         self.untouched.remove(name).ok_or_else(|| InstallError::NotOpened { slot: name.clone() })
     }
 
-    /// How an image must be written: the seal's slot without its first bytes.
+    /// Opens the device of a planned image once more, whose writing failed.
+    pub fn open_again(
+        &mut self,
+        planned: &PlannedImage,
+        devices: &dyn Devices,
+    ) -> Result<(), InstallError> {
+        let slot = &planned.slot;
+        let storage = devices.open(&slot.device, Access::ReadWrite).map_err(|source| {
+            let (slot, device) = (slot.name.clone(), slot.device.clone());
+            InstallError::OpenSlot { slot, device, source: Box::new(source) }
+        })?;
+        self.untouched.insert(slot.name.clone(), OpenSlot::new(slot, storage));
+        Ok(())
+    }
+
+    /// So many bytes of an image are not written with the others: the seal's.
+    pub fn hold_back(&self, planned: &PlannedImage) -> usize {
+        if planned.slot.name == self.seal { self.seal_bytes.len() } else { 0 }
+    }
+
+    /// How an image must be written: the seal's slot without its first bytes, each slot from where it
+    /// begins.
     pub fn incoming<'a>(
         &self,
         planned: &PlannedImage,
         image: &'a mut OpenImage<'_>,
+        begun: Begun,
     ) -> Incoming<'a> {
-        let hold_back = if planned.slot.name == self.seal { self.seal_bytes.len() } else { 0 };
+        let hold_back = self.hold_back(planned);
         let filename = planned.image.filename.clone().unwrap_or_default();
         let digest = image.digest.clone();
-        Incoming { source: &mut *image.reader, filename, len: planned.size, digest, hold_back }
+        let (source, len) = (&mut *image.reader, planned.size);
+        Incoming { source, filename, len, digest, hold_back, begun }
     }
 
     /// Puts a slot back that was written and read back.

@@ -8,7 +8,7 @@
 //! written; it never writes any.
 
 use crate::slot_handlers::{BoxedError, ContentDigest};
-use crate::{InstallError, PlanInstallError, PlannedImage, StopQuestion};
+use crate::{InstallError, PlanInstallError, PlannedImage, ResumeRule, StopQuestion};
 use bundle::{BundleError, VerifiedBundle};
 use std::io::Read;
 use storage::ByteLen;
@@ -54,6 +54,21 @@ pub trait ImageOpener {
         note: &mut dyn FnMut(String),
     ) -> Result<OpenImage<'a>, BoxedError>;
 
+    /// As [`ImageOpener::open`], from byte `start` on, which lies in the image or at its end; none
+    /// where it can only be had from its beginning.
+    ///
+    /// # Errors
+    /// As [`ImageOpener::open`].
+    fn open_from<'a>(
+        &'a self,
+        _bundle: &'a VerifiedBundle,
+        _planned: &'a PlannedImage,
+        _start: ByteLen,
+        _note: &mut dyn FnMut(String),
+    ) -> Result<Option<OpenImage<'a>>, BoxedError> {
+        Ok(None)
+    }
+
     /// An image that was opened is closed.
     fn close(
         &self,
@@ -95,6 +110,17 @@ impl ImageOpener for FromBundle {
         let reader = bundle.open_image(&planned.image)?.without_digest();
         Ok(OpenImage { reader: Box::new(reader), digest: planned.digest.into() })
     }
+
+    fn open_from<'a>(
+        &'a self,
+        bundle: &'a VerifiedBundle,
+        planned: &'a PlannedImage,
+        start: ByteLen,
+        _note: &mut dyn FnMut(String),
+    ) -> Result<Option<OpenImage<'a>>, BoxedError> {
+        let reader = bundle.open_image_from(&planned.image, start)?;
+        Ok(Some(OpenImage { reader: Box::new(reader), digest: planned.digest.into() }))
+    }
 }
 
 /// A bundle on its way into the slots, with everybody who is asked about it.
@@ -104,6 +130,8 @@ pub(crate) struct Incoming<'a> {
     pub stop: StopQuestion<'a>,
     /// Read before anything was written, as far as it counts as work done.
     pub checked: ByteLen,
+    /// Whether what was interrupted goes on.
+    pub resume: ResumeRule,
 }
 
 impl Incoming<'_> {
@@ -130,6 +158,28 @@ impl Incoming<'_> {
     ) -> Result<OpenImage<'a>, InstallError> {
         let opened = self.opener.open(self.bundle, planned, note);
         opened.map_err(|source| self.open_failed(planned, source))
+    }
+
+    /// As [`Self::open`], from `start` on.
+    pub fn open_from<'a>(
+        &'a self,
+        planned: &'a PlannedImage,
+        start: ByteLen,
+        note: &mut dyn FnMut(String),
+    ) -> Result<Option<OpenImage<'a>>, InstallError> {
+        let opened = self.opener.open_from(self.bundle, planned, start, note);
+        opened.map_err(|source| self.open_failed(planned, source))
+    }
+
+    /// The first `len` bytes of an image, or all of a shorter one.
+    pub fn head(&self, planned: &PlannedImage, len: usize) -> Result<Vec<u8>, InstallError> {
+        if len == 0 {
+            return Ok(Vec::new());
+        }
+        let part = self.bundle.open_parts(&planned.image).and_then(|parts| parts.read_part(0));
+        let mut head = part.map_err(|source| self.open_failed(planned, source.into()))?;
+        head.truncate(len);
+        Ok(head)
     }
 
     /// Of what was stopped only the stop is told.

@@ -16,13 +16,15 @@
 use crate::event::SlotReport;
 use crate::group_writer::{OpenGroup, UnsealedGroup};
 use crate::image_opener::{FromBundle, ImageOpener, Incoming, WriteEnd};
-use crate::slot_writer::write_image;
+use crate::meter::{Meter, go_on};
+use crate::planned_writer::{Watch, write_planned};
+use crate::resume::{ResumeKeeper, clear_note};
 use crate::status::timestamp_text;
 use crate::status_store::update_status;
 use crate::{
     BootedGroup, BundleVersion, DurableGroup, DurableSlot, InstallError, InstallEvent,
     InstallFacts, InstallLock, InstallPlan, InstallPolicy, InstallReport, InstallStep,
-    PlanInstallError, PlannedImage, SlotName, SlotStatus, SlotStatusState, SystemConfig,
+    PlanInstallError, ResumeRule, SlotName, SlotStatus, SlotStatusState, SystemConfig,
     choose_target, plan_install,
 };
 use bootctl::{
@@ -70,52 +72,6 @@ pub struct Installer<'a> {
     pub progress: &'a mut dyn FnMut(InstallEvent),
 }
 
-/// Counts work and reports it, and ends it when somebody wants that.
-struct Meter<'a> {
-    done: u64,
-    total: u64,
-    sink: &'a mut dyn FnMut(InstallEvent),
-    stop: StopQuestion<'a>,
-}
-
-impl<'a> Meter<'a> {
-    /// Every byte is written and read back; `checked` is read before that.
-    fn new(
-        plan: &InstallPlan,
-        checked: ByteLen,
-        sink: &'a mut dyn FnMut(InstallEvent),
-        stop: StopQuestion<'a>,
-    ) -> Self {
-        let images: u64 = plan.images.iter().map(|planned| planned.size.get()).sum();
-        let total = images.saturating_mul(2).saturating_add(checked.get());
-        Self { done: 0, total, sink, stop }
-    }
-
-    fn add(&mut self, bytes: u64) {
-        self.done = self.done.saturating_add(bytes);
-        let (done, total) = (ByteLen::new(self.done), ByteLen::new(self.total));
-        (self.sink)(InstallEvent::Bytes { done, total });
-    }
-
-    /// Counts these bytes, which are written or read back, and asks.
-    fn pass(&mut self, bytes: u64) -> Result<(), InstallError> {
-        self.add(bytes);
-        go_on(self.stop)
-    }
-
-    fn note(&mut self, text: String) {
-        (self.sink)(InstallEvent::Note(text));
-    }
-
-    fn step(&mut self, step: InstallStep) {
-        (self.sink)(InstallEvent::Step(step));
-    }
-}
-
-fn go_on(stop: StopQuestion<'_>) -> Result<(), InstallError> {
-    stop().map_or(Ok(()), |by| Err(InstallError::Stopped { by }))
-}
-
 impl Installer<'_> {
     /// Installs a verified bundle into the group that is not booted.
     ///
@@ -158,7 +114,9 @@ impl Installer<'_> {
     ) -> Result<InstallReport, InstallError> {
         self.tell(InstallEvent::Step(InstallStep::Plan));
         let (mut plan, group, stored) = self.plan(bundle, options)?;
-        let mut incoming = Incoming { bundle, opener, stop, checked: ByteLen::default() };
+        // What comes from a file costs nothing to read again.
+        let resume = if bundle.is_streamed() { options.policy.resume } else { ResumeRule::Never };
+        let mut incoming = Incoming { bundle, opener, stop, checked: ByteLen::default(), resume };
         // A bundle that lacks what its manifest promises must not cost the target its content.
         let rooms = group.sizes();
         for planned in &mut plan.images {
@@ -281,7 +239,7 @@ impl Installer<'_> {
         self.tell(InstallEvent::Step(InstallStep::BreakSeal));
         let unsealed = group.break_seal()?;
         let durable = self.write_images(plan, unsealed, incoming)?;
-        self.finish(plan, &durable, bundle)
+        self.finish(plan, &durable, bundle, incoming.resume)
     }
 
     fn write_images(
@@ -292,9 +250,16 @@ impl Installer<'_> {
     ) -> Result<DurableGroup, InstallError> {
         let mut meter = Meter::new(plan, incoming.checked, &mut *self.progress, incoming.stop);
         meter.add(incoming.checked.get());
+        let manifest = incoming.bundle.manifest_digest();
+        let mut keeper = ResumeKeeper::new(&mut *self.files, manifest, incoming.resume);
         for planned in &plan.images {
             meter.step(InstallStep::Write(planned.slot.name.clone()));
-            let written = write_planned(&mut group, planned, incoming, &mut meter);
+            let mut watch = Watch { meter: &mut meter, keeper: &mut keeper, planned };
+            let mut written = write_planned(&mut group, incoming, &mut watch);
+            if watch.doubts(&written) {
+                group.open_again(planned, self.devices)?;
+                written = write_planned(&mut group, incoming, &mut watch);
+            }
             let end = if written.is_ok() { WriteEnd::Proven } else { WriteEnd::Failed };
             let mut note = |text| meter.note(text);
             incoming.opener.close(incoming.bundle, planned, end, &mut note);
@@ -310,6 +275,7 @@ impl Installer<'_> {
         plan: &InstallPlan,
         durable: &DurableGroup,
         bundle: &VerifiedBundle,
+        resume: ResumeRule,
     ) -> Result<InstallReport, InstallError> {
         self.tell(InstallEvent::Step(InstallStep::Record));
         self.update_status(plan, bundle, &Outcome::Durable(durable));
@@ -318,6 +284,10 @@ impl Installer<'_> {
         self.record(&Entry::InstallFinished { slot, version, bundle: plan.bundle });
         self.tell(InstallEvent::Step(InstallStep::Finish));
         self.make_bootable(plan)?;
+        if resume != ResumeRule::Never {
+            let progress = &mut *self.progress;
+            clear_note(self.files, &mut |text| progress(InstallEvent::Warning(text)));
+        }
         let slots = durable
             .slots()
             .iter()
@@ -420,22 +390,6 @@ pub(crate) fn describe_pre_check(bundle: &VerifiedBundle) -> String {
     } else {
         format!("{what}: {len}, as perform-pre-check asks for")
     }
-}
-
-/// Writes one image and reads it back.
-fn write_planned(
-    group: &mut UnsealedGroup,
-    planned: &PlannedImage,
-    incoming: &Incoming<'_>,
-    meter: &mut Meter<'_>,
-) -> Result<DurableSlot, InstallError> {
-    let open = group.take(planned)?;
-    let mut image = incoming.open(planned, &mut |text| meter.note(text))?;
-    let source = group.incoming(planned, &mut image);
-    let written = write_image(open, source, &mut |bytes| meter.pass(bytes))?;
-    drop(image);
-    meter.step(InstallStep::ReadBack(planned.slot.name.clone()));
-    written.read_back(&mut |bytes| meter.pass(bytes))
 }
 
 /// How far the slots of a plan are.

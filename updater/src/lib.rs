@@ -19,11 +19,16 @@ mod group_writer;
 mod image_kinds;
 mod image_opener;
 mod install;
+mod install_policy;
 mod lock;
+mod meter;
 mod plan;
 mod plan_error;
+mod planned_writer;
 mod polling;
+mod prefix;
 mod read_ahead;
+mod resume;
 mod shell_words;
 mod slot_handlers;
 mod slot_writer;
@@ -48,10 +53,10 @@ pub use group_writer::{DurableGroup, SEAL_BYTES};
 pub use image_kinds::accepts;
 pub use image_opener::{FromBundle, ImageOpener, OpenImage, WriteEnd};
 pub use install::{InstallOptions, Installer};
+pub use install_policy::{CompatibleRule, IndexRule, InstallPolicy, OuterSteps, VersionRule};
 pub use lock::{InstallLock, running_install};
 pub use plan::{
-    BootedGroup, CompatibleRule, IndexRule, InstallFacts, InstallPlan, InstallPolicy, OuterSteps,
-    PlannedImage, SealHealth, VersionRule, choose_target, plan_install,
+    BootedGroup, InstallFacts, InstallPlan, PlannedImage, SealHealth, choose_target, plan_install,
 };
 pub use plan_error::PlanInstallError;
 pub use polling::{
@@ -60,6 +65,7 @@ pub use polling::{
     SPEEDUP_MAX, ServedBundle, Speedup, UnknownCriterion,
 };
 pub use programs::StopQuestion;
+pub use resume::{ResumeRule, predict_transfer};
 pub use shell_words::{ShellWordsError, split_shell_words};
 pub use slot_handlers::{
     BootHalf, BootRecord, BoxedError, ContentDigest, HookStep, HostMachine, ImageContent, Lines,

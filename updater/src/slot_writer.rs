@@ -9,12 +9,14 @@
 //!
 //! Nothing behind the image's end is written, as in RAUC, and nothing is discarded.
 
+use crate::prefix::Begun;
 use crate::read_ahead::{CHUNK_BYTES, fill, fill_from_device, for_each_chunk};
 use crate::{ContentDigest, InstallError, Slot, SlotName};
 use bundle::BundleError;
 use openssl::sha::Sha256;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
 use storage::{AlignedBuffer, ByteLen, Digest, Storage, StorageError};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -136,28 +138,55 @@ pub(crate) struct Incoming<'a> {
     pub digest: ContentDigest,
     /// So many bytes at the start are kept and zeros written in their place.
     pub hold_back: usize,
+    /// What the slot holds of it already: the source begins behind that.
+    pub begun: Begun,
 }
 
-/// Writes an image; `progress` is told the bytes of each chunk, and may end it.
+/// Told how far the writing of an image is.
+pub(crate) trait WriteWatch {
+    /// So many bytes more are written; may end it. Told of none while nothing comes.
+    fn passed(&mut self, bytes: u64) -> Result<(), InstallError>;
+
+    /// After how many bytes each time the slot is flushed; a multiple of [`CHUNK_BYTES`].
+    fn mark_every(&self) -> Option<u64> {
+        None
+    }
+
+    /// So many bytes from the start are durable, and have this digest.
+    fn durable(&mut self, _bytes: u64, _prefix: Digest) {}
+}
+
+impl<F: FnMut(u64) -> Result<(), InstallError>> WriteWatch for F {
+    fn passed(&mut self, bytes: u64) -> Result<(), InstallError> {
+        self(bytes)
+    }
+}
+
+/// Writes an image, and tells.
 pub(crate) fn write_image(
     mut open: OpenSlot,
     image: Incoming<'_>,
-    progress: &mut dyn FnMut(u64) -> Result<(), InstallError>,
+    watch: &mut dyn WriteWatch,
 ) -> Result<WrittenSlot, InstallError> {
     let slot = open.name.clone();
-    let mut writer = ChunkWriter::default();
-    let mut held_back = Vec::new();
-    let mut chunk_digests = Vec::new();
-    let mut offset = 0_u64;
+    let Begun { bytes: start, hash, mut chunk_digests, mut held_back } = image.begun;
+    let count = WriteCount { skipped: ByteLen::new(start), ..WriteCount::default() };
+    let mut writer = ChunkWriter { count, ..ChunkWriter::default() };
+    let mut offset = start;
     let expected = image.len.get();
     // Of a digest that its source learns nobody else has anything to compare with.
     let mut hash = match &image.digest {
-        ContentDigest::Known(_) => Some(Sha256::new()),
+        ContentDigest::Known(_) => Some(hash),
         ContentDigest::Learned(_) => None,
     };
+    let mark_every = watch.mark_every();
+    // Hashed ahead of the writing; at most as many as there are buffers.
+    let (mark, marks) = channel::<(u64, Digest)>();
+    let mut next_mark = None;
     for_each_chunk(
-        image.len,
+        ByteLen::new(expected.saturating_sub(start)),
         |at, buffer, abandoned| {
+            let at = at + start;
             let read = fill(image.source, buffer, abandoned).map_err(|source| {
                 InstallError::ReadImage { slot: slot.clone(), offset: at, source }
             })?;
@@ -168,6 +197,11 @@ pub(crate) fn write_image(
             // What was signed, before anything of it is held back.
             if let Some(hash) = &mut hash {
                 hash.update(chunk);
+                let end = at + read as u64;
+                if mark_every.is_some_and(|every| end.is_multiple_of(every)) {
+                    // Whoever writes has the other end until this ends.
+                    let _ = mark.send((end, Digest::from_bytes(hash.clone().finish())));
+                }
             }
             if at == 0 {
                 let held = image.hold_back.min(read);
@@ -181,7 +215,7 @@ pub(crate) fn write_image(
         },
         |chunk| {
             if chunk.is_empty() {
-                return progress(0);
+                return watch.passed(0);
             }
             let len = chunk.len() as u64;
             if offset + len > expected {
@@ -190,13 +224,18 @@ pub(crate) fn write_image(
             }
             writer.put(&mut open, offset, chunk)?;
             offset += len;
-            progress(len)
+            next_mark = next_mark.take().or_else(|| marks.try_recv().ok());
+            if let Some((end, prefix)) = next_mark.take_if(|(end, _)| *end == offset) {
+                open.storage.flush().map_err(|source| open.failed("flush", offset, source))?;
+                watch.durable(end, prefix);
+            }
+            watch.passed(len)
         },
     )?;
     if offset != expected {
         return Err(InstallError::ImageLength { slot, expected, found: offset });
     }
-    let digest = signed_digest(&slot, hash, &image)?;
+    let digest = signed_digest(&slot, hash, &image.filename, &image.digest)?;
     let (len, count) = (image.len, writer.count);
     Ok(WrittenSlot { open, len, digest, chunk_digests, count, held_back })
 }
@@ -205,11 +244,12 @@ pub(crate) fn write_image(
 fn signed_digest(
     slot: &SlotName,
     hash: Option<Sha256>,
-    image: &Incoming<'_>,
+    filename: &str,
+    digest: &ContentDigest,
 ) -> Result<Digest, InstallError> {
     let found = hash.map(|hash| Digest::from_bytes(hash.finish()));
-    let (filename, expected) = (image.filename.clone(), image.digest.expected());
-    match (found, image.digest.get()) {
+    let (filename, expected) = (filename.to_owned(), digest.expected());
+    match (found, digest.get()) {
         (None, Some(learned)) => Ok(learned),
         (Some(found), Some(promised)) if found == promised => Ok(promised),
         (found, _) => {

@@ -22,7 +22,7 @@ use storage::{Access, ByteLen, Storage, chain};
 use updater::{
     BootedGroup, BundleVersion, CompatibleRule, IndexRule, InstallEvent, InstallFacts,
     InstallGroup, InstallLock, InstallOptions, InstallPolicy, InstallReport, Installer, OuterSteps,
-    SEAL_BYTES, SealHealth, StopQuestion, SystemConfig, VersionRule, choose_target,
+    ResumeRule, SEAL_BYTES, SealHealth, StopQuestion, SystemConfig, VersionRule, choose_target,
 };
 
 /// Runs `atomix install`.
@@ -194,6 +194,7 @@ pub fn options(
         activation: args.stage.then_some(Activation::Stage),
         outer: OuterSteps::NotDone,
         indexes: IndexRule::Refuse,
+        resume: ResumeRule::default(),
     };
     let booted = context.booted_group(config)?.ok_or(Failure::NotBootedFromSlot)?;
     let variant = updater::read_variant(config, &context.files).map_err(Failure::Variant)?;

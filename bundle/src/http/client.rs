@@ -6,9 +6,10 @@
 //! certificate, credentials of URL and netrc) is left behind for good once scheme, host or port
 //! change. Handles are kept, and with them their connections; at most `handles` are out at a time.
 
-use super::error::{HttpError, TransferFault};
+use super::error::HttpError;
+use super::faults::{again, fault_behind, fault_of, judge_status};
 use super::head::ResponseHead;
-use super::options::{HttpNotice, HttpOptions, TlsVerify};
+use super::options::{HttpNotice, HttpOptions, Proxy, Schemes, TlsVerify};
 use super::token_pin::{LEDGER, Shown};
 use super::transfer::{Body, Counters, Expect, Fault, Pace, Receiver};
 use super::url::{HttpUrl, Scheme};
@@ -16,7 +17,7 @@ use crate::pkcs11::Pkcs11Uri;
 use curl::easy::{Easy2, List, NetRc, SslVersion};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Redirects followed per request, as RAUC does.
 pub(super) const MAX_REDIRECTS: usize = 8;
@@ -133,6 +134,10 @@ impl Client {
             if let Some(reason) = self.options.stop_reason() {
                 return ended(HttpError::Stopped { reason }.into(), body);
             }
+            if self.options.schemes == Schemes::HttpsOnly && target.url.scheme() == Scheme::Http {
+                let url = target.url.to_string();
+                return ended(HttpError::Insecure { url }.into(), body);
+            }
             let one = self.exchange(&target, turn, (expect, deadline), body);
             let received = one.received;
             body = one.body;
@@ -177,7 +182,7 @@ impl Client {
             target.url.to_string(),
             (expect.clone(), body),
             Pace::new(&self.options.patience, deadline),
-            self.options.stop.clone(),
+            self.options.bounds(),
             Arc::clone(&self.counters),
         );
         let (place, mut handle) = self.take(receiver);
@@ -267,7 +272,16 @@ impl Client {
         handle.connect_timeout(self.options.patience.connect)?;
         handle.buffer_size(RECEIVE_BUFFER_BYTES)?;
         handle.max_connects(2)?;
-        // A proxy may be configured by environment or netrc; it sees the tunnel only.
+        match &self.options.proxy {
+            Proxy::Environment => {}
+            // An empty name keeps libcurl from looking at the environment.
+            Proxy::Direct => handle.proxy("")?,
+            Proxy::Url(url) => {
+                handle.proxy(url)?;
+                handle.noproxy("")?;
+            }
+        }
+        // Whoever it is sees the tunnel only.
         handle.http_proxy_tunnel(true)?;
         handle.ssl_version(SslVersion::Tlsv12)?;
         match expect {
@@ -378,93 +392,9 @@ fn is_success(head: &ResponseHead) -> bool {
     (200..300).contains(&head.status)
 }
 
-fn again(cause: &str) -> Fault {
-    Fault::Again { cause: TransferFault(cause.to_owned()), after: None }
-}
-
-fn judge_status(head: &ResponseHead, expect: &Expect, url: String) -> Result<(), Fault> {
-    let status = head.status;
-    Err(match (status, expect) {
-        (206, Expect::Range { .. } | Expect::Ranges { .. }) | (200, Expect::Whole { .. }) => {
-            return Ok(());
-        }
-        (204, _) => HttpError::NoContent { url }.into(),
-        (304, _) => HttpError::NotModified { url }.into(),
-        (401, _) => HttpError::Unauthorized { url }.into(),
-        (404, _) => HttpError::NotFound { url }.into(),
-        (408 | 425 | 429 | 500 | 502 | 503 | 504, _) => Fault::Again {
-            cause: TransferFault(format!("unexpected HTTP response code {status}")),
-            after: head.retry_after_secs.map(Duration::from_secs),
-        },
-        _ => HttpError::Status { url, status }.into(),
-    })
-}
-
-/// Which failures of libcurl pass by themselves.
-fn fault_of(failure: &curl::Error) -> Fault {
-    let text = match failure.extra_description() {
-        Some(extra) => format!("{}: {}", failure.description(), without_pin(extra)),
-        None => failure.description().to_owned(),
-    };
-    let handshake = failure.is_ssl_connect_error() || failure.is_recv_error();
-    let refused = handshake && (text.contains(" alert ") || text.contains("certificate"));
-    let hopeless = refused
-        || failure.is_peer_failed_verification()
-        || failure.is_ssl_certproblem()
-        || failure.is_ssl_cacert_badfile()
-        || failure.is_ssl_engine_notfound()
-        || failure.is_ssl_engine_initfailed()
-        || failure.is_ssl_engine_setfailed()
-        || failure.is_ssl_cipher()
-        || failure.is_url_malformed()
-        || failure.is_unsupported_protocol()
-        || failure.is_bad_function_argument()
-        || failure.is_unknown_option();
-    let cause = TransferFault(text);
-    if hopeless {
-        // The place and the number of tries are filled in by whoever repeats.
-        HttpError::Transfer { url: String::new(), offset: 0, tries: 1, source: cause }.into()
-    } else {
-        Fault::Again { cause, after: None }
-    }
-}
-
-/// The same, where a proxy has answered `code` to the wish for a tunnel; 0: there was none.
-fn fault_behind(code: u32, fault: Fault) -> Fault {
-    match fault {
-        // It asks for a password, or does not let anybody there.
-        Fault::Again { cause, .. } if (300..500).contains(&code) && ![408, 429].contains(&code) => {
-            HttpError::Transfer { url: String::new(), offset: 0, tries: 1, source: cause }.into()
-        }
-        Fault::Again { .. } | Fault::Fatal(_) | Fault::Unwanted => fault,
-    }
-}
-
-/// libcurl repeats the key's URI in its messages.
-fn without_pin(text: &str) -> String {
-    let mut clean = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("pin-value=") {
-        let (head, tail) = rest.split_at(at + "pin-value=".len());
-        clean.push_str(head);
-        clean.push_str("***");
-        let end = tail.find(|c: char| "&;'\" ]".contains(c)).unwrap_or(tail.len());
-        rest = tail.get(end..).unwrap_or_default();
-    }
-    clean.push_str(rest);
-    clean
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pins_are_cut_out_of_messages() {
-        let text = "cannot load 'pkcs11:token=a?pin-value=1111&x=y' and pin-value=22";
-        let expected = "cannot load 'pkcs11:token=a?pin-value=***&x=y' and pin-value=***";
-        assert_eq!(without_pin(text), expected);
-    }
 
     #[test]
     fn a_panic_gives_its_handle_back() {

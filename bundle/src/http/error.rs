@@ -133,6 +133,28 @@ pub enum HttpError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// Plain http where only https is allowed.
+    #[error("{url} is not https, and nothing else is allowed")]
+    Insecure {
+        /// The file.
+        url: String,
+    },
+    /// More bytes came than may be fetched.
+    #[error("fetching {url} was ended: no more than {limit} bytes may be fetched")]
+    OverBudget {
+        /// The file.
+        url: String,
+        /// The limit of all files together, in bytes.
+        limit: u64,
+    },
+    /// It would take more bytes than may still be fetched; none of them was.
+    #[error("about {predicted} bytes would be fetched, and no more than {left} may be")]
+    TooDear {
+        /// How many it would take.
+        predicted: u64,
+        /// How many are left.
+        left: u64,
+    },
     /// The transfer failed, and no repetition helps or enough were made.
     #[error("cannot fetch byte {offset} of {url} (try {tries})")]
     Transfer {
@@ -182,6 +204,10 @@ impl HttpError {
             Self::Changed { .. } => {
                 Some("publish bundles under new names, or try again when the server is quiet")
             }
+            Self::OverBudget { .. } | Self::TooDear { .. } => {
+                Some("allow more bytes, or wait for a link that costs less")
+            }
+            Self::Insecure { .. } => Some("give the https:// URL"),
             Self::Url(UrlError::Character { .. } | UrlError::UserInfo | UrlError::Host) => {
                 Some("percent-encode unusual characters")
             }
@@ -209,6 +235,13 @@ impl HttpError {
     /// Whether no later read of the same source can succeed: the file is not the one that was
     /// opened any more, or the server does not keep to the protocol.
     pub(crate) fn is_final(&self) -> bool {
-        matches!(self, Self::Changed { .. } | Self::Stopped { .. } | Self::RangesUnsupported { .. })
+        matches!(
+            self,
+            Self::Changed { .. }
+                | Self::Stopped { .. }
+                | Self::RangesUnsupported { .. }
+                | Self::OverBudget { .. }
+                | Self::Insecure { .. }
+        )
     }
 }

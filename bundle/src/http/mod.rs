@@ -9,8 +9,11 @@
 mod client;
 mod error;
 mod exchange;
+mod faults;
 mod files;
 mod head;
+mod limits;
+mod mirrors;
 mod multipart;
 mod options;
 mod pieces;
@@ -33,7 +36,11 @@ pub use exchange::{
 pub(crate) use files::HttpFiles;
 pub use files::{Downloaded, download};
 pub use head::{ContentRange, HeadError, ResponseHead};
+pub use limits::{ByteBudget, RateLimit};
+pub use mirrors::HttpMirrors;
 pub use multipart::{Part, parse_parts};
-pub use options::{HttpNotice, HttpNotices, HttpOptions, HttpStop, Patience, TlsVerify};
+pub use options::{
+    HttpNotice, HttpNotices, HttpOptions, HttpStop, Patience, Proxy, Schemes, TlsVerify,
+};
 pub use source::{HttpCounts, HttpSource, MAX_MEMORY_BYTES};
 pub use url::{HttpUrl, MAX_URL_BYTES, UrlError, is_http_url, shown_url};

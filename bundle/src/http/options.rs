@@ -4,6 +4,7 @@
 //! Nothing here is shown by `Debug`: headers, PIN and key URIs are secrets.
 
 use super::error::HttpError;
+use super::limits::{Bounds, ByteBudget, RateLimit};
 use super::url::HttpUrl;
 use crate::pkcs11::{Pkcs11Uri, Pkcs11UriError};
 use std::fmt;
@@ -43,6 +44,15 @@ pub enum HttpNotice {
         /// The pause.
         pause: Duration,
     },
+    /// A mirror is given up, and the next takes its place.
+    MirrorLeft {
+        /// The one given up.
+        from: String,
+        /// The one asked from now on.
+        to: String,
+        /// Why.
+        cause: String,
+    },
 }
 
 impl fmt::Display for HttpNotice {
@@ -58,6 +68,9 @@ impl fmt::Display for HttpNotice {
                 "fetching {url} broke at byte {offset}: {cause}; going on in {} ms",
                 pause.as_millis()
             ),
+            Self::MirrorLeft { from, to, cause } => {
+                write!(f, "leaving the mirror {from} for {to}: {cause}")
+            }
         }
     }
 }
@@ -108,6 +121,30 @@ impl Default for Patience {
     }
 }
 
+/// Who stands between us and the server.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub enum Proxy {
+    /// Whom the environment names (`https_proxy`, `http_proxy`, `all_proxy`, `no_proxy`), as for
+    /// every program that uses libcurl.
+    #[default]
+    Environment,
+    /// Nobody, whatever the environment says.
+    Direct,
+    /// The proxy at this `http://` or `https://` URL, whatever the environment says. It makes
+    /// tunnels and sees no request; user and password of the URL are for it alone.
+    Url(String),
+}
+
+/// Which URLs are asked, those of redirects and mirrors included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Schemes {
+    /// Both; a redirect never leads from https to http.
+    #[default]
+    HttpAndHttps,
+    /// https alone: anything else is [`HttpError::Insecure`].
+    HttpsOnly,
+}
+
 /// How to speak to a server.
 #[derive(Clone)]
 pub struct HttpOptions {
@@ -132,6 +169,16 @@ pub struct HttpOptions {
     pub if_none_match: Option<String>,
     /// How long and how often to try.
     pub patience: Patience,
+    /// Who stands between.
+    pub proxy: Proxy,
+    /// Which URLs are asked.
+    pub schemes: Schemes,
+    /// Most bytes per second, over all connections of everybody who shares it.
+    pub rate_limit: Option<Arc<RateLimit>>,
+    /// Most bytes of everybody who shares it: more end the transfer with
+    /// [`HttpError::OverBudget`]. Who can predict what is to come asks
+    /// [`ByteBudget::demand`] before.
+    pub budget: Option<Arc<ByteBudget>>,
     /// Asked while transfers run.
     pub stop: Option<HttpStop>,
     /// Told about redirects and repetitions.
@@ -151,6 +198,10 @@ impl Default for HttpOptions {
             info_headers: Vec::new(),
             if_none_match: None,
             patience: Patience::default(),
+            proxy: Proxy::Environment,
+            schemes: Schemes::HttpAndHttps,
+            rate_limit: None,
+            budget: None,
             stop: None,
             notices: None,
         }
@@ -206,6 +257,23 @@ impl HttpOptions {
         Ok(options)
     }
 
+    /// The same for a mirror at `url` of what `home` names: headers, client certificate and key go
+    /// along only where both are of one origin. How servers prove themselves stays, as for redirects:
+    /// whoever names mirrors names the authority for all of them.
+    ///
+    /// # Errors
+    /// [`HttpError::Url`].
+    pub fn for_mirror(&self, home: &str, url: &str) -> Result<Self, HttpError> {
+        let (tls_ca, tls_verify) = (self.tls_ca.clone(), self.tls_verify);
+        Ok(Self { tls_ca, tls_verify, ..self.for_other(home, url)? })
+    }
+
+    /// What one request is held to.
+    pub(super) fn bounds(&self) -> Bounds {
+        let (stop, rate) = (self.stop.clone(), self.rate_limit.clone());
+        Bounds { stop, rate, budget: self.budget.clone() }
+    }
+
     /// Fails before the first request if an option cannot be used.
     pub(crate) fn check(&self) -> Result<(), HttpError> {
         self.user_headers()?;
@@ -214,6 +282,9 @@ impl HttpOptions {
         let refuse = |option, reason: &str| HttpError::Option { option, reason: reason.to_owned() };
         if self.tls_cert.is_some() != self.tls_key.is_some() && self.tls_cert.is_none() {
             return Err(refuse("tls-key", "it needs tls-cert"));
+        }
+        if let Proxy::Url(url) = &self.proxy {
+            HttpUrl::parse(url).map_err(|cause| refuse("proxy", &cause.to_string()))?;
         }
         for (option, value) in
             [("tls-cert", &self.tls_cert), ("tls-key", &self.tls_key), ("tls-ca", &self.tls_ca)]

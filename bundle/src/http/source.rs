@@ -272,7 +272,7 @@ impl HttpSource {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read(&self, offset: u64, buf: &mut [u8]) -> Result<(), HttpError> {
+    pub(super) fn read(&self, offset: u64, buf: &mut [u8]) -> Result<(), HttpError> {
         if let Some(lost) = self.shared.lost.get() {
             return Err(lost.clone());
         }

@@ -7,7 +7,8 @@
 
 use super::error::{HttpError, TransferFault};
 use super::head::{HeadError, MAX_HEAD_BYTES, ResponseHead};
-use super::options::{HttpStop, Patience};
+use super::limits::Bounds;
+use super::options::Patience;
 use super::window::Window;
 use curl::easy::{Handler, WriteError};
 use std::fs::File;
@@ -18,6 +19,9 @@ use std::time::{Duration, Instant};
 
 /// Bytes of an error page or redirect that are read to keep the connection.
 const MAX_DISCARDED_BYTES: u64 = 64 * 1024;
+
+/// How often somebody who waits for the rate limit looks whether he still should.
+const LOOK_UP: Duration = Duration::from_millis(100);
 
 /// No request may last longer than a week, however large.
 const MAX_REQUEST_SECS: u64 = 7 * 24 * 3600;
@@ -188,7 +192,7 @@ pub(super) struct Receiver {
     pub received: u64,
     pub fault: Option<Fault>,
     pace: Pace,
-    stop: Option<HttpStop>,
+    bounds: Bounds,
     counters: Arc<Counters>,
 }
 
@@ -197,7 +201,7 @@ impl Receiver {
         url: String,
         (expect, body): (Expect, Body),
         pace: Pace,
-        stop: Option<HttpStop>,
+        bounds: Bounds,
         counters: Arc<Counters>,
     ) -> Self {
         Self {
@@ -211,7 +215,7 @@ impl Receiver {
             received: 0,
             fault: None,
             pace,
-            stop,
+            bounds,
             counters,
         }
     }
@@ -319,7 +323,7 @@ impl Receiver {
                 }
             }
             Body::Window(window) => {
-                let stop = self.stop.clone();
+                let stop = self.bounds.stop.clone();
                 let before = Instant::now();
                 let taken =
                     window.push(bytes, &|| stop.as_ref().is_some_and(|stop| stop().is_some()));
@@ -332,10 +336,45 @@ impl Receiver {
         true
     }
 
+    /// Counts bytes against what may come, and waits until more may. The line is full meanwhile:
+    /// the server waits too.
+    fn may_take(&mut self, len: u64) -> bool {
+        if let Some(Err(limit)) = self.bounds.budget.as_ref().map(|budget| budget.spend(len)) {
+            let (url, limit) = (self.url.clone(), limit.get());
+            return self.end(HttpError::OverBudget { url, limit });
+        }
+        let Some(rate) = &self.bounds.rate else { return true };
+        let begun = Instant::now();
+        let until = begun + rate.took(len, begun);
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            if left.is_zero() || !self.is_wanted() {
+                break;
+            }
+            std::thread::sleep(left.min(LOOK_UP));
+        }
+        // Our own wish is no fault of the server.
+        self.pace.waited(begun.elapsed());
+        self.fault.is_none()
+    }
+
+    /// Whether anybody still wants bytes; else why not.
+    fn is_wanted(&mut self) -> bool {
+        if let Some(reason) = self.bounds.stop.as_ref().and_then(|stop| stop()) {
+            return self.end(HttpError::Stopped { reason });
+        }
+        match &self.body {
+            Body::Window(window) if window.is_closed() => self.end(Fault::Unwanted),
+            Body::Window(_) | Body::Memory(_) | Body::File(_) => true,
+        }
+    }
+
     fn take(&mut self, bytes: &[u8]) -> bool {
         let len = bytes.len() as u64;
         self.counters.bytes.fetch_add(len, Ordering::Relaxed);
         self.pace.since = self.pace.since.saturating_add(len);
+        if !self.may_take(len) {
+            return false;
+        }
         let before = self.received;
         self.received = before.saturating_add(len);
         if !self.accepted {
@@ -397,13 +436,8 @@ impl Handler for Receiver {
     }
 
     fn progress(&mut self, _: f64, _: f64, _: f64, _: f64) -> bool {
-        if let Some(reason) = self.stop.as_ref().and_then(|stop| stop()) {
-            return self.end(HttpError::Stopped { reason });
-        }
-        if let Body::Window(window) = &self.body
-            && window.is_closed()
-        {
-            return self.end(Fault::Unwanted);
+        if !self.is_wanted() {
+            return false;
         }
         match self.pace.judge() {
             Some(cause) => self.end(Fault::Again { cause, after: None }),

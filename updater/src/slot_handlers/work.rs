@@ -4,6 +4,7 @@
 use super::error::SlotHandlerError;
 use super::job::{HookStep, SlotEvent, SlotHooks, SlotJob, SlotPlace};
 use super::machine::Machine;
+use crate::prefix::Begun;
 use crate::slot_writer::{DurableSlot, Incoming, OpenSlot, write_image};
 use crate::{InstallError, split_shell_words};
 use programs::{ProgramCall, ProgramEnd, ProgramError};
@@ -223,6 +224,7 @@ impl<'w, 'j> Work<'w, 'j> {
             len: image.size,
             digest: image.digest.clone(),
             hold_back,
+            begun: Begun::default(),
         };
         let stop = self.job.stop;
         let mut progress = |bytes| {

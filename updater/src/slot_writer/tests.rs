@@ -94,6 +94,7 @@ fn install_as(
         len: ByteLen::new(IMAGE_BYTES),
         digest: digest.into(),
         hold_back,
+        begun: Begun::default(),
     };
     let mut told = 0;
     let mut count = |bytes| {

@@ -4,7 +4,7 @@
 use super::System;
 use bundle::{
     BundleContent, BundleFormat, CheckTime, CreateExtras, CreateRequest, CryptKey, DevelopmentPki,
-    DevelopmentPkiOptions, FileSource, Keyring, KeyringOptions, Limits, SigningIdentity,
+    DevelopmentPkiOptions, FileSource, Keyring, KeyringOptions, Limits, SigningIdentity, Source,
     SquashfsCompression, UnixTime, UntrustedBundle, VerifiedBundle, create_bundle_with,
 };
 use std::collections::BTreeMap;
@@ -67,7 +67,11 @@ pub fn verify(bytes: &[u8]) -> Result<VerifiedBundle, bundle::BundleError> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("update.raucb");
     std::fs::write(&path, bytes).unwrap();
-    let source = Arc::new(FileSource::open(&path).unwrap());
+    verify_from(Arc::new(FileSource::open(&path).unwrap()))
+}
+
+/// Opens and verifies the bundle that a source has.
+pub fn verify_from(source: Arc<dyn Source>) -> Result<VerifiedBundle, bundle::BundleError> {
     let keyring = Keyring::from_pem(&PKI.ca_cert_pem, KeyringOptions::default()).unwrap();
     UntrustedBundle::open(source, &Limits::default())?.verify(&keyring, CheckTime::At(NOW))
 }

@@ -101,10 +101,15 @@ pub fn slot_device(part: &str, slot: SlotId) -> PathBuf {
 
 impl Board {
     pub fn new(a: &System, b: &System) -> Self {
+        Self::with_rootfs(a, b, ROOTFS_BYTES)
+    }
+
+    /// As [`Board::new`], with room for `rootfs_bytes` in each root file system's slot.
+    pub fn with_rootfs(a: &System, b: &System, rootfs_bytes: usize) -> Self {
         let mut devices = TestDevices::default();
         for (slot, system) in [(SlotId::A, a), (SlotId::B, b)] {
             for (part, content, len) in
-                [("boot", &system.boot, BOOT_BYTES), ("rootfs", &system.rootfs, ROOTFS_BYTES)]
+                [("boot", &system.boot, BOOT_BYTES), ("rootfs", &system.rootfs, rootfs_bytes)]
             {
                 let device = slot_device(part, slot);
                 let mut bytes = content.clone();

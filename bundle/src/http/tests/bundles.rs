@@ -13,17 +13,18 @@ use crate::{
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
+use storage::ByteLen;
 
-const NOW: UnixTime = UnixTime(1_793_491_200);
+pub(super) const NOW: UnixTime = UnixTime(1_793_491_200);
 
-struct Made {
-    bundle: Vec<u8>,
-    ca: Vec<u8>,
-    images: [Vec<u8>; 2],
+pub(super) struct Made {
+    pub bundle: Vec<u8>,
+    pub ca: Vec<u8>,
+    pub images: [Vec<u8>; 2],
 }
 
 /// Two images in a verity bundle.
-fn make(sizes: [usize; 2]) -> Made {
+pub(super) fn make(sizes: [usize; 2]) -> Made {
     make_as(sizes, BundleFormat::Verity)
 }
 
@@ -61,7 +62,7 @@ fn verify(source: &Arc<HttpSource>, ca: &[u8]) -> VerifiedBundle {
     bundle.verify(&keyring, CheckTime::At(NOW)).unwrap()
 }
 
-fn read_image(bundle: &VerifiedBundle, class: &str) -> std::io::Result<Vec<u8>> {
+pub(super) fn read_image(bundle: &VerifiedBundle, class: &str) -> std::io::Result<Vec<u8>> {
     let images = &bundle.manifest().images;
     let image = images.iter().find(|image| image.class == class).unwrap();
     let mut content = Vec::new();
@@ -111,6 +112,35 @@ fn one_image_of_two_costs_no_more_than_itself_and_the_window() {
     let bundle = verify(&source, &made.ca);
     assert!(read_image(&bundle, "boot").unwrap() == made.images[0]);
     assert!(source.bytes_fetched() < 10 * 1024 * 1024, "{}", source.bytes_fetched());
+}
+
+#[test]
+fn rest_of_an_image_costs_the_rest_and_as_much_as_was_told() {
+    let made = make([300_000, 24 * 1024 * 1024 + 5]);
+    let server = TestServer::serve(made.bundle.clone());
+    for start in [0, 1, 8 * 1024 * 1024, 24 * 1024 * 1024, 24 * 1024 * 1024 + 5] {
+        let source = Arc::new(HttpSource::open(&server.url, &quick()).unwrap());
+        let bundle = verify(&source, &made.ca);
+        let images = &bundle.manifest().images;
+        let image = images.iter().find(|image| image.class == "rootfs").unwrap();
+        let told = bundle.cost_from(image, ByteLen::new(start)).unwrap().get();
+        let before = source.bytes_fetched();
+        let mut content = Vec::new();
+        bundle
+            .open_image_from(image, ByteLen::new(start))
+            .unwrap()
+            .read_to_end(&mut content)
+            .unwrap();
+        assert!(content == made.images[1][usize::try_from(start).unwrap()..], "{start}");
+        let cost = source.bytes_fetched() - before;
+        assert!(cost <= told + told / 50 + 65_536, "{start}: {cost} of {told}");
+        assert!(told <= cost + cost / 50 + 2 * 65_536, "{start}: {cost} of {told}");
+    }
+    let source = Arc::new(HttpSource::open(&server.url, &quick()).unwrap());
+    let bundle = verify(&source, &made.ca);
+    let image = &bundle.manifest().images[0];
+    let behind = bundle.open_image_from(image, ByteLen::new(300_001)).err();
+    assert!(matches!(behind, Some(BundleError::ImageSize { .. })), "{behind:?}");
 }
 
 #[test]

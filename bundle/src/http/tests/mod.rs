@@ -4,6 +4,8 @@
 mod bundles;
 mod faults;
 mod files;
+mod limits;
+mod mirrors;
 mod nginx;
 mod proxy;
 mod reading;

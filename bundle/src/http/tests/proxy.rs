@@ -9,7 +9,7 @@ use crate::Source;
 use crate::http::client::{Client, Target, Turn};
 use crate::http::test_server::TestServer;
 use crate::http::transfer::{Body, Expect};
-use crate::http::{HttpError, HttpOptions, HttpSource, HttpUrl};
+use crate::http::{HttpError, HttpOptions, HttpSource, HttpUrl, Patience, Proxy};
 use openssl::ssl::{SslVerifyMode, SslVersion};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -63,23 +63,53 @@ fn tunnel(stream: TcpStream) {
     let _ = server.shutdown(Shutdown::Both);
 }
 
-#[test]
-fn a_proxy_is_not_taken_for_the_server() {
-    let (proxy, asked) = start_proxy();
+/// Runs a test of this file in an environment that names `proxy`, but for hosts of `no_proxy`.
+fn run_child(name: &str, proxy: &str, no_proxy: &str) {
     let itself = std::env::current_exe().unwrap();
-    let child = ["--ignored", "--exact", "http::tests::proxy::child_behind_proxy", "--nocapture"];
+    let name = format!("http::tests::proxy::{name}");
     #[expect(clippy::disallowed_methods, reason = "tests run the programs they need")]
     let done = Command::new(itself)
-        .args(child)
-        .env("http_proxy", &proxy)
-        .env("https_proxy", &proxy)
-        .env_remove("no_proxy")
+        .args(["--ignored", "--exact", name.as_str(), "--nocapture"])
+        .env("http_proxy", proxy)
+        .env("https_proxy", proxy)
         .env_remove("NO_PROXY")
+        .env("no_proxy", no_proxy)
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&done.stdout) + String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success() && text.contains("1 passed"), "{text}");
+}
+
+#[test]
+fn a_proxy_is_not_taken_for_the_server() {
+    let (proxy, asked) = start_proxy();
+    run_child("child_behind_proxy", &proxy, "");
     assert!(asked.load(Ordering::SeqCst) > 0, "the proxy was passed by");
+}
+
+#[test]
+fn proxy_of_the_options_goes_before_the_environment() {
+    let (proxy, asked) = start_proxy();
+    run_child("child_with_options", &proxy, "127.0.0.1");
+    assert_eq!(asked.load(Ordering::SeqCst), 0, "the environment's was asked");
+}
+
+#[test]
+#[ignore = "the child of proxy_of_the_options_goes_before_the_environment"]
+fn child_with_options() {
+    let server = TestServer::serve(sample(100_000));
+    // The environment says that nobody stands before 127.0.0.1, and who stands before others.
+    let (own, asked) = start_proxy();
+    let named = HttpOptions { proxy: Proxy::Url(own), ..quick() };
+    HttpSource::open(&server.url, &named).unwrap();
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    let direct = HttpOptions { proxy: Proxy::Direct, ..quick() };
+    HttpSource::open(&server.url, &direct).unwrap();
+    let patience = Patience { first_tries: 0, ..quick().patience };
+    let nobody = HttpSource::open("http://302.proxy.test/", &HttpOptions { patience, ..direct });
+    let text = chain(&nobody.unwrap_err());
+    assert!(text.contains("resolve"), "{text}");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 #[test]

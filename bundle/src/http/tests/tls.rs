@@ -2,7 +2,7 @@
 //! Who may answer, and who may ask.
 
 use super::{chain, quick};
-use crate::http::test_server::{Reply, TestServer};
+use crate::http::test_server::{Reply, Request, TestServer};
 use crate::http::{HttpError, HttpOptions, HttpSource, TlsVerify};
 use openssl::asn1::{Asn1Integer, Asn1Time};
 use openssl::bn::BigNum;
@@ -78,6 +78,15 @@ impl Pki {
     }
 
     pub(super) fn server(&self, clients: SslVerifyMode, newest: SslVersion) -> TestServer {
+        self.answering(clients, newest, |request| Reply::file(request, &[7; 100]))
+    }
+
+    pub(super) fn answering(
+        &self,
+        clients: SslVerifyMode,
+        newest: SslVersion,
+        answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> TestServer {
         let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
         acceptor.set_certificate(&self.server.0).unwrap();
         acceptor.set_private_key(&self.server.1).unwrap();
@@ -85,7 +94,7 @@ impl Pki {
         acceptor.set_max_proto_version(Some(newest)).unwrap();
         acceptor.cert_store_mut().add_cert(self.ca.0.clone()).unwrap();
         acceptor.set_verify(clients);
-        TestServer::start_tls(acceptor.build(), |request| Reply::file(request, &[7; 100]))
+        TestServer::start_tls(acceptor.build(), answer)
     }
 }
 

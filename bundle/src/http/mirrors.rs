@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The bytes of one bundle that lies on several servers: which of them is asked?
+//!
+//! One at a time, in the order given. A mirror is left for good when it fails for good, when its
+//! file changes, or when whoever verifies says that its bytes are not the signed ones; reading goes
+//! on with the next, at the same place. Each mirror's file is pinned by its own marks (ETag, date)
+//! and by the length of the first; whether it is the same file only the signature can tell, and
+//! tells it of every block.
+
+use super::error::HttpError;
+use super::options::{HttpNotice, HttpOptions};
+use super::source::{HttpCounts, HttpSource};
+use super::url::shown_url;
+use crate::source::check_range;
+use crate::{Source, SourceError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use storage::{ByteLen, chain};
+
+/// Told as the cause where a mirror has other bytes than the signed ones.
+const NOT_SIGNED: &str = "its bytes are not the ones that were signed";
+
+struct State {
+    now: Arc<HttpSource>,
+    /// The place of `now` in the list.
+    at: usize,
+    /// What the mirrors that were left have cost.
+    spent: HttpCounts,
+    /// What was announced last.
+    announced: Vec<(u64, u64)>,
+    data_end: Option<u64>,
+}
+
+/// A bundle on several servers.
+pub struct HttpMirrors {
+    urls: Vec<String>,
+    options: HttpOptions,
+    name: String,
+    total: u64,
+    state: Mutex<State>,
+}
+
+impl std::fmt::Debug for HttpMirrors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpMirrors")
+            .field("first", &self.name)
+            .field("mirrors", &self.urls.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl HttpMirrors {
+    /// Opens the first of `urls` that answers well. Headers, keys and credentials of `options` are
+    /// those of the first: see [`HttpOptions::for_mirror`]. What belongs to a first request
+    /// (`info_headers`, `if_none_match`) goes to the first alone.
+    ///
+    /// # Errors
+    /// That of the first, where none answers; [`HttpError::NotModified`],
+    /// [`HttpError::Stopped`] and [`HttpError::OverBudget`] at once.
+    pub fn open(urls: &[String], options: &HttpOptions) -> Result<Self, HttpError> {
+        let mut first_failure = None;
+        for at in 0..urls.len() {
+            match open_one(urls, at, options) {
+                Ok(source) => {
+                    return Ok(Self {
+                        urls: urls.to_vec(),
+                        options: options.clone(),
+                        name: source.name().to_owned(),
+                        total: source.len().get(),
+                        state: Mutex::new(State {
+                            now: Arc::new(source),
+                            at,
+                            spent: HttpCounts { requests: 0, bytes: 0 },
+                            announced: Vec::new(),
+                            data_end: None,
+                        }),
+                    });
+                }
+                Err(failure) if ends_all(&failure) => return Err(failure),
+                Err(failure) => {
+                    tell_left(urls, at, &chain(&failure), options);
+                    first_failure.get_or_insert(failure);
+                }
+            }
+        }
+        Err(first_failure.unwrap_or_else(|| HttpError::Option {
+            option: "mirrors",
+            reason: "there is none".to_owned(),
+        }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A mirror is exchanged whole, whoever panicked since.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> (Arc<HttpSource>, usize) {
+        let state = self.lock();
+        (Arc::clone(&state.now), state.at)
+    }
+
+    /// The source that is read now, for what its server says of the file.
+    #[must_use]
+    pub fn current(&self) -> Arc<HttpSource> {
+        self.now().0
+    }
+
+    /// Requests and bytes so far, of all mirrors.
+    #[must_use]
+    pub fn counts(&self) -> HttpCounts {
+        let state = self.lock();
+        let (before, now) = (state.spent, state.now.counts());
+        let requests = before.requests.saturating_add(now.requests);
+        HttpCounts { requests, bytes: before.bytes.saturating_add(now.bytes) }
+    }
+
+    /// Whether another mirror than number `at` is read from now on. `offset` is where reading stands.
+    fn leave(&self, at: usize, offset: u64, cause: &str) -> bool {
+        let mut state = self.lock();
+        if state.at != at {
+            // Another reader was first.
+            return true;
+        }
+        let mut cause = cause.to_owned();
+        for next in at.saturating_add(1)..self.urls.len() {
+            tell_left(&self.urls, next - 1, &cause, &self.options);
+            let source = match open_one(&self.urls, next, &self.options) {
+                Ok(source) => source,
+                Err(failure) if ends_all(&failure) => return false,
+                Err(failure) => {
+                    cause = chain(&failure);
+                    continue;
+                }
+            };
+            let found = source.len().get();
+            if found != self.total {
+                cause = format!("its file has {found} bytes instead of {}", self.total);
+                continue;
+            }
+            if let Some(end) = state.data_end {
+                source.end_of_data(end);
+            }
+            // What was read already is not fetched again.
+            state.announced.retain(|(_, end)| *end > offset);
+            if !state.announced.is_empty() {
+                source.prefetch(&state.announced);
+            }
+            let counts = state.now.counts();
+            state.spent.requests = state.spent.requests.saturating_add(counts.requests);
+            state.spent.bytes = state.spent.bytes.saturating_add(counts.bytes);
+            (state.now, state.at) = (Arc::new(source), next);
+            return true;
+        }
+        false
+    }
+}
+
+/// What no other mirror would mend.
+fn ends_all(failure: &HttpError) -> bool {
+    matches!(
+        failure,
+        HttpError::NotModified { .. }
+            | HttpError::Stopped { .. }
+            | HttpError::OverBudget { .. }
+            | HttpError::TooDear { .. }
+            | HttpError::Option { .. }
+    )
+}
+
+fn open_one(urls: &[String], at: usize, options: &HttpOptions) -> Result<HttpSource, HttpError> {
+    let (home, url) = (urls.first(), urls.get(at));
+    match (home, url) {
+        (Some(home), Some(url)) if at > 0 => HttpSource::open(url, &options.for_mirror(home, url)?),
+        (_, url) => HttpSource::open(url.map_or("", String::as_str), options),
+    }
+}
+
+fn tell_left(urls: &[String], at: usize, cause: &str, options: &HttpOptions) {
+    let (Some(from), Some(to)) = (urls.get(at), urls.get(at.saturating_add(1))) else { return };
+    let (from, to, cause) = (shown_url(from), shown_url(to), cause.to_owned());
+    options.notice(&HttpNotice::MirrorLeft { from, to, cause });
+}
+
+impl Source for HttpMirrors {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> ByteLen {
+        ByteLen::new(self.total)
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), SourceError> {
+        check_range(&self.name, self.total, offset, buf.len())?;
+        if buf.is_empty() {
+            return Ok(());
+        }
+        loop {
+            let (source, at) = self.now();
+            let Err(failure) = source.read(offset, buf) else { return Ok(()) };
+            if ends_all(&failure) || !self.leave(at, offset, &chain(&failure)) {
+                return Err(SourceError::Read {
+                    name: source.name().to_owned(),
+                    offset,
+                    len: buf.len(),
+                    source: std::io::Error::other(failure),
+                });
+            }
+        }
+    }
+
+    fn prefetch(&self, ranges: &[(u64, u64)]) {
+        let mut state = self.lock();
+        state.announced = ranges.to_vec();
+        state.now.prefetch(ranges);
+    }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
+
+    fn end_of_data(&self, end: u64) {
+        let mut state = self.lock();
+        state.data_end = Some(end);
+        state.now.end_of_data(end);
+    }
+
+    fn copy(&self) -> u64 {
+        self.now().1 as u64
+    }
+
+    fn reject(&self, copy: u64, offset: u64) -> bool {
+        usize::try_from(copy).is_ok_and(|at| self.leave(at, offset, NOT_SIGNED))
+    }
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Several servers with one bundle: who is asked, when is one left, and whose word counts?
+
+use super::bundles::{Made, NOW, make, read_image};
+use super::{chain, quick, sample};
+use crate::http::test_server::{Reply, TestServer};
+use crate::http::{HttpError, HttpMirrors, HttpNotice, HttpOptions};
+use crate::{
+    CheckTime, Keyring, KeyringOptions, Limits, RemoteBundle, RemoteError, RemoteRules, Source,
+    look,
+};
+use std::sync::{Arc, Mutex};
+use storage::ByteLen;
+
+type Told = Arc<Mutex<Vec<HttpNotice>>>;
+
+fn telling() -> (HttpOptions, Told) {
+    let told = Told::default();
+    let notices = Arc::clone(&told);
+    let notice = move |notice: &HttpNotice| notices.lock().unwrap().push(notice.clone());
+    (HttpOptions { notices: Some(Arc::new(notice)), ..quick() }, told)
+}
+
+fn left(told: &Told) -> Vec<String> {
+    let told = told.lock().unwrap();
+    told.iter()
+        .filter(|notice| matches!(notice, HttpNotice::MirrorLeft { .. }))
+        .map(ToString::to_string)
+        .collect()
+}
+
+fn read_all(source: &dyn Source) -> Result<Vec<u8>, String> {
+    let mut all = vec![0; usize::try_from(source.len().get()).unwrap()];
+    for (at, piece) in (0..).step_by(256 * 1024).zip(all.chunks_mut(256 * 1024)) {
+        source.read_at(at, piece).map_err(|failure| chain(&failure))?;
+    }
+    Ok(all)
+}
+
+#[test]
+fn mirror_that_is_not_there_is_passed_over_and_that_is_told() {
+    let bytes = sample(1_000_000);
+    let gone = TestServer::start(|_| Reply::new(404, b""));
+    let good = TestServer::serve(bytes.clone());
+    let (options, told) = telling();
+    let source = HttpMirrors::open(&[gone.url.clone(), good.url.clone()], &options).unwrap();
+    assert!(read_all(&source).unwrap() == bytes);
+    let left = left(&told);
+    assert!(left.len() == 1 && left[0].contains("404") && left[0].contains(&good.url), "{left:?}");
+    let refused = HttpMirrors::open(&[gone.url.clone(), gone.url.clone()], &options).unwrap_err();
+    assert!(matches!(refused, HttpError::NotFound { .. }), "{refused}");
+    assert!(matches!(HttpMirrors::open(&[], &options), Err(HttpError::Option { .. })));
+}
+
+#[test]
+fn reading_goes_on_at_the_same_place_when_a_mirror_dies_or_changes() {
+    let bytes = sample(24 * 1024 * 1024);
+    for change in [false, true] {
+        let served = bytes.clone();
+        let first = TestServer::start(move |request| match (request.number, change) {
+            (0..=2, _) => Reply::file(request, &served),
+            (_, false) => Reply::new(404, b""),
+            (_, true) => {
+                let mut reply = Reply::file(request, &served);
+                reply.headers.retain(|(name, _)| name != "ETag");
+                reply.with("ETag", "\"two\"")
+            }
+        });
+        let second = TestServer::serve(bytes.clone());
+        let (options, told) = telling();
+        let urls = [first.url.clone(), second.url.clone()];
+        let source = HttpMirrors::open(&urls, &options).unwrap();
+        assert!(read_all(&source).unwrap() == bytes);
+        let left = left(&told);
+        let cause = if change { "changed while it was fetched" } else { "404" };
+        assert!(left.len() == 1 && left[0].contains(cause), "{left:?}");
+        // What the first brought is not asked for again, but for what it was ahead.
+        let counts = source.counts();
+        assert!(counts.bytes <= bytes.len() as u64 + 2 * 1024 * 1024, "{counts:?}");
+        let lowest = second.requests().iter().skip(1).filter_map(|r| r.range()).min().unwrap();
+        assert!(lowest.0 >= 256 * 1024, "{lowest:?}");
+    }
+}
+
+#[test]
+fn mirror_with_another_length_is_no_mirror() {
+    let bytes = sample(3_000_000);
+    let served = bytes.clone();
+    let first = TestServer::start(move |request| match request.number {
+        0 => Reply::file(request, &served),
+        _ => Reply::new(410, b""),
+    });
+    let other = TestServer::serve(sample(2_999_999));
+    let good = TestServer::serve(bytes.clone());
+    let (options, told) = telling();
+    let urls = [first.url.clone(), other.url.clone(), good.url.clone()];
+    let source = HttpMirrors::open(&urls, &options).unwrap();
+    assert!(read_all(&source).unwrap() == bytes);
+    let left = left(&told);
+    assert!(left.len() == 2 && left[1].contains("2999999 bytes instead of 3000000"), "{left:?}");
+    assert_eq!(other.requests().len(), 1);
+}
+
+#[test]
+fn secrets_are_for_the_first_and_its_own_server_alone() {
+    let bytes = sample(100_000);
+    let served = bytes.clone();
+    let home = TestServer::start(move |request| match request.path.as_str() {
+        "/gone" => Reply::new(404, b""),
+        _ => Reply::file(request, &served),
+    });
+    let far = TestServer::start(|_| Reply::new(500, b""));
+    let (options, _) = telling();
+    let options = HttpOptions {
+        headers: vec!["X-Token: geheim".to_owned()],
+        info_headers: vec![("RAUC-Serial".to_owned(), "geheim".to_owned())],
+        ..options
+    };
+    let user = home.url.replace("http://", "http://joe:geheim@");
+    let urls = [format!("{user}/gone"), far.url.clone(), format!("{}/there", home.url)];
+    HttpMirrors::open(&urls, &options).unwrap();
+    for request in far.requests() {
+        assert!(request.headers.values().all(|value| !value.contains("geheim")), "{request:?}");
+        assert!(request.header("authorization").is_none());
+    }
+    let there = home.requests().pop().unwrap();
+    assert_eq!(there.header("x-token"), Some("geheim"));
+    assert!(there.header("rauc-serial").is_none() && there.header("authorization").is_none());
+}
+
+fn look_at(made: &Made, servers: &[&TestServer]) -> (Result<RemoteBundle, RemoteError>, Told) {
+    let keyring = Keyring::from_pem(&made.ca, KeyringOptions::default()).unwrap();
+    let rules = RemoteRules {
+        limits: Limits::default(),
+        keyring: &keyring,
+        time: CheckTime::At(NOW),
+        identity: &|| Ok(None),
+    };
+    let urls: Vec<String> = servers.iter().map(|server| format!("{}/b", server.url)).collect();
+    let (options, told) = telling();
+    (look(&urls, &options, &rules), told)
+}
+
+#[test]
+fn look_reads_signature_and_manifest_and_nothing_of_the_content() {
+    let made = make([100_000, 8 * 1024 * 1024]);
+    let server = TestServer::serve(made.bundle.clone());
+    let (seen, _) = look_at(&made, &[&server]);
+    let seen = seen.unwrap();
+    let facts = seen.facts();
+    assert_eq!((facts.compatible.as_str(), facts.version.as_deref()), ("x", None));
+    assert_eq!(facts.manifest, seen.bundle().manifest_digest());
+    assert_eq!(facts.size, ByteLen::new(made.bundle.len() as u64));
+    assert_eq!(facts.etag.as_deref(), Some("\"one\""));
+    assert_eq!(facts.effective_url, format!("{}/b", server.url));
+    let counts = seen.source().counts();
+    assert!(counts.requests == 3 && counts.bytes < 32 * 1024, "{counts:?}");
+    // The same connection goes on with the content.
+    assert!(read_image(seen.bundle(), "boot").unwrap() == made.images[0]);
+}
+
+/// Fails at the first wrong block when nobody asks for another copy.
+#[test]
+fn blocks_that_are_not_the_signed_ones_come_from_the_next_mirror() {
+    let made = make([100_000, 8 * 1024 * 1024]);
+    let len = made.bundle.len();
+    // In the data, and in the hash tree behind it.
+    for place in [3_000_000, len - 20_000] {
+        let mut bytes = made.bundle.clone();
+        bytes[place] ^= 1;
+        let (bad, good) = (TestServer::serve(bytes), TestServer::serve(made.bundle.clone()));
+        let (seen, told) = look_at(&made, &[&bad, &good]);
+        let seen = seen.unwrap();
+        assert!(read_image(seen.bundle(), "boot").unwrap() == made.images[0], "{place}");
+        assert!(read_image(seen.bundle(), "rootfs").unwrap() == made.images[1], "{place}");
+        let left = left(&told);
+        assert!(left.len() == 1 && left[0].contains("not the ones that were signed"), "{left:?}");
+        // Where there is no other copy it fails as ever.
+        let (seen, _) = look_at(&made, &[&bad]);
+        let seen = seen.unwrap();
+        let both = read_image(seen.bundle(), "boot").and(read_image(seen.bundle(), "rootfs"));
+        assert!(both.is_err(), "{place}");
+    }
+}
+
+#[test]
+fn mirror_without_a_good_signature_is_left_before_anything_is_believed() {
+    let made = make([100_000, 300_000]);
+    let mut bytes = made.bundle.clone();
+    // The end of the signature's value, before the eight bytes of its length.
+    let place = bytes.len() - 20;
+    bytes[place] ^= 1;
+    let (bad, good) = (TestServer::serve(bytes), TestServer::serve(made.bundle.clone()));
+    let (refused, _) = look_at(&made, &[&bad]);
+    let text = chain(&refused.unwrap_err());
+    assert!(text.starts_with("cannot use http://127.0.0.1"), "{text}");
+    let (seen, told) = look_at(&made, &[&bad, &good]);
+    assert!(read_image(seen.unwrap().bundle(), "rootfs").unwrap() == made.images[1]);
+    assert_eq!(left(&told).len(), 1);
+}

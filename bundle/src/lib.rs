@@ -98,8 +98,8 @@ pub use operations::{
 };
 pub use rauc_version::{MinVersionError, ParseRaucVersionError, RaucVersion};
 pub use rauc_words::rauc_words;
-pub use signed_document::{SignedDocument, verify_attached};
 pub use remote::{BoxedCause, RemoteBundle, RemoteError, RemoteFacts, RemoteRules, look};
+pub use signed_document::{SignedDocument, verify_attached};
 pub use signer::{CertificateInfo, Signer, UnixTime};
 pub use source::{FileSource, MemorySource, Source, SourceError};
 pub use squashfs::{EntryFacts, SquashfsEntry, SquashfsError, SquashfsFile, SquashfsFiles};

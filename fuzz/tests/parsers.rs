@@ -135,6 +135,7 @@ const PARSERS: &[(&str, Row)] = &[
     ("updater/src/bundle_version.rs", Fuzzed(&["bundle_version"])),
     ("updater/src/conf_group.rs", Fuzzed(&["system_conf"])),
     ("updater/src/polling/time.rs", Inside("a number that a test sets")),
+    ("updater/src/resume.rs", Inside("a note of the install itself, and nobody believes it")),
     ("updater/src/slot_handlers/region.rs", Fuzzed(&["boot_record"])),
     ("updater/src/slots.rs", Fuzzed(&["system_conf"])),
     ("updater/src/status.rs", Fuzzed(&["slot_status"])),

@@ -17,6 +17,7 @@ mod policy;
 mod release;
 mod release_read;
 mod release_verify;
+mod report;
 #[cfg(test)]
 mod test_facts;
 mod window;
@@ -34,4 +35,12 @@ pub use policy::{Downgrade, Keep, MeteredRule, Policy, RebootRule};
 pub use release::{MAX_RELEASE, MAX_URLS, Release, Sequence, UnwritableTime, parse_release_time};
 pub use release_read::ReadReleaseError;
 pub use release_verify::{AcceptedRelease, Expected, ReleaseError, VerifiedRelease};
+pub use report::{
+    ATTRIBUTE_MAX, AgentFacts, BootFacts, DETAIL_MAX, Delivery, DeviceKey, EnvironmentFacts,
+    KeyError, KeyOrigin, LastUpdate, REPORT_KEY_PATH, REPORT_MAX, REPORT_VERSION, RecorderFacts,
+    Report, ReportAnswer, ReportError, ReportFacts, ReportMemory, ReportRequest, ReportedAgent,
+    ReportedBoot, ReportedDevice, ReportedEnvironment, ReportedRecord, ReportedRecorder,
+    ReportedSlot, ReportedTime, ReportedVerdict, SIGNED_REPORT_MAX, SlotContent, UpdateResult,
+    VerifiedReport, is_news, sign_report, verify_report,
+};
 pub use window::{Days, Opening, Window, WindowError};

@@ -38,7 +38,7 @@ pub use release_verify::{AcceptedRelease, Expected, ReleaseError, VerifiedReleas
 pub use report::{
     ATTRIBUTE_MAX, AgentFacts, BootFacts, DETAIL_MAX, Delivery, DeviceKey, EnvironmentFacts,
     KeyError, KeyOrigin, LastUpdate, REPORT_KEY_PATH, REPORT_MAX, REPORT_VERSION, RecorderFacts,
-    Report, ReportAnswer, ReportError, ReportFacts, ReportMemory, ReportRequest, ReportedAgent,
+    Report, ReportAnswer, ReportError, ReportFacts, ReportTries, ReportRequest, ReportedAgent,
     ReportedBoot, ReportedDevice, ReportedEnvironment, ReportedRecord, ReportedRecorder,
     ReportedSlot, ReportedTime, ReportedVerdict, SIGNED_REPORT_MAX, SlotContent, UpdateResult,
     VerifiedReport, is_news, sign_report, verify_report,

@@ -13,7 +13,7 @@ mod report_support;
 
 use agents::{
     ATTRIBUTE_MAX, DETAIL_MAX, Delivery, EnvironmentFacts, LastUpdate, REPORT_MAX, Report,
-    ReportAnswer, ReportError, ReportMemory, ReportRequest, UpdateResult, is_news,
+    ReportAnswer, ReportError, ReportRecord, ReportTries, ReportRequest, UpdateResult, is_news,
 };
 use bootctl::{DeathMark, Entry, Mark, Reason, SlotId, SlotState};
 use bundle::UnixTime;
@@ -257,49 +257,49 @@ fn a_report_is_due_until_a_server_took_it() {
     let report = Device::new().report();
     let request = ReportRequest::new(&report, vec![1, 2, 3]);
     assert_eq!(request.headers[0], ("Content-Type".to_owned(), "application/cms".to_owned()));
-    let memory = ReportMemory::default();
-    assert!(memory.is_due(&report, NOW));
-    let (memory, delivery) = memory.after(request.news, ReportAnswer::None, NOW);
-    let Delivery::Later { not_before, .. } = delivery else { panic!("{delivery:?}") };
-    assert_eq!(not_before.0 - NOW.0, 60);
-    assert!(!memory.is_due(&report, NOW));
-    assert!(memory.is_due(&report, not_before));
-    // A clock that was wrong must not keep the report for years.
-    assert!(memory.is_due(&report, UnixTime(NOW.0 - 40 * 86_400)));
-    // What is remembered outlives a reboot.
-    let text = serde_json::to_string(&memory).unwrap();
-    let memory: ReportMemory = serde_json::from_str(&text).unwrap();
-    let (memory, delivery) = memory.after(request.news, status(202, None), not_before);
-    assert_eq!(delivery, Delivery::Delivered);
-    assert!(!memory.is_due(&report, not_before));
-    let text = serde_json::to_string(&memory).unwrap();
-    assert_eq!(serde_json::from_str::<ReportMemory>(&text).unwrap(), memory);
+    assert_eq!(request.headers[1].1, report.news().to_string());
+    let mut record = ReportRecord::default();
+    record.note(&report);
+    assert_eq!(record.pending, Some(request.news));
+    // It came back from a server that took nothing: it is still due, and what changed meanwhile.
     let mut fell = Device::new();
     fell.facts.booted = Some(SlotId::A);
-    assert!(memory.is_due(&fell.report(), not_before));
+    record.note(&fell.report());
+    assert_eq!(record.pending, Some(fell.report().news()));
+    record.arrived(request.news);
+    assert_eq!(record.pending, Some(fell.report().news()), "what came meanwhile is lost");
+    record.arrived(fell.report().news());
+    assert_eq!((record.pending, record.sent), (None, Some(fell.report().news())));
+    record.note(&fell.report());
+    assert_eq!(record.pending, None);
+    // It is as it was when the last but one was sent: that is news again.
+    record.note(&report);
+    assert_eq!(record.pending, Some(request.news));
 }
 
 #[test]
 fn pauses_grow_to_a_limit_and_a_server_may_ask_for_longer_ones() {
-    let wait = |failures: u32, answer| {
-        let memory = ReportMemory { failures, ..ReportMemory::default() };
-        match memory.after(digest(1), answer, NOW).1 {
-            Delivery::Later { not_before, .. } => not_before.0 - NOW.0,
-            Delivery::Delivered => 0,
-        }
+    let mut tries = ReportTries::default();
+    assert!(tries.may_send(NOW));
+    let mut wait = |answer| match tries.judge(answer, NOW) {
+        Delivery::Later { not_before, .. } => not_before.0 - NOW.0,
+        Delivery::Delivered => 0,
     };
-    let waits: Vec<i64> = (0..12).map(|failures| wait(failures, ReportAnswer::None)).collect();
+    let waits: Vec<i64> = (0..40).map(|_| wait(ReportAnswer::None)).collect();
     assert_eq!(waits[..4], [60, 120, 240, 480]);
-    assert!(waits.is_sorted() && waits[11] == 6 * 3600, "{waits:?}");
-    assert_eq!(wait(u32::MAX, ReportAnswer::None), 6 * 3600);
-    assert_eq!(wait(0, status(503, Some(900))), 900);
-    assert_eq!(wait(0, status(429, Some(u32::MAX))), 86_400);
-    for refused in [301, 400, 401, 403, 404, 410, 413] {
-        assert_eq!(wait(0, status(refused, Some(1))), 86_400, "{refused}");
-    }
+    assert!(waits.is_sorted() && waits[39] == 6 * 3600, "{waits:?}");
     for taken in [200, 201, 202, 204] {
-        assert_eq!(wait(5, status(taken, None)), 0, "{taken}");
+        assert_eq!(wait(status(taken, None)), 0, "{taken}");
     }
+    assert_eq!(wait(status(503, Some(900))), 900);
+    assert_eq!(wait(status(429, Some(u32::MAX))), 86_400);
+    for refused in [301, 400, 401, 403, 404, 410, 413] {
+        assert_eq!(wait(status(refused, Some(1))), 86_400, "{refused}");
+    }
+    assert!(!tries.may_send(UnixTime(NOW.0 + 86_399)));
+    assert!(tries.may_send(UnixTime(NOW.0 + 86_400)));
+    // A clock that was wrong must not keep the report for years.
+    assert!(tries.may_send(UnixTime(NOW.0 - 40 * 86_400)));
 }
 
 proptest! {

@@ -19,6 +19,7 @@ mod fixtures;
 mod http;
 mod promotion;
 mod repart;
+mod report;
 mod sparse_disk;
 mod squashfs;
 mod storage;
@@ -40,6 +41,7 @@ pub use config_service::{helper_request, ssh_signature};
 pub use http::{http_head, http_url};
 pub use promotion::{applier_settings, audit_log, promotion_record};
 pub use repart::{fat, partition_table, repart_definition};
+pub use report::device_report;
 pub use sparse_disk::SparseDisk;
 pub use squashfs::squashfs;
 pub use storage::mountinfo;
@@ -53,7 +55,7 @@ pub use verifier::{gateway_address, health_config, required_units};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 58] = [
+pub const TARGETS: [Target; 59] = [
     ("applier_settings", applier_settings),
     ("audit_log", audit_log),
     ("block_hash_index", block_hash_index),
@@ -72,6 +74,7 @@ pub const TARGETS: [Target; 58] = [
     ("config_form", config_form),
     ("config_toml", config_toml),
     ("dead_kernel", dead_kernel),
+    ("device_report", device_report),
     ("env_data", env_data),
     ("env_image", env_image),
     ("env_store", env_store),

@@ -39,6 +39,7 @@ use Row::{Fuzzed, Inside};
 
 const PARSERS: &[(&str, Row)] = &[
     ("agents/src/memory/store.rs", Inside("the record that the agent itself wrote, bounded")),
+    ("agents/src/report/signed.rs", Fuzzed(&["device_report"])),
     ("atomix-repart/src/settings.rs", Fuzzed(&["settings"])),
     ("atomix/src/commands/rescue/laptop/dialogue.rs", Fuzzed(&["serial_dialogue"])),
     ("atomix/src/demo/story.rs", Inside("answers of the program's own commands, in the demo")),

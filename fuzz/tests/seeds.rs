@@ -24,7 +24,7 @@ const MUTATIONS: u64 = 20_000;
 const SHORT_TIME: Duration = Duration::from_millis(1500);
 /// What reads bytes that a stranger, a server or a medium hands over. The rest reads what an
 /// administrator or a program of ours wrote.
-const HANDED_OVER: [&str; 28] = [
+const HANDED_OVER: [&str; 29] = [
     "boot_script",
     "bundle",
     "bundle_edits",
@@ -33,6 +33,7 @@ const HANDED_OVER: [&str; 28] = [
     "config_form",
     "config_toml",
     "dead_kernel",
+    "device_report",
     "env_data",
     "env_image",
     "env_store",

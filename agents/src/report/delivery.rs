@@ -2,13 +2,13 @@
 //! How does a report reach its server, and when is it sent again? Rules for `report_url`; the
 //! program's hands send.
 //!
-//! What is remembered is that a report is due, not the report: it is made when it is sent, so it is
-//! never stale, and a power cut can lose nothing. A cut between the server's answer and the memory
+//! What is remembered ([`ReportRecord`]) is that a report is due, not the report: it is made when it
+//! is sent, so it is never stale, and a power cut can lose nothing. A cut between the server's answer and the memory
 //! sends the same news twice; the header `X-Report-News` tells a server so.
 
-use super::Report;
+use super::{Report, is_news};
+use crate::ReportRecord;
 use bundle::UnixTime;
-use serde::{Deserialize, Serialize};
 use storage::Digest;
 
 /// What a signed report is, by RFC 7193.
@@ -78,45 +78,50 @@ pub enum Delivery {
     },
 }
 
-/// What outlives a reboot: part of the agent's record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReportMemory {
-    /// The news of the last report that arrived.
-    #[serde(default, with = "digits", skip_serializing_if = "Option::is_none")]
-    pub sent: Option<Digest>,
-    /// Failures since.
-    #[serde(default)]
-    pub failures: u32,
-    /// Seconds since 1970 before which it is not sent again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub not_before: Option<i64>,
-}
-
-impl ReportMemory {
-    /// Whether `report` is to be sent now. A clock that went back does not keep it for longer than
-    /// the longest pause.
-    #[must_use]
-    pub fn is_due(&self, report: &Report, now: UnixTime) -> bool {
-        let waits = self
-            .not_before
-            .is_some_and(|then| now.0 < then && then.saturating_sub(now.0) <= LONGEST_PAUSE_SECS);
-        super::is_news(report, self.sent) && !waits
+impl ReportRecord {
+    /// Remembers whether `report` is still to be told: at once after a boot, before it is sent.
+    pub fn note(&mut self, report: &Report) {
+        self.pending = is_news(report, self.sent).then(|| report.news());
     }
 
-    /// Remembers what became of a report with this news.
+    /// Remembers that a report with this news arrived; one that came meanwhile is still due.
+    pub fn arrived(&mut self, news: Digest) {
+        self.sent = Some(news);
+        self.pending = self.pending.filter(|pending| *pending != news);
+    }
+}
+
+/// Tries of one start of the agent. Not kept: a device that was just started asks at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReportTries {
+    failures: u32,
+    not_before: Option<UnixTime>,
+}
+
+impl ReportTries {
+    /// Whether it may be sent now. A clock that went back does not keep it for longer than the
+    /// longest pause.
     #[must_use]
-    pub fn after(&self, news: Digest, answer: ReportAnswer, now: UnixTime) -> (Self, Delivery) {
+    pub fn may_send(&self, now: UnixTime) -> bool {
+        !self.not_before.is_some_and(|then| {
+            now < then && then.0.saturating_sub(now.0) <= LONGEST_PAUSE_SECS
+        })
+    }
+
+    /// What an answer means.
+    pub fn judge(&mut self, answer: ReportAnswer, now: UnixTime) -> Delivery {
         let why = match answer {
             ReportAnswer::Status { code: 200..=299, .. } => {
-                return (Self { sent: Some(news), ..Self::default() }, Delivery::Delivered);
+                *self = Self::default();
+                return Delivery::Delivered;
             }
             ReportAnswer::Status { code, .. } => words(code),
             ReportAnswer::None => "no answer".to_owned(),
         };
-        let failures = self.failures.saturating_add(1);
-        let not_before = UnixTime(now.0.saturating_add(pause(answer, failures)));
-        let next = Self { sent: self.sent, failures, not_before: Some(not_before.0) };
-        (next, Delivery::Later { not_before, why })
+        self.failures = self.failures.saturating_add(1);
+        let not_before = UnixTime(now.0.saturating_add(pause(answer, self.failures)));
+        self.not_before = Some(not_before);
+        Delivery::Later { not_before, why }
     }
 }
 
@@ -146,22 +151,4 @@ fn words(code: u16) -> String {
         _ => "the server refuses",
     };
     format!("status {code}: {hint}")
-}
-
-/// A digest as 64 digits, or nothing.
-mod digits {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-    use storage::Digest;
-
-    pub fn serialize<S: Serializer>(value: &Option<Digest>, to: S) -> Result<S::Ok, S::Error> {
-        match value {
-            Some(digest) => to.collect_str(digest),
-            None => to.serialize_none(),
-        }
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Digest>, D::Error> {
-        let text: Option<String> = Option::deserialize(from)?;
-        text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
-    }
 }

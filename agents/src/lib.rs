@@ -29,7 +29,7 @@ pub use memory::{
     MemoryError, MemoryStore, Outcome, ReportRecord, SeenRelease, Stored, View,
 };
 pub use offer::{Looked, Offer, Rollout, Urgency};
-pub use original::{MAX_ORIGINAL, OriginalError, OriginalRequest, parse_original};
+pub use original::{MAX_ORIGINAL, OriginalError, OriginalRequest, device_id, parse_original};
 pub use place::{MAX_PLACE_BYTES, Origin, PlaceError, Transport};
 pub use policy::{Downgrade, Keep, MeteredRule, Policy, RebootRule};
 pub use release::{MAX_RELEASE, MAX_URLS, Release, Sequence, UnwritableTime, parse_release_time};
@@ -38,7 +38,7 @@ pub use release_verify::{AcceptedRelease, Expected, ReleaseError, VerifiedReleas
 pub use report::{
     ATTRIBUTE_MAX, AgentFacts, BootFacts, DETAIL_MAX, Delivery, DeviceKey, EnvironmentFacts,
     KeyError, KeyOrigin, LastUpdate, REPORT_KEY_PATH, REPORT_MAX, REPORT_VERSION, RecorderFacts,
-    Report, ReportAnswer, ReportError, ReportFacts, ReportTries, ReportRequest, ReportedAgent,
+    Report, ReportAnswer, ReportError, ReportFacts, ReportRequest, ReportTries, ReportedAgent,
     ReportedBoot, ReportedDevice, ReportedEnvironment, ReportedRecord, ReportedRecorder,
     ReportedSlot, ReportedTime, ReportedVerdict, SIGNED_REPORT_MAX, SlotContent, UpdateResult,
     VerifiedReport, is_news, sign_report, verify_report,

@@ -91,7 +91,7 @@ impl OriginalRequest {
 }
 
 /// The device's name: twelve lower-case digits without colons.
-fn device_id(mac: &str) -> Option<String> {
+pub fn device_id(mac: &str) -> Option<String> {
     let digits: String = mac.trim_ascii().chars().filter(|letter| *letter != ':').collect();
     let is_mac = digits.len() == 12 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_mac.then(|| digits.to_ascii_lowercase())

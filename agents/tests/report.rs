@@ -13,7 +13,7 @@ mod report_support;
 
 use agents::{
     ATTRIBUTE_MAX, DETAIL_MAX, Delivery, EnvironmentFacts, LastUpdate, REPORT_MAX, Report,
-    ReportAnswer, ReportError, ReportRecord, ReportTries, ReportRequest, UpdateResult, is_news,
+    ReportAnswer, ReportError, ReportRecord, ReportRequest, ReportTries, UpdateResult, is_news,
 };
 use bootctl::{DeathMark, Entry, Mark, Reason, SlotId, SlotState};
 use bundle::UnixTime;

@@ -3,6 +3,7 @@
 
 pub use crate::config_cli::ConfigCommand;
 pub use crate::line_cli::{RescueArgs, SerialCommand};
+pub use crate::report_cli::ReportCommand;
 pub use atomix_repart::cli::RepartArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
@@ -108,6 +109,12 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: ConfigCommand,
+    },
+    /// Tell what this device is, in one signed document for its fleet
+    Report {
+        /// What to do.
+        #[command(subcommand)]
+        command: ReportCommand,
     },
     /// Verify that this boot is healthy
     Health {

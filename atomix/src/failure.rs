@@ -8,7 +8,7 @@ use crate::settings::SettingsError;
 pub use atomix_repart::Class;
 use atomix_repart::{file_hint, files_hint};
 use bootctl::BackendError;
-use class::{bundle_class, class_of, install_class};
+use class::{bundle_class, class_of, install_class, report_class};
 use serde_json::{Value, json};
 use std::io;
 use std::path::PathBuf;
@@ -227,6 +227,12 @@ pub enum Failure {
         #[source]
         source: io::Error,
     },
+    /// A report cannot be made, or is not believed.
+    #[error(transparent)]
+    Report(agents::ReportError),
+    /// There is no key to sign reports with.
+    #[error(transparent)]
+    ReportKey(agents::KeyError),
     /// Standard output is gone.
     #[error("cannot print")]
     Print(#[from] io::Error),
@@ -255,6 +261,7 @@ impl Failure {
             Self::Disk(source) => source.class(),
             Self::Line(source) => source.class(),
             Self::Device(source) => source.class(),
+            Self::Report(source) => report_class(source),
             Self::Bundle { source, .. } => bundle_class(source),
             Self::Install { source, .. } => install_class(source),
             Self::SlotCheck(source) => class_of(source.class()),
@@ -274,6 +281,7 @@ impl Failure {
             | Self::Board { .. }
             | Self::NotLiteral(_)
             | Self::Io { .. }
+            | Self::ReportKey(_)
             | Self::Print(_)
             | Self::Json(_) => Class::Failed,
         }
@@ -315,6 +323,8 @@ impl Failure {
             Self::Content { .. } => Some("its content changed after the install: install it again"),
             Self::Files(source) => Some(files_hint(source)),
             Self::Io { source, .. } => Some(file_hint(source)),
+            Self::Report(source) => source.hint(),
+            Self::ReportKey(agents::KeyError::Files(source)) => Some(files_hint(source)),
             Self::NotBootedFromSlot => {
                 Some("boot from a slot, or name one (A or B) where the command takes it")
             }
@@ -323,6 +333,7 @@ impl Failure {
                 source.hint().or_else(|| is_denied(source).then_some("run it as root"))
             }
             Self::Unhealthy { .. }
+            | Self::ReportKey(_)
             | Self::NotLiteral(_)
             | Self::Claim { .. }
             | Self::No { .. }

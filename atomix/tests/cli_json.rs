@@ -111,6 +111,7 @@ fn answers_about_a_board_keep_their_shape() {
     hold(&board, "why-v1.json", &["why"], 0);
     hold(&board, "slot-list-v1.json", &["slot", "list"], 0);
     hold(&board, "boot-state-v1.json", &["boot", "state"], 0);
+    hold(&board, "report-v1.json", &["report", "make"], 0);
     hold(&board, "uenv-check-v1.json", &["uenv", "check"], 0);
     hold(&board, "uenv-print-v1.json", &["uenv", "print", "BOOT_ORDER"], 0);
     hold(&board, "boot-is-confirmed-v1.json", &["boot", "is-confirmed"], 0);

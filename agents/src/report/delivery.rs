@@ -103,9 +103,9 @@ impl ReportTries {
     /// longest pause.
     #[must_use]
     pub fn may_send(&self, now: UnixTime) -> bool {
-        !self.not_before.is_some_and(|then| {
-            now < then && then.0.saturating_sub(now.0) <= LONGEST_PAUSE_SECS
-        })
+        !self
+            .not_before
+            .is_some_and(|then| now < then && then.0.saturating_sub(now.0) <= LONGEST_PAUSE_SECS)
     }
 
     /// What an answer means.

@@ -102,6 +102,15 @@ impl DeviceKey {
         Ok((Self::open(&made)?, origin))
     }
 
+    /// The fingerprint of the key that is kept; makes none.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn kept(files: &dyn Files) -> Result<Option<Digest>, KeyError> {
+        let bytes = files.read(Path::new(REPORT_KEY_PATH), FILE_MAX)?;
+        bytes.map(|bytes| Ok(Self::open(&bytes)?.fingerprint)).transpose()
+    }
+
     /// A key that is kept nowhere, for a device whose `/data` is lost: its truth is wanted most.
     ///
     /// # Errors

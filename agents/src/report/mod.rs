@@ -17,7 +17,7 @@ mod signed;
 mod views;
 
 pub use bounds::REPORT_MAX;
-pub use delivery::{Delivery, ReportAnswer, ReportTries, ReportRequest};
+pub use delivery::{Delivery, ReportAnswer, ReportRequest, ReportTries};
 pub use facts::{AgentFacts, BootFacts, EnvironmentFacts, RecorderFacts, ReportFacts, SlotContent};
 pub use key::{DeviceKey, KeyError, KeyOrigin, REPORT_KEY_PATH};
 pub use model::{

@@ -17,6 +17,7 @@ pub mod last_failure;
 pub mod last_words;
 pub mod manual;
 pub mod repart;
+pub mod report;
 pub mod rescue;
 pub mod room;
 pub mod serial;

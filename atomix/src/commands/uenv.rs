@@ -198,6 +198,20 @@ fn view_copies(
     places.iter().zip(copies).enumerate().map(view).collect()
 }
 
+/// What is wrong with which copy.
+#[must_use]
+pub fn faults_of_copies(copies: &[CopyHealth]) -> Vec<String> {
+    let broken = |(index, health): (usize, &CopyHealth)| match health {
+        CopyHealth::Valid { .. } => None,
+        CopyHealth::Blank
+        | CopyHealth::Corrupt { .. }
+        | CopyHealth::Foreign
+        | CopyHealth::Malformed(_)
+        | CopyHealth::Unreadable(_) => Some(format!("copy {}: {}", index + 1, describe(health))),
+    };
+    copies.iter().enumerate().filter_map(broken).collect()
+}
+
 fn describe(health: &CopyHealth) -> String {
     match health {
         CopyHealth::Valid { flag: Some(flag) } => format!("valid, flag {flag}"),

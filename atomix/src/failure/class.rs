@@ -52,3 +52,17 @@ pub(super) fn bundle_class(error: &bundle::BundleError) -> Class {
         | E::ManifestTooLarge { .. } => Class::NotVerified,
     }
 }
+
+/// Who cannot be believed is told apart from who was asked wrongly.
+pub(super) fn report_class(error: &agents::ReportError) -> Class {
+    use agents::ReportError::{
+        Certificate, Encode, OtherKey, Parse, Sign, Signature, TooLong, Version,
+    };
+    match error {
+        Certificate(_) => Class::Usage,
+        TooLong { .. } | Signature(_) | Parse(_) | Version { .. } | OtherKey { .. } => {
+            Class::NotVerified
+        }
+        Encode(_) | Sign(_) => Class::Failed,
+    }
+}

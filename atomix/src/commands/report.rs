@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `atomix report`: what the fleet is told of this device, for people, for files, and on the side
+//! of whoever receives it.
+
+use crate::context::Context;
+use crate::device_facts::DeviceFacts;
+use crate::failure::{Failure, chain};
+use crate::output::{Output, wrap};
+use crate::report_cli::{MakeReportArgs, ReportCommand};
+use crate::terminal::{fit, one_line};
+use agents::{
+    AgentFacts, DeviceKey, KeyOrigin, REPORT_KEY_PATH, Report, ReportError, ReportedSlot,
+    SIGNED_REPORT_MAX, sign_report, verify_report,
+};
+use bundle::SigningIdentity;
+use serde::Serialize;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use storage::{ByteLen, Digest, Files, FilesError, HostFiles, open_own_lock};
+
+/// Of two that make a key at once, one would sign with a key that is not kept.
+const LOCK_PATH: &str = "/run/atomix/report-key.lock";
+
+/// Longest PEM file.
+const MAX_PEM: ByteLen = ByteLen::kib(256);
+
+/// What is left of a line of 80 columns behind its title.
+const VALUE_COLUMNS: usize = 67;
+
+/// Records of the flight recorder that people are shown.
+const SHOWN_RECORDS: usize = 6;
+
+/// Runs a verb of `atomix report`.
+///
+/// # Errors
+/// [`Failure`]; [`Failure::Report`] of a report that is not believed.
+pub fn run(context: &Context, command: &ReportCommand, out: &mut Output) -> Result<(), Failure> {
+    match command {
+        ReportCommand::Make(args) => make(context, args, out),
+        ReportCommand::Verify { file, certificate } => verify(context, file, certificate, out),
+        ReportCommand::Key => show_key(context, out),
+    }
+}
+
+/// Who signs.
+pub struct ReportSigner {
+    /// Signs.
+    pub identity: SigningIdentity,
+    /// SHA-256 of the public key.
+    pub fingerprint: Digest,
+    /// What the report should say of the key.
+    pub trouble: Option<String>,
+}
+
+impl ReportSigner {
+    /// The device's own key, made where there is none; one that is kept nowhere where it cannot be
+    /// kept, since the truth of such a device is wanted most.
+    ///
+    /// # Errors
+    /// [`Failure::ReportKey`] where no key can be made.
+    pub fn own(context: &Context) -> Result<Self, Failure> {
+        let (key, trouble) = match own_key(context) {
+            Ok((key, KeyOrigin::Kept | KeyOrigin::Made)) => (key, None),
+            Ok((key, KeyOrigin::MadeAnew { why })) => {
+                (key, Some(format!("the key of reports was made anew: {why}")))
+            }
+            Err(failure) => {
+                let why = format!("this report's key is kept nowhere: {}", failure.chain());
+                (DeviceKey::passing()?, Some(why))
+            }
+        };
+        Ok(Self { identity: key.identity, fingerprint: key.fingerprint, trouble })
+    }
+
+    /// The key of a certificate, for devices that have one for their server.
+    ///
+    /// # Errors
+    /// [`Failure::Signer`], [`Failure::FileAbsent`] or [`Failure::Files`].
+    pub fn by_certificate(cert: &Path, key: &Path) -> Result<Self, Failure> {
+        let signer = |source| Failure::Signer { cert: cert.to_owned(), source };
+        let (cert_pem, key_pem) = (read_here(cert, MAX_PEM)?, read_here(key, MAX_PEM)?);
+        // What follows the first certificate in its file leads to the CA.
+        let identity = SigningIdentity::from_pem(&cert_pem, &key_pem, &cert_pem).map_err(signer)?;
+        let fingerprint = identity.describe().map_err(signer)?.spki_sha256;
+        Ok(Self { identity, fingerprint, trouble: None })
+    }
+}
+
+fn own_key(context: &Context) -> Result<(DeviceKey, KeyOrigin), Failure> {
+    let path = context.files.resolve(Path::new(LOCK_PATH))?;
+    let failed = |source| Failure::Io { act: "lock", path: path.clone(), source };
+    let lock = open_own_lock(&path).map_err(failed)?;
+    lock.lock().map_err(failed)?;
+    Ok(DeviceKey::load_or_make(&mut context.files.clone())?)
+}
+
+fn make(context: &Context, args: &MakeReportArgs, out: &mut Output) -> Result<(), Failure> {
+    let mut facts = DeviceFacts::read(context, args.device_id.as_deref())?;
+    let signer = match (&args.cert, &args.key, &args.out) {
+        (Some(cert), Some(key), _) => Some(ReportSigner::by_certificate(cert, key)?),
+        (_, _, Some(_)) => Some(ReportSigner::own(context)?),
+        // Looking makes no key.
+        (_, _, None) => None,
+    };
+    let fingerprint = match &signer {
+        Some(signer) => Some(signer.fingerprint),
+        None => DeviceKey::kept(&context.files).unwrap_or_else(|cause| {
+            facts.miss(chain(&cause));
+            None
+        }),
+    };
+    if let Some(trouble) = signer.as_ref().and_then(|signer| signer.trouble.clone()) {
+        out.warn(std::slice::from_ref(&trouble))?;
+        facts.miss(trouble);
+    }
+    let report = Report::new(&facts.for_report(fingerprint, AgentFacts::default()));
+    if let (Some(path), Some(signer)) = (&args.out, &signer) {
+        let signed = sign_report(&report, &signer.identity, context.now.0)?;
+        write_new(path, &signed)?;
+        writeln!(out.people, "signed with key {}", signer.fingerprint)?;
+    }
+    out.answer(&report, render)
+}
+
+fn verify(
+    context: &Context,
+    file: &Path,
+    certificate: &Path,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let certificates = read_here(certificate, MAX_PEM)?;
+    let signed = read_here(file, SIGNED_REPORT_MAX).map_err(|failure| match failure {
+        Failure::Files(FilesError::TooLarge { limit, .. }) => Failure::NotVerified {
+            what: format!("{} has more than {limit}: it is no report", file.display()),
+            hint: "give the file that the device sent",
+        },
+        other => other,
+    })?;
+    let verified = verify_report(&signed, &certificates, context.now.0)?;
+    if let Some(leaf) = verified.signer.chain.first() {
+        writeln!(out.people, "signed with key {}", leaf.spki_sha256)?;
+    }
+    out.answer(&verified.report, render)
+}
+
+/// The key as JSON, version 1.
+#[derive(Serialize)]
+struct KeyView {
+    version: u32,
+    fingerprint: String,
+    path: &'static str,
+    made_now: bool,
+    certificate: String,
+}
+
+fn show_key(context: &Context, out: &mut Output) -> Result<(), Failure> {
+    let (key, origin) = own_key(context)?;
+    if let KeyOrigin::MadeAnew { why } = &origin {
+        out.warn(&[format!("the old key cannot be used ({why}); servers know another one")])?;
+    }
+    let view = KeyView {
+        version: 1,
+        fingerprint: key.fingerprint.to_string(),
+        path: REPORT_KEY_PATH,
+        made_now: origin != KeyOrigin::Kept,
+        certificate: String::from_utf8_lossy(&key.certificate_pem).into_owned(),
+    };
+    out.answer(&view, |to, view| {
+        writeln!(to, "fingerprint  {}", view.fingerprint)?;
+        write!(to, "{}", view.certificate)
+    })
+}
+
+/// A file of this machine, wherever it lies.
+fn read_here(path: &Path, most: ByteLen) -> Result<Vec<u8>, Failure> {
+    let absent = || Failure::FileAbsent { path: path.to_owned(), hint: "give the path of a file" };
+    let resolved = match path.canonicalize() {
+        Ok(resolved) => resolved,
+        Err(source) if source.kind() == io::ErrorKind::NotFound => return Err(absent()),
+        Err(source) => return Err(Failure::Io { act: "find", path: path.to_owned(), source }),
+    };
+    HostFiles::new("/").read(&resolved, most)?.ok_or_else(absent)
+}
+
+/// Makes a file; never replaces one.
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let failed = |source: io::Error| {
+        if source.kind() == io::ErrorKind::AlreadyExists {
+            return Failure::Refused {
+                what: format!("{} is there already", path.display()),
+                hint: "name a file that does not exist; nothing was written",
+            };
+        }
+        Failure::Io { act: "write", path: path.to_owned(), source }
+    };
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o644).open(path).map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)
+}
+
+/// The report in one screen; JSON has the whole.
+fn render(to: &mut dyn Write, report: &Report) -> io::Result<()> {
+    let device = &report.device;
+    line(to, "device", &format!("{}, {}", device.id, device.compatible))?;
+    line(to, "key", device.key.as_deref().unwrap_or("none yet"))?;
+    let boot = &report.boot;
+    let reason = boot.reason.as_deref().unwrap_or("reason not known");
+    let slot = boot.slot.as_deref().unwrap_or("no slot");
+    let next = boot.next.as_deref().unwrap_or("not known");
+    let least = if boot.counted_all { "" } else { "at least " };
+    let count = format!("{least}{}", boot.count);
+    line(to, "booted", &format!("{slot} ({reason}), next {next}, boots {count}"))?;
+    for slot in &report.slots {
+        render_slot(to, slot)?;
+    }
+    if let Some(update) = &report.last_update {
+        let name = |version: &Option<String>| version.clone().unwrap_or("unknown".to_owned());
+        let why = update.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let (from, to_version) = (name(&update.from), name(&update.to));
+        let (slot, result) = (&update.slot, update.result.as_str());
+        line(to, "last update", &format!("{from} to {to_version} in {slot}: {result}{why}"))?;
+    }
+    line(to, "health", &report.health())?;
+    if let Some(trouble) = &report.last_trouble {
+        line(to, "trouble", &trouble.text)?;
+    }
+    if !report.failed.is_empty() {
+        let count = report.failed.len();
+        let newest = report.failed.first().map(String::as_str).unwrap_or_default();
+        line(to, "failed here", &format!("{count}, the newest {newest}"))?;
+    }
+    if let Some(words) = report.environment_words() {
+        line(to, "environment", &words)?;
+    }
+    line(to, "clock", if report.time.is_set { "set" } else { "not set" })?;
+    if let Some(mode) = &report.agent.mode {
+        let decision = report.agent.last_decision.as_deref().unwrap_or("nothing decided yet");
+        line(to, "agent", &format!("{mode}: {decision}"))?;
+    }
+    render_records(to, report)
+}
+
+fn render_slot(to: &mut dyn Write, slot: &ReportedSlot) -> io::Result<()> {
+    let version = slot.version.as_deref().unwrap_or("version not known");
+    let digits: String = slot.bundle_digits().unwrap_or("-").chars().take(12).collect();
+    let (state, left) = (&slot.state, slot.attempts_left);
+    let text = format!("{state}, attempts left {left}, {version}, bundle {digits}");
+    line(to, &format!("slot {}", slot.name), &text)
+}
+
+fn render_records(to: &mut dyn Write, report: &Report) -> io::Result<()> {
+    let recorder = &report.recorder;
+    if !recorder.readable {
+        line(to, "recorder", "cannot be read")?;
+    }
+    // What is missing is told before what is there, and gives way to nothing.
+    let room = SHOWN_RECORDS.saturating_sub(report.missing.len());
+    for record in recorder.records.iter().take(room) {
+        let at = record.at.as_deref().and_then(|at| at.get(5..16)).unwrap_or("clock unset");
+        let text = format!("{} {at} {}", record.sequence, record.text);
+        writeln!(to, "{}", fit(&one_line(&text), VALUE_COLUMNS + 13))?;
+    }
+    report.missing.iter().take(SHOWN_RECORDS).try_for_each(|missing| {
+        let shown = fit(&one_line(missing), VALUE_COLUMNS);
+        writeln!(to, "not read     {shown}")
+    })
+}
+
+/// A line that may go on in a second one.
+fn line(to: &mut dyn Write, title: &str, text: &str) -> io::Result<()> {
+    let words: Vec<String> =
+        one_line(text).split(' ').map(|word| fit(word, VALUE_COLUMNS)).collect();
+    wrap(to, &format!("{title:12} "), &fit(&words.join(" "), 2 * VALUE_COLUMNS))
+}
+
+impl From<agents::KeyError> for Failure {
+    fn from(source: agents::KeyError) -> Self {
+        Self::ReportKey(source)
+    }
+}
+
+impl From<ReportError> for Failure {
+    fn from(source: ReportError) -> Self {
+        Self::Report(source)
+    }
+}

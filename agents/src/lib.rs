@@ -7,8 +7,10 @@
 //! reach for (servers, disks, clocks) is handed in by the program.
 
 pub mod ddi;
+mod decide;
 mod facts;
 mod json;
+mod lot;
 mod memory;
 mod offer;
 mod original;
@@ -22,6 +24,10 @@ mod report;
 mod test_facts;
 mod window;
 
+pub use decide::{
+    Check, Decision, InstallOrder, Judgement, Rule, Verdict, judge_bundle, judge_offer,
+    judge_waiting,
+};
 pub use facts::{Clock, Facts, Link, SlotFacts};
 pub use json::JsonError;
 pub use memory::{

@@ -10,8 +10,8 @@ const DAY_MINUTES: u16 = 24 * 60;
 const DAY_SECS: i64 = 24 * 60 * MINUTE_SECS;
 /// Offsets of today's zones end at 14 hours; laws change.
 const MOST_OFFSET_MINUTES: u16 = 18 * 60;
-/// The end of the year 9999. Later clocks are read as this one, so that no sum overflows.
-const LATEST_SECS: i64 = 253_402_300_799;
+/// Later clocks are read as this one, so that no sum overflows.
+const LATEST_SECS: i64 = 1 << 60;
 
 /// Days of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,496 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Each reason for which an update is taken, waits or is refused, in a device of its own.
+
+use super::*;
+use crate::test_facts::{NOON, facts, manifest};
+use crate::{
+    Days, InstallRecord, InstallStage, Link, Memory, MeteredRule, RebootRule, Rollout, Window,
+};
+use bootctl::{AttemptsLeft, SlotState};
+
+/// Bundle 3, version 2.0, of which the server says everything.
+fn offer() -> Offer {
+    Offer {
+        version: "2.0".to_owned(),
+        manifest: Some(manifest(3)),
+        file: None,
+        size: Some(ByteLen::mib(100)),
+        urls: vec!["https://updates.example/gateway.raucb".to_owned()],
+        min_version: None,
+        rollout: None,
+        expires: None,
+        urgency: Urgency::Ordinary,
+    }
+}
+
+/// What the beginning of that bundle says.
+fn looked() -> Looked {
+    Looked {
+        manifest: manifest(3),
+        version: Some("2.0".to_owned()),
+        compatible: "gateway".to_owned(),
+        size: ByteLen::mib(100),
+        transfer: ByteLen::mib(40),
+    }
+}
+
+/// A device, an offer to it and what its owner allows.
+struct Scene {
+    facts: Facts,
+    offer: Offer,
+    looked: Looked,
+    policy: Policy,
+    memory: Memory,
+    insist: Force,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self {
+            facts: facts(),
+            offer: offer(),
+            looked: looked(),
+            policy: Policy::default(),
+            memory: Memory::default(),
+            insist: Force::No,
+        }
+    }
+
+    fn with(change: impl FnOnce(&mut Self)) -> Self {
+        let mut scene = Self::new();
+        change(&mut scene);
+        scene
+    }
+
+    fn view(&self) -> View<'_> {
+        View { memory: &self.memory, insist: self.insist }
+    }
+
+    fn claimed(&self) -> Judgement {
+        judge_offer(&self.facts, &self.offer, &self.view(), &self.policy)
+    }
+
+    fn looked_at(&self) -> Judgement {
+        judge_bundle(&self.facts, &self.offer, &self.looked, &self.view(), &self.policy)
+    }
+
+    fn waiting(&self) -> Judgement {
+        judge_waiting(&self.facts, &self.view(), &self.policy)
+    }
+
+    fn forced(mut self) -> Self {
+        self.offer.urgency = Urgency::Forced;
+        self
+    }
+
+    fn insisted(mut self) -> Self {
+        self.insist = Force::Yes;
+        self
+    }
+
+    #[track_caller]
+    fn refuses(&self, why: Rule) {
+        let judgement = self.looked_at();
+        assert_eq!(judgement.decision, Decision::Refuse { why }, "{:#?}", judgement.checks);
+        assert_eq!(judgement.because().unwrap().verdict, Verdict::Refused);
+    }
+
+    #[track_caller]
+    fn installs(&self) -> InstallOrder {
+        match self.looked_at() {
+            Judgement { decision: Decision::Install { order }, .. } => order,
+            judgement => panic!("{judgement:#?}"),
+        }
+    }
+
+    #[track_caller]
+    fn waits(&self, for_rule: Rule) -> UnixTime {
+        let judgement = self.looked_at();
+        let Decision::Wait { until, why } = judgement.decision else {
+            panic!("{judgement:#?}");
+        };
+        assert_eq!(why, for_rule);
+        assert!(until > self.facts.clock.now);
+        until
+    }
+}
+
+#[test]
+fn a_new_version_is_looked_at_and_then_installed_into_the_other_slot() {
+    let scene = Scene::new();
+    assert_eq!(scene.claimed().decision, Decision::Look);
+    let order = scene.installs();
+    assert_eq!((order.slot, order.manifest), (SlotId::B, manifest(3)));
+    assert_eq!((order.transfer, order.most_bytes), (ByteLen::mib(40), None));
+    assert_eq!((order.force, order.resumes), (Force::No, false));
+}
+
+#[test]
+fn the_same_bundle_is_known_by_its_digest_and_without_one_by_its_version() {
+    let same = Scene::with(|scene| {
+        scene.offer.manifest = Some(manifest(1));
+        scene.offer.version = "9.9".to_owned();
+    });
+    assert_eq!(same.claimed().decision, Decision::UpToDate);
+    let other_build = Scene::with(|scene| scene.offer.version = "1.0".to_owned());
+    assert_eq!(other_build.claimed().decision, Decision::Look, "another bundle of one version");
+    let original = Scene::with(|scene| {
+        scene.offer.manifest = None;
+        scene.offer.version = "1.0".to_owned();
+    });
+    assert_eq!(original.claimed().decision, Decision::UpToDate);
+    let looked = Scene::with(|scene| {
+        scene.offer.manifest = None;
+        scene.looked.manifest = manifest(1);
+    });
+    assert_eq!(looked.looked_at().decision, Decision::UpToDate, "its digest shows it after all");
+    let factory = Scene::with(|scene| {
+        (scene.facts.a.bundle, scene.facts.a.version) = (None, None);
+        scene.offer.manifest = None;
+    });
+    assert_eq!(factory.claimed().decision, Decision::Look);
+    assert_eq!(factory.installs().slot, SlotId::B);
+}
+
+/// The original installed and restarted every hour for ever where the server claimed a version
+/// that its bundle has not (reference C 23 and 28).
+#[test]
+fn what_the_server_claims_must_be_what_the_bundle_is() {
+    Scene::with(|scene| scene.offer.version = "2.1".to_owned()).refuses(Rule::Version);
+    Scene::with(|scene| scene.looked.version = None).refuses(Rule::Version);
+    Scene::with(|scene| scene.offer.manifest = Some(manifest(4))).refuses(Rule::Manifest);
+    Scene::with(|scene| scene.offer.size = Some(ByteLen::mib(99))).refuses(Rule::Size);
+    Scene::with(|scene| scene.looked.compatible = "kiosk".to_owned()).refuses(Rule::Product);
+    let wrong = Scene::with(|scene| scene.looked.compatible = "kiosk".to_owned());
+    assert_eq!(
+        wrong.forced().insisted().looked_at().decision,
+        Decision::Refuse { why: Rule::Product }
+    );
+}
+
+#[test]
+fn an_older_version_needs_permission_and_no_force_replaces_it() {
+    let older = |scene: &mut Scene| {
+        scene.offer.version = "0.9".to_owned();
+        scene.looked.version = Some("0.9".to_owned());
+    };
+    Scene::with(older).refuses(Rule::Downgrade);
+    Scene::with(older).forced().insisted().refuses(Rule::Downgrade);
+    assert_eq!(
+        Scene::with(older).claimed().decision,
+        Decision::Refuse { why: Rule::Downgrade },
+        "and nothing of it is fetched"
+    );
+    let mut allowed = Scene::with(older);
+    allowed.policy.downgrade = Downgrade::Allowed;
+    assert_eq!(allowed.installs().downgrade, Downgrade::Allowed);
+    let no_order = |scene: &mut Scene| {
+        scene.offer.version = "nightly".to_owned();
+        scene.looked.version = Some("nightly".to_owned());
+    };
+    Scene::with(no_order).refuses(Rule::Downgrade);
+    let mut unordered = Scene::with(no_order);
+    unordered.facts.a.version = Some("weekly".to_owned());
+    unordered.installs();
+}
+
+#[test]
+fn what_failed_here_is_not_installed_again_unless_forced() {
+    let in_list = |scene: &mut Scene| scene.facts.failed = vec![manifest(3).into()];
+    let turned_bad = |scene: &mut Scene| {
+        scene.facts.b.state = SlotState::Bad;
+        scene.facts.b.bundle = Some(manifest(3).into());
+    };
+    Scene::with(in_list).refuses(Rule::Failed);
+    Scene::with(turned_bad).refuses(Rule::Failed);
+    assert_eq!(Scene::with(in_list).claimed().decision, Decision::Refuse { why: Rule::Failed });
+    assert_eq!(Scene::with(in_list).forced().installs().force, Force::Yes);
+    assert_eq!(Scene::with(turned_bad).insisted().installs().force, Force::Yes);
+}
+
+#[test]
+fn what_runs_must_be_new_enough() {
+    let wants =
+        |minimum: &str| Scene::with(|scene| scene.offer.min_version = Some(minimum.to_owned()));
+    wants("1.0").installs();
+    wants("1.1").refuses(Rule::MinVersion);
+    wants("1.1").forced().insisted().refuses(Rule::MinVersion);
+    wants("newest").refuses(Rule::MinVersion);
+    let mut unknown = wants("0.1");
+    unknown.facts.a.version = None;
+    unknown.refuses(Rule::MinVersion);
+}
+
+#[test]
+fn an_offer_counts_until_it_expires_by_the_later_of_clock_and_floor() {
+    let until =
+        |expires: i64| Scene::with(|scene| scene.offer.expires = Some(UnixTime(NOON.0 + expires)));
+    until(0).installs();
+    until(-1).refuses(Rule::Expiry);
+    let mut turned_back = until(-1);
+    turned_back.facts.clock.now = UnixTime(0);
+    turned_back.installs();
+    turned_back.facts.clock.floor = Some(NOON);
+    turned_back.refuses(Rule::Expiry);
+    let mut not_set = until(-1);
+    not_set.facts.clock.is_set = false;
+    not_set.installs();
+    not_set.facts.clock.floor = Some(NOON);
+    not_set.refuses(Rule::Expiry);
+}
+
+/// Every night from 02:00 to 04:00 UTC.
+fn nights() -> Vec<Window> {
+    vec![Window::new(Days::EVERY, 120, 240, 0).unwrap()]
+}
+
+#[test]
+fn an_install_waits_for_its_window_and_not_all_devices_for_one_second() {
+    let night = Scene::with(|scene| scene.policy.windows = nights());
+    let opens = NOON.0 + 14 * 3600;
+    let claimed = night.claimed().decision;
+    let mut times = Vec::new();
+    for device in 0..50 {
+        let mut other = Scene::with(|scene| scene.policy.windows = nights());
+        other.facts.device_id = format!("device-{device}");
+        times.push(other.waits(Rule::Window).0);
+    }
+    assert!(times.iter().all(|time| (opens..opens + 3600).contains(time)), "{times:?}");
+    times.sort_unstable();
+    times.dedup();
+    assert!(times.len() > 45, "{times:?}");
+    assert!(matches!(claimed, Decision::Wait { why: Rule::Window, .. }), "nothing is fetched");
+    let mut open = Scene::with(|scene| scene.policy.windows = nights());
+    open.facts.clock.now = UnixTime(opens + 60);
+    open.installs();
+    Scene::with(|scene| scene.policy.windows = nights()).forced().installs();
+    Scene::with(|scene| scene.policy.windows = nights()).insisted().installs();
+}
+
+#[test]
+fn a_clock_that_nobody_set_holds_windows_up_for_an_hour_and_nothing_else() {
+    let mut scene = Scene::with(|scene| scene.facts.clock.is_set = false);
+    scene.facts.up = Duration::from_secs(60);
+    scene.installs();
+    scene.policy.windows = vec![Window::new(Days::EVERY, 0, 0, 0).unwrap()];
+    assert_eq!(scene.waits(Rule::Clock), UnixTime(NOON.0 + 600));
+    scene.facts.up = Duration::from_secs(3600);
+    scene.installs();
+}
+
+#[test]
+fn a_rollout_takes_its_devices_in_their_turn() {
+    let rollout = |percent: u8| {
+        let (begins, ends) = (UnixTime(NOON.0 - 3600), UnixTime(NOON.0 + 3600));
+        Scene::with(|scene| scene.offer.rollout = Some(Rollout { begins, ends, percent }))
+    };
+    let until = rollout(0).waits(Rule::Rollout);
+    assert!((NOON.0 + 3600..NOON.0 + 7200).contains(&until.0), "after the end, spread");
+    assert!(matches!(rollout(0).claimed().decision, Decision::Wait { .. }));
+    assert!(matches!(rollout(0).forced().looked_at().decision, Decision::Wait { .. }));
+    rollout(0).insisted().installs();
+    let mut after = rollout(0);
+    after.facts.clock.now = UnixTime(NOON.0 + 3600);
+    after.installs();
+    let share = (0..1000).filter(|device| {
+        let mut scene = rollout(20);
+        scene.facts.device_id = format!("device-{device}");
+        matches!(scene.looked_at().decision, Decision::Install { .. })
+    });
+    let share = share.count();
+    assert!((70..130).contains(&share), "half of the way to 20 %: {share} of 1000");
+}
+
+/// Fails when a device whose clock nobody sets waits for its turn for ever.
+#[test]
+fn a_rollout_goes_on_without_a_clock() {
+    let mut scene = Scene::with(|scene| {
+        let (begins, ends) = (UnixTime(NOON.0 + 1), UnixTime(NOON.0 + 3600));
+        scene.offer.rollout = Some(Rollout { begins, ends, percent: 100 });
+    });
+    scene.facts.clock = crate::Clock { now: UnixTime(60), floor: Some(NOON), is_set: false };
+    scene.facts.up = Duration::ZERO;
+    let until = scene.waits(Rule::Rollout);
+    assert!(until.0 <= 60 + 7200, "by the device's own clock: {until:?}");
+    scene.facts.up = Duration::from_secs(3600);
+    scene.installs();
+}
+
+#[test]
+fn paid_bytes_are_spared_as_the_policy_says() {
+    let metered = |rule| {
+        Scene::with(|scene| {
+            scene.facts.link = Link::Metered;
+            scene.policy.metered = rule;
+        })
+    };
+    metered(MeteredRule::Allow).installs();
+    metered(MeteredRule::Defer).waits(Rule::Metered);
+    metered(MeteredRule::Defer).forced().waits(Rule::Metered);
+    metered(MeteredRule::Defer).insisted().installs();
+    metered(MeteredRule::ForcedOnly).waits(Rule::Metered);
+    metered(MeteredRule::ForcedOnly).forced().installs();
+}
+
+#[test]
+fn bytes_are_predicted_and_held_to_their_limits() {
+    let most = |update: u64, day: u64, spent: u64| {
+        Scene::with(|scene| {
+            scene.policy.most_update = Some(ByteLen::mib(update));
+            scene.policy.most_day = Some(ByteLen::mib(day));
+            scene.memory.spend(NOON, ByteLen::mib(spent));
+        })
+    };
+    assert_eq!(most(40, 100, 60).installs().most_bytes, Some(ByteLen::mib(40)));
+    assert_eq!(most(60, 100, 60).installs().most_bytes, Some(ByteLen::mib(40)));
+    most(39, 100, 0).refuses(Rule::UpdateBytes);
+    most(39, 100, 0).forced().insisted().refuses(Rule::UpdateBytes);
+    most(40, 39, 0).refuses(Rule::DayBytes);
+    let until = most(40, 100, 61).waits(Rule::DayBytes);
+    let midnight = NOON.0 + 12 * 3600;
+    assert!((midnight..midnight + 3600).contains(&until.0));
+    assert_eq!(most(60, 100, 61).insisted().installs().most_bytes, Some(ByteLen::mib(60)));
+}
+
+#[test]
+fn from_a_trial_the_last_good_slot_is_not_overwritten() {
+    let on_trial = |up: u64| {
+        Scene::with(|scene| {
+            scene.facts.a.state = SlotState::Trying;
+            scene.facts.b.state = SlotState::Good;
+            scene.facts.up = Duration::from_secs(up);
+        })
+    };
+    assert_eq!(on_trial(300).waits(Rule::Trial), UnixTime(NOON.0 + 900), "its verdict comes");
+    let leave = Decision::LeaveTrial { trial: SlotId::A };
+    assert_eq!(on_trial(1200).looked_at().decision, leave);
+    assert_eq!(on_trial(0).forced().looked_at().decision, leave);
+    assert_eq!(on_trial(1200).claimed().decision, Decision::Look, "not for a mere claim");
+    let mut inhibited = on_trial(1200);
+    inhibited.facts.inhibitors = vec!["backup".to_owned()];
+    inhibited.waits(Rule::Inhibitors);
+    let mut never = on_trial(1200);
+    never.policy.reboot = RebootRule::Never;
+    never.refuses(Rule::Reboot);
+    let mut same = on_trial(1200);
+    same.offer.manifest = Some(manifest(1));
+    assert_eq!(
+        same.claimed().decision,
+        Decision::UpToDate,
+        "what is on trial is not left for itself"
+    );
+}
+
+#[test]
+fn a_device_that_runs_from_no_slot_or_from_a_last_resort_keeps_its_last_good_slot() {
+    let mut elsewhere = Scene::with(|scene| scene.facts.booted = None);
+    elsewhere.refuses(Rule::Slot);
+    elsewhere.facts.booted = Some(SlotId::A);
+    elsewhere.facts.a.state = SlotState::Bad;
+    elsewhere.facts.b.state = SlotState::Good;
+    elsewhere.refuses(Rule::Slot);
+    elsewhere.facts.b.state = SlotState::Bad;
+    assert_eq!(elsewhere.installs().slot, SlotId::B, "an unhealthy device still updates");
+}
+
+/// Bundle 3 is in slot B, which boots next.
+fn installed() -> Scene {
+    Scene::with(|scene| {
+        scene.facts.b.state = SlotState::Trying;
+        scene.facts.b.attempts = AttemptsLeft::DEFAULT;
+        scene.facts.b.bundle = Some(manifest(3).into());
+        scene.facts.b.version = Some("2.0".to_owned());
+        scene.facts.next = Some(SlotId::B);
+        scene.memory.install = Some(InstallRecord {
+            manifest: manifest(3),
+            version: Some("2.0".to_owned()),
+            url: None,
+            etag: None,
+            slot: SlotId::B,
+            from: Some(manifest(1).into()),
+            urgency: Urgency::Ordinary,
+            stage: InstallStage::Written,
+        });
+    })
+}
+
+#[test]
+fn what_is_installed_waits_for_its_restart_only() {
+    let reboot = Decision::Reboot { into: SlotId::B };
+    for decide in [Scene::claimed, Scene::looked_at, Scene::waiting] {
+        assert_eq!(decide(&installed()).decision, reboot);
+        let mut inhibited = installed();
+        inhibited.facts.inhibitors = (0..5).map(|number| format!("task {number}")).collect();
+        let judgement = decide(&inhibited);
+        let until = UnixTime(NOON.0 + 300);
+        assert_eq!(judgement.decision, Decision::Wait { until, why: Rule::Inhibitors });
+        assert!(judgement.words().contains("task 0, task 1, task 2 and 2 more"));
+        let mut never = installed();
+        never.policy.reboot = RebootRule::Never;
+        assert_eq!(decide(&never).decision, Decision::Nothing);
+        let mut night = installed();
+        night.policy.windows = nights();
+        assert_eq!(decide(&night).decision, reboot, "the rule is: at once");
+        night.policy.reboot = RebootRule::Window;
+        let waits = decide(&night).decision;
+        assert!(matches!(waits, Decision::Wait { why: Rule::Window, .. }), "{waits:?}");
+        night.facts.clock.now = UnixTime(NOON.0 + 15 * 3600);
+        assert_eq!(decide(&night).decision, reboot);
+        night.facts.clock.now = NOON;
+        night.offer.urgency = Urgency::Forced;
+        night.memory.install.as_mut().unwrap().urgency = Urgency::Forced;
+        assert_eq!(decide(&night).decision, reboot);
+    }
+}
+
+#[test]
+fn without_an_install_of_the_agents_own_nothing_is_restarted() {
+    let mut by_hand = installed();
+    by_hand.memory.install = None;
+    assert_eq!(by_hand.waiting().decision, Decision::Nothing);
+    let mut running = installed();
+    running.facts.booted = Some(SlotId::B);
+    assert_eq!(running.waiting().decision, Decision::Nothing);
+    assert_eq!(running.claimed().decision, Decision::UpToDate);
+}
+
+#[test]
+fn an_install_that_was_cut_goes_on_in_its_slot() {
+    let mut cut = installed();
+    cut.facts.b.state = SlotState::Writing;
+    cut.facts.b.bundle = None;
+    cut.facts.next = Some(SlotId::A);
+    cut.memory.install.as_mut().unwrap().stage = InstallStage::Begun;
+    assert!(cut.installs().resumes);
+    cut.offer.manifest = Some(manifest(4));
+    cut.looked.manifest = manifest(4);
+    assert!(!cut.installs().resumes);
+}
+
+#[test]
+fn a_refusal_counts_before_a_wait_and_every_check_is_told() {
+    let mut scene = Scene::with(|scene| scene.policy.windows = nights());
+    scene.facts.failed = vec![manifest(3).into()];
+    scene.refuses(Rule::Failed);
+    let judgement = scene.looked_at();
+    assert_eq!(judgement.checks.len(), 16);
+    let lines = judgement.lines();
+    assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:#?}");
+    assert_eq!(lines[0], "refused: it was tried here before and did not prove itself");
+    assert!(lines.iter().any(|line| line.starts_with("  waits    window       ")), "{lines:#?}");
+    let json = judgement.to_json();
+    assert_eq!(json["version"], 1);
+    assert_eq!(json["decision"], serde_json::json!({ "do": "refuse", "why": "failed" }));
+    assert_eq!(json["checks"].as_array().unwrap().len(), 16);
+    assert_eq!(json["checks"][5]["verdict"], "refused");
+}
+
+#[test]
+fn words_of_strangers_make_no_line_of_ours() {
+    let mut scene = Scene::new();
+    scene.offer.version = format!("2\u{1b}[2J\nrefused {}", "x".repeat(500));
+    let lines = scene.looked_at().lines();
+    assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:#?}");
+    assert!(!lines.concat().contains(['\u{1b}', '\n']));
+    assert!(lines.iter().any(|line| line.contains("2?[2J?refused")), "{lines:#?}");
+}

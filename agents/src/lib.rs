@@ -20,6 +20,7 @@ mod release;
 mod release_read;
 mod release_verify;
 mod report;
+mod schedule;
 #[cfg(test)]
 mod test_facts;
 mod window;
@@ -49,4 +50,5 @@ pub use report::{
     ReportedSlot, ReportedTime, ReportedVerdict, SIGNED_REPORT_MAX, SlotContent, UpdateResult,
     VerifiedReport, is_news, sign_report, verify_report,
 };
+pub use schedule::{Asked, DEFAULT_INTERVAL, LONGEST_WAIT, Pace, SHORTEST_WAIT, wake_after};
 pub use window::{Days, Opening, Window, WindowError};

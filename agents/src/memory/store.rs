@@ -12,8 +12,9 @@ pub const MEMORY_PATH: &str = "/data/atomix/agent/state.json";
 /// Where it is while its place cannot be written: lost at the next boot.
 pub const MEMORY_FALLBACK_PATH: &str = "/run/atomix/agent/state.json";
 
-/// Longest record. Stops a file that something else has filled from taking the memory.
-const MAX_RECORD: ByteLen = ByteLen::kib(64);
+/// Longest record. Stops a file that something else has filled from taking the memory; what a course
+/// of hawkBit's keeps at its longest (words that wait for the server) is a third of it.
+const MAX_RECORD: ByteLen = ByteLen::mib(1);
 const VERSION: u32 = 1;
 
 /// What tells a later form of the record, whatever else is in it.

@@ -164,7 +164,7 @@ fn a_later_or_damaged_record_is_put_aside_with_its_reason() {
         assert_eq!(data.found(), record(3));
     }
     let mut data = Data::default();
-    data.replace(Path::new(MEMORY_PATH), &vec![b' '; 70_000]).unwrap();
+    data.replace(Path::new(MEMORY_PATH), &vec![b' '; (1 << 20) + 1]).unwrap();
     let (_, memory, told) = MemoryStore::load(&data);
     assert_eq!((memory, told.len()), (Memory::default(), 1));
 }
@@ -183,7 +183,7 @@ fn what_a_server_says_at_length_is_not_kept_and_breaks_nothing() {
     let found = data.found();
     assert_eq!(found.seen("gateway"), memory.seen("gateway"));
     assert_eq!(found.install.unwrap().url, None);
-    memory.action.as_mut().unwrap().stage = serde_json::json!("x".repeat(100_000));
+    memory.action.as_mut().unwrap().stage = serde_json::json!("x".repeat(1 << 20));
     assert!(matches!(store.store(&mut data, &memory), Err(MemoryError::TooLarge { .. })));
     assert_eq!(data.found().action, record(2).action, "the record before is still there");
 }

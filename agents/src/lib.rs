@@ -11,6 +11,7 @@ mod decide;
 mod facts;
 mod json;
 mod lot;
+mod measure;
 mod memory;
 mod offer;
 mod original;
@@ -31,6 +32,7 @@ pub use decide::{
 };
 pub use facts::{Clock, Facts, Link, SlotFacts};
 pub use json::JsonError;
+pub use measure::measure;
 pub use memory::{
     ActionRecord, InstallRecord, InstallStage, MEMORY_FALLBACK_PATH, MEMORY_PATH, Memory,
     MemoryError, MemoryStore, Outcome, ReportRecord, SeenRelease, Stored, View,

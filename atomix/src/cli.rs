@@ -3,6 +3,7 @@
 
 pub use crate::config_cli::ConfigCommand;
 pub use crate::line_cli::{RescueArgs, SerialCommand};
+pub use crate::release_cli::{PublishArgs, ReleaseCommand};
 pub use crate::report_cli::ReportCommand;
 pub use atomix_repart::cli::RepartArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -95,6 +96,12 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: BundleCommand,
+    },
+    /// Publish bundles by signed documents, and look at these
+    Release {
+        /// What to do.
+        #[command(subcommand)]
+        command: ReleaseCommand,
     },
     /// Read and change the U-Boot environment
     Uenv {

@@ -8,7 +8,7 @@ use crate::settings::SettingsError;
 pub use atomix_repart::Class;
 use atomix_repart::{file_hint, files_hint};
 use bootctl::BackendError;
-use class::{bundle_class, class_of, install_class, report_class};
+use class::{bundle_class, class_of, install_class, release_class, report_class};
 use serde_json::{Value, json};
 use std::io;
 use std::path::PathBuf;
@@ -106,6 +106,15 @@ pub enum Failure {
         /// Cause.
         #[source]
         source: bundle::SignError,
+    },
+    /// A release is not what it should be, or does not count.
+    #[error("cannot use {file}", file = file.display())]
+    Release {
+        /// Which file.
+        file: PathBuf,
+        /// Cause.
+        #[source]
+        source: agents::ReleaseError,
     },
     /// An install failed or was refused.
     #[error("cannot install {bundle}", bundle = bundle.display())]
@@ -263,6 +272,7 @@ impl Failure {
             Self::Device(source) => source.class(),
             Self::Report(source) => report_class(source),
             Self::Bundle { source, .. } => bundle_class(source),
+            Self::Release { source, .. } => release_class(source),
             Self::Install { source, .. } => install_class(source),
             Self::SlotCheck(source) => class_of(source.class()),
             Self::Variant(source) => class_of(source.class()),
@@ -304,6 +314,7 @@ impl Failure {
             Self::BootState(source) => source.hint(),
             Self::Disk(source) => source.hint(),
             Self::Bundle { source, .. } => source.hint(),
+            Self::Release { source, .. } => Some(source.hint()),
             Self::Create { source, .. } => source.hint(),
             Self::Install { source, .. } => source.hint(),
             Self::Lock(source) => source.hint(),

@@ -20,6 +20,7 @@ pub mod output;
 mod programs;
 pub mod progress;
 pub mod rauc;
+pub mod release_cli;
 pub mod report_cli;
 pub mod run;
 pub mod serial_line;

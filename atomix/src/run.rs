@@ -4,7 +4,7 @@
 use crate::cli::{Cli, Command, ConfigCommand, Global};
 use crate::commands::{
     boot, bundle, config, config_audit, config_device, doctor, flash, health, image, install,
-    manual, repart, report, rescue, serial, slot, status, uenv, why,
+    manual, release, repart, report, rescue, serial, slot, status, uenv, why,
 };
 use crate::context::{Context, Now};
 use crate::demo;
@@ -189,6 +189,7 @@ fn without_device(command: &Command, now: Now, out: &mut Output) -> Option<Resul
         | Command::Boot { .. }
         | Command::Slot { .. }
         | Command::Bundle { .. }
+        | Command::Release { .. }
         | Command::Uenv { .. }
         | Command::Repart(_)
         | Command::Report { .. }
@@ -215,6 +216,7 @@ pub(crate) fn on_context(
         Command::Boot { command } => boot::run(context, command, out),
         Command::Slot { command } => slot::run(context, command, out),
         Command::Bundle { command } => bundle::run(context, command, out),
+        Command::Release { command } => release::run(context, command, out),
         Command::Uenv { command } => uenv::run(context, command, out),
         Command::Repart(args) => repart::run(context, args, out),
         Command::Config { command: ConfigCommand::Audit } => config_audit::run(context, out),

@@ -146,6 +146,17 @@ fn answers_about_bundles_and_disks_keep_their_shape() {
     let bundle = board.offer_good();
     hold(&board, "bundle-info-v1.json", &["bundle", "info", &bundle], 0);
     hold(&board, "install-plan-v1.json", &["install", "--dry-run", &bundle], 0);
+    let (cert, key) = (board.path("/signer.pem"), board.path("/signer.key"));
+    fs::write(&cert, &cli_board::bundles::pki().signer_cert_pem).unwrap();
+    fs::write(&key, &cli_board::bundles::pki().signer_key_pem).unwrap();
+    let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
+    let root = board.root().to_str().unwrap();
+    let publish = ["release", "publish", &bundle, root, "--cert", cert, "--key", key];
+    hold(&board, "release-publish-v1.json", &publish, 0);
+    let rollout = ["--min-version", "1", "--ends", "2026-12-01T00:00:00Z"];
+    assert_eq!(board.run(&[&publish[..], &rollout].concat()).code, 0);
+    let document = board.path("/small-board.release");
+    hold(&board, "release-show-v1.json", &["release", "show", document.to_str().unwrap()], 0);
     let data = "[Partition]\nType=linux-generic\nLabel=data\nSizeMinBytes=512K\n";
     board.write("/etc/repart.d/50-data.conf", data);
     hold(&board, "repart-plan-v1.json", &["repart", "--dry-run"], 0);

@@ -142,7 +142,9 @@ fn exit_code_10_when_the_answer_is_no() {
     board.edit("/dev/mmcblk1", |disk| disk.fill(0));
     assert_eq!(code(&board, &["doctor"]), 10);
     let row = PAGE.lines().find(|line| line.starts_with("| 10 |")).unwrap();
-    for query in ["boot is-confirmed", "health probe", "uenv print", "uenv check", "doctor"] {
+    for query in
+        ["boot is-confirmed", "health probe", "uenv print", "uenv check", "doctor", "release show"]
+    {
         assert!(row.contains(&format!("`{query}")), "{query} is not in {row}");
     }
 }

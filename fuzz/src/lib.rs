@@ -8,6 +8,7 @@
 //! on any compiler. Where a checksum guards a structure, the function reads the input once as it
 //! is and once with the checksum made right, since no mutation gets past one by luck.
 
+mod agents;
 mod atomix;
 mod bootctl;
 mod bundle;
@@ -28,6 +29,7 @@ mod uboot;
 mod updater;
 mod verifier;
 
+pub use agents::{original_answer, release};
 pub use atomix::{rauc_command, serial_dialogue, serial_record, settings, virtual_system};
 pub use bootctl::{boot_programs, boot_state, dead_kernel, kernel_cmdline, recorder};
 pub use bundle::{
@@ -55,7 +57,7 @@ pub use verifier::{gateway_address, health_config, required_units};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 59] = [
+pub const TARGETS: [Target; 61] = [
     ("applier_settings", applier_settings),
     ("audit_log", audit_log),
     ("block_hash_index", block_hash_index),
@@ -93,11 +95,13 @@ pub const TARGETS: [Target; 59] = [
     ("keyring", keyring),
     ("manifest", manifest),
     ("mountinfo", mountinfo),
+    ("original_answer", original_answer),
     ("partition_table", partition_table),
     ("pkcs11_uri", pkcs11_uri),
     ("promotion_record", promotion_record),
     ("rauc_command", rauc_command),
     ("recorder", recorder),
+    ("release", release),
     ("repart_definition", repart_definition),
     ("required_units", required_units),
     ("serial_dialogue", serial_dialogue),

@@ -38,7 +38,11 @@ enum Row {
 use Row::{Fuzzed, Inside};
 
 const PARSERS: &[(&str, Row)] = &[
+    ("agents/src/json.rs", Fuzzed(&["original_answer", "release"])),
     ("agents/src/memory/store.rs", Inside("the record that the agent itself wrote, bounded")),
+    ("agents/src/original.rs", Fuzzed(&["original_answer"])),
+    ("agents/src/release.rs", Fuzzed(&["release"])),
+    ("agents/src/release_read.rs", Fuzzed(&["release"])),
     ("agents/src/report/signed.rs", Fuzzed(&["device_report"])),
     ("atomix-repart/src/settings.rs", Fuzzed(&["settings"])),
     ("atomix/src/commands/rescue/laptop/dialogue.rs", Fuzzed(&["serial_dialogue"])),

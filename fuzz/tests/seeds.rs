@@ -24,7 +24,7 @@ const MUTATIONS: u64 = 20_000;
 const SHORT_TIME: Duration = Duration::from_millis(1500);
 /// What reads bytes that a stranger, a server or a medium hands over. The rest reads what an
 /// administrator or a program of ours wrote.
-const HANDED_OVER: [&str; 29] = [
+const HANDED_OVER: [&str; 31] = [
     "boot_script",
     "bundle",
     "bundle_edits",
@@ -45,8 +45,10 @@ const HANDED_OVER: [&str; 29] = [
     "http_url",
     "key_file",
     "manifest",
+    "original_answer",
     "partition_table",
     "recorder",
+    "release",
     "repart_definition",
     "signature",
     "squashfs",

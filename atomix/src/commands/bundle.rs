@@ -63,15 +63,7 @@ pub fn open_verified(
     path: &Path,
     keyring: Option<&Path>,
 ) -> Result<VerifiedBundle, Failure> {
-    let (keyring, limits, time) = match keyring {
-        Some(file) => {
-            let pem = read_host(file)?;
-            let keyring = Keyring::from_pem(&pem, KeyringOptions::default())
-                .map_err(|source| Failure::Keyring { path: file.to_owned(), source })?;
-            (keyring, Limits::default(), check_time(context.now, None))
-        }
-        None => configured(context)?,
-    };
+    let (keyring, limits, time) = trust(context, keyring)?;
     let mut bundle = open(path, &limits)?;
     if bundle.is_encrypted()
         && let Some(identity) = decryption(context)?
@@ -79,6 +71,21 @@ pub fn open_verified(
         bundle = bundle.decrypt(&identity).map_err(|source| failed(path, source))?;
     }
     bundle.verify(&keyring, time).map_err(|source| failed(path, source))
+}
+
+/// The CA certificates of a file with RAUC's defaults, or the keyring of `system.conf` with its rules.
+///
+/// # Errors
+/// [`Failure::Keyring`] and others of the configuration.
+pub(super) fn trust(
+    context: &Context,
+    keyring: Option<&Path>,
+) -> Result<(Keyring, Limits, CheckTime), Failure> {
+    let Some(file) = keyring else { return configured(context) };
+    let pem = read_host(file)?;
+    let keyring = Keyring::from_pem(&pem, KeyringOptions::default())
+        .map_err(|source| Failure::Keyring { path: file.to_owned(), source })?;
+    Ok((keyring, Limits::default(), check_time(context.now, None)))
 }
 
 /// The key of `system.conf` that opens encrypted bundles, where there is one.
@@ -177,7 +184,11 @@ fn read_host(path: &Path) -> Result<Vec<u8>, Failure> {
     HostFiles::new("/").read(&resolved, MAX_PEM)?.ok_or_else(absent)
 }
 
-fn identity(cert: &Path, key: &Path, more: &[PathBuf]) -> Result<SigningIdentity, Failure> {
+pub(super) fn identity(
+    cert: &Path,
+    key: &Path,
+    more: &[PathBuf],
+) -> Result<SigningIdentity, Failure> {
     let mut intermediates = Vec::new();
     for path in more {
         intermediates.extend(read_host(path)?);
@@ -305,8 +316,9 @@ struct Signed {
     signer: SignerView,
 }
 
+/// Who signed something.
 #[derive(Serialize)]
-struct SignerView {
+pub(super) struct SignerView {
     signing_time: Option<String>,
     chain: Vec<CertificateView>,
 }
@@ -321,7 +333,7 @@ struct CertificateView {
 }
 
 impl SignerView {
-    fn new(signer: &Signer) -> Self {
+    pub(super) fn new(signer: &Signer) -> Self {
         Self {
             signing_time: signer.signing_time.map(|time| date(time.0)),
             chain: signer
@@ -394,8 +406,14 @@ fn render(to: &mut dyn Write, view: &InfoView) -> io::Result<()> {
     };
     writeln!(to, "manifest     {}", signed.manifest_digest)?;
     writeln!(to, "payload      {}", ByteLen::new(signed.payload_bytes))?;
-    writeln!(to, "signature    verified, signed {}", or_none(&signed.signer.signing_time))?;
-    for (depth, certificate) in signed.signer.chain.iter().enumerate() {
+    render_signer(to, &signed.signer)
+}
+
+/// The lines about a signature that holds.
+pub(super) fn render_signer(to: &mut dyn Write, signer: &SignerView) -> io::Result<()> {
+    let time = signer.signing_time.as_deref().unwrap_or("-");
+    writeln!(to, "signature    verified, signed {time}")?;
+    for (depth, certificate) in signer.chain.iter().enumerate() {
         writeln!(to, "  {depth} {}", certificate.subject)?;
         writeln!(to, "    valid {} to {}", certificate.not_before, certificate.not_after)?;
     }

@@ -16,6 +16,8 @@ pub mod install;
 pub mod last_failure;
 pub mod last_words;
 pub mod manual;
+pub mod release;
+pub mod release_view;
 pub mod repart;
 pub mod report;
 pub mod rescue;

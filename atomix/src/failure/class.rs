@@ -66,3 +66,21 @@ pub(super) fn report_class(error: &agents::ReportError) -> Class {
         Encode(_) | Sign(_) => Class::Failed,
     }
 }
+
+/// A release that nobody trusted has signed, or that cannot be read, is not verified; a true one
+/// that does not count here is refused.
+pub(super) const fn release_class(error: &agents::ReleaseError) -> Class {
+    use agents::ReleaseError as E;
+    match error {
+        E::TooLong { .. }
+        | E::WebPage
+        | E::Signature(_)
+        | E::CertificateEnded { .. }
+        | E::Content(_) => Class::NotVerified,
+        E::OtherProduct { .. }
+        | E::Replayed { .. }
+        | E::Forked { .. }
+        | E::Expired { .. }
+        | E::Place { .. } => Class::Refused,
+    }
+}

@@ -47,10 +47,10 @@ pub use release_verify::{AcceptedRelease, Expected, ReleaseError, VerifiedReleas
 pub use report::{
     ATTRIBUTE_MAX, AgentFacts, BootFacts, DETAIL_MAX, Delivery, DeviceKey, EnvironmentFacts,
     KeyError, KeyOrigin, LastUpdate, REPORT_KEY_PATH, REPORT_MAX, REPORT_VERSION, RecorderFacts,
-    Report, ReportAnswer, ReportError, ReportFacts, ReportRequest, ReportTries, ReportedAgent,
-    ReportedBoot, ReportedDevice, ReportedEnvironment, ReportedRecord, ReportedRecorder,
-    ReportedSlot, ReportedTime, ReportedVerdict, SIGNED_REPORT_MAX, SlotContent, UpdateResult,
-    VerifiedReport, is_news, sign_report, verify_report,
+    Report, ReportAnswer, ReportError, ReportFacts, ReportRequest, ReportTries, ReportWay,
+    ReportedAgent, ReportedBoot, ReportedDevice, ReportedEnvironment, ReportedRecord,
+    ReportedRecorder, ReportedSlot, ReportedTime, ReportedVerdict, SIGNED_REPORT_MAX, SlotContent,
+    UpdateResult, VerifiedReport, is_news, sign_report, verify_report,
 };
 pub use schedule::{Asked, DEFAULT_INTERVAL, LONGEST_WAIT, Pace, SHORTEST_WAIT, wake_after};
 pub use window::{Days, Opening, Window, WindowError};

@@ -281,11 +281,12 @@ fn a_report_is_due_until_a_server_took_it() {
 fn pauses_grow_to_a_limit_and_a_server_may_ask_for_longer_ones() {
     let mut tries = ReportTries::default();
     assert!(tries.may_send(NOW));
-    let mut wait = |answer| match tries.judge(answer, NOW) {
+    let mut wait = |answer| match tries.judge(&answer, NOW) {
         Delivery::Later { not_before, .. } => not_before.0 - NOW.0,
         Delivery::Delivered => 0,
     };
-    let waits: Vec<i64> = (0..40).map(|_| wait(ReportAnswer::None)).collect();
+    let waits: Vec<i64> =
+        (0..40).map(|_| wait(ReportAnswer::None { why: "no route".to_owned() })).collect();
     assert_eq!(waits[..4], [60, 120, 240, 480]);
     assert!(waits.is_sorted() && waits[39] == 6 * 3600, "{waits:?}");
     for taken in [200, 201, 202, 204] {

@@ -53,47 +53,28 @@ impl DeviceFacts {
         missing.extend(seen.missing.take().map(|failure| failure.chain()));
         let state = seen.recalled.clone().or_else(|| seen.state.clone());
         let state = state.unwrap_or_else(BootState::lost);
-        let (_, memory, told) = MemoryStore::load(&context.files);
-        missing.extend(told);
         let next = explain(&seen.history, &state).next;
         let config = seen.config.as_ref();
-        let slot = |slot: SlotId| {
-            let record = state.slot(slot);
-            SlotFacts {
-                state: record.state,
-                attempts: record.attempts,
-                bundle: record.bundle,
-                version: config.and_then(|config| slot_version(context, config, &state, slot)),
-            }
-        };
-        let line = |path: &str, missing: &mut Vec<String>| read_line(context, path, missing);
-        let address = line(ADDRESS_PATH, &mut missing);
-        let id = id.map(str::to_owned).or_else(|| agents::device_id(&address?));
-        if id.is_none() {
-            missing.push(format!("the device's name: {ADDRESS_PATH} has no address"));
-        }
-        let cmdline = context.cmdline().map_err(|failure| missing.push(failure.chain())).ok();
+        let slot = |slot: SlotId| slot_facts(context, config, &state, slot);
         let device = Facts {
             compatible: config
                 .map_or(UNNAMED.to_owned(), |config| config.system.compatible.clone()),
-            device_id: id.unwrap_or_else(|| UNNAMED.to_owned()),
+            device_id: name(context, id, &mut missing),
             booted: seen.booted,
             a: slot(SlotId::A),
             b: slot(SlotId::B),
             next: next.slot,
             failed: state.failed.clone(),
-            clock: Clock {
-                now: context.now.0,
-                floor: memory.floor(),
-                is_set: context.now.timestamp().unix_secs.is_some(),
-            },
-            up: line(UPTIME_PATH, &mut missing).map_or(Duration::ZERO, |text| uptime(&text)),
+            clock: clock(context, &mut missing),
+            up: read_line(context, UPTIME_PATH, &mut missing)
+                .map_or(Duration::ZERO, |text| uptime(&text)),
             link: Link::default(),
             inhibitors: Vec::new(),
         };
+        let cmdline = context.cmdline().map_err(|failure| missing.push(failure.chain())).ok();
         Ok(Self {
             boot: BootFacts {
-                id: line(BOOT_ID_PATH, &mut missing),
+                id: read_line(context, BOOT_ID_PATH, &mut missing),
                 reason: cmdline.and_then(|cmdline| cmdline.reason()),
                 next_why: Some(next.why),
             },
@@ -143,6 +124,43 @@ fn in_words(entry: &EntryView) -> ReportedRecord {
         at: entry.at.clone(),
         kind: entry.kind.to_owned(),
         text: entry.text.clone(),
+    }
+}
+
+fn slot_facts(
+    context: &Context,
+    config: Option<&SystemConfig>,
+    state: &BootState,
+    slot: SlotId,
+) -> SlotFacts {
+    let record = state.slot(slot);
+    SlotFacts {
+        state: record.state,
+        attempts: record.attempts,
+        bundle: record.bundle,
+        version: config.and_then(|config| slot_version(context, config, state, slot)),
+    }
+}
+
+/// What its owner calls it, else the address of its network card.
+fn name(context: &Context, id: Option<&str>, missing: &mut Vec<String>) -> String {
+    if let Some(id) = id {
+        return id.to_owned();
+    }
+    let address = read_line(context, ADDRESS_PATH, missing);
+    address.and_then(|address| agents::device_id(&address)).unwrap_or_else(|| {
+        missing.push(format!("the device's name: {ADDRESS_PATH} has no address"));
+        UNNAMED.to_owned()
+    })
+}
+
+fn clock(context: &Context, missing: &mut Vec<String>) -> Clock {
+    let (_, memory, told) = MemoryStore::load(&context.files);
+    missing.extend(told);
+    Clock {
+        now: context.now.0,
+        floor: memory.floor(),
+        is_set: context.now.timestamp().unix_secs.is_some(),
     }
 }
 

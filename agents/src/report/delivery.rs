@@ -51,7 +51,7 @@ impl ReportRequest {
 }
 
 /// How a server answered; what it says in its body is not read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReportAnswer {
     /// With a status.
     Status {
@@ -61,7 +61,10 @@ pub enum ReportAnswer {
         retry_after_secs: Option<u32>,
     },
     /// Not at all.
-    None,
+    None {
+        /// Why, in words.
+        why: String,
+    },
 }
 
 /// What an answer means.
@@ -109,14 +112,14 @@ impl ReportTries {
     }
 
     /// What an answer means.
-    pub fn judge(&mut self, answer: ReportAnswer, now: UnixTime) -> Delivery {
+    pub fn judge(&mut self, answer: &ReportAnswer, now: UnixTime) -> Delivery {
         let why = match answer {
             ReportAnswer::Status { code: 200..=299, .. } => {
                 *self = Self::default();
                 return Delivery::Delivered;
             }
-            ReportAnswer::Status { code, .. } => words(code),
-            ReportAnswer::None => "no answer".to_owned(),
+            ReportAnswer::Status { code, .. } => words(*code),
+            ReportAnswer::None { why } => why.clone(),
         };
         self.failures = self.failures.saturating_add(1);
         let not_before = UnixTime(now.0.saturating_add(pause(answer, self.failures)));
@@ -126,11 +129,11 @@ impl ReportTries {
 }
 
 /// Seconds until the next try.
-fn pause(answer: ReportAnswer, failures: u32) -> i64 {
+fn pause(answer: &ReportAnswer, failures: u32) -> i64 {
     let doublings = failures.saturating_sub(1).min(MOST_DOUBLINGS);
     let own = FIRST_PAUSE_SECS.saturating_mul(1 << doublings).min(FAILURE_PAUSE_SECS);
     match answer {
-        ReportAnswer::None => own,
+        ReportAnswer::None { .. } => own,
         ReportAnswer::Status { code: 408 | 425 | 429 | 500..=599, retry_after_secs } => {
             let asked = i64::from(retry_after_secs.unwrap_or(0)).min(LONGEST_PAUSE_SECS);
             own.max(asked)

@@ -13,6 +13,7 @@ mod key;
 mod model;
 mod news;
 mod outcome;
+mod send;
 mod signed;
 mod views;
 
@@ -26,5 +27,6 @@ pub use model::{
     ReportedVerdict, UpdateResult,
 };
 pub use news::is_news;
+pub use send::ReportWay;
 pub use signed::{ReportError, SIGNED_REPORT_MAX, VerifiedReport, sign_report, verify_report};
 pub use views::{ATTRIBUTE_MAX, DETAIL_MAX};

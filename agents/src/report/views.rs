@@ -2,7 +2,7 @@
 //! The report for hawkBit: a flat map of attributes, and lines beside a status.
 
 use super::bounds::text;
-use super::{Report, ReportedSlot};
+use super::{LastUpdate, Report, ReportedSlot};
 use std::collections::BTreeMap;
 
 /// Most letters of an attribute's value in hawkBit.
@@ -58,13 +58,7 @@ impl Report {
     #[must_use]
     pub fn details(&self, most: usize) -> Vec<String> {
         let mut lines = Vec::new();
-        if let Some(update) = &self.last_update {
-            let name = |version: &Option<String>| version.clone().unwrap_or_else(unknown_version);
-            let why = update.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-            let (from, to) = (name(&update.from), name(&update.to));
-            let (slot, result) = (&update.slot, update.result.as_str());
-            lines.push(format!("update {from} to {to} in {slot}: {result}{why}"));
-        }
+        lines.extend(self.last_update.iter().map(|update| format!("update {}", update.in_words())));
         let booted = self.boot.slot.as_deref().unwrap_or("no slot");
         let reason = self.boot.reason.as_deref().unwrap_or("reason not known");
         let next = self.boot.next.as_deref().unwrap_or("not known");
@@ -104,6 +98,17 @@ impl Report {
             words.push_str(fault);
         }
         Some(words)
+    }
+}
+
+impl LastUpdate {
+    /// From which version to which, in which slot, and how it ended.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let name = |version: &Option<String>| version.clone().unwrap_or_else(unknown_version);
+        let why = self.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let (from, to, result) = (name(&self.from), name(&self.to), self.result.as_str());
+        format!("{from} to {to} in {}: {result}{why}", self.slot)
     }
 }
 

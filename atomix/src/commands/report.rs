@@ -131,12 +131,12 @@ fn verify(
     out: &mut Output,
 ) -> Result<(), Failure> {
     let certificates = read_here(certificate, MAX_PEM)?;
-    let signed = read_here(file, SIGNED_REPORT_MAX).map_err(|failure| match failure {
-        Failure::Files(FilesError::TooLarge { limit, .. }) => Failure::NotVerified {
+    let signed = read_here(file, SIGNED_REPORT_MAX).map_err(|failure| {
+        let Failure::Files(FilesError::TooLarge { limit, .. }) = &failure else { return failure };
+        Failure::NotVerified {
             what: format!("{} has more than {limit}: it is no report", file.display()),
             hint: "give the file that the device sent",
-        },
-        other => other,
+        }
     })?;
     let verified = verify_report(&signed, &certificates, context.now.0)?;
     if let Some(leaf) = verified.signer.chain.first() {
@@ -212,25 +212,12 @@ fn render(to: &mut dyn Write, report: &Report) -> io::Result<()> {
     let least = if boot.counted_all { "" } else { "at least " };
     let count = format!("{least}{}", boot.count);
     line(to, "booted", &format!("{slot} ({reason}), next {next}, boots {count}"))?;
-    for slot in &report.slots {
-        render_slot(to, slot)?;
-    }
+    report.slots.iter().try_for_each(|slot| render_slot(to, slot))?;
     if let Some(update) = &report.last_update {
-        let name = |version: &Option<String>| version.clone().unwrap_or("unknown".to_owned());
-        let why = update.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-        let (from, to_version) = (name(&update.from), name(&update.to));
-        let (slot, result) = (&update.slot, update.result.as_str());
-        line(to, "last update", &format!("{from} to {to_version} in {slot}: {result}{why}"))?;
+        line(to, "last update", &update.in_words())?;
     }
     line(to, "health", &report.health())?;
-    if let Some(trouble) = &report.last_trouble {
-        line(to, "trouble", &trouble.text)?;
-    }
-    if !report.failed.is_empty() {
-        let count = report.failed.len();
-        let newest = report.failed.first().map(String::as_str).unwrap_or_default();
-        line(to, "failed here", &format!("{count}, the newest {newest}"))?;
-    }
+    render_troubles(to, report)?;
     if let Some(words) = report.environment_words() {
         line(to, "environment", &words)?;
     }
@@ -240,6 +227,18 @@ fn render(to: &mut dyn Write, report: &Report) -> io::Result<()> {
         line(to, "agent", &format!("{mode}: {decision}"))?;
     }
     render_records(to, report)
+}
+
+fn render_troubles(to: &mut dyn Write, report: &Report) -> io::Result<()> {
+    if let Some(trouble) = &report.last_trouble {
+        line(to, "trouble", &trouble.text)?;
+    }
+    match report.failed.first() {
+        Some(newest) => {
+            line(to, "failed here", &format!("{}, the newest {newest}", report.failed.len()))
+        }
+        None => Ok(()),
+    }
 }
 
 fn render_slot(to: &mut dyn Write, slot: &ReportedSlot) -> io::Result<()> {

@@ -76,7 +76,7 @@ mod tests {
         let mut tenths = [0_u32; 10];
         for device in 0..10_000 {
             let lot = Lot::of_time("poll", 0, &format!("device-{device}"));
-            tenths[usize::try_from(u64::from(lot.0) * 10 >> 32).unwrap()] += 1;
+            tenths[usize::try_from((u64::from(lot.0) * 10) >> 32).unwrap()] += 1;
         }
         assert!(tenths.iter().all(|count| (850..1150).contains(count)), "{tenths:?}");
     }

@@ -53,6 +53,29 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// Every one, in the order in which they count.
+    pub const ALL: [Self; 19] = [
+        Self::Same,
+        Self::Slot,
+        Self::Product,
+        Self::Manifest,
+        Self::Size,
+        Self::Version,
+        Self::Failed,
+        Self::Downgrade,
+        Self::MinVersion,
+        Self::Expiry,
+        Self::UpdateBytes,
+        Self::Clock,
+        Self::Rollout,
+        Self::Trial,
+        Self::Window,
+        Self::Metered,
+        Self::DayBytes,
+        Self::Reboot,
+        Self::Inhibitors,
+    ];
+
     /// Its word.
     #[must_use]
     pub const fn word(self) -> &'static str {

@@ -82,15 +82,36 @@ prop_compose! {
     }
 }
 
+/// An offer, and the bundle behind it: mostly the one that the server says it is.
+fn offered_bundle() -> impl Strategy<Value = (Offer, Looked)> {
+    let lies = proptest::collection::vec(0_u8..8, 5);
+    (offered(), bundle(), lies).prop_map(|(offer, mut looked, lies)| {
+        let is_true = |lie: usize| lies.get(lie).is_some_and(|lie| *lie > 0);
+        if is_true(0) {
+            looked.manifest = offer.manifest.unwrap_or(looked.manifest);
+        }
+        if is_true(1) {
+            looked.version = Some(offer.version.clone());
+        }
+        if is_true(2) {
+            looked.size = offer.size.unwrap_or(looked.size);
+        }
+        if is_true(3) {
+            "gateway".clone_into(&mut looked.compatible);
+        }
+        (offer, looked)
+    })
+}
+
 prop_compose! {
     fn bundle()(
-        number in 0_u8..5, version in proptest::option::of(version()), ours in 0_u8..8,
+        number in 0_u8..5, version in proptest::option::of(version()),
         size in 0_u64..3, transfer in 0_u64..100,
     ) -> Looked {
         Looked {
             manifest: manifest(number),
             version,
-            compatible: if ours > 0 { "gateway" } else { "kiosk" }.to_owned(),
+            compatible: "kiosk".to_owned(),
             size: ByteLen::mib(size),
             transfer: ByteLen::mib(transfer),
         }
@@ -191,7 +212,7 @@ proptest! {
 
     #[test]
     fn what_is_installed_is_what_was_offered_and_may_be(
-        facts in device(), offer in offered(), looked in bundle(), policy in policy(),
+        facts in device(), (offer, looked) in offered_bundle(), policy in policy(),
         memory in memory(), person: bool,
     ) {
         let insist = if person { Force::Yes } else { Force::No };
@@ -243,7 +264,7 @@ proptest! {
     /// comes to a decision that is not to wait, unless somebody inhibits it or bytes stay paid for.
     #[test]
     fn every_wait_has_an_end(
-        facts in device(), offer in offered(), looked in bundle(), policy in policy(),
+        facts in device(), (offer, looked) in offered_bundle(), policy in policy(),
         memory in memory(),
     ) {
         let now = facts.clock.now.0.clamp(0, 1 << 40);
@@ -275,7 +296,7 @@ proptest! {
     /// No time, however odd, makes a judgement fail.
     #[test]
     fn any_clock_gets_an_answer(
-        facts in device(), offer in offered(), looked in bundle(), policy in policy(),
+        facts in device(), (offer, looked) in offered_bundle(), policy in policy(),
         memory in memory(),
     ) {
         let view = View { memory: &memory, insist: Force::No };

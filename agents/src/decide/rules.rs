@@ -255,16 +255,16 @@ fn rollout(case: &Case<'_>) -> Check {
     Check::waits(Rule::Rollout, until, words)
 }
 
-/// Without a clock time goes on from the floor, so that nobody waits for ever; it may be ahead by as
-/// long as the device has been running.
+/// Without a clock, or with one that shows less than what is proven, time goes on from the floor, so
+/// that nobody waits for ever; it may be ahead by as long as the device has been running.
 fn proven_now(facts: &Facts) -> UnixTime {
     let clock = &facts.clock;
     match clock.floor {
-        Some(floor) if !clock.is_set => {
+        Some(floor) if !clock.is_set || clock.now < floor => {
             let up = i64::try_from(facts.up.as_secs()).unwrap_or(i64::MAX);
             UnixTime(floor.0.saturating_add(up)).max(clock.now)
         }
-        Some(_) | None => clock.latest(),
+        Some(_) | None => clock.now,
     }
 }
 

@@ -308,12 +308,15 @@ fn a_rollout_goes_on_without_a_clock() {
         let (begins, ends) = (UnixTime(NOON.0 + 1), UnixTime(NOON.0 + 3600));
         scene.offer.rollout = Some(Rollout { begins, ends, percent: 100 });
     });
-    scene.facts.clock = crate::Clock { now: UnixTime(60), floor: Some(NOON), is_set: false };
-    scene.facts.up = Duration::ZERO;
-    let until = scene.waits(Rule::Rollout);
-    assert!(until.0 <= 60 + 7200, "by the device's own clock: {until:?}");
-    scene.facts.up = Duration::from_secs(3600);
-    scene.installs();
+    // Also where somebody has set it, to a time that is long gone.
+    for is_set in [false, true] {
+        scene.facts.clock = crate::Clock { now: UnixTime(60), floor: Some(NOON), is_set };
+        scene.facts.up = Duration::ZERO;
+        let until = scene.waits(Rule::Rollout);
+        assert!(until.0 <= 60 + 7200, "by the device's own clock: {until:?}");
+        scene.facts.up = Duration::from_secs(3600);
+        scene.installs();
+    }
 }
 
 #[test]
@@ -493,4 +496,18 @@ fn words_of_strangers_make_no_line_of_ours() {
     assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:#?}");
     assert!(!lines.concat().contains(['\u{1b}', '\n']));
     assert!(lines.iter().any(|line| line.contains("2?[2J?refused")), "{lines:#?}");
+}
+
+/// The page of the book says the rules in their order, and shows what is printed.
+#[test]
+fn the_page_says_what_is_done() {
+    let page = include_str!("../../../docs/agents-decisions.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let rows: Vec<&str> = rows.map(|(rule, _)| rule).collect();
+    assert_eq!(rows, Rule::ALL.map(Rule::word));
+    let night = Scene::with(|scene| scene.policy.windows = nights());
+    let printed = night.claimed().lines().join("\n");
+    assert!(page.contains(&format!("```text\n{printed}\n```")), "{printed}");
+    let checked: Vec<Rule> = night.claimed().checks.iter().map(|check| check.rule).collect();
+    assert_eq!(checked, Rule::ALL[1..17]);
 }

@@ -149,12 +149,11 @@ fn what_all_wait_for_makes_no_herd() {
             .map(|device| {
                 let mut facts = facts();
                 facts.device_id = name(device);
-                match crate::judge_bundle(&facts, &offer, &looked, &view, &policy).decision {
-                    Decision::Wait { until, why } if why == rule => {
-                        Duration::from_secs(u64::try_from(until.0 - NOON.0).unwrap())
-                    }
-                    decision => panic!("{decision:?}"),
-                }
+                let decision =
+                    crate::judge_bundle(&facts, &offer, &looked, &view, &policy).decision;
+                let Decision::Wait { until, why } = decision else { panic!("{decision:?}") };
+                assert_eq!(why, rule);
+                Duration::from_secs(u64::try_from(until.0 - NOON.0).unwrap())
             })
             .collect();
         assert_no_herd(&counted(&wakes, from, from + HOUR, Duration::from_secs(10)));

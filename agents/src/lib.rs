@@ -22,6 +22,8 @@ mod release_read;
 mod release_verify;
 mod report;
 mod schedule;
+mod secrets;
+mod settings;
 #[cfg(test)]
 mod test_facts;
 mod window;
@@ -53,4 +55,9 @@ pub use report::{
     UpdateResult, VerifiedReport, is_news, sign_report, verify_report,
 };
 pub use schedule::{Asked, DEFAULT_INTERVAL, LONGEST_WAIT, Pace, SHORTEST_WAIT, wake_after};
+pub use secrets::{SecretError, Token, check_secret, read_token};
+pub use settings::{
+    HawkbitSettings, Identity, Login, Metadata, OPERATOR_DIRS, PollSettings, SETTINGS_PATH,
+    Settings, SettingsError, Source, TlsFiles,
+};
 pub use window::{Days, Opening, Window, WindowError};

@@ -114,17 +114,13 @@ pub fn check_secret(root: &dyn Trees, path: &Path, owner: u32) -> Result<(), Sec
 /// [`SecretError`].
 pub fn read_token(root: &dyn Trees, path: &Path, owner: u32) -> Result<Token, SecretError> {
     check_secret(root, path, owner)?;
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let file = root.open(below(path))?;
-    let read = file.take(MAX_TOKEN_BYTES + 2).read_to_string(&mut text);
+    let read = file.take(MAX_TOKEN_BYTES + 2).read_to_end(&mut bytes);
+    read.map_err(|source| FilesError::Read { path: path.to_owned(), source })?;
     let no_token = || SecretError::NoToken { path: path.to_owned() };
-    if let Err(source) = read {
-        return match source.kind() {
-            std::io::ErrorKind::InvalidData => Err(no_token()),
-            _ => Err(FilesError::Read { path: path.to_owned(), source }.into()),
-        };
-    }
-    let token = text.strip_suffix('\n').unwrap_or(&text);
+    let text = std::str::from_utf8(&bytes).map_err(|_| no_token())?;
+    let token = text.strip_suffix('\n').unwrap_or(text);
     let token = token.strip_suffix('\r').unwrap_or(token);
     let is_one = token.len() as u64 <= MAX_TOKEN_BYTES
         && !token.is_empty()

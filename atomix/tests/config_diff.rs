@@ -67,6 +67,13 @@ fn two_files_are_compared_without_a_device_and_without_their_secrets() {
     let ran = laptop.run(&["config", "diff", &old, &more]);
     let wide = ran.stdout.lines().find(|line| line.chars().count() > COLUMNS);
     assert_eq!(wide, None, "{}", ran.stdout);
+    let hawkbit = "[os_upgrade]\nmode = \"hawkbit\"\n[os_upgrade.hawkbit]\nurl = \"https://h.example\"\n\
+                   target_token_file = \"/data/config/hawkbit/token\"\n";
+    let led = laptop.write("led.toml", &config(&key, "docker.io/library/a:1", hawkbit));
+    let ran = laptop.run(&["config", "diff", &old, &led]);
+    for line in ["  applied  updates", "  updates  told by hawkBit instead of nobody"] {
+        assert!(ran.stdout.lines().any(|found| found == line), "{line}: {}", ran.stdout);
+    }
     let json = laptop.json(&["config", "diff", &old, &new]);
     assert_eq!((&json["version"], &json["same"]), (&1.into(), &false.into()));
     assert_eq!(json["services"][0]["service"], "web.service");

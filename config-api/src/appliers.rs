@@ -14,6 +14,7 @@ mod network;
 mod quadlets;
 mod restart;
 mod settings;
+mod updates;
 mod users;
 
 #[cfg(test)]
@@ -38,4 +39,5 @@ pub use settings::{
     Firewall, HostName, HostNetwork, InterfaceMode, InterfaceName, InterfaceSettings, LanSettings,
     Ports, RuntimeUnit, RuntimeUnits, ScopePorts, Shell, User, UserName, Users, read_settings,
 };
+pub use updates::{AgentPlan, AgentUnit, UpdateWay, plan_agents};
 pub use users::{Account, UserStep, plan_users};

@@ -8,6 +8,7 @@ mod live;
 mod network;
 mod tools;
 mod units;
+mod updates;
 
 #[cfg(test)]
 mod tests;

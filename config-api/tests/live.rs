@@ -9,6 +9,8 @@
     reason = "tests"
 )]
 
+#[path = "live/agents.rs"]
+mod agents;
 #[path = "../../verifier/tests/bus/mod.rs"]
 mod bus;
 mod stand_in;
@@ -162,7 +164,7 @@ impl Machine {
         fs::read_to_string(self.dir.path().join(path)).unwrap()
     }
 
-    fn promote(&self, given: &mut Given) -> (State, Report) {
+    fn promote(&self, given: &mut dyn Source) -> (State, Report) {
         let facts = read_boot_facts(&Kernel(HostFiles::new(self.dir.path()))).unwrap();
         let trees = Box::new(HostTrees::open(&self.dir.path().join("data")).unwrap());
         let recovered = Store::recover(trees, owners(), &facts.boot, facts.now).unwrap();

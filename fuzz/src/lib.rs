@@ -8,6 +8,7 @@
 //! on any compiler. Where a checksum guards a structure, the function reads the input once as it
 //! is and once with the checksum made right, since no mutation gets past one by luck.
 
+mod agent_settings;
 mod agents;
 mod atomix;
 mod bootctl;
@@ -29,6 +30,7 @@ mod uboot;
 mod updater;
 mod verifier;
 
+pub use agent_settings::agent_settings;
 pub use agents::{original_answer, release};
 pub use atomix::{rauc_command, serial_dialogue, serial_record, settings, virtual_system};
 pub use bootctl::{boot_programs, boot_state, dead_kernel, kernel_cmdline, recorder};
@@ -57,7 +59,8 @@ pub use verifier::{gateway_address, health_config, required_units};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 61] = [
+pub const TARGETS: [Target; 62] = [
+    ("agent_settings", agent_settings),
     ("applier_settings", applier_settings),
     ("audit_log", audit_log),
     ("block_hash_index", block_hash_index),

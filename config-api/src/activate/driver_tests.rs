@@ -154,6 +154,7 @@ fn a_slow_configuration_is_committed() {
             "apply-network gen-2",
             "apply-firewall gen-2",
             "apply-quadlets gen-2",
+            "apply-updates gen-2",
             "restart web.service"
         ]
     );

@@ -50,11 +50,15 @@ pub enum ApplyStep {
     Firewall,
     /// The units; their services are started anew.
     Quadlets,
+    /// The agent that is told of updates; the other one stops.
+    Updates,
 }
 
 impl ApplyStep {
-    /// All of them. The services come last: they may need what the others open.
-    pub const ALL: [Self; 4] = [Self::Users, Self::Network, Self::Firewall, Self::Quadlets];
+    /// All of them. The services come after what they may need; the agent of updates comes last, so
+    /// that it is left alone by a configuration whose services cannot be started.
+    pub const ALL: [Self; 5] =
+        [Self::Users, Self::Network, Self::Firewall, Self::Quadlets, Self::Updates];
 
     /// Its name in events.
     #[must_use]
@@ -64,6 +68,7 @@ impl ApplyStep {
             Self::Network => "apply-network",
             Self::Firewall => "apply-firewall",
             Self::Quadlets => "apply-quadlets",
+            Self::Updates => "apply-updates",
         }
     }
 }

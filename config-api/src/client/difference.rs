@@ -5,7 +5,9 @@
 
 use crate::CONFIG_DIR;
 use crate::activate::{ActivationPlan, ServiceUnit};
-use crate::appliers::{Cause, RuntimeUnits, Unit, UnitMode, causes, read_settings};
+use crate::appliers::{
+    Cause, RuntimeUnits, Unit, UnitMode, UpdateWay, causes, plan_agents, read_settings,
+};
 use crate::input::Spool;
 use crate::tree::{Content, Tree};
 use serde::Serialize;
@@ -83,6 +85,8 @@ pub struct Difference {
     pub services: Vec<ServiceChange>,
     /// The device's address on its LAN before and after, where it moves.
     pub moves: Option<(String, String)>,
+    /// Who tells of updates before and after, where that is somebody else.
+    pub told_by: Option<(&'static str, &'static str)>,
 }
 
 impl Difference {
@@ -134,6 +138,7 @@ pub fn compare(before: Side<'_>, after: Side<'_>) -> Difference {
     Difference {
         services: services(before.tree, after.tree, files_differ),
         moves: moves(before.tree, after.tree),
+        told_by: told_by(before.tree, after.tree),
         files,
         payload_unknown,
         parts,
@@ -246,6 +251,16 @@ fn moves(before: &Tree, after: &Tree) -> Option<(String, String)> {
     (old != new).then_some((old, new))
 }
 
+/// The one agent stops and the other starts, which the list of files does not say.
+fn told_by(before: &Tree, after: &Tree) -> Option<(&'static str, &'static str)> {
+    let way = |tree: &Tree| {
+        let plan = plan_agents(tree.bytes("os-upgrade.json")).ok();
+        plan.map_or(UpdateWay::Nobody, |plan| plan.way).as_str()
+    };
+    let (old, new) = (way(before), way(after));
+    (old != new).then_some((old, new))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -317,6 +332,25 @@ Image = "docker.io/library/postgres:16"
             TEXT.replace("required = [\"web\"]", "required = [\"web\"]\nrestart = [\"db\"]");
         let found = between(TEXT, &listed);
         assert_eq!(found.services[0].causes, ["activation.restart names it"]);
+    }
+
+    #[test]
+    fn who_tells_of_updates_is_told_where_it_is_somebody_else() {
+        let with = |lines: &str| format!("{TEXT}[os_upgrade]\n{lines}");
+        let poll = with("server_url = \"https://u.example\"\n");
+        let hawkbit = with(
+            "mode = \"hawkbit\"\n[os_upgrade.hawkbit]\nurl = \"https://h.example\"\n\
+             target_token_file = \"/data/config/hawkbit/token\"\n",
+        );
+        let told = |before: &str, after: &str| {
+            let found = between(before, after);
+            assert_eq!((found.parts, found.services.len()), (vec!["updates"], 0));
+            found.told_by
+        };
+        assert_eq!(told(TEXT, &poll), Some(("nobody", "polling")));
+        assert_eq!(told(&poll, &hawkbit), Some(("polling", "hawkBit")));
+        assert_eq!(told(&hawkbit, TEXT), Some(("hawkBit", "nobody")));
+        assert_eq!(told(&poll, &poll.replace("u.example", "v.example")), None);
     }
 
     #[test]

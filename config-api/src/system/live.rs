@@ -164,6 +164,7 @@ impl Services for LiveServices {
             ApplyStep::Network => self.apply_network(generation, until),
             ApplyStep::Firewall => self.apply_firewall(Some(generation), until),
             ApplyStep::Quadlets => self.apply_quadlets(Some(generation), until),
+            ApplyStep::Updates => self.apply_updates(Some(generation), until),
         }
     }
 
@@ -172,8 +173,9 @@ impl Services for LiveServices {
     fn discard(&mut self) -> Result<(), ServiceError> {
         const DISCARD_SECS: u64 = 120;
         let until = Services::now(self).plus_secs(DISCARD_SECS);
+        let agents = self.apply_updates(None, until);
         let stopped = self.apply_quadlets(None, until);
-        self.apply_firewall(None, until).and(stopped)
+        self.apply_firewall(None, until).and(stopped).and(agents)
     }
 
     fn restart(&mut self, unit: &ServiceUnit) -> Result<(), ServiceError> {

@@ -14,7 +14,7 @@ use storage::tree::{Trees, dir_of, replace_file};
 use verifier::{ActiveState, UnitJob};
 
 /// Where it is written that a service has read its files. Gone with the boot, as the files are.
-const APPLIED: &str = "run/atomix/applied";
+pub(super) const APPLIED: &str = "run/atomix/applied";
 
 impl LiveServices {
     pub(super) fn apply_network(
@@ -80,15 +80,20 @@ impl LiveServices {
         for action in plan.actions {
             self.act(action, until)?;
         }
+        self.note_stamp(&stamp_path, &plan.stamp)
+    }
+
+    /// Written once everything was done that it stands for.
+    pub(super) fn note_stamp(&mut self, path: &Path, stamp: &str) -> Result<(), ServiceError> {
         let meta = self.parts.owners.meta(Owner::Root, 0o600);
         let dir_meta = self.parts.owners.meta(Owner::Root, 0o755);
-        make_dirs(&mut self.parts.root, dir_of(&stamp_path), dir_meta)
+        make_dirs(&mut self.parts.root, dir_of(path), dir_meta)
             .failed("cannot note what is applied")?;
-        replace_file(&mut self.parts.root, &stamp_path, plan.stamp.as_bytes(), meta)
+        replace_file(&mut self.parts.root, path, stamp.as_bytes(), meta)
             .failed("cannot note what is applied")
     }
 
-    fn forget_stamp(&mut self, path: &Path) -> Result<(), ServiceError> {
+    pub(super) fn forget_stamp(&mut self, path: &Path) -> Result<(), ServiceError> {
         self.parts.root.remove(path).failed("cannot forget what is applied")
     }
 

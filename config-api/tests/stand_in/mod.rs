@@ -16,6 +16,14 @@ pub const UID: u32 = 970;
 /// The file in which it keeps how dnsmasq is.
 pub const DNSMASQ: &str = "dnsmasq.state";
 
+/// The units of the two agents, and what the timer starts. The machine has those whose file it has.
+pub const AGENTS: [&str; 3] = ["os-upgrade.timer", "os-upgrade.service", "atomix-agent.service"];
+
+/// The file in which the stand-in keeps how an agent's unit is.
+pub fn agent_state(unit: &str) -> String {
+    format!("{unit}.state")
+}
+
 /// Refuses to start what it started before, as systemd does sooner or later, until that is forgotten;
 /// and knows nothing that could be forgotten of what it never started.
 struct Manager {
@@ -35,6 +43,10 @@ impl Manager {
     fn job(&self, verb: &str, name: &str) -> OwnedObjectPath {
         let is_rested = self.tired.lock().unwrap().insert(name.to_owned());
         let verb = if is_rested || verb == "stop" { verb } else { "does too often" };
+        let state = self.root.join(agent_state(name));
+        if state.exists() {
+            fs::write(state, if verb == "stop" { "stopped" } else { "" }).unwrap();
+        }
         self.log.lock().unwrap().push(format!("{} {verb} {name}", self.who));
         OwnedObjectPath::try_from("/org/freedesktop/systemd1/job/1").unwrap()
     }
@@ -48,6 +60,9 @@ impl Manager {
             "gw.service" => "gw",
             "own-build.service" => "own",
             "dnsmasq.service" => "dnsmasq",
+            "os-upgrade.timer" => "agent0",
+            "os-upgrade.service" => "agent1",
+            "atomix-agent.service" => "agent2",
             _ => "absent",
         };
         OwnedObjectPath::try_from(format!("/org/freedesktop/systemd1/unit/{unit}")).unwrap()
@@ -94,8 +109,8 @@ impl Unit {
     #[zbus(property)]
     fn active_state(&self) -> String {
         let text = fs::read_to_string(&self.file).unwrap_or_default();
-        let state = ["activating", "failed", "inactive"];
-        let state = state.into_iter().zip(["broken", "ended badly", "queued"]);
+        let state = ["activating", "failed", "inactive", "inactive"];
+        let state = state.into_iter().zip(["broken", "ended badly", "queued", "stopped"]);
         let state = state.filter(|(_, sign)| text.contains(sign)).map(|(state, _)| state).next();
         state.unwrap_or("active").to_owned()
     }
@@ -143,6 +158,9 @@ pub fn serve(
         ("gw", units.join("gw.container")),
         ("own", units.join(format!("users/{UID}/own.build"))),
         ("dnsmasq", root.join(DNSMASQ)),
+        ("agent0", root.join(agent_state(AGENTS[0]))),
+        ("agent1", root.join(agent_state(AGENTS[1]))),
+        ("agent2", root.join(agent_state(AGENTS[2]))),
         ("absent", root.join("nowhere")),
     ] {
         let path = format!("/org/freedesktop/systemd1/unit/{unit}");

@@ -120,6 +120,9 @@ fn show(to: &mut dyn Write, difference: &Difference) -> io::Result<()> {
         let why = if causes.is_empty() { String::new() } else { format!(": {causes}") };
         fold(to, act, &format!("{} ({}){why}", service.service, service.mode))?;
     }
+    if let Some((old, new)) = &difference.told_by {
+        fold(to, "  updates  ", &format!("told by {new} instead of {old}"))?;
+    }
     if let Some((old, new)) = &difference.moves {
         fold(to, "  moves    ", &format!("from {old} to {new}: use --confirm-within"))?;
     }

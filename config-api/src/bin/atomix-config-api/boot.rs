@@ -31,5 +31,6 @@ const fn step_of(part: Part) -> ApplyStep {
         Part::Network => ApplyStep::Network,
         Part::Firewall => ApplyStep::Firewall,
         Part::Units => ApplyStep::Quadlets,
+        Part::Updates => ApplyStep::Updates,
     }
 }

@@ -63,6 +63,8 @@ pub enum Part {
     Firewall,
     /// Containers
     Units,
+    /// The agent that is told of updates
+    Updates,
 }
 
 /// Arguments of `apply`.

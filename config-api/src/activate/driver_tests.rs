@@ -252,7 +252,7 @@ fn at_boot_a_part_that_fails_keeps_no_other_from_being_applied() {
     let failures = driver.apply_at_boot(&ApplyStep::ALL, 60);
     assert_eq!(failures.len(), 1, "{failures:?}");
     assert_eq!(failures[0].unit, "apply-network");
-    assert_eq!(world.log.len(), 4, "{:?}", world.log);
+    assert_eq!(world.log.len(), 5, "{:?}", world.log);
     assert_eq!(committed(&store), Some((FIRST, None)), "it still counts");
 }
 

@@ -10,12 +10,11 @@
 //! * this device itself and its cables (loopback, link-local, also inside IPv6), unless the server
 //!   that names them is as near: an update must not make a device ask its own services.
 //!
-//! Addresses of private networks (`10.0.0.0/8`, `fc00::/7`…) are taken: mirrors stand there. Names
-//! are not looked up here, so a name may still lead to such an address; what is asked there is a
-//! ranged GET without any credential of ours (docs/how-to-release.md).
+//! What a host's text says of its nearness is told by [`HttpUrl::nearness`], for redirects too. Names
+//! are not looked up, so a name may still lead to such an address; what is asked there is a ranged
+//! GET without any credential of ours (docs/how-to-release.md).
 
 use bundle::http::{HttpUrl, UrlError, is_http_url};
-use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Longest place: signed links of storage services have some hundred bytes.
 pub const MAX_PLACE_BYTES: usize = 2048;
@@ -47,28 +46,6 @@ pub enum PlaceError {
     /// A server's address is a place for more, not a query.
     #[error("URL has a query")]
     Query,
-    /// Programs do not agree about the host.
-    #[error("host {host:?} can be read in several ways")]
-    AmbiguousHost {
-        /// The host.
-        host: String,
-    },
-    /// No server has this address.
-    #[error("host {host:?} is an address that no server has")]
-    Nobody {
-        /// The host.
-        host: String,
-    },
-    /// The device itself, or what hangs at its cables.
-    #[error("host {host:?} is {what}, and {by:?}, which names it, is not")]
-    TooNear {
-        /// The host.
-        host: String,
-        /// Where that is.
-        what: &'static str,
-        /// The server that names it.
-        by: String,
-    },
 }
 
 impl PlaceError {
@@ -78,10 +55,10 @@ impl PlaceError {
         match self {
             Self::NotHttps => "give the server a certificate and name it with https://",
             Self::UserInfo => "put tokens and keys into files that config.toml names",
-            Self::AmbiguousHost { .. } | Self::Nobody { .. } => {
+            Self::Url(UrlError::AmbiguousHost { .. } | UrlError::NobodysHost { .. }) => {
                 "name the host by its name or by a plain address"
             }
-            Self::TooNear { .. } => "name a host that other devices can reach, too",
+            Self::Url(UrlError::TooNear { .. }) => "name a host that other devices can reach, too",
             Self::Url(_)
             | Self::TooLong
             | Self::Character
@@ -102,33 +79,11 @@ pub enum Transport {
     PlainForDevelopment,
 }
 
-/// How near a host is, as far as its text says; nearer ones are greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Nearness {
-    /// A name, or an address that others can reach.
-    Away,
-    /// At the same cable.
-    Link,
-    /// This device.
-    Itself,
-}
-
-impl Nearness {
-    const fn words(self) -> &'static str {
-        match self {
-            Self::Away => "away",
-            Self::Link => "link-local",
-            Self::Itself => "this device itself",
-        }
-    }
-}
-
 /// What an answer came from: places in it are judged, and relative ones completed, by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     url: HttpUrl,
     transport: Transport,
-    nearness: Nearness,
 }
 
 impl Origin {
@@ -157,8 +112,8 @@ impl Origin {
         if transport == Transport::HttpsOnly && !url.is_https() {
             return Err(PlaceError::NotHttps);
         }
-        let nearness = nearness_of(url.host())?;
-        Ok(Self { url, transport, nearness })
+        url.nearness()?;
+        Ok(Self { url, transport })
     }
 
     /// Its URL.
@@ -200,14 +155,7 @@ impl Origin {
         if !url.is_https() && !plain {
             return Err(PlaceError::NotHttps);
         }
-        let found = nearness_of(url.host())?;
-        if found > self.nearness {
-            return Err(PlaceError::TooNear {
-                host: url.host().to_owned(),
-                what: found.words(),
-                by: self.url.host().to_owned(),
-            });
-        }
+        self.url.may_lead_to(&url)?;
         Ok(url)
     }
 }
@@ -231,64 +179,6 @@ pub(crate) fn check_text(text: &str) -> Result<(), PlaceError> {
 
 fn check_url(url: &HttpUrl) -> Result<(), PlaceError> {
     if url.has_user() { Err(PlaceError::UserInfo) } else { Ok(()) }
-}
-
-fn nearness_of(host: &str) -> Result<Nearness, PlaceError> {
-    let ambiguous = || PlaceError::AmbiguousHost { host: host.to_owned() };
-    let nobody = || PlaceError::Nobody { host: host.to_owned() };
-    if let Some(inner) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        let (address, zone) = inner.split_once('%').map_or((inner, false), |(at, _)| (at, true));
-        let address: Ipv6Addr = address.parse().map_err(|_| ambiguous())?;
-        let found = nearness_of_v6(address).ok_or_else(nobody)?;
-        // A zone is the name of one of the device's own interfaces.
-        return Ok(if zone { found.max(Nearness::Link) } else { found });
-    }
-    let name = host.strip_suffix('.').unwrap_or(host);
-    if name.split('.').any(str::is_empty) {
-        return Err(ambiguous());
-    }
-    let last = name.rsplit('.').next().unwrap_or_default();
-    if last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x") {
-        // Such a host is an address to some programs, in forms that others read otherwise. The
-        // standard library takes the one form that all agree about.
-        let address: Ipv4Addr = name.parse().map_err(|_| ambiguous())?;
-        return nearness_of_v4(address).ok_or_else(nobody);
-    }
-    let own = ["localhost", "ip6-localhost", "ip6-loopback", "localhost.localdomain"];
-    let own = own.contains(&name) || name.ends_with(".localhost");
-    Ok(if own { Nearness::Itself } else { Nearness::Away })
-}
-
-/// `None` for addresses that no server has. `0.0.0.0` reaches the device itself on Linux; nobody
-/// means it.
-fn nearness_of_v4(address: Ipv4Addr) -> Option<Nearness> {
-    let [first, ..] = address.octets();
-    match first {
-        0 | 224..=255 => None,
-        127 => Some(Nearness::Itself),
-        _ if address.is_link_local() => Some(Nearness::Link),
-        _ => Some(Nearness::Away),
-    }
-}
-
-fn nearness_of_v6(address: Ipv6Addr) -> Option<Nearness> {
-    if address == Ipv6Addr::LOCALHOST {
-        return Some(Nearness::Itself);
-    }
-    if address.is_unspecified() || address.is_multicast() {
-        return None;
-    }
-    let [a, b, c, d, e, f, g, h] = address.segments();
-    let v4 = |high: u16, low: u16| {
-        nearness_of_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
-    };
-    match (a, b, c, d, e, f) {
-        // Addresses of IPv4 in those of IPv6: mapped, compatible, translated, 6to4.
-        (0, 0, 0, 0, 0, 0 | 0xffff) | (0x64, 0xff9b, 0, 0, 0, 0) => v4(g, h),
-        (0x2002, ..) => v4(b, c),
-        _ if a & 0xffc0 == 0xfe80 => Some(Nearness::Link),
-        _ => Some(Nearness::Away),
-    }
 }
 
 #[cfg(test)]

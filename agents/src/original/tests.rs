@@ -109,7 +109,10 @@ fn whatever_else_comes_is_refused_by_name() {
         assert!(!refused.hint().is_empty());
     }
     let near = r#"{"version":"1","bundle_url":"https://127.0.0.1/b"}"#;
-    assert!(matches!(refusal(near), OriginalError::Place(PlaceError::TooNear { .. })));
+    assert!(matches!(
+        refusal(near),
+        OriginalError::Place(PlaceError::Url(UrlError::TooNear { .. }))
+    ));
 }
 
 proptest! {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use super::*;
+use bundle::http::Nearness;
 use proptest::prelude::*;
+use std::net::Ipv4Addr;
 
 fn public() -> Origin {
     Origin::document("https://updates.example.org/fleet/x.release?k=1", Transport::HttpsOnly)
@@ -76,18 +78,20 @@ fn a_public_server_leads_nobody_to_his_own_services() {
         "127.0.0.1.",
     ] {
         let refused = refusal(&format!("https://{host}/a"));
-        let near =
-            matches!(&refused, PlaceError::TooNear { what, .. } if *what == "this device itself");
+        let near = matches!(&refused, PlaceError::Url(UrlError::TooNear { what, .. }) if *what == "this device itself");
         assert!(near, "{host}: {refused}");
     }
     for host in ["169.254.169.254", "[fe80::1]", "[fe80::1%25eth0]", "[::ffff:169.254.0.1]"] {
         let refused = refusal(&format!("https://{host}/a"));
-        let near = matches!(&refused, PlaceError::TooNear { what, .. } if *what == "link-local");
+        let near = matches!(&refused, PlaceError::Url(UrlError::TooNear { what, .. }) if *what == "link-local");
         assert!(near, "{host}: {refused}");
     }
     for host in ["0.0.0.0", "0.1.2.3", "[::]", "224.0.0.1", "255.255.255.255", "[ff02::1]"] {
         let refused = refusal(&format!("https://{host}/a"));
-        assert!(matches!(refused, PlaceError::Nobody { .. }), "{host}: {refused}");
+        assert!(
+            matches!(refused, PlaceError::Url(UrlError::NobodysHost { .. })),
+            "{host}: {refused}"
+        );
     }
     for host in [
         "127.1",
@@ -101,7 +105,10 @@ fn a_public_server_leads_nobody_to_his_own_services() {
         "a.1",
     ] {
         let refused = refusal(&format!("https://{host}/a"));
-        assert!(matches!(refused, PlaceError::AmbiguousHost { .. }), "{host}: {refused}");
+        assert!(
+            matches!(refused, PlaceError::Url(UrlError::AmbiguousHost { .. })),
+            "{host}: {refused}"
+        );
     }
 }
 
@@ -135,7 +142,7 @@ proptest! {
     fn what_is_taken_keeps_the_rules(text in "(https?:)?(//)?[a-z0-9.:@\\[\\]%/?#_-]{0,40}") {
         if let Ok(url) = public().resolve(&text) {
             prop_assert!(url.is_https() && !url.has_user());
-            prop_assert_eq!(nearness_of(url.host()), Ok(Nearness::Away));
+            prop_assert_eq!(url.nearness(), Ok(Nearness::Away));
             // What is handed on is judged alike by whoever reads it again.
             let again = public().absolute(&url.without_user());
             prop_assert_eq!(again, Ok(url));

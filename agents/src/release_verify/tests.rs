@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Transport;
+use bundle::http::UrlError;
 use bundle::{
     DevelopmentPki, DevelopmentPkiOptions, KeyringOptions, SigningIdentity, sign_attached,
     sign_detached,
@@ -206,11 +207,11 @@ fn a_place_that_is_not_gone_to_is_named() {
         ..release()
     };
     let refused = accept(&near, &set(NOW), None).unwrap_err();
-    let cause = PlaceError::TooNear {
+    let cause = PlaceError::Url(UrlError::TooNear {
         host: "169.254.169.254".to_owned(),
         what: "link-local",
         by: "updates.example.org".to_owned(),
-    };
+    });
     let place = matches!(&refused, ReleaseError::Place { index: 1, source } if *source == cause);
     assert!(place, "{refused}");
 }

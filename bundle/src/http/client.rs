@@ -42,13 +42,17 @@ impl Target {
     }
 
     /// The place that a redirect names.
-    fn follow(&self, head: &ResponseHead) -> Result<Self, HttpError> {
+    fn follow(&self, head: &ResponseHead, schemes: Schemes) -> Result<Self, HttpError> {
         let refuse = |source| HttpError::Redirect { url: self.url.to_string(), source };
         let location = head.location.as_deref().ok_or_else(|| refuse(None))?;
         let url = self.url.join(location).map_err(|source| refuse(Some(source)))?;
         if self.url.scheme() == Scheme::Https && url.scheme() == Scheme::Http {
             let (from, to) = (self.url.to_string(), url.to_string());
             return Err(HttpError::Downgrade { from, to });
+        }
+        // Who is as strict as to ask by https alone asks nobody nearer on a stranger's word.
+        if schemes == Schemes::HttpsOnly {
+            self.url.may_lead_to(&url).map_err(|source| refuse(Some(source)))?;
         }
         let home = self.home && url.same_origin(&self.url);
         Ok(Self { url, home })
@@ -153,7 +157,7 @@ impl Client {
                 let outcome = judged.map(|()| Answer { head, target });
                 return Got { outcome, body, received, broken: None };
             }
-            match target.follow(&head) {
+            match target.follow(&head, self.options.schemes) {
                 Ok(next) => target = self.tell_redirect(&target, next),
                 Err(refused) => return ended(refused.into(), body),
             }
@@ -408,6 +412,27 @@ mod tests {
         }));
         assert!(gone.is_err());
         assert_eq!(client.lock().out, 0);
+    }
+
+    /// `location` as the redirect of a server elsewhere.
+    fn led_to(location: &str, schemes: Schemes) -> Result<Target, HttpError> {
+        let from = Target::new(HttpUrl::parse("https://updates.example.org/a").unwrap());
+        let head = format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\n\r\n");
+        from.follow(&ResponseHead::parse(head.as_bytes()).unwrap(), schemes)
+    }
+
+    #[test]
+    fn who_asks_by_https_alone_is_not_led_to_his_own_services() {
+        let near = ["localhost", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254"];
+        for host in near.into_iter().chain(["0x7f.1", "0.0.0.0"]) {
+            let location = format!("https://{host}/b");
+            let refused = led_to(&location, Schemes::HttpsOnly);
+            assert!(matches!(refused, Err(HttpError::Redirect { source: Some(_), .. })), "{host}");
+            assert!(led_to(&location, Schemes::HttpAndHttps).is_ok(), "as RAUC does");
+        }
+        for location in ["/b", "https://10.1.2.3/b", "https://mirror.example.org/b"] {
+            assert!(led_to(location, Schemes::HttpsOnly).is_ok(), "{location}");
+        }
     }
 
     #[test]

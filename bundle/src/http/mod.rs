@@ -15,6 +15,7 @@ mod head;
 mod limits;
 mod mirrors;
 mod multipart;
+mod nearness;
 mod options;
 mod pieces;
 mod plan;
@@ -39,6 +40,7 @@ pub use head::{ContentRange, HeadError, ResponseHead};
 pub use limits::{ByteBudget, RateLimit};
 pub use mirrors::HttpMirrors;
 pub use multipart::{Part, parse_parts};
+pub use nearness::Nearness;
 pub use options::{
     HttpNotice, HttpNotices, HttpOptions, HttpStop, Patience, Proxy, Schemes, TlsVerify,
 };

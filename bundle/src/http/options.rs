@@ -141,7 +141,8 @@ pub enum Schemes {
     /// Both; a redirect never leads from https to http.
     #[default]
     HttpAndHttps,
-    /// https alone: anything else is [`HttpError::Insecure`].
+    /// https alone: anything else is [`HttpError::Insecure`]. Nor does a redirect lead nearer to this
+    /// device than the server is that names it ([`super::UrlError::TooNear`]).
     HttpsOnly,
 }
 

@@ -7,6 +7,7 @@
 //! shows of itself ([`std::fmt::Display`], `Debug`) has neither userinfo nor query: both carry
 //! secrets.
 
+use super::nearness::{Nearness, nearness_of};
 use std::fmt;
 use std::net::Ipv6Addr;
 
@@ -37,6 +38,28 @@ pub enum UrlError {
     /// A redirect that brings a user name along.
     #[error("redirect brings user information")]
     RedirectedUserInfo,
+    /// Programs do not agree about the host.
+    #[error("host {host:?} can be read in several ways")]
+    AmbiguousHost {
+        /// The host.
+        host: String,
+    },
+    /// No server has this address.
+    #[error("host {host:?} is an address that no server has")]
+    NobodysHost {
+        /// The host.
+        host: String,
+    },
+    /// The device itself, or what hangs at its cables.
+    #[error("host {host:?} is {what}, and {by:?}, which names it, is not")]
+    TooNear {
+        /// The host.
+        host: String,
+        /// Where that is.
+        what: &'static str,
+        /// The server that names it.
+        by: String,
+    },
     /// Longer than any server takes.
     #[error("URL is longer than {MAX_URL_BYTES} bytes")]
     TooLong,
@@ -223,6 +246,27 @@ impl HttpUrl {
     #[must_use]
     pub const fn has_user(&self) -> bool {
         self.user.is_some()
+    }
+
+    /// How near the server is.
+    ///
+    /// # Errors
+    /// [`UrlError::AmbiguousHost`] or [`UrlError::NobodysHost`].
+    pub fn nearness(&self) -> Result<Nearness, UrlError> {
+        nearness_of(&self.host)
+    }
+
+    /// Refuses a URL whose server is nearer than this one.
+    ///
+    /// # Errors
+    /// As [`Self::nearness`], and [`UrlError::TooNear`].
+    pub fn may_lead_to(&self, next: &Self) -> Result<(), UrlError> {
+        let found = next.nearness()?;
+        if found <= self.nearness()? {
+            return Ok(());
+        }
+        let (host, by) = (next.host.clone(), self.host.clone());
+        Err(UrlError::TooNear { host, what: found.words(), by })
     }
 
     pub(crate) fn scheme(&self) -> Scheme {

@@ -296,4 +296,6 @@ pub fn judge_bundle(
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod scene;
+#[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ pub use crate::report_cli::ReportCommand;
 pub use atomix_repart::cli::RepartArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 /// Boot and update chain of A/B devices: install, choose, verify, confirm
@@ -181,7 +182,7 @@ pub enum Command {
 /// Arguments of `atomix install`.
 #[derive(Debug, Args)]
 pub struct InstallArgs {
-    /// The bundle file.
+    /// The bundle: a file, or an http:// or https:// address.
     pub bundle: PathBuf,
     /// Check everything and say what would be written, without writing
     #[arg(long)]
@@ -198,6 +199,32 @@ pub struct InstallArgs {
     /// Accept a bundle that failed here before
     #[arg(long)]
     pub force: bool,
+    /// How it comes from a server.
+    #[command(flatten)]
+    pub transfer: TransferArgs,
+}
+
+/// How a bundle comes from a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct TransferArgs {
+    /// Another address of the same bundle, asked when the one before fails; may be repeated
+    #[arg(long = "mirror", value_name = "URL")]
+    pub mirrors: Vec<String>,
+    /// Fetch at most so many KiB per second
+    #[arg(long, value_name = "KIB")]
+    pub limit_rate: Option<NonZeroU64>,
+    /// Fetch at most so many MiB; refused before where more is needed
+    #[arg(long, value_name = "MIB")]
+    pub max_bytes: Option<u64>,
+    /// Ask this proxy instead of the environment's; none asks no proxy
+    #[arg(long, value_name = "URL")]
+    pub proxy: Option<String>,
+    /// Accept no plain http, neither from redirects nor mirrors
+    #[arg(long)]
+    pub https_only: bool,
+    /// Fetch everything again, also what an interrupted install left in the slot
+    #[arg(long)]
+    pub no_resume: bool,
 }
 
 /// A slot as the user names it.

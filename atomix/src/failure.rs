@@ -8,7 +8,8 @@ use crate::settings::SettingsError;
 pub use atomix_repart::Class;
 use atomix_repart::{file_hint, files_hint};
 use bootctl::BackendError;
-use class::{bundle_class, class_of, install_class, release_class, report_class};
+use bundle::http::HttpError;
+use class::{bundle_class, class_of, fetch_class, install_class, release_class, report_class};
 use serde_json::{Value, json};
 use std::io;
 use std::path::PathBuf;
@@ -116,6 +117,9 @@ pub enum Failure {
         #[source]
         source: agents::ReleaseError,
     },
+    /// A bundle on a server cannot be had.
+    #[error("cannot fetch the bundle")]
+    Fetch(#[source] HttpError),
     /// An install failed or was refused.
     #[error("cannot install {bundle}", bundle = bundle.display())]
     Install {
@@ -274,6 +278,7 @@ impl Failure {
             Self::Bundle { source, .. } => bundle_class(source),
             Self::Release { source, .. } => release_class(source),
             Self::Install { source, .. } => install_class(source),
+            Self::Fetch(source) => fetch_class(source),
             Self::SlotCheck(source) => class_of(source.class()),
             Self::Variant(source) => class_of(source.class()),
             Self::NotVerified { .. } | Self::Content { .. } => Class::NotVerified,
@@ -317,6 +322,7 @@ impl Failure {
             Self::Release { source, .. } => Some(source.hint()),
             Self::Create { source, .. } => source.hint(),
             Self::Install { source, .. } => source.hint(),
+            Self::Fetch(source) => source.hint(),
             Self::Lock(source) => source.hint(),
             Self::Recorder(source) => source.hint(),
             Self::SlotCheck(source) => source.hint(),
@@ -361,6 +367,8 @@ impl Failure {
             Some(by)
         } else if let Self::Device(source) = self {
             source.stopped_by()
+        } else if let Self::Fetch(HttpError::Stopped { reason }) = self {
+            Some(reason)
         } else {
             None
         }

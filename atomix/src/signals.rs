@@ -56,6 +56,12 @@ impl StopRequest {
         Self { asked }
     }
 
+    /// As [`StopRequest::listen`], for several who ask.
+    #[must_use]
+    pub fn listen_shared() -> Arc<Self> {
+        Arc::new(Self::listen())
+    }
+
     /// The name of the signal that asks for an end.
     #[must_use]
     pub fn by(&self) -> Option<&'static str> {

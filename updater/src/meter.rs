@@ -38,9 +38,9 @@ impl<'a> Meter<'a> {
         go_on(self.stop)
     }
 
-    /// So many bytes are written and read back once more than was known.
+    /// So many bytes are written once more than was known.
     pub fn expect(&mut self, bytes: ByteLen) {
-        self.total = self.total.saturating_add(bytes.get().saturating_mul(2));
+        self.total = self.total.saturating_add(bytes.get());
     }
 
     /// Asks.

@@ -29,7 +29,8 @@ use updater::{
 };
 
 const MIB: usize = 1024 * 1024;
-const ROOTFS: usize = 6 * MIB + 70_000;
+const ROOTFS: usize = 4 * MIB + 70_000;
+const BOOT: usize = 2 * MIB + 3000;
 /// Beside the content: signature, tables, hashes, and the block that the seal lies in.
 const SMALL: u64 = 512 * 1024;
 /// Read of the bundle before it is on the slot: buffers, and what is verified ahead.
@@ -37,7 +38,7 @@ const ON_ITS_WAY: u64 = 6 * MIB as u64;
 const NOTE: &str = "/data/atomix/install.resume";
 
 static AFTER: LazyLock<System> =
-    LazyLock::new(|| System { boot: system(3).boot, rootfs: image(90, ROOTFS) });
+    LazyLock::new(|| System { boot: image(80, BOOT), rootfs: image(90, ROOTFS) });
 static FILE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     file_of(&[("boot", "boot.vfat", &AFTER.boot), ("rootfs", "rootfs.img", &AFTER.rootfs)], "26.1")
 });
@@ -132,7 +133,7 @@ fn open(server: &Arc<Server>) -> VerifiedBundle {
 }
 
 fn board() -> Board {
-    Board::with_rootfs(&system(1), &system(2), 7 * MIB)
+    Board::with_room(&system(1), &system(2), (3 * MIB, 5 * MIB))
 }
 
 /// Installs what `server` has, with the power going at `at`.

@@ -89,7 +89,10 @@ pub(super) fn trust(
 }
 
 /// The key of `system.conf` that opens encrypted bundles, where there is one.
-fn decryption(context: &Context) -> Result<Option<DecryptionIdentity>, Failure> {
+///
+/// # Errors
+/// [`Failure`] of the configuration, or where the key cannot be used.
+pub fn decryption(context: &Context) -> Result<Option<DecryptionIdentity>, Failure> {
     // Where there is no configuration a keyring was named; the bundle then stays closed, and says so.
     let Ok(config) = context.system_conf() else { return Ok(None) };
     let Some(section) = config.encryption else { return Ok(None) };
@@ -117,7 +120,10 @@ fn unusable(refused: &dyn std::error::Error) -> Failure {
 }
 
 /// The keyring, limits and time rule of `system.conf`.
-fn configured(context: &Context) -> Result<(Keyring, Limits, CheckTime), Failure> {
+///
+/// # Errors
+/// [`Failure`] of the configuration.
+pub fn configured(context: &Context) -> Result<(Keyring, Limits, CheckTime), Failure> {
     let config: SystemConfig = context.system_conf()?;
     let section = config.keyring.as_ref().ok_or(Failure::Usage {
         what: "system.conf has no [keyring], so no bundle can be trusted".to_owned(),

@@ -4,6 +4,7 @@
 use crate::audit_trail::{AuditTrail, InstallNote};
 use crate::cli::InstallArgs;
 use crate::commands::bundle::open_verified;
+use crate::commands::transfer::{self, Transfer};
 use crate::context::{Context, SYSTEM_CONF_PATHS};
 use crate::failure::Failure;
 use crate::output::{Output, Style};
@@ -18,11 +19,13 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process;
+use std::sync::Arc;
 use storage::{Access, ByteLen, Storage, chain};
 use updater::{
     BootedGroup, BundleVersion, CompatibleRule, IndexRule, InstallEvent, InstallFacts,
-    InstallGroup, InstallLock, InstallOptions, InstallPolicy, InstallReport, Installer, OuterSteps,
-    ResumeRule, SEAL_BYTES, SealHealth, StopQuestion, SystemConfig, VersionRule, choose_target,
+    InstallGroup, InstallLock, InstallOptions, InstallPlan, InstallPolicy, InstallReport,
+    Installer, OuterSteps, SEAL_BYTES, SealHealth, StopQuestion, SystemConfig, VersionRule,
+    choose_target,
 };
 
 /// Runs `atomix install`.
@@ -31,28 +34,71 @@ use updater::{
 /// [`Failure`]; a refused or unverified bundle wrote nothing.
 pub fn run(context: &Context, args: &InstallArgs, out: &mut Output) -> Result<(), Failure> {
     let config = context.system_conf()?;
-    let verified = match open_verified(context, &args.bundle, None) {
-        Err(failure) if !args.dry_run => {
-            note_refused(context, &args.bundle, &failure, out)?;
+    let shown = transfer::shown(args);
+    let (opened, stop) = open(context, &config, args, out)?;
+    let (verified, transfer) = match opened {
+        Err(failure) if !args.dry_run && failure.stopped_by().is_none() => {
+            note_refused(context, &shown, &failure, out)?;
             return Err(failure);
         }
-        verified => verified?,
+        opened => opened?,
     };
     let options = options(context, &config, args)?;
-    if args.dry_run {
-        return dry_run(context, &config, &args.bundle, &verified, &options, out);
+    let mut transfer_bytes = None;
+    if args.dry_run || transfer.is_some() {
+        let plan = plan(context, &config, &shown, &verified, &options)?;
+        if let Some(transfer) = &transfer {
+            let resume = options.policy.resume;
+            transfer_bytes =
+                Some(transfer.predict(&verified, &plan, resume, &context.files)?.get());
+        }
+        if args.dry_run {
+            return show_plan(&plan, transfer_bytes, out);
+        }
     }
-    let stop = StopRequest::listen();
+    let stop = stop.unwrap_or_else(StopRequest::listen_shared);
     let mut progress = InstallProgress::new(out);
-    let mut show = |event| progress.show(&event);
+    if let Some(bytes) = transfer_bytes {
+        let bytes = ByteLen::new(bytes);
+        progress.show(&InstallEvent::Note(format!("about {bytes} will be fetched")));
+    }
+    let mut show = |event| {
+        for text in transfer.iter().flat_map(Transfer::told) {
+            progress.show(&InstallEvent::Note(text));
+        }
+        progress.show(&event);
+    };
     let question = || stop.by();
     let parts: (_, StopQuestion) = (&options, &question);
-    let report = install_until(context, &config, &args.bundle, &verified, parts, &mut show)?;
+    let report = install_until(context, &config, &shown, &verified, parts, &mut show)?;
     progress.finish();
     let next = describe_next(&context.boot_state(&config)?).slot;
     out.answer(&ReportView::new(&report), |to, view| {
         render_report(to, view, next == Some(report.target))
     })
+}
+
+/// A verified bundle, and how it comes where it is on a server.
+type Opened = Result<(VerifiedBundle, Option<Transfer>), Failure>;
+
+/// Opens and verifies what is to be installed; the outer failure is one of the request.
+fn open(
+    context: &Context,
+    config: &SystemConfig,
+    args: &InstallArgs,
+    out: &mut Output,
+) -> Result<(Opened, Option<Arc<StopRequest>>), Failure> {
+    if !transfer::is_remote(args) {
+        transfer::refuse_for_file(&args.transfer)?;
+        let opened = open_verified(context, &args.bundle, None);
+        return Ok((opened.map(|verified| (verified, None)), None));
+    }
+    // Before the client's threads are there.
+    let stop = StopRequest::listen_shared();
+    let transfer = Transfer::new(context, config, args, &stop)?;
+    let opened = transfer.open(context);
+    out.warn(&transfer.told())?;
+    Ok((opened.map(|verified| (verified, Some(transfer))), Some(stop)))
 }
 
 /// Installs a verified bundle; the progress sink gets every step.
@@ -194,7 +240,7 @@ pub fn options(
         activation: args.stage.then_some(Activation::Stage),
         outer: OuterSteps::NotDone,
         indexes: IndexRule::Refuse,
-        resume: ResumeRule::default(),
+        resume: transfer::resume_rule(&args.transfer),
     };
     let booted = context.booted_group(config)?.ok_or(Failure::NotBootedFromSlot)?;
     let variant = updater::read_variant(config, &context.files).map_err(Failure::Variant)?;
@@ -223,18 +269,24 @@ pub(crate) fn version_floor(
     Ok(floor)
 }
 
-fn dry_run(
+/// What an install would do, decided without opening anything for writing.
+fn plan(
     context: &Context,
     config: &SystemConfig,
     path: &Path,
     verified: &VerifiedBundle,
     options: &InstallOptions,
+) -> Result<InstallPlan, Failure> {
+    let facts = install_facts(context, config, verified, options)?;
+    updater::plan_install(config, verified.manifest(), &facts, &options.policy)
+        .map_err(|source| Failure::Install { bundle: path.to_owned(), source: source.into() })
+}
+
+fn show_plan(
+    plan: &InstallPlan,
+    transfer_bytes: Option<u64>,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let failed = |source| Failure::Install { bundle: path.to_owned(), source };
-    let facts = install_facts(context, config, verified, options)?;
-    let plan = updater::plan_install(config, verified.manifest(), &facts, &options.policy)
-        .map_err(|source| failed(source.into()))?;
     let view = PlanView {
         version: 1,
         target: plan.group.slot_id.to_string(),
@@ -248,6 +300,7 @@ fn dry_run(
                 bytes: planned.size.get(),
             })
             .collect(),
+        transfer_bytes,
     };
     out.answer(&view, |to, view| {
         writeln!(
@@ -259,7 +312,11 @@ fn dry_run(
         view.images.iter().try_for_each(|image| {
             let size = ByteLen::new(image.bytes);
             writeln!(to, "  {:10} {:24} {size}", image.slot, image.device)
-        })
+        })?;
+        match view.transfer_bytes {
+            Some(bytes) => writeln!(to, "about {} would be fetched", ByteLen::new(bytes)),
+            None => Ok(()),
+        }
     })
 }
 
@@ -329,6 +386,9 @@ struct PlanView {
     target: String,
     bundle_version: Option<String>,
     images: Vec<PlannedView>,
+    /// Of a bundle on a server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transfer_bytes: Option<u64>,
 }
 
 #[derive(Serialize)]

@@ -26,5 +26,6 @@ pub mod serial;
 pub mod serial_root;
 pub mod slot;
 pub mod status;
+pub mod transfer;
 pub mod uenv;
 pub mod why;

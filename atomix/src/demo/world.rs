@@ -7,7 +7,7 @@ use super::materials::{Release, Workshop};
 use super::story::Story;
 use super::timeline::{BootRow, render};
 use crate::boot_control::BootControl;
-use crate::cli::{InstallArgs, SlotCommand};
+use crate::cli::{InstallArgs, SlotCommand, TransferArgs};
 use crate::commands::bundle::open_verified;
 use crate::commands::install::{install, options};
 use crate::commands::slot;
@@ -170,6 +170,7 @@ pub fn install_quietly(
         ignore_compatible: false,
         allow_downgrade: false,
         force: false,
+        transfer: TransferArgs::default(),
     };
     let config = context.system_conf()?;
     let verified = open_verified(context, bundle, None)?;

@@ -3,6 +3,7 @@
 
 use super::Class;
 use bootctl::BackendError;
+use bundle::http::HttpError;
 use uboot::EnvError;
 
 /// An install that may not write the environment's place is refused like every other command.
@@ -82,5 +83,30 @@ pub(super) const fn release_class(error: &agents::ReleaseError) -> Class {
         | E::Forked { .. }
         | E::Expired { .. }
         | E::Place { .. } => Class::Refused,
+    }
+}
+
+/// What a server does not give is a failure; what we do not ask it for is no fault of its.
+pub(super) const fn fetch_class(source: &HttpError) -> Class {
+    match source {
+        HttpError::OverBudget { .. } | HttpError::TooDear { .. } => Class::Refused,
+        HttpError::Url(_) | HttpError::Option { .. } | HttpError::Insecure { .. } => Class::Usage,
+        HttpError::RangesUnsupported { .. }
+        | HttpError::NoContent { .. }
+        | HttpError::NotModified { .. }
+        | HttpError::Unauthorized { .. }
+        | HttpError::NotFound { .. }
+        | HttpError::Status { .. }
+        | HttpError::Head { .. }
+        | HttpError::NoRange { .. }
+        | HttpError::WrongRange { .. }
+        | HttpError::Changed { .. }
+        | HttpError::TooManyRedirects { .. }
+        | HttpError::Downgrade { .. }
+        | HttpError::Redirect { .. }
+        | HttpError::TooLarge { .. }
+        | HttpError::Transfer { .. }
+        | HttpError::Store { .. }
+        | HttpError::Stopped { .. } => Class::Failed,
     }
 }

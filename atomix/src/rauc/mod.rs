@@ -53,6 +53,7 @@ pub use json::Json;
 pub use opening::path_of_file_url;
 pub use request::{Asked, ConfOverride, Request, read as read_command};
 pub use run::{RAUC_VERSION, run};
+pub use session::configured_http;
 pub use shell_text::quote as quote_for_shell;
 
 use std::ffi::{OsStr, OsString};

@@ -5,6 +5,7 @@
 use crate::rauc::conf::Loaded;
 use crate::rauc::engine::Access;
 use crate::rauc::env::RaucEnv;
+use crate::rauc::error::RaucError;
 use crate::rauc::opening::{Judging, Verify};
 use crate::rauc::patience::patience;
 use crate::rauc::request::Request;
@@ -154,6 +155,16 @@ pub fn http_options(config: &SystemConfig, env: &RaucEnv, access: &Access) -> Ht
         patience: patience(env).unwrap_or_default(),
         ..HttpOptions::default()
     }
+}
+
+/// How a server is spoken to by the configuration and the environment of this process alone.
+///
+/// # Errors
+/// [`RaucError`] for a number in the environment that cannot be used.
+pub fn configured_http(config: &SystemConfig) -> Result<HttpOptions, RaucError> {
+    let env = RaucEnv::of_process();
+    let patience = patience(&env)?;
+    Ok(HttpOptions { patience, ..http_options(config, &env, &Access::default()) })
 }
 
 #[cfg(test)]

@@ -28,6 +28,8 @@ struct State {
     /// What was announced last.
     announced: Vec<(u64, u64)>,
     data_end: Option<u64>,
+    /// There is no other mirror any more.
+    is_last: bool,
 }
 
 /// A bundle on several servers.
@@ -72,6 +74,7 @@ impl HttpMirrors {
                             spent: HttpCounts { requests: 0, bytes: 0 },
                             announced: Vec::new(),
                             data_end: None,
+                            is_last: false,
                         }),
                     });
                 }
@@ -120,6 +123,10 @@ impl HttpMirrors {
             // Another reader was first.
             return true;
         }
+        if state.is_last {
+            // Others have asked all of them already.
+            return false;
+        }
         let mut cause = cause.to_owned();
         for next in at.saturating_add(1)..self.urls.len() {
             tell_left(&self.urls, next - 1, &cause, &self.options);
@@ -150,6 +157,7 @@ impl HttpMirrors {
             (state.now, state.at) = (Arc::new(source), next);
             return true;
         }
+        state.is_last = true;
         false
     }
 }

@@ -101,15 +101,15 @@ pub fn slot_device(part: &str, slot: SlotId) -> PathBuf {
 
 impl Board {
     pub fn new(a: &System, b: &System) -> Self {
-        Self::with_rootfs(a, b, ROOTFS_BYTES)
+        Self::with_room(a, b, (BOOT_BYTES, ROOTFS_BYTES))
     }
 
-    /// As [`Board::new`], with room for `rootfs_bytes` in each root file system's slot.
-    pub fn with_rootfs(a: &System, b: &System, rootfs_bytes: usize) -> Self {
+    /// As [`Board::new`], with room for so many bytes in each boot and root file system slot.
+    pub fn with_room(a: &System, b: &System, (boot_bytes, rootfs_bytes): (usize, usize)) -> Self {
         let mut devices = TestDevices::default();
         for (slot, system) in [(SlotId::A, a), (SlotId::B, b)] {
             for (part, content, len) in
-                [("boot", &system.boot, BOOT_BYTES), ("rootfs", &system.rootfs, rootfs_bytes)]
+                [("boot", &system.boot, boot_bytes), ("rootfs", &system.rootfs, rootfs_bytes)]
             {
                 let device = slot_device(part, slot);
                 let mut bytes = content.clone();

@@ -47,6 +47,18 @@ fn mirror_that_is_not_there_is_passed_over_and_that_is_told() {
     assert!(read_all(&source).unwrap() == bytes);
     let left = left(&told);
     assert!(left.len() == 1 && left[0].contains("404") && left[0].contains(&good.url), "{left:?}");
+    // Each mirror is asked once, however many readers find out that it is gone.
+    let served = bytes.clone();
+    let dying = TestServer::start(move |request| match request.number {
+        0 => Reply::file(request, &served),
+        _ => Reply::new(404, b""),
+    });
+    let asked = gone.requests().len();
+    let source = HttpMirrors::open(&[dying.url.clone(), gone.url.clone()], &options).unwrap();
+    for _ in 0..3 {
+        assert!(source.read_at(5000, &mut [0; 10]).is_err());
+    }
+    assert_eq!(gone.requests().len(), asked + 1);
     let refused = HttpMirrors::open(&[gone.url.clone(), gone.url.clone()], &options).unwrap_err();
     assert!(matches!(refused, HttpError::NotFound { .. }), "{refused}");
     assert!(matches!(HttpMirrors::open(&[], &options), Err(HttpError::Option { .. })));

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How does a bundle on a server come into `atomix install`? By the same client, the same
+//! `[streaming]` of `system.conf` and the same patience as `rauc`'s, straight into the slots:
+//! nothing of it is stored.
+
+use crate::cli::{InstallArgs, TransferArgs};
+use crate::commands::bundle::{configured, decryption};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::rauc::configured_http;
+use crate::signals::StopRequest;
+use bundle::http::{
+    ByteBudget, HttpNotice, HttpOptions, Proxy, RateLimit, Schemes, is_http_url, shown_url,
+};
+use bundle::{RemoteError, RemoteRules, VerifiedBundle, look};
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use storage::{ByteLen, Files};
+use updater::{InstallPlan, ResumeRule, SystemConfig, predict_transfer};
+
+/// The word for `--proxy` that asks nobody.
+const NO_PROXY: &str = "none";
+/// `--limit-rate` counts in these.
+const KIB: NonZeroU64 = NonZeroU64::MIN.saturating_add(1023);
+/// A word of `/proc` or of the machine's name is shorter.
+const MAX_FACT: ByteLen = ByteLen::kib(4);
+
+/// A transfer that was asked for.
+pub struct Transfer {
+    urls: Vec<String>,
+    options: HttpOptions,
+    told: Arc<Mutex<Vec<String>>>,
+}
+
+/// Whether the bundle is on a server.
+#[must_use]
+pub fn is_remote(args: &InstallArgs) -> bool {
+    args.bundle.to_str().is_some_and(is_http_url)
+}
+
+/// The bundle's place without what is secret in it.
+#[must_use]
+pub fn shown(args: &InstallArgs) -> PathBuf {
+    match args.bundle.to_str().filter(|_| is_remote(args)) {
+        Some(url) => PathBuf::from(shown_url(url)),
+        None => args.bundle.clone(),
+    }
+}
+
+/// Options of a transfer, given with a file, would be passed over.
+///
+/// # Errors
+/// [`Failure::Usage`].
+pub fn refuse_for_file(args: &TransferArgs) -> Result<(), Failure> {
+    if *args == TransferArgs::default() {
+        return Ok(());
+    }
+    Err(Failure::Usage {
+        what:
+            "--mirror, --limit-rate, --max-bytes, --proxy, --https-only and --no-resume are for a \
+               bundle on a server"
+                .to_owned(),
+        hint: "give its http:// or https:// address, or leave the option out",
+    })
+}
+
+/// Whether an interrupted install goes on.
+#[must_use]
+pub fn resume_rule(args: &TransferArgs) -> ResumeRule {
+    if args.no_resume { ResumeRule::Never } else { ResumeRule::default() }
+}
+
+impl Transfer {
+    /// What the configuration and the command line ask for.
+    ///
+    /// # Errors
+    /// [`Failure`] of either.
+    pub fn new(
+        context: &Context,
+        config: &SystemConfig,
+        args: &InstallArgs,
+        stop: &Arc<StopRequest>,
+    ) -> Result<Self, Failure> {
+        let asked = &args.transfer;
+        let hint = "correct it in the environment";
+        let known = configured_http(config)
+            .map_err(|cause| Failure::Usage { what: cause.to_string(), hint })?;
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let (noted, asked_to_stop) = (Arc::clone(&told), Arc::clone(stop));
+        let place = |named: Option<String>| below_root(context, named);
+        let rate = asked.limit_rate.map(|kib| kib.saturating_mul(KIB));
+        let budget = asked.max_bytes.map(|mib| ByteBudget::new(ByteLen::mib(mib)));
+        let options = HttpOptions {
+            user_agent: HttpOptions::default().user_agent,
+            tls_cert: place(known.tls_cert)?,
+            tls_key: place(known.tls_key)?,
+            tls_ca: place(known.tls_ca)?,
+            info_headers: info_headers(context, config),
+            proxy: match asked.proxy.as_deref() {
+                None => Proxy::Environment,
+                Some(NO_PROXY) => Proxy::Direct,
+                Some(url) => Proxy::Url(url.to_owned()),
+            },
+            schemes: if asked.https_only { Schemes::HttpsOnly } else { Schemes::HttpAndHttps },
+            rate_limit: rate.map(|rate| Arc::new(RateLimit::new(rate))),
+            budget: budget.map(Arc::new),
+            stop: Some(Arc::new(move || asked_to_stop.by())),
+            notices: Some(Arc::new(move |notice: &HttpNotice| {
+                noted.lock().unwrap_or_else(PoisonError::into_inner).push(notice.to_string());
+            })),
+            ..known
+        };
+        let first = args.bundle.to_string_lossy().into_owned();
+        let urls = std::iter::once(first).chain(asked.mirrors.iter().cloned()).collect();
+        Ok(Self { urls, options, told })
+    }
+
+    /// Opens and verifies the bundle; nothing of its content is fetched.
+    ///
+    /// # Errors
+    /// [`Failure::Fetch`], [`Failure::Bundle`], or those of the configuration.
+    pub fn open(&self, context: &Context) -> Result<VerifiedBundle, Failure> {
+        let (keyring, limits, time) = configured(context)?;
+        let identity = || decryption(context).map_err(Into::into);
+        let rules = RemoteRules { limits, keyring: &keyring, time, identity: &identity };
+        match look(&self.urls, &self.options, &rules) {
+            Ok(seen) => Ok(seen.into_bundle()),
+            Err(RemoteError::Http(source)) => Err(Failure::Fetch(source)),
+            Err(RemoteError::Bundle { url, source }) => {
+                Err(Failure::Bundle { bundle: PathBuf::from(url), source })
+            }
+            Err(RemoteError::Key { source, .. }) => Err(match source.downcast::<Failure>() {
+                Ok(failure) => *failure,
+                Err(cause) => Failure::Usage {
+                    what: format!("the key that opens the bundle cannot be had: {cause}"),
+                    hint: "check [encryption] key and cert",
+                },
+            }),
+        }
+    }
+
+    /// How many bytes this plan would fetch; refused where that is more than may be.
+    ///
+    /// # Errors
+    /// [`Failure::Fetch`], [`Failure::Bundle`].
+    pub fn predict(
+        &self,
+        verified: &VerifiedBundle,
+        plan: &InstallPlan,
+        resume: ResumeRule,
+        files: &dyn Files,
+    ) -> Result<ByteLen, Failure> {
+        let failed = |source| {
+            let url = self.urls.first().map(|url| shown_url(url));
+            Failure::Bundle { bundle: PathBuf::from(url.unwrap_or_default()), source }
+        };
+        let predicted = predict_transfer(verified, plan, resume, files).map_err(failed)?;
+        if let Some(budget) = &self.options.budget {
+            budget.demand(predicted).map_err(Failure::Fetch)?;
+        }
+        Ok(predicted)
+    }
+
+    /// What was told of servers since the last question.
+    #[must_use]
+    pub fn told(&self) -> Vec<String> {
+        std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Below `--root` a file of the configuration is the board's; a key in a token is in a token.
+fn below_root(context: &Context, named: Option<String>) -> Result<Option<String>, Failure> {
+    match named {
+        Some(path) if Path::new(&path).is_absolute() => {
+            let path = context.files.resolve(Path::new(&path))?;
+            Ok(Some(path.to_string_lossy().into_owned()))
+        }
+        named => Ok(named),
+    }
+}
+
+/// The headers of `[streaming] send-headers` that say something of this machine and not of an
+/// engine: those are sent by the service of `rauc` alone.
+fn info_headers(context: &Context, config: &SystemConfig) -> Vec<(String, String)> {
+    let wanted = config.streaming.as_ref().map(|section| section.send_headers.as_slice());
+    let fact = |path: &str| {
+        // A fact that cannot be read is not sent; the server has no claim to it.
+        let text = context.read_text(Path::new(path), MAX_FACT).ok().flatten()?;
+        let word = text.split_whitespace().next()?.to_owned();
+        (!word.contains(char::is_control)).then_some(word)
+    };
+    let header = |name: &String| {
+        let (header, path) = match name.as_str() {
+            "boot-id" => ("RAUC-Boot-ID", "/proc/sys/kernel/random/boot_id"),
+            "machine-id" => ("RAUC-Machine-ID", "/etc/machine-id"),
+            "uptime" => ("RAUC-Uptime", "/proc/uptime"),
+            _ => return None,
+        };
+        Some((header.to_owned(), fact(path)?))
+    };
+    wanted.unwrap_or_default().iter().filter_map(header).collect()
+}

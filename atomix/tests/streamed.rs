@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `atomix install` of a bundle on a server: straight into the slots, on from where it was, from
-//! mirrors, and within limits.
+//! `atomix install` of a bundle on a server: straight into the slots, from mirrors, and within
+//! limits. That it goes on where it was is held by `updater/tests/resume.rs`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -125,7 +125,7 @@ fn what_would_be_fetched_is_told_before_and_held_to_a_limit() {
     let told: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     let bytes = told["transfer_bytes"].as_u64().unwrap();
     let len = bundles::good().len() as u64;
-    assert!(bytes >= ROOTFS_BYTES as u64 && bytes <= len + len / 5, "{bytes} of {len}");
+    assert!(bytes >= ROOTFS_BYTES as u64 && bytes <= len + 2 * 65_536, "{bytes} of {len}");
     assert!(server.sent() < 200_000, "{}", server.sent());
     // A bundle with more in it: of the good one the signature alone is too much then.
     let recipe = bundles::Recipe::default();
@@ -144,29 +144,6 @@ fn what_would_be_fetched_is_told_before_and_held_to_a_limit() {
 
 fn board_path(path: &str) -> std::path::PathBuf {
     path.into()
-}
-
-#[test]
-fn interrupted_install_goes_on_when_it_is_asked_for_again() {
-    let (board, len) = (board(), bundles::good().len() as u64);
-    // Enough for the larger image, which is written first, and not for all.
-    let first = Server::start(bundles::good(), len - 40_000);
-    let ran = board.run(&["install", &first.url]);
-    assert_eq!(ran.code, 1, "{}", ran.stderr);
-    assert_eq!(board.state().b.state, SlotState::Writing);
-    let note = String::from_utf8(board.read("/data/atomix/install.resume")).unwrap();
-    assert!(note.contains("slot rootfs.1 "), "{note}");
-    let second = Server::start(bundles::good(), u64::MAX);
-    let ran = board.run(&["install", &second.url]);
-    assert_eq!(ran.code, 0, "{}", ran.stderr);
-    assert!(ran.stderr.contains("going on with an interrupted install"), "{}", ran.stderr);
-    assert!(holds_good(&board));
-    assert!(second.sent() < len / 2, "{} of {len}", second.sent());
-    // Who does not want that fetches all.
-    let third = Server::start(bundles::good(), u64::MAX);
-    board.set_state(&SmallBoard::both_good());
-    let ran = board.run(&["install", "--no-resume", &third.url]);
-    assert!(ran.code == 0 && third.sent() >= ROOTFS_BYTES as u64, "{}", ran.stderr);
 }
 
 #[test]

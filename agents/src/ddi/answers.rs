@@ -278,7 +278,6 @@ fn is_for_the_operator(odd: &DdiError) -> bool {
             | DdiError::Encrypted { .. }
             | DdiError::NoLink { .. }
             | DdiError::Artifact { .. }
-            | DdiError::ArtifactInsecure
     )
 }
 

@@ -167,9 +167,10 @@ pub fn parse_cancel(wanted: ActionId, body: &[u8]) -> Result<Cancel, DdiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::place::Transport;
 
     fn base(body: &str) -> Result<Base, DdiError> {
-        let server = Server::new("https://h/", "DEFAULT", "d").unwrap();
+        let server = Server::new("https://h/", Transport::HttpsOnly, ("DEFAULT", "d")).unwrap();
         parse_base(&server, body.as_bytes())
     }
 

@@ -6,11 +6,12 @@ use super::error::DdiError;
 use super::hashes::FileHasher;
 use super::server::{ActionId, Home, Resource, Server};
 use crate::offer::Urgency;
+use crate::place::Transport;
 use serde_json::{Value, json};
 use storage::ByteLen;
 
 fn read(body: &Value) -> Result<Deployment, DdiError> {
-    let server = Server::new("https://h", "DEFAULT", "d").unwrap();
+    let server = Server::new("https://h", Transport::HttpsOnly, ("DEFAULT", "d")).unwrap();
     parse_deployment(&server, (Resource::Deployment, ActionId(8)), body.to_string().as_bytes())
 }
 
@@ -116,7 +117,7 @@ fn what_no_server_says_is_refused() {
     let elsewhere = json!({ "href": "http://169.254.169.254/x.raucb" });
     assert!(matches!(
         set(format!("{at}/_links/download"), elsewhere),
-        Err(DdiError::ArtifactInsecure)
+        Err(DdiError::Artifact { .. })
     ));
     assert!(matches!(
         with(&|body| body["deployment"]["chunks"][1]["encrypted"] = json!(true)),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What can a hawkBit server say that is not followed?
 
-use bundle::http::UrlError;
+use crate::place::PlaceError;
 
 /// Why a setting or an answer is not used.
 #[derive(Debug, thiserror::Error)]
@@ -11,11 +11,8 @@ pub enum DdiError {
     Server {
         /// Why.
         #[source]
-        source: UrlError,
+        source: PlaceError,
     },
-    /// The address of the server.
-    #[error("the address of a hawkBit server has no user, no query and no fragment")]
-    ServerParts,
     /// A tenant or a target.
     #[error("{name:?} cannot be the name of a tenant or a target")]
     Name {
@@ -33,11 +30,8 @@ pub enum DdiError {
     Artifact {
         /// Why.
         #[source]
-        source: UrlError,
+        source: PlaceError,
     },
-    /// A link to an artifact.
-    #[error("the artifact is to be fetched without TLS, though the server has it")]
-    ArtifactInsecure,
     /// An answer.
     #[error("the server's answer about {what} cannot be read")]
     Json {

@@ -8,6 +8,7 @@ use super::request::{Asked, DdiAnswer, DdiMethod, DdiRequest, NoAnswer};
 use super::server::{ActionId, Server};
 use super::state::DdiState;
 use crate::facts::Clock;
+use crate::place::Transport;
 use crate::policy::Keep;
 use bootctl::SlotId;
 use bundle::UnixTime;
@@ -46,7 +47,7 @@ impl Play {
     }
 
     pub fn event(&mut self, event: Event) -> &mut Self {
-        let server = Server::new("https://h", "DEFAULT", "d").unwrap();
+        let server = Server::new("https://h", Transport::HttpsOnly, ("DEFAULT", "d")).unwrap();
         let mut event = Some(event);
         while let Some(happened) = event.take() {
             let clock = Clock { now: UnixTime(1000), floor: None, is_set: true };

@@ -7,6 +7,7 @@
 //! may lie anywhere; the token goes along only where that is the same server.
 
 use super::error::DdiError;
+use crate::place::{Origin, PlaceError, Transport};
 use bundle::http::HttpUrl;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -27,7 +28,7 @@ impl fmt::Display for ActionId {
 /// The place of a device at a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    origin: HttpUrl,
+    origin: Origin,
     device: HttpUrl,
 }
 
@@ -67,15 +68,16 @@ impl Server {
     /// `url` of the server, up to what the tenant's name follows.
     ///
     /// # Errors
-    /// [`DdiError::Server`] for an address that cannot be one, or has a user or a query;
-    /// [`DdiError::Name`] for a tenant or device that would lead elsewhere.
-    pub fn new(url: &str, tenant: &str, device: &str) -> Result<Self, DdiError> {
-        let origin = HttpUrl::parse(url).map_err(|source| DdiError::Server { source })?;
-        let plain = origin.without_user();
-        if plain.contains('?') || url.contains(['@', '#']) {
-            return Err(DdiError::ServerParts);
-        }
-        let mut at = origin.clone();
+    /// [`DdiError::Server`] for an address that cannot be one; [`DdiError::Name`] for a tenant or
+    /// device that would lead elsewhere.
+    pub fn new(
+        url: &str,
+        transport: Transport,
+        (tenant, device): (&str, &str),
+    ) -> Result<Self, DdiError> {
+        let origin =
+            Origin::server(url, transport).map_err(|source| DdiError::Server { source })?;
+        let mut at = origin.url().clone();
         for name in [tenant, "controller", "v1", device] {
             let is_plain = !name.is_empty()
                 && name.chars().count() <= MAX_ID_CHARS
@@ -124,7 +126,7 @@ impl Server {
     /// [`DdiError::Link`] when it does not end as links of that kind do.
     pub fn parse_link(&self, resource: Resource, href: &str) -> Result<ActionLink, DdiError> {
         let refuse = || DdiError::Link { kind: resource.word() };
-        let url = self.origin.join(href).map_err(|_| refuse())?.without_user();
+        let url = self.origin.url().join(href).map_err(|_| refuse())?.without_user();
         let (path, query) = url.split_once('?').unwrap_or((&url, ""));
         let mut parts = path.rsplit('/');
         let (id, kind) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -145,23 +147,20 @@ impl Server {
     /// # Errors
     /// [`DdiError::Artifact`].
     pub fn artifact(&self, href: &str) -> Result<(String, Home), DdiError> {
-        // Also refuses an address with a user in it.
-        let url = self.origin.join(href).map_err(|source| DdiError::Artifact { source })?;
-        if url.same_origin(&self.origin) {
-            return Ok((url.without_user(), Home::Ours));
-        }
-        let text = url.without_user();
-        let insecure = text.starts_with("http://") && !self.poll().starts_with("http://");
-        match text.strip_prefix("http://").filter(|_| insecure) {
-            Some(rest) if url.host() == self.origin.host() => {
-                let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/");
-                let moved =
-                    self.origin.join(path).map_err(|source| DdiError::Artifact { source })?;
-                Ok((moved.without_user(), Home::Ours))
-            }
-            Some(_) => Err(DdiError::ArtifactInsecure),
-            None => Ok((text, Home::Elsewhere)),
-        }
+        let ours = self.origin.url();
+        let refuse = |source: PlaceError| DdiError::Artifact { source };
+        let named = ours.join(href).map_err(|odd| refuse(odd.into()))?;
+        let is_behind_proxy = ours.is_https() && !named.is_https() && named.host() == ours.host();
+        let url = if is_behind_proxy {
+            let text = named.without_user();
+            let place = text.split_once("://").map_or("", |(_, place)| place);
+            let path = place.find('/').and_then(|at| place.get(at..)).unwrap_or("/");
+            ours.join(path).map_err(|odd| refuse(odd.into()))?
+        } else {
+            self.origin.resolve(href).map_err(refuse)?
+        };
+        let home = if url.same_origin(ours) { Home::Ours } else { Home::Elsewhere };
+        Ok((url.without_user(), home))
     }
 }
 
@@ -187,7 +186,7 @@ mod tests {
     use super::*;
 
     fn server() -> Server {
-        Server::new("https://h.example/base", "DEFAULT", "dev-1").unwrap()
+        Server::new("https://h.example/base", Transport::HttpsOnly, ("DEFAULT", "dev-1")).unwrap()
     }
 
     #[test]
@@ -202,11 +201,13 @@ mod tests {
             ("https://u:p@h", "t", "d"),
             ("https://h?x=1", "t", "d"),
             ("ftp://h", "t", "d"),
+            ("http://h", "t", "d"),
             ("https://h", "..", "d"),
             ("https://h", "t", "a/../b"),
             ("https://h", "t", ""),
         ] {
-            assert!(Server::new(url, tenant, device).is_err(), "{url} {tenant} {device}");
+            let made = Server::new(url, Transport::HttpsOnly, (tenant, device));
+            assert!(made.is_err(), "{url} {tenant} {device}");
         }
     }
 
@@ -242,8 +243,14 @@ mod tests {
         assert_eq!(moved, ("https://h.example/base/a.raucb?x=1".to_owned(), Home::Ours));
         let cdn = artifact("https://cdn.example/a.raucb").unwrap();
         assert_eq!(cdn.1, Home::Elsewhere);
-        assert!(matches!(artifact("http://cdn.example/a.raucb"), Err(DdiError::ArtifactInsecure)));
-        for href in ["https://u:p@cdn.example/a", "file:///etc/shadow", "ftp://cdn.example/a"] {
+        for href in [
+            "http://cdn.example/a.raucb",
+            "https://u:p@cdn.example/a",
+            "https://127.0.0.1/a.raucb",
+            "https://169.254.169.254/a.raucb",
+            "file:///etc/shadow",
+            "ftp://cdn.example/a",
+        ] {
             assert!(artifact(href).is_err(), "{href}");
         }
     }

@@ -18,6 +18,7 @@ mod config;
 mod config_client;
 mod config_service;
 mod fixtures;
+mod hawkbit;
 mod http;
 mod promotion;
 mod repart;
@@ -42,6 +43,7 @@ pub use casync::{block_hash_index, catar, chunk_file, chunk_index, tar};
 pub use config::{config_bundle, config_form, config_toml, ssh_key, stick};
 pub use config_client::config_client;
 pub use config_service::{helper_request, ssh_signature};
+pub use hawkbit::hawkbit;
 pub use http::{http_head, http_url};
 pub use promotion::{applier_settings, audit_log, promotion_record};
 pub use repart::{fat, partition_table, repart_definition};
@@ -59,7 +61,7 @@ pub use verifier::{gateway_address, health_config, required_units};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 62] = [
+pub const TARGETS: [Target; 63] = [
     ("agent_settings", agent_settings),
     ("applier_settings", applier_settings),
     ("audit_log", audit_log),
@@ -89,6 +91,7 @@ pub const TARGETS: [Target; 62] = [
     ("fw_env_config", fw_env_config),
     ("gateway_address", gateway_address),
     ("handler_lines", handler_lines),
+    ("hawkbit", hawkbit),
     ("health_config", health_config),
     ("helper_request", helper_request),
     ("http_head", http_head),

@@ -38,6 +38,12 @@ enum Row {
 use Row::{Fuzzed, Inside};
 
 const PARSERS: &[(&str, Row)] = &[
+    ("agents/src/ddi/base.rs", Fuzzed(&["hawkbit"])),
+    ("agents/src/ddi/deployment.rs", Fuzzed(&["hawkbit"])),
+    ("agents/src/ddi/played.rs", Inside("what a test is about to send")),
+    ("agents/src/ddi/request.rs", Inside("a number or a date in a header that `http_head` bounds")),
+    ("agents/src/ddi/server.rs", Fuzzed(&["hawkbit"])),
+    ("agents/src/ddi/state.rs", Fuzzed(&["hawkbit"])),
     ("agents/src/json.rs", Fuzzed(&["original_answer", "release"])),
     ("agents/src/memory/store.rs", Inside("the record that the agent itself wrote, bounded")),
     ("agents/src/original.rs", Fuzzed(&["original_answer"])),

@@ -24,7 +24,7 @@ const MUTATIONS: u64 = 20_000;
 const SHORT_TIME: Duration = Duration::from_millis(1500);
 /// What reads bytes that a stranger, a server or a medium hands over. The rest reads what an
 /// administrator or a program of ours wrote.
-const HANDED_OVER: [&str; 31] = [
+const HANDED_OVER: [&str; 32] = [
     "boot_script",
     "bundle",
     "bundle_edits",
@@ -40,6 +40,7 @@ const HANDED_OVER: [&str; 31] = [
     "env_text",
     "envelope",
     "fat",
+    "hawkbit",
     "helper_request",
     "http_head",
     "http_url",

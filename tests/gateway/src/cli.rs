@@ -2,6 +2,7 @@
 //! Arguments of the program.
 
 use clap::{Parser, ValueEnum};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Who judges.
@@ -46,4 +47,10 @@ pub struct Cli {
     /// Already in the namespaces: the scratch directory
     #[arg(long, hide = true)]
     pub inside: Option<PathBuf>,
+    /// Be the clients of the judge of loads: the service they press upon
+    #[arg(long, hide = true, requires = "inside")]
+    pub press: Option<SocketAddr>,
+    /// How many of them sign
+    #[arg(long, hide = true, default_value_t = 0)]
+    pub signers: usize,
 }

@@ -80,6 +80,11 @@ impl Laptop {
         Ok(Self { host: self.host, key })
     }
 
+    /// The laptop of such a directory.
+    pub fn found(dir: &Path) -> Self {
+        Self { host: None, key: dir.join("operator") }
+    }
+
     /// Sends a signed one.
     pub fn sign(&self, to: SocketAddr, method: &str, target: &str, body: &[u8]) -> Result<Answer> {
         let kind = if body.is_empty() { "" } else { "application/toml" };

@@ -17,6 +17,7 @@ mod machine;
 mod network;
 mod parts;
 mod picture;
+mod press;
 mod rig;
 mod run;
 mod scan;

@@ -2,7 +2,7 @@
 //! A whole run: what is fetched outside, what is judged inside the namespaces.
 
 use crate::cli::{Cli, Judge};
-use crate::{boots, load, network, parts, space, strangers};
+use crate::{boots, load, network, parts, press, space, strangers};
 use anyhow::Result;
 use std::io::Write;
 use std::path::Path;
@@ -10,6 +10,9 @@ use std::time::Instant;
 
 /// Runs what the arguments ask for.
 pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<()> {
+    if let (Some(scratch), Some(to)) = (&cli.inside, cli.press) {
+        return press::clients(to, scratch, cli.signers, out);
+    }
     if let Some(scratch) = &cli.inside {
         space::furnish(scratch)?;
         return judge(cli, scratch, out);

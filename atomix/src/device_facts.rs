@@ -87,8 +87,8 @@ impl DeviceFacts {
     }
 
     /// Adds something that could not be read or kept.
-    pub fn miss(&mut self, what: String) {
-        self.missing.push(what);
+    pub fn missed(&mut self, what: Option<String>) {
+        self.missing.extend(what);
     }
 
     /// For a report that `key` will sign.

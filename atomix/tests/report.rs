@@ -197,3 +197,40 @@ fn a_board_that_cannot_keep_a_key_reports_all_the_same() {
     assert!(told["missing"].to_string().contains("is kept nowhere"), "{told}");
     assert_eq!(board.run(&["report", "key"]).code, 1);
 }
+
+/// The server of a device with a client certificate knows that one, and no other key.
+#[test]
+fn the_settings_of_the_agent_say_who_signs_and_under_which_name() {
+    let board = named(SmallBoard::new());
+    let pki = bundles::pki();
+    board.write("/data/config/hawkbit/client.pem", &pki.signer_cert_pem);
+    board.write("/data/config/hawkbit/client.key", &pki.signer_key_pem);
+    board.write("/ca.pem", &pki.ca_cert_pem);
+    board.write(
+        "/data/config/os-upgrade.json",
+        r#"{"mode": "hawkbit", "hawkbit": {"url": "https://h", "target_id": "gateway-7",
+            "client_cert_file": "/data/config/hawkbit/client.pem",
+            "client_key_file": "/data/config/hawkbit/client.key"}}"#,
+    );
+    let place = |name: &str| board.path(name).to_str().unwrap().to_owned();
+    let looked = report(&board);
+    assert_eq!(
+        (&looked["agent"]["mode"], &looked["device"]["id"]),
+        (&Value::from("hawkbit"), &Value::from("gateway-7"))
+    );
+    let out = place("/report.cms");
+    ok(&board, &["report", "make", "--out", &out]);
+    assert!(!board.path(KEY).exists(), "a key was made that nobody needs");
+    let verify = ["--json", "report", "verify", &out, "--certificate", &place("/ca.pem")];
+    let told: Value = serde_json::from_str(&ok(&board, &verify).stdout).unwrap();
+    assert_eq!(told["device"]["key"], looked["device"]["key"]);
+
+    fs::remove_file(board.path("/data/config/hawkbit/client.key")).unwrap();
+    let out = place("/second.cms");
+    let ran = ok(&board, &["--json", "report", "make", "--out", &out]);
+    assert!(ran.stdout.contains("not signed with the client certificate"), "{}", ran.stdout);
+    board.write("/data/config/os-upgrade.json", "{");
+    let told = report(&board);
+    assert!(told["missing"].to_string().contains("no settings of the update agent"), "{told}");
+    assert!(told["agent"].as_object().unwrap().is_empty());
+}

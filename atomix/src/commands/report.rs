@@ -9,8 +9,8 @@ use crate::output::{Output, wrap};
 use crate::report_cli::{MakeReportArgs, ReportCommand};
 use crate::terminal::{fit, one_line};
 use agents::{
-    AgentFacts, DeviceKey, KeyOrigin, REPORT_KEY_PATH, Report, ReportError, ReportedSlot,
-    SIGNED_REPORT_MAX, sign_report, verify_report,
+    AgentFacts, DeviceKey, Identity, KeyOrigin, Login, REPORT_KEY_PATH, Report, ReportError,
+    ReportedSlot, SIGNED_REPORT_MAX, Settings, Source, sign_report, verify_report,
 };
 use bundle::SigningIdentity;
 use serde::Serialize;
@@ -74,17 +74,69 @@ impl ReportSigner {
         Ok(Self { identity: key.identity, fingerprint: key.fingerprint, trouble })
     }
 
-    /// The key of a certificate, for devices that have one for their server.
+    /// Who signs by the agent's settings: the holder of the client certificate that the server knows
+    /// already, else the device's own key. A certificate that cannot be used is told in the report.
+    ///
+    /// # Errors
+    /// As [`ReportSigner::own`].
+    pub fn configured(context: &Context, settings: Option<&Settings>) -> Result<Self, Failure> {
+        match settings.and_then(client_identity) {
+            None => Self::own(context),
+            Some(identity) => Self::by_identity(context, identity).or_else(|failure| {
+                let mut own = Self::own(context)?;
+                let why = format!("not signed with the client certificate: {}", failure.chain());
+                own.trouble =
+                    Some(own.trouble.map_or_else(|| why.clone(), |also| format!("{why}; {also}")));
+                Ok(own)
+            }),
+        }
+    }
+
+    /// By files of the device.
+    fn by_identity(context: &Context, identity: &Identity) -> Result<Self, Failure> {
+        let read = |path: &Path| {
+            let absent = || Failure::FileAbsent {
+                path: path.to_owned(),
+                hint: "put the client certificate and its key there",
+            };
+            context.files.read(path, MAX_PEM)?.ok_or_else(absent)
+        };
+        Self::of_pem(&identity.cert, &read(&identity.cert)?, &read(&identity.key)?)
+    }
+
+    /// The key of a certificate, by files of this machine.
     ///
     /// # Errors
     /// [`Failure::Signer`], [`Failure::FileAbsent`] or [`Failure::Files`].
     pub fn by_certificate(cert: &Path, key: &Path) -> Result<Self, Failure> {
-        let signer = |source| Failure::Signer { cert: cert.to_owned(), source };
-        let (cert_pem, key_pem) = (read_here(cert, MAX_PEM)?, read_here(key, MAX_PEM)?);
+        Self::of_pem(cert, &read_here(cert, MAX_PEM)?, &read_here(key, MAX_PEM)?)
+    }
+
+    fn of_pem(cert: &Path, cert_pem: &[u8], key_pem: &[u8]) -> Result<Self, Failure> {
+        let failed = |source| Failure::Signer { cert: cert.to_owned(), source };
         // What follows the first certificate in its file leads to the CA.
-        let identity = SigningIdentity::from_pem(&cert_pem, &key_pem, &cert_pem).map_err(signer)?;
-        let fingerprint = identity.describe().map_err(signer)?.spki_sha256;
+        let identity = SigningIdentity::from_pem(cert_pem, key_pem, cert_pem).map_err(failed)?;
+        let fingerprint = identity.describe().map_err(failed)?.spki_sha256;
         Ok(Self { identity, fingerprint, trouble: None })
+    }
+}
+
+/// By which certificate the device is known to its server.
+fn client_identity(settings: &Settings) -> Option<&Identity> {
+    match &settings.source {
+        Source::Poll(poll) => poll.tls.identity.as_ref(),
+        Source::Hawkbit(hawkbit) => match &hawkbit.login {
+            Login::Certificate(identity) => Some(identity),
+            Login::TargetToken(_) | Login::GatewayToken(_) => None,
+        },
+    }
+}
+
+/// How the device is told of updates, and by which name.
+fn mode_and_name(settings: &Settings) -> (&'static str, Option<&str>) {
+    match &settings.source {
+        Source::Poll(_) => ("poll", None),
+        Source::Hawkbit(hawkbit) => ("hawkbit", hawkbit.target_id.as_deref()),
     }
 }
 
@@ -97,31 +149,52 @@ fn own_key(context: &Context) -> Result<(DeviceKey, KeyOrigin), Failure> {
 }
 
 fn make(context: &Context, args: &MakeReportArgs, out: &mut Output) -> Result<(), Failure> {
-    let mut facts = DeviceFacts::read(context, args.device_id.as_deref())?;
+    let settings = Settings::read(&context.files);
+    let known = settings.as_ref().ok().and_then(Option::as_ref);
+    let (mode, name) = known.map(mode_and_name).unzip();
+    let mut facts = DeviceFacts::read(context, args.device_id.as_deref().or(name.flatten()))?;
+    facts.missed(settings.as_ref().err().map(|cause| chain(cause)));
     let signer = match (&args.cert, &args.key, &args.out) {
         (Some(cert), Some(key), _) => Some(ReportSigner::by_certificate(cert, key)?),
-        (_, _, Some(_)) => Some(ReportSigner::own(context)?),
+        (_, _, Some(_)) => Some(ReportSigner::configured(context, known)?),
         // Looking makes no key.
         (_, _, None) => None,
     };
     let fingerprint = match &signer {
         Some(signer) => Some(signer.fingerprint),
-        None => DeviceKey::kept(&context.files).unwrap_or_else(|cause| {
-            facts.miss(chain(&cause));
-            None
-        }),
+        None => known_key(context, known, &mut facts),
     };
     if let Some(trouble) = signer.as_ref().and_then(|signer| signer.trouble.clone()) {
         out.warn(std::slice::from_ref(&trouble))?;
-        facts.miss(trouble);
+        facts.missed(Some(trouble));
     }
-    let report = Report::new(&facts.for_report(fingerprint, AgentFacts::default()));
+    // What the agent did and when is the agent's to say; it makes its reports itself.
+    let agent = AgentFacts { mode: mode.map(str::to_owned), ..AgentFacts::default() };
+    let report = Report::new(&facts.for_report(fingerprint, agent));
     if let (Some(path), Some(signer)) = (&args.out, &signer) {
         let signed = sign_report(&report, &signer.identity, context.now.0)?;
         write_new(path, &signed)?;
         writeln!(out.people, "signed with key {}", signer.fingerprint)?;
     }
     out.answer(&report, render)
+}
+
+/// The key that would sign, where there is one already.
+fn known_key(
+    context: &Context,
+    settings: Option<&Settings>,
+    facts: &mut DeviceFacts,
+) -> Option<Digest> {
+    if let Some(identity) = settings.and_then(client_identity) {
+        match ReportSigner::by_identity(context, identity) {
+            Ok(signer) => return Some(signer.fingerprint),
+            Err(failure) => facts.missed(Some(failure.chain())),
+        }
+    }
+    DeviceKey::kept(&context.files).unwrap_or_else(|cause| {
+        facts.missed(Some(chain(&cause)));
+        None
+    })
 }
 
 fn verify(

@@ -6,8 +6,6 @@
 //! value is judged again. A file that is no settings is an error and never "no updates".
 
 mod file;
-#[cfg(test)]
-mod tests;
 mod texts;
 
 use crate::policy::Policy;
@@ -185,3 +183,6 @@ impl Settings {
         file.into_settings()
     }
 }
+
+#[cfg(test)]
+mod tests;

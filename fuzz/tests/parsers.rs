@@ -51,7 +51,6 @@ const PARSERS: &[(&str, Row)] = &[
     ("agents/src/release_read.rs", Fuzzed(&["release"])),
     ("agents/src/report/signed.rs", Fuzzed(&["device_report"])),
     ("agents/src/settings.rs", Fuzzed(&["agent_settings"])),
-    ("agents/src/settings/tests.rs", Inside("what a test wrote")),
     ("atomix-repart/src/settings.rs", Fuzzed(&["settings"])),
     ("atomix/src/commands/rescue/laptop/dialogue.rs", Fuzzed(&["serial_dialogue"])),
     ("atomix/src/demo/story.rs", Inside("answers of the program's own commands, in the demo")),

@@ -39,14 +39,14 @@ impl Keeper for Medium<'_> {
 }
 
 impl Device {
-    /// A device of this name at the server at `url`, with these credentials.
+    /// A device of this name at the server at `url`, with these credentials, on a board that calls
+    /// itself `rock64`.
     ///
     /// # Errors
     /// When the address cannot be one.
     pub fn new(url: &str, name: &str, credentials: Credentials) -> Result<Self> {
         let server = Server::new(url, Transport::PlainForDevelopment, ("DEFAULT", name))?;
-        let attributes =
-            [("hw_boardname", "rock64"), ("hw_revision", "2"), ("sw_version", "1.0.0")];
+        let attributes = [("hw_boardname", "rock64"), ("sw_version", "1.0.0")];
         let named = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
         Ok(Self {
             server,
@@ -56,6 +56,13 @@ impl Device {
             kept: serde_json::to_vec(&DdiState::default())?,
             asked: Vec::new(),
         })
+    }
+
+    /// The board is another one.
+    #[must_use]
+    pub fn on_board(mut self, board: &str) -> Self {
+        self.attributes.insert("hw_boardname".to_owned(), board.to_owned());
+        self
     }
 
     /// Something happens; the server is talked to until the hands are wanted.

@@ -2,9 +2,8 @@
 //! Does a device come through an action, whatever the server does?
 //!
 //! [`stub::Stub`] is a server in this process that takes nothing that hawkBit's description does not
-//! allow, and misbehaves on demand; `cargo test --package ddi` plays against it. The program `ddi`
-//! plays against gooseBit. The client is the real one with its real HTTP; the hands that install and
-//! restart are played ([`device::Device`]).
+//! allow, and misbehaves on demand; `cargo test --package ddi` plays against it. The client is the
+//! real one with its real HTTP; the hands that install and restart are played ([`device::Device`]).
 #![allow(clippy::disallowed_methods, reason = "a judge starts servers and keeps what they write")]
 
 pub mod device;

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 /// Who judges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Judge {
+    /// Our own client of hawkBit's interface and gooseBit complete an update, and report a fall back.
+    Agent,
     /// The real `rauc-hawkbit-updater` and gooseBit complete an update, and report a refused one.
     Hawkbit,
     /// The real RAUC takes what this program made, and the other way round, with the same result.
@@ -47,12 +49,14 @@ impl Cli {
 
 impl Judge {
     /// All that can be discontent.
-    pub const ALL: [Self; 4] = [Self::Hawkbit, Self::Matrix, Self::Stores, Self::Hostile];
+    pub const ALL: [Self; 5] =
+        [Self::Agent, Self::Hawkbit, Self::Matrix, Self::Stores, Self::Hostile];
 
     /// The word on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Agent => "agent",
             Self::Hawkbit => "hawkbit",
             Self::Matrix => "matrix",
             Self::Stores => "stores",

@@ -73,7 +73,7 @@ impl Rig<'_> {
         let image: Vec<u8> =
             (0..2_u32 << 18).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
         let bundle = dir.join("update.raucb");
-        self.bundle(format, compatible, &image, &bundle)?;
+        make_update((&self.peers.real, self.keys), (format, compatible), &image, &bundle)?;
         let server = Goosebit::start(&self.peers.python, &dir.join("server"))?;
         server.register(name)?;
         let service = device.serve(&self.peers.rauc)?;
@@ -126,26 +126,6 @@ impl Rig<'_> {
         ran.unwrap_or_else(|failed| format!("{failed:#}"))
     }
 
-    fn bundle(&self, format: &str, compatible: &str, image: &[u8], to: &Path) -> Result<()> {
-        let manifest = format!(
-            "[update]\ncompatible={compatible}\nversion=2.0.0\n[bundle]\nformat={format}\n\
-             [image.rootfs]\nfilename=rootfs.img\n"
-        );
-        let keys = self.keys.display();
-        let signing = [
-            format!("--cert={keys}/dev/autobuilder-1.cert.pem"),
-            format!("--key={keys}/dev/private/autobuilder-1.pem"),
-        ];
-        fs::create_dir_all(to.parent().context("no directory")?)?;
-        let recipe = Recipe {
-            manifest: &manifest,
-            files: &[("rootfs.img", image)],
-            hook: None,
-            arguments: &signing,
-        };
-        make_bundle(&self.peers.real, &recipe, to)
-    }
-
     fn client(&self, dir: &Path, name: &str, way: Way, board: &str) -> Result<PathBuf> {
         let file = dir.join("client.conf");
         let stream = way == Way::Stream;
@@ -162,6 +142,35 @@ impl Rig<'_> {
         )?;
         Ok(file)
     }
+}
+
+/// Makes a bundle with one image, signed by one of the keys of RAUC's own tests.
+///
+/// # Errors
+/// When the real `rauc` does not.
+pub fn make_update(
+    (real, keys): (&Path, &Path),
+    (format, compatible): (&str, &str),
+    image: &[u8],
+    to: &Path,
+) -> Result<()> {
+    let manifest = format!(
+        "[update]\ncompatible={compatible}\nversion=2.0.0\n[bundle]\nformat={format}\n\
+         [image.rootfs]\nfilename=rootfs.img\n"
+    );
+    let keys = keys.display();
+    let signing = [
+        format!("--cert={keys}/dev/autobuilder-1.cert.pem"),
+        format!("--key={keys}/dev/private/autobuilder-1.pem"),
+    ];
+    fs::create_dir_all(to.parent().context("no directory")?)?;
+    let recipe = Recipe {
+        manifest: &manifest,
+        files: &[("rootfs.img", image)],
+        hook: None,
+        arguments: &signing,
+    };
+    make_bundle(real, &recipe, to)
 }
 
 fn append(file: &Path, text: &str) -> Result<()> {

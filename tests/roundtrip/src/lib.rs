@@ -9,6 +9,7 @@
     reason = "test rig: its files are scratch, and its programs are the judges"
 )]
 
+pub mod agent;
 pub mod cases;
 pub mod cli;
 pub mod daemon;

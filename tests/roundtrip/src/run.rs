@@ -5,7 +5,7 @@ use crate::cli::{Cli, Judge};
 use crate::keys::Keys;
 use crate::matrix::{self, Extent, Installs, Party};
 use crate::measures::{self, Bench};
-use crate::{deltas, hawkbit, hostile};
+use crate::{agent, deltas, hawkbit, hostile};
 use crate::{peers, space, stores};
 use anyhow::{Context as _, Result};
 use conformance::cli::Kernel;
@@ -65,6 +65,8 @@ fn fetch(cli: &Cli) -> Result<()> {
     }
     if cli.judge.contains(&Judge::Hawkbit) {
         peers::hawkbit_updater()?;
+    }
+    if cli.judge.iter().any(|judge| matches!(judge, Judge::Agent | Judge::Hawkbit)) {
         peers::goosebit_python()?;
     }
     if cli.kernel == Kernel::Uml {
@@ -89,6 +91,7 @@ fn judge(cli: &Cli, scratch: &Path, out: &mut dyn Write) -> Result<()> {
         let begun = Instant::now();
         writeln!(out, "{}:", judge.name())?;
         match judge {
+            Judge::Agent => agent::judge(&real, scratch, out)?,
             Judge::Hawkbit => {
                 let peers = hawkbit::Peers {
                     real: real.clone(),

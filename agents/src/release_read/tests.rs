@@ -21,8 +21,8 @@ fn good() -> Value {
     })
 }
 
-fn parse(value: &Value) -> Result<Release, ReadReleaseError> {
-    Release::parse(value.to_string().as_bytes())
+fn read(value: &Value) -> Result<Release, ReadReleaseError> {
+    Release::read(value.to_string().as_bytes())
 }
 
 /// The refusal of the good one with a value at a place; `None` takes the member away.
@@ -34,7 +34,7 @@ fn refusal(place: &str, value: Option<Value>) -> String {
         Some(value) => object.insert(name.to_owned(), value),
         None => object.remove(name),
     };
-    match parse(&changed) {
+    match read(&changed) {
         Err(refused) => chain(&refused),
         Ok(_) => panic!("taken: {changed}"),
     }
@@ -42,7 +42,7 @@ fn refusal(place: &str, value: Option<Value>) -> String {
 
 #[test]
 fn every_member_is_read() {
-    let found = parse(&good()).unwrap();
+    let found = read(&good()).unwrap();
     assert_eq!((found.product.as_str(), found.version.as_str()), ("rock64", "26.11.1"));
     assert_eq!(found.sequence.get(), 7);
     assert_eq!((found.issued, found.expires), (UnixTime(1_795_370_400), UnixTime(1_797_962_400)));
@@ -64,7 +64,7 @@ fn three_members_may_be_left_out_and_names_with_x_are_free() {
     }
     value["x-ticket"] = json!({ "who": ["anybody"] });
     value["bundle"]["x-builder"] = json!(7);
-    let found = parse(&value).unwrap();
+    let found = read(&value).unwrap();
     assert_eq!((found.min_version, found.rollout, found.urgency), (None, None, Urgency::Ordinary));
 }
 
@@ -156,9 +156,9 @@ fn other_documents_of_the_signer_are_no_releases() {
     assert!(refusal("/kind", Some(json!("atomix-report"))).contains("another kind"));
     assert!(refusal("/version", Some(json!(2))).contains("version 2"));
     // The manifest of a bundle, which the same key signs in the same way.
-    assert!(Release::parse(b"[update]\ncompatible=rock64\n").is_err());
+    assert!(Release::read(b"[update]\ncompatible=rock64\n").is_err());
     let long = vec![b' '; 65 * 1024];
-    assert!(matches!(Release::parse(&long), Err(ReadReleaseError::TooLong { .. })));
+    assert!(matches!(Release::read(&long), Err(ReadReleaseError::TooLong { .. })));
 }
 
 fn any_release() -> impl Strategy<Value = Release> {
@@ -206,12 +206,12 @@ proptest! {
     #[test]
     fn what_is_written_is_read_as_the_same(release in any_release()) {
         let text = release.encode().unwrap();
-        prop_assert_eq!(Release::parse(text.as_bytes()).unwrap(), release);
+        prop_assert_eq!(Release::read(text.as_bytes()).unwrap(), release);
     }
 
     #[test]
     fn no_content_breaks_it(content in prop::collection::vec(any::<u8>(), 0..300)) {
-        let _ = Release::parse(&content);
+        let _ = Release::read(&content);
     }
 
     /// One byte changed is refused, or read as something that is written as itself again.
@@ -220,9 +220,9 @@ proptest! {
         let mut text = good().to_string().into_bytes();
         let at = at.index(text.len());
         text[at] = with;
-        if let Ok(release) = Release::parse(&text) {
+        if let Ok(release) = Release::read(&text) {
             let again = release.encode().unwrap();
-            prop_assert_eq!(Release::parse(again.as_bytes()).unwrap(), release);
+            prop_assert_eq!(Release::read(again.as_bytes()).unwrap(), release);
         }
     }
 }

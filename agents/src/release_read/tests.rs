@@ -22,7 +22,7 @@ fn good() -> Value {
 }
 
 fn read(value: &Value) -> Result<Release, ReadReleaseError> {
-    Release::read(value.to_string().as_bytes())
+    Release::parse(value.to_string().as_bytes())
 }
 
 /// The refusal of the good one with a value at a place; `None` takes the member away.
@@ -156,9 +156,9 @@ fn other_documents_of_the_signer_are_no_releases() {
     assert!(refusal("/kind", Some(json!("atomix-report"))).contains("another kind"));
     assert!(refusal("/version", Some(json!(2))).contains("version 2"));
     // The manifest of a bundle, which the same key signs in the same way.
-    assert!(Release::read(b"[update]\ncompatible=rock64\n").is_err());
+    assert!(Release::parse(b"[update]\ncompatible=rock64\n").is_err());
     let long = vec![b' '; 65 * 1024];
-    assert!(matches!(Release::read(&long), Err(ReadReleaseError::TooLong { .. })));
+    assert!(matches!(Release::parse(&long), Err(ReadReleaseError::TooLong { .. })));
 }
 
 fn any_release() -> impl Strategy<Value = Release> {
@@ -206,12 +206,12 @@ proptest! {
     #[test]
     fn what_is_written_is_read_as_the_same(release in any_release()) {
         let text = release.encode().unwrap();
-        prop_assert_eq!(Release::read(text.as_bytes()).unwrap(), release);
+        prop_assert_eq!(Release::parse(text.as_bytes()).unwrap(), release);
     }
 
     #[test]
     fn no_content_breaks_it(content in prop::collection::vec(any::<u8>(), 0..300)) {
-        let _ = Release::read(&content);
+        let _ = Release::parse(&content);
     }
 
     /// One byte changed is refused, or read as something that is written as itself again.
@@ -220,9 +220,9 @@ proptest! {
         let mut text = good().to_string().into_bytes();
         let at = at.index(text.len());
         text[at] = with;
-        if let Ok(release) = Release::read(&text) {
+        if let Ok(release) = Release::parse(&text) {
             let again = release.encode().unwrap();
-            prop_assert_eq!(Release::read(again.as_bytes()).unwrap(), release);
+            prop_assert_eq!(Release::parse(again.as_bytes()).unwrap(), release);
         }
     }
 }

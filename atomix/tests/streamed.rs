@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `atomix install` of a bundle on a server: straight into the slots, from mirrors, and within
-//! limits. That it goes on where it was is held by `updater/tests/resume.rs`.
+//! limits. That it goes on where it was after any cut is held by `updater/tests/resume.rs`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -62,20 +62,22 @@ fn serve(stream: TcpStream, file: &[u8], sent: &AtomicU64, most: u64) {
         }
         let (first, last) = range.expect("only ranges are asked for");
         let body = &file[first..=last.min(file.len() - 1)];
-        let is_gone = sent.load(Ordering::SeqCst) + body.len() as u64 > most;
-        let answer = if is_gone {
+        let rest = most.saturating_sub(sent.load(Ordering::SeqCst));
+        let rest = usize::try_from(rest).unwrap_or(usize::MAX);
+        let there = &body[..rest.min(body.len())];
+        let answer = if there.is_empty() {
             b"HTTP/1.1 404 Gone\r\nContent-Length: 0\r\n\r\n".to_vec()
         } else {
-            sent.fetch_add(body.len() as u64, Ordering::SeqCst);
+            sent.fetch_add(there.len() as u64, Ordering::SeqCst);
             let last = first + body.len() - 1;
             let range = format!("Content-Range: bytes {first}-{last}/{}", file.len());
             let head = format!(
                 "HTTP/1.1 206 Part\r\nContent-Length: {}\r\n{range}\r\nETag: \"one\"\r\n\r\n",
                 body.len()
             );
-            [head.as_bytes(), body].concat()
+            [head.as_bytes(), there].concat()
         };
-        if to.write_all(&answer).is_err() {
+        if to.write_all(&answer).is_err() || (1..body.len()).contains(&there.len()) {
             return;
         }
     }
@@ -113,6 +115,30 @@ fn bundle_goes_from_its_server_into_the_slot_and_nowhere_else() {
     assert!(!(ran.stdout + &ran.stderr).contains("geheim"));
     let told = after.values().any(|bytes| bytes.windows(6).any(|word| word == b"geheim"));
     assert!(!told);
+}
+
+#[test]
+fn an_interrupted_install_goes_on_where_it_was_when_it_is_asked_for_again() {
+    let size = 64 << 20;
+    let bundle = bundles::Recipe { rootfs_bytes: size, ..bundles::Recipe::default() }.make();
+    let board = board();
+    board.write("/dev/mmcblk1p4", vec![0; size]);
+    let gone = Server::start(bundle.clone(), 56 << 20);
+    let ran = board.run(&["install", &gone.url]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let note = board.read("/data/atomix/install.resume");
+    let note = String::from_utf8(note).unwrap();
+    assert!(note.contains("slot rootfs.1 "), "{note}");
+    assert_eq!(board.state().b.state, SlotState::Writing);
+    let whole = Server::start(bundle, u64::MAX);
+    let ran = board.run(&["install", &whole.url]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("going on with an interrupted install"), "{}", ran.stderr);
+    // Each 16 MiB are noted; what was on its way is fetched again.
+    assert!(whole.sent() < 50 << 20, "{} bytes", whole.sent());
+    assert!(board.read("/dev/mmcblk1p4") == image(70, size));
+    assert_eq!(board.state().b.state, SlotState::Trying);
+    assert!(!board.path("/data/atomix/install.resume").exists());
 }
 
 #[test]

@@ -10,13 +10,13 @@
 //! Nothing behind the image's end is written, as in RAUC, and nothing is discarded.
 
 use crate::prefix::Begun;
-use crate::read_ahead::{CHUNK_BYTES, fill, fill_from_device, for_each_chunk};
+use crate::read_ahead::{Abandoned, CHUNK_BYTES, fill, fill_from_device, for_each_chunk};
 use crate::{ContentDigest, InstallError, Slot, SlotName};
 use bundle::BundleError;
 use openssl::sha::Sha256;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use storage::{AlignedBuffer, ByteLen, Digest, Storage, StorageError};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -162,6 +162,57 @@ impl<F: FnMut(u64) -> Result<(), InstallError>> WriteWatch for F {
     }
 }
 
+/// Reads an image for the writer: hashed as it was signed, then without what is held back.
+struct Feed<'a> {
+    slot: SlotName,
+    source: &'a mut (dyn Read + Send),
+    /// Of a digest that its source learns nobody else has anything to compare with.
+    hash: Option<Sha256>,
+    start: u64,
+    hold_back: usize,
+    held_back: Vec<u8>,
+    chunk_digests: Vec<u128>,
+    mark_every: Option<u64>,
+    marks: Sender<(u64, Digest)>,
+}
+
+impl Feed<'_> {
+    /// The next chunk, `at` bytes behind the start; how much there was.
+    fn read(
+        &mut self,
+        at: u64,
+        buffer: &mut [u8],
+        abandoned: &Abandoned,
+    ) -> Result<usize, InstallError> {
+        let at = at + self.start;
+        let read = fill(self.source, buffer, abandoned).map_err(|source| {
+            InstallError::ReadImage { slot: self.slot.clone(), offset: at, source }
+        })?;
+        if read == 0 {
+            return Ok(0);
+        }
+        let chunk = buffer.get_mut(..read).unwrap_or_default();
+        // What was signed, before anything of it is held back.
+        if let Some(hash) = &mut self.hash {
+            hash.update(chunk);
+            let end = at + read as u64;
+            if self.mark_every.is_some_and(|every| end.is_multiple_of(every)) {
+                // Whoever writes has the other end until this ends.
+                let _ = self.marks.send((end, Digest::from_bytes(hash.clone().finish())));
+            }
+        }
+        if at == 0 {
+            let held = self.hold_back.min(read);
+            if let Some(head) = chunk.get_mut(..held) {
+                self.held_back = head.to_vec();
+                head.fill(0);
+            }
+        }
+        self.chunk_digests.push(xxh3_128(chunk));
+        Ok(read)
+    }
+}
+
 /// Writes an image, and tells.
 pub(crate) fn write_image(
     mut open: OpenSlot,
@@ -169,50 +220,28 @@ pub(crate) fn write_image(
     watch: &mut dyn WriteWatch,
 ) -> Result<WrittenSlot, InstallError> {
     let slot = open.name.clone();
-    let Begun { bytes: start, hash, mut chunk_digests, mut held_back } = image.begun;
+    let Begun { bytes: start, hash, chunk_digests, held_back } = image.begun;
     let count = WriteCount { skipped: ByteLen::new(start), ..WriteCount::default() };
     let mut writer = ChunkWriter { count, ..ChunkWriter::default() };
     let mut offset = start;
     let expected = image.len.get();
-    // Of a digest that its source learns nobody else has anything to compare with.
-    let mut hash = match &image.digest {
-        ContentDigest::Known(_) => Some(hash),
-        ContentDigest::Learned(_) => None,
-    };
-    let mark_every = watch.mark_every();
     // Hashed ahead of the writing; at most as many as there are buffers.
-    let (mark, marks) = channel::<(u64, Digest)>();
+    let (mark, marks) = channel();
     let mut next_mark = None;
+    let mut feed = Feed {
+        slot: slot.clone(),
+        source: image.source,
+        hash: matches!(&image.digest, ContentDigest::Known(_)).then_some(hash),
+        start,
+        hold_back: image.hold_back,
+        held_back,
+        chunk_digests,
+        mark_every: watch.mark_every(),
+        marks: mark,
+    };
     for_each_chunk(
         ByteLen::new(expected.saturating_sub(start)),
-        |at, buffer, abandoned| {
-            let at = at + start;
-            let read = fill(image.source, buffer, abandoned).map_err(|source| {
-                InstallError::ReadImage { slot: slot.clone(), offset: at, source }
-            })?;
-            if read == 0 {
-                return Ok(0);
-            }
-            let chunk = buffer.get_mut(..read).unwrap_or_default();
-            // What was signed, before anything of it is held back.
-            if let Some(hash) = &mut hash {
-                hash.update(chunk);
-                let end = at + read as u64;
-                if mark_every.is_some_and(|every| end.is_multiple_of(every)) {
-                    // Whoever writes has the other end until this ends.
-                    let _ = mark.send((end, Digest::from_bytes(hash.clone().finish())));
-                }
-            }
-            if at == 0 {
-                let held = image.hold_back.min(read);
-                if let Some(head) = chunk.get_mut(..held) {
-                    held_back = head.to_vec();
-                    head.fill(0);
-                }
-            }
-            chunk_digests.push(xxh3_128(chunk));
-            Ok(read)
-        },
+        |at, buffer, abandoned| feed.read(at, buffer, abandoned),
         |chunk| {
             if chunk.is_empty() {
                 return watch.passed(0);
@@ -235,8 +264,9 @@ pub(crate) fn write_image(
     if offset != expected {
         return Err(InstallError::ImageLength { slot, expected, found: offset });
     }
-    let digest = signed_digest(&slot, hash, &image.filename, &image.digest)?;
+    let digest = signed_digest(&slot, feed.hash, &image.filename, &image.digest)?;
     let (len, count) = (image.len, writer.count);
+    let Feed { chunk_digests, held_back, .. } = feed;
     Ok(WrittenSlot { open, len, digest, chunk_digests, count, held_back })
 }
 

@@ -160,7 +160,7 @@ pub fn http_options(config: &SystemConfig, env: &RaucEnv, access: &Access) -> Ht
 /// How a server is spoken to by the configuration and the environment of this process alone.
 ///
 /// # Errors
-/// [`RaucError`] for a number in the environment that cannot be used.
+/// RAUC's error for a number in the environment that cannot be used.
 pub fn configured_http(config: &SystemConfig) -> Result<HttpOptions, RaucError> {
     let env = RaucEnv::of_process();
     let patience = patience(&env)?;

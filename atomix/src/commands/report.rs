@@ -2,6 +2,7 @@
 //! `atomix report`: what the fleet is told of this device, for people, for files, and on the side
 //! of whoever receives it.
 
+use crate::commands::config_device::files::write_new;
 use crate::context::Context;
 use crate::device_facts::DeviceFacts;
 use crate::failure::{Failure, chain};
@@ -14,9 +15,7 @@ use agents::{
 };
 use bundle::SigningIdentity;
 use serde::Serialize;
-use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use storage::{ByteLen, Digest, Files, FilesError, HostFiles, open_own_lock};
 
@@ -173,7 +172,7 @@ fn make(context: &Context, args: &MakeReportArgs, out: &mut Output) -> Result<()
     let report = Report::new(&facts.for_report(fingerprint, agent));
     if let (Some(path), Some(signer)) = (&args.out, &signer) {
         let signed = sign_report(&report, &signer.identity, context.now.0)?;
-        write_new(path, &signed)?;
+        write_new(path, &signed, 0o644)?;
         writeln!(out.people, "signed with key {}", signer.fingerprint)?;
     }
     out.answer(&report, render)
@@ -255,22 +254,6 @@ fn read_here(path: &Path, most: ByteLen) -> Result<Vec<u8>, Failure> {
         Err(source) => return Err(Failure::Io { act: "find", path: path.to_owned(), source }),
     };
     HostFiles::new("/").read(&resolved, most)?.ok_or_else(absent)
-}
-
-/// Makes a file; never replaces one.
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let failed = |source: io::Error| {
-        if source.kind() == io::ErrorKind::AlreadyExists {
-            return Failure::Refused {
-                what: format!("{} is there already", path.display()),
-                hint: "name a file that does not exist; nothing was written",
-            };
-        }
-        Failure::Io { act: "write", path: path.to_owned(), source }
-    };
-    let mut options = OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o644).open(path).map_err(failed)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)
 }
 
 /// The report in one screen; JSON has the whole.

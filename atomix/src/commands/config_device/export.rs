@@ -81,7 +81,8 @@ fn put(in_force: &InForce, places: &Places<'_>, out: &mut Output) -> Result<(), 
         made.push(dir);
     }
     if let Some(file) = places.file {
-        write_new(file, &in_force.text)?;
+        // What a device gives out may hold secrets.
+        write_new(file, &in_force.text, 0o600)?;
         made.push(file);
     }
     if made.is_empty() {

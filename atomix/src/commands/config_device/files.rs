@@ -39,8 +39,8 @@ fn read(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// Makes a file that its owner alone can read: what a device gives out may hold secrets.
-pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+/// Makes a file, with the rights of `mode` at most; never replaces one.
+pub(in crate::commands) fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
     let failed = |source: io::Error| {
         if source.kind() == io::ErrorKind::AlreadyExists {
             return Failure::Refused {
@@ -51,6 +51,6 @@ pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         Failure::Io { act: "write", path: path.to_owned(), source }
     };
     let mut options = OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    let mut file = options.write(true).create_new(true).mode(mode).open(path).map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)
 }

@@ -7,7 +7,7 @@ mod apply;
 mod diff;
 mod error;
 mod export;
-mod files;
+pub(super) mod files;
 mod follow;
 mod job;
 mod offline;

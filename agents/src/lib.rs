@@ -6,6 +6,7 @@
 //! allows, all of them values: tests and the fleet simulator run them on virtual time. What they
 //! reach for (servers, disks, clocks) is handed in by the program.
 
+pub mod agent;
 pub mod ddi;
 mod decide;
 mod facts;

@@ -10,8 +10,9 @@
 
 use agents::ddi::{ActionId, BootOutcome, Consent, Credentials, Effect, Event, InstallEnd, Stage};
 use bootctl::SlotId;
+use ddi::book::{Open, TOKEN};
 use ddi::device::Device;
-use ddi::stub::{Fault, Open, Stub, TOKEN};
+use ddi::stub::{Fault, Stub};
 use std::time::{Duration, Instant};
 
 const ID: i64 = 7;

@@ -84,9 +84,9 @@ pub enum Stop {
 
 /// Who follows an install.
 pub trait Watch {
-    /// So many of a hundred parts are written. Asked at least once a second; an answer ends the
-    /// install.
-    fn written(&mut self, percent: u8) -> Option<Stop>;
+    /// So many of a hundred parts are written, and this is the time. Asked at least once a second,
+    /// also while nothing comes; an answer ends the install.
+    fn written(&mut self, percent: u8, now: UnixTime) -> Option<Stop>;
 }
 
 /// The hands.

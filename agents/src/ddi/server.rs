@@ -159,8 +159,19 @@ impl Server {
         } else {
             self.origin.resolve(href).map_err(refuse)?
         };
-        let home = if url.same_origin(ours) { Home::Ours } else { Home::Elsewhere };
+        let home = self.home_of(&url);
         Ok((url.without_user(), home))
+    }
+
+    /// Whose server this address is on: who fetches an offered artifact sends credentials, and
+    /// shows the device's certificate, to [`Home::Ours`] alone.
+    #[must_use]
+    pub fn home(&self, url: &str) -> Home {
+        HttpUrl::parse(url).map_or(Home::Elsewhere, |url| self.home_of(&url))
+    }
+
+    fn home_of(&self, url: &HttpUrl) -> Home {
+        if url.same_origin(self.origin.url()) { Home::Ours } else { Home::Elsewhere }
     }
 }
 
@@ -243,6 +254,15 @@ mod tests {
         assert_eq!(moved, ("https://h.example/base/a.raucb?x=1".to_owned(), Home::Ours));
         let cdn = artifact("https://cdn.example/a.raucb").unwrap();
         assert_eq!(cdn.1, Home::Elsewhere);
+        for (url, _) in [&ours, &moved, &cdn] {
+            let is_ours = url.starts_with("https://h.example/");
+            assert_eq!(server().home(url) == Home::Ours, is_ours, "{url}");
+        }
+        for other in
+            ["http://h.example/a", "https://h.example:444/a", "https://h.example.org/", "a"]
+        {
+            assert_eq!(server().home(other), Home::Elsewhere, "{other}");
+        }
         for href in [
             "http://cdn.example/a.raucb",
             "https://u:p@cdn.example/a",

@@ -58,7 +58,7 @@ fn in_force(door: &Door) -> Option<String> {
 
 /// Waits for something that comes.
 fn until(mut came: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(30);
+    let end = Instant::now() + Duration::from_secs(60);
     while !came() {
         assert!(Instant::now() < end, "it did not come");
         thread::sleep(Duration::from_millis(20));
@@ -224,7 +224,7 @@ fn a_device_that_moves_is_found_again_and_confirmed_over_its_new_address() {
         "--ssh-key",
         &key_path,
         "--confirm-within",
-        "25",
+        "60",
     ];
     let child = laptop.command(&words).spawn().unwrap();
     until(|| !door.fake.with(|state| state.applied.is_empty()) || old.carried() > 0);

@@ -125,7 +125,7 @@ fn commits_of_two_programs_wait_for_each_other() {
         let early = finished.recv_timeout(std::time::Duration::from_millis(100));
         assert!(early.is_err(), "stored while another program held the lock");
         held.unlock().unwrap();
-        finished.recv_timeout(std::time::Duration::from_secs(10)).unwrap();
+        finished.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
     });
     let mut backend = UbootBackend::new(env_store(&flash));
     assert_eq!(backend.load().unwrap(), factory());

@@ -33,13 +33,13 @@ fn answers(address: Ipv4Addr, port: u16) -> bool {
     let Ok(mut stream) = TcpStream::connect(SocketAddr::from((address, port))) else {
         return false;
     };
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     stream.write_all(&Call::new("GET", "/api/health").bytes("localhost")).unwrap();
     read_answer(&mut stream).is_ok_and(|answer| answer.status == 200)
 }
 
 fn wait_for(address: Ipv4Addr, port: u16) {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(60);
     while !answers(address, port) {
         assert!(Instant::now() < end, "nobody listens on {address}");
         std::thread::sleep(Duration::from_millis(50));

@@ -343,7 +343,7 @@ fn nonces_are_bounded_and_denials_are_written_down() {
     assert_eq!(refused, 40 - 15);
     assert_eq!(door.call(&kept).status, 200, "what was pending is still good");
     assert_eq!(door.call(&post("x")).status, 401);
-    let end = std::time::Instant::now() + Duration::from_secs(10);
+    let end = std::time::Instant::now() + Duration::from_secs(60);
     let expected = AuditEntry::Denied {
         client: "127.0.0.1".to_owned(),
         target: "/api/config".to_owned(),
@@ -380,7 +380,14 @@ fn a_few_uploads_at_once_and_the_others_are_told_to_come_again() {
     while door.spooled() > 0 {
         std::thread::sleep(Duration::from_millis(10));
     }
-    assert_eq!(door.call(&post(CONFIG)).status, 202, "a sender that left frees its place");
+    // The place is free only after the file is gone.
+    let answer = loop {
+        let answer = door.call(&post(CONFIG));
+        if answer.status != 429 {
+            break answer;
+        }
+    };
+    assert_eq!(answer.status, 202, "a sender that left frees its place");
 }
 
 #[test]

@@ -27,7 +27,7 @@ type Looked = Result<(Option<FileSystem>, Vec<(&'static str, Result<Vec<u8>, Str
 
 fn look_at(image: Vec<u8>) -> Looked {
     let mut files = Vec::new();
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + Duration::from_secs(60);
     let storage = Box::new(MemoryStorage::disk("stick", image));
     let kind = look(storage, until, &mut |name, content| {
         files.push((name, content.map_err(|error| storage::chain(&error))));

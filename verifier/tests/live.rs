@@ -41,13 +41,13 @@ fn a_missing_bus_is_named_with_its_cause_and_a_hint() {
 #[test]
 fn commands_report_how_they_ended() {
     let mut system = live(Path::new("/"));
-    let second = Duration::from_secs(5);
+    let long = Duration::from_secs(60);
     assert_eq!(
-        system.run(&sh("echo why >&2; exit 3"), second).unwrap(),
+        system.run(&sh("echo why >&2; exit 3"), long).unwrap(),
         CommandEnd::Exited { code: 3, stderr: "why".into() }
     );
-    assert_eq!(system.run(&sh("kill -9 $$"), second).unwrap(), CommandEnd::Signalled { signal: 9 });
-    let error = system.run(&["/nonexistent/program".to_owned()], second).unwrap_err();
+    assert_eq!(system.run(&sh("kill -9 $$"), long).unwrap(), CommandEnd::Signalled { signal: 9 });
+    let error = system.run(&["/nonexistent/program".to_owned()], long).unwrap_err();
     assert!(error.chain().contains("/nonexistent/program"));
 }
 
@@ -55,10 +55,15 @@ fn commands_report_how_they_ended() {
 fn a_command_that_hangs_is_killed_with_its_children() {
     let dir = tempfile::tempdir().unwrap();
     let mut system = live(Path::new("/"));
-    let script = format!("sleep 60 & echo $! >{}/pid; wait", dir.path().display());
-    let end = system.run(&sh(&script), Duration::from_millis(500)).unwrap();
-    assert_eq!(end, CommandEnd::TimedOut);
-    let pid = std::fs::read_to_string(dir.path().join("pid")).unwrap();
+    let script = format!("sleep 300 & echo $! >{}/pid; wait", dir.path().display());
+    // As short as goes; where the machine is so busy that the program has not begun by then, longer.
+    let pid = [500, 5000, 60_000].into_iter().find_map(|millis| {
+        let end = system.run(&sh(&script), Duration::from_millis(millis)).unwrap();
+        assert_eq!(end, CommandEnd::TimedOut);
+        let pid = std::fs::read_to_string(dir.path().join("pid")).unwrap_or_default();
+        (!pid.is_empty()).then_some(pid)
+    });
+    let pid = pid.expect("the program began");
     let status = format!("/proc/{}/stat", pid.trim());
     let began = Instant::now();
     // Killed is a matter of signals: the kernel may still show it dying, or waiting to be reaped.
@@ -66,7 +71,7 @@ fn a_command_that_hangs_is_killed_with_its_children() {
         match std::fs::read_to_string(&status) {
             Err(_) => break,
             Ok(stat) if stat.contains(") Z ") => break,
-            Ok(stat) => assert!(began.elapsed() < Duration::from_secs(5), "still there: {stat}"),
+            Ok(stat) => assert!(began.elapsed() < Duration::from_secs(60), "still there: {stat}"),
         }
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -76,7 +81,7 @@ fn a_command_that_hangs_is_killed_with_its_children() {
 fn a_command_that_floods_its_output_keeps_only_the_end() {
     let mut system = live(Path::new("/"));
     let flood = "head -c 1000000 /dev/zero | tr '\\0' x >&2; echo end >&2; exit 1";
-    let end = system.run(&sh(flood), Duration::from_secs(10)).unwrap();
+    let end = system.run(&sh(flood), Duration::from_secs(60)).unwrap();
     let CommandEnd::Exited { code: 1, stderr } = end else { panic!("{end:?}") };
     assert!(stderr.ends_with("end") && stderr.len() <= 2048);
 }
@@ -86,9 +91,9 @@ fn a_command_that_floods_its_output_keeps_only_the_end() {
 fn a_child_left_behind_does_not_delay_the_answer() {
     let mut system = live(Path::new("/"));
     let began = Instant::now();
-    let end = system.run(&sh("sleep 5 & exit 0"), Duration::from_secs(4)).unwrap();
+    let end = system.run(&sh("sleep 300 & exit 0"), Duration::from_secs(200)).unwrap();
     assert!(matches!(end, CommandEnd::Exited { code: 0, .. }));
-    assert!(began.elapsed() < Duration::from_secs(3));
+    assert!(began.elapsed() < Duration::from_secs(100));
 }
 
 #[test]
@@ -107,9 +112,9 @@ fn ports_and_interfaces_are_asked_for_real() {
     let mut system = live(Path::new("/"));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    system.connect(address, Duration::from_secs(2)).unwrap();
+    system.connect(address, Duration::from_secs(60)).unwrap();
     drop(listener);
-    let error = system.connect(address, Duration::from_secs(2)).unwrap_err();
+    let error = system.connect(address, Duration::from_secs(60)).unwrap_err();
     assert!(error.chain().contains(&address.to_string()));
 
     let loopback = system.addresses("lo").unwrap().expect("every machine has lo");

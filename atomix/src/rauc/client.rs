@@ -195,6 +195,6 @@ mod tests {
         assert_eq!(client.hint(), None);
         assert!(client.properties().is_err());
         assert!(client.call::<_, String>("GetPrimary", &()).is_err());
-        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
     }
 }

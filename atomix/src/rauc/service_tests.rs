@@ -68,7 +68,7 @@ impl Both {
     fn install(&self) {
         let arguments = HashMap::from([("ignore-compatible", Value::from(true))]);
         let _: () = self.proxy(INSTALLER).call("InstallBundle", &("x.raucb", arguments)).unwrap();
-        while self.changes.recv_timeout(Duration::from_secs(10)).unwrap()
+        while self.changes.recv_timeout(Duration::from_secs(60)).unwrap()
             != Change::Progress((0, "Installing".to_owned(), 1))
         {}
     }

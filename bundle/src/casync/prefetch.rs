@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(results.next(), Some(0));
         let weak = Arc::downgrade(&results.work);
         drop(results);
-        for _ in 0..200 {
+        for _ in 0..6000 {
             if weak.upgrade().is_none() {
                 return;
             }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A server that misbehaves on demand, in this process, on a port of its own.
 
-use openssl::ssl::SslAcceptor;
+use openssl::ssl::{HandshakeError, SslAcceptor};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -148,7 +148,8 @@ impl TestServer {
                     Some(acceptor) => match acceptor.accept(stream) {
                         Ok(stream) => serve(stream, &answer, &log),
                         // Closing at once would reset the connection, and the alert be lost.
-                        Err(_failed) => std::thread::sleep(Duration::from_millis(300)),
+                        Err(HandshakeError::Failure(failed)) => await_end(failed.get_ref()),
+                        Err(_other) => {}
                     },
                 });
             }
@@ -171,6 +172,12 @@ impl Drop for TestServer {
         self.end.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(self.address);
     }
+}
+
+/// Reads until the other side closes.
+fn await_end(mut stream: &TcpStream) {
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(60)));
+    let _ = std::io::copy(&mut stream, &mut std::io::sink());
 }
 
 fn serve<S: Read + Write>(stream: S, answer: &Answer, log: &Mutex<Vec<Request>>) {
@@ -225,7 +232,8 @@ fn send(stream: &mut impl Write, reply: &Reply) -> bool {
         }
     }
     if reply.stall.is_some() {
-        std::thread::sleep(Duration::from_secs(20));
+        // Longer than any test waits; the thread ends with the process.
+        std::thread::sleep(Duration::from_secs(300));
         return false;
     }
     sent.is_ok() && reply.cut.is_none()

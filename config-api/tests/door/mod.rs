@@ -228,7 +228,7 @@ impl Door {
 
     /// The job at `url`, once it is over.
     pub fn wait(&self, url: &str) -> Value {
-        let end = Instant::now() + Duration::from_secs(30);
+        let end = Instant::now() + Duration::from_secs(60);
         loop {
             let job = self.call(&Call::new("GET", url)).json();
             if ["succeeded", "failed"].contains(&job["state"].as_str().unwrap()) {

@@ -2,6 +2,7 @@
 //! Judged by real programs: what they get, what is kept, and that nobody waits for ever.
 
 use super::*;
+use std::iter::once;
 
 const SH: &str = "/bin/sh";
 
@@ -50,14 +51,20 @@ fn a_program_that_stops_reading_is_no_failure_of_the_pipe() {
 #[test]
 fn a_background_child_that_holds_the_pipes_hangs_nobody() {
     let began = Instant::now();
-    let end = run(shell("sleep 30 & echo done >&2"), &go_on).unwrap();
+    let end = run(shell("sleep 300 & echo done >&2"), &go_on).unwrap();
     assert!(end.success() && end.stderr == "done", "{end:?}");
-    assert!(began.elapsed() < Duration::from_secs(10));
+    assert!(began.elapsed() < Duration::from_secs(200));
 }
 
 #[test]
 fn stop_and_time_end_the_whole_group() {
-    for (limit, stop) in [(None, Some("SIGTERM")), (Some(Duration::from_millis(100)), None)] {
+    // As short as goes; where the machine is so busy that the program has not begun by then, longer.
+    let limits = [100, 1000, 10_000, 60_000].map(|millis| Some(Duration::from_millis(millis)));
+    let mut timed_out = false;
+    for (limit, stop) in once((None, Some("SIGTERM"))).chain(limits.map(|limit| (limit, None))) {
+        if timed_out {
+            break;
+        }
         let dir = tempfile::tempdir().unwrap();
         let mark = dir.path().join("pid");
         let asked = std::cell::Cell::new(0);
@@ -65,7 +72,7 @@ fn stop_and_time_end_the_whole_group() {
             asked.set(asked.get() + 1);
             stop.filter(|_| mark.exists() && asked.get() > 3)
         };
-        let line = format!("sleep 60 & echo $! > {}; mv {0} {0}; wait", mark.display());
+        let line = format!("sleep 300 & echo $! > {}; mv {0} {0}; wait", mark.display());
         let mut call = shell(&line);
         call.timeout = limit;
         let began = Instant::now();
@@ -74,13 +81,14 @@ fn stop_and_time_end_the_whole_group() {
             None => assert!(matches!(error, ProgramError::Stopped { by: "SIGTERM" }), "{error}"),
             Some(_) => assert!(matches!(error, ProgramError::TimedOut { .. }), "{error}"),
         }
-        assert!(began.elapsed() < Duration::from_secs(30));
-        let text = std::fs::File::open(&mark).map(io::read_to_string).unwrap().unwrap();
+        assert!(began.elapsed() < Duration::from_secs(200));
+        let text = std::fs::File::open(&mark).and_then(io::read_to_string).unwrap_or_default();
         let Ok(id) = text.trim().parse::<u32>() else { continue };
+        timed_out = limit.is_some();
         // A zombie of nobody's may stay for a moment; a sleeper may not.
         let state = || std::fs::File::open(format!("/proc/{id}/stat")).and_then(io::read_to_string);
         let sleeps = || state().is_ok_and(|stat| !stat.contains(") Z"));
-        for _ in 0..100 {
+        for _ in 0..3000 {
             if !sleeps() {
                 break;
             }
@@ -88,6 +96,7 @@ fn stop_and_time_end_the_whole_group() {
         }
         assert!(!sleeps(), "the background child {id} still runs");
     }
+    assert!(timed_out, "no program that began was timed out");
 }
 
 #[test]
@@ -99,10 +108,10 @@ fn a_failing_input_kills_the_program_and_is_told() {
         }
     }
     let began = Instant::now();
-    let error = run(shell("cat; sleep 60").input(&mut Broken), &go_on).unwrap_err();
+    let error = run(shell("cat; sleep 300").input(&mut Broken), &go_on).unwrap_err();
     let ProgramError::Input { source, .. } = error else { panic!("{error}") };
     assert_eq!(source.to_string(), "the bundle is damaged");
-    assert!(began.elapsed() < Duration::from_secs(30));
+    assert!(began.elapsed() < Duration::from_secs(200));
 }
 
 #[test]
@@ -172,10 +181,10 @@ fn whose_group_a_program_is_in_is_the_callers_choice_and_it_can_be_ended_in_both
     assert_ne!(group_of(shell(group)), own);
     assert_eq!(group_of(shell(group).in_our_group()), own);
     let began = Instant::now();
-    let slow = ProgramCall::new("sleep").arg("60").in_our_group().timeout(DRAIN);
+    let slow = ProgramCall::new("sleep").arg("300").in_our_group().timeout(DRAIN);
     let late = run(slow, &go_on).unwrap_err();
     assert!(matches!(late, ProgramError::TimedOut { .. }), "{late}");
-    assert!(began.elapsed() < Duration::from_secs(30));
+    assert!(began.elapsed() < Duration::from_secs(200));
 }
 
 #[test]

@@ -275,11 +275,11 @@ mod tests {
     #[test]
     fn what_was_found_is_not_found_again() {
         let mut serial = hearing("boot\r\nslot A\r\nslot B\r\n");
-        let second = Duration::from_secs(1);
-        assert_eq!(serial.expect("slot ", second).unwrap(), "boot\n");
-        assert_eq!(serial.expect_any(&["C", "B", "A"], second).unwrap(), (2, String::new()));
-        assert_eq!(serial.expect("slot ", second).unwrap(), "\n");
-        let missed = serial.expect("slot ", second).unwrap_err().to_string();
+        let minute = Duration::from_secs(60);
+        assert_eq!(serial.expect("slot ", minute).unwrap(), "boot\n");
+        assert_eq!(serial.expect_any(&["C", "B", "A"], minute).unwrap(), (2, String::new()));
+        assert_eq!(serial.expect("slot ", minute).unwrap(), "\n");
+        let missed = serial.expect("slot ", minute).unwrap_err().to_string();
         assert!(missed.contains("the line ended"), "{missed}");
     }
 
@@ -290,7 +290,7 @@ mod tests {
         let text: &[u8] = b"boot\r\nslot A\r\nhalf";
         let serial =
             Serial::annotated(text, std::io::sink(), &log, Instant::now(), annotate).unwrap();
-        serial.await_end(Duration::from_secs(1)).unwrap();
+        serial.await_end(Duration::from_secs(60)).unwrap();
         std::fs::remove_file(log).unwrap();
         let lines: Vec<_> = serial.lines().into_iter().map(|line| (line.text, line.note)).collect();
         let known = |text: &str, note: Option<&str>| (text.to_owned(), note.map(str::to_owned));
@@ -303,15 +303,15 @@ mod tests {
         let log = std::env::temp_dir().join(format!("e2e-since-{}", std::process::id()));
         let mut serial = Serial::new(ours, std::io::sink(), &log, Instant::now()).unwrap();
         std::fs::remove_file(log).unwrap();
-        let second = Duration::from_secs(1);
+        let minute = Duration::from_secs(60);
         theirs.write_all(b"READY 1\nslot B\n").unwrap();
-        serial.expect("slot B\n", second).unwrap();
+        serial.expect("slot B\n", minute).unwrap();
         let since = serial.found_at();
         assert!(since > 0.0);
         theirs.write_all(b"READY 2\nrest\n").unwrap();
-        serial.expect_line("READY", since, second).unwrap();
-        assert_eq!(serial.expect("rest", second).unwrap(), "");
+        serial.expect_line("READY", since, minute).unwrap();
+        assert_eq!(serial.expect("rest", minute).unwrap(), "");
         drop(theirs);
-        assert!(serial.expect_line("READY", since, second).is_err());
+        assert!(serial.expect_line("READY", since, minute).is_err());
     }
 }

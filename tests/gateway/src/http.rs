@@ -12,7 +12,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Only ends a request that would hang.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An answer.
 pub struct Answer {

@@ -67,7 +67,7 @@ impl Machine {
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn().context("cannot start the gateway")?;
         let id = child.id();
-        let first = wait_until("the gateway's first process", Duration::from_secs(10), || {
+        let first = wait_until("the gateway's first process", Duration::from_secs(60), || {
             let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
             Ok(children.ok().and_then(|list| list.split(' ').next()?.parse().ok()))
         })?;

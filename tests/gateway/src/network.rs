@@ -63,7 +63,7 @@ fn process(rig: &Rig<'_>, unit: &str) -> Result<String> {
 }
 
 fn halves(rig: &mut Rig<'_>) -> Result<()> {
-    wait_until("an answer in the LAN", Duration::from_secs(20), || {
+    wait_until("an answer in the LAN", Duration::from_secs(60), || {
         let health = rig.laptop.ask(address(FRESH)?, "GET", "/api/health", b"");
         Ok(health.ok().filter(|answer| answer.status == 200))
     })?;
@@ -213,7 +213,7 @@ fn lan_list(rig: &mut Rig<'_>) -> Result<()> {
 
 fn restart(rig: &mut Rig<'_>) -> Result<()> {
     rig.machine.run(&["systemctl", "restart", "atomix-config-helper", "atomix-config-api"])?;
-    let exported = wait_until("an answer after the restart", Duration::from_secs(20), || {
+    let exported = wait_until("an answer after the restart", Duration::from_secs(60), || {
         // Refused until it listens again.
         Ok(rig.laptop.sign(address(PLACE)?, "GET", "/api/config/export", b"").ok())
     })?;

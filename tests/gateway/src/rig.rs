@@ -150,7 +150,7 @@ pub fn forget_rule(rig: &Rig<'_>, text: &str) -> Result<()> {
 pub fn api(rig: &mut Rig<'_>) -> Result<()> {
     // The former address is served for half a minute, so that a page can follow.
     let expected = BTreeSet::from([PLACE.to_owned()]);
-    wait_until("the API on one address", Duration::from_secs(40), || {
+    wait_until("the API on one address", Duration::from_secs(60), || {
         let listed = rig.machine.run(&["ss", "-Hltn", "sport", "=", "8080"])?;
         let found = listed.lines().filter_map(|line| line.split_whitespace().nth(3));
         let found: BTreeSet<String> = found.map(str::to_owned).collect();

@@ -15,7 +15,7 @@ use std::time::Duration;
 use storage::{Access, ByteLen, FileStorage, NorFlash};
 
 /// The sandbox takes a tenth of a second to its choice.
-pub const CHOICE_WAIT: Duration = Duration::from_secs(30);
+pub const CHOICE_WAIT: Duration = Duration::from_secs(60);
 
 /// Where the two copies and everything around them lie.
 pub const SURROUNDINGS: std::ops::Range<usize> = 0x1f_0000..0x23_0000;

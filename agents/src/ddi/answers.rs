@@ -30,6 +30,10 @@ impl Course<'_> {
         }
         talk.in_round = true;
         talk.next.push_back(Asked::Base);
+        if talk.has_news {
+            // After the poll, by which some servers come to know the device.
+            talk.next.push_back(Asked::Attributes);
+        }
     }
 
     /// Sends what is due, if nothing is out.
@@ -88,10 +92,11 @@ impl Course<'_> {
         match asked {
             Asked::Feedback(_, id) => self.feedback_answered(*id, status, &answer),
             Asked::Attributes => match status {
-                Status::Done => {}
+                Status::Done => self.reported(),
                 Status::Gone | Status::Refused | Status::Conflict => {
                     // The server asks again; the rest of the round does not wait for it.
                     self.tell(format!("the attributes were not taken: {}", shown(&answer)));
+                    self.reported();
                 }
                 Status::Denied | Status::Enough | Status::Broken => self.fail_with(&answer),
             },
@@ -123,6 +128,11 @@ impl Course<'_> {
         }
     }
 
+    fn reported(&mut self) {
+        self.state.talk.has_news = false;
+        self.effects.push(Effect::Reported);
+    }
+
     fn fail_with(&mut self, answer: &DdiAnswer) {
         let now = self.context.clock.now;
         let after = parse_retry_after(answer.retry_after.as_deref(), now);
@@ -146,7 +156,7 @@ impl Course<'_> {
         self.state.failures = 0;
         self.state.sleep = u32::try_from(base.sleep.as_secs()).unwrap_or(self.state.sleep);
         let next = &mut self.state.talk.next;
-        if base.attributes == Wanted::Yes {
+        if base.attributes == Wanted::Yes && !next.contains(&Asked::Attributes) {
             next.push_back(Asked::Attributes);
         }
         if let Some(link) = &base.cancel {
@@ -258,13 +268,13 @@ impl Course<'_> {
 fn wants_description(action: &Action, resource: Resource, link: &ActionLink) -> bool {
     let has_changed = link.change.is_none() || action.change != link.change;
     match action.stage {
-        Stage::Announced | Stage::Waiting => true,
+        Stage::Announced => true,
         Stage::Confirming => {
             resource == Resource::Deployment || action.denied != Some(Confirmed::No) || {
                 link.change.is_some() && has_changed
             }
         }
-        Stage::Stored => has_changed,
+        Stage::Waiting | Stage::Stored => has_changed,
         Stage::Offered | Stage::Installing | Stage::Installed(_) | Stage::Trial(_) => false,
     }
 }

@@ -49,11 +49,18 @@ pub fn boot_outcome(action: &Action, facts: &Facts, why: Option<&str>) -> BootOu
             SlotState::Bad | SlotState::Empty | SlotState::Writing => fell_back(slot, why),
         };
     }
-    let has_failed = facts.failed.contains(&wanted) || state == SlotState::Bad;
-    if has_failed || !holds || facts.next != Some(slot) {
-        return fell_back(slot, why);
+    // That the bundle failed before says nothing here: it may be tried again because it was forced.
+    match state {
+        SlotState::Trying | SlotState::Good if holds && facts.next == Some(slot) => {
+            BootOutcome::NotYet
+        }
+        SlotState::Trying
+        | SlotState::Good
+        | SlotState::Unknown
+        | SlotState::Bad
+        | SlotState::Empty
+        | SlotState::Writing => fell_back(slot, why),
     }
-    BootOutcome::NotYet
 }
 
 fn fell_back(slot: SlotId, why: Option<&str>) -> BootOutcome {

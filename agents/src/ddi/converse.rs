@@ -63,6 +63,7 @@ pub fn converse<K: Keeper>(
                 | Effect::Stop(..)
                 | Effect::Withdraw(..)
                 | Effect::Reboot(..)
+                | Effect::Reported
                 | Effect::Sleep(_)
                 | Effect::Tell(_) => remaining.push(effect),
             }

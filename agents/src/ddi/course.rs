@@ -11,7 +11,10 @@ use super::deployment::{Deployment, Permission};
 use super::events::{Consent, Context, Effect, Event, InstallEnd, Judged};
 use super::feedback::{Confirmed, Execution, Feedback, Finished, shorten};
 use super::hashes::FileHashes;
-use super::limits::{KEPT_ENTRIES, MAX_DETAIL_CHARS, MAX_ENTRIES, MAX_OUTBOX, PROGRESS_STEP};
+use super::limits::{
+    KEPT_ENTRIES, MAX_DETAIL_CHARS, MAX_END_LINE_CHARS, MAX_END_LINES, MAX_ENTRIES, MAX_OUTBOX,
+    PROGRESS_STEP,
+};
 use super::request::Asked;
 use super::server::{ActionId, Resource};
 use super::state::{Action, DdiState, Outgoing, Stage, Words};
@@ -26,6 +29,8 @@ pub fn step(state: DdiState, event: Event, context: &Context<'_>) -> (DdiState, 
     match event {
         Event::Started => course.started(),
         Event::Poll => course.poll(),
+        Event::News => course.state.talk.has_news = true,
+        Event::Again(id) => course.again(id),
         Event::Answered(asked, outcome) => course.answered(&asked, outcome),
         Event::Confirmation(id, consent) => course.consent(id, consent),
         Event::Looked(id, manifest, size) => course.looked(id, manifest, size),
@@ -93,11 +98,20 @@ impl Course<'_> {
 
     /// Closes the action.
     pub fn close(&mut self, id: ActionId, finished: Finished, words: &str) {
-        self.say(Resource::Deployment, id, Feedback::end(finished, words));
+        let mut end = Feedback::end(finished, words);
+        let details = self.context.details.iter().take(MAX_END_LINES);
+        end.details.extend(details.map(|line| shorten(line, MAX_END_LINE_CHARS)));
+        self.say(Resource::Deployment, id, end);
         let what = if finished == Finished::Success { "succeeded" } else { "failed" };
         self.tell(format!("action {id} {what}: {words}"));
         if self.state.of(id).is_some() {
             self.state.action = None;
+        }
+    }
+
+    fn again(&mut self, id: ActionId) {
+        if let Some(action) = self.state.of(id).filter(|action| action.stage == Stage::Waiting) {
+            action.stage = Stage::Announced;
         }
     }
 
@@ -245,8 +259,15 @@ impl Course<'_> {
                 self.ongoing(id, Execution::Proceeding, &words);
                 self.effects.push(Effect::Reboot(id, slot));
             }
-            (InstallEnd::Failed(_) | InstallEnd::Stopped, Some(wish)) => self.fulfil(id, wish),
+            (
+                InstallEnd::Failed(_) | InstallEnd::Interrupted(_) | InstallEnd::Stopped,
+                Some(wish),
+            ) => self.fulfil(id, wish),
             (InstallEnd::Failed(why), None) => self.close(id, Finished::Failure, &why),
+            (InstallEnd::Interrupted(why), None) => {
+                action.stage = Stage::Announced;
+                self.wait(id, &format!("it goes on later where it stands: {why}"));
+            }
             (InstallEnd::Stopped, None) => {
                 action.stage = Stage::Announced;
                 self.wait(id, "the install was stopped on the device; it begins again");

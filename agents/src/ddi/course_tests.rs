@@ -273,6 +273,66 @@ fn attributes_are_sent_when_the_server_wants_them() {
 }
 
 #[test]
+fn attributes_that_changed_go_along_with_a_poll_until_they_arrive() {
+    let mut play = Play::new();
+    play.links.clear();
+    play.event(Event::News);
+    assert!(play.told.is_empty(), "not without a poll");
+    play.is_down = true;
+    play.poll();
+    play.is_down = false;
+    assert!(!play.took(|effect| *effect == Effect::Reported));
+    play.poll();
+    assert_eq!(play.told, ["attributes"]);
+    assert!(play.took(|effect| *effect == Effect::Reported));
+    play.links = vec![("configData", 0)];
+    play.event(Event::News).poll().poll();
+    assert_eq!(play.told.len(), 3, "once in a round, also where both sides want it");
+}
+
+#[test]
+fn an_end_has_lines_about_the_device_and_progress_has_none() {
+    let mut play = Play::new();
+    play.details = (0..20).map(|line| format!("line {line} {}", "x".repeat(300))).collect();
+    play.poll();
+    play.is_down = true;
+    play.event(Event::Judged(ID, Judged::Refuse("too old".to_owned())));
+    let end = play.state.outbox.back().unwrap();
+    let super::state::Words::Status(feedback) = &end.words else { panic!("{end:?}") };
+    assert_eq!((feedback.details.len(), feedback.details[0].as_str()), (9, "too old"));
+    assert!(feedback.details[8].starts_with("line 7") && feedback.details[8].len() < 300);
+}
+
+/// Fails when a lossy link ends an action that only needs more time.
+#[test]
+fn what_was_interrupted_goes_on_and_is_not_failed() {
+    let mut play = Play::new();
+    play.begin().event(Event::Installed(ID, InstallEnd::Interrupted("no route".to_owned())));
+    assert_eq!(play.told.last().unwrap(), "deploymentBase 5 scheduled none");
+    play.effects.clear();
+    play.poll();
+    assert!(play.took(|effect| matches!(effect, Effect::Offer(..))));
+}
+
+/// Fails when a device in a long wait asks for the description at each poll: hawkBit keeps a line of
+/// each of these questions, and has a limit.
+#[test]
+fn what_waits_is_described_anew_only_when_something_changed() {
+    let mut play = Play::new();
+    play.change = Some(1);
+    play.poll().event(Event::Judged(ID, Judged::Wait("window".to_owned())));
+    play.effects.clear();
+    play.poll().poll();
+    assert!(!play.took(|effect| matches!(effect, Effect::Offer(..))));
+    play.event(Event::Again(ID)).poll();
+    assert!(play.took(|effect| matches!(effect, Effect::Offer(..))), "the window is open");
+    play.event(Event::Judged(ID, Judged::Wait("window".to_owned())));
+    play.change = Some(2);
+    play.poll();
+    assert!(play.took(|effect| matches!(effect, Effect::Offer(..))), "the server forces it");
+}
+
+#[test]
 fn the_device_itself_says_what_became_of_an_install() {
     use crate::test_facts::{facts, manifest};
     let mut play = Play::new();
@@ -286,6 +346,9 @@ fn the_device_itself_says_what_became_of_an_install() {
     device.b.state = bootctl::SlotState::Trying;
     device.failed.clear();
     let outcome = |device: &crate::Facts| boot_outcome(&action, device, Some("watchdog"));
+    assert_eq!(outcome(&device), BootOutcome::NotYet);
+    // Forced, after it failed here before.
+    device.failed = vec![manifest(2).into()];
     assert_eq!(outcome(&device), BootOutcome::NotYet);
     device.booted = Some(SlotId::B);
     assert_eq!(outcome(&device), BootOutcome::OnTrial);
@@ -313,9 +376,12 @@ fn any_event() -> impl Strategy<Value = Event> {
         10 => Event::Judged(id, Judged::Wait(percent.to_string())),
         11..=13 => Event::Progress(id, percent),
         14 => Event::Installed(id, InstallEnd::Done(SlotId::B)),
+        15 if percent < 30 => Event::Installed(id, InstallEnd::Interrupted(percent.to_string())),
         15 => Event::Installed(id, InstallEnd::Stopped),
         16 => Event::RebootWaits(id, percent.to_string()),
         17 => Event::Withdrawn(id, if percent < 60 { Ok(()) } else { Err("no".to_owned()) }),
+        18 if percent < 30 => Event::Again(id),
+        18 if percent < 60 => Event::News,
         18 => Event::Booted(BootOutcome::OnTrial),
         _ => Event::Confirmation(id, Consent::Yes),
     })

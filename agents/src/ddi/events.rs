@@ -23,6 +23,8 @@ pub struct Context<'c> {
     pub attributes: &'c BTreeMap<String, String>,
     /// What becomes of those it has.
     pub mode: AttributeMode,
+    /// Lines about the device that go along with the end of an action, the most important first.
+    pub details: &'c [String],
     /// The time, for the entries.
     pub clock: Clock,
     /// Whether a bundle can be fetched before it may be installed.
@@ -36,6 +38,10 @@ pub enum Event {
     Started,
     /// It is time to ask.
     Poll,
+    /// The attributes are not those that the server has: they go along with the next poll.
+    News,
+    /// What an action waited for may have come: it is described and judged anew.
+    Again(ActionId),
     /// The server answered, or did not.
     Answered(Asked, Result<DdiAnswer, NoAnswer>),
     /// Whether an action may be installed at all.
@@ -93,6 +99,8 @@ pub enum InstallEnd {
     Done(SlotId),
     /// It does not, and the slot does not boot.
     Failed(String),
+    /// It does not yet, for this reason; the next try goes on where it stands.
+    Interrupted(String),
     /// It was stopped as wanted.
     Stopped,
 }
@@ -112,6 +120,8 @@ pub enum Effect {
     Withdraw(ActionId, SlotId),
     /// Restart into this slot, as soon as the owner's rules let it.
     Reboot(ActionId, SlotId),
+    /// The server has the attributes, or will never take these.
+    Reported,
     /// Ask again after so long; the fleet's own jitter comes on top.
     Sleep(Duration),
     /// Something for the log.

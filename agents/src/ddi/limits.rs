@@ -33,6 +33,11 @@ pub const PROGRESS_STEP: u8 = 10;
 pub const MAX_DETAILS: usize = 20;
 /// Longest message; hawkBit cuts longer ones into several of this length.
 pub const MAX_DETAIL_CHARS: usize = 512;
+/// Most lines about the device that go along with the end of an action: the slots, the verdict, and
+/// the last things that happened. They are kept until the server has them.
+pub const MAX_END_LINES: usize = 8;
+/// Longest of them.
+pub const MAX_END_LINE_CHARS: usize = 256;
 /// Most feedbacks that wait for the server.
 pub const MAX_OUTBOX: usize = 8;
 /// How often one feedback is tried again after a conflict or an answer that is not understood.

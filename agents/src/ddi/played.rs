@@ -33,6 +33,9 @@ pub struct Play {
     pub told: Vec<String>,
     pub effects: Vec<Effect>,
     pub attributes: BTreeMap<String, String>,
+    pub details: Vec<String>,
+    /// The word by which the server tells that an action changed.
+    pub change: Option<i64>,
 }
 
 impl Play {
@@ -53,8 +56,14 @@ impl Play {
             let clock = Clock { now: UnixTime(1000), floor: None, is_set: true };
             let attributes = self.attributes.clone();
             let mode = AttributeMode::Merge;
-            let context =
-                Context { server: &server, attributes: &attributes, mode, clock, keep: self.keep };
+            let context = Context {
+                server: &server,
+                attributes: &attributes,
+                mode,
+                details: &self.details,
+                clock,
+                keep: self.keep,
+            };
             let (next, effects) = step(self.state.clone(), happened, &context);
             self.state = next;
             for effect in effects {
@@ -82,6 +91,8 @@ impl Play {
                 let mut links = serde_json::Map::new();
                 for (resource, id) in &self.links {
                     let href = format!("https://h/DEFAULT/controller/v1/d/{resource}/{id}");
+                    let change = self.change.map(|c| format!("?c={c}")).unwrap_or_default();
+                    let href = href + &change;
                     links.insert((*resource).to_owned(), json!({ "href": href }));
                 }
                 ok(json!({ "config": { "polling": { "sleep": "00:01:00" } }, "_links": links }))

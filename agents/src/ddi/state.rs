@@ -19,8 +19,9 @@ use storage::Digest;
 
 /// The version of what is kept.
 const VERSION: u32 = 1;
-/// Longest kept state: half of what the agent's whole record may have.
-pub const MAX_STATE_BYTES: usize = 32 * 1024;
+/// Longest kept state: the longest words that may wait, in letters of four bytes. The agent's whole
+/// record may have more.
+pub const MAX_STATE_BYTES: usize = 128 * 1024;
 
 /// Where an action stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,6 +144,8 @@ pub(super) struct Talk {
     pub out: Option<Asked>,
     /// Asked next, in this order.
     pub next: VecDeque<Asked>,
+    /// The server does not have the attributes as they are.
+    pub has_news: bool,
     /// A round is under way: at its end comes a pause.
     pub in_round: bool,
     /// The last request failed: nothing is sent before the next poll.
@@ -237,6 +240,12 @@ impl DdiState {
     pub(super) fn is_kept_as(&self, other: &Self) -> bool {
         (&self.action, &self.outbox, self.failures, self.sleep)
             == (&other.action, &other.outbox, other.failures, other.sleep)
+    }
+
+    /// How many rounds failed in a row.
+    #[must_use]
+    pub const fn failures(&self) -> u32 {
+        self.failures
     }
 
     /// How many words wait for the server.

@@ -74,6 +74,7 @@ impl Device {
             server: &self.server,
             attributes: &self.attributes,
             mode: AttributeMode::Merge,
+            details: &[],
             clock: Clock { now: UnixTime(1_795_348_800), floor: None, is_set: true },
             keep: Keep::Nothing,
         };

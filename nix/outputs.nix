@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Everything that the flake offers, by system.
+{ self, nixpkgs }:
+let
+  inherit (nixpkgs) lib;
+  systems = [
+    "aarch64-linux"
+    "x86_64-linux"
+  ];
+  forEach = f: lib.genAttrs systems (system: f nixpkgs.legacyPackages.${system});
+  source = import ./source.nix;
+  packagesOf = pkgs: import ./packages.nix { inherit pkgs source; };
+in
+{
+  packages = forEach packagesOf;
+  nixosConfigurations = import ./configurations.nix {
+    inherit lib;
+    packages = self.packages.aarch64-linux;
+  };
+  formatter = forEach (pkgs: pkgs.nixfmt);
+}

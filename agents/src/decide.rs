@@ -19,6 +19,7 @@ mod show;
 mod target;
 
 pub use check::{Check, Rule, Verdict};
+pub(crate) use restart::is_given_up;
 pub use restart::judge_waiting;
 
 use crate::{Downgrade, Facts, Keep, Looked, Offer, Policy, Urgency, View};

@@ -135,6 +135,13 @@ pub struct Memory {
     pub failures: u32,
     /// The action under way.
     pub action: Option<ActionRecord>,
+    /// The bundle whose install was refused last, whatever slot it was for: `bootctl` remembers
+    /// only what was booted.
+    #[serde(default, with = "text::optional_word")]
+    pub refused: Option<Digest>,
+    /// The slot that ran on trial and was given up for an update, until the device has left it.
+    #[serde(default, with = "text::optional_word")]
+    pub leaving: Option<SlotId>,
     today: DayBytes,
 }
 

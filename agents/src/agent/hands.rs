@@ -110,7 +110,8 @@ pub trait Hands {
     /// [`LookError`].
     fn look(&mut self, offer: &Offer, policy: &Policy) -> Result<Looked, LookError>;
 
-    /// Installs it.
+    /// Installs it: from the file that [`Hands::store`] left for it, else from its places. Ends with
+    /// [`Stop::Program`] when the program has to end.
     fn install(&mut self, order: &InstallOrder, watch: &mut dyn Watch) -> InstallDone;
 
     /// Fetches the whole bundle into a file on `/data`, for a later install of the same order.

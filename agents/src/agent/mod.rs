@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The loop over all of it: ask, judge, look, judge again, install, restart, tell.
 
+mod course;
 mod hands;
+mod poll;
+mod report;
+mod run;
 
+pub use course::{Acting, Considered, Course, Ending, RoundEnd};
 pub use hands::{HandError, Hands, InstallDone, InstallEnding, LookError, Stop, StoreDone, Watch};
+pub use poll::{AskError, Fetch, HttpFetch, Offered, PolledServer, Question, Server, Speaks};
+pub use report::Reporter;
+pub use run::{OnceEnd, PollTerms, Polled, once, run};

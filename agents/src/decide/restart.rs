@@ -6,7 +6,7 @@ use super::check::{shown, when};
 use super::{Check, Decision, Judgement, Rule, insisted, later, rules};
 use crate::memory::Outcome;
 use crate::{Facts, Policy, RebootRule, Urgency, View};
-use bootctl::SlotId;
+use bootctl::{SlotId, SlotState};
 use std::time::Duration;
 
 /// How soon it is looked again whether somebody still wants the device left running.
@@ -18,6 +18,11 @@ const MAX_INHIBITORS: usize = 3;
 /// also when it cannot be asked.
 #[must_use]
 pub fn judge_waiting(facts: &Facts, view: &View<'_>, policy: &Policy) -> Judgement {
+    if let Some(trial) = view.memory.leaving
+        && is_given_up(facts, trial)
+    {
+        return judge_leaving(facts, policy, trial);
+    }
     let waiting = view.memory.install.as_ref();
     let waiting = waiting.filter(|install| install.outcome(facts) == Outcome::AwaitsRestart);
     match waiting {
@@ -54,6 +59,27 @@ pub(super) fn judge(
         });
         checks.push(rules::clock(facts, policy).waived_by(forced));
         checks.push(rules::window(facts, policy, "restart").waived_by(forced));
+    }
+    checks.push(inhibitors(facts));
+    let decision = Judgement::held(&checks).unwrap_or(Decision::Reboot { into });
+    Judgement { decision, checks }
+}
+
+/// Whether the slot that runs was marked as failed, so that the other one boots next.
+pub(crate) fn is_given_up(facts: &Facts, trial: SlotId) -> bool {
+    facts.booted == Some(trial)
+        && facts.slot(trial).state == SlotState::Bad
+        && facts.next == Some(trial.other())
+}
+
+/// That the slot is left was decided already, windows included.
+fn judge_leaving(facts: &Facts, policy: &Policy, trial: SlotId) -> Judgement {
+    let into = trial.other();
+    let words = format!("slot {trial} was given up for an update; slot {into} boots next");
+    let mut checks = vec![Check::passed(Rule::Same, words)];
+    if let Some(never) = permission(policy) {
+        checks.push(never);
+        return Judgement { decision: Decision::Nothing, checks };
     }
     checks.push(inhibitors(facts));
     let decision = Judgement::held(&checks).unwrap_or(Decision::Reboot { into });

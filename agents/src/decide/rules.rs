@@ -137,6 +137,9 @@ fn failed(case: &Case<'_>) -> Check {
             let words = "it was tried here before and did not prove itself";
             Check::refused(Rule::Failed, words)
         }
+        Some(id) if case.view.memory.refused.is_some_and(|refused| id == refused.into()) => {
+            Check::refused(Rule::Failed, "its install was refused here before")
+        }
         Some(_) => Check::passed(Rule::Failed, "it is not known to have failed here"),
     }
 }

@@ -403,3 +403,40 @@ fn the_page_says_what_is_done() {
     let checked: Vec<Rule> = night.claimed().checks.iter().map(|check| check.rule).collect();
     assert_eq!(checked, Rule::ALL[1..17]);
 }
+
+/// The hooks of a restart may forbid it when the trial is given up already. Fails when the device is
+/// then left in the slot that was given up, whatever boots next.
+#[test]
+fn a_slot_that_was_given_up_is_left_as_soon_as_that_is_allowed() {
+    let given_up = |change: fn(&mut Scene)| {
+        Scene::with(|scene| {
+            (scene.facts.booted, scene.facts.next) = (Some(SlotId::B), Some(SlotId::A));
+            scene.facts.b.state = SlotState::Bad;
+            scene.memory.leaving = Some(SlotId::B);
+            change(scene);
+        })
+    };
+    let left = given_up(|_| ());
+    assert_eq!(left.waiting().decision, Decision::Reboot { into: SlotId::A });
+    let inhibited = given_up(|scene| scene.facts.inhibitors.push("backup".to_owned()));
+    assert!(matches!(inhibited.waiting().decision, Decision::Wait { why: Rule::Inhibitors, .. }));
+    let never = given_up(|scene| scene.policy.reboot = RebootRule::Never);
+    assert_eq!(never.waiting().decision, Decision::Nothing);
+    let by_hand = given_up(|scene| scene.memory.leaving = None);
+    assert_eq!(by_hand.waiting().decision, Decision::Nothing, "nobody asked the agent");
+    let confirmed = given_up(|scene| {
+        (scene.facts.b.state, scene.facts.next) = (SlotState::Good, Some(SlotId::B));
+    });
+    assert_eq!(confirmed.waiting().decision, Decision::Nothing);
+}
+
+/// `bootctl` remembers what was booted; what never got so far would be fetched again for ever.
+#[test]
+fn a_bundle_whose_install_was_refused_is_not_fetched_again() {
+    let refused = Scene::with(|scene| scene.memory.refused = Some(manifest(3)));
+    assert_eq!(refused.claimed().decision, Decision::Refuse { why: Rule::Failed });
+    refused.refuses(Rule::Failed);
+    refused.forced().installs();
+    let other = Scene::with(|scene| scene.memory.refused = Some(manifest(4)));
+    other.installs();
+}

@@ -9,6 +9,7 @@
 use super::{Report, is_news};
 use crate::ReportRecord;
 use bundle::UnixTime;
+use std::time::Duration;
 use storage::Digest;
 
 /// What a signed report is, by RFC 7193.
@@ -109,6 +110,13 @@ impl ReportTries {
         !self
             .not_before
             .is_some_and(|then| now < then && then.0.saturating_sub(now.0) <= LONGEST_PAUSE_SECS)
+    }
+
+    /// How long it is until it may be sent again; nothing where it may be sent now.
+    #[must_use]
+    pub fn wait(&self, now: UnixTime) -> Option<Duration> {
+        let then = self.not_before.filter(|_| !self.may_send(now))?;
+        Some(Duration::from_secs(u64::try_from(then.0.saturating_sub(now.0)).unwrap_or(0)))
     }
 
     /// What an answer means.

@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What becomes of an offer? One course for every way to be told of an update: judge, look, judge
+//! again, remember, install, remember, restart.
+//!
+//! The power may go between any two of these. What counts is durable before what follows from it:
+//! the install's record before the first byte, its end before the restart, the slot that is given up
+//! before it is marked. A new start of the agent reads facts and record, and needs nothing else; it
+//! never believes the record where a slot says otherwise ([`crate::Outcome`]).
+//!
+//! What a hand refuses is told and ends the course; nothing is done in its stead.
+
+use super::hands::{HandError, Hands, InstallEnding, LookError, Stop, Watch};
+use crate::decide::is_given_up;
+use crate::{
+    Decision, Facts, InstallOrder, InstallRecord, InstallStage, Judgement, Keep, Looked, Memory,
+    Offer, Outcome, Policy, View, judge_bundle, judge_offer, judge_waiting,
+};
+use bootctl::{Force, SlotId};
+use std::error::Error;
+use std::time::Duration;
+use storage::{ByteLen, chain};
+
+/// How soon a restart is tried again that something of the owner's forbade.
+const RESTART_AGAIN: Duration = Duration::from_secs(5 * 60);
+
+/// Whether a course changes anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Acting {
+    /// It does what was decided.
+    #[default]
+    Act,
+    /// It decides and does nothing of it. The beginning of the bundle is looked at, because nothing
+    /// could be decided without.
+    DryRun,
+}
+
+/// How far a course came.
+#[derive(Debug)]
+pub enum Ending {
+    /// To the last judgement, which wants nothing done, or did while nothing is to change.
+    Judged,
+    /// The bundle was not had, or not to its end; what is there is gone on with.
+    Unreachable {
+        /// What a server said about when.
+        retry_after: Option<Duration>,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The bundle is not taken on this device.
+    Refused(Box<dyn Error + Send + Sync>),
+    /// It is installed, and the restart has to wait.
+    Installed(SlotId),
+    /// The restart was asked for.
+    Restarting {
+        /// Into this slot.
+        into: SlotId,
+    },
+    /// Somebody wanted it to end.
+    Stopped(Stop),
+    /// A hand could not do its part.
+    Failed(HandError),
+}
+
+/// A course that is over.
+#[derive(Debug)]
+pub struct RoundEnd {
+    /// What was judged, in order.
+    pub judgements: Vec<Judgement>,
+    /// How far it came.
+    pub ending: Ending,
+    /// What it waits for comes then, as far as the device can know.
+    pub again: Option<Duration>,
+}
+
+impl RoundEnd {
+    const fn new(judgements: Vec<Judgement>, ending: Ending) -> Self {
+        Self { judgements, ending, again: None }
+    }
+}
+
+/// An offer that was judged as far as that is possible without changing anything.
+#[derive(Debug)]
+pub struct Considered {
+    /// The device, as it was judged.
+    pub facts: Facts,
+    /// The beginning of the bundle, where it was looked at.
+    pub looked: Option<Looked>,
+    /// As claimed, and as looked at.
+    pub judgements: Vec<Judgement>,
+}
+
+impl Considered {
+    /// What is to be done.
+    #[must_use]
+    pub fn decision(&self) -> &Decision {
+        self.judgements.last().map_or(&Decision::Nothing, |judgement| &judgement.decision)
+    }
+
+    /// How long what is waited for takes to come.
+    fn again(&self) -> Option<Duration> {
+        wait_of(self.decision(), &self.facts)
+    }
+}
+
+fn wait_of(decision: &Decision, facts: &Facts) -> Option<Duration> {
+    let Decision::Wait { until, .. } = decision else { return None };
+    let secs = until.0.saturating_sub(facts.clock.now.0);
+    Some(Duration::from_secs(u64::try_from(secs).unwrap_or(0)))
+}
+
+/// One device with what its agent remembers, for as long as the owner's rules stay the same.
+pub struct Course<'a> {
+    hands: &'a mut dyn Hands,
+    memory: &'a mut Memory,
+    policy: &'a Policy,
+    insist: Force,
+    acting: Acting,
+}
+
+impl<'a> Course<'a> {
+    /// With these hands.
+    pub fn new(hands: &'a mut dyn Hands, memory: &'a mut Memory, policy: &'a Policy) -> Self {
+        Self { hands, memory, policy, insist: Force::No, acting: Acting::Act }
+    }
+
+    /// The same where a person at the device insists, or only asks.
+    #[must_use]
+    pub fn asked(self, insist: Force, acting: Acting) -> Self {
+        Self { insist, acting, ..self }
+    }
+
+    /// The hands.
+    pub fn hands(&mut self) -> &mut dyn Hands {
+        self.hands
+    }
+
+    /// What is remembered.
+    #[must_use]
+    pub const fn memory(&self) -> &Memory {
+        self.memory
+    }
+
+    /// Whether anything may change.
+    #[must_use]
+    pub const fn acting(&self) -> Acting {
+        self.acting
+    }
+
+    /// What the device is now.
+    ///
+    /// # Errors
+    /// [`HandError`].
+    pub fn facts(&mut self) -> Result<Facts, HandError> {
+        self.hands.facts(self.memory)
+    }
+
+    /// Changes the record, and counts the change only once it is durable.
+    ///
+    /// # Errors
+    /// [`HandError`]: nothing was changed then.
+    pub fn keep(&mut self, change: impl FnOnce(&mut Memory)) -> Result<(), HandError> {
+        let mut next = self.memory.clone();
+        change(&mut next);
+        if next != *self.memory {
+            self.hands.remember(&next)?;
+            *self.memory = next;
+        }
+        Ok(())
+    }
+
+    /// Changes the record for what has happened already: it counts, durable or not.
+    pub(super) fn note(&mut self, change: impl FnOnce(&mut Memory)) {
+        let mut next = self.memory.clone();
+        change(&mut next);
+        if next == *self.memory {
+            return;
+        }
+        *self.memory = next;
+        if let Err(failed) = self.hands.remember(self.memory) {
+            self.tell(&chain(&failed));
+        }
+    }
+
+    fn tell(&mut self, words: &str) {
+        self.hands.tell(words);
+    }
+
+    fn failed(&mut self, judgements: Vec<Judgement>, failed: HandError) -> RoundEnd {
+        self.tell(&chain(&failed));
+        RoundEnd::new(judgements, Ending::Failed(failed))
+    }
+
+    /// Looks what became of the last update, and of a slot that was given up; both are forgotten
+    /// once they are told.
+    fn settle(&mut self, facts: &Facts) -> Option<Outcome> {
+        if self.memory.leaving.is_some_and(|trial| !is_given_up(facts, trial)) {
+            self.note(|memory| memory.leaving = None);
+        }
+        let install = self.memory.install.as_ref()?;
+        let outcome = install.outcome(facts);
+        let version = install.version.as_deref().unwrap_or("of no version");
+        let slot = install.slot;
+        let words = match outcome {
+            Outcome::Unfinished | Outcome::AwaitsRestart | Outcome::OnTrial => {
+                return Some(outcome);
+            }
+            Outcome::Good => format!("the update {version} in slot {slot} was confirmed"),
+            Outcome::FellBack => {
+                format!("the update {version} in slot {slot} did not prove itself and was left")
+            }
+            Outcome::Superseded => {
+                format!("somebody put something else in the place of the update {version}")
+            }
+        };
+        self.tell(&words);
+        self.note(|memory| {
+            memory.install = None;
+            // What was refused under the old system may be taken under a new one.
+            if outcome == Outcome::Good {
+                memory.refused = None;
+            }
+        });
+        Some(outcome)
+    }
+
+    /// Looks what became of what was installed, and restarts the device where that is due. Needs no
+    /// server.
+    pub fn due(&mut self) -> RoundEnd {
+        let facts = match self.facts() {
+            Ok(facts) => facts,
+            Err(failed) => return self.failed(Vec::new(), failed),
+        };
+        if self.acting == Acting::Act {
+            self.settle(&facts);
+        }
+        let view = View { memory: self.memory, insist: self.insist };
+        let judgement = judge_waiting(&facts, &view, self.policy);
+        self.obey_restart(&facts, vec![judgement], Ending::Judged)
+    }
+
+    /// Restarts where the last judgement says so.
+    fn obey_restart(
+        &mut self,
+        facts: &Facts,
+        judgements: Vec<Judgement>,
+        otherwise: Ending,
+    ) -> RoundEnd {
+        let last = judgements.last();
+        match last.map(|judgement| (&judgement.decision, judgement.words())) {
+            Some((Decision::Reboot { into }, words)) if self.acting == Acting::Act => {
+                let into = *into;
+                self.tell(&words);
+                self.restart(into, judgements)
+            }
+            Some((decision @ Decision::Wait { .. }, words)) => {
+                let again = wait_of(decision, facts);
+                self.tell(&words);
+                RoundEnd { judgements, ending: otherwise, again }
+            }
+            _ => RoundEnd::new(judgements, otherwise),
+        }
+    }
+
+    fn restart(&mut self, into: SlotId, judgements: Vec<Judgement>) -> RoundEnd {
+        match self.hands.reboot(self.policy) {
+            Ok(()) => RoundEnd::new(judgements, Ending::Restarting { into }),
+            Err(refused) => {
+                let end = self.failed(judgements, refused);
+                RoundEnd { again: Some(RESTART_AGAIN), ..end }
+            }
+        }
+    }
+
+    /// Takes an offer as far as it goes now.
+    pub fn take(&mut self, offer: &Offer, watch: &mut dyn Watch) -> RoundEnd {
+        let considered = match self.consider(offer) {
+            Ok(considered) => considered,
+            Err(end) => return end,
+        };
+        if self.acting == Acting::DryRun {
+            let again = considered.again();
+            return RoundEnd { again, ..RoundEnd::new(considered.judgements, Ending::Judged) };
+        }
+        match considered.decision() {
+            Decision::Install { order } => {
+                let order = order.clone();
+                self.install(considered, &order, watch)
+            }
+            Decision::LeaveTrial { trial } => {
+                let trial = *trial;
+                self.leave(trial, considered.judgements)
+            }
+            Decision::Reboot { into } => {
+                let into = *into;
+                self.restart(into, considered.judgements)
+            }
+            Decision::UpToDate
+            | Decision::Refuse { .. }
+            | Decision::Wait { .. }
+            | Decision::Look
+            | Decision::Nothing => {
+                let again = considered.again();
+                RoundEnd { again, ..RoundEnd::new(considered.judgements, Ending::Judged) }
+            }
+        }
+    }
+
+    /// Judges an offer, looks at the bundle where that is wanted, and judges that. Changes nothing.
+    ///
+    /// # Errors
+    /// The end of the course, where facts or bundle cannot be had.
+    pub fn consider(&mut self, offer: &Offer) -> Result<Considered, RoundEnd> {
+        let facts = self.facts().map_err(|failed| self.failed(Vec::new(), failed))?;
+        let view = View { memory: self.memory, insist: self.insist };
+        let claimed = judge_offer(&facts, offer, &view, self.policy);
+        if claimed.decision != Decision::Look {
+            self.tell(&claimed.words());
+            return Ok(Considered { facts, looked: None, judgements: vec![claimed] });
+        }
+        let looked = match self.hands.look(offer, self.policy) {
+            Ok(looked) => looked,
+            Err(no) => {
+                self.tell(&chain(&no));
+                let ending = match no {
+                    LookError::Refused(source) => Ending::Refused(source),
+                    LookError::Unreachable { retry_after, source } => {
+                        Ending::Unreachable { retry_after, source }
+                    }
+                };
+                return Err(RoundEnd::new(vec![claimed], ending));
+            }
+        };
+        // Looking takes its time; windows close and people install meanwhile.
+        let facts = match self.facts() {
+            Ok(facts) => facts,
+            Err(failed) => return Err(self.failed(vec![claimed], failed)),
+        };
+        let view = View { memory: self.memory, insist: self.insist };
+        let judgement = judge_bundle(&facts, offer, &looked, &view, self.policy);
+        self.tell(&judgement.words());
+        Ok(Considered { facts, looked: Some(looked), judgements: vec![claimed, judgement] })
+    }
+
+    /// Installs what was considered, and restarts where that is due at once.
+    pub fn install(
+        &mut self,
+        considered: Considered,
+        order: &InstallOrder,
+        watch: &mut dyn Watch,
+    ) -> RoundEnd {
+        let Considered { facts, looked, judgements } = considered;
+        let record = InstallRecord {
+            manifest: order.manifest,
+            version: looked.and_then(|looked| looked.version),
+            url: order.urls.first().cloned(),
+            etag: None,
+            slot: order.slot,
+            from: facts.running().and_then(|running| running.bundle),
+            urgency: order.urgency,
+            stage: InstallStage::Begun,
+        };
+        // A record of another bundle gives way here: what it began is about to be written over.
+        if let Err(failed) = self.keep(|memory| memory.install = Some(record)) {
+            return self.failed(judgements, failed);
+        }
+        match self.write(order, watch) {
+            InstallEnding::Written => self.written(order, judgements),
+            InstallEnding::Stopped(by) => RoundEnd::new(judgements, Ending::Stopped(by)),
+            InstallEnding::Interrupted { retry_after, source } => {
+                self.tell(&format!("the install is interrupted: {}", chain(&*source)));
+                RoundEnd::new(judgements, Ending::Unreachable { retry_after, source })
+            }
+            InstallEnding::Refused(source) => {
+                self.tell(&format!("the install is refused: {}", chain(&*source)));
+                self.note(|memory| {
+                    memory.install = None;
+                    memory.refused = Some(order.manifest);
+                });
+                RoundEnd::new(judgements, Ending::Refused(source))
+            }
+        }
+    }
+
+    /// Has the bundle written, stored first where the owner wants that. What it cost is counted
+    /// however it ends.
+    fn write(&mut self, order: &InstallOrder, watch: &mut dyn Watch) -> InstallEnding {
+        if order.keep == Keep::Bundle {
+            let stored = self.hands.store(order, watch);
+            self.spend(stored.fetched);
+            if let Err(ending) = stored.ending {
+                return ending;
+            }
+        }
+        let done = self.hands.install(order, watch);
+        self.spend(done.fetched);
+        done.ending
+    }
+
+    fn spend(&mut self, fetched: ByteLen) {
+        let now = self.hands.now();
+        if fetched > ByteLen::ZERO {
+            self.note(|memory| memory.spend(now, fetched));
+        }
+    }
+
+    /// A cut before this is remembered loses nothing: the slot says that it is written.
+    fn written(&mut self, order: &InstallOrder, mut judgements: Vec<Judgement>) -> RoundEnd {
+        self.note(|memory| {
+            if let Some(install) = &mut memory.install {
+                install.stage = InstallStage::Written;
+            }
+            memory.refused.take_if(|refused| *refused == order.manifest);
+        });
+        self.tell(&format!("installed into slot {}, which boots next", order.slot));
+        let installed = Ending::Installed(order.slot);
+        let facts = match self.facts() {
+            Ok(facts) => facts,
+            Err(failed) => {
+                self.tell(&chain(&failed));
+                let again = Some(RESTART_AGAIN);
+                return RoundEnd { again, ..RoundEnd::new(judgements, installed) };
+            }
+        };
+        let view = View { memory: self.memory, insist: self.insist };
+        judgements.push(judge_waiting(&facts, &view, self.policy));
+        self.obey_restart(&facts, judgements, installed)
+    }
+
+    /// Gives the slot on trial up and restarts. That it is left is remembered first: where the
+    /// restart is forbidden after the mark, nothing else would say that it is still due.
+    fn leave(&mut self, trial: SlotId, judgements: Vec<Judgement>) -> RoundEnd {
+        let marked = self
+            .keep(|memory| memory.leaving = Some(trial))
+            .and_then(|()| self.hands.give_up(trial));
+        match marked {
+            Ok(()) => self.restart(trial.other(), judgements),
+            Err(failed) => self.failed(judgements, failed),
+        }
+    }
+}

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! When does a polling agent do what? The loop, and one round of it for a person who asks.
+//!
+//! A wake has one of two reasons: the server is to be asked, or a restart, a report or a verdict is
+//! looked after, for which nobody is asked. The loop may end anywhere, as if the power went: what
+//! counts is remembered before what follows from it, so there is nothing to do at its end.
+
+use super::course::{Acting, Course, Ending, RoundEnd};
+use super::hands::{HandError, Hands, Stop, Watch};
+use super::poll::{AskError, Offered, Server};
+use super::report::Reporter;
+use crate::{
+    AcceptedRelease, AgentFacts, Asked, DEFAULT_INTERVAL, Facts, Memory, Offer, Pace, Policy,
+    PollSettings, SHORTEST_WAIT, wake_after,
+};
+use bootctl::{Force, SlotState};
+use bundle::UnixTime;
+use bundle::http::ExchangeError;
+use std::time::Duration;
+use storage::chain;
+
+/// How often it is looked whether the verifier has spoken, and for how long.
+const VERDICT_AGAIN: Duration = Duration::from_secs(60);
+const VERDICT_PATIENCE: Duration = Duration::from_secs(60 * 60);
+/// A restart that was asked for and has not come after this long is asked for again.
+const RESTART_PATIENCE: Duration = Duration::from_secs(10 * 60);
+/// More failures in a row are not counted: no wait grows any more, and flash wears.
+const MOST_FAILURES: u32 = 16;
+
+/// How a question to the server ended.
+#[derive(Debug)]
+pub enum Polled {
+    /// Without an answer that can be used.
+    Unanswered(AskError),
+    /// The device could not say or remember what was needed to go on.
+    Failed(HandError),
+    /// With one that offers nothing.
+    Nothing,
+    /// With an offer, of which this became.
+    Took(RoundEnd),
+}
+
+impl Polled {
+    /// What it is for the time of the next question.
+    const fn asked(&self) -> Asked {
+        match self {
+            Self::Unanswered(why) => Asked::Failed { retry_after: why.retry_after() },
+            Self::Failed(_) => Asked::Failed { retry_after: None },
+            Self::Nothing => Asked::Answered { sleep: None },
+            Self::Took(end) => match &end.ending {
+                Ending::Unreachable { retry_after, .. } => {
+                    Asked::Failed { retry_after: *retry_after }
+                }
+                Ending::Failed(_) => Asked::Failed { retry_after: None },
+                Ending::Judged
+                | Ending::Refused(_)
+                | Ending::Installed(_)
+                | Ending::Restarting { .. }
+                | Ending::Stopped(_) => Asked::Answered { sleep: None },
+            },
+        }
+    }
+
+    /// Whether it ended because the program ends.
+    fn is_stopped(&self) -> bool {
+        let stopped =
+            |why: &AskError| matches!(why, AskError::NoAnswer(ExchangeError::Stopped { .. }));
+        match self {
+            Self::Unanswered(why) => stopped(why),
+            Self::Took(end) => matches!(end.ending, Ending::Stopped(_)),
+            Self::Failed(_) | Self::Nothing => false,
+        }
+    }
+}
+
+/// One round, for a person or a timer.
+#[derive(Debug)]
+pub struct OnceEnd {
+    /// What became of what was installed before.
+    pub due: RoundEnd,
+    /// What the server offered; it was not asked where the device restarts.
+    pub polled: Option<Polled>,
+}
+
+/// The owner's settings, as far as polling goes by them.
+#[derive(Clone, Copy, Debug)]
+pub struct PollTerms<'a> {
+    /// What the owner allows.
+    pub policy: &'a Policy,
+    /// Whom the device asks, and how often.
+    pub poll: &'a PollSettings,
+}
+
+/// Nobody stops an install of a polling agent but the service manager, to which the hands listen.
+struct Unwatched;
+
+impl Watch for Unwatched {
+    fn written(&mut self, _percent: u8, _now: UnixTime) -> Option<Stop> {
+        None
+    }
+}
+
+/// Polls until the program has to end.
+pub fn run(
+    hands: &mut dyn Hands,
+    server: &mut dyn Server,
+    terms: PollTerms<'_>,
+    memory: &mut Memory,
+) -> Stop {
+    let course = &mut Course::new(hands, memory, terms.policy);
+    let mut polling = Polling::new(server, terms);
+    let mut question = polling.first_question(course);
+    loop {
+        let soon = polling.look_after(course, &mut question);
+        let wake = wake_after(question, soon);
+        if let Some(Stop::Program) = course.hands().sleep(wake) {
+            return Stop::Program;
+        }
+        question = question.saturating_sub(wake);
+    }
+}
+
+/// Asks once and does what follows; a person may insist, or only want to know what would follow.
+pub fn once(
+    hands: &mut dyn Hands,
+    server: &mut dyn Server,
+    terms: PollTerms<'_>,
+    memory: &mut Memory,
+    (insist, acting): (Force, Acting),
+) -> OnceEnd {
+    let course = &mut Course::new(hands, memory, terms.policy).asked(insist, acting);
+    let mut polling = Polling::new(server, terms);
+    let due = course.due();
+    let polled = match due.ending {
+        Ending::Restarting { .. } => None,
+        Ending::Judged
+        | Ending::Unreachable { .. }
+        | Ending::Refused(_)
+        | Ending::Installed(_)
+        | Ending::Stopped(_)
+        | Ending::Failed(_) => Some(polling.poll(course)),
+    };
+    if acting == Acting::Act {
+        polling.report(course);
+    }
+    OnceEnd { due, polled }
+}
+
+/// A start of the agent.
+struct Polling<'a> {
+    server: &'a mut dyn Server,
+    pace: Pace,
+    sends_reports: bool,
+    reporter: Reporter,
+    agent: AgentFacts,
+    device: String,
+    round: u64,
+}
+
+impl<'a> Polling<'a> {
+    fn new(server: &'a mut dyn Server, terms: PollTerms<'_>) -> Self {
+        let interval = terms.poll.interval.unwrap_or(DEFAULT_INTERVAL);
+        Self {
+            server,
+            pace: Pace::new(interval, terms.policy),
+            sends_reports: terms.poll.report_url.is_some(),
+            reporter: Reporter::default(),
+            agent: AgentFacts { mode: Some("poll".to_owned()), ..AgentFacts::default() },
+            device: String::new(),
+            round: 0,
+        }
+    }
+
+    /// Where the device cannot say its name, it asks early: what is wrong with it may be mended by
+    /// an update.
+    fn first_question(&mut self, course: &mut Course<'_>) -> Duration {
+        if let Ok(facts) = course.facts() {
+            self.device = facts.device_id;
+        }
+        self.pace.first(&self.device)
+    }
+
+    /// Everything that is due now. Comes back with how soon it is to be done again, where that is
+    /// earlier than the next question.
+    fn look_after(&mut self, course: &mut Course<'_>, question: &mut Duration) -> Option<Duration> {
+        let due = course.due();
+        let mut soon = due.again;
+        let mut restarts = matches!(due.ending, Ending::Restarting { .. });
+        if question.is_zero() && !restarts {
+            let polled = self.poll(course);
+            *question = self.next_question(&polled, course.memory());
+            if let Polled::Took(end) = polled {
+                restarts = matches!(end.ending, Ending::Restarting { .. });
+                soon = shorter(soon, end.again);
+            }
+        }
+        if restarts {
+            *question = (*question).max(RESTART_PATIENCE);
+            return None;
+        }
+        shorter(soon, self.report(course))
+    }
+
+    /// What is waited for by an offer is asked for anew, since the server may have changed its mind.
+    fn next_question(&self, polled: &Polled, memory: &Memory) -> Duration {
+        let next = self.pace.next(&self.device, self.round, memory.failures, polled.asked());
+        match polled {
+            Polled::Took(RoundEnd { ending: Ending::Judged, again, .. }) => {
+                wake_after(next, *again)
+            }
+            Polled::Took(_) | Polled::Unanswered(_) | Polled::Failed(_) | Polled::Nothing => next,
+        }
+    }
+
+    /// Asks, takes what is offered, and counts how that went.
+    fn poll(&mut self, course: &mut Course<'_>) -> Polled {
+        self.round = self.round.saturating_add(1);
+        let polled = self.ask(course);
+        match &polled {
+            Polled::Unanswered(why) => {
+                course.hands().tell(&format!("{}; {}", chain(why), why.hint()));
+            }
+            Polled::Failed(failed) => course.hands().tell(&chain(failed)),
+            Polled::Nothing => course.hands().tell("the update server offers nothing"),
+            Polled::Took(end) => {
+                self.agent.last_decision = end.judgements.last().map(crate::Judgement::words);
+            }
+        }
+        if course.acting() == Acting::Act && !polled.is_stopped() {
+            let failed = matches!(polled.asked(), Asked::Failed { .. });
+            course.note(|memory| {
+                memory.failures = if failed { (memory.failures + 1).min(MOST_FAILURES) } else { 0 };
+            });
+        }
+        polled
+    }
+
+    fn ask(&mut self, course: &mut Course<'_>) -> Polled {
+        let facts = match course.facts() {
+            Ok(facts) => facts,
+            Err(failed) => return Polled::Failed(failed),
+        };
+        self.device.clone_from(&facts.device_id);
+        let offered = match self.server.ask(&facts, course.memory()) {
+            Ok(offered) => offered,
+            Err(why) => return Polled::Unanswered(why),
+        };
+        self.agent.last_contact = Some(facts.clock.now);
+        match remembered(course, offered) {
+            Ok(Some(offer)) => Polled::Took(course.take(&offer, &mut Unwatched)),
+            Ok(None) => Polled::Nothing,
+            Err(failed) => Polled::Failed(failed),
+        }
+    }
+
+    /// Comes back with how soon it is to be looked again.
+    fn report(&mut self, course: &mut Course<'_>) -> Option<Duration> {
+        let facts = course.facts().ok()?;
+        let wait = if self.sends_reports {
+            self.reporter.report(course, &facts, &self.agent)
+        } else {
+            None
+        };
+        shorter(wait, verdict_wait(&facts))
+    }
+}
+
+/// The offer of an answer. What a signed document proves counts from now on, before anything follows
+/// from it; a dry run only judges it.
+fn remembered(course: &mut Course<'_>, offered: Offered) -> Result<Option<Offer>, HandError> {
+    match offered {
+        Offered::Nothing => Ok(None),
+        Offered::Claimed(offer) => Ok(Some(offer)),
+        Offered::Signed(accepted) => {
+            let AcceptedRelease { offer, seen, floor } = *accepted;
+            if course.acting() == Acting::Act {
+                course.keep(|memory| {
+                    memory.raise_floor(floor);
+                    memory.saw(seen);
+                })?;
+            }
+            Ok(Some(offer))
+        }
+    }
+}
+
+/// Until it is looked again whether the verifier has spoken.
+fn verdict_wait(facts: &Facts) -> Option<Duration> {
+    let running = facts.running()?;
+    let waits = match running.state {
+        SlotState::Trying | SlotState::Unknown => facts.up < VERDICT_PATIENCE,
+        SlotState::Good | SlotState::Bad | SlotState::Empty | SlotState::Writing => false,
+    };
+    waits.then_some(VERDICT_AGAIN)
+}
+
+fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    let shorter = one.into_iter().chain(other).min()?;
+    Some(shorter.max(SHORTEST_WAIT))
+}

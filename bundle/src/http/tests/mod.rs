@@ -2,6 +2,7 @@
 //! What the whole of it does against servers that misbehave.
 
 mod bundles;
+mod exchange;
 mod faults;
 mod files;
 mod limits;
@@ -16,11 +17,11 @@ use super::options::{HttpOptions, Patience};
 use std::time::Duration;
 use storage::chain;
 
-/// Options that lose no time.
+/// Options that lose no time between tries; the waits only end tests that would hang.
 fn quick() -> HttpOptions {
     let patience = Patience {
-        connect: Duration::from_secs(5),
-        stall: Duration::from_millis(1500),
+        connect: Duration::from_secs(60),
+        stall: Duration::from_secs(60),
         min_bytes_per_sec: 512,
         pause: Duration::from_millis(5),
         longest_pause: Duration::from_millis(20),

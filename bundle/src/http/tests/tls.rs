@@ -18,7 +18,27 @@ use std::process::Command;
 
 type Identity = (X509, PKey<Private>);
 
-fn certify(name: &str, issuer: Option<&Identity>) -> Identity {
+/// When the server's certificate counts.
+#[derive(Clone, Copy)]
+pub(super) enum Times {
+    Now,
+    Past,
+    Future,
+}
+
+impl Times {
+    /// In seconds since 1970.
+    const fn bounds(self) -> (i64, i64) {
+        match self {
+            Self::Now => (1_600_000_000, 4_000_000_000),
+            Self::Past => (1_600_000_000, 1_700_000_000),
+            Self::Future => (3_900_000_000, 4_000_000_000),
+        }
+    }
+}
+
+fn certify(name: &str, issuer: Option<&Identity>, times: Times) -> Identity {
+    let (begin, end) = times.bounds();
     let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
     let mut subject = X509NameBuilder::new().unwrap();
     subject.append_entry_by_text("CN", name).unwrap();
@@ -31,8 +51,8 @@ fn certify(name: &str, issuer: Option<&Identity>) -> Identity {
     cert.set_subject_name(&subject).unwrap();
     cert.set_issuer_name(issuer.map_or(&subject, |(cert, _)| cert.subject_name())).unwrap();
     cert.set_pubkey(&key).unwrap();
-    cert.set_not_before(&Asn1Time::from_unix(1_600_000_000).unwrap()).unwrap();
-    cert.set_not_after(&Asn1Time::from_unix(4_000_000_000).unwrap()).unwrap();
+    cert.set_not_before(&Asn1Time::from_unix(begin).unwrap()).unwrap();
+    cert.set_not_after(&Asn1Time::from_unix(end).unwrap()).unwrap();
     if issuer.is_none() {
         cert.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
     } else {
@@ -52,15 +72,23 @@ pub(super) struct Pki {
 
 impl Pki {
     pub(super) fn new() -> Self {
-        let pki = {
-            let ca = certify("ca", None);
-            Self { dir: tempfile::tempdir().unwrap(), server: certify("server", Some(&ca)), ca }
-        };
+        Self::with_server_of(Times::Now)
+    }
+
+    pub(super) fn with_server_of(times: Times) -> Self {
+        let ca = certify("ca", None, Times::Now);
+        let server = certify("server", Some(&ca), times);
+        let pki = Self { dir: tempfile::tempdir().unwrap(), server, ca };
         pki.store("ca.pem", &pki.ca.0.to_pem().unwrap());
-        let client = certify("client", Some(&pki.ca));
-        pki.store("client.cert.pem", &client.0.to_pem().unwrap());
-        pki.store("client.pem", &client.1.private_key_to_pem_pkcs8().unwrap());
-        pki.store("stranger.pem", &certify("stranger", None).0.to_pem().unwrap());
+        let stranger = certify("stranger", None, Times::Now);
+        pki.store("stranger.pem", &stranger.0.to_pem().unwrap());
+        for (name, issuer) in [("client", &pki.ca), ("other", &stranger)] {
+            let (cert, key) = certify(name, Some(issuer), Times::Now);
+            let (cert, key) = (cert.to_pem().unwrap(), key.private_key_to_pem_pkcs8().unwrap());
+            pki.store(&format!("{name}.cert.pem"), &cert);
+            pki.store(&format!("{name}.pem"), &key);
+            pki.store(&format!("{name}.both.pem"), &[cert, key].concat());
+        }
         pki
     }
 
@@ -140,6 +168,23 @@ fn client_certificate_is_shown_and_its_absence_is_told_at_once() {
     let wrong = HttpOptions { tls_key: pki.text("ca.pem"), ..with };
     let refused = HttpSource::open(&server.url, &wrong).unwrap_err();
     assert!(matches!(refused, HttpError::Transfer { tries: 1, .. }), "{}", chain(&refused));
+}
+
+/// A clock that is wrong by years makes good certificates look like these.
+#[test]
+fn a_certificate_outside_its_time_is_refused_with_the_clock_in_the_hint() {
+    for (times, words) in
+        [(Times::Past, "certificate has expired"), (Times::Future, "certificate is not yet valid")]
+    {
+        let pki = Pki::with_server_of(times);
+        let server = pki.server(SslVerifyMode::NONE, SslVersion::TLS1_3);
+        let options = HttpOptions { tls_ca: pki.text("ca.pem"), ..quick() };
+        let refused = HttpSource::open(&server.url, &options).unwrap_err();
+        assert!(matches!(refused, HttpError::Transfer { tries: 1, .. }), "{refused}");
+        assert!(chain(&refused).contains(words), "{}", chain(&refused));
+        assert!(refused.hint().is_some_and(|hint| hint.contains("clock")));
+        assert!(server.requests().is_empty());
+    }
 }
 
 #[test]

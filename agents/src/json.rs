@@ -6,9 +6,12 @@
 //! ones. Types are strict: text is no number, `7.0` is no whole number. Length is the caller's
 //! affair: it knows how much it fetches.
 
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 
 /// What a text may be made of.
 #[derive(Clone, Copy, Debug)]
@@ -319,6 +322,31 @@ impl<'de> Visitor<'de> for Seed<'_> {
             }
         }
         Ok(Json::Members(members))
+    }
+}
+
+/// An object of a derived type. What serde derives takes a list as well, and hands its values to the
+/// members in their order: so a document of another type would be read as one of ours.
+#[derive(Default)]
+pub(crate) struct Members<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Members<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(OnlyMembers(PhantomData)).map(Self)
+    }
+}
+
+struct OnlyMembers<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for OnlyMembers<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, from: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(from))
     }
 }
 

@@ -8,6 +8,7 @@
 mod file;
 mod texts;
 
+use crate::json::Members;
 use crate::policy::Policy;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -178,7 +179,7 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, SettingsError> {
-        let file: file::File = serde_json::from_slice(bytes)
+        let Members(file): Members<file::File> = serde_json::from_slice(bytes)
             .map_err(|source| SettingsError::Invalid { source: Box::new(source) })?;
         file.into_settings()
     }

@@ -7,6 +7,7 @@
 use super::error::DdiError;
 use super::limits::{DEFAULT_SLEEP_SECS, MAX_SLEEP_SECS, MIN_SLEEP_SECS};
 use super::server::{ActionId, ActionLink, Resource, Server, parse_id};
+use crate::json::Members;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -37,14 +38,14 @@ pub enum Wanted {
 
 #[derive(Deserialize)]
 struct RawBase {
-    config: Option<RawConfig>,
+    config: Option<Members<RawConfig>>,
     #[serde(rename = "_links")]
-    links: Option<RawLinks>,
+    links: Option<Members<RawLinks>>,
 }
 
 #[derive(Deserialize)]
 struct RawConfig {
-    polling: Option<RawPolling>,
+    polling: Option<Members<RawPolling>>,
 }
 
 #[derive(Deserialize)]
@@ -55,13 +56,13 @@ struct RawPolling {
 #[derive(Deserialize)]
 struct RawLinks {
     #[serde(rename = "deploymentBase")]
-    deployment: Option<Link>,
+    deployment: Option<Members<Link>>,
     #[serde(rename = "cancelAction")]
-    cancel: Option<Link>,
+    cancel: Option<Members<Link>>,
     #[serde(rename = "confirmationBase")]
-    confirmation: Option<Link>,
+    confirmation: Option<Members<Link>>,
     #[serde(rename = "configData")]
-    attributes: Option<Link>,
+    attributes: Option<Members<Link>>,
 }
 
 /// A link as HAL has it.
@@ -70,9 +71,9 @@ pub(super) struct Link {
     pub href: String,
 }
 
-/// Reads JSON of which somebody said that it is about `what`.
+/// Reads an object of which somebody said that it is about `what`.
 pub(super) fn json<T: DeserializeOwned>(what: &'static str, body: &[u8]) -> Result<T, DdiError> {
-    serde_json::from_slice(body).map_err(|source| {
+    serde_json::from_slice(body).map(|Members(read)| read).map_err(|source| {
         let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
         if first == Some(&b'<') { DdiError::Page } else { DdiError::Json { what, source } }
     })
@@ -88,13 +89,14 @@ pub fn parse_base(server: &Server, body: &[u8]) -> Result<Base, DdiError> {
         // Any service that answers `{}` to everything: nothing tells that this is hawkBit.
         return Err(DdiError::Field { what: "the device", field: "neither config nor _links" });
     }
-    let sleep = raw.config.and_then(|config| config.polling).and_then(|polling| polling.sleep);
-    let link = |resource: Resource, link: Option<Link>| {
-        link.map(|link| server.parse_link(resource, &link.href)).transpose()
+    let polling = raw.config.and_then(|Members(config)| config.polling);
+    let sleep = polling.and_then(|Members(polling)| polling.sleep);
+    let link = |resource: Resource, link: Option<Members<Link>>| {
+        link.map(|Members(link)| server.parse_link(resource, &link.href)).transpose()
     };
     let (mut deployment, mut cancel, mut confirmation) = (None, None, None);
     let mut attributes = Wanted::No;
-    if let Some(links) = raw.links {
+    if let Some(Members(links)) = raw.links {
         deployment = link(Resource::Deployment, links.deployment)?;
         cancel = link(Resource::Cancel, links.cancel)?;
         confirmation = link(Resource::Confirmation, links.confirmation)?;
@@ -129,7 +131,7 @@ fn parse_sleep(text: &str) -> Option<u32> {
 struct RawCancel {
     id: String,
     #[serde(rename = "cancelAction")]
-    cancel: RawStop,
+    cancel: Members<RawStop>,
 }
 
 #[derive(Deserialize)]
@@ -157,7 +159,7 @@ pub fn parse_cancel(wanted: ActionId, body: &[u8]) -> Result<Cancel, DdiError> {
     let number = |text: &str| {
         parse_id(text).ok_or(DdiError::Field { what: WHAT, field: "an id that is no number," })
     };
-    let (id, stop) = (number(&raw.id)?, number(&raw.cancel.stop)?);
+    let (id, stop) = (number(&raw.id)?, number(&raw.cancel.0.stop)?);
     if id != wanted {
         return Err(DdiError::OtherAction { wanted: wanted.0, found: id.0 });
     }
@@ -212,6 +214,16 @@ mod tests {
         assert!(matches!(base(&"[".repeat(100_000)), Err(DdiError::Json { .. })));
         let twice = r#"{"config":{},"config":{}}"#;
         assert!(matches!(base(twice), Err(DdiError::Json { .. })));
+        // A list is no object, although its values could be taken for members in their order.
+        for list in [
+            r#"[{"polling":{"sleep":"00:00:10"}},null]"#,
+            r#"{"config":[{"sleep":"00:00:10"}]}"#,
+            r#"{"config":{"polling":["00:00:10"]}}"#,
+            r#"{"_links":[null,null,null,{"href":"https://h/x"}]}"#,
+            r#"{"_links":{"configData":["https://h/x"]}}"#,
+        ] {
+            assert!(matches!(base(list), Err(DdiError::Json { .. })), "{list}");
+        }
     }
 
     #[test]
@@ -225,5 +237,7 @@ mod tests {
         ));
         assert!(read(r#"{"id":"11","cancelAction":{"stopId":"x"}}"#).is_err());
         assert!(read(r#"{"id":"11"}"#).is_err());
+        assert!(read(r#"["11",{"stopId":"11"}]"#).is_err());
+        assert!(read(r#"{"id":"11","cancelAction":["11"]}"#).is_err());
     }
 }

@@ -12,6 +12,7 @@ use super::feedback::shorten;
 use super::hashes::{FileHashes, Hashes};
 use super::limits::{MAX_HISTORY, MAX_NAME_CHARS, MAX_PARTS};
 use super::server::{ActionId, Home, Resource, Server, parse_id};
+use crate::json::Members;
 use crate::offer::{Offer, Urgency};
 use serde::{Deserialize, Serialize};
 use storage::{ByteLen, Digest};
@@ -164,10 +165,10 @@ impl Artifact {
 #[derive(Deserialize)]
 struct RawBase {
     id: String,
-    deployment: Option<RawDeployment>,
-    confirmation: Option<RawDeployment>,
+    deployment: Option<Members<RawDeployment>>,
+    confirmation: Option<Members<RawDeployment>>,
     #[serde(rename = "actionHistory")]
-    history: Option<RawHistory>,
+    history: Option<Members<RawHistory>>,
 }
 
 #[derive(Deserialize)]
@@ -184,30 +185,30 @@ struct RawDeployment {
     update: Handling,
     #[serde(rename = "maintenanceWindow")]
     window: Option<Window>,
-    chunks: Vec<RawChunk>,
+    chunks: Vec<Members<RawChunk>>,
 }
 
 #[derive(Deserialize)]
 struct RawChunk {
     version: String,
     encrypted: Option<bool>,
-    artifacts: Option<Vec<RawArtifact>>,
+    artifacts: Option<Vec<Members<RawArtifact>>>,
 }
 
 #[derive(Deserialize)]
 struct RawArtifact {
     filename: String,
-    hashes: Option<Hashes>,
+    hashes: Option<Members<Hashes>>,
     size: Option<u64>,
     #[serde(rename = "_links")]
-    links: Option<RawDownloads>,
+    links: Option<Members<RawDownloads>>,
 }
 
 #[derive(Deserialize)]
 struct RawDownloads {
-    download: Option<Link>,
+    download: Option<Members<Link>>,
     #[serde(rename = "download-http")]
-    plain: Option<Link>,
+    plain: Option<Members<Link>>,
 }
 
 /// Reads an update, or one that waits for a yes: both have one form.
@@ -230,14 +231,14 @@ pub fn parse_deployment(
         Resource::Confirmation => raw.confirmation,
         Resource::Deployment | Resource::Cancel => raw.deployment,
     };
-    let found = found.ok_or_else(|| refuse("neither chunks nor a word about them"))?;
+    let Members(found) = found.ok_or_else(|| refuse("neither chunks nor a word about them"))?;
     let too_many = found.chunks.len() > MAX_PARTS
-        || found.chunks.iter().any(|c| c.artifacts.as_ref().is_some_and(|a| a.len() > MAX_PARTS));
+        || found.chunks.iter().any(|c| c.0.artifacts.as_ref().is_some_and(|a| a.len() > MAX_PARTS));
     if too_many {
         return Err(refuse("more chunks or artifacts"));
     }
     let (download, update, window) = (found.download, found.update, found.window);
-    let history = raw.history.map(|history| history.messages).unwrap_or_default();
+    let history = raw.history.map(|Members(history)| history.messages).unwrap_or_default();
     let history = history.iter().take(MAX_HISTORY).map(|text| shorten(text, MAX_NAME_CHARS));
     let artifact = the_bundle(server, id, found.chunks)?;
     Ok(Deployment { id, download, update, window, artifact, history: history.collect() })
@@ -247,10 +248,14 @@ fn is_bundle(file: &str) -> bool {
     file.len() > ".raucb".len() && file.to_ascii_lowercase().ends_with(".raucb")
 }
 
-fn the_bundle(server: &Server, id: ActionId, chunks: Vec<RawChunk>) -> Result<Artifact, DdiError> {
+fn the_bundle(
+    server: &Server,
+    id: ActionId,
+    chunks: Vec<Members<RawChunk>>,
+) -> Result<Artifact, DdiError> {
     let mut all = Vec::new();
-    for chunk in chunks {
-        for artifact in chunk.artifacts.unwrap_or_default() {
+    for Members(chunk) in chunks {
+        for Members(artifact) in chunk.artifacts.unwrap_or_default() {
             all.push((chunk.version.clone(), chunk.encrypted == Some(true), artifact));
         }
     }
@@ -276,10 +281,10 @@ fn the_bundle(server: &Server, id: ActionId, chunks: Vec<RawChunk>) -> Result<Ar
     if is_encrypted {
         return Err(DdiError::Encrypted { file });
     }
-    let links = one.links.and_then(|links| links.download.or(links.plain));
-    let Some(link) = links else { return Err(DdiError::NoLink { file }) };
+    let links = one.links.and_then(|Members(links)| links.download.or(links.plain));
+    let Some(Members(link)) = links else { return Err(DdiError::NoLink { file }) };
     let (url, home) = server.artifact(&link.href)?;
-    let hashes = one.hashes.unwrap_or_default();
+    let Members(hashes) = one.hashes.unwrap_or_default();
     hashes.check_form()?;
     Ok(Artifact {
         file,

@@ -123,6 +123,20 @@ fn what_no_server_says_is_refused() {
         with(&|body| body["deployment"]["chunks"][1]["encrypted"] = json!(true)),
         Err(DdiError::Encrypted { .. })
     ));
+    // A list is no object, although its values could be taken for members in their order.
+    for (pointer, list) in [
+        ("/deployment".to_owned(), json!(["forced", "forced", null, []])),
+        ("/deployment/chunks/1".to_owned(), json!(["2.0.0", null, [artifact("x.raucb")]])),
+        (at.to_owned(), json!(["x.raucb", null, 3, { "download": { "href": "https://h/x" } }])),
+        (format!("{at}/hashes"), json!([null, null, null])),
+        (format!("{at}/_links"), json!([{ "href": "https://h/x" }, null])),
+        (format!("{at}/_links/download"), json!(["https://h/x"])),
+    ] {
+        let refused = set(pointer.clone(), list).unwrap_err();
+        assert!(matches!(refused, DdiError::Json { .. }), "{pointer}: {refused}");
+    }
+    let history = with(&|body| body["actionHistory"] = json!([["words"]]));
+    assert!(matches!(history, Err(DdiError::Json { .. })));
     let many: Vec<Value> = (0..200).map(|n| artifact(&format!("{n}.txt"))).collect();
     assert!(matches!(read(&deployment(&many)), Err(DdiError::Field { .. })));
 }

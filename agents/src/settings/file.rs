@@ -6,6 +6,7 @@ use super::{
     DEFAULT_TENANT, HawkbitSettings, Identity, Login, Metadata, PollSettings, Settings,
     SettingsError, Source, TlsFiles,
 };
+use crate::json::Members;
 use crate::policy::{Downgrade, Keep, MeteredRule, Policy, RebootRule};
 use crate::window::{Days, Window};
 use serde::de::Error as _;
@@ -43,13 +44,13 @@ pub(super) struct File {
     #[serde(default, deserialize_with = "given")]
     mirrors: Option<Several<Server, MAX_MIRRORS>>,
     #[serde(default, deserialize_with = "given")]
-    tls: Option<Tls>,
+    tls: Option<Members<Tls>>,
     #[serde(default, deserialize_with = "given")]
-    hawkbit: Option<Hawkbit>,
+    hawkbit: Option<Members<Hawkbit>>,
     #[serde(default, deserialize_with = "given")]
     proxy: Option<Proxy>,
     #[serde(default, deserialize_with = "given")]
-    policy: Option<Allowed>,
+    policy: Option<Members<Allowed>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -169,7 +170,7 @@ struct WrittenWindow {
 
 impl<'de> Deserialize<'de> for Window {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let WrittenWindow { days, from, to, offset } = WrittenWindow::deserialize(from)?;
+        let Members(WrittenWindow { days, from, to, offset }) = Members::deserialize(from)?;
         if from.0 == to.0 {
             return Err(D::Error::custom("a window ends where it begins"));
         }
@@ -217,7 +218,7 @@ impl File {
             (Some(_), given) => given,
         };
         let source = match (self.mode, self.hawkbit) {
-            (Some(Mode::Hawkbit), Some(hawkbit)) => {
+            (Some(Mode::Hawkbit), Some(Members(hawkbit))) => {
                 if is_of_polling || self.server_url.is_some() {
                     return Err(SettingsError::TwoAgents);
                 }
@@ -234,11 +235,11 @@ impl File {
                     interval: self.interval_seconds.map(|secs| seconds(secs.0)),
                     report_url: self.report_url.map(|url| url.0),
                     mirrors: Several::texts(self.mirrors, |url| url.0),
-                    tls: self.tls.unwrap_or_default().into_files()?,
+                    tls: self.tls.unwrap_or_default().0.into_files()?,
                 })
             }
         };
-        let (policy, before_reboot) = self.policy.unwrap_or_default().into_policy();
+        let (policy, before_reboot) = self.policy.unwrap_or_default().0.into_policy();
         Ok(Settings { source, proxy: self.proxy.map(|proxy| proxy.0), policy, before_reboot })
     }
 }

@@ -123,6 +123,10 @@ fn values_that_are_none_are_refused_and_not_repeated() {
         ("policy", r#"{"rate_limit_kib": 7}"#),
         ("policy", r#"{"reboot": "later"}"#),
         ("extra", "1"),
+        // A list is no object, although its values could be taken for members in their order.
+        ("tls", r#"["/data/config/os-upgrade/c", "/data/config/os-upgrade/k"]"#),
+        ("policy", r#"[[], "now"]"#),
+        ("policy", r#"{"windows": [[["mon"], "01:00", "02:00", "+00:00"]]}"#),
     ] {
         let error = with(key, value).unwrap_err();
         assert!(matches!(error, SettingsError::Invalid { .. }), "{key} {value}: {error:?}");
@@ -130,6 +134,13 @@ fn values_that_are_none_are_refused_and_not_repeated() {
     }
     let deep = format!("{{\"policy\": {}{}}}", "[".repeat(1000), "]".repeat(1000));
     assert!(Settings::parse(deep.as_bytes()).is_err());
+    for list in [
+        r#"["https://u", "poll", "signed"]"#,
+        r#"{"mode": "hawkbit", "hawkbit": ["https://h", "t", "d", "/data/config/hawkbit/t"]}"#,
+    ] {
+        let error = Settings::parse(list.as_bytes()).unwrap_err();
+        assert!(matches!(error, SettingsError::Invalid { .. }), "{list}: {error:?}");
+    }
     let twice = br#"{"server_url": "https://u", "server_url": "https://v"}"#;
     assert!(Settings::parse(twice).is_err());
 }

@@ -15,7 +15,7 @@ use agents::{
     ATTRIBUTE_MAX, DETAIL_MAX, Delivery, EnvironmentFacts, LastUpdate, REPORT_MAX, Report,
     ReportAnswer, ReportError, ReportRecord, ReportRequest, ReportTries, UpdateResult, is_news,
 };
-use bootctl::{DeathMark, Entry, Mark, Reason, SlotId, SlotState};
+use bootctl::{AttemptsLeft, DeathMark, Entry, Mark, Reason, SlotId, SlotState};
 use bundle::UnixTime;
 use proptest::prelude::*;
 use report_support::{Device, NOW, booted, bundle, digest, install, marked, verdict};
@@ -100,6 +100,10 @@ fn where_records_are_lost_the_slot_tells() {
     let died = given_3(SlotState::Bad, &[died, marked(SlotId::A, Mark::Bad)]);
     assert_eq!(ended(&died).1, "died: Attempted to kill init");
     assert_eq!(ended(&given_3(SlotState::Bad, &[])).1, "marked bad");
+    let mut spent = given_3(SlotState::Trying, &[booted(SlotId::A, Reason::Trying)]);
+    spent.facts.a.attempts = AttemptsLeft::ZERO;
+    let why = "it was booted in vain as often as it may be".to_owned();
+    assert_eq!(ended(&spent), (UpdateResult::FellBack, why));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use super::{LastUpdate, UpdateResult};
 use crate::Facts;
-use bootctl::{BundleId, Entry, HealthVerdict, Mark, Record, SlotId, SlotState};
+use bootctl::{AttemptsLeft, BundleId, Entry, HealthVerdict, Mark, Record, SlotId, SlotState};
 
 /// The last update of this board in `history`, oldest first.
 pub(super) fn last_update(history: &[Record], device: &Facts) -> Option<LastUpdate> {
@@ -128,6 +128,12 @@ fn judge(after: &[Record], slot: SlotId, device: &Facts) -> (UpdateResult, Optio
         SlotState::Bad => (UpdateResult::FellBack, Some(fault_of(after, slot))),
         SlotState::Trying if device.booted == Some(slot) => {
             (UpdateResult::Pending, Some("it runs and is not confirmed yet".to_owned()))
+        }
+        // The selector leaves it without a word, and the record of the fall back may be lost.
+        SlotState::Trying
+            if device.slot(slot).attempts == AttemptsLeft::ZERO && device.next != Some(slot) =>
+        {
+            (UpdateResult::FellBack, Some("it was booted in vain as often as it may be".to_owned()))
         }
         SlotState::Trying => (UpdateResult::Pending, Some("it waits for its reboot".to_owned())),
         SlotState::Empty | SlotState::Writing | SlotState::Unknown => {

@@ -10,6 +10,7 @@
 //! What a hand refuses is told and ends the course; nothing is done in its stead.
 
 use super::hands::{HandError, Hands, InstallEnding, LookError, Stop, Watch};
+use crate::ddi::FileHashes;
 use crate::decide::is_given_up;
 use crate::{
     Decision, Facts, InstallOrder, InstallRecord, InstallStage, Judgement, Keep, Looked, Memory,
@@ -317,6 +318,18 @@ impl<'a> Course<'a> {
             self.tell(&claimed.words());
             return Ok(Considered { facts, looked: None, judgements: vec![claimed] });
         }
+        self.examine(offer, vec![claimed])
+    }
+
+    /// Looks at the bundle behind an offer that was judged as claimed, and judges that.
+    ///
+    /// # Errors
+    /// As [`Course::consider`].
+    pub(super) fn examine(
+        &mut self,
+        offer: &Offer,
+        mut judgements: Vec<Judgement>,
+    ) -> Result<Considered, RoundEnd> {
         let looked = match self.hands.look(offer, self.policy) {
             Ok(looked) => looked,
             Err(no) => {
@@ -327,18 +340,19 @@ impl<'a> Course<'a> {
                         Ending::Unreachable { retry_after, source }
                     }
                 };
-                return Err(RoundEnd::new(vec![claimed], ending));
+                return Err(RoundEnd::new(judgements, ending));
             }
         };
         // Looking takes its time; windows close and people install meanwhile.
         let facts = match self.facts() {
             Ok(facts) => facts,
-            Err(failed) => return Err(self.failed(vec![claimed], failed)),
+            Err(failed) => return Err(self.failed(judgements, failed)),
         };
         let view = View { memory: self.memory, insist: self.insist };
         let judgement = judge_bundle(&facts, offer, &looked, &view, self.policy);
         self.tell(&judgement.words());
-        Ok(Considered { facts, looked: Some(looked), judgements: vec![claimed, judgement] })
+        judgements.push(judgement);
+        Ok(Considered { facts, looked: Some(looked), judgements })
     }
 
     /// Installs what was considered, and restarts where that is due at once.
@@ -348,6 +362,31 @@ impl<'a> Course<'a> {
         order: &InstallOrder,
         watch: &mut dyn Watch,
     ) -> RoundEnd {
+        let judgements = match self.begin(considered, order) {
+            Ok(judgements) => judgements,
+            Err((judgements, failed)) => return self.failed(judgements, failed),
+        };
+        match self.write(order, watch) {
+            InstallEnding::Written => self.written(order, judgements),
+            InstallEnding::Stopped(by) => RoundEnd::new(judgements, Ending::Stopped(by)),
+            InstallEnding::Interrupted { retry_after, source } => {
+                self.tell(&format!("the install is interrupted: {}", chain(&*source)));
+                RoundEnd::new(judgements, Ending::Unreachable { retry_after, source })
+            }
+            InstallEnding::Refused(source) => {
+                self.tell(&format!("the install is refused: {}", chain(&*source)));
+                self.refuse(order);
+                RoundEnd::new(judgements, Ending::Refused(source))
+            }
+        }
+    }
+
+    /// Remembers what is about to be written: before its first byte.
+    pub(super) fn begin(
+        &mut self,
+        considered: Considered,
+        order: &InstallOrder,
+    ) -> Result<Vec<Judgement>, (Vec<Judgement>, HandError)> {
         let Considered { facts, looked, judgements } = considered;
         let record = InstallRecord {
             manifest: order.manifest,
@@ -360,37 +399,44 @@ impl<'a> Course<'a> {
             stage: InstallStage::Begun,
         };
         // A record of another bundle gives way here: what it began is about to be written over.
-        if let Err(failed) = self.keep(|memory| memory.install = Some(record)) {
-            return self.failed(judgements, failed);
+        match self.keep(|memory| memory.install = Some(record)) {
+            Ok(()) => Ok(judgements),
+            Err(failed) => Err((judgements, failed)),
         }
-        match self.write(order, watch) {
-            InstallEnding::Written => self.written(order, judgements),
-            InstallEnding::Stopped(by) => RoundEnd::new(judgements, Ending::Stopped(by)),
-            InstallEnding::Interrupted { retry_after, source } => {
-                self.tell(&format!("the install is interrupted: {}", chain(&*source)));
-                RoundEnd::new(judgements, Ending::Unreachable { retry_after, source })
-            }
-            InstallEnding::Refused(source) => {
-                self.tell(&format!("the install is refused: {}", chain(&*source)));
-                self.note(|memory| {
-                    memory.install = None;
-                    memory.refused = Some(order.manifest);
-                });
-                RoundEnd::new(judgements, Ending::Refused(source))
-            }
-        }
+    }
+
+    /// Remembers that what was tried is not taken here.
+    pub(super) fn refuse(&mut self, order: &InstallOrder) {
+        self.note(|memory| {
+            memory.install = None;
+            memory.refused = Some(order.manifest);
+        });
     }
 
     /// Has the bundle written, stored first where the owner wants that. What it cost is counted
     /// however it ends.
     fn write(&mut self, order: &InstallOrder, watch: &mut dyn Watch) -> InstallEnding {
-        if order.keep == Keep::Bundle {
-            let stored = self.hands.store(order, watch);
-            self.spend(stored.fetched);
-            if let Err(ending) = stored.ending {
-                return ending;
-            }
+        if order.keep == Keep::Bundle
+            && let Err(ending) = self.store(order, watch)
+        {
+            return ending;
         }
+        self.fill(order, watch)
+    }
+
+    /// Stores the bundle.
+    pub(super) fn store(
+        &mut self,
+        order: &InstallOrder,
+        watch: &mut dyn Watch,
+    ) -> Result<FileHashes, InstallEnding> {
+        let stored = self.hands.store(order, watch);
+        self.spend(stored.fetched);
+        stored.ending
+    }
+
+    /// Writes the slot.
+    pub(super) fn fill(&mut self, order: &InstallOrder, watch: &mut dyn Watch) -> InstallEnding {
         let done = self.hands.install(order, watch);
         self.spend(done.fetched);
         done.ending
@@ -403,8 +449,8 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// A cut before this is remembered loses nothing: the slot says that it is written.
-    fn written(&mut self, order: &InstallOrder, mut judgements: Vec<Judgement>) -> RoundEnd {
+    /// Remembers that it is written. A cut before loses nothing: the slot says so.
+    pub(super) fn finish(&mut self, order: &InstallOrder) {
         self.note(|memory| {
             if let Some(install) = &mut memory.install {
                 install.stage = InstallStage::Written;
@@ -412,6 +458,10 @@ impl<'a> Course<'a> {
             memory.refused.take_if(|refused| *refused == order.manifest);
         });
         self.tell(&format!("installed into slot {}, which boots next", order.slot));
+    }
+
+    fn written(&mut self, order: &InstallOrder, mut judgements: Vec<Judgement>) -> RoundEnd {
+        self.finish(order);
         let installed = Ending::Installed(order.slot);
         let facts = match self.facts() {
             Ok(facts) => facts,
@@ -428,7 +478,7 @@ impl<'a> Course<'a> {
 
     /// Gives the slot on trial up and restarts. That it is left is remembered first: where the
     /// restart is forbidden after the mark, nothing else would say that it is still due.
-    fn leave(&mut self, trial: SlotId, judgements: Vec<Judgement>) -> RoundEnd {
+    pub(super) fn leave(&mut self, trial: SlotId, judgements: Vec<Judgement>) -> RoundEnd {
         let marked = self
             .keep(|memory| memory.leaving = Some(trial))
             .and_then(|()| self.hands.give_up(trial));

@@ -3,12 +3,17 @@
 
 mod course;
 mod hands;
+mod hawkbit;
 mod poll;
 mod report;
 mod run;
 
 pub use course::{Acting, Considered, Course, Ending, RoundEnd};
 pub use hands::{HandError, Hands, InstallDone, InstallEnding, LookError, Stop, StoreDone, Watch};
+pub use hawkbit::{
+    HawkbitEnd, HawkbitEnding, HawkbitPreview, HawkbitTerms, hawkbit_once, preview_hawkbit,
+    run_hawkbit,
+};
 pub use poll::{AskError, Fetch, HttpFetch, Offered, PolledServer, Question, Server, Speaks};
 pub use report::Reporter;
 pub use run::{OnceEnd, PollTerms, Polled, once, run};

@@ -39,7 +39,7 @@ pub use events::{Consent, Context, Effect, Event, InstallEnd, Judged};
 pub use feedback::{AttributeMode, Confirmed, Execution, Feedback, Finished};
 pub use hashes::{FileHasher, FileHashes, Hashes};
 pub use http::{HttpExchange, HttpWay};
-pub use limits::{MAX_ANSWER_BYTES, MAX_ENTRIES, MAX_SLEEP_SECS, MIN_SLEEP_SECS};
+pub use limits::{MAX_ANSWER_BYTES, MAX_END_LINES, MAX_ENTRIES, MAX_SLEEP_SECS, MIN_SLEEP_SECS};
 pub use request::{Asked, Credentials, DdiAnswer, DdiMethod, DdiRequest, Exchange, NoAnswer};
 pub use server::{ActionId, ActionLink, Home, Resource, Server};
 pub use state::{Action, DdiState, MAX_STATE_BYTES, Stage, Wish};

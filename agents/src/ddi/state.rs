@@ -248,6 +248,12 @@ impl DdiState {
         self.failures
     }
 
+    /// What the server said last about the pause between polls.
+    #[must_use]
+    pub fn sleep(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(u64::from(self.sleep))
+    }
+
     /// How many words wait for the server.
     #[must_use]
     pub fn waiting(&self) -> usize {

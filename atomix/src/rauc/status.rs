@@ -3,7 +3,6 @@
 
 use crate::rauc::client::Client;
 use crate::rauc::error::RaucError;
-use crate::rauc::hint::shown;
 use crate::rauc::output::Streams;
 use crate::rauc::session::Session;
 use crate::rauc::status_text::{Detail, StatusFormat, render};
@@ -36,11 +35,10 @@ pub fn run(session: &Session, out: &mut Streams<'_>) -> Result<(), RaucError> {
         RaucError::refused(format!("unknown subcommand {}", verb.to_string_lossy()))
     })?;
     let marked = client.call("Mark", &(state, identifier));
-    let (_, message): (String, String) = marked.map_err(|cause| {
-        // Behind the line that says what failed.
-        let hint = client.hint().map(|hint| format!("\n{}", shown(&hint))).unwrap_or_default();
-        RaucError::refused(format!("rauc mark: {cause}{hint}"))
-    })?;
+    // No line more than RAUC's: who marks slots is mostly a script, and compares all of it. The way
+    // out stands in the service's log, and in its property.
+    let (_, message): (String, String) =
+        marked.map_err(|cause| RaucError::refused(format!("rauc mark: {cause}")))?;
     out.print(&format!("rauc status: {message}"));
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 type Step = (&'static str, fn(&mut dyn Write) -> Result<(), TaskError>);
 
-const STEPS: [Step; 20] = [
+const STEPS: [Step; 21] = [
     ("judges are installed", |_| judges::require()),
     ("workspace rules", |_| workspace::check()),
     ("linux-only calls are gated", |_| linux_only::check()),
@@ -44,6 +44,8 @@ const STEPS: [Step; 20] = [
     // Debian's RAUC of two versions, its client and gooseBit come by name, once.
     ("RAUC's own tests", |_| judged_by("conformance", &[])),
     ("RAUC's peers", |_| judged_by("roundtrip", &[])),
+    // It wants root, for a nix whose builds see nothing of the machine.
+    ("Nix", |_| judged_by("nix-checks", &[])),
     ("podman's generator", |_| cargo(&["run", "--quiet", "--package", "quadlet"])),
     // Ignored elsewhere, since it wants a browser; axe-core comes by name, once.
     ("boot pages in a browser", |_| {

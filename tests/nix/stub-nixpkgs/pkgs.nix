@@ -238,7 +238,7 @@ let
     ];
   };
 
-  format = extension: {
+  format = {
     type = lib.types.anything;
     generate = name: value: texts.writeText name (builtins.toJSON (show value));
   };
@@ -331,10 +331,10 @@ let
       };
       testers = { inherit runNixOSTest; };
       formats = {
-        toml = { }: format "toml";
-        json = { }: format "json";
-        ini = _: format "ini";
-        keyValue = _: format "conf";
+        toml = { }: format;
+        json = { }: format;
+        ini = _: format;
+        keyValue = _: format;
       };
       armTrustedFirmwareRK3328 = package "arm-trusted-firmware-rk3328";
       buildUBoot = maker "buildUBoot" (

@@ -19,7 +19,6 @@ let
     isList
     isPath
     isString
-    length
     listToAttrs
     map
     match

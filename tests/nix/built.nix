@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Our derivations with the tools of this machine and with the program under test: what of the flake
+# can really be built without nixpkgs.
+{ program }:
+let
+  lib = import ./stub-nixpkgs/lib.nix;
+  run = import ./run.nix;
+  atomix =
+    run "atomix"
+      {
+        attrs = {
+          program = builtins.path {
+            path = program;
+            name = "program";
+          };
+        };
+      }
+      ''
+        mkdir -p "$out/bin"
+        cp "$program" "$out/bin/atomix"
+        chmod +x "$out/bin/atomix"
+      '';
+  # A system of two paths, one of which refers to the other.
+  part = run "part" { } ''
+    mkdir "$out"
+    seq 1 20000 >"$out/numbers"
+  '';
+  toplevel = run "system" { attrs = { inherit part; }; } ''
+    mkdir "$out"
+    printf '#!/bin/sh\nexec cat %s/numbers\n' "$part" >"$out/init"
+    chmod +x "$out/init"
+  '';
+  played = run "played-kernel" { } ''
+    mkdir -p "$out/dtbs/rockchip"
+    seq 1 90000 >"$out/Image"
+    seq 1 50000 >"$out/initrd"
+    seq 1 5000 >"$out/dtbs/rockchip/rk3328-rock64.dtb"
+  '';
+in
+rec {
+  inherit atomix;
+  rootfs = import ../../nix/squashfs.nix {
+    inherit run toplevel;
+    tools = [ ];
+  };
+  boot-files = import ../../nix/boot-files.nix {
+    inherit run;
+    kernel = "${played}/Image";
+    initrd = "${played}/initrd";
+    deviceTrees = "${played}/dtbs";
+    deviceTree = "rockchip/rk3328-rock64.dtb";
+  };
+  image = import ../../nix/image.nix {
+    inherit
+      run
+      lib
+      atomix
+      rootfs
+      ;
+    bootFiles = boot-files;
+    series = "25.11";
+    version = "1.2.3";
+    init = "${toplevel}/init";
+  };
+  system = toplevel;
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Would the check notice? Faults that somebody could make, planted one at a time in the copy; each
+//! must be found by the stage that is there for it, in the words that name it.
+
+use crate::stages::{Checker, Stage};
+use anyhow::{Context as _, Result, bail, ensure};
+
+/// Something wrong with the flake.
+struct Fault {
+    name: &'static str,
+    file: &'static str,
+    from: &'static str,
+    to: &'static str,
+    stage: Stage,
+    /// What the answer must have in it.
+    says: &'static str,
+}
+
+const SYSTEM: &str = "nix/configurations.nix";
+const HOST: &str = "networking.hostName = \"gateway\";";
+const BUILT: &str = "tests/nix/built.nix";
+
+const FAULTS: [Fault; 10] = [
+    Fault {
+        name: "an option that does not exist",
+        file: SYSTEM,
+        from: HOST,
+        to: "networking.hostNam = \"gateway\";",
+        stage: Stage::Systems,
+        says: "the option `networking.hostNam' does not exist",
+    },
+    Fault {
+        name: "a default of another type",
+        file: SYSTEM,
+        from: HOST,
+        to: "imports = [ ({ lib, ... }: { options.planted = lib.mkOption { type = lib.types.int; default = \"1\"; }; }) ];",
+        stage: Stage::Systems,
+        says: "the default of `planted'",
+    },
+    Fault {
+        name: "a value of another type",
+        file: SYSTEM,
+        from: HOST,
+        to: "boot.kernelParams = \"panic=5\";",
+        stage: Stage::Systems,
+        says: "`boot.kernelParams' is not of type",
+    },
+    Fault {
+        name: "a package that does not exist",
+        file: "nix/packages.nix",
+        from: "inherit (pkgs) rustPlatform pkg-config openssl;",
+        to: "inherit (pkgs) rustPlatform pkg-config; openssl = pkgs.opensssl;",
+        stage: Stage::Outputs,
+        says: "attribute 'opensssl' missing",
+    },
+    Fault {
+        name: "an argument that nobody takes",
+        file: "nix/packages.nix",
+        from: "pname = \"atomix\";",
+        to: "pname = \"atomix\"; caCert = null;",
+        stage: Stage::Outputs,
+        says: "unexpected argument 'caCert'",
+    },
+    Fault {
+        name: "a text that is no nix",
+        file: SYSTEM,
+        from: HOST,
+        to: "networking.hostName = ;",
+        stage: Stage::Parse,
+        says: "syntax error",
+    },
+    Fault {
+        name: "a name that nobody uses",
+        file: SYSTEM,
+        from: "{ lib, packages }:",
+        to: "{ lib, packages }: let planted = 1; in",
+        stage: Stage::Unused,
+        says: "planted",
+    },
+    Fault {
+        name: "a layout of somebody's own",
+        file: SYSTEM,
+        from: HOST,
+        to: "networking.hostName=\"gateway\";",
+        stage: Stage::Format,
+        says: "configurations.nix",
+    },
+    Fault {
+        name: "a build that differs each time",
+        file: BUILT,
+        from: "seq 1 20000 >\"$out/numbers\"",
+        to: "cat /proc/sys/kernel/random/uuid >\"$out/numbers\"",
+        stage: Stage::Build,
+        says: "may not be deterministic",
+    },
+    Fault {
+        name: "a build that reads what it was not given",
+        file: BUILT,
+        from: "seq 1 20000 >\"$out/numbers\"",
+        to: "cat /src/Cargo.lock >\"$out/numbers\"",
+        stage: Stage::Build,
+        says: "No such file",
+    },
+];
+
+/// Plants every fault and fails when one is not found.
+///
+/// # Errors
+/// When a fault cannot be planted, or stays unnoticed.
+pub fn check(checker: &Checker) -> Result<usize> {
+    for fault in &FAULTS {
+        let planted = checker.project.with_change(fault.file, (fault.from, fault.to), || {
+            let Err(found) = checker.ask(fault.stage) else {
+                bail!("{:?} does not find it", fault.stage);
+            };
+            let words = format!("{found:#}");
+            ensure!(words.contains(fault.says), "{:?} says something else: {words}", fault.stage);
+            Ok(())
+        });
+        planted.with_context(|| format!("planted: {}", fault.name))?;
+    }
+    Ok(FAULTS.len())
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is asked of the flake, in order of cost? Each stage finds what those before it cannot.
+
+use crate::project::Project;
+use crate::root::Nix;
+use crate::tools::Tools;
+use anyhow::{Result, ensure};
+use e2e::program::Program;
+
+/// The input that cannot be fetched, replaced; the lock stays as it is.
+const FLAGS: &str =
+    "--no-write-lock-file --override-input nixpkgs path:/src/tests/nix/stub-nixpkgs";
+
+/// A question to the flake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Is it laid out as nixfmt lays it out?
+    Format,
+    /// Is every name used?
+    Unused,
+    /// Is it nix at all?
+    Parse,
+    /// Does every output evaluate?
+    Outputs,
+    /// Does every system evaluate? `flake check` asks only whether it is one.
+    Systems,
+    /// Does what needs no nixpkgs build, in nix's sandbox, and bit for bit again?
+    Build,
+}
+
+/// All stages.
+pub const STAGES: [Stage; 6] =
+    [Stage::Format, Stage::Unused, Stage::Parse, Stage::Outputs, Stage::Systems, Stage::Build];
+
+/// What every stage works with.
+pub struct Checker {
+    /// The copy of the checkout.
+    pub project: Project,
+    /// The nix.
+    pub nix: Nix,
+    /// Judges of the text.
+    pub tools: Tools,
+}
+
+impl Checker {
+    /// Asks the question.
+    ///
+    /// # Errors
+    /// When the answer is no, or cannot be had.
+    pub fn ask(&self, stage: Stage) -> Result<()> {
+        match stage {
+            Stage::Format => self.of_files("nixfmt", &["--check"]),
+            Stage::Unused => self.of_files("deadnix", &["--fail", "--no-lambda-pattern-names"]),
+            Stage::Parse => {
+                self.inside("find . -name '*.nix' -exec nix-instantiate --parse {} + >/dev/null")
+            }
+            Stage::Outputs => {
+                self.inside(&format!("nix flake check --no-build --all-systems {FLAGS} path:/src"))
+            }
+            Stage::Systems => self.systems(),
+            Stage::Build => self.build(),
+        }
+    }
+
+    fn of_files(&self, tool: &str, arguments: &[&str]) -> Result<()> {
+        let files = self.project.nix_files()?;
+        ensure!(!files.is_empty(), "there are no nix files");
+        let program: Program = self.tools.program(tool);
+        program.args(arguments).args(files).run()
+    }
+
+    fn inside(&self, script: &str) -> Result<()> {
+        self.nix.run(self.project.path(), script).map(drop)
+    }
+
+    /// The derivation of a system stands for every unit, option and package in it.
+    fn systems(&self) -> Result<()> {
+        let each = "c: builtins.concatStringsSep \"\\n\" (map (n: \
+                    c.${n}.config.system.build.toplevel.drvPath) (builtins.attrNames c))";
+        let script =
+            format!("nix eval --raw {FLAGS} path:/src#nixosConfigurations --apply '{each}'");
+        let said = self.nix.run(self.project.path(), &script)?;
+        let systems = said.lines().filter(|line| line.ends_with(".drv")).count();
+        ensure!(systems > 0, "there are no systems: {said}");
+        Ok(())
+    }
+
+    /// A repetition repeats only the derivation that it is given, so each of the closure is named.
+    fn build(&self) -> Result<()> {
+        let built = "--impure --file tests/nix/built.nix --argstr program /tools/atomix";
+        self.inside(&format!(
+            "nix build {built} --no-link -L
+             derivations=$(nix-store -qR $(nix path-info --derivation {built}) | grep '\\.drv$')
+             test -n \"$derivations\"
+             for one in $derivations; do nix-store --realise --check \"$one\" >/dev/null; done"
+        ))
+    }
+}

@@ -1,14 +1,36 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# Systems that are built from the modules.
-{ lib, packages }:
+# Systems that are built from the modules. No production system is among them: its keyring is its
+# owner's, and the function `rock64` refuses to be without one.
 {
-  rock64 = lib.nixosSystem {
-    system = "aarch64-linux";
-    modules = [
-      {
-        networking.hostName = "gateway";
-        environment.systemPackages = [ packages.atomix ];
-      }
+  lib,
+  packages,
+}:
+rec {
+  # A Rock64 with whatever its owner adds.
+  rock64 =
+    modules:
+    lib.nixosSystem {
+      system = "aarch64-linux";
+      modules = [
+        ./boards/rock64.nix
+        {
+          atomixos.package = lib.mkDefault packages.atomix;
+          atomixos.repart.package = lib.mkDefault packages.atomix-repart;
+        }
+      ]
+      ++ modules;
+    };
+
+  # Believes the certificate of this repository's test bundles.
+  development = {
+    atomixos.update.developmentKeyring = ../tests/fixtures/rauc-1.8/ca.cert.pem;
+  };
+
+  configurations = {
+    rock64-development = rock64 [ development ];
+    rock64-development-watchdog = rock64 [
+      development
+      { atomixos.watchdog.enable = true; }
     ];
   };
 }

@@ -10,12 +10,19 @@ let
   forEach = f: lib.genAttrs systems (system: f nixpkgs.legacyPackages.${system});
   source = import ./source.nix;
   packagesOf = pkgs: import ./packages.nix { inherit pkgs source; };
-in
-{
-  packages = forEach packagesOf;
-  nixosConfigurations = import ./configurations.nix {
+  systemsOf = import ./configurations.nix {
     inherit lib;
     packages = self.packages.aarch64-linux;
   };
+in
+{
+  packages = forEach packagesOf;
+  nixosConfigurations = systemsOf.configurations;
+  nixosModules = {
+    default = ./modules;
+    rock64 = ./boards/rock64.nix;
+  };
+  # A Rock64 with its owner's modules; without a keyring among them it does not evaluate.
+  lib = { inherit (systemsOf) rock64; };
   formatter = forEach (pkgs: pkgs.nixfmt);
 }

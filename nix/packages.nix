@@ -27,4 +27,9 @@ in
       "fw_setenv"
     ];
   };
+  # For the initrd: the same code without TLS, D-Bus and a runtime.
+  atomix-repart = program {
+    pname = "atomix-repart";
+    crates = [ "atomix-repart" ];
+  };
 }

@@ -88,6 +88,11 @@ let
       listenStreams = texts;
     };
   };
+  path' = submodule {
+    options = unitOptions // {
+      pathConfig = section;
+    };
+  };
   target = submodule { options = unitOptions; };
   # Units that may be given with a name of their own and with contents of their own.
   mount = submodule {
@@ -169,6 +174,7 @@ let
     services = option (attrsOf service) { };
     timers = option (attrsOf timer) { };
     sockets = option (attrsOf socket) { };
+    paths = option (attrsOf path') { };
     targets = option (attrsOf target) { };
     mounts = option (listOf mount) [ ];
     packages = option (listOf package) [ ];
@@ -215,6 +221,7 @@ in
         kernelModules = texts;
         includeDefaultModules = option bool true;
         supportedFilesystems = option (types.either (listOf str) (attrsOf bool)) [ ];
+        services.udev.rules = option lines "";
         compressor = option str "gzip";
         compressorArgs = option (nullOr (listOf str)) null;
         systemd = {
@@ -420,6 +427,7 @@ in
       nixos.tags = texts;
       etc.overlay.enable = flag;
       fsPackages = option (listOf package) [ ];
+      checks = option (listOf package) [ ];
       requiredKernelConfig = option (listOf (attrsOf anything)) [ ];
     };
 
@@ -428,6 +436,7 @@ in
         services
         timers
         sockets
+        paths
         targets
         mounts
         packages
@@ -461,6 +470,7 @@ in
         wait-online.extraArgs = texts;
       };
       sysusers.enable = flag;
+      repart.enable = flag;
       shutdownRamfs.enable = option bool true;
       oomd.enable = option bool true;
     };
@@ -468,6 +478,7 @@ in
     time.timeZone = option (nullOr str) null;
 
     users = {
+      motd = option lines "";
       mutableUsers = option bool true;
       allowNoPasswordLogin = flag;
       users = option (attrsOf user) { };

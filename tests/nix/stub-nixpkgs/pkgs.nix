@@ -146,6 +146,7 @@ let
     "rsyslog"
     "rustc"
     "rustfmt"
+    "shadow"
     "squashfsTools"
     "systemd"
     "ubootTools"
@@ -165,6 +166,7 @@ let
   kernel = package "linux" // {
     version = "6.12.1";
     config = { };
+    configfile = package "linux-config";
     override = _: kernel;
   };
 

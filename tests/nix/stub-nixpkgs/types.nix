@@ -202,11 +202,18 @@ let
       );
     oneOf = alternatives: builtins.foldl' types.either (head alternatives) (builtins.tail alternatives);
     functionTo = element: leaf "function to ${element.name}" isFunction;
-    submodule = module: types.submoduleWith { modules = lib.toList module; };
+    submodule =
+      module:
+      types.submoduleWith {
+        modules = lib.toList module;
+        shorthandOnlyDefinesConfig = true;
+      };
     submoduleWith =
       {
         modules,
         specialArgs ? { },
+        # A set is all definitions, also one with a key `options`, as a mount has.
+        shorthandOnlyDefinesConfig ? false,
       }:
       type "submodule" (value: isPlainSet value || isFunction value || isPath value) (
         loc: definitions:
@@ -218,7 +225,11 @@ let
             ++ [ { _module.args.name = lib.last loc; } ]
             ++ map (definition: {
               inherit (definition) file;
-              module = definition.value;
+              module =
+                if shorthandOnlyDefinesConfig && isPlainSet definition.value then
+                  { config = definition.value; }
+                else
+                  definition.value;
             }) definitions;
         }).config
       )

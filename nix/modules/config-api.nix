@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Who makes of a config.toml what this device is? The HTTP service without rights, its helper, the search
+# of the first boot and the parts that each boot applies: all from config-api/dist.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  cfg = config.atomixos.configApi;
+  dist = ../../config-api/dist;
+  getty = "serial-getty@${config.atomixos.board.serialConsole}.service";
+in
+{
+  options.atomixos.configApi = {
+    enable = lib.mkEnableOption "the config API, its helper and the first boot's search";
+    console = lib.mkOption {
+      type = lib.types.bool;
+      default = true;
+      example = false;
+      description = ''
+        Whether the first configuration may be pasted at the serial console. The getty of that line waits
+        until there is one: two readers would get half of it each.
+      '';
+    };
+  };
+
+  config = lib.mkIf cfg.enable {
+    assertions = [
+      {
+        assertion = config.networking.nftables.enable;
+        message = "atomixos.configApi opens ports in nftables' table inet filter: enable atomixos.firewall.";
+      }
+    ];
+
+    atomixos.units = lib.genAttrs [
+      "atomix-config-accounts.service"
+      "atomix-config-api.service"
+      "atomix-config-firewall.service"
+      "atomix-config-first-boot.service"
+      "atomix-config-helper.service"
+      "atomix-config-network.service"
+      "atomix-config-recover.service"
+      "atomix-config-units.service"
+    ] (name: dist + "/${name}");
+
+    systemd.services = {
+      # The names under which probes and technicians know these parts.
+      atomix-config-network.aliases = [ "lan-gateway-apply.service" ];
+      atomix-config-firewall = {
+        aliases = [ "provisioned-firewall-inbound.service" ];
+        # Rules that are loaded anew are without the configuration's until this runs again.
+        partOf = [ "nftables.service" ];
+      };
+      atomix-config-first-boot = lib.mkIf cfg.console {
+        conflicts = [ getty ];
+        after = [ getty ];
+        unitConfig.OnSuccess = getty;
+      };
+    };
+
+    users.users = {
+      atomix-config = {
+        isSystemUser = true;
+        group = "atomix-config";
+        description = "Config API";
+      };
+      # Containers without privileges. In no other group: not in podman's either, whose socket is root.
+      appsvc = {
+        isSystemUser = true;
+        uid = 900;
+        group = "appsvc";
+        home = "/var/lib/appsvc";
+        createHome = true;
+        description = "Containers without privileges";
+        autoSubUidGidRange = true;
+      };
+    };
+    users.groups = {
+      atomix-config = { };
+      appsvc.gid = 900;
+    };
+
+    systemd.tmpfiles.packages = [
+      (pkgs.linkFarm "atomixos-config-tmpfiles" [
+        {
+          name = "lib/tmpfiles.d/atomix-config-api.conf";
+          path = dist + "/atomix-config-api.conf";
+        }
+      ])
+    ];
+    services.dbus.packages = [
+      (pkgs.linkFarm "atomixos-config-dbus" [
+        {
+          name = "share/dbus-1/session.d/atomix-config-session.conf";
+          path = dist + "/atomix-config-session.conf";
+        }
+      ])
+    ];
+
+    # Found below /run/current-system/sw/bin, where the helper looks.
+    environment.systemPackages = [
+      pkgs.nftables
+      pkgs.openssh
+      pkgs.podman
+      pkgs.shadow
+    ];
+    virtualisation.podman.enable = true;
+  };
+}

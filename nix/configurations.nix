@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Systems that are built from the modules. No production system is among them: its keyring is its
 # owner's, and the function `rock64` refuses to be without one.
-{
-  lib,
-  packages,
-}:
+{ lib, packages }:
 rec {
   # A Rock64 with whatever its owner adds.
   rock64 =
@@ -23,6 +20,7 @@ rec {
 
   # Believes the certificate of this repository's test bundles.
   development = {
+    networking.hostName = "gateway";
     atomixos.update.developmentKeyring = ../tests/fixtures/rauc-1.8/ca.cert.pem;
   };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Argument types of the `atomix` program: noun, then verb. No behaviour.
 
+pub use crate::agent_cli::{AgentCommand, PollArgs};
 pub use crate::config_cli::ConfigCommand;
 pub use crate::line_cli::{RescueArgs, SerialCommand};
 pub use crate::release_cli::{PublishArgs, ReleaseCommand};
@@ -117,6 +118,12 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: ConfigCommand,
+    },
+    /// Ask for updates, and install them when they are due
+    Agent {
+        /// What to do.
+        #[command(subcommand)]
+        command: AgentCommand,
     },
     /// Tell what this device is, in one signed document for its fleet
     Report {

@@ -9,7 +9,10 @@ pub use atomix_repart::Class;
 use atomix_repart::{file_hint, files_hint};
 use bootctl::BackendError;
 use bundle::http::HttpError;
-use class::{bundle_class, class_of, fetch_class, install_class, release_class, report_class};
+use class::{
+    ask_class, bundle_class, class_of, fetch_class, hand_class, install_class, release_class,
+    report_class,
+};
 use serde_json::{Value, json};
 use std::io;
 use std::path::PathBuf;
@@ -117,6 +120,18 @@ pub enum Failure {
         #[source]
         source: agents::ReleaseError,
     },
+    /// The agent's settings are none.
+    #[error(transparent)]
+    AgentSettings(agents::SettingsError),
+    /// A key or token of the agent's may not be used.
+    #[error("cannot use a secret of the update agent")]
+    Secret(#[source] agents::SecretError),
+    /// The update server has no answer that can be used.
+    #[error(transparent)]
+    Ask(agents::agent::AskError),
+    /// The agent could not do its part.
+    #[error(transparent)]
+    Hand(agents::agent::HandError),
     /// A bundle on a server cannot be had.
     #[error("cannot fetch the bundle")]
     Fetch(#[source] HttpError),
@@ -265,6 +280,8 @@ impl Failure {
             | Self::HealthConfig { .. }
             | Self::Keyring { .. }
             | Self::Signer { .. }
+            | Self::AgentSettings(_)
+            | Self::Secret(_)
             | Self::Usage { .. } => Class::Usage,
             Self::Storage(StorageError::Busy { .. })
             | Self::Lock(updater::LockError::Busy { .. }) => Class::Busy,
@@ -275,6 +292,8 @@ impl Failure {
             Self::Line(source) => source.class(),
             Self::Device(source) => source.class(),
             Self::Report(source) => report_class(source),
+            Self::Ask(source) => ask_class(source),
+            Self::Hand(source) => hand_class(source),
             Self::Bundle { source, .. } => bundle_class(source),
             Self::Release { source, .. } => release_class(source),
             Self::Install { source, .. } => install_class(source),
@@ -323,6 +342,12 @@ impl Failure {
             Self::Create { source, .. } => source.hint(),
             Self::Install { source, .. } => source.hint(),
             Self::Fetch(source) => source.hint(),
+            Self::AgentSettings(source) => Some(source.hint()),
+            Self::Ask(source) => Some(source.hint()),
+            Self::Hand(source) => {
+                return source.source.downcast_ref::<Self>().and_then(Self::hint);
+            }
+            Self::Secret(source) => Some(source.hint()),
             Self::Lock(source) => source.hint(),
             Self::Recorder(source) => source.hint(),
             Self::SlotCheck(source) => source.hint(),

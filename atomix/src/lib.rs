@@ -5,6 +5,8 @@
 //! below and prints. It is a library so that the demo, the tests and the benchmark run the very
 //! code that the commands run.
 
+pub mod agent;
+pub mod agent_cli;
 pub mod audit_trail;
 pub mod boot_control;
 pub mod boot_view;

@@ -3,8 +3,8 @@
 
 use crate::cli::{Cli, Command, ConfigCommand, Global};
 use crate::commands::{
-    boot, bundle, config, config_audit, config_device, doctor, flash, health, image, install,
-    manual, release, repart, report, rescue, serial, slot, status, uenv, why,
+    agent, boot, bundle, config, config_audit, config_device, doctor, flash, health, image,
+    install, manual, release, repart, report, rescue, serial, slot, status, uenv, why,
 };
 use crate::context::{Context, Now};
 use crate::demo;
@@ -192,6 +192,7 @@ fn without_device(command: &Command, now: Now, out: &mut Output) -> Option<Resul
         | Command::Release { .. }
         | Command::Uenv { .. }
         | Command::Repart(_)
+        | Command::Agent { .. }
         | Command::Report { .. }
         | Command::Health { .. }
         | Command::Flash { .. } => None,
@@ -221,6 +222,7 @@ pub(crate) fn on_context(
         Command::Repart(args) => repart::run(context, args, out),
         Command::Config { command: ConfigCommand::Audit } => config_audit::run(context, out),
         Command::Config { command } => config_device::run_here(context, command, out),
+        Command::Agent { command } => agent::run(context, command, out),
         Command::Report { command } => report::run(context, command, out),
         Command::Health { command } => health::run(context, command, out),
         Command::Rescue(args) => rescue::run(context, args, out),

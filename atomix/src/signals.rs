@@ -56,6 +56,12 @@ impl StopRequest {
         Self { asked }
     }
 
+    /// One that nobody makes: signals stay what they are.
+    #[must_use]
+    pub fn of_nobody() -> Self {
+        Self { asked: Arc::default() }
+    }
+
     /// As [`StopRequest::listen`], for several who ask.
     #[must_use]
     pub fn listen_shared() -> Arc<Self> {

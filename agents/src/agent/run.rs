@@ -80,6 +80,8 @@ pub struct OnceEnd {
     pub due: RoundEnd,
     /// What the server offered; it was not asked where the device restarts.
     pub polled: Option<Polled>,
+    /// How long the next question waits, for who keeps the time between two rounds.
+    pub next: Duration,
 }
 
 /// The owner's settings, as far as polling goes by them.
@@ -128,8 +130,10 @@ pub fn once(
     memory: &mut Memory,
     (insist, acting): (Force, Acting),
 ) -> OnceEnd {
+    // No start of the agent: the lot of its next question is another one each time.
+    let round = u64::try_from(hands.now().0).unwrap_or(0);
     let course = &mut Course::new(hands, memory, terms.policy).asked(insist, acting);
-    let mut polling = Polling::new(server, terms);
+    let mut polling = Polling { round, ..Polling::new(server, terms) };
     let due = course.due();
     let polled = match due.ending {
         Ending::Restarting { .. } => None,
@@ -143,7 +147,11 @@ pub fn once(
     if acting == Acting::Act {
         polling.report(course);
     }
-    OnceEnd { due, polled }
+    let next = match &polled {
+        Some(polled) => polling.next_question(polled, course.memory()),
+        None => RESTART_PATIENCE,
+    };
+    OnceEnd { due, polled, next }
 }
 
 /// A start of the agent.

@@ -43,7 +43,7 @@ pub fn run(context: &Context, args: &InstallArgs, out: &mut Output) -> Result<()
         }
         opened => opened?,
     };
-    let options = options(context, &config, args)?;
+    let options = options(context, &config, policy(args))?;
     let mut transfer_bytes = None;
     if args.dry_run || transfer.is_some() {
         let plan = plan(context, &config, &shown, &verified, &options)?;
@@ -117,7 +117,10 @@ pub fn install(
 }
 
 /// As [`install`], for as long as nobody wants it to end.
-fn install_until(
+///
+/// # Errors
+/// As [`install`].
+pub(crate) fn install_until(
     context: &Context,
     config: &SystemConfig,
     path: &Path,
@@ -216,16 +219,10 @@ pub(crate) fn with_installer<T>(
     Ok(act(&mut installer))
 }
 
-/// What the person asking allows, and where this system came from.
-///
-/// # Errors
-/// [`Failure`] of the configuration.
-pub fn options(
-    context: &Context,
-    config: &SystemConfig,
-    args: &InstallArgs,
-) -> Result<InstallOptions, Failure> {
-    let policy = InstallPolicy {
+/// What the person asking allows.
+#[must_use]
+pub fn policy(args: &InstallArgs) -> InstallPolicy {
+    InstallPolicy {
         versions: if args.allow_downgrade {
             VersionRule::AllowAny
         } else {
@@ -241,7 +238,18 @@ pub fn options(
         outer: OuterSteps::NotDone,
         indexes: IndexRule::Refuse,
         resume: transfer::resume_rule(&args.transfer),
-    };
+    }
+}
+
+/// What is allowed, and where this system came from.
+///
+/// # Errors
+/// [`Failure`] of the configuration.
+pub fn options(
+    context: &Context,
+    config: &SystemConfig,
+    policy: InstallPolicy,
+) -> Result<InstallOptions, Failure> {
     let booted = context.booted_group(config)?.ok_or(Failure::NotBootedFromSlot)?;
     let variant = updater::read_variant(config, &context.files).map_err(Failure::Variant)?;
     let version_floor = version_floor(context, config)?;
@@ -270,7 +278,10 @@ pub(crate) fn version_floor(
 }
 
 /// What an install would do, decided without opening anything for writing.
-fn plan(
+///
+/// # Errors
+/// [`Failure::Install`] where it would be refused.
+pub(crate) fn plan(
     context: &Context,
     config: &SystemConfig,
     path: &Path,

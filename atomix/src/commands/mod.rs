@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One module per noun: reads what the command needs, calls the decision, renders the answer.
 
+pub mod agent;
+pub mod agent_view;
 pub mod boot;
 pub mod bundle;
 pub mod config;

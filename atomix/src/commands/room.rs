@@ -36,6 +36,12 @@ impl Room {
         })
     }
 
+    /// Whether a file of this length finds room there.
+    #[must_use]
+    pub fn takes(&self, len: ByteLen) -> bool {
+        !self.is_read_only && self.free >= len
+    }
+
     /// Why nothing can be written there, and the way out.
     #[must_use]
     pub fn trouble(&self) -> Option<(String, &'static str)> {

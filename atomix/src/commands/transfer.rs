@@ -10,9 +10,11 @@ use crate::failure::Failure;
 use crate::rauc::configured_http;
 use crate::signals::StopRequest;
 use bundle::http::{
-    ByteBudget, HttpNotice, HttpOptions, Proxy, RateLimit, Schemes, is_http_url, shown_url,
+    ByteBudget, Downloaded, ExchangeTls, HttpError, HttpNotice, HttpOptions, HttpStop, Proxy,
+    RateLimit, Schemes, download, is_http_url, shown_url,
 };
-use bundle::{RemoteError, RemoteRules, VerifiedBundle, look};
+use bundle::{RemoteBundle, RemoteError, RemoteRules, VerifiedBundle, look};
+use std::fs::File;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +27,51 @@ const NO_PROXY: &str = "none";
 const KIB: NonZeroU64 = NonZeroU64::MIN.saturating_add(1023);
 /// A word of `/proc` or of the machine's name is shorter.
 const MAX_FACT: ByteLen = ByteLen::kib(4);
+
+/// What is fetched, from where, and how.
+pub struct TransferRequest {
+    /// Where it is, best first.
+    pub urls: Vec<String>,
+    /// Most bytes per second.
+    pub rate: Option<NonZeroU64>,
+    /// Most bytes; more end the transfer.
+    pub budget: Option<Arc<ByteBudget>>,
+    /// Who stands between.
+    pub proxy: Proxy,
+    /// Whether plain http will do.
+    pub schemes: Schemes,
+    /// Keys and authorities; what is not said is as `system.conf` has it. Paths of this machine.
+    pub tls: ExchangeTls,
+    /// Headers, each `Name: value`.
+    pub headers: Vec<String>,
+    /// Whose the keys and headers are; the first place's where nothing is said.
+    pub homes: Vec<String>,
+    /// Asked while it runs.
+    pub stop: HttpStop,
+}
+
+impl TransferRequest {
+    fn of_command_line(args: &InstallArgs, stop: &Arc<StopRequest>) -> Self {
+        let (asked, stop) = (&args.transfer, Arc::clone(stop));
+        let first = args.bundle.to_string_lossy().into_owned();
+        let budget = asked.max_bytes.map(|mib| ByteBudget::new(ByteLen::mib(mib)));
+        Self {
+            urls: std::iter::once(first).chain(asked.mirrors.iter().cloned()).collect(),
+            rate: asked.limit_rate.map(|kib| kib.saturating_mul(KIB)),
+            budget: budget.map(Arc::new),
+            proxy: match asked.proxy.as_deref() {
+                None => Proxy::Environment,
+                Some(NO_PROXY) => Proxy::Direct,
+                Some(url) => Proxy::Url(url.to_owned()),
+            },
+            schemes: if asked.https_only { Schemes::HttpsOnly } else { Schemes::HttpAndHttps },
+            tls: ExchangeTls::default(),
+            headers: Vec::new(),
+            homes: Vec::new(),
+            stop: Arc::new(move || stop.by()),
+        }
+    }
+}
 
 /// A transfer that was asked for.
 pub struct Transfer {
@@ -82,38 +129,53 @@ impl Transfer {
         args: &InstallArgs,
         stop: &Arc<StopRequest>,
     ) -> Result<Self, Failure> {
-        let asked = &args.transfer;
+        Self::asked(context, config, TransferRequest::of_command_line(args, stop))
+    }
+
+    /// What the configuration and somebody else ask for.
+    ///
+    /// # Errors
+    /// [`Failure`] of the configuration.
+    pub fn asked(
+        context: &Context,
+        config: &SystemConfig,
+        request: TransferRequest,
+    ) -> Result<Self, Failure> {
         let hint = "correct it in the environment";
         let known = configured_http(config)
             .map_err(|cause| Failure::Usage { what: cause.to_string(), hint })?;
         let told = Arc::new(Mutex::new(Vec::new()));
-        let (noted, asked_to_stop) = (Arc::clone(&told), Arc::clone(stop));
-        let place = |named: Option<String>| below_root(context, named);
-        let rate = asked.limit_rate.map(|kib| kib.saturating_mul(KIB));
-        let budget = asked.max_bytes.map(|mib| ByteBudget::new(ByteLen::mib(mib)));
+        let noted = Arc::clone(&told);
+        let place = |asked: Option<String>, configured: Option<String>| match asked {
+            Some(path) => Ok(Some(path)),
+            None => below_root(context, configured),
+        };
+        let identity = match (request.tls.cert, request.tls.key) {
+            // A certificate and the key of another one are none.
+            (None, None) => {
+                (below_root(context, known.tls_cert)?, below_root(context, known.tls_key)?)
+            }
+            asked => asked,
+        };
         let options = HttpOptions {
             user_agent: HttpOptions::default().user_agent,
-            tls_cert: place(known.tls_cert)?,
-            tls_key: place(known.tls_key)?,
-            tls_ca: place(known.tls_ca)?,
+            tls_cert: identity.0,
+            tls_key: identity.1,
+            tls_ca: place(request.tls.ca, known.tls_ca)?,
+            headers: request.headers,
+            homes: request.homes,
             info_headers: info_headers(context, config),
-            proxy: match asked.proxy.as_deref() {
-                None => Proxy::Environment,
-                Some(NO_PROXY) => Proxy::Direct,
-                Some(url) => Proxy::Url(url.to_owned()),
-            },
-            schemes: if asked.https_only { Schemes::HttpsOnly } else { Schemes::HttpAndHttps },
-            rate_limit: rate.map(|rate| Arc::new(RateLimit::new(rate))),
-            budget: budget.map(Arc::new),
-            stop: Some(Arc::new(move || asked_to_stop.by())),
+            proxy: request.proxy,
+            schemes: request.schemes,
+            rate_limit: request.rate.map(|rate| Arc::new(RateLimit::new(rate))),
+            budget: request.budget,
+            stop: Some(request.stop),
             notices: Some(Arc::new(move |notice: &HttpNotice| {
                 noted.lock().unwrap_or_else(PoisonError::into_inner).push(notice.to_string());
             })),
             ..known
         };
-        let first = args.bundle.to_string_lossy().into_owned();
-        let urls = std::iter::once(first).chain(asked.mirrors.iter().cloned()).collect();
-        Ok(Self { urls, options, told })
+        Ok(Self { urls: request.urls, options, told })
     }
 
     /// Opens and verifies the bundle; nothing of its content is fetched.
@@ -121,11 +183,19 @@ impl Transfer {
     /// # Errors
     /// [`Failure::Fetch`], [`Failure::Bundle`], or those of the configuration.
     pub fn open(&self, context: &Context) -> Result<VerifiedBundle, Failure> {
+        Ok(self.look(context)?.into_bundle())
+    }
+
+    /// The same, with what its server says of the file.
+    ///
+    /// # Errors
+    /// As [`Transfer::open`].
+    pub fn look(&self, context: &Context) -> Result<RemoteBundle, Failure> {
         let (keyring, limits, time) = configured(context)?;
         let identity = || decryption(context).map_err(Into::into);
         let rules = RemoteRules { limits, keyring: &keyring, time, identity: &identity };
         match look(&self.urls, &self.options, &rules) {
-            Ok(seen) => Ok(seen.into_bundle()),
+            Ok(seen) => Ok(seen),
             Err(RemoteError::Http(source)) => Err(Failure::Fetch(source)),
             Err(RemoteError::Bundle { url, source }) => {
                 Err(Failure::Bundle { bundle: PathBuf::from(url), source })
@@ -160,6 +230,33 @@ impl Transfer {
             budget.demand(predicted).map_err(Failure::Fetch)?;
         }
         Ok(predicted)
+    }
+
+    /// Fetches the whole file from the first place that gives it, at most `limit` bytes of it.
+    /// Whoever opened `file` makes it durable.
+    ///
+    /// # Errors
+    /// [`Failure::Fetch`], that of the last place; the file then holds a part.
+    pub fn download(&self, file: &File, limit: ByteLen) -> Result<Downloaded, Failure> {
+        let mut failed = HttpError::Option { option: "url", reason: "there is none".to_owned() };
+        let home = self.urls.first().map_or("", String::as_str);
+        for url in &self.urls {
+            let fetched = self.options.for_mirror(home, url).and_then(|options| {
+                file.set_len(0).map_err(|source| HttpError::Store {
+                    url: shown_url(url),
+                    reason: source.to_string(),
+                })?;
+                download(url, &options, file, limit)
+            });
+            match fetched {
+                Ok(done) => return Ok(done),
+                Err(ends @ (HttpError::Stopped { .. } | HttpError::OverBudget { .. })) => {
+                    return Err(Failure::Fetch(ends));
+                }
+                Err(failure) => failed = failure,
+            }
+        }
+        Err(Failure::Fetch(failed))
     }
 
     /// What was told of servers since the last question.

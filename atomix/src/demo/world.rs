@@ -9,7 +9,7 @@ use super::timeline::{BootRow, render};
 use crate::boot_control::BootControl;
 use crate::cli::{InstallArgs, SlotCommand, TransferArgs};
 use crate::commands::bundle::open_verified;
-use crate::commands::install::{install, options};
+use crate::commands::install::{install, options, policy};
 use crate::commands::slot;
 use crate::context::{Context, Now};
 use crate::failure::Failure;
@@ -174,7 +174,7 @@ pub fn install_quietly(
     };
     let config = context.system_conf()?;
     let verified = open_verified(context, bundle, None)?;
-    let options = options(context, &config, &args)?;
+    let options = options(context, &config, policy(&args))?;
     install(context, &config, bundle, &verified, &options, progress)
 }
 

@@ -110,3 +110,19 @@ pub(super) const fn fetch_class(source: &HttpError) -> Class {
         | HttpError::Stopped { .. } => Class::Failed,
     }
 }
+
+/// Whom nobody trusts is told apart from who cannot be reached.
+pub(super) const fn ask_class(error: &agents::agent::AskError) -> Class {
+    use agents::agent::AskError as E;
+    match error {
+        E::Release(source) => release_class(source),
+        E::Original(_) => Class::NotVerified,
+        E::Place(_) => Class::Usage,
+        E::NoAnswer(_) | E::Status { .. } | E::Redirect(_) | E::Redirects => Class::Failed,
+    }
+}
+
+/// What a command of a person's would have ended with.
+pub(super) fn hand_class(error: &agents::agent::HandError) -> Class {
+    error.source.downcast_ref::<super::Failure>().map_or(Class::Failed, super::Failure::class)
+}

@@ -50,6 +50,7 @@ mod trust;
 pub use conf::overlay;
 pub use env::RaucEnv;
 pub use json::Json;
+pub(crate) use machine::now as clock;
 pub use opening::path_of_file_url;
 pub use request::{Asked, ConfOverride, Request, read as read_command};
 pub use run::{RAUC_VERSION, run};

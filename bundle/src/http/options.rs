@@ -164,6 +164,10 @@ pub struct HttpOptions {
     pub tls_verify: TlsVerify,
     /// Headers for every request, each `Name: value`. They never leave the origin asked for.
     pub headers: Vec<String>,
+    /// Whose headers, client certificate and key these are, where that is not simply the place asked
+    /// first: nearer mirrors may be asked before the server that gave the credentials. URLs; their
+    /// origins count.
+    pub homes: Vec<String>,
     /// Headers for the first request only: name and value.
     pub info_headers: Vec<(String, String)>,
     /// Entity tag of the file that is known: it answers with [`HttpError::NotModified`].
@@ -196,6 +200,7 @@ impl Default for HttpOptions {
             tls_ca: None,
             tls_verify: TlsVerify::Verify,
             headers: Vec::new(),
+            homes: Vec::new(),
             info_headers: Vec::new(),
             if_none_match: None,
             patience: Patience::default(),
@@ -238,7 +243,7 @@ impl HttpOptions {
     /// The same for `url` instead of `home`, which they were given for: headers, client
     /// certificate, key, and how the server proves itself only if both are of one origin; what
     /// belongs to the first request of a bundle never. For chunk stores, which may lie elsewhere; a
-    /// `home` that is no URL is of no origin.
+    /// `home` that is no URL is of no origin. [`Self::homes`], where there are any, count instead.
     ///
     /// Another server has to prove itself to the system's authorities, as for RAUC, which hands its
     /// stores to programs that know no options for TLS: one that is trusted for lack of
@@ -250,7 +255,13 @@ impl HttpOptions {
     pub fn for_other(&self, home: &str, url: &str) -> Result<Self, HttpError> {
         let url = HttpUrl::parse(url).map_err(HttpError::Url)?;
         let mut options = Self { info_headers: Vec::new(), if_none_match: None, ..self.clone() };
-        if !HttpUrl::parse(home).is_ok_and(|home| home.same_origin(&url)) {
+        let is_home = |home: &str| HttpUrl::parse(home).is_ok_and(|home| home.same_origin(&url));
+        let is_known = if self.homes.is_empty() {
+            is_home(home)
+        } else {
+            self.homes.iter().any(|home| is_home(home))
+        };
+        if !is_known {
             options.headers.clear();
             (options.tls_cert, options.tls_key, options.tls_pin) = (None, None, None);
             (options.tls_ca, options.tls_verify) = (None, TlsVerify::Verify);

@@ -140,6 +140,30 @@ fn secrets_are_for_the_first_and_its_own_server_alone() {
     assert!(there.header("rauc-serial").is_none() && there.header("authorization").is_none());
 }
 
+#[test]
+fn secrets_are_for_their_homes_where_nearer_places_are_asked_first() {
+    let bytes = sample(100_000);
+    let served = bytes.clone();
+    let near = TestServer::start(|_| Reply::new(404, b""));
+    let home = TestServer::start(move |request| Reply::file(request, &served));
+    let (options, _) = telling();
+    let options = HttpOptions {
+        headers: vec!["X-Token: geheim".to_owned()],
+        homes: vec![home.url.clone()],
+        info_headers: vec![("RAUC-Boot-ID".to_owned(), "7".to_owned())],
+        ..options
+    };
+    let urls = [format!("{}/b", near.url), format!("{}/b", home.url)];
+    HttpMirrors::open(&urls, &options).unwrap();
+    let asked = near.requests();
+    assert!(!asked.is_empty() && asked.iter().all(|one| one.header("x-token").is_none()));
+    assert_eq!(asked[0].header("rauc-boot-id"), Some("7"));
+    assert!(home.requests().iter().all(|one| one.header("x-token") == Some("geheim")));
+    // The stores of a bundle on a mirror are the mirror's, not its home's.
+    let store = options.for_other(&urls[0], &format!("{}/store", near.url)).unwrap();
+    assert!(store.headers.is_empty());
+}
+
 fn look_at(made: &Made, servers: &[&TestServer]) -> (Result<RemoteBundle, RemoteError>, Told) {
     let keyring = Keyring::from_pem(&made.ca, KeyringOptions::default()).unwrap();
     let rules = RemoteRules {

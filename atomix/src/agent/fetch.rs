@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How does the agent look at a bundle, and install it? As `atomix install` does with an address, by
+//! the same code: straight into the slot, going on where an interrupted install stands. What is
+//! installed is the bundle that was judged, into the slot that it was judged for, or nothing.
+
+use super::Access;
+use super::stopping::Stopping;
+use super::stored::Bundles;
+use crate::commands::install::{self, install_until};
+use crate::commands::transfer::Transfer;
+use crate::context::Context;
+use crate::failure::{Class, Failure};
+use agents::agent::LookError;
+use agents::ddi::FileHashes;
+use agents::{Downgrade, InstallOrder, Keep, Looked, Settings};
+use bootctl::{Activation, Force};
+use bundle::VerifiedBundle;
+use bundle::http::{ByteBudget, HttpError, shown_url};
+use std::path::PathBuf;
+use std::sync::Arc;
+use storage::{ByteLen, Digest};
+use updater::{
+    CompatibleRule, IndexRule, InstallEvent, InstallOptions, InstallPolicy, OuterSteps, ResumeRule,
+    SystemConfig, VersionRule,
+};
+
+/// Who is told how far it is.
+pub type Show<'a> = &'a mut dyn FnMut(InstallEvent);
+
+/// One fetch: everything of it by the same moment and the same settings.
+pub struct Fetch<'a> {
+    /// The device at that moment.
+    pub context: &'a Context,
+    /// The agent's.
+    pub settings: &'a Settings,
+    /// Who wants it to end.
+    pub stop: &'a Arc<Stopping>,
+    /// What may be fetched, and what was.
+    pub budget: &'a Arc<ByteBudget>,
+}
+
+/// Everything may come; what comes is counted.
+#[must_use]
+pub fn budget_of(most: Option<ByteLen>) -> Arc<ByteBudget> {
+    Arc::new(ByteBudget::new(most.unwrap_or(ByteLen::new(u64::MAX))))
+}
+
+/// What somebody else has at the place of what was judged.
+fn other(what: String) -> Failure {
+    Failure::Refused { what, hint: "the agent looks again and judges what is there now" }
+}
+
+impl Fetch<'_> {
+    pub(super) fn transfer(
+        &self,
+        urls: &[String],
+        rate: Option<ByteLen>,
+    ) -> Result<(SystemConfig, Transfer), Failure> {
+        let config = self.context.system_conf()?;
+        let access = Access::new(self.context, self.settings);
+        let stop = Arc::clone(self.stop);
+        let request = access.request(urls, (rate, self.budget), Arc::new(move || stop.by()))?;
+        let transfer = Transfer::asked(self.context, &config, request)?;
+        Ok((config, transfer))
+    }
+
+    /// Reads the signed beginning.
+    ///
+    /// # Errors
+    /// [`LookError`].
+    pub fn look(
+        &self,
+        urls: &[String],
+        rate: Option<ByteLen>,
+        tell: &mut dyn FnMut(&str),
+    ) -> Result<Looked, LookError> {
+        self.try_look(urls, rate, tell).map_err(|failure| match finality(&failure) {
+            Finality::ForGood => LookError::Refused(failure.into()),
+            Finality::Now => LookError::Unreachable { retry_after: None, source: failure.into() },
+        })
+    }
+
+    fn try_look(
+        &self,
+        urls: &[String],
+        rate: Option<ByteLen>,
+        tell: &mut dyn FnMut(&str),
+    ) -> Result<Looked, Failure> {
+        let (config, transfer) = self.transfer(urls, rate)?;
+        let seen = transfer.look(self.context);
+        transfer.told().iter().for_each(|text| tell(text));
+        let seen = seen?;
+        let facts = seen.facts();
+        // Whatever speaks against it is for the judgement to say: here it is only measured.
+        let any = InstallPolicy {
+            versions: VersionRule::AllowAny,
+            compatible: CompatibleRule::Ignore,
+            force: Force::Yes,
+            ..policy(None)
+        };
+        let shown = shown(urls);
+        let planned = install::options(self.context, &config, any).and_then(|options| {
+            let plan = install::plan(self.context, &config, &shown, seen.bundle(), &options)?;
+            Ok((plan, options))
+        });
+        let transfer_bytes = match planned {
+            Ok((plan, options)) => {
+                let resume = options.policy.resume;
+                transfer.predict(seen.bundle(), &plan, resume, &self.context.files)?
+            }
+            // What cannot be planned now is not cheaper than the whole file.
+            Err(_) => facts.size,
+        };
+        Ok(Looked {
+            manifest: facts.manifest,
+            version: facts.version,
+            compatible: facts.compatible,
+            size: facts.size,
+            transfer: transfer_bytes,
+        })
+    }
+
+    /// Installs what was ordered.
+    ///
+    /// # Errors
+    /// [`Failure`]; what was written stays for the next try.
+    pub fn install(&self, order: &InstallOrder, show: Show<'_>) -> Result<(), Failure> {
+        match order.keep {
+            Keep::Nothing => self.stream(order, show),
+            Keep::Bundle => self.from_file(order, show),
+        }
+    }
+
+    /// Stores what was ordered, and says what it is.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn store(&self, order: &InstallOrder, show: Show<'_>) -> Result<FileHashes, Failure> {
+        Bundles::new(self.context).fetch(self, order, show)
+    }
+
+    fn stream(&self, order: &InstallOrder, show: Show<'_>) -> Result<(), Failure> {
+        let (config, transfer) = self.transfer(&order.urls, order.rate)?;
+        let opened = transfer.open(self.context);
+        transfer.told().into_iter().for_each(|text| show(InstallEvent::Note(text)));
+        let verified = opened?;
+        let options = self.demand(order, &config, &verified)?;
+        let plan = install::plan(self.context, &config, &shown(&order.urls), &verified, &options)?;
+        transfer.predict(&verified, &plan, options.policy.resume, &self.context.files)?;
+        let mut show = |event| {
+            transfer.told().into_iter().for_each(|text| show(InstallEvent::Note(text)));
+            show(event);
+        };
+        self.write(order, &config, (&verified, &options), &mut show)
+    }
+
+    fn from_file(&self, order: &InstallOrder, show: Show<'_>) -> Result<(), Failure> {
+        let bundles = Bundles::new(self.context);
+        let verified = match bundles.open(order)? {
+            Some(verified) => verified,
+            None => {
+                bundles.fetch(self, order, show)?;
+                let gone = || other("the stored bundle is not there any more".to_owned());
+                bundles.open(order)?.ok_or_else(gone)?
+            }
+        };
+        let config = self.context.system_conf()?;
+        let options = self.demand(order, &config, &verified)?;
+        self.write(order, &config, (&verified, &options), show)?;
+        drop(verified);
+        // What is in the slot is not needed twice; where it cannot be removed the next one does.
+        if let Err(failure) = bundles.clear(None) {
+            show(InstallEvent::Warning(failure.as_warning()));
+        }
+        Ok(())
+    }
+
+    /// Whether this is what was judged.
+    fn demand(
+        &self,
+        order: &InstallOrder,
+        config: &SystemConfig,
+        verified: &VerifiedBundle,
+    ) -> Result<InstallOptions, Failure> {
+        let found = verified.manifest_digest();
+        if found != order.manifest {
+            let (found, wanted) = (short(&found), short(&order.manifest));
+            let what = format!("the server has bundle {found} now, not {wanted}");
+            return Err(other(what));
+        }
+        let options = install::options(self.context, config, policy(Some(order)))?;
+        let target = updater::choose_target(options.booted, &self.context.boot_state(config)?);
+        if target != order.slot {
+            let what = format!("slot {target} would be written now, not {}", order.slot);
+            return Err(other(what));
+        }
+        Ok(options)
+    }
+
+    fn write(
+        &self,
+        order: &InstallOrder,
+        config: &SystemConfig,
+        (verified, options): (&VerifiedBundle, &InstallOptions),
+        show: Show<'_>,
+    ) -> Result<(), Failure> {
+        let question = || self.stop.by();
+        let parts: (_, updater::StopQuestion<'_>) = (options, &question);
+        install_until(self.context, config, &shown(&order.urls), verified, parts, show).map(drop)
+    }
+}
+
+/// The owner's and the server's word for one order; for none, what any install begins with.
+fn policy(order: Option<&InstallOrder>) -> InstallPolicy {
+    let downgrade = order.map_or(Downgrade::Refused, |order| order.downgrade);
+    InstallPolicy {
+        versions: match downgrade {
+            Downgrade::Allowed => VersionRule::AllowAny,
+            Downgrade::Refused => VersionRule::RefuseOlder,
+        },
+        compatible: CompatibleRule::MustMatch,
+        force: order.map_or(Force::No, |order| order.force),
+        activation: Some(Activation::Activate),
+        outer: OuterSteps::NotDone,
+        indexes: IndexRule::Refuse,
+        resume: ResumeRule::default(),
+    }
+}
+
+fn short(digest: &Digest) -> String {
+    digest.to_string().chars().take(12).collect()
+}
+
+/// The place without what is secret in it.
+fn shown(urls: &[String]) -> PathBuf {
+    PathBuf::from(urls.first().map(|url| shown_url(url)).unwrap_or_default())
+}
+
+/// How long a failure lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finality {
+    /// As long as the bundle is this one.
+    ForGood,
+    /// Another try may find it otherwise.
+    Now,
+}
+
+/// What is the bundle's own fault, or the rules', stays so; networks, disks, budgets, a running
+/// install and a bundle that was exchanged do not.
+#[must_use]
+pub fn finality(failure: &Failure) -> Finality {
+    match failure {
+        Failure::Install { .. } | Failure::Bundle { .. } => match failure.class() {
+            Class::Refused | Class::NotVerified => Finality::ForGood,
+            Class::Failed | Class::Usage | Class::Busy | Class::No => Finality::Now,
+        },
+        Failure::Fetch(HttpError::Url(_) | HttpError::Insecure { .. }) => Finality::ForGood,
+        _ => Finality::Now,
+    }
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Argument types of `atomix agent`. No behaviour.
+
+use clap::{Args, Subcommand};
+
+/// Verbs of `atomix agent`.
+#[derive(Debug, Subcommand)]
+pub enum AgentCommand {
+    /// Ask the server that the settings name for updates, and install them
+    ///
+    /// Ends at once where the settings name another way. Without --once it goes on asking until it
+    /// is stopped.
+    Poll(PollArgs),
+    /// Run the agent that the settings name, until it is stopped
+    Run,
+    /// Show which agent the settings name, and what it remembers
+    Status,
+}
+
+/// Arguments of `atomix agent poll`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Args)]
+pub struct PollArgs {
+    /// Ask once, do what follows, and end
+    #[arg(long)]
+    pub once: bool,
+    /// Ask once and explain what would be done; nothing is changed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Install now: outside of windows and rollouts, on any link, also what failed here before
+    #[arg(long)]
+    pub insist: bool,
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! An update server as it was before us, over TLS: it says what the test put at a path, whole or in
+//! the range that was asked for, and knows nothing else.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use openssl::asn1::{Asn1Integer, Asn1Time};
+use openssl::bn::BigNum;
+use openssl::ec::{EcGroup, EcKey};
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::PKey;
+use openssl::ssl::{SslAcceptor, SslMethod};
+use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
+use openssl::x509::{X509, X509Name};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
+/// Where the original contract has its answer.
+pub const LATEST: &str = "/api/v1/updates/latest";
+
+/// What is at a path.
+#[derive(Clone)]
+pub struct Page {
+    pub status: u16,
+    pub headers: String,
+    pub body: Arc<Vec<u8>>,
+}
+
+impl Page {
+    pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self { status, headers: String::new(), body: Arc::new(body.into()) }
+    }
+}
+
+/// A request that came: its path, and its headers in small letters.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub path: String,
+    pub headers: BTreeMap<String, String>,
+}
+
+pub struct UpdateServer {
+    pub url: String,
+    /// The certificate that a device has to believe, PEM.
+    pub ca_pem: Vec<u8>,
+    pages: Arc<Mutex<BTreeMap<String, Page>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl UpdateServer {
+    pub fn start() -> Self {
+        let (ca_pem, acceptor) = identity();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        let pages: Arc<Mutex<BTreeMap<String, Page>>> = Arc::default();
+        let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
+        let (served, noted) = (Arc::clone(&pages), Arc::clone(&asked));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (acceptor, served, noted) =
+                    (acceptor.clone(), Arc::clone(&served), Arc::clone(&noted));
+                std::thread::spawn(move || {
+                    if let Ok(stream) = acceptor.accept(stream) {
+                        serve(BufReader::new(stream), &served, &noted);
+                    }
+                });
+            }
+        });
+        Self { url, ca_pem, pages, asked }
+    }
+
+    pub fn put(&self, path: &str, page: Page) {
+        self.pages.lock().unwrap().insert(path.to_owned(), page);
+    }
+
+    /// Offers a bundle as the original server does.
+    pub fn offer(&self, version: &str, bundle: Vec<u8>) {
+        self.put("/os/update.raucb", Page::new(200, bundle));
+        let url = format!("{}/os/update.raucb", self.url);
+        let answer = serde_json::json!({ "version": version, "bundle_url": url });
+        self.put(LATEST, Page::new(200, answer.to_string()));
+    }
+
+    /// The requests since the last question.
+    pub fn asked(&self) -> Vec<Asked> {
+        std::mem::take(&mut *self.asked.lock().unwrap())
+    }
+}
+
+fn serve<S: Read + Write>(
+    mut stream: BufReader<S>,
+    pages: &Mutex<BTreeMap<String, Page>>,
+    asked: &Mutex<Vec<Asked>>,
+) {
+    loop {
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            if stream.read_line(&mut line).unwrap_or(0) == 0 {
+                return;
+            }
+            let line = line.trim_end().to_owned();
+            if line.is_empty() {
+                break;
+            }
+            lines.push(line);
+        }
+        let path = lines[0].split(' ').nth(1).unwrap().to_owned();
+        let headers: BTreeMap<String, String> = lines[1..]
+            .iter()
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        if let Some(len) = headers.get("content-length") {
+            let mut body = vec![0; len.parse().unwrap()];
+            stream.read_exact(&mut body).unwrap();
+        }
+        let range = headers.get("range").cloned();
+        asked.lock().unwrap().push(Asked { path: path.clone(), headers });
+        let page = pages.lock().unwrap().get(&path).cloned();
+        let page = page.unwrap_or_else(|| Page::new(404, "nothing"));
+        let head = answer(&page, range.as_deref());
+        if stream.get_mut().write_all(&head).is_err() {
+            return;
+        }
+    }
+}
+
+fn answer(page: &Page, range: Option<&str>) -> Vec<u8> {
+    let all = &page.body;
+    let part = range.filter(|_| page.status == 200).and_then(|range| {
+        let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
+        let (first, last) = (first.parse::<usize>().ok()?, last.parse::<usize>().ok()?);
+        Some((first, last.min(all.len().checked_sub(1)?)))
+    });
+    let (status, range, body) = match part {
+        Some((first, last)) if first <= last => {
+            let range = format!("Content-Range: bytes {first}-{last}/{}\r\n", all.len());
+            (206, range, &all[first..=last])
+        }
+        _ => (page.status, String::new(), all.as_slice()),
+    };
+    let len = body.len();
+    let headers = &page.headers;
+    let head = format!(
+        "HTTP/1.1 {status} X\r\nContent-Length: {len}\r\nETag: \"{}\"\r\n{range}{headers}\r\n",
+        all.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
+/// A certificate for 127.0.0.1 that is its own authority, and who answers with it.
+fn identity() -> (Vec<u8>, SslAcceptor) {
+    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+    let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
+    let mut name = X509Name::builder().unwrap();
+    name.append_entry_by_nid(Nid::COMMONNAME, "updates").unwrap();
+    let name = name.build();
+    let mut made = X509::builder().unwrap();
+    made.set_version(2).unwrap();
+    let serial = BigNum::from_u32(1).unwrap();
+    made.set_serial_number(&Asn1Integer::from_bn(&serial).unwrap()).unwrap();
+    made.set_subject_name(&name).unwrap();
+    made.set_issuer_name(&name).unwrap();
+    made.set_pubkey(&key).unwrap();
+    made.set_not_before(&Asn1Time::from_unix(0).unwrap()).unwrap();
+    made.set_not_after(&Asn1Time::from_str_x509("20991231235959Z").unwrap()).unwrap();
+    made.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
+    let names = SubjectAlternativeName::new();
+    let mut names = names;
+    let names = names.ip("127.0.0.1").build(&made.x509v3_context(None, None)).unwrap();
+    made.append_extension(names).unwrap();
+    made.sign(&key, MessageDigest::sha256()).unwrap();
+    let certificate = made.build();
+    let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
+    acceptor.set_private_key(&key).unwrap();
+    acceptor.set_certificate(&certificate).unwrap();
+    (certificate.to_pem().unwrap(), acceptor.build())
+}

@@ -281,6 +281,24 @@ fn a_report_is_due_until_a_server_took_it() {
     assert_eq!(record.pending, Some(request.news));
 }
 
+/// Found by the agent's played days: a report arrives without a word of it, the device goes back to
+/// what it told before, and the server believes the one in between for ever.
+#[test]
+fn what_may_have_arrived_without_a_word_is_corrected() {
+    let report = Device::new().report();
+    let mut fell = Device::new();
+    fell.facts.booted = Some(SlotId::A);
+    let mut record = ReportRecord { pending: None, sent: Some(report.news()) };
+    record.note(&fell.report());
+    record.note(&report);
+    assert_eq!(record.pending, Some(report.news()));
+    record.note(&report);
+    assert_eq!(record.pending, Some(report.news()), "until it has arrived");
+    record.arrived(report.news());
+    record.note(&report);
+    assert_eq!(record.pending, None);
+}
+
 #[test]
 fn pauses_grow_to_a_limit_and_a_server_may_ask_for_longer_ones() {
     let mut tries = ReportTries::default();

@@ -116,12 +116,14 @@ pub struct Course<'a> {
     policy: &'a Policy,
     insist: Force,
     acting: Acting,
+    /// What is durable may be another record: the last time it was to be kept failed, or seemed to.
+    is_unkept: bool,
 }
 
 impl<'a> Course<'a> {
     /// With these hands.
     pub fn new(hands: &'a mut dyn Hands, memory: &'a mut Memory, policy: &'a Policy) -> Self {
-        Self { hands, memory, policy, insist: Force::No, acting: Acting::Act }
+        Self { hands, memory, policy, insist: Force::No, acting: Acting::Act, is_unkept: false }
     }
 
     /// The same where a person at the device insists, or only asks.
@@ -163,21 +165,28 @@ impl<'a> Course<'a> {
         let mut next = self.memory.clone();
         change(&mut next);
         if next != *self.memory {
-            self.hands.remember(&next)?;
+            self.make_durable(&next)?;
             *self.memory = next;
         }
         Ok(())
+    }
+
+    fn make_durable(&mut self, memory: &Memory) -> Result<(), HandError> {
+        let stored = self.hands.remember(memory);
+        self.is_unkept = stored.is_err();
+        stored
     }
 
     /// Changes the record for what has happened already: it counts, durable or not.
     pub(super) fn note(&mut self, change: impl FnOnce(&mut Memory)) {
         let mut next = self.memory.clone();
         change(&mut next);
-        if next == *self.memory {
+        if next == *self.memory && !self.is_unkept {
             return;
         }
+        let stored = self.make_durable(&next);
         *self.memory = next;
-        if let Err(failed) = self.hands.remember(self.memory) {
+        if let Err(failed) = stored {
             self.tell(&chain(&failed));
         }
     }
@@ -233,6 +242,8 @@ impl<'a> Course<'a> {
         };
         if self.acting == Acting::Act {
             self.settle(&facts);
+            // What could not be kept before is tried again.
+            self.note(|_| ());
         }
         let view = View { memory: self.memory, insist: self.insist };
         let judgement = judge_waiting(&facts, &view, self.policy);

@@ -4,6 +4,8 @@
 mod course;
 mod hands;
 mod hawkbit;
+#[cfg(test)]
+mod played;
 mod poll;
 mod report;
 mod run;

@@ -306,3 +306,7 @@ fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
     let shorter = one.into_iter().chain(other).min()?;
     Some(shorter.max(SHORTEST_WAIT))
 }
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

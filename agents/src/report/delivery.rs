@@ -83,9 +83,12 @@ pub enum Delivery {
 }
 
 impl ReportRecord {
-    /// Remembers whether `report` is still to be told: at once after a boot, before it is sent.
+    /// Remembers whether `report` is still to be told: at once after a boot, before it is sent. While
+    /// another one is due it is, too, also where it is what arrived last: that other one may have
+    /// arrived without a word, and the server would go on believing it.
     pub fn note(&mut self, report: &Report) {
-        self.pending = is_news(report, self.sent).then(|| report.news());
+        let is_due = self.pending.is_some() || is_news(report, self.sent);
+        self.pending = is_due.then(|| report.news());
     }
 
     /// Remembers that a report with this news arrived; one that came meanwhile is still due.

@@ -16,6 +16,7 @@ use crate::Urgency;
 use bootctl::{BundleId, Force, SlotId};
 use bundle::UnixTime;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use storage::{ByteLen, Digest};
 
 /// A device has one product, and may be moved to another. The one not seen for longest gives way.
@@ -127,6 +128,9 @@ pub struct Memory {
     seen: Vec<SeenRelease>,
     #[serde(with = "text::optional_time")]
     floor: Option<UnixTime>,
+    /// How long the device had been running when it was told of the floor, in seconds.
+    #[serde(default)]
+    floor_up: u64,
     /// The install under way.
     pub install: Option<InstallRecord>,
     /// What is still to be told.
@@ -168,9 +172,18 @@ impl Memory {
         self.floor
     }
 
-    /// Raises the floor; it never sinks.
-    pub fn raise_floor(&mut self, proven: UnixTime) {
-        self.floor = Some(self.floor.map_or(proven, |floor| floor.max(proven)));
+    /// Raises the floor; it never sinks. `up` is how long the device has been running by now.
+    pub fn raise_floor(&mut self, proven: UnixTime, up: Duration) {
+        if self.floor.is_none_or(|floor| floor < proven) {
+            (self.floor, self.floor_up) = (Some(proven), up.as_secs());
+        }
+    }
+
+    /// How long ago the floor was proven, at least, on a device that has been running for `up`: the
+    /// time before it was told proves nothing. A start in between makes it longer than is known here.
+    #[must_use]
+    pub const fn since_floor(&self, up: Duration) -> Duration {
+        up.saturating_sub(Duration::from_secs(self.floor_up))
     }
 
     /// What was fetched on the day of `now`.
@@ -202,7 +215,7 @@ impl Memory {
     /// This record with what an older one knows better: what may only rise.
     fn above(mut self, older: Self) -> Self {
         if let Some(floor) = older.floor {
-            self.raise_floor(floor);
+            self.raise_floor(floor, Duration::from_secs(older.floor_up));
         }
         for release in older.seen.into_iter().rev() {
             if self.seen(&release.product).is_none_or(|known| known.sequence < release.sequence) {
@@ -245,7 +258,7 @@ mod tests {
         let mut memory = Memory::default();
         for sequence in [3, 7, 5] {
             memory.saw(release("gateway", sequence));
-            memory.raise_floor(UnixTime(i64::try_from(sequence).unwrap()));
+            memory.raise_floor(UnixTime(i64::try_from(sequence).unwrap()), Duration::ZERO);
         }
         assert_eq!(memory.seen("gateway"), Some(&release("gateway", 7)));
         assert_eq!(memory.floor(), Some(UnixTime(7)));
@@ -286,12 +299,13 @@ mod tests {
         older.saw(release("a", 4));
         older.saw(release("b", 2));
         older.saw(release("c", 9));
-        older.raise_floor(UnixTime(50));
+        older.raise_floor(UnixTime(50), Duration::from_secs(9));
         older.failures = 3;
         let both = newer.above(older);
         let sequence = |product| both.seen(product).map(|one| one.sequence);
         assert_eq!((sequence("a"), sequence("b"), sequence("c")), (Some(5), Some(2), Some(9)));
         assert_eq!(both.floor(), Some(UnixTime(50)));
+        assert_eq!(both.since_floor(Duration::from_secs(10)), Duration::from_secs(1));
         assert_eq!(both.failures, 0, "what may sink is the newer's");
     }
 }

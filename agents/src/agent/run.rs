@@ -254,7 +254,7 @@ impl<'a> Polling<'a> {
             Err(why) => return Polled::Unanswered(why),
         };
         self.agent.last_contact = Some(facts.clock.now);
-        match remembered(course, offered) {
+        match remembered(course, offered, facts.up) {
             Ok(Some(offer)) => Polled::Took(course.take(&offer, &mut Unwatched)),
             Ok(None) => Polled::Nothing,
             Err(failed) => Polled::Failed(failed),
@@ -275,7 +275,11 @@ impl<'a> Polling<'a> {
 
 /// The offer of an answer. What a signed document proves counts from now on, before anything follows
 /// from it; a dry run only judges it.
-fn remembered(course: &mut Course<'_>, offered: Offered) -> Result<Option<Offer>, HandError> {
+fn remembered(
+    course: &mut Course<'_>,
+    offered: Offered,
+    up: Duration,
+) -> Result<Option<Offer>, HandError> {
     match offered {
         Offered::Nothing => Ok(None),
         Offered::Claimed(offer) => Ok(Some(offer)),
@@ -283,7 +287,7 @@ fn remembered(course: &mut Course<'_>, offered: Offered) -> Result<Option<Offer>
             let AcceptedRelease { offer, seen, floor } = *accepted;
             if course.acting() == Acting::Act {
                 course.keep(|memory| {
-                    memory.raise_floor(floor);
+                    memory.raise_floor(floor, up);
                     memory.saw(seen);
                 })?;
             }

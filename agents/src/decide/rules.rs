@@ -245,7 +245,7 @@ fn rollout(case: &Case<'_>) -> Check {
     let Some(manifest) = manifest else { return Check::open(Rule::Rollout) };
     let lot = Lot::of_rollout(&manifest, &facts.device_id);
     let turn = turn_of(rollout, lot);
-    let proven = proven_now(facts);
+    let proven = proven_now(case);
     if turn <= proven {
         return Check::passed(Rule::Rollout, "it is this device's turn");
     }
@@ -259,13 +259,15 @@ fn rollout(case: &Case<'_>) -> Check {
 }
 
 /// Without a clock, or with one that shows less than what is proven, time goes on from the floor, so
-/// that nobody waits for ever; it may be ahead by as long as the device has been running.
-fn proven_now(facts: &Facts) -> UnixTime {
-    let clock = &facts.clock;
+/// that nobody waits for ever. Only what has passed since the device was told of it counts: one that
+/// had been running for a month would take every rollout on its first day.
+fn proven_now(case: &Case<'_>) -> UnixTime {
+    let clock = &case.facts.clock;
     match clock.floor {
         Some(floor) if !clock.is_set || clock.now < floor => {
-            let up = i64::try_from(facts.up.as_secs()).unwrap_or(i64::MAX);
-            UnixTime(floor.0.saturating_add(up)).max(clock.now)
+            let since = case.view.memory.since_floor(case.facts.up);
+            let since = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+            UnixTime(floor.0.saturating_add(since)).max(clock.now)
         }
         Some(_) | None => clock.now,
     }

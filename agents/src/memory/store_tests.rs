@@ -19,7 +19,7 @@ fn record(step: u8) -> Memory {
         sequence: u64::from(step),
         document: manifest(step),
     });
-    memory.raise_floor(NOON);
+    memory.raise_floor(NOON, std::time::Duration::from_secs(70));
     memory.spend(NOON, ByteLen::mib(u64::from(step)));
     memory.failures = u32::from(step);
     memory.install = Some(InstallRecord {

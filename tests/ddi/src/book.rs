@@ -74,6 +74,8 @@ impl Action {
 /// The one artifact of an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bundle {
+    /// Its name.
+    pub file: String,
     /// The version of its chunk.
     pub version: String,
     /// Its length.
@@ -86,6 +88,7 @@ impl Default for Bundle {
     /// The three bytes `abc`.
     fn default() -> Self {
         Self {
+            file: "update.raucb".to_owned(),
             version: "2.0.0".to_owned(),
             size: 3,
             sha1: "a9993e364706816aba3e25717850c26c9cd0d89d".to_owned(),
@@ -204,11 +207,11 @@ fn describe(book: &Book, base: &str, (kind, id, query): (&str, &str, &str)) -> O
     let action = book.actions.iter().find(|action| action.id.to_string() == id)?;
     let (download, update) = action.handling;
     let bundle = &action.bundle;
-    let href = format!("{base}/softwaremodules/1/artifacts/update.raucb");
+    let href = format!("{base}/softwaremodules/1/artifacts/{}", bundle.file);
     let what = json!({
         "download": download, "update": update, "maintenanceWindow": "available",
         "chunks": [{ "part": "os", "version": bundle.version, "name": "system", "artifacts": [{
-            "filename": "update.raucb", "size": bundle.size,
+            "filename": bundle.file, "size": bundle.size,
             "hashes": { "sha1": bundle.sha1 },
             "_links": { "download-http": { "href": href }, "download": { "href": href } } }] }] });
     let history = json!({ "status": "RUNNING", "messages": action.messages });

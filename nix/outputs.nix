@@ -23,6 +23,17 @@ in
     rock64 = ./boards/rock64.nix;
   };
   # A Rock64 with its owner's modules; without a keyring among them it does not evaluate.
-  lib = { inherit (systemsOf) rock64; };
+  lib = {
+    inherit (systemsOf) rock64;
+    # For checks: what the modules say otherwise than the files that the Rust side tests, and their page.
+    agreement = import ../tests/nix/agreement.nix {
+      inherit lib;
+      inherit (systemsOf) configurations development rock64;
+    };
+    options = import ../tests/nix/options.nix {
+      inherit lib;
+      inherit (systemsOf.configurations.rock64-development) options;
+    };
+  };
   formatter = forEach (pkgs: pkgs.nixfmt);
 }

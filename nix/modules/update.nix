@@ -22,7 +22,6 @@ let
     cfg.keyring
     cfg.developmentKeyring
   ];
-  keyring = builtins.head keyrings;
   # A file of another derivation is not built to be looked at.
   readable = builtins.filter builtins.isPath keyrings;
 
@@ -166,7 +165,9 @@ in
     users.motd = lib.mkIf (cfg.developmentKeyring != null) development;
     environment.etc = {
       "rauc/system.conf".text = systemConf;
-      "rauc/ca.cert.pem".source = keyring;
+    }
+    // lib.optionalAttrs (keyrings != [ ]) {
+      "rauc/ca.cert.pem".source = builtins.head keyrings;
     }
     // lib.optionalAttrs (cfg.developmentKeyring != null) {
       "issue.d/10-development-keyring.issue".text = development;

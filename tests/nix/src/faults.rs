@@ -20,7 +20,7 @@ const SYSTEM: &str = "nix/configurations.nix";
 const HOST: &str = "networking.hostName = \"gateway\";";
 const BUILT: &str = "tests/nix/built.nix";
 
-const FAULTS: [Fault; 10] = [
+const FAULTS: [Fault; 14] = [
     Fault {
         name: "an option that does not exist",
         file: SYSTEM,
@@ -84,6 +84,38 @@ const FAULTS: [Fault; 10] = [
         to: "networking.hostName=\"gateway\";",
         stage: Stage::Format,
         says: "configurations.nix",
+    },
+    Fault {
+        name: "a system that needs no keyring",
+        file: "nix/modules/update.nix",
+        from: "assertion = builtins.length keyrings > 0;",
+        to: "assertion = true;",
+        stage: Stage::Agreement,
+        says: "a system without a keyring evaluates",
+    },
+    Fault {
+        name: "a system.conf of its own",
+        file: "nix/modules/update.nix",
+        from: "\"perform-pre-check=true\"",
+        to: "\"perform-pre-check=false\"",
+        stage: Stage::Agreement,
+        says: "system.conf: ",
+    },
+    Fault {
+        name: "data by a label that any card can have",
+        file: "nix/modules/disk.nix",
+        from: "\"/dev/disk/atomixos/data\"",
+        to: "\"/dev/disk/by-partlabel/data\"",
+        stage: Stage::Agreement,
+        says: "/data is /dev/disk/by-partlabel/data",
+    },
+    Fault {
+        name: "an option that its page does not know",
+        file: "nix/modules/logging.nix",
+        from: "default = \"128M\";",
+        to: "default = \"129M\";",
+        stage: Stage::Options,
+        says: "docs/nix-options.md",
     },
     Fault {
         name: "a build that differs each time",

@@ -11,6 +11,11 @@ use tempfile::TempDir;
 /// The checkout.
 const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
+/// A file of the checkout itself.
+pub fn checkout(name: &str) -> PathBuf {
+    Path::new(CHECKOUT).join(name)
+}
+
 /// A copy of the checkout.
 pub struct Project {
     dir: TempDir,

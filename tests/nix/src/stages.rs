@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is asked of the flake, in order of cost? Each stage finds what those before it cannot.
 
-use crate::project::Project;
+use crate::project::{Project, checkout};
 use crate::root::Nix;
 use crate::tools::Tools;
 use anyhow::{Result, ensure};
 use e2e::program::Program;
+use std::fs;
 
 /// The input that cannot be fetched, replaced; the lock stays as it is.
 const FLAGS: &str =
@@ -24,13 +25,28 @@ pub enum Stage {
     Outputs,
     /// Does every system evaluate? `flake check` asks only whether it is one.
     Systems,
+    /// Do the modules say what the Rust side checks in, and refuse what must not be?
+    Agreement,
+    /// Does docs/nix-options.md have every option as the modules have it?
+    Options,
     /// Does what needs no nixpkgs build, in nix's sandbox, and bit for bit again?
     Build,
 }
 
 /// All stages.
-pub const STAGES: [Stage; 6] =
-    [Stage::Format, Stage::Unused, Stage::Parse, Stage::Outputs, Stage::Systems, Stage::Build];
+pub const STAGES: [Stage; 8] = [
+    Stage::Format,
+    Stage::Unused,
+    Stage::Parse,
+    Stage::Outputs,
+    Stage::Systems,
+    Stage::Agreement,
+    Stage::Options,
+    Stage::Build,
+];
+
+/// The page of all options, in the project.
+const OPTIONS_PAGE: &str = "docs/nix-options.md";
 
 /// What every stage works with.
 pub struct Checker {
@@ -58,6 +74,12 @@ impl Checker {
                 self.inside(&format!("nix flake check --no-build --all-systems {FLAGS} path:/src"))
             }
             Stage::Systems => self.systems(),
+            Stage::Agreement => {
+                let said = self.evaluated("--json", "agreement")?;
+                ensure!(said.trim() == "[]", "they do not agree: {said}");
+                Ok(())
+            }
+            Stage::Options => self.options(),
             Stage::Build => self.build(),
         }
     }
@@ -71,6 +93,22 @@ impl Checker {
 
     fn inside(&self, script: &str) -> Result<()> {
         self.nix.run(self.project.path(), script).map(drop)
+    }
+
+    fn evaluated(&self, form: &str, name: &str) -> Result<String> {
+        let script = format!("nix eval {form} {FLAGS} path:/src#lib.{name}");
+        self.nix.run(self.project.path(), &script)
+    }
+
+    /// With `UPDATE=1` the page is written anew in the checkout.
+    fn options(&self) -> Result<()> {
+        let page = self.evaluated("--raw", "options")?;
+        if std::env::var_os("UPDATE").is_some() {
+            return Ok(fs::write(checkout(OPTIONS_PAGE), page)?);
+        }
+        let written = fs::read_to_string(self.project.path().join(OPTIONS_PAGE))?;
+        ensure!(written == page, "{OPTIONS_PAGE} is not what the modules say: UPDATE=1 writes it");
+        Ok(())
     }
 
     /// The derivation of a system stands for every unit, option and package in it.

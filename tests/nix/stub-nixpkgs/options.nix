@@ -415,7 +415,10 @@ in
     };
 
     system = {
-      build = option (attrsOf types.raw) { };
+      # Not looked at before somebody asks: a system that is refused can say why.
+      build = option (attrsOf types.raw) { } // {
+        internal = true;
+      };
       name = option str "nixos";
       stateVersion = option str "25.11";
       disableInstallerTools = flag;

@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Do the modules say what the Rust side checks in and tests? Everything that does not, in words; none
+# is right. Evaluates with nixpkgs as with its stand-in: nix eval --json .#lib.agreement
+{
+  lib,
+  configurations,
+  rock64,
+  development,
+}:
+let
+  root = ../..;
+  units = import ../../nix/lib/units.nix;
+  production = {
+    atomixos.update.keyring = ../fixtures/rauc-1.8/ca.cert.pem;
+  };
+  device = configurations.rock64-development.config;
+  watched = configurations.rock64-development-watchdog.config;
+  # As in the gateway's tests: no tunnel, no switch for SSH.
+  plain =
+    (rock64 [
+      development
+      {
+        atomixos.openvpn.enable = lib.mkForce false;
+        atomixos.firewall.sshFromWorld = false;
+      }
+    ]).config;
+
+  read = path: builtins.readFile (root + path);
+  trimmed = text: filterEmpty (map lib.trim (units.meaning text));
+  filterEmpty = builtins.filter (line: line != "");
+  differs =
+    name: ours: theirs:
+    lib.optional (ours != theirs) "${name}: ${builtins.toJSON ours} is not ${builtins.toJSON theirs}";
+  lacks = name: missing: lib.optional (missing != [ ]) "${name}: ${builtins.toJSON missing}";
+  filesIn =
+    directory: suffix:
+    builtins.filter (lib.hasSuffix suffix) (builtins.attrNames (builtins.readDir (root + directory)));
+
+  # A unit that is checked in and that nobody starts would be tested and never run.
+  unused =
+    let
+      all =
+        filesIn "/atomix/units" ".service"
+        ++ filesIn "/atomix/units" ".timer"
+        ++ filesIn "/config-api/dist" ".service"
+        ++ [
+          "emergency.service.d/atomix.conf"
+          "rescue.service.d/atomix.conf"
+          "rauc.service"
+        ];
+    in
+    lacks "units that no module takes" (builtins.filter (name: !(device.atomixos.units ? ${name})) all);
+
+  # Only commands are other lines than in the files.
+  rewritten = lib.concatMap (
+    name:
+    let
+      theirs = trimmed (builtins.readFile device.atomixos.units.${name});
+      ours = trimmed device.atomixos.unitTexts.${name};
+      command = line: builtins.match "Exec[A-Za-z]+=.*" line != null;
+      rest = builtins.filter (line: !(command line));
+      commands = text: builtins.length (builtins.filter command text);
+    in
+    differs name (rest ours) (rest theirs) ++ differs name (commands ours) (commands theirs)
+  ) (builtins.attrNames device.atomixos.units);
+
+  # What [Install] says is what the system does.
+  installed =
+    let
+      of = {
+        service = device.systemd.services;
+        timer = device.systemd.timers;
+      };
+    in
+    lib.concatMap (
+      name:
+      let
+        kind = units.kind name;
+      in
+      lib.optionals (of ? ${toString kind}) (
+        differs "${name} is wanted by" (of.${kind}.${units.stem name}.wantedBy) (
+          units.wantedBy device.atomixos.unitTexts.${name}
+        )
+      )
+    ) (builtins.attrNames device.atomixos.units);
+
+  # A login is no service that could be limited.
+  unlimited =
+    let
+      ours =
+        builtins.filter (name: units.kind name == "service") (builtins.attrNames device.atomixos.units)
+        ++ [
+          "atomixos-log-directories.service"
+          "openvpn-recovery.service"
+        ];
+      limited =
+        name:
+        (device.systemd.services.${units.stem name}.serviceConfig or { }) ? CapabilityBoundingSet
+        || units.values "Service" "CapabilityBoundingSet" (device.atomixos.unitTexts.${name} or "") != [ ];
+    in
+    lacks "services without limits" (
+      builtins.filter (name: name != "atomix-serial-root@.service" && !(limited name)) ours
+    );
+
+  probes =
+    let
+      asked =
+        builtins.filter (probe: probe.kind == "unit")
+          (builtins.fromTOML (read "/board-rock64/generated/etc/atomix/health.toml")).probe;
+      services = device.systemd.services;
+      known =
+        map (name: "${name}.service") (builtins.attrNames services)
+        ++ lib.concatMap (name: services.${name}.aliases) (builtins.attrNames services)
+        ++ lib.optional device.services.dnsmasq.enable "dnsmasq.service"
+        ++ lib.optional device.services.chrony.enable "chronyd.service";
+    in
+    lacks "probes of units that do not exist" (
+      builtins.filter (unit: !(builtins.elem unit known)) (map (probe: probe.unit) asked)
+    );
+
+  word =
+    value:
+    if value == true then
+      "yes"
+    else if value == false then
+      "no"
+    else
+      toString value;
+  section =
+    name: keys:
+    lib.optionals (keys != { }) (
+      [ "[${name}]" ] ++ lib.mapAttrsToList (key: value: "${key}=${word value}") keys
+    );
+  network =
+    name:
+    let
+      made = device.systemd.network.networks.${name};
+    in
+    differs name (
+      section "Match" made.matchConfig
+      ++ section "Network" made.networkConfig
+      ++ section "DHCPv4" made.dhcpV4Config
+    ) (trimmed (read "/tests/gateway/guest/image/etc/systemd/network/${name}.network"));
+
+  gateway = "/tests/gateway/guest/image/etc";
+  chains =
+    let
+      table = trimmed (read "${gateway}/nftables.conf");
+    in
+    differs "nftables" (
+      [
+        "flush ruleset"
+        "table inet filter {"
+      ]
+      ++ trimmed plain.atomixos.firewall.content
+      ++ [ "}" ]
+    ) table;
+  sorted = builtins.sort builtins.lessThan;
+  dnsmasq = differs "dnsmasq" (sorted (
+    lib.mapAttrsToList (
+      key: value: if value == true then key else "${key}=${toString value}"
+    ) device.services.dnsmasq.settings
+    # NixOS gives this one on the command line.
+    ++ [ "user=dnsmasq" ]
+  )) (sorted (trimmed (read "${gateway}/dnsmasq.conf")));
+
+  definitions =
+    let
+      names = filesIn "/board-rock64/generated/etc/repart.d" ".conf";
+    in
+    lacks "definitions that are not everywhere" (
+      builtins.filter (
+        name:
+        !(device.environment.etc ? "repart.d/${name}")
+        || !(device.boot.initrd.systemd.contents ? "/etc/repart.d/${name}")
+      ) names
+    );
+
+  # By a link that udev makes on the board's own disk, for the slot that runs.
+  mounts =
+    lib.concatMap
+      (
+        place:
+        lib.optional (
+          !(lib.hasPrefix "/dev/disk/atomixos/" device.fileSystems.${place}.device)
+        ) "${place} is ${device.fileSystems.${place}.device}"
+      )
+      [
+        "/boot"
+        "/data"
+      ];
+  disk =
+    differs "the disk"
+      (map (slot: lib.hasPrefix "${device.atomixos.board.disk}p" slot) (
+        lib.concatMap (slot: [
+          slot.boot
+          slot.rootfs
+        ]) (builtins.attrValues device.atomixos.board.slots)
+      ))
+      [
+        true
+        true
+        true
+        true
+      ];
+
+  watchdog =
+    lib.optional (
+      !(lib.hasInfix "CONFIG_WDT=y" (
+        builtins.readFile (watched.atomixos.board.firmware + "/atomix.config")
+      ))
+    ) "a system with a watchdog has a U-Boot without"
+    ++ lib.optional (lib.hasInfix "CONFIG_WDT=y" (
+      builtins.readFile (device.atomixos.board.firmware + "/atomix.config")
+    )) "a system without a watchdog has a U-Boot with one";
+
+  # What must not evaluate, and why it does not.
+  refused =
+    name: why: modules:
+    let
+      system = (rock64 modules).config;
+      said = map (one: one.message) (builtins.filter (one: !one.assertion) system.assertions);
+    in
+    lib.optional (builtins.tryEval system.system.build.toplevel.drvPath).success "${name} evaluates"
+    ++ lib.optional (
+      builtins.length said != 1 || !(lib.hasInfix why (builtins.head said))
+    ) "${name} is refused with ${builtins.toJSON said}";
+  refusals =
+    refused "a system without a keyring" "nobody to believe" [ ]
+    ++ refused "a system with two keyrings" "both set" [
+      development
+      production
+    ]
+    ++ refused "a keyring with a private key" "holds a private key" [
+      {
+        atomixos.update.keyring = lib.mkForce ./refused/keyring-with-key.pem;
+      }
+    ]
+    ++ refused "a keyring without a certificate" "holds no certificate" [
+      { atomixos.update.keyring = ../../README.md; }
+    ]
+    ++ refused "a kernel without squashfs" "SQUASHFS=[ym]" [
+      production
+      {
+        atomixos.kernel.asked.SQUASHFS = lib.mkForce "n";
+        atomixos.kernel.builtIn = lib.mkForce [ ];
+      }
+    ]
+    ++ refused "a kernel without dm-verity that needs it" "DM_VERITY=[ym]" [
+      production
+      { atomixos.kernel.verityInKernel = true; }
+    ]
+    ++ refused "two programs that write the partition table" "systemd-repart" [
+      production
+      { boot.initrd.systemd.repart.enable = true; }
+    ]
+    ++ refused "a unit that runs a stranger" "/usr/bin/env" [
+      production
+      { atomixos.units."stranger.service" = ./refused/stranger.service; }
+    ];
+  told = differs "warnings of a production system" (rock64 [ production ]).config.warnings [ ];
+  warned = differs "the warning of a development system" (map (
+    text: lib.hasInfix "development keyring" text
+  ) device.warnings) [ true ];
+in
+differs "system.conf" (trimmed device.atomixos.update.systemConf) (
+  trimmed (read "/board-rock64/generated/etc/rauc/system.conf")
+)
+++ unused
+++ rewritten
+++ installed
+++ unlimited
+++ probes
+++ network "10-wan"
+++ network "20-lan"
+++ chains
+++ dnsmasq
+++ differs "chrony" (trimmed device.services.chrony.extraConfig) (
+  trimmed (read "${gateway}/chrony/chrony.conf")
+)
+++ definitions
+++ mounts
+++ disk
+++ watchdog
+++ refusals
+++ told
+++ warned

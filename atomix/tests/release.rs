@@ -239,6 +239,12 @@ fn another_bundle_under_the_same_name_is_refused() {
     }
     assert_eq!(house.board.read("/srv/updates/update.raucb"), bundles::good());
     assert_eq!(house.shown()["bundle_version"], "2.0.0");
+    // The same manifest, signed again: another file, which a device that reads the old one cannot go on with.
+    house.board.write("/update.raucb", bundles::signed_again());
+    for way in ["--copy", "--link"] {
+        refused(&house.publish(&[way]), 3, "update.raucb is another bundle");
+    }
+    assert_eq!(house.shown()["sequence"], 1);
 }
 
 #[test]

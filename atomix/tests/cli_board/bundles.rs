@@ -111,6 +111,15 @@ pub fn manifest_of(bundle: &[u8]) -> String {
     text[..=text.rfind('\n').unwrap()].to_owned()
 }
 
+/// The good bundle, signed by the vendor a second time.
+pub fn signed_again() -> Vec<u8> {
+    let good = good();
+    let mut later = NOW.0;
+    later.0 += 1;
+    let cms = sign_attached(manifest_of(&good).as_bytes(), &identity(pki()), later).unwrap();
+    glue(&cut(&good).0, &cms)
+}
+
 /// The good payload under a manifest that the vendor signed and should not have.
 pub fn resigned(change: impl FnOnce(String) -> String) -> Vec<u8> {
     let before = manifest_of(&good());

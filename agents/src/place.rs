@@ -11,8 +11,8 @@
 //!   that names them is as near: an update must not make a device ask its own services.
 //!
 //! What a host's text says of its nearness is told by [`HttpUrl::nearness`], for redirects too. Names
-//! are not looked up, so a name may still lead to such an address; what is asked there is a ranged
-//! GET without any credential of ours (docs/how-to-release.md).
+//! are not looked up: whoever listens where one leads has to hold a certificate for it, and hears
+//! nothing before (docs/decisions/0054).
 
 use bundle::http::{HttpUrl, UrlError, is_http_url};
 

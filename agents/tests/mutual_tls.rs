@@ -35,6 +35,9 @@ use std::sync::mpsc::{Receiver, channel};
 
 type Identity = (X509, PKey<Private>);
 
+/// The lines of a head with the client's name before them, and the body.
+type Heard = (Vec<String>, Vec<u8>);
+
 fn certify(name: &str, issuer: Option<&Identity>) -> Identity {
     let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
     let mut subject = X509NameBuilder::new().unwrap();
@@ -92,8 +95,8 @@ impl House {
     }
 
     /// A server of the fleet's, which gives this answer to whoever shows the fleet's certificate; what
-    /// it heard: the lines of a head with the client's name before them, and the body.
-    fn serve(&self, answer: &'static str) -> (String, Receiver<(Vec<String>, Vec<u8>)>) {
+    /// it heard.
+    fn serve(&self, answer: &'static str) -> (String, Receiver<Heard>) {
         let (cert, key) = certify("server", Some(&self.fleet));
         let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
         acceptor.set_certificate(&cert).unwrap();
@@ -135,7 +138,7 @@ fn await_end(mut stream: &TcpStream) {
     let _ = io::copy(&mut stream, &mut io::sink());
 }
 
-fn read_request(from: &mut impl BufRead) -> Option<(Vec<String>, Vec<u8>)> {
+fn read_request(from: &mut impl BufRead) -> Option<Heard> {
     let mut head = Vec::new();
     loop {
         let mut line = String::new();

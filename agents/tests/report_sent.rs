@@ -25,7 +25,8 @@ use std::thread::JoinHandle;
 type Heard = (Vec<String>, Vec<u8>);
 
 /// A receiver that gives one answer.
-fn receiver(answer: &'static str) -> (String, JoinHandle<Heard>) {
+fn receiver(answer: &str) -> (String, JoinHandle<Heard>) {
+    let answer = answer.to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/fleet/reports", listener.local_addr().unwrap());
     let heard = std::thread::spawn(move || {
@@ -43,7 +44,8 @@ fn receiver(answer: &'static str) -> (String, JoinHandle<Heard>) {
         let length = head.iter().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap();
         let mut body = vec![0; length.parse().unwrap()];
         reader.read_exact(&mut body).unwrap();
-        stream.write_all(answer.as_bytes()).unwrap();
+        // Who has heard enough hangs up.
+        let _ = stream.write_all(answer.as_bytes());
         (head, body)
     });
     (url, heard)
@@ -97,6 +99,17 @@ fn a_server_that_is_busy_is_asked_later_and_a_redirect_is_not_followed() {
         panic!("{answer:?}")
     };
     assert!(why.contains("redirect") && not_before.0 == NOW.0 + 86_400, "{why}");
+}
+
+#[test]
+fn an_answer_without_an_end_is_given_up() {
+    let (_, request) = request(&DeviceKey::passing().unwrap());
+    let endless = format!("HTTP/1.1 200 Ok\r\n\r\n{}", " ".repeat(3 << 20));
+    let (url, heard) = receiver(&endless);
+    let answer = send(&request, &url);
+    heard.join().unwrap();
+    let ReportAnswer::None { why } = &answer else { panic!("{answer:?}") };
+    assert!(why.contains("more than 1048576 bytes"), "{why}");
 }
 
 #[test]

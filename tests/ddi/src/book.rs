@@ -47,6 +47,8 @@ pub struct Action {
     pub open: Open,
     /// `download` and `update`.
     pub handling: (&'static str, &'static str),
+    /// `maintenanceWindow`.
+    pub window: &'static str,
     /// What it was told, as `execution finished`.
     pub told: Vec<String>,
     /// Of those, the messages.
@@ -60,8 +62,17 @@ impl Action {
     /// A forced one.
     #[must_use]
     pub fn new(id: i64, open: Open, bundle: Bundle) -> Self {
-        let handling = ("forced", "forced");
-        Self { id, open, handling, told: Vec::new(), messages: Vec::new(), bundle, changes: 0 }
+        let (handling, window) = (("forced", "forced"), "available");
+        Self {
+            id,
+            open,
+            handling,
+            window,
+            told: Vec::new(),
+            messages: Vec::new(),
+            bundle,
+            changes: 0,
+        }
     }
 
     /// Changes it, so that the device is told that it did.
@@ -209,7 +220,7 @@ fn describe(book: &Book, base: &str, (kind, id, query): (&str, &str, &str)) -> O
     let bundle = &action.bundle;
     let href = format!("{base}/softwaremodules/1/artifacts/{}", bundle.file);
     let what = json!({
-        "download": download, "update": update, "maintenanceWindow": "available",
+        "download": download, "update": update, "maintenanceWindow": action.window,
         "chunks": [{ "part": "os", "version": bundle.version, "name": "system", "artifacts": [{
             "filename": bundle.file, "size": bundle.size,
             "hashes": { "sha1": bundle.sha1 },

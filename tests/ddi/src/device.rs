@@ -2,7 +2,7 @@
 //! A device: the real client with its kept state, and hands that only say what they would have done.
 
 use agents::ddi::{
-    Action, AttributeMode, BootOutcome, Context, Credentials, DdiState, Effect, Event,
+    Action, AttributeMode, BootOutcome, Context, Credentials, DdiState, Effect, Event, FileHasher,
     HttpExchange, HttpWay, InstallEnd, Judged, Keeper, Server, Stage, converse,
 };
 use agents::{Clock, Keep, Transport};
@@ -20,6 +20,7 @@ pub struct Device {
     server: Server,
     exchange: HttpExchange,
     attributes: BTreeMap<String, String>,
+    keep: Keep,
     state: DdiState,
     /// The medium: what survives a power cut.
     kept: Vec<u8>,
@@ -52,6 +53,7 @@ impl Device {
             server,
             exchange: HttpExchange::new(credentials, HttpWay::default()),
             attributes: attributes.into_iter().map(named).collect(),
+            keep: Keep::Nothing,
             state: DdiState::default(),
             kept: serde_json::to_vec(&DdiState::default())?,
             asked: Vec::new(),
@@ -62,6 +64,13 @@ impl Device {
     #[must_use]
     pub fn on_board(mut self, board: &str) -> Self {
         self.attributes.insert("hw_boardname".to_owned(), board.to_owned());
+        self
+    }
+
+    /// It has room for bundles as files.
+    #[must_use]
+    pub fn with_room(mut self) -> Self {
+        self.keep = Keep::Bundle;
         self
     }
 
@@ -76,7 +85,7 @@ impl Device {
             mode: AttributeMode::Merge,
             details: &[],
             clock: Clock { now: UnixTime(1_795_348_800), floor: None, is_set: true },
-            keep: Keep::Nothing,
+            keep: self.keep,
         };
         let mut medium = Medium(&mut self.kept);
         let effects = converse(&mut self.state, event, &context, (&self.exchange, &mut medium))?;
@@ -124,6 +133,17 @@ impl Device {
         let (id, size) = (action.id, action.artifact.size.unwrap_or(ByteLen::ZERO));
         self.event(Event::Looked(id, MANIFEST, size))?;
         self.event(Event::Judged(id, Judged::Install))
+    }
+
+    /// The whole file was fetched, and these were its bytes.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn fetch(&mut self, bytes: &[u8]) -> Result<()> {
+        let id = self.action()?.id;
+        let mut hasher = FileHasher::new()?;
+        hasher.update(bytes)?;
+        self.event(Event::Fetched(id, hasher.finish()?))
     }
 
     /// All of it is written, with every percent told.

@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::sleep;
+use std::thread::{JoinHandle, sleep};
 use std::time::Duration;
 
 /// The one device that it serves.
@@ -56,6 +56,8 @@ impl Desk {
 /// The running server.
 pub struct Stub {
     desk: Arc<Desk>,
+    /// Whoever waits for connections; nobody while it is stopped.
+    door: Option<JoinHandle<()>>,
 }
 
 impl Stub {
@@ -72,17 +74,29 @@ impl Stub {
             faults: Mutex::default(),
             end: AtomicBool::new(false),
         });
-        let ours = Arc::clone(&desk);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                if ours.end.load(Ordering::SeqCst) {
-                    return;
-                }
-                let desk = Arc::clone(&ours);
-                std::thread::spawn(move || serve(stream, &desk));
-            }
-        });
-        Ok(Self { desk })
+        let door = Some(listen(listener, &desk));
+        Ok(Self { desk, door })
+    }
+
+    /// Nobody answers at its address any more. What it knows is kept, as in a database.
+    pub fn stop(&mut self) {
+        if let Some(door) = self.door.take() {
+            self.desk.end.store(true, Ordering::SeqCst);
+            // Wakes the one who waits for connections; it may be gone.
+            let _ = TcpStream::connect(self.desk.address);
+            let _ = door.join();
+        }
+    }
+
+    /// Starts it again where it was.
+    ///
+    /// # Errors
+    /// When somebody else has its address.
+    pub fn start_again(&mut self) -> std::io::Result<()> {
+        self.stop();
+        self.desk.end.store(false, Ordering::SeqCst);
+        self.door = Some(listen(TcpListener::bind(self.desk.address)?, &self.desk));
+        Ok(())
     }
 
     /// Its address.
@@ -122,10 +136,21 @@ impl Stub {
 
 impl Drop for Stub {
     fn drop(&mut self) {
-        self.desk.end.store(true, Ordering::SeqCst);
-        // Wakes the one who waits for connections; it may be gone.
-        let _ = TcpStream::connect(self.desk.address);
+        self.stop();
     }
+}
+
+fn listen(listener: TcpListener, desk: &Arc<Desk>) -> JoinHandle<()> {
+    let desk = Arc::clone(desk);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            if desk.end.load(Ordering::SeqCst) {
+                return;
+            }
+            let desk = Arc::clone(&desk);
+            std::thread::spawn(move || serve(stream, &desk));
+        }
+    })
 }
 
 fn read_request(from: &mut impl BufRead) -> Option<Request> {

@@ -143,6 +143,13 @@ fn server_must_prove_itself_unless_told_otherwise() {
         assert!(chain(&refused).contains("certificate"), "{}", chain(&refused));
         assert!(refused.hint().is_some());
     }
+    // Its certificate is for 127.0.0.1: whatever else leads there is not believed, and hears nothing.
+    let heard = server.requests().len();
+    let by_name = server.url.replace("127.0.0.1", "localhost");
+    let refused = HttpSource::open(&by_name, &known).unwrap_err();
+    let text = chain(&refused);
+    assert!(text.contains("no alternative certificate subject name matches"), "{text}");
+    assert_eq!(server.requests().len(), heard);
     let careless = HttpOptions { tls_verify: TlsVerify::NoVerify, ..foreign };
     HttpSource::open(&server.url, &careless).unwrap();
     let missing = HttpOptions { tls_ca: pki.text("missing.pem"), ..quick() };

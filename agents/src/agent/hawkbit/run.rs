@@ -25,11 +25,13 @@ pub fn run_hawkbit<E: Exchange>(
     memory: &mut Memory,
 ) -> Stop {
     let mut talk = Hawkbit::new(Course::new(hands, memory, terms.policy), terms, Force::No);
-    let mut question = talk.first();
-    if let Some(by) = talk.course.hands().sleep(question) {
+    let first = talk.first();
+    if !first.is_zero()
+        && let Some(by) = talk.course.hands().sleep(first)
+    {
         return by;
     }
-    question = Duration::ZERO;
+    let mut question = Duration::ZERO;
     loop {
         let asks = if question.is_zero() { Asks::Server } else { Asks::Nobody };
         let end = talk.round(asks);

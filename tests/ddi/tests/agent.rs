@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The whole agent of hawkBit's against the strict server, on a board of two slots.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may end where it stands"
+)]
+
+use agents::agent::{HawkbitEnd, HawkbitEnding, HawkbitTerms, hawkbit_once, run_hawkbit};
+use agents::ddi::{Credentials, HttpExchange, HttpWay, Server};
+use agents::{Keep, Policy, RebootRule, Transport};
+use bootctl::Force;
+use ddi::board::{Board, Cut};
+use ddi::book::{Action, Bundle, Open, TOKEN};
+use ddi::stub::Stub;
+use ddi::wire::{SERVER, Wire};
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+const ID: i64 = 7;
+
+fn bundle(version: &str) -> Bundle {
+    Bundle { version: version.to_owned(), ..Bundle::default() }
+}
+
+fn action(version: &str, handling: (&'static str, &'static str)) -> Action {
+    numbered(ID, version, handling)
+}
+
+fn numbered(id: i64, version: &str, handling: (&'static str, &'static str)) -> Action {
+    let mut action = Action::new(id, Open::Running, bundle(version));
+    action.handling = handling;
+    action
+}
+
+fn place() -> Server {
+    Server::new(SERVER, Transport::PlainForDevelopment, ("DEFAULT", "dev1")).unwrap()
+}
+
+/// A board and a server that offers version 2.0.0.
+fn pair(policy: &Policy) -> Scene<'_> {
+    let wire = Wire::default();
+    wire.book.borrow_mut().actions.push(action("2.0.0", ("attempt", "attempt")));
+    let mut board = Board::default();
+    board.fuse = wire.fuse.clone();
+    Scene { board, wire, server: place(), policy }
+}
+
+struct Scene<'p> {
+    board: Board,
+    wire: Wire,
+    server: Server,
+    policy: &'p Policy,
+}
+
+impl Scene<'_> {
+    /// One round of an agent that was just started.
+    fn once(&mut self) -> HawkbitEnd {
+        let terms =
+            HawkbitTerms { policy: self.policy, server: &self.server, exchange: &self.wire };
+        let mut memory = self.board.memory.clone();
+        hawkbit_once(&mut self.board, terms, &mut memory, Force::No)
+    }
+
+    /// A life of the agent: until it is ended, the device restarts, or the power fails.
+    fn live(&mut self, naps: u32) {
+        self.board.naps = naps;
+        let terms =
+            HawkbitTerms { policy: self.policy, server: &self.server, exchange: &self.wire };
+        let mut memory = self.board.memory.clone();
+        let lived = catch_unwind(AssertUnwindSafe(|| {
+            run_hawkbit(&mut self.board, terms, &mut memory);
+        }));
+        match lived {
+            Err(cause) if cause.is::<Cut>() => self.board.boot(),
+            Err(cause) => std::panic::resume_unwind(cause),
+            Ok(()) if self.board.wants_restart => self.board.boot(),
+            Ok(()) => {}
+        }
+        self.board.fuse.set(None);
+    }
+
+    fn action(&self, id: i64) -> Action {
+        self.wire.book.borrow().actions.iter().find(|one| one.id == id).unwrap().clone()
+    }
+
+    fn open(&self) -> Open {
+        self.action(ID).open
+    }
+
+    fn change(&self, change: impl Fn(&mut Action)) {
+        for action in self.wire.book.borrow_mut().actions.iter_mut().filter(|one| one.id == ID) {
+            action.change(&change);
+        }
+    }
+
+    fn assert_strict(&self) {
+        let book = self.wire.book.borrow();
+        assert!(book.refused.is_empty(), "{:?}", book.refused);
+    }
+
+    fn asked(&self, what: &str) -> usize {
+        self.wire.book.borrow().log.iter().filter(|line| line.contains(what)).count()
+    }
+}
+
+#[test]
+fn an_update_is_a_success_once_the_verifier_marked_it_good() {
+    let policy = Policy::default();
+    let mut scene = pair(&policy);
+    let end = scene.once();
+    assert!(matches!(end.ending, HawkbitEnding::Restarting { .. }), "{:?}", scene.board.log);
+    assert_eq!(scene.open(), Open::Running, "written is not succeeded");
+    scene.board.boot();
+    scene.once();
+    assert_eq!(scene.open(), Open::Running, "booted is not succeeded");
+    scene.board.verify();
+    scene.once();
+    let done = scene.action(ID);
+    assert_eq!((done.open, scene.board.good()), (Open::Finished, Some("2.0.0")));
+    assert!(done.messages.iter().any(|line| line.starts_with("slot B good")), "{done:?}");
+    assert_eq!(
+        (scene.board.memory.action.clone(), scene.board.memory.install.clone()),
+        (None, None)
+    );
+    let book = scene.wire.book.borrow();
+    let attributes = book.attributes.as_ref().unwrap();
+    assert_eq!(attributes["data"]["slot.b.state"], "good", "news goes along unasked");
+    assert_eq!(attributes["data"]["hw_boardname"], "gateway");
+    drop(book);
+    scene.assert_strict();
+    // What the server has is not told again.
+    let told = scene.asked("PUT");
+    scene.once();
+    assert_eq!(scene.asked("PUT"), told);
+}
+
+#[test]
+fn a_fall_back_is_a_failure_with_the_recorders_reason() {
+    let policy = Policy::default();
+    let mut scene = pair(&policy);
+    scene.board.bad.insert("2.0.0".to_owned());
+    scene.once();
+    scene.board.boot();
+    scene.board.verify();
+    scene.once();
+    let done = scene.action(ID);
+    assert_eq!((done.open, scene.board.good()), (Open::Failed, Some("1.0.0")));
+    assert!(done.messages.iter().any(|line| line.contains("probe network failed")), "{done:?}");
+    // The same bundle in another action is not tried again, and says so.
+    scene.wire.book.borrow_mut().actions.push(numbered(8, "2.0.0", ("attempt", "attempt")));
+    scene.once();
+    assert_eq!((scene.action(8).open, scene.board.written.len()), (Open::Failed, 1));
+    scene.assert_strict();
+}
+
+#[test]
+fn what_the_server_forces_is_tried_again_and_judged_by_its_own_boot() {
+    let policy = Policy::default();
+    let mut scene = pair(&policy);
+    scene.board.bad.insert("2.0.0".to_owned());
+    scene.once();
+    scene.board.boot();
+    scene.board.verify();
+    scene.once();
+    scene.board.bad.clear();
+    scene.wire.book.borrow_mut().actions.push(numbered(8, "2.0.0", ("forced", "forced")));
+    scene.board.inhibitors.push("backup".to_owned());
+    scene.once();
+    scene.once();
+    assert_eq!(scene.action(8).open, Open::Running, "{:?}", scene.action(8).told);
+    scene.board.inhibitors.clear();
+    scene.once();
+    scene.board.boot();
+    scene.board.verify();
+    scene.once();
+    assert_eq!((scene.action(8).open, scene.board.good()), (Open::Finished, Some("2.0.0")));
+    scene.assert_strict();
+}
+
+/// Fails when a success is told of a bundle that only shares the version with the one that runs.
+#[test]
+fn another_bundle_of_the_running_version_is_installed() {
+    let policy = Policy::default();
+    let mut scene = pair(&policy);
+    scene.change(|action| action.bundle = bundle("1.0.0"));
+    scene.board.rebuilt.insert("1.0.0".to_owned(), 9);
+    scene.once();
+    assert_eq!((scene.open(), scene.board.written.len()), (Open::Running, 1));
+    let mut same = pair(&policy);
+    same.change(|action| action.bundle = bundle("1.0.0"));
+    same.once();
+    assert_eq!((same.open(), same.board.written.len()), (Open::Finished, 0));
+}
+
+#[test]
+fn a_cancel_while_it_is_written_stops_it() {
+    let policy = Policy::default();
+    let mut scene = pair(&policy);
+    let book = std::rc::Rc::clone(&scene.wire.book);
+    scene.board.on_percent = Some(Box::new(move |percent| {
+        if percent == 20 {
+            book.borrow_mut().actions[0].change(|action| action.open = Open::Canceling);
+        }
+    }));
+    scene.once();
+    assert_eq!((scene.open(), scene.board.next()), (Open::Canceled, Some("1.0.0")));
+    assert!(scene.board.written.is_empty() && scene.board.began.len() == 1);
+    assert!(scene.board.memory.action.is_none());
+    scene.assert_strict();
+}
+
+#[test]
+fn another_action_takes_over_while_the_first_is_written() {
+    let policy = Policy::default();
+    let mut scene = pair(&policy);
+    let book = std::rc::Rc::clone(&scene.wire.book);
+    scene.board.on_percent = Some(Box::new(move |percent| {
+        let mut book = book.borrow_mut();
+        if percent == 20 && book.actions.len() == 1 {
+            book.actions[0].change(|action| action.open = Open::Canceled);
+            book.actions.push(numbered(8, "3.0.0", ("attempt", "attempt")));
+        }
+    }));
+    let end = scene.once();
+    assert!(matches!(end.ending, HawkbitEnding::Restarting { .. }), "{:?}", scene.board.log);
+    assert_eq!(scene.board.written, ["3.0.0"]);
+    scene.board.boot();
+    scene.board.verify();
+    scene.once();
+    assert_eq!((scene.action(8).open, scene.board.good()), (Open::Finished, Some("3.0.0")));
+    scene.assert_strict();
+}
+
+#[test]
+fn a_cancel_behind_the_install_lets_the_running_slot_boot_again() {
+    let policy = Policy { reboot: RebootRule::Never, ..Policy::default() };
+    let mut scene = pair(&policy);
+    scene.once();
+    assert_eq!(scene.board.next(), Some("2.0.0"));
+    let scheduled = |scene: &Scene<'_>| {
+        scene.action(ID).told.iter().filter(|word| word.starts_with("scheduled")).count()
+    };
+    assert_eq!(scheduled(&scene), 1, "{:?}", scene.action(ID).told);
+    scene.once();
+    assert_eq!(scheduled(&scene), 1, "a reason is told once");
+    scene.change(|action| action.open = Open::Canceling);
+    scene.once();
+    assert_eq!((scene.open(), scene.board.next()), (Open::Canceled, Some("1.0.0")));
+    assert!(scene.board.memory.install.is_none() && !scene.board.wants_restart);
+    scene.assert_strict();
+    // Where the boot order cannot be changed the cancellation is refused, and the truth is told.
+    let mut stuck = pair(&policy);
+    stuck.once();
+    stuck.board.stuck = Some("the environment is read-only".to_owned());
+    stuck.change(|action| action.open = Open::Canceling);
+    stuck.once();
+    assert_eq!((stuck.open(), stuck.board.next()), (Open::Running, Some("2.0.0")));
+    assert!(stuck.action(ID).messages.iter().any(|line| line.contains("read-only")));
+}
+
+#[test]
+fn a_restart_waits_for_who_asks_and_comes_then() {
+    let policy = Policy::default();
+    let mut scene = pair(&policy);
+    scene.board.forbids = Some("the pump runs".to_owned());
+    scene.live(2);
+    let messages = scene.action(ID).messages;
+    assert!(messages.iter().any(|line| line.contains("the pump runs")), "{messages:?}");
+    scene.board.forbids = None;
+    scene.live(3);
+    scene.board.verify();
+    scene.live(1);
+    assert_eq!((scene.open(), scene.board.good()), (Open::Finished, Some("2.0.0")));
+}
+
+#[test]
+fn what_cannot_be_fetched_now_is_fetched_later_and_not_failed() {
+    let policy = Policy::default();
+    let mut scene = pair(&policy);
+    scene.board.unreachable = (2, 2);
+    for _ in 0..12 {
+        scene.live(3);
+        scene.board.verify();
+    }
+    assert_eq!((scene.open(), scene.board.good()), (Open::Finished, Some("2.0.0")));
+    assert_eq!(scene.board.began.len(), 3, "two were interrupted");
+    let told = scene.action(ID).told;
+    assert!(
+        told.contains(&"scheduled none".to_owned()) && !told.contains(&"closed failure".to_owned())
+    );
+    scene.assert_strict();
+}
+
+#[test]
+fn a_yes_is_given_unless_the_device_would_refuse_anyway() {
+    let policy = Policy::default();
+    let mut scene = pair(&policy);
+    scene.change(|action| action.open = Open::Confirmation);
+    let end = scene.once();
+    assert!(matches!(end.ending, HawkbitEnding::Restarting { .. }), "in the same round");
+    assert_eq!(scene.action(ID).told[0], "confirmed");
+    let mut older = pair(&policy);
+    older.change(|action| {
+        (action.open, action.bundle) = (Open::Confirmation, bundle("0.9.0"));
+    });
+    older.once();
+    assert_eq!(older.action(ID).told, ["denied"]);
+    assert!(older.board.began.is_empty());
+}
+
+#[test]
+fn what_may_only_be_fetched_is_stored_and_its_hashes_are_the_servers() {
+    let policy = Policy { keep: Keep::Bundle, ..Policy::default() };
+    let mut scene = pair(&policy);
+    scene.change(|action| action.handling = ("attempt", "skip"));
+    scene.once();
+    let told = scene.action(ID).told;
+    assert_eq!(told.last().unwrap(), "downloaded none", "{told:?}");
+    assert_eq!((scene.board.stored, scene.board.began.len()), (1, 0));
+    scene.change(|action| action.handling = ("attempt", "attempt"));
+    scene.once();
+    scene.board.boot();
+    scene.board.verify();
+    scene.once();
+    assert_eq!((scene.open(), scene.board.good()), (Open::Finished, Some("2.0.0")));
+    let mut mixed = pair(&policy);
+    mixed.board.file = b"abd";
+    mixed.once();
+    assert_eq!((mixed.open(), mixed.board.began.len()), (Open::Failed, 0));
+    assert!(mixed.action(ID).messages.iter().any(|line| line.contains("SHA-1")));
+}
+
+/// The questions of a device that waits for its window: polls, and no description of the action.
+#[test]
+fn a_long_wait_costs_the_server_only_polls() {
+    let window = agents::Window::new(agents::Days::EVERY, 120, 240, 0);
+    let policy = Policy { windows: vec![window.unwrap()], ..Policy::default() };
+    let mut scene = pair(&policy);
+    scene.live(40);
+    assert_eq!(scene.asked("GET /DEFAULT/controller/v1/dev1/deploymentBase"), 1);
+    assert!(scene.board.began.is_empty());
+    assert!(scene.board.slept.iter().all(|secs| *secs >= 30), "{:?}", scene.board.slept);
+    scene.live(400);
+    assert_eq!(scene.board.written, ["2.0.0"], "the window opens");
+}
+
+#[test]
+fn a_dead_server_is_asked_ever_less_and_hears_the_result() {
+    let policy = Policy::default();
+    let mut scene = pair(&policy);
+    scene.once();
+    scene.board.boot();
+    scene.board.verify();
+    *scene.wire.faults.borrow_mut() = vec![503; 12];
+    scene.live(30);
+    assert_eq!((scene.open(), scene.board.good()), (Open::Finished, Some("2.0.0")));
+    let longest = scene.board.slept.iter().max().unwrap();
+    assert!(*longest > 900, "{:?}", scene.board.slept);
+    assert!(scene.board.slept.iter().all(|secs| *secs >= 30), "{:?}", scene.board.slept);
+}
+
+/// Answers of a server in trouble. 404 and 410 are not among them: they are its word that the action
+/// is gone.
+const FAULTS: [u16; 14] = [0, 401, 403, 409, 429, 500, 503, 200, 200, 200, 200, 200, 200, 200];
+
+/// Numbers that are the same each time, by their seed.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u32) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        u32::try_from(self.0 % u64::from(limit)).unwrap()
+    }
+}
+
+/// Whatever fails, and whenever the power does: in the end the server says what is so.
+#[test]
+fn the_servers_word_is_the_devices_truth() {
+    for seed in 1..=400_u64 {
+        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let keep = if dice.below(4) == 0 { Keep::Bundle } else { Keep::Nothing };
+        let policy = Policy { keep, ..Policy::default() };
+        let mut scene = pair(&policy);
+        if dice.below(2) == 0 {
+            scene.board.bad.insert("2.0.0".to_owned());
+        }
+        let (kind, at) = (dice.below(4), dice.below(30));
+        let turn: Box<dyn Fn(&mut ddi::book::Book)> = match kind {
+            0 => Box::new(|book| {
+                if book.actions[0].open == Open::Running {
+                    book.actions[0].change(|action| action.open = Open::Canceling);
+                }
+            }),
+            1 => Box::new(|book| {
+                if book.actions[0].open == Open::Running {
+                    book.actions[0].change(|action| action.open = Open::Canceled);
+                }
+                book.actions.push(numbered(8, "3.0.0", ("attempt", "attempt")));
+            }),
+            _ => Box::new(|_| {}),
+        };
+        scene.wire.turns.borrow_mut().push((at, turn));
+        let mut were_good = BTreeSet::new();
+        for life in 0..40 {
+            if life < 6 {
+                scene.board.fuse.set(Some(dice.below(90)));
+                let fault = |dice: &mut Dice| FAULTS[dice.below(14) as usize];
+                *scene.wire.faults.borrow_mut() = (0..12).map(|_| fault(&mut dice)).collect();
+            }
+            scene.live(1 + dice.below(6));
+            if dice.below(2) == 0 || life > 10 {
+                scene.board.verify();
+            }
+            let finished = |id| {
+                let book = scene.wire.book.borrow();
+                book.actions.iter().any(|one| one.id == id && one.open == Open::Finished)
+            };
+            were_good.extend(scene.board.good().map(str::to_owned));
+            for (id, version) in [(ID, "2.0.0"), (8, "3.0.0")] {
+                let truth = !finished(id) || were_good.contains(version);
+                assert!(truth, "seed {seed}: {:#?}", scene.board.log);
+            }
+        }
+        let context = format!("seed {seed}: {:#?}\n{:#?}", scene.action(ID), scene.board.log);
+        match scene.open() {
+            Open::Finished => {
+                let version = scene.board.good();
+                assert!(version == Some("2.0.0") || version == Some("3.0.0"), "{context}");
+            }
+            Open::Failed => assert_ne!(scene.board.good(), Some("2.0.0"), "{context}"),
+            Open::Canceled => {
+                assert!(kind == 1 || scene.board.next() == Some("1.0.0"), "{context}")
+            }
+            Open::Running | Open::Canceling | Open::Confirmation => panic!("{context}"),
+        }
+        if kind == 1 && scene.wire.turns.borrow().is_empty() {
+            assert_eq!(scene.action(8).open, Open::Finished, "{context}");
+            assert_eq!(scene.board.good(), Some("3.0.0"), "{context}");
+        }
+        let tried = scene.board.written.iter().filter(|version| *version == "2.0.0").count();
+        assert!(tried <= 2, "{context}");
+        scene.assert_strict();
+    }
+}
+
+/// The same over real HTTP.
+#[test]
+fn an_update_goes_through_over_http() {
+    let stub = Stub::start().unwrap();
+    stub.assign(ID, Open::Running);
+    let credentials = Credentials::target(TOKEN).unwrap();
+    let exchange = HttpExchange::new(credentials, HttpWay::default());
+    let transport = Transport::PlainForDevelopment;
+    let server = Server::new(&stub.url(), transport, ("DEFAULT", "dev1")).unwrap();
+    let policy = Policy::default();
+    let mut board = Board::default();
+    let round = |board: &mut Board| {
+        let terms = HawkbitTerms { policy: &policy, server: &server, exchange: &exchange };
+        let mut memory = board.memory.clone();
+        hawkbit_once(board, terms, &mut memory, Force::No)
+    };
+    round(&mut board);
+    board.boot();
+    board.verify();
+    round(&mut board);
+    assert_eq!((stub.action(ID).unwrap().open, board.good()), (Open::Finished, Some("2.0.0")));
+    assert!(stub.book().refused.is_empty(), "{:?}", stub.book().refused);
+}

@@ -35,18 +35,16 @@ pub fn run_hawkbit<E: Exchange>(
     loop {
         let asks = if question.is_zero() { Asks::Server } else { Asks::Nobody };
         let end = talk.round(asks);
+        let mut soon = talk.looks_again();
         match end.ending {
             HawkbitEnding::Stopped(by) => return by,
-            HawkbitEnding::Restarting { .. } => question = RESTART_PATIENCE,
+            HawkbitEnding::Restarting { .. } => (question, soon) = (RESTART_PATIENCE, None),
             HawkbitEnding::Rests | HawkbitEnding::Failed(_) if asks == Asks::Server => {
                 question = end.wait;
             }
             HawkbitEnding::Rests | HawkbitEnding::Failed(_) => {}
         }
-        let wake = match end.ending {
-            HawkbitEnding::Restarting { .. } => question,
-            _ => talk.looks_again().map_or(question, |soon| question.min(soon)),
-        };
+        let wake = soon.map_or(question, |soon| question.min(soon));
         if let Some(by) = talk.course.hands().sleep(wake) {
             return by;
         }

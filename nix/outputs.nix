@@ -30,6 +30,10 @@ in
       inherit lib;
       inherit (systemsOf) configurations development rock64;
     };
+    units = import ../tests/nix/units.nix {
+      inherit lib;
+      inherit (systemsOf.configurations.rock64-development) config;
+    };
     options = import ../tests/nix/options.nix {
       inherit lib;
       inherit (systemsOf.configurations.rock64-development) options;

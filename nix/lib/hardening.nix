@@ -29,8 +29,9 @@ rec {
     ProtectKernelTunables = true;
   };
 
-  # The same, for what speaks to servers.
+  # The same, for what speaks to servers; it may read a bundle that a technician has put into his home.
   networked = sandbox // {
+    ProtectHome = "read-only";
     RestrictAddressFamilies = [
       "AF_UNIX"
       "AF_NETLINK"

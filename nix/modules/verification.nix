@@ -36,10 +36,8 @@ in
       "os-verification-deadline.service"
       "os-verification-deadline.timer"
     ] (name: dir + "/${name}");
-    # It asks the manager of the containers' account, below /run/user.
-    systemd.services.os-verification.serviceConfig = hardening.networked // {
-      ProtectHome = "read-only";
-    };
+    # It asks the manager of the containers' account too, below /run/user.
+    systemd.services.os-verification.serviceConfig = hardening.networked;
     systemd.services.os-verification-deadline.serviceConfig = hardening.plain;
   };
 }

@@ -20,7 +20,7 @@ const SYSTEM: &str = "nix/configurations.nix";
 const HOST: &str = "networking.hostName = \"gateway\";";
 const BUILT: &str = "tests/nix/built.nix";
 
-const FAULTS: [Fault; 14] = [
+const FAULTS: [Fault; 15] = [
     Fault {
         name: "an option that does not exist",
         file: SYSTEM,
@@ -108,6 +108,14 @@ const FAULTS: [Fault; 14] = [
         to: "\"/dev/disk/by-partlabel/data\"",
         stage: Stage::Agreement,
         says: "/data is /dev/disk/by-partlabel/data",
+    },
+    Fault {
+        name: "a limit that systemd does not know",
+        file: "nix/lib/hardening.nix",
+        from: "RestrictSUIDSGID = true;",
+        to: "RestrictSUIDGID = true;",
+        stage: Stage::Units,
+        says: "RestrictSUIDGID",
     },
     Fault {
         name: "an option that its page does not know",

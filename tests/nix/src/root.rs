@@ -11,8 +11,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// What is in the Debian: nix itself, what it calls, and what the derivations call as tools.
-const PACKAGES: &str = "nix-bin,xz-utils,git,mount,squashfs-tools,libssl3t64";
+/// What is in the Debian: nix itself, what it calls, what the derivations call as tools, and
+/// the judges of units and rules.
+const PACKAGES: &str = "nix-bin,xz-utils,git,mount,squashfs-tools,libssl3t64,systemd,udev";
 
 const SUITE: &str = "trixie";
 

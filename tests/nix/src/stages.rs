@@ -27,6 +27,8 @@ pub enum Stage {
     Systems,
     /// Do the modules say what the Rust side checks in, and refuse what must not be?
     Agreement,
+    /// Does systemd understand every unit with its drop-ins, and udev every rule?
+    Units,
     /// Does docs/nix-options.md have every option as the modules have it?
     Options,
     /// Does what needs no nixpkgs build, in nix's sandbox, and bit for bit again?
@@ -34,13 +36,14 @@ pub enum Stage {
 }
 
 /// All stages.
-pub const STAGES: [Stage; 8] = [
+pub const STAGES: [Stage; 9] = [
     Stage::Format,
     Stage::Unused,
     Stage::Parse,
     Stage::Outputs,
     Stage::Systems,
     Stage::Agreement,
+    Stage::Units,
     Stage::Options,
     Stage::Build,
 ];
@@ -79,6 +82,7 @@ impl Checker {
                 ensure!(said.trim() == "[]", "they do not agree: {said}");
                 Ok(())
             }
+            Stage::Units => self.units(),
             Stage::Options => self.options(),
             Stage::Build => self.build(),
         }
@@ -98,6 +102,28 @@ impl Checker {
     fn evaluated(&self, form: &str, name: &str) -> Result<String> {
         let script = format!("nix eval {form} {FLAGS} path:/src#lib.{name}");
         self.nix.run(self.project.path(), &script)
+    }
+
+    /// systemd passes over what it does not know, and says so.
+    fn units(&self) -> Result<()> {
+        let script = format!(
+            "mount -t tmpfs tmpfs /run
+             nix eval {FLAGS} path:/src#lib.units --write-to /tmp/units
+             udevadm verify --no-summary /tmp/units/rules/*.rules
+             for manager in system initrd; do
+               cd /tmp/units/$manager
+               set --
+               for unit in *.service *.timer *.mount; do
+                 if test -f \"$unit\"; then set -- \"$@\" \"$unit\"; fi
+               done
+               test $# -gt 0
+               SYSTEMD_UNIT_PATH=$PWD: systemd-analyze verify --man=no \
+                 --recursive-errors=no \"$@\" >/tmp/said 2>&1 || echo failed >>/tmp/said
+               if test -s /tmp/said; then cat /tmp/said >&2; exit 1; fi
+             done
+             rm -r /tmp/units"
+        );
+        self.inside(&script)
     }
 
     /// With `UPDATE=1` the page is written anew in the checkout.

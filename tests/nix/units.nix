@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# The units of a system as systemd is to read them: the checked-in files with the drop-ins that NixOS makes
+# of the modules, and the units that only the modules have. For systemd's own judgement; programs are
+# played by one that every machine has.
+{ lib, config }:
+let
+  word =
+    value:
+    if value == true then
+      "true"
+    else if value == false then
+      "false"
+    else
+      toString value;
+  keys =
+    set:
+    lib.concatLists (
+      lib.mapAttrsToList (
+        key: value: map (one: "${key}=${word one}") (if builtins.isList value then value else [ value ])
+      ) set
+    );
+  relations = unit: {
+    After = unit.after;
+    Before = unit.before;
+    Conflicts = unit.conflicts;
+    PartOf = unit.partOf;
+    Requires = unit.requires;
+    Wants = unit.wants;
+  };
+  section =
+    name: lines: lib.optionalString (lines != [ ]) (lib.concatLines ([ "[${name}]" ] ++ lines));
+  described = unit: lib.optional (unit.description != "") "Description=${unit.description}";
+  unitSection =
+    unit: section "Unit" (described unit ++ keys (relations unit) ++ keys unit.unitConfig);
+  service = unit: unitSection unit + section "Service" (keys unit.serviceConfig);
+  escaped = where: builtins.replaceStrings [ "/" ] [ "-" ] (lib.removePrefix "/" where);
+  mount = unit: {
+    name = "${escaped unit.where}.mount";
+    value =
+      unitSection unit
+      + section "Mount" [
+        "What=${unit.what}"
+        "Where=${unit.where}"
+        "Type=${unit.type}"
+        "Options=${unit.options}"
+      ];
+  };
+  played =
+    text:
+    builtins.unsafeDiscardStringContext (
+      builtins.concatStringsSep "/bin/true" (
+        builtins.filter builtins.isString (
+          builtins.split "/nix/store/[^ \n]*|/bin/[a-z0-9-]+|/run/current-system/sw/bin/[a-z]+" text
+        )
+      )
+    );
+  dropIns =
+    systemd: checkedIn:
+    lib.mapAttrs' (
+      name: unit:
+      if checkedIn ? "${name}.service" then
+        lib.nameValuePair "${name}.service.d" { "overrides.conf" = played (service unit); }
+      else
+        lib.nameValuePair "${name}.service" (played (service unit))
+    ) systemd.services;
+  mounts = systemd: lib.mapAttrs (_: played) (builtins.listToAttrs (map mount systemd.mounts));
+  # "emergency.service.d/atomix.conf" is a file in a directory.
+  nested = lib.mapAttrs' (
+    name: text:
+    let
+      parts = lib.splitString "/" name;
+    in
+    lib.nameValuePair (builtins.head parts) (
+      if builtins.length parts == 1 then played text else { ${lib.last parts} = played text; }
+    )
+  );
+in
+{
+  system =
+    nested config.atomixos.unitTexts
+    // dropIns config.systemd config.atomixos.unitTexts
+    // mounts config.systemd;
+  initrd = dropIns config.boot.initrd.systemd { } // mounts config.boot.initrd.systemd;
+  rules."99-local.rules" = config.atomixos.disk.rules;
+}

@@ -9,105 +9,21 @@
 //!
 //! What a hand refuses is told and ends the course; nothing is done in its stead.
 
-use super::hands::{HandError, Hands, InstallEnding, LookError, Stop, Watch};
+use super::hands::{HandError, Hands, InstallEnding, LookError, Watch};
+use super::round::wait_of;
+pub use super::round::{Acting, Considered, Ending, RoundEnd};
 use crate::ddi::FileHashes;
 use crate::decide::is_given_up;
 use crate::{
-    Decision, Facts, InstallOrder, InstallRecord, InstallStage, Judgement, Keep, Looked, Memory,
-    Offer, Outcome, Policy, View, judge_bundle, judge_offer, judge_waiting,
+    Decision, Facts, InstallOrder, InstallRecord, InstallStage, Judgement, Keep, Memory, Offer,
+    Outcome, Policy, View, judge_bundle, judge_offer, judge_waiting,
 };
 use bootctl::{Force, SlotId};
-use std::error::Error;
 use std::time::Duration;
 use storage::{ByteLen, chain};
 
 /// How soon a restart is tried again that something of the owner's forbade.
 const RESTART_AGAIN: Duration = Duration::from_secs(5 * 60);
-
-/// Whether a course changes anything.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Acting {
-    /// It does what was decided.
-    #[default]
-    Act,
-    /// It decides and does nothing of it. The beginning of the bundle is looked at, because nothing
-    /// could be decided without.
-    DryRun,
-}
-
-/// How far a course came.
-#[derive(Debug)]
-pub enum Ending {
-    /// To the last judgement, which wants nothing done, or did while nothing is to change.
-    Judged,
-    /// The bundle was not had, or not to its end; what is there is gone on with.
-    Unreachable {
-        /// What a server said about when.
-        retry_after: Option<Duration>,
-        /// Why.
-        source: Box<dyn Error + Send + Sync>,
-    },
-    /// The bundle is not taken on this device.
-    Refused(Box<dyn Error + Send + Sync>),
-    /// It is installed, and the restart has to wait.
-    Installed(SlotId),
-    /// The restart was asked for.
-    Restarting {
-        /// Into this slot.
-        into: SlotId,
-    },
-    /// Somebody wanted it to end.
-    Stopped(Stop),
-    /// A hand could not do its part.
-    Failed(HandError),
-}
-
-/// A course that is over.
-#[derive(Debug)]
-pub struct RoundEnd {
-    /// What was judged, in order.
-    pub judgements: Vec<Judgement>,
-    /// How far it came.
-    pub ending: Ending,
-    /// What it waits for comes then, as far as the device can know.
-    pub again: Option<Duration>,
-}
-
-impl RoundEnd {
-    const fn new(judgements: Vec<Judgement>, ending: Ending) -> Self {
-        Self { judgements, ending, again: None }
-    }
-}
-
-/// An offer that was judged as far as that is possible without changing anything.
-#[derive(Debug)]
-pub struct Considered {
-    /// The device, as it was judged.
-    pub facts: Facts,
-    /// The beginning of the bundle, where it was looked at.
-    pub looked: Option<Looked>,
-    /// As claimed, and as looked at.
-    pub judgements: Vec<Judgement>,
-}
-
-impl Considered {
-    /// What is to be done.
-    #[must_use]
-    pub fn decision(&self) -> &Decision {
-        self.judgements.last().map_or(&Decision::Nothing, |judgement| &judgement.decision)
-    }
-
-    /// How long what is waited for takes to come.
-    fn again(&self) -> Option<Duration> {
-        wait_of(self.decision(), &self.facts)
-    }
-}
-
-fn wait_of(decision: &Decision, facts: &Facts) -> Option<Duration> {
-    let Decision::Wait { until, .. } = decision else { return None };
-    let secs = until.0.saturating_sub(facts.clock.now.0);
-    Some(Duration::from_secs(u64::try_from(secs).unwrap_or(0)))
-}
 
 /// One device with what its agent remembers, for as long as the owner's rules stay the same.
 pub struct Course<'a> {

@@ -8,6 +8,7 @@ mod hawkbit;
 mod played;
 mod poll;
 mod report;
+mod round;
 mod run;
 
 pub use course::{Acting, Considered, Course, Ending, RoundEnd};

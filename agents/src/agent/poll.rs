@@ -304,3 +304,7 @@ impl From<UrlError> for AskError {
         Self::Place(source.into())
     }
 }
+
+#[cfg(test)]
+#[path = "poll_tests.rs"]
+mod tests;

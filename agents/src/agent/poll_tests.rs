@@ -56,11 +56,14 @@ fn signed() -> Vec<u8> {
     signed_by(&HOUSE, |_| ())
 }
 
+/// Where, with which headers, and whether with the device's certificate.
+type Asked = (String, Vec<(String, String)>, bool);
+
 /// What was asked, and what is answered next.
 #[derive(Default)]
 struct Script {
     answers: Vec<Exchanged>,
-    asked: Vec<(String, Vec<(String, String)>, bool)>,
+    asked: Vec<Asked>,
 }
 
 impl Fetch for &mut Script {

@@ -11,6 +11,11 @@ pub enum AgentCommand {
     /// Ends at once where the settings name another way. Without --once it goes on asking until it
     /// is stopped.
     Poll(PollArgs),
+    /// Follow the hawkBit server that the settings name
+    ///
+    /// Ends at once where the settings name another way. Without --once it goes on until it is
+    /// stopped.
+    Hawkbit(HawkbitArgs),
     /// Run the agent that the settings name, until it is stopped
     Run,
     /// Show which agent the settings name, and what it remembers
@@ -27,6 +32,20 @@ pub struct PollArgs {
     #[arg(long)]
     pub dry_run: bool,
     /// Install now: outside of windows and rollouts, on any link, also what failed here before
+    #[arg(long)]
+    pub insist: bool,
+}
+
+/// Arguments of `atomix agent hawkbit`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Args)]
+pub struct HawkbitArgs {
+    /// Ask once, do what follows, and end
+    #[arg(long)]
+    pub once: bool,
+    /// Ask once and explain what would be done; nothing is changed, and the server is told nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Install now: outside of windows, on any link, also what failed here before
     #[arg(long)]
     pub insist: bool,
 }

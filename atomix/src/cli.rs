@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Argument types of the `atomix` program: noun, then verb. No behaviour.
 
-pub use crate::agent_cli::{AgentCommand, PollArgs};
+pub use crate::agent_cli::{AgentCommand, HawkbitArgs, PollArgs};
 pub use crate::config_cli::ConfigCommand;
 pub use crate::line_cli::{RescueArgs, SerialCommand};
 pub use crate::release_cli::{PublishArgs, ReleaseCommand};

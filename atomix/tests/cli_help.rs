@@ -19,11 +19,11 @@ use std::fs;
 const COLUMNS: usize = 80;
 
 /// Verbs that may begin the first line of a command's help. A new command brings its own.
-const VERBS: [&str; 33] = [
-    "Answer", "Ask", "Run", "Boot", "Build", "Check", "Compare", "Confirm", "Create", "Exclude",
-    "Explain", "Find", "Give", "Inspect", "Install", "List", "Look", "Mark", "Print", "Probe",
-    "Publish", "Read", "Record", "Repair", "Serve", "Set", "Show", "Tell", "Verify", "Write",
-    "Remove", "Extract", "Validate",
+const VERBS: [&str; 34] = [
+    "Answer", "Ask", "Run", "Follow", "Boot", "Build", "Check", "Compare", "Confirm", "Create",
+    "Exclude", "Explain", "Find", "Give", "Inspect", "Install", "List", "Look", "Mark", "Print",
+    "Probe", "Publish", "Read", "Record", "Repair", "Serve", "Set", "Show", "Tell", "Verify",
+    "Write", "Remove", "Extract", "Validate",
 ];
 
 /// Every command with the words that lead to it.

@@ -5,6 +5,7 @@
 use crate::commands::transfer::TransferRequest;
 use crate::context::Context;
 use crate::failure::Failure;
+use agents::ddi::Credentials;
 use agents::{Identity, Login, SecretError, Settings, Source, Token, check_secret, read_token};
 use bundle::http::{ByteBudget, ExchangeTls, HttpStop, HttpUrl, Proxy, Schemes};
 use nix::unistd::geteuid;
@@ -13,6 +14,9 @@ use std::path::Path;
 use std::sync::Arc;
 use storage::ByteLen;
 use storage::tree::HostTrees;
+
+/// The word before the token of all devices behind a gateway.
+const GATEWAY: &str = "GatewayToken";
 
 /// What of the settings leads to servers.
 #[derive(Clone, Copy)]
@@ -64,10 +68,23 @@ impl<'a> Access<'a> {
         let Source::Hawkbit(hawkbit) = &self.settings.source else { return Ok(None) };
         let (word, path) = match &hawkbit.login {
             Login::TargetToken(path) => ("TargetToken", path),
-            Login::GatewayToken(path) => ("GatewayToken", path),
+            Login::GatewayToken(path) => (GATEWAY, path),
             Login::Certificate(_) => return Ok(None),
         };
         Ok(Some((word, read_token(&self.trees()?, path, self.owner())?)))
+    }
+
+    /// The same for who talks with hawkBit.
+    ///
+    /// # Errors
+    /// As [`Access::token`].
+    pub fn credentials(&self) -> Result<Credentials, Failure> {
+        let Some((word, token)) = self.token()? else { return Ok(Credentials::None) };
+        let token = token.as_str().to_owned();
+        Ok(match word {
+            GATEWAY => Credentials::Gateway(token),
+            _ => Credentials::Target(token),
+        })
     }
 
     /// A fetch of the bundle at `urls`.

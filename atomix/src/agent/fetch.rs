@@ -127,7 +127,7 @@ impl Fetch<'_> {
     pub fn install(&self, order: &InstallOrder, show: Show<'_>) -> Result<(), Failure> {
         match order.keep {
             Keep::Nothing => self.stream(order, show),
-            Keep::Bundle => self.from_file(order, show),
+            Keep::Bundle => self.install_stored(order, show),
         }
     }
 
@@ -154,7 +154,7 @@ impl Fetch<'_> {
         self.write(order, &config, (&verified, &options), &mut show)
     }
 
-    fn from_file(&self, order: &InstallOrder, show: Show<'_>) -> Result<(), Failure> {
+    fn install_stored(&self, order: &InstallOrder, show: Show<'_>) -> Result<(), Failure> {
         let bundles = Bundles::new(self.context);
         let verified = match bundles.open(order)? {
             Some(verified) => verified,
@@ -249,12 +249,13 @@ pub enum Finality {
 /// install and a bundle that was exchanged do not.
 #[must_use]
 pub fn finality(failure: &Failure) -> Finality {
-    match failure {
-        Failure::Install { .. } | Failure::Bundle { .. } => match failure.class() {
+    if let Failure::Install { .. } | Failure::Bundle { .. } = failure {
+        return match failure.class() {
             Class::Refused | Class::NotVerified => Finality::ForGood,
             Class::Failed | Class::Usage | Class::Busy | Class::No => Finality::Now,
-        },
-        Failure::Fetch(HttpError::Url(_) | HttpError::Insecure { .. }) => Finality::ForGood,
-        _ => Finality::Now,
+        };
     }
+    let leads_nowhere =
+        matches!(failure, Failure::Fetch(HttpError::Url(_) | HttpError::Insecure { .. }));
+    if leads_nowhere { Finality::ForGood } else { Finality::Now }
 }

@@ -3,7 +3,8 @@
 
 use crate::agent::due::{Asker, is_due, keep_next, since_boot};
 use crate::agent::{Access, DeviceHands};
-use crate::agent_cli::{AgentCommand, PollArgs};
+use crate::agent_cli::{AgentCommand, HawkbitArgs, PollArgs};
+use crate::commands::agent_hawkbit::HawkbitAgent;
 use crate::commands::agent_view::{self, RoundView};
 use crate::commands::bundle::configured;
 use crate::context::{Context, Machine};
@@ -46,7 +47,16 @@ pub fn run(context: &Context, command: &AgentCommand, out: &mut Output) -> Resul
         (AgentCommand::Poll(_), Some(_), Some(Source::Hawkbit(_))) => {
             out.done("hawkBit tells of updates here; nothing to do")
         }
-        (AgentCommand::Poll(_) | AgentCommand::Run, ..) => {
+        (AgentCommand::Hawkbit(args), Some(settings), Some(Source::Hawkbit(hawkbit))) => {
+            HawkbitAgent { context, settings, hawkbit }.follow(*args, out)
+        }
+        (AgentCommand::Run, Some(settings), Some(Source::Hawkbit(hawkbit))) => {
+            HawkbitAgent { context, settings, hawkbit }.follow(HawkbitArgs::default(), out)
+        }
+        (AgentCommand::Hawkbit(_), Some(_), Some(Source::Poll(_))) => {
+            out.done("a server is polled for updates here; nothing to do")
+        }
+        (AgentCommand::Poll(_) | AgentCommand::Hawkbit(_) | AgentCommand::Run, ..) => {
             out.done(&format!("nobody tells of updates here: there is no {SETTINGS_PATH}"))
         }
     }

@@ -4,7 +4,9 @@
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Output, Style, fold};
-use agents::agent::{Acting, Ending, OnceEnd, Polled, RoundEnd};
+use agents::agent::{
+    Acting, Ending, HawkbitEnd, HawkbitEnding, HawkbitPreview, OnceEnd, Polled, RoundEnd,
+};
 use agents::{Decision, InstallStage, Judgement, MemoryStore, SETTINGS_PATH, Settings, Source};
 use serde::Serialize;
 use serde_json::Value;
@@ -85,10 +87,11 @@ pub fn show_round(view: &RoundView, end: &OnceEnd, out: &mut Output<'_>) -> Resu
     let to = &mut *out.data;
     let is_idle = |judged: &Judgement| matches!(judged.decision, Decision::Nothing);
     let due = end.due.judgements.iter().filter(|judged| !is_idle(judged));
-    let offered = match &end.polled {
-        Some(Polled::Took(round)) => round.judgements.as_slice(),
-        _ => &[],
-    };
+    let took = end.polled.iter().filter_map(|polled| match polled {
+        Polled::Took(round) => Some(&round.judgements),
+        Polled::Unanswered(_) | Polled::Failed(_) | Polled::Nothing => None,
+    });
+    let offered = took.flatten();
     let all: Vec<&Judgement> = due.chain(offered).collect();
     let shown = if view.dry_run {
         all.as_slice()
@@ -195,4 +198,56 @@ fn render_status(to: &mut dyn Write, view: &StatusView) -> io::Result<()> {
     writeln!(to, "server    {answer}")?;
     writeln!(to, "today     {} fetched", ByteLen::new(view.fetched_today_bytes))?;
     writeln!(to, "report    {}", if view.report_pending { "still to be sent" } else { "none due" })
+}
+
+/// Shows what a talk with hawkBit came to.
+///
+/// # Errors
+/// [`Failure::Print`] or [`Failure::Json`].
+pub fn show_talk(end: &HawkbitEnd, out: &mut Output<'_>) -> Result<(), Failure> {
+    let (ending, why) = match &end.ending {
+        HawkbitEnding::Rests => ("rests", None),
+        HawkbitEnding::Restarting { into } => ("restarting", Some(format!("into slot {into}"))),
+        HawkbitEnding::Stopped(_) => ("stopped", None),
+        HawkbitEnding::Failed(failed) => ("failed", Some(chain(failed))),
+    };
+    if out.style == Style::Json {
+        let judgements: Vec<Value> = end.judgements.iter().map(Judgement::to_json).collect();
+        return out.event(&serde_json::json!({
+            "version": 1, "event": "talk", "judgements": judgements, "ending": ending, "why": why,
+            "failures": end.failures, "next_question_secs": end.wait.as_secs(),
+        }));
+    }
+    if let Some(judged) = end.judgements.last() {
+        writeln!(out.data, "{}", judged.words())?;
+    }
+    match (ending, why) {
+        ("restarting", Some(why)) => writeln!(out.data, "{ending}: {why}")?,
+        _ => writeln!(out.data, "asked again in {} s", end.wait.as_secs())?,
+    }
+    Ok(())
+}
+
+/// Shows what would be done about what hawkBit has for this device.
+///
+/// # Errors
+/// [`Failure::Print`] or [`Failure::Json`].
+pub fn show_preview(seen: &HawkbitPreview, out: &mut Output<'_>) -> Result<(), Failure> {
+    if out.style == Style::Json {
+        let judgements: Vec<Value> = seen.judgements.iter().map(Judgement::to_json).collect();
+        return out.event(&serde_json::json!({
+            "version": 1, "event": "preview", "action": seen.action.map(|id| id.0),
+            "judgements": judgements, "words": seen.words,
+        }));
+    }
+    if seen.action.is_none() && seen.words.is_empty() {
+        writeln!(out.data, "hawkBit has nothing for this device")?;
+    }
+    for line in seen.judgements.iter().flat_map(Judgement::lines) {
+        writeln!(out.data, "{line}")?;
+    }
+    for words in &seen.words {
+        fold(out.data, "", words)?;
+    }
+    Ok(())
 }

@@ -2,6 +2,7 @@
 //! One module per noun: reads what the command needs, calls the decision, renders the answer.
 
 pub mod agent;
+pub mod agent_hawkbit;
 pub mod agent_view;
 pub mod boot;
 pub mod bundle;

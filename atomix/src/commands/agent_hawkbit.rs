@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `atomix agent hawkbit`: the device and its hawkBit server.
+
+use crate::agent::{Access, DeviceHands};
+use crate::agent_cli::HawkbitArgs;
+use crate::commands::agent_view;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::signals::StopRequest;
+use agents::agent::{
+    HandError, Hands, HawkbitEnd, HawkbitEnding, HawkbitTerms, hawkbit_once, preview_hawkbit,
+    run_hawkbit,
+};
+use agents::ddi::{DdiError, HttpExchange, HttpWay, Server};
+use agents::{HawkbitSettings, Memory, Settings, Transport};
+use bootctl::Force;
+use std::sync::Arc;
+
+/// hawkBit on this device.
+#[derive(Clone, Copy)]
+pub struct HawkbitAgent<'a> {
+    /// The device.
+    pub context: &'a Context,
+    /// The agent's.
+    pub settings: &'a Settings,
+    /// Whom it follows.
+    pub hawkbit: &'a HawkbitSettings,
+}
+
+impl HawkbitAgent<'_> {
+    /// Follows the server until it is stopped, or asks once.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn follow(&self, args: HawkbitArgs, out: &mut Output<'_>) -> Result<(), Failure> {
+        // Before the client's threads are there.
+        let stop = StopRequest::listen_shared();
+        let (mut hands, mut memory) = DeviceHands::new(self.context, self.settings, &stop, out);
+        let server = self.server(&mut hands, &memory)?;
+        let exchange = self.exchange(&stop)?;
+        let terms =
+            HawkbitTerms { policy: &self.settings.policy, server: &server, exchange: &exchange };
+        let insist = if args.insist { Force::Yes } else { Force::No };
+        if args.dry_run {
+            let seen = preview_hawkbit(&mut hands, terms, &mut memory, insist);
+            return agent_view::show_preview(&seen.map_err(Failure::Hand)?, hands.out());
+        }
+        if !args.once {
+            run_hawkbit(&mut hands, terms, &mut memory);
+            return Ok(());
+        }
+        let end = hawkbit_once(&mut hands, terms, &mut memory, insist);
+        agent_view::show_talk(&end, hands.out())?;
+        outcome(end)
+    }
+
+    /// The device's place there, by the name that its owner gave it or by its own.
+    fn server(&self, hands: &mut dyn Hands, memory: &Memory) -> Result<Server, Failure> {
+        let name = match &self.hawkbit.target_id {
+            Some(name) => name.clone(),
+            None => hands.facts(memory).map_err(Failure::Hand)?.device_id,
+        };
+        let place = (self.hawkbit.tenant.as_str(), name.as_str());
+        Server::new(&self.hawkbit.url, Transport::HttpsOnly, place).map_err(cannot_talk)
+    }
+
+    fn exchange(&self, stop: &Arc<StopRequest>) -> Result<HttpExchange, Failure> {
+        let access = Access::new(self.context, self.settings);
+        let stop = Arc::clone(stop);
+        let way = HttpWay {
+            tls: access.tls()?,
+            proxy: self.settings.proxy.clone(),
+            stop: Some(Arc::new(move || stop.by())),
+        };
+        Ok(HttpExchange::new(access.credentials()?, way))
+    }
+}
+
+fn cannot_talk(odd: DdiError) -> Failure {
+    Failure::Hand(HandError { doing: "talk with hawkBit".to_owned(), source: odd.into() })
+}
+
+/// What a talk means for an exit code; why it failed was told when it did.
+fn outcome(end: HawkbitEnd) -> Result<(), Failure> {
+    match end.ending {
+        HawkbitEnding::Failed(failed) => Err(Failure::Hand(failed)),
+        HawkbitEnding::Rests if end.failures > 0 => Err(Failure::Hand(HandError {
+            doing: "talk with hawkBit".to_owned(),
+            source: format!("failures in a row: {}", end.failures).into(),
+        })),
+        HawkbitEnding::Rests | HawkbitEnding::Restarting { .. } | HawkbitEnding::Stopped(_) => {
+            Ok(())
+        }
+    }
+}

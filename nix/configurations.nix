@@ -18,10 +18,10 @@ rec {
       ++ modules;
     };
 
-  # Believes the certificate of this repository's test bundles.
+  # Believes whoever signs with the keys that this machine made for development.
   development = {
     networking.hostName = "gateway";
-    atomixos.update.developmentKeyring = ../tests/fixtures/rauc-1.8/ca.cert.pem;
+    atomixos.update.developmentKeyring = "${packages.development-keys}/ca.pem";
   };
 
   configurations = {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# The flashable image and its checksum. What is in it is decided by `atomix image build` alone.
+# The flashable image, its list of components and their checksums. What is in it is decided by `atomix image build` alone.
 {
   run,
   lib,
@@ -10,12 +10,13 @@
   version,
   bootFiles,
   rootfs,
-  init,
+  sbom,
   uboot ? null,
   watchdog ? false,
 }:
 let
   name = "atomixos-${series}.img";
+  sbomName = "atomixos-${series}.cdx.json";
   arguments = [
     "--boot"
     bootFiles
@@ -23,8 +24,6 @@ let
     rootfs
     "--image-version"
     version
-    "--init"
-    init
     "--source-date-epoch"
     "1"
   ]
@@ -39,6 +38,7 @@ in
 run name { tools = [ atomix ]; } ''
   mkdir "$out"
   atomix image build ${lib.escapeShellArgs arguments} "$out/${name}"
+  cp ${sbom} "$out/${sbomName}"
   cd "$out"
-  sha256sum "${name}" >SHA256SUMS
+  sha256sum "${name}" "${sbomName}" >SHA256SUMS
 ''

@@ -9,14 +9,60 @@ let
   ];
   forEach = f: lib.genAttrs systems (system: f nixpkgs.legacyPackages.${system});
   source = import ./source.nix;
-  packagesOf = pkgs: import ./packages.nix { inherit pkgs source; };
+  # Ours, and which state of the source it is: two builds are told apart by it.
+  version =
+    (lib.importTOML ../Cargo.toml).workspace.package.version
+    + "+"
+    + (self.shortRev or self.dirtyShortRev or "unknown");
+  packagesOf = pkgs: import ./packages.nix { inherit pkgs source version; };
+  # What is flashed and installed of a system, put together on a machine of another kind or the same.
+  releaseOf =
+    pkgs: signing: system:
+    let
+      watchdog = lib.optionalString system.config.atomixos.watchdog.enable "-watchdog";
+    in
+    import ./release.nix {
+      inherit
+        lib
+        system
+        version
+        signing
+        ;
+      run = import ./run.nix pkgs;
+      inherit (pkgs) squashfsTools;
+      inherit (self.packages.${pkgs.stdenv.hostPlatform.system}) atomix;
+      uboot = self.packages.aarch64-linux."uboot-rock64${watchdog}";
+    };
+  developmentSigning = {
+    certificate = "${self.packages.aarch64-linux.development-keys}/signer.pem";
+    key = "${self.packages.aarch64-linux.development-keys}/signer.key";
+  };
   systemsOf = import ./configurations.nix {
     inherit lib;
     packages = self.packages.aarch64-linux;
   };
 in
 {
-  packages = forEach packagesOf;
+  packages = forEach (
+    pkgs:
+    packagesOf pkgs // releaseOf pkgs developmentSigning self.nixosConfigurations.rock64-development
+  );
+  checks = forEach (
+    pkgs:
+    import ./checks.nix {
+      inherit pkgs source version;
+    }
+  );
+  apps = forEach (
+    pkgs:
+    import ./apps.nix {
+      inherit pkgs;
+      packages = self.packages.${pkgs.stdenv.hostPlatform.system};
+    }
+  );
+  devShells = forEach (pkgs: {
+    default = pkgs.mkShell { packages = import ./toolchain.nix { inherit pkgs; }; };
+  });
   nixosConfigurations = systemsOf.configurations;
   nixosModules = {
     default = ./modules;

@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # The packages of one system. Tools come from `pkgs`, everything else from this repository.
-{ pkgs, source }:
+{
+  pkgs,
+  source,
+  version,
+}:
 let
   inherit (pkgs) lib;
-  version = (lib.importTOML ../Cargo.toml).workspace.package.version;
+  run = import ./run.nix pkgs;
+  board-patches = map (name: ../board-rock64/patches + "/${name}") (
+    builtins.attrNames (builtins.readDir ../board-rock64/patches)
+  );
   program =
     arguments:
     import ./program.nix (
@@ -13,9 +20,7 @@ let
       }
       // arguments
     );
-in
-{
-  atomix = program {
+  atomix = {
     pname = "atomix";
     crates = [
       "atomix"
@@ -27,9 +32,45 @@ in
       "fw_setenv"
     ];
   };
+in
+{
+  atomix = program atomix;
+  # One file that runs on every Linux: for rescue systems and for images that are not NixOS.
+  atomix-static = program (
+    atomix
+    // {
+      inherit (pkgs.pkgsStatic) rustPlatform pkg-config openssl;
+    }
+  );
   # For the initrd: the same code without TLS, D-Bus and a runtime.
   atomix-repart = program {
     pname = "atomix-repart";
     crates = [ "atomix-repart" ];
+  };
+
+  docs = import ./docs.nix {
+    inherit run;
+    inherit (pkgs) mdbook;
+  };
+  development-keys = import ./development-keys.nix {
+    inherit run;
+    inherit (pkgs) openssl;
+  };
+}
+// lib.optionalAttrs pkgs.stdenv.hostPlatform.isAarch64 {
+  uboot-rock64 = import ./uboot-rock64.nix {
+    inherit lib;
+    inherit (pkgs) buildUBoot;
+    armTrustedFirmware = pkgs.armTrustedFirmwareRK3328;
+    generated = ../board-rock64/generated/u-boot;
+    patches = board-patches;
+  };
+  # For boards whose watchdog passed its soak test (docs/how-to-watchdog.md).
+  uboot-rock64-watchdog = import ./uboot-rock64.nix {
+    inherit lib;
+    inherit (pkgs) buildUBoot;
+    armTrustedFirmware = pkgs.armTrustedFirmwareRK3328;
+    generated = ../board-rock64/generated-watchdog/u-boot;
+    patches = board-patches;
   };
 }

@@ -3,6 +3,7 @@
 
 pub use crate::agent_cli::{AgentCommand, HawkbitArgs, PollArgs};
 pub use crate::config_cli::ConfigCommand;
+pub use crate::image_cli::{BootScriptArgs, BundleContentArgs, ImageBuildArgs, ImageCommand};
 pub use crate::line_cli::{RescueArgs, SerialCommand};
 pub use crate::release_cli::{PublishArgs, ReleaseCommand};
 pub use crate::report_cli::ReportCommand;
@@ -149,7 +150,7 @@ pub enum Command {
         #[command(subcommand)]
         command: SerialCommand,
     },
-    /// Build flashable images
+    /// Build flashable images, and what bundles are made of
     Image {
         /// What to do.
         #[command(subcommand)]
@@ -395,48 +396,6 @@ pub enum HealthCommand {
     },
     /// Probe once and show each result: exit 0 all pass, 10 not
     Probe,
-}
-
-/// Verbs of `atomix image`.
-#[derive(Debug, Subcommand)]
-pub enum ImageCommand {
-    /// Build the flashable image of a board from its parts
-    #[command(
-        override_usage = "atomix image build [OPTIONS] --boot <DIR> --rootfs <FILE>\n       \
-                          --image-version <VERSION> <OUT>"
-    )]
-    Build(ImageBuildArgs),
-}
-
-/// Arguments of `atomix image build`.
-#[derive(Debug, Args)]
-pub struct ImageBuildArgs {
-    /// The image to make; must not exist.
-    pub out: PathBuf,
-    /// Directory with the boot partition's files (Image, initrd, dtbs/…); boot.scr is made
-    #[arg(long, value_name = "DIR")]
-    pub boot: PathBuf,
-    /// The root file system image
-    #[arg(long, value_name = "FILE")]
-    pub rootfs: PathBuf,
-    /// Product version; part of what the image's identifiers are derived from
-    #[arg(long, value_name = "VERSION")]
-    pub image_version: String,
-    /// Absolute path of init inside the root file system; default: the one the board's script has
-    #[arg(long, value_name = "PATH")]
-    pub init: Option<String>,
-    /// Rockchip idbloader.img, for sector 64
-    #[arg(long, value_name = "FILE")]
-    pub idbloader: Option<PathBuf>,
-    /// u-boot.itb, for sector 16384
-    #[arg(long, value_name = "FILE")]
-    pub u_boot: Option<PathBuf>,
-    /// The kernel expects the watchdog that U-Boot has armed (docs/how-to-watchdog.md)
-    #[arg(long)]
-    pub watchdog: bool,
-    /// Seconds since 1970 for every timestamp inside
-    #[arg(long, env = "SOURCE_DATE_EPOCH", default_value_t = 0)]
-    pub source_date_epoch: u32,
 }
 
 /// Arguments of `atomix demo`.

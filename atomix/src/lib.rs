@@ -17,6 +17,7 @@ pub mod context;
 pub mod demo;
 pub mod device_facts;
 pub mod failure;
+pub mod image_cli;
 pub mod line_cli;
 pub mod output;
 mod programs;

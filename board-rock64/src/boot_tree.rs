@@ -46,8 +46,7 @@ impl BootTree {
     /// # Errors
     /// [`ImageError::Script`].
     pub fn for_slot(board: &Board, files: &BootFiles, time: u32) -> Result<Self, ImageError> {
-        let text = board.slot_script(&files.init);
-        let script = uboot::encode_script("atomix slot script", text.as_bytes(), time)?;
+        let script = boot_script(board, &files.init, time)?;
         let mut tree = Self::default();
         tree.add(KERNEL_PATH, Arc::clone(&files.kernel))?;
         tree.add(INITRD_PATH, Arc::clone(&files.initrd))?;
@@ -101,6 +100,16 @@ impl BootTree {
             .flat_map(|path| parents(path).into_iter().filter_map(|at| path.get(..at)))
             .collect()
     }
+}
+
+/// A slot's `boot.scr`, as every boot file system of the board carries it. `time` is its timestamp,
+/// seconds since 1970.
+///
+/// # Errors
+/// [`ImageError::Script`].
+pub fn boot_script(board: &Board, init: &InitPath, time: u32) -> Result<Vec<u8>, ImageError> {
+    let text = board.slot_script(init);
+    Ok(uboot::encode_script("atomix slot script", text.as_bytes(), time)?)
 }
 
 /// Makes the boot file system on `out`, which has the boot partition's size and reads as zeros.

@@ -136,7 +136,7 @@ impl Board {
     }
 
     /// The most bytes that the part at the named place may have.
-    pub(crate) fn room(&self, partition: &PartitionFacts) -> ByteLen {
+    pub fn room(&self, partition: &PartitionFacts) -> ByteLen {
         partition.size.unwrap_or(ByteLen::ZERO)
     }
 }

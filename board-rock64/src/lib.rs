@@ -22,7 +22,7 @@ pub use board::{
     Board, BootLoader, Disk, Flash, FlashMedium, LoadAddresses, Network, PartitionFacts, Recovery,
     Role, SpiRegion,
 };
-pub use boot_tree::{BootFiles, BootTree, build_boot_vfat};
+pub use boot_tree::{BootFiles, BootTree, boot_script, build_boot_vfat};
 pub use firmware::{InitPath, InitPathError, UBOOT_PATCHES};
 pub use image::{BuiltImage, ImageEvent, ImagePart, ImageRequest, build_image};
 pub use image_error::ImageError;

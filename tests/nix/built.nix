@@ -3,6 +3,8 @@
 # can really be built without nixpkgs.
 { program }:
 let
+  version = "1.2.3";
+  fragment = ../../board-rock64/generated/u-boot/atomix.config;
   lib = import ./stub-nixpkgs/lib.nix;
   run = import ./run.nix;
   atomix =
@@ -57,10 +59,43 @@ rec {
       atomix
       rootfs
       ;
+    inherit version sbom;
     bootFiles = boot-files;
     series = "25.11";
-    version = "1.2.3";
-    init = "${toplevel}/init";
   };
+  content = import ../../nix/bundle-content.nix {
+    inherit
+      run
+      lib
+      atomix
+      rootfs
+      version
+      ;
+    bootFiles = boot-files;
+  };
+  boot-script = import ../../nix/boot-script.nix {
+    inherit
+      run
+      lib
+      atomix
+      ;
+  };
+  sbom = import ../../nix/sbom.nix {
+    inherit
+      run
+      lib
+      version
+      toplevel
+      ;
+    name = "atomixos-25.11";
+    lockFile = ../../Cargo.lock;
+  };
+  # Did Kconfig keep the fragment? Once a configuration that has it all, once one that lost a line.
+  kept = run "kept-options" { } ''
+    sh ${../../nix/kept-options.sh} ${fragment} ${fragment}
+    grep -v CONFIG_CMD_FAT=y ${fragment} >lost
+    ! sh ${../../nix/kept-options.sh} ${fragment} lost 2>"$out"
+    grep -q CONFIG_CMD_FAT=y "$out"
+  '';
   system = toplevel;
 }

@@ -1,63 +1,142 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `atomix image build`: the flashable image from a boot tree, a root file system and U-Boot.
+//! `atomix image`: the flashable image and a bundle's content, from a boot tree and a root file
+//! system. Same parts, same bytes, whoever assembles them: Nix, a recipe of Debian's packages, a
+//! test.
 
-use crate::cli::{ImageBuildArgs, ImageCommand};
+use crate::cli::{BootScriptArgs, BundleContentArgs, ImageBuildArgs, ImageCommand};
 use crate::failure::Failure;
+use crate::image_cli::{ImageParts, SlotStart};
 use crate::output::Output;
 use board_rock64::{
-    BootFiles, BootTree, ImageRequest, InitPath, ROCK64, ROCK64_WATCHDOG, build_image,
+    Board, BootFiles, BootTree, ImageRequest, InitPath, ROCK64, ROCK64_WATCHDOG, Role, boot_script,
+    build_boot_vfat, build_image,
 };
+use bootctl::SlotId;
 use bundle::{FileSource, Source};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
-use storage::{FileStorage, Storage};
+use storage::{FileStorage, Files as _, HostFiles, Storage};
 
 /// Names inside the boot directory that the slot script loads.
 const KERNEL: &str = "Image";
 const INITRD: &str = "initrd";
+
+/// Names inside a bundle.
+const BOOT_IMAGE: &str = "boot.vfat";
+const ROOTFS_IMAGE: &str = "rootfs.img";
 
 /// Runs a verb of `atomix image`.
 ///
 /// # Errors
 /// [`Failure::Image`]; the output is then not there.
 pub fn run(command: &ImageCommand, out: &mut Output) -> Result<(), Failure> {
-    let ImageCommand::Build(args) = command;
-    build(args, out)
+    match command {
+        ImageCommand::Build(args) => build(args, out),
+        ImageCommand::Content(args) => content(args, out),
+        ImageCommand::Script(args) => script(args, out),
+    }
 }
 
 fn build(args: &ImageBuildArgs, out: &mut Output) -> Result<(), Failure> {
-    let board = if args.watchdog { &ROCK64_WATCHDOG } else { &ROCK64 };
-    let files = BootFiles {
-        kernel: open(&args.boot.join(KERNEL))?,
-        initrd: open(&args.boot.join(INITRD))?,
-        device_tree: open(&args.boot.join(board.device_tree))?,
-        init: init(args)?,
-    };
-    let failed = |source| Failure::Image { image: args.out.clone(), source };
-    let boot = BootTree::for_slot(board, &files, args.source_date_epoch).map_err(failed)?;
+    let parts = &args.parts;
+    let board = board(&parts.start);
     let request = ImageRequest {
         board,
         idbloader: args.idbloader.as_deref().map(open).transpose()?,
         u_boot: args.u_boot.as_deref().map(open).transpose()?,
-        boot,
-        rootfs: open(&args.rootfs)?,
-        version: &args.image_version,
-        source_date_epoch: i64::from(args.source_date_epoch),
+        boot: boot_tree(parts, &args.out)?,
+        rootfs: open(&parts.rootfs)?,
+        version: &parts.image_version,
+        source_date_epoch: i64::from(parts.start.source_date_epoch),
     };
     let mut image = FileStorage::create_sparse(&args.out, board.image_len())?;
     let built = match build_image(&request, &mut image, &mut |_| {}) {
         Ok(built) => built,
         Err(source) => {
             remove(&args.out)?;
-            return Err(failed(source));
+            return Err(Failure::Image { image: args.out.clone(), source });
         }
     };
     image.flush()?;
     out.done(&format!("built {} of {}", args.out.display(), built.len))
 }
 
-fn init(args: &ImageBuildArgs) -> Result<InitPath, Failure> {
-    match &args.init {
+/// The manifest comes last: what an interrupted run leaves is no content of a bundle.
+fn content(args: &BundleContentArgs, out: &mut Output) -> Result<(), Failure> {
+    let (parts, dir) = (&args.parts, &args.out);
+    let version = &parts.image_version;
+    if version.is_empty() || version.contains(char::is_control) {
+        return Err(Failure::Usage {
+            what: format!("{version:?} is no version"),
+            hint: "it is one line of the bundle's manifest",
+        });
+    }
+    let board = board(&parts.start);
+    let tree = boot_tree(parts, &dir.join(BOOT_IMAGE))?;
+    let rootfs = dir.join(ROOTFS_IMAGE);
+    let io = |act, path: &Path| {
+        let path = path.to_owned();
+        move |source| Failure::Io { act, path, source }
+    };
+    let mut from = File::open(&parts.rootfs).map_err(io("open", &parts.rootfs))?;
+    std::fs::create_dir(dir).map_err(io("make", dir))?;
+
+    let image = dir.join(BOOT_IMAGE);
+    let failed = |source| Failure::Image { image: image.clone(), source };
+    let partition = board
+        .partition(Role::Boot(SlotId::A))
+        .ok_or_else(|| failed(board_rock64::ImageError::NoPartition { what: "boot" }))?;
+    let mut boot = FileStorage::create_sparse(&image, board.room(partition))?;
+    let time = i64::from(parts.start.source_date_epoch);
+    build_boot_vfat(board, &tree, version, time, &mut boot).map_err(failed)?;
+
+    let mut to = new_file(&rootfs)?;
+    io::copy(&mut from, &mut to).map_err(io("copy the root file system to", &rootfs))?;
+    to.sync_all().map_err(io("flush", &rootfs))?;
+    let manifest = manifest(board.compatible, version);
+    HostFiles::new(dir).replace(Path::new("/manifest.raucm"), manifest.as_bytes())?;
+    out.done(&format!("made {} for a bundle of {version}", dir.display()))
+}
+
+/// The manifest of a whole update.
+fn manifest(compatible: &str, version: &str) -> String {
+    format!(
+        "[update]\ncompatible={compatible}\nversion={version}\n\n[bundle]\nformat=verity\n\n\
+         [image.boot]\nfilename={BOOT_IMAGE}\n\n[image.rootfs]\nfilename={ROOTFS_IMAGE}\n"
+    )
+}
+
+fn script(args: &BootScriptArgs, out: &mut Output) -> Result<(), Failure> {
+    let start = &args.start;
+    let bytes = boot_script(board(start), &init(start)?, start.source_date_epoch)
+        .map_err(|source| Failure::Image { image: args.out.clone(), source })?;
+    let written = |source| Failure::Io { act: "write", path: args.out.clone(), source };
+    let mut file = new_file(&args.out)?;
+    file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(written)?;
+    out.done(&format!("made {}", args.out.display()))
+}
+
+fn board(start: &SlotStart) -> &'static Board {
+    if start.watchdog { &ROCK64_WATCHDOG } else { &ROCK64 }
+}
+
+/// What lies in the boot partition of `out`.
+fn boot_tree(parts: &ImageParts, out: &Path) -> Result<BootTree, Failure> {
+    let board = board(&parts.start);
+    let files = BootFiles {
+        kernel: open(&parts.boot.join(KERNEL))?,
+        initrd: open(&parts.boot.join(INITRD))?,
+        device_tree: open(&parts.boot.join(board.device_tree))?,
+        init: init(&parts.start)?,
+    };
+    BootTree::for_slot(board, &files, parts.start.source_date_epoch)
+        .map_err(|source| Failure::Image { image: out.to_owned(), source })
+}
+
+fn init(start: &SlotStart) -> Result<InitPath, Failure> {
+    match &start.init {
         None => Ok(InitPath::default()),
         Some(path) => InitPath::new(path).map_err(|refused| Failure::Usage {
             what: refused.to_string(),
@@ -68,6 +147,14 @@ fn init(args: &ImageBuildArgs) -> Result<InitPath, Failure> {
 
 fn open(path: &Path) -> Result<Arc<dyn Source>, Failure> {
     Ok(Arc::new(FileSource::open(path)?))
+}
+
+fn new_file(path: &Path) -> Result<File, Failure> {
+    OpenOptions::new().write(true).create_new(true).open(path).map_err(|source| Failure::Io {
+        act: "make",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Half an image is worse than none: it could be flashed.

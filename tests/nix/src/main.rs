@@ -9,6 +9,7 @@
     reason = "test rig: its files are scratch, and its programs are the judges"
 )]
 
+mod compared;
 mod faults;
 mod project;
 mod root;
@@ -45,6 +46,9 @@ fn check(out: &mut dyn Write) -> Result<()> {
         checker.ask(stage).with_context(|| format!("{stage:?}"))?;
         writeln!(out, "nix: {stage:?}: {:.1} s", begun.elapsed().as_secs_f64())?;
     }
+    let begun = Instant::now();
+    compared::check(&checker, &program).context("compared with the program outside of Nix")?;
+    writeln!(out, "nix: the same bytes outside: {:.1} s", begun.elapsed().as_secs_f64())?;
     let begun = Instant::now();
     let found = faults::check(&checker)?;
     writeln!(out, "nix: {found} planted faults found: {:.1} s", begun.elapsed().as_secs_f64())?;

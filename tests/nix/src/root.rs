@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 /// What is in the Debian: nix itself, what it calls, what the derivations call as tools, and
 /// the judges of units and rules.
-const PACKAGES: &str = "nix-bin,xz-utils,git,mount,squashfs-tools,libssl3t64,systemd,udev";
+const PACKAGES: &str = "nix-bin,xz-utils,git,mount,squashfs-tools,libssl3t64,openssl,systemd,udev";
 
 const SUITE: &str = "trixie";
 
@@ -75,6 +75,15 @@ impl Nix {
             .env("TOOLS", self.tools.path())
             .env("NIX_CONFIG", CONFIG)
             .output()
+    }
+
+    /// Where a path of the store lies on this machine.
+    ///
+    /// # Errors
+    /// When it is no path of the store.
+    pub fn on_the_machine(&self, path: &str) -> Result<PathBuf> {
+        let below = path.strip_prefix("/nix/").with_context(|| format!("{path} is elsewhere"))?;
+        Ok(self.store.path().join(below))
     }
 }
 

@@ -56,6 +56,10 @@ let
       };
     in
     {
+      system.build.kernel = config.boot.kernelPackages.kernel;
+      system.build.initialRamdisk = pkgs.writeText "initrd" (
+        builtins.toJSON (show config.boot.initrd.systemd)
+      );
       system.build.toplevel =
         if failed != [ ] then
           throw "failed assertions:\n${lib.concatMapStrings (text: "- ${text}\n") failed}"

@@ -277,7 +277,7 @@ in
         enable = flag;
         name = option (nullOr str) null;
         filter = option (nullOr str) null;
-        package = option (nullOr path) null;
+        package = option (nullOr path) pkgs.device-trees;
       };
       enableRedistributableFirmware = flag;
       firmware = option (listOf package) [ ];
@@ -425,6 +425,9 @@ in
       switch.enable = option bool true;
       image.id = option (nullOr str) null;
       image.version = option (nullOr str) null;
+      nixos.release = option str "25.11";
+      boot.loader.kernelFile = option str "Image";
+      boot.loader.initrdFile = option str "initrd";
       nixos.variant_id = option (nullOr str) null;
       nixos.label = option str "";
       nixos.tags = texts;

@@ -338,6 +338,7 @@ let
         ini = _: format;
         keyValue = _: format;
       };
+      device-trees = package "device-tree-overlays";
       armTrustedFirmwareRK3328 = package "arm-trusted-firmware-rk3328";
       buildUBoot = maker "buildUBoot" (
         phases

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# What is flashed and what is installed, of one system. Tools are the builder's, the system is the
+# board's: both need not be the same machine.
+{
+  run,
+  lib,
+  atomix,
+  squashfsTools,
+  # As lib.nixosSystem gives it.
+  system,
+  uboot,
+  # Of the product: never that of nixpkgs, which two products may share.
+  version,
+  # Certificate and key for `rauc-bundle`; see there.
+  signing,
+}:
+let
+  inherit (system) config;
+  inherit (config.system.build) toplevel;
+  series = config.system.nixos.release;
+  watchdog = config.atomixos.watchdog.enable;
+  rootfs = import ./squashfs.nix {
+    inherit run toplevel;
+    tools = [ squashfsTools ];
+  };
+  bootFiles = import ./boot-files.nix {
+    inherit run;
+    kernel = "${config.system.build.kernel}/${config.system.boot.loader.kernelFile}";
+    initrd = "${config.system.build.initialRamdisk}/${config.system.boot.loader.initrdFile}";
+    deviceTrees = config.hardware.deviceTree.package;
+    deviceTree = config.hardware.deviceTree.name;
+  };
+  content = import ./bundle-content.nix {
+    inherit
+      run
+      lib
+      atomix
+      version
+      bootFiles
+      rootfs
+      watchdog
+      ;
+  };
+  sbom = import ./sbom.nix {
+    inherit
+      run
+      lib
+      version
+      toplevel
+      ;
+    name = "atomixos-${series}";
+    lockFile = ../Cargo.lock;
+  };
+in
+{
+  squashfs = rootfs;
+  bundle-content = content;
+  inherit sbom;
+  boot-script = import ./boot-script.nix {
+    inherit
+      run
+      lib
+      atomix
+      watchdog
+      ;
+  };
+  rauc-bundle = import ./rauc-bundle.nix {
+    inherit
+      run
+      lib
+      atomix
+      content
+      ;
+    inherit (signing) certificate key;
+    name = config.atomixos.update.compatible;
+  };
+  image = import ./image.nix {
+    inherit
+      run
+      lib
+      atomix
+      series
+      version
+      bootFiles
+      rootfs
+      uboot
+      watchdog
+      sbom
+      ;
+  };
+}

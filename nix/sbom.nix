@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# What is in the image, as CycloneDX 1.5: the crates of Cargo.lock with their hashes, and every path
+# of the system's closure. Written by Nix from what it knows anyway; same input, same bytes, so it
+# has neither a time nor a serial number.
+{
+  run,
+  lib,
+  name,
+  version,
+  lockFile,
+  toplevel,
+}:
+let
+  lock = lib.importTOML lockFile;
+  fromRegistry = crate: lib.hasPrefix "registry+" (crate.source or "");
+  crate =
+    package:
+    let
+      purl = "pkg:cargo/${package.name}@${package.version}";
+    in
+    {
+      type = "library";
+      bom-ref = purl;
+      inherit (package) name version;
+    }
+    // lib.optionalAttrs (fromRegistry package) {
+      inherit purl;
+      hashes = [
+        {
+          alg = "SHA-256";
+          content = package.checksum;
+        }
+      ];
+    };
+  document = {
+    bomFormat = "CycloneDX";
+    specVersion = "1.5";
+    version = 1;
+    metadata.component = {
+      type = "operating-system";
+      bom-ref = name;
+      inherit name version;
+    };
+    components = map crate lock.package ++ [ "@closure@" ];
+  };
+in
+run "${name}.cdx.json"
+  {
+    attrs = {
+      document = builtins.toJSON document;
+      passAsFile = [ "document" ];
+      inherit toplevel;
+      exportReferencesGraph = [
+        "graph"
+        toplevel
+      ];
+    };
+  }
+  ''
+    # Of each path the graph says: path, deriver, number of references, references. Names of the
+    # store have no character that JSON would want escaped.
+    awk 'skip { skip--; next } !path { path = 1; print; next }
+         path == 1 { path = 2; next } { skip = $1; path = 0 }' graph | LC_ALL=C sort -u |
+      awk -F / '{ hash = substr($4, 1, 32); name = substr($4, 34)
+                  printf "%s{\"bom-ref\":\"%s\",\"name\":\"%s\",\"type\":\"application\",\"version\":\"%s\"}", comma, $4, name, hash
+                  comma = "," }' >closure
+    test -s closure
+    awk 'BEGIN { getline closure < "closure" }
+         { at = index($0, "\"@closure@\""); print substr($0, 1, at - 1) closure substr($0, at + 11) }' \
+      "$documentPath" >"$out"
+  ''

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Is what Nix makes what the program makes without it? The same parts, given to the program on this
+//! machine, must become the same bytes; the bundle must verify and hold them; the list of components
+//! must name every crate and every path of the system.
+
+use crate::root::Nix;
+use crate::stages::Checker;
+use anyhow::{Context as _, Result, ensure};
+use e2e::program::Program;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where the derivations are that differ each time.
+const SIGNED: &str = "--impure --file tests/nix/signed.nix --argstr program /tools/atomix";
+const BUILT: &str = "--impure --file tests/nix/built.nix --argstr program /tools/atomix";
+
+/// What a system of the check is made of, and the program that nix has not called.
+struct Outside<'a> {
+    program: &'a Path,
+    dir: &'a Path,
+    boot: PathBuf,
+    rootfs: PathBuf,
+}
+
+/// Compares everything.
+///
+/// # Errors
+/// When something differs.
+pub fn check(checker: &Checker, program: &Path) -> Result<()> {
+    let nix = &checker.nix;
+    let path = |attribute: &str, file: &str| -> Result<PathBuf> {
+        let script = format!("nix build {file} {attribute} --no-link --print-out-paths");
+        nix.on_the_machine(nix.run(checker.project.path(), &script)?.trim())
+    };
+    let scratch = tempfile::tempdir()?;
+    let outside = Outside {
+        program,
+        dir: scratch.path(),
+        boot: path("boot-files", BUILT)?,
+        rootfs: path("rootfs", BUILT)?,
+    };
+    let image = path("image", BUILT)?;
+    let content = path("content", BUILT)?;
+    outside.assembled("build", "image", &image.join("atomixos-25.11.img"))?;
+    outside.assembled("content", "content", &content)?;
+    outside.script(&path("boot-script", BUILT)?)?;
+    verified(program, scratch.path(), &path("keys", SIGNED)?, &path("bundle", SIGNED)?, &content)?;
+    sums(&image)?;
+    components(checker, nix, &image.join("atomixos-25.11.cdx.json"))
+}
+
+impl Outside<'_> {
+    fn assembled(&self, verb: &str, name: &str, made: &Path) -> Result<()> {
+        let out = self.dir.join(name);
+        Program::new(&self.program.to_string_lossy())
+            .args(["image", verb, "--image-version", "1.2.3", "--source-date-epoch", "1"])
+            .arg("--boot")
+            .arg(&self.boot)
+            .arg("--rootfs")
+            .arg(&self.rootfs)
+            .arg(&out)
+            .run()?;
+        same(made, &out)
+    }
+
+    fn script(&self, made: &Path) -> Result<()> {
+        let out = self.dir.join("boot.scr");
+        Program::new(&self.program.to_string_lossy())
+            .args(["image", "script", "--source-date-epoch", "1"])
+            .arg(&out)
+            .run()?;
+        same(made, &out)
+    }
+}
+
+/// Two files, or two directories of files.
+fn same(made: &Path, out: &Path) -> Result<()> {
+    Program::new("diff")
+        .args(["--recursive", "--brief"])
+        .args([made, out])
+        .run()
+        .context("what Nix made is not what the program makes without it")
+}
+
+fn verified(program: &Path, dir: &Path, keys: &Path, bundle: &Path, content: &Path) -> Result<()> {
+    let out = dir.join("extracted");
+    Program::new(&program.to_string_lossy())
+        .args(["bundle", "extract", "--keyring"])
+        .arg(keys.join("ca.pem"))
+        .args([bundle, &out])
+        .run()?;
+    for name in ["boot.vfat", "rootfs.img"] {
+        same(&content.join(name), &out.join(name))?;
+    }
+    Ok(())
+}
+
+fn sums(image: &Path) -> Result<()> {
+    let said =
+        Program::new("sha256sum").args(["--check", "SHA256SUMS"]).current_dir(image).output()?;
+    ensure!(said.lines().filter(|line| line.ends_with(": OK")).count() == 2, "{said}");
+    Ok(())
+}
+
+fn components(checker: &Checker, nix: &Nix, document: &Path) -> Result<()> {
+    let text = fs::read_to_string(document)?;
+    let document: Value = serde_json::from_str(&text).context("the SBOM is no JSON")?;
+    ensure!(document["bomFormat"] == "CycloneDX" && document["specVersion"] == "1.5", "{text}");
+    let listed = document["components"].as_array().context("no components")?;
+    let lock = fs::read_to_string(checker.project.path().join("Cargo.lock"))?;
+    let crates = lock.matches("\n[[package]]\n").count();
+    let closure = nix
+        .run(checker.project.path(), &format!("nix-store -qR $(nix eval --raw {BUILT} system)"))?;
+    let paths: Vec<&str> = closure.lines().filter_map(|path| path.rsplit('/').next()).collect();
+    ensure!(paths.len() == 2, "the system of the check has two paths, not {paths:?}");
+    ensure!(
+        listed.len() == crates + paths.len(),
+        "{} components of {crates} crates and {} paths",
+        listed.len(),
+        paths.len()
+    );
+    for path in paths {
+        ensure!(
+            listed.iter().any(|component| component["bom-ref"] == path),
+            "{path} is not a component"
+        );
+    }
+    ensure!(listed.iter().any(|one| one["purl"].is_string()), "no crate has a package URL");
+    for one in listed {
+        ensure!(one["name"].is_string() && one["version"].is_string(), "{one} has no name");
+        let purl = one["purl"].as_str().unwrap_or_default();
+        ensure!(
+            purl.is_empty()
+                || one["hashes"][0]["content"].as_str().is_some_and(|hash| hash.len() == 64),
+            "{one} has no hash"
+        );
+    }
+    Ok(())
+}

@@ -222,10 +222,14 @@ fn a_device_with_room_fetches_before_the_window_and_says_so() {
     assert!(device.is_at(Stage::Stored));
     device.poll().unwrap();
     assert_eq!(stub.action(ID).unwrap().told, ["downloaded none"]);
-    // The power goes, and the window opens.
+    // The power goes, and with it perhaps the file: it is looked for again.
     device.cut().unwrap();
     device.poll().unwrap();
+    assert!(device.took(|effect| matches!(effect, Effect::Offer(_, Permission::Fetch))));
+    device.fetch(b"abc").unwrap();
     assert!(device.is_at(Stage::Stored));
+    let told = stub.action(ID).unwrap().told;
+    assert_eq!(told, ["downloaded none", "resumed none", "downloaded none"]);
     stub.change(ID, |action| action.window = "available");
     device.poll().unwrap();
     assert!(device.took(|effect| matches!(effect, Effect::Offer(_, Permission::Install))));

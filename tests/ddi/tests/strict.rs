@@ -254,7 +254,7 @@ fn a_server_that_is_started_anew_hears_the_result() {
     for (away, outcome) in (0..4).flat_map(|at| [(at, BootOutcome::Good), (at, fell_back())]) {
         let (mut stub, mut device) = pair();
         stub.assign(ID, Open::Running);
-        let mut part = |at, stub: &mut Stub| {
+        let part = |at, stub: &mut Stub| {
             if at == away {
                 stub.stop();
             } else if at == away + 1 {

@@ -82,8 +82,11 @@ fn steps_of(way: &str) -> (Vec<Step>, PathBuf) {
     (steps.collect(), srv)
 }
 
+/// What a step is called, and how it is known.
+type Wanted<'w> = (&'w str, &'w dyn Fn(&Step) -> bool);
+
 /// Where each of these steps first comes, which is after the one before.
-fn hold_in_order(steps: &[Step], order: &[(&str, &dyn Fn(&Step) -> bool)]) {
+fn hold_in_order(steps: &[Step], order: &[Wanted<'_>]) {
     let mut from = 0;
     for (what, is) in order {
         let found = steps[from..].iter().position(is);

@@ -10,7 +10,7 @@
 let
   cfg = config.atomixos.configApi;
   dist = ../../config-api/dist;
-  getty = "serial-getty@${config.atomixos.board.serialConsole}.service";
+  getty = "serial-getty@${config.atomixos.board.serialConsole}";
 in
 {
   options.atomixos.configApi = {
@@ -34,6 +34,7 @@ in
       }
     ];
 
+    atomixos.containers.enable = lib.mkDefault true;
     atomixos.units = lib.genAttrs [
       "atomix-config-accounts.service"
       "atomix-config-api.service"
@@ -53,34 +54,22 @@ in
         # Rules that are loaded anew are without the configuration's until this runs again.
         partOf = [ "nftables.service" ];
       };
-      atomix-config-first-boot = lib.mkIf cfg.console {
-        conflicts = [ getty ];
-        after = [ getty ];
-        unitConfig.OnSuccess = getty;
+    }
+    // lib.optionalAttrs cfg.console {
+      # No Conflicts=: two units of one boot, one of which stops the other, would have systemd choose.
+      atomix-config-first-boot.unitConfig.OnSuccess = "${getty}.service";
+      ${getty} = {
+        overrideStrategy = "asDropin";
+        unitConfig.ConditionPathExists = "/data/config/current";
       };
     };
 
-    users.users = {
-      atomix-config = {
-        isSystemUser = true;
-        group = "atomix-config";
-        description = "Config API";
-      };
-      # Containers without privileges. In no other group: not in podman's either, whose socket is root.
-      appsvc = {
-        isSystemUser = true;
-        uid = 900;
-        group = "appsvc";
-        home = "/var/lib/appsvc";
-        createHome = true;
-        description = "Containers without privileges";
-        autoSubUidGidRange = true;
-      };
+    users.users.atomix-config = {
+      isSystemUser = true;
+      group = "atomix-config";
+      description = "Config API";
     };
-    users.groups = {
-      atomix-config = { };
-      appsvc.gid = 900;
-    };
+    users.groups.atomix-config = { };
 
     systemd.tmpfiles.packages = [
       (pkgs.linkFarm "atomixos-config-tmpfiles" [
@@ -103,9 +92,7 @@ in
     environment.systemPackages = [
       pkgs.nftables
       pkgs.openssh
-      pkgs.podman
       pkgs.shadow
     ];
-    virtualisation.podman.enable = true;
   };
 }

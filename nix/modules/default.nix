@@ -5,6 +5,7 @@
     ./board.nix
     ./boot.nix
     ./config-api.nix
+    ./containers.nix
     ./disk.nix
     ./firewall.nix
     ./kernel.nix

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # What is still known after a power cut? The journal is on /data and synced every minute, errors at once;
 # a dead kernel's last words are kept too. No second daemon copies lines from memory to disk (fault 22).
-{ config, lib, ... }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 let
   cfg = config.atomixos.logging;
 in
@@ -44,7 +49,10 @@ in
           type = "none";
           options = "bind";
           wantedBy = [ "local-fs.target" ];
-          before = [ "systemd-journal-flush.service" ];
+          before = [
+            "systemd-journal-flush.service"
+            "systemd-pstore.service"
+          ];
           after = [ "atomixos-log-directories.service" ];
           requires = [ "atomixos-log-directories.service" ];
           unitConfig.RequiresMountsFor = "/data";
@@ -70,12 +78,11 @@ in
       serviceConfig = {
         Type = "oneshot";
         RemainAfterExit = true;
-        ExecStart = "/run/current-system/sw/bin/mkdir -p /data/logs/journal /data/logs/pstore";
+        ExecStart = "${pkgs.coreutils}/bin/mkdir -p /data/logs/journal /data/logs/pstore";
         ProtectSystem = "strict";
         ReadWritePaths = "/data";
       }
       // (import ../lib/hardening.nix).sandbox;
     };
-    virtualisation.containers.containersConf.settings.containers.log_driver = "journald";
   };
 }

@@ -49,16 +49,14 @@ let
     text:
     builtins.unsafeDiscardStringContext (
       builtins.concatStringsSep "/bin/true" (
-        builtins.filter builtins.isString (
-          builtins.split "/nix/store/[^ \n]*|/bin/[a-z0-9-]+|/run/current-system/sw/bin/[a-z]+" text
-        )
+        builtins.filter builtins.isString (builtins.split "/nix/store/[^ \n]*|/bin/[a-z0-9-]+" text)
       )
     );
   dropIns =
     systemd: checkedIn:
     lib.mapAttrs' (
       name: unit:
-      if checkedIn ? "${name}.service" then
+      if checkedIn ? "${name}.service" || unit.overrideStrategy == "asDropin" then
         lib.nameValuePair "${name}.service.d" { "overrides.conf" = played (service unit); }
       else
         lib.nameValuePair "${name}.service" (played (service unit))

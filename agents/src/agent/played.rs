@@ -51,6 +51,8 @@ pub struct Served {
 pub enum Cut {
     Power,
     Kill,
+    /// The power, and with it the record.
+    Forget,
 }
 
 /// The device and everything around it.
@@ -69,9 +71,13 @@ pub struct World {
     pub cuts: BTreeMap<usize, Cut>,
     /// Acts that fail.
     pub faults: Vec<usize>,
+    /// No record can be kept.
+    pub is_forgetful: bool,
     pub policy: Policy,
     pub change: fn(&mut Facts),
     pub hook_forbids_until: Option<UnixTime>,
+    /// So many restarts are asked for and never come.
+    pub lost_restarts: usize,
     restarts: bool,
     end: UnixTime,
     // What is counted.
@@ -109,9 +115,11 @@ impl World {
             acts: 0,
             cuts: BTreeMap::new(),
             faults: Vec::new(),
+            is_forgetful: false,
             policy: Policy::default(),
             change: |_| (),
             hook_forbids_until: None,
+            lost_restarts: 0,
             restarts: false,
             end: NOON,
             fetched: 0,
@@ -243,8 +251,13 @@ impl World {
                 }
                 Ok(()) => {}
                 Err(why) => match why.downcast::<Cut>() {
-                    Ok(cut) if *cut == Cut::Power => self.power_on(),
-                    Ok(_) => {}
+                    Ok(cut) if *cut == Cut::Kill => {}
+                    Ok(cut) => {
+                        if *cut == Cut::Forget {
+                            self.disk = Memory::default();
+                        }
+                        self.power_on();
+                    }
                     Err(why) => resume_unwind(why),
                 },
             }
@@ -342,6 +355,9 @@ impl Hands for Played<'_> {
 
     fn remember(&mut self, memory: &Memory) -> Result<(), HandError> {
         self.act("remember")?;
+        if self.world.is_forgetful {
+            return Err(refused("remember"));
+        }
         self.world.remembered += 1;
         self.world.disk = memory.clone();
         self.act("be sure that it is remembered")
@@ -394,7 +410,10 @@ impl Hands for Played<'_> {
         if self.world.hook_forbids_until.is_some_and(|until| self.world.now < until) {
             return Err(refused("restart: drain-tills forbids it"));
         }
-        self.world.restarts = true;
+        match self.world.lost_restarts.checked_sub(1) {
+            Some(left) => self.world.lost_restarts = left,
+            None => self.world.restarts = true,
+        }
         self.act("restart after all")
     }
 

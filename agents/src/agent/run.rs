@@ -10,8 +10,8 @@ use super::hands::{HandError, Hands, Stop, Watch};
 use super::poll::{AskError, Offered, Server};
 use super::report::Reporter;
 use crate::{
-    AcceptedRelease, AgentFacts, Asked, DEFAULT_INTERVAL, Facts, Memory, Offer, Pace, Policy,
-    PollSettings, SHORTEST_WAIT, wake_after,
+    AcceptedRelease, AgentFacts, Asked, DEFAULT_INTERVAL, Decision, Facts, Memory, Offer, Pace,
+    Policy, PollSettings, Rule, SHORTEST_WAIT, wake_after,
 };
 use bootctl::{Force, SlotState};
 use bundle::UnixTime;
@@ -204,19 +204,22 @@ impl<'a> Polling<'a> {
         }
         if restarts {
             *question = (*question).max(RESTART_PATIENCE);
-            return None;
+            return Some(RESTART_PATIENCE);
         }
         shorter(soon, self.report(course))
     }
 
     /// What is waited for by an offer is asked for anew, since the server may have changed its mind.
+    /// Whoever wants the device left running is no affair of the server's: that is looked after
+    /// without it.
     fn next_question(&self, polled: &Polled, memory: &Memory) -> Duration {
         let next = self.pace.next(&self.device, self.round, memory.failures, polled.asked());
-        match polled {
-            Polled::Took(RoundEnd { ending: Ending::Judged, again, .. }) => {
-                wake_after(next, *again)
-            }
-            Polled::Took(_) | Polled::Unanswered(_) | Polled::Failed(_) | Polled::Nothing => next,
+        let Polled::Took(RoundEnd { ending: Ending::Judged, again, judgements }) = polled else {
+            return next;
+        };
+        match judgements.last().map(|judgement| &judgement.decision) {
+            Some(Decision::Wait { why: Rule::Inhibitors, .. }) => next,
+            Some(_) | None => wake_after(next, *again),
         }
     }
 

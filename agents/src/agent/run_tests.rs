@@ -23,6 +23,7 @@ struct Script {
     /// From the moment on, in seconds: the bundle.
     offers: Vec<(i64, Option<u8>)>,
     urgency: Urgency,
+    is_signed: bool,
     away: Vec<std::ops::Range<i64>>,
     retry_after: Option<Duration>,
     asked: Vec<i64>,
@@ -33,6 +34,7 @@ impl Script {
         Self {
             offers: vec![(0, Some(number))],
             urgency: Urgency::Ordinary,
+            is_signed: true,
             away: Vec::new(),
             retry_after: None,
             asked: Vec::new(),
@@ -65,6 +67,9 @@ impl Server for Script {
         }
         let current = self.offers.iter().enumerate().rev().find(|(_, (from, _))| *from <= at);
         let Some((index, (_, Some(number)))) = current else { return Ok(Offered::Nothing) };
+        if !self.is_signed {
+            return Ok(Offered::Claimed(offer(*number, self.urgency)));
+        }
         let sequence = u64::try_from(index).unwrap() + 1;
         let seen = memory.seen("gateway").map_or(0, |seen| seen.sequence);
         assert!(seen <= sequence, "the sequence never goes back");
@@ -132,6 +137,8 @@ fn a_device_updates_once_and_tells_the_fleet() {
     assert_eq!(world.boots, [SlotId::A, SlotId::B]);
     assert_eq!((tries_of(&world, 3), world.fetched), (1, PIECE.get() * PIECES));
     assert_eq!(world.disk.install, None, "told and forgotten");
+    assert_eq!(world.disk.seen("gateway").map(|seen| seen.sequence), Some(1));
+    assert_eq!(world.disk.floor(), Some(NOON));
     assert_eq!(world.disk.spent(world.now), ByteLen::new(world.fetched));
     // As it was, on trial, and confirmed.
     assert_eq!(world.arrived.len(), 3, "{:#?}", world.told);
@@ -277,10 +284,39 @@ fn inhibitors_hold_the_restart_and_not_the_install() {
             facts.inhibitors.push("backup".to_owned());
         }
     };
-    live(&mut world, &mut Script::of(3), HOUR * 3);
+    let mut script = Script::of(3);
+    live(&mut world, &mut script, HOUR * 4);
     assert_eq!((tries_of(&world, 3), world.boots.len()), (1, 1));
-    live(&mut world, &mut Script::of(3), HOUR * 4);
+    assert!(script.asked.len() < 8, "the server is not asked for it: {:?}", script.asked);
+    live(&mut world, &mut Script::of(3), Duration::from_secs(3600 + 20 * 60));
     is_updated(&world, 3);
+}
+
+#[test]
+fn a_restart_that_does_not_come_is_asked_for_again() {
+    let mut world = World::with(|world| world.lost_restarts = 3);
+    let mut script = Script::of(3);
+    live(&mut world, &mut script, HOUR * 3);
+    is_updated(&world, 3);
+    let asked: Vec<_> = world.told.iter().filter(|words| *words == "restart into slot B").collect();
+    assert_eq!((asked.len(), tries_of(&world, 3)), (4, 1), "{:#?}", world.told);
+}
+
+/// The record is a help and no more: without it work is repeated, and nothing is done that would
+/// not be done with it.
+#[test]
+fn whenever_the_record_is_lost_a_good_release_comes_and_a_bad_one_goes() {
+    for (nature, wanted) in [(Nature::Sound, 3), (Nature::Dies, 1), (Nature::Sick, 1)] {
+        let make = || World::with(|world| world.served.get_mut(&3).unwrap().nature = nature);
+        for at in 1..=acts_of(&make, &|| Script::of(3), HOUR * 6) {
+            let mut world = make();
+            world.cuts = BTreeMap::from([(at, Cut::Forget)]);
+            live(&mut world, &mut Script::of(3), HOUR * 6);
+            is_updated(&world, wanted);
+            assert_eq!(tries_of(&world, 3), 1, "{nature:?} at {at}");
+            assert!(world.fetched <= PIECE.get() * PIECES * 2);
+        }
+    }
 }
 
 #[test]
@@ -360,17 +396,17 @@ fn an_outage_is_counted_and_waited_out() {
 
 #[test]
 fn what_cannot_be_remembered_is_not_begun() {
-    let mut world = World::new();
-    let acts = acts_of(&World::new, &|| Script::of(3), HOUR * 2);
-    // Every act fails that is not the reading of facts: nothing may follow.
-    world.faults = (3..acts * 4).collect();
-    let (poll, policy) = (poll_settings(), world.policy.clone());
-    let mut script = Script::of(3);
-    world.live(HOUR * 4, &mut |hands, memory| {
-        run(hands, &mut script, PollTerms { policy: &policy, poll: &poll }, memory);
-    });
-    assert_eq!((world.begun.len(), world.fetched, world.boots.len()), (0, 0, 1));
-    assert_eq!(world.disk, Memory::default());
+    for claimed in [false, true] {
+        let mut world = World::with(|world| world.is_forgetful = true);
+        let mut script = Script { is_signed: !claimed, ..Script::of(3) };
+        live(&mut world, &mut script, HOUR * 4);
+        assert!(script.asked.len() > 2);
+        assert_eq!((world.begun.len(), world.fetched, world.boots.len()), (0, 0, 1));
+        assert_eq!(world.arrived.len(), 0, "nor is a report sent that nobody remembers");
+        let looked = world.told.iter().any(|words| words.starts_with("install "));
+        assert_eq!(looked, claimed, "what is signed counts only once its number is kept");
+        assert!(world.told.iter().any(|words| words == "cannot remember: the test wants it"));
+    }
 }
 
 #[test]

@@ -26,9 +26,21 @@ rec {
 
   configurations = {
     rock64-development = rock64 [ development ];
+    # What no other one has switched on.
     rock64-development-watchdog = rock64 [
       development
-      { atomixos.watchdog.enable = true; }
+      {
+        atomixos.watchdog.enable = true;
+        atomixos.agents = {
+          mode = "hawkbit";
+          metered = true;
+        };
+        atomixos.update = {
+          busPolicy = "everybody";
+          minBundleVersion = "1.0.0";
+        };
+        atomixos.configApi.console = false;
+      }
     ];
   };
 }

@@ -102,6 +102,7 @@ in
         enable = lib.mkDefault true;
         compatible = "rock64";
       };
+      agents.mode = lib.mkDefault "configured";
       boot.enable = lib.mkDefault true;
       configApi.enable = lib.mkDefault true;
       disk.enable = lib.mkDefault true;

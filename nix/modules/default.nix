@@ -2,6 +2,7 @@
 # The whole chain on a NixOS. Each file is one part with its own `enable`; the board switches them on.
 {
   imports = [
+    ./agents.nix
     ./board.nix
     ./boot.nix
     ./config-api.nix

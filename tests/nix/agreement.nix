@@ -214,6 +214,28 @@ let
       builtins.readFile (device.atomixos.board.firmware + "/atomix.config")
     )) "a system without a watchdog has a U-Boot with one";
 
+  # One agent, or that which the configuration names; and never one without a choice.
+  agents =
+    let
+      has =
+        system:
+        builtins.filter (name: system.atomixos.units ? ${name}) [
+          "os-upgrade.service"
+          "os-upgrade.timer"
+          "atomix-agent.service"
+        ];
+    in
+    differs "the agents of a system led by hawkBit" (has watched) [ "atomix-agent.service" ]
+    ++ differs "the agents of a system without" (has
+      (rock64 [
+        development
+        { atomixos.agents.mode = lib.mkForce "none"; }
+      ]).config
+    ) [ ]
+    ++ differs "an agent that starts by itself" (units.wantedBy
+      device.atomixos.unitTexts."atomix-agent.service"
+    ) [ ];
+
   # What must not evaluate, and why it does not.
   refused =
     name: why: modules:
@@ -282,6 +304,7 @@ differs "system.conf" (trimmed device.atomixos.update.systemConf) (
 ++ mounts
 ++ disk
 ++ watchdog
+++ agents
 ++ refusals
 ++ told
 ++ warned

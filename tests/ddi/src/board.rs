@@ -73,6 +73,8 @@ pub struct Board {
     pub unreachable: (u32, u32),
     /// Content of the file that is fetched whole.
     pub file: &'static [u8],
+    /// The power fails as soon as a slot is written, before anybody is told.
+    pub cuts_written: bool,
     /// Told how far an install is.
     pub on_percent: Option<OnPercent>,
     /// How often it is slept until the program is ended.
@@ -125,6 +127,7 @@ impl Default for Board {
             stuck: None,
             unreachable: (0, 0),
             file: b"abc",
+            cuts_written: false,
             on_percent: None,
             naps: 4,
             fuse: Fuse::default(),
@@ -251,6 +254,9 @@ impl Board {
         (slot.bundle, slot.version) = (Some(order.manifest.into()), Some(version.clone()));
         self.next = order.slot;
         self.written.push(version);
+        if std::mem::take(&mut self.cuts_written) {
+            self.fuse.set(Some(0));
+        }
         self.fuse.burn();
         InstallEnding::Written
     }

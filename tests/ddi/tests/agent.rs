@@ -333,6 +333,27 @@ fn what_may_only_be_fetched_is_stored_and_its_hashes_are_the_servers() {
     assert!(mixed.action(ID).messages.iter().any(|line| line.contains("SHA-1")));
 }
 
+/// Fails when only the server's next word tells the agent that the install before the cut had ended:
+/// it would try once more what has failed already.
+#[test]
+fn an_install_that_ended_unseen_is_told_by_its_slot() {
+    let policy = Policy::default();
+    let mut scene = pair(&policy);
+    scene.change(|action| action.handling = ("forced", "forced"));
+    scene.board.bad.insert("2.0.0".to_owned());
+    scene.board.cuts_written = true;
+    scene.live(9);
+    assert!(scene.board.is_on_trial(), "the power came back into the new slot");
+    *scene.wire.faults.borrow_mut() = vec![503; 2];
+    scene.live(0);
+    scene.board.verify();
+    scene.wire.faults.borrow_mut().clear();
+    scene.once();
+    let done = scene.action(ID);
+    assert_eq!((done.open, scene.board.written.len()), (Open::Failed, 1), "{:?}", scene.board.log);
+    assert!(done.messages.iter().any(|line| line.contains("probe network failed")), "{done:?}");
+}
+
 /// The questions of a device that waits for its window: polls, and no description of the action.
 #[test]
 fn a_long_wait_costs_the_server_only_polls() {

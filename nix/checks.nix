@@ -6,6 +6,7 @@
   pkgs,
   source,
   version,
+  packages,
 }:
 let
   inherit (pkgs) lib;
@@ -59,3 +60,4 @@ in
   # Advisories are news, and news come over a network: they are for `nix run .#audit`.
   deny = cargo "deny" [ pkgs.cargo-deny ] "cargo deny --offline check bans licenses sources";
 }
+// import ./tests { inherit pkgs packages; }

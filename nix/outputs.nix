@@ -51,6 +51,7 @@ in
     pkgs:
     import ./checks.nix {
       inherit pkgs source version;
+      packages = self.packages.${pkgs.stdenv.hostPlatform.system};
     }
   );
   apps = forEach (

@@ -20,7 +20,23 @@ const SYSTEM: &str = "nix/configurations.nix";
 const HOST: &str = "networking.hostName = \"gateway\";";
 const BUILT: &str = "tests/nix/built.nix";
 
-const FAULTS: [Fault; 15] = [
+const FAULTS: [Fault; 17] = [
+    Fault {
+        name: "a test's script that is no Python",
+        file: "nix/tests/update.nix",
+        from: "assert env(machine, \"BOOT_B_LEFT\") == \"3\"",
+        to: "assert env(machine, \"BOOT_B_LEFT\" == \"3\"",
+        stage: Stage::Scripts,
+        says: "SyntaxError",
+    },
+    Fault {
+        name: "a test's machine with an option that does not exist",
+        file: "nix/tests/watchdog.nix",
+        from: "boot.kernelModules =",
+        to: "boot.kernelModule =",
+        stage: Stage::Outputs,
+        says: "`boot.kernelModule' does not exist",
+    },
     Fault {
         name: "an option that does not exist",
         file: SYSTEM,

@@ -6,11 +6,15 @@ use crate::root::Nix;
 use crate::tools::Tools;
 use anyhow::{Result, ensure};
 use e2e::program::Program;
+use std::collections::BTreeMap;
 use std::fs;
 
 /// The input that cannot be fetched, replaced; the lock stays as it is.
 const FLAGS: &str =
     "--no-write-lock-file --override-input nixpkgs path:/src/tests/nix/stub-nixpkgs";
+
+/// The scenarios of the original's suite; fewer mean that some are gone.
+const LEAST_SCENARIOS: usize = 11;
 
 /// A question to the flake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +35,14 @@ pub enum Stage {
     Units,
     /// Does docs/nix-options.md have every option as the modules have it?
     Options,
+    /// Are the scripts of the machines' tests Python at all? Nothing here can run them.
+    Scripts,
     /// Does what needs no nixpkgs build, in nix's sandbox, and bit for bit again?
     Build,
 }
 
 /// All stages.
-pub const STAGES: [Stage; 9] = [
+pub const STAGES: [Stage; 10] = [
     Stage::Format,
     Stage::Unused,
     Stage::Parse,
@@ -45,6 +51,7 @@ pub const STAGES: [Stage; 9] = [
     Stage::Agreement,
     Stage::Units,
     Stage::Options,
+    Stage::Scripts,
     Stage::Build,
 ];
 
@@ -84,6 +91,7 @@ impl Checker {
             }
             Stage::Units => self.units(),
             Stage::Options => self.options(),
+            Stage::Scripts => self.scripts(),
             Stage::Build => self.build(),
         }
     }
@@ -146,6 +154,21 @@ impl Checker {
         let said = self.nix.run(self.project.path(), &script)?;
         let systems = said.lines().filter(|line| line.ends_with(".drv")).count();
         ensure!(systems > 0, "there are no systems: {said}");
+        Ok(())
+    }
+
+    fn scripts(&self) -> Result<()> {
+        let all = "c: builtins.mapAttrs (_: one: one.testScript) (builtins.removeAttrs c \
+                   (builtins.filter (n: !(c.${n} ? testScript)) (builtins.attrNames c)))";
+        let script =
+            format!("nix eval --json {FLAGS} path:/src#checks.x86_64-linux --apply '{all}'");
+        let said = self.nix.run(self.project.path(), &script)?;
+        let scripts: BTreeMap<String, String> = serde_json::from_str(&said)?;
+        ensure!(scripts.len() >= LEAST_SCENARIOS, "only {} scenarios", scripts.len());
+        let compile = "import sys; compile(sys.argv[1], sys.argv[2], 'exec')";
+        for (name, text) in &scripts {
+            Program::new("python3").args(["-c", compile, text, name]).run()?;
+        }
         Ok(())
     }
 

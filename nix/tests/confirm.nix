@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# A healthy boot is confirmed by the service itself; one whose probe fails is not.
+{ board, ... }:
+{
+  nodes.machine = {
+    imports = [ board.module ];
+    atomixos.boot.enable = true;
+    atomixos.verification = {
+      enable = true;
+      probes = builtins.toFile "health.toml" ''
+        settle_secs = 1
+        window_secs = 5
+        interval_secs = 1
+        on_failure = "stay"
+
+        [[probe]]
+        name = "played"
+        kind = "unit"
+        unit = "played.service"
+        condition = "active"
+      '';
+    };
+    systemd.services.played = {
+      serviceConfig.ExecStart = "/run/current-system/sw/bin/sleep infinity";
+    };
+  };
+  testScript = ''
+    ${board.prelude}
+    first_boot(machine)
+    machine.systemctl("stop os-verification.service")
+    # Slot A has just been installed, as far as its boot state says.
+    machine.succeed("fw_setenv atomix_state_A trying")
+    machine.fail("systemctl restart os-verification.service")
+    assert env(machine, "atomix_state_A") == "trying"
+    machine.succeed("systemctl start played.service")
+    machine.succeed("systemctl restart os-verification.service")
+    assert env(machine, "atomix_state_A") == "good"
+    machine.succeed("atomix boot is-confirmed")
+  '';
+}

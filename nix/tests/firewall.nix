@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Nothing comes in from the world; the LAN comes in; nothing goes through.
+{ board, ... }:
+{
+  nodes = {
+    gateway = {
+      imports = [ board.module ];
+      atomixos.firewall = {
+        enable = true;
+        wanInterface = "eth1";
+        lanInterface = "eth2";
+      };
+      virtualisation.vlans = [
+        1
+        2
+      ];
+      systemd.services.played = {
+        wantedBy = [ "multi-user.target" ];
+        serviceConfig.ExecStart = "/run/current-system/sw/bin/python3 -m http.server 8443";
+      };
+    };
+    world.virtualisation.vlans = [ 1 ];
+    lan.virtualisation.vlans = [ 2 ];
+  };
+  testScript = ''
+    start_all()
+    gateway.wait_for_unit("nftables.service")
+    gateway.wait_for_open_port(8443)
+    lan.wait_for_unit("network.target")
+    world.wait_for_unit("network.target")
+    lan.succeed("curl --fail --max-time 10 http://192.168.2.1:8443/")
+    world.fail("curl --fail --max-time 5 http://192.168.1.1:8443/")
+    # From one side to the other, whatever routes say.
+    world.succeed("ip route add 192.168.2.0/24 via 192.168.1.1")
+    world.fail("ping -c 1 -W 5 192.168.2.2")
+    assert gateway.succeed("sysctl -n net.ipv4.ip_forward").strip() == "0"
+  '';
+}

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Hosts of the LAN get an address, a time and a name server from the gateway, and no way to the world.
+{ board, ... }:
+{
+  nodes = {
+    gateway = {
+      imports = [ board.module ];
+      atomixos = {
+        firewall = {
+          enable = true;
+          wanInterface = "eth1";
+          lanInterface = "eth2";
+        };
+        lanGateway = {
+          enable = true;
+          address = "172.20.30.1/24";
+        };
+      };
+      virtualisation.vlans = [
+        1
+        2
+      ];
+    };
+    host.virtualisation.vlans = [ 2 ];
+    world.virtualisation.vlans = [ 1 ];
+  };
+  testScript = ''
+    start_all()
+    gateway.wait_for_unit("dnsmasq.service")
+    gateway.wait_until_succeeds("ip -4 address show dev eth2 | grep -q 172.20.30.1/24")
+    host.succeed("ip address add 172.20.30.9/24 dev eth1")
+    host.wait_until_succeeds("ping -c 1 -W 2 172.20.30.1")
+    host.succeed("ip route replace default via 172.20.30.1")
+    host.fail("ping -c 1 -W 5 192.168.1.3")
+    world.fail("ping -c 1 -W 5 172.20.30.9")
+  '';
+}

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# A slot that is marked bad is not booted again, the other one is, and the same bundle is not installed
+# a second time by an agent.
+{ board, ... }:
+{
+  nodes.machine = board.module;
+  testScript = ''
+    ${board.prelude}
+    first_boot(machine)
+    machine.succeed("atomix install ${board.bundle "2.0.0"}")
+    assert env(machine, "BOOT_ORDER").split()[0] == "B"
+    machine.succeed("rauc status mark-bad other")
+    assert env(machine, "atomix_state_B") == "bad"
+    assert env(machine, "BOOT_ORDER").split()[0] == "A"
+    # Refused in this state, and done when somebody insists.
+    status, _ = machine.execute("atomix install ${board.bundle "2.0.0"}")
+    assert status == 3, status
+    machine.succeed("atomix install --force ${board.bundle "2.0.0"}")
+    assert env(machine, "atomix_state_B") == "trying"
+  '';
+}

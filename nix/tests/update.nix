@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# An update goes into the slots that do not run, byte for byte, and is what boots next; then the second
+# one goes the other way.
+{ board, ... }:
+{
+  nodes.machine = board.module;
+  testScript = ''
+    ${board.prelude}
+    first_boot(machine)
+    running = [digest(machine, f"/dev/vdb{n}", 134217728 if n == 1 else 1 << 24) for n in (1, 2)]
+    machine.succeed("rauc install ${board.bundle "2.0.0"}")
+    assert env(machine, "BOOT_ORDER").split()[0] == "B"
+    assert env(machine, "atomix_state_B") == "trying"
+    assert env(machine, "BOOT_B_LEFT") == "3"
+    machine.succeed("atomix slot check B")
+    assert running == [
+        digest(machine, f"/dev/vdb{n}", 134217728 if n == 1 else 1 << 24) for n in (1, 2)
+    ], "the running slots were written"
+    # Not signed by anybody whom this machine knows, and not for it.
+    machine.fail("rauc install /etc/hostname")
+    machine.succeed("atomix boot mark-good B")
+    assert env(machine, "atomix_state_B") == "good"
+  '';
+}

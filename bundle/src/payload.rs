@@ -202,6 +202,8 @@ pub(crate) struct PayloadCursor {
     current: Option<(u64, Vec<u8>)>,
     /// Where the last read of single pages ended.
     paged: Option<u64>,
+    /// The pages that were read last, and their position.
+    pages: (u64, Vec<u8>),
 }
 
 impl PayloadCursor {
@@ -214,6 +216,7 @@ impl PayloadCursor {
             position: 0,
             current: None,
             paged: None,
+            pages: (0, Vec::new()),
         }
     }
 
@@ -271,18 +274,24 @@ impl PayloadCursor {
         self.ahead.payload.is_remote() && !follows && !goes_on
     }
 
-    /// Reads the pages that hold the next bytes, up to the segment's end.
+    /// Reads the pages that hold the next bytes, up to the segment's end. Who goes on there gets
+    /// the rest of the segment in one piece: block by block each would cost a server's latency.
     fn read_pages(&mut self, segment: u64, buf: &mut [u8]) -> Result<usize, BundleError> {
-        let border = segment.saturating_add(1).saturating_mul(SEGMENT);
-        let limit = border.min(self.ahead.payload.data_bytes());
-        let end = self.position.saturating_add(buf.len() as u64).min(limit);
-        let start = self.position - self.position % PAGE;
-        let len = end.next_multiple_of(PAGE).min(limit).saturating_sub(start);
-        // At most a segment.
-        let mut pages = vec![0; usize::try_from(len).unwrap_or(SEGMENT_BYTES)];
-        self.ahead.payload.read_at(start, &mut pages)?;
-        let within = usize::try_from(self.position - start).unwrap_or(0);
-        let found = pages.get(within..).unwrap_or_default();
+        if self.paged_bytes().is_empty() {
+            let border = segment.saturating_add(1).saturating_mul(SEGMENT);
+            let limit = border.min(self.ahead.payload.data_bytes());
+            let end = match self.paged == Some(self.position) {
+                true => limit,
+                false => self.position.saturating_add(buf.len() as u64).min(limit),
+            };
+            let start = self.position - self.position % PAGE;
+            let len = end.next_multiple_of(PAGE).min(limit).saturating_sub(start);
+            // At most a segment.
+            let mut pages = vec![0; usize::try_from(len).unwrap_or(SEGMENT_BYTES)];
+            self.ahead.payload.read_at(start, &mut pages)?;
+            self.pages = (start, pages);
+        }
+        let found = self.paged_bytes();
         let taken = found.len().min(buf.len());
         if let (Some(to), Some(from)) = (buf.get_mut(..taken), found.get(..taken)) {
             to.copy_from_slice(from);
@@ -290,6 +299,13 @@ impl PayloadCursor {
         self.position += taken as u64;
         (self.current, self.paged) = (None, Some(self.position));
         Ok(taken)
+    }
+
+    /// What the pages that were read last have from the position on.
+    fn paged_bytes(&self) -> &[u8] {
+        let within = self.position.checked_sub(self.pages.0);
+        let within = within.and_then(|within| usize::try_from(within).ok());
+        within.and_then(|within| self.pages.1.get(within..)).unwrap_or_default()
     }
 
     fn start_threads(&mut self) {
@@ -333,6 +349,7 @@ impl Read for PayloadCursor {
                 let read = self.read_pages(segment, buf);
                 return read.map_err(|failure| io::Error::new(io::ErrorKind::InvalidData, failure));
             }
+            self.pages = (0, Vec::new());
             let bytes = self
                 .fetch(segment)
                 .map_err(|failure| io::Error::new(io::ErrorKind::InvalidData, failure))?;

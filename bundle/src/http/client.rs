@@ -22,7 +22,7 @@ use std::time::Instant;
 /// Redirects followed per request, as RAUC does.
 pub(super) const MAX_REDIRECTS: usize = 8;
 /// libcurl's receive buffer per handle.
-pub(super) const RECEIVE_BUFFER_BYTES: usize = 128 * 1024;
+const RECEIVE_BUFFER_BYTES: usize = 128 * 1024;
 
 /// A place to fetch from, and whether it is still the server that the user named.
 #[derive(Clone, Debug)]

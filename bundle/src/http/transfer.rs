@@ -324,13 +324,11 @@ impl Receiver {
             }
             Body::Window(window) => {
                 let stop = self.bounds.stop.clone();
-                let before = Instant::now();
-                let taken =
-                    window.push(bytes, &|| stop.as_ref().is_some_and(|stop| stop().is_some()));
-                self.pace.waited(before.elapsed());
-                if !taken {
+                let stops = || stop.as_ref().is_some_and(|stop| stop().is_some());
+                let Some(waited) = window.push(bytes, &stops) else {
                     return self.end(Fault::Unwanted);
-                }
+                };
+                self.pace.waited(waited);
             }
         }
         true

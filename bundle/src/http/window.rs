@@ -3,23 +3,32 @@
 //! runs ahead and the readers that follow it, nearly in order.
 //!
 //! ```text
-//! start          front - BEHIND ≤ start      end            front + AHEAD
+//! start          front - BEHIND ≤ start      end            front + ahead
 //!   | read, kept for late readers | front | not read yet |  free
 //! ```
 //!
 //! Readers are several threads that take neighbouring pieces; the second may be served first. So
-//! bytes stay for a while after they were read. The writer waits when it is `AHEAD_BYTES` ahead.
+//! bytes stay for a while after they were read. The writer waits when it is far enough ahead: a
+//! server whose answers come at once needs little, and memory that was never touched costs nothing.
+//! The bytes lie in chunks that go round, so that no more memory is touched than is held.
 
-use super::client::RECEIVE_BUFFER_BYTES;
 use super::error::HttpError;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Bytes fetched ahead of the foremost reader.
 pub(super) const AHEAD_BYTES: u64 = 6 * 1024 * 1024;
-/// Bytes kept behind it: more than the pieces that the threads of one reader work at.
+/// The same where the first bytes came within [`NEAR`], to begin with: twice as many each time when a
+/// reader waits for a writer that had to wait before.
+const NEAR_AHEAD_BYTES: u64 = 1024 * 1024;
+/// The answer of a server that is near: in this time readers take a fraction of those bytes.
+const NEAR: Duration = Duration::from_millis(15);
+/// Bytes kept behind it: more than the pieces that the threads of one reader work at, and have read
+/// when another one goes on from where he ends.
 pub(super) const BEHIND_BYTES: u64 = 2 * 1024 * 1024;
+/// The bytes that are dropped together.
+const CHUNK_BYTES: usize = 64 * 1024;
 /// How far beyond the bytes at hand a read may begin and still wait for them. Farther is a jump.
 const PATIENCE_BYTES: u64 = 2 * 1024 * 1024;
 /// How often somebody who waits looks whether he still should.
@@ -27,26 +36,90 @@ const LOOK_UP: Duration = Duration::from_millis(200);
 
 struct State {
     start: u64,
-    bytes: VecDeque<u8>,
+    end: u64,
+    /// One after the other from `start` on; all but the last are full.
+    chunks: VecDeque<Vec<u8>>,
+    /// Chunks' memory that is used again.
+    spare: Vec<Vec<u8>>,
     /// The end of the foremost read.
     front: u64,
     /// The least end that a reader waits for; beyond all ends if none does.
     wanted: u64,
+    /// How far ahead of the front the writer may be; unknown before its first bytes.
+    ahead: Option<u64>,
+    /// The writer had to wait since it was let further ahead.
+    held_up: bool,
     closed: bool,
     failed: Option<HttpError>,
 }
 
 impl State {
-    fn end(&self) -> u64 {
-        self.start.saturating_add(self.bytes.len() as u64)
+    fn new(start: u64) -> Self {
+        Self {
+            start,
+            end: start,
+            chunks: VecDeque::new(),
+            spare: Vec::new(),
+            front: start,
+            wanted: u64::MAX,
+            ahead: None,
+            held_up: false,
+            closed: false,
+            failed: None,
+        }
+    }
+
+    fn append(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.chunks.back().is_none_or(|last| last.len() >= CHUNK_BYTES) {
+                self.drop_behind();
+                let mut chunk = self.spare.pop().unwrap_or_default();
+                chunk.clear();
+                chunk.reserve_exact(CHUNK_BYTES);
+                self.chunks.push_back(chunk);
+            }
+            let Some(last) = self.chunks.back_mut() else { return };
+            let room = CHUNK_BYTES.saturating_sub(last.len()).min(bytes.len());
+            let (now, later) = bytes.split_at(room);
+            last.extend_from_slice(now);
+            self.end = self.end.saturating_add(room as u64);
+            bytes = later;
+        }
+    }
+
+    /// A reader waits. Where the writer had to wait before, what was ahead did not last until it was
+    /// back.
+    fn grow(&mut self) {
+        if std::mem::take(&mut self.held_up) {
+            let more = |ahead: u64| ahead.saturating_mul(2).min(AHEAD_BYTES);
+            self.ahead = self.ahead.map(more);
+        }
     }
 
     fn drop_behind(&mut self) {
-        let keep = self.front.min(self.end()).saturating_sub(BEHIND_BYTES);
-        if let Ok(surplus) = usize::try_from(keep.saturating_sub(self.start)) {
-            let surplus = surplus.min(self.bytes.len());
-            self.bytes.drain(..surplus);
-            self.start = self.start.saturating_add(surplus as u64);
+        while let Some(first) = self.chunks.front() {
+            let end = self.start.saturating_add(first.len() as u64);
+            if end.saturating_add(BEHIND_BYTES) > self.front {
+                return;
+            }
+            self.start = end;
+            self.spare.extend(self.chunks.pop_front());
+        }
+    }
+
+    /// Fills `buf` from `offset`; all of it is here.
+    fn copy(&self, offset: u64, mut buf: &mut [u8]) {
+        let skip = usize::try_from(offset.saturating_sub(self.start)).unwrap_or(usize::MAX);
+        let mut skip_in_first = skip % CHUNK_BYTES;
+        for chunk in self.chunks.iter().skip(skip / CHUNK_BYTES) {
+            let here = chunk.get(skip_in_first..).unwrap_or_default();
+            let (now, later) = buf.split_at_mut(here.len().min(buf.len()));
+            now.copy_from_slice(here.get(..now.len()).unwrap_or_default());
+            skip_in_first = 0;
+            buf = later;
+            if buf.is_empty() {
+                return;
+            }
         }
     }
 }
@@ -61,6 +134,8 @@ pub(super) struct Window {
     limit: u64,
     /// How often a waiting thread looks up.
     look_up: Duration,
+    /// When the first bytes were asked for.
+    begun: Instant,
 }
 
 /// What a read found.
@@ -72,20 +147,15 @@ pub(super) enum Found {
 }
 
 impl Window {
-    /// Empty, to be filled from `start` up to `limit`, by at most [`RECEIVE_BUFFER_BYTES`] at once.
+    /// Empty, to be filled from `start` up to `limit`; its first bytes are asked for now.
     pub fn new(start: u64, limit: u64) -> Self {
-        let most = AHEAD_BYTES + BEHIND_BYTES + RECEIVE_BUFFER_BYTES as u64;
-        let most = usize::try_from(limit.saturating_sub(start).min(most)).unwrap_or_default();
-        // A buffer that grows is for a moment there twice, and has more pages than bytes.
-        let bytes = VecDeque::with_capacity(most);
-        let state =
-            State { start, bytes, front: start, wanted: u64::MAX, closed: false, failed: None };
         Self {
-            state: Mutex::new(state),
+            state: Mutex::new(State::new(start)),
             room: Condvar::new(),
             data: Condvar::new(),
             limit,
             look_up: LOOK_UP,
+            begun: Instant::now(),
         }
     }
 
@@ -98,27 +168,32 @@ impl Window {
     /// nobody reads any more.
     pub fn missing(&self) -> Option<(u64, u64)> {
         let state = self.lock();
-        let end = state.end();
+        let end = state.end;
         (!state.closed && end < self.limit).then(|| (end, self.limit - 1))
     }
 
-    /// Appends; waits while readers are behind. False: nobody reads any more, or `stop` says so.
-    pub fn push(&self, bytes: &[u8], stop: &dyn Fn() -> bool) -> bool {
+    /// Appends; waits while readers are behind, and says how long. None: nobody reads any more, or
+    /// `stop` says so.
+    pub fn push(&self, bytes: &[u8], stop: &dyn Fn() -> bool) -> Option<Duration> {
         let mut state = self.lock();
+        // Looking at a clock costs more than taking a few KiB where it is a system call.
+        let mut waiting: Option<Instant> = None;
         loop {
             if state.closed || stop() {
-                return false;
+                return None;
             }
-            if state.end() < state.front.saturating_add(AHEAD_BYTES) {
-                state.drop_behind();
-                state.bytes.extend(bytes);
+            let ahead = *state.ahead.get_or_insert_with(|| ahead_for(self.begun.elapsed()));
+            if state.end < state.front.saturating_add(ahead) {
+                state.append(bytes);
                 // Who waits for more than this is not woken for less.
-                if state.end() >= state.wanted {
+                if state.end >= state.wanted {
                     state.wanted = u64::MAX;
                     self.data.notify_all();
                 }
-                return true;
+                return Some(waiting.map_or(Duration::ZERO, |since| since.elapsed()));
             }
+            state.held_up = true;
+            waiting.get_or_insert_with(Instant::now);
             let waited = self.room.wait_timeout(state, self.look_up);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -133,7 +208,7 @@ impl Window {
     ) -> Result<Found, HttpError> {
         let end = offset.saturating_add(buf.len() as u64);
         let mut state = self.lock();
-        if offset > state.end().saturating_add(PATIENCE_BYTES) || end > self.limit {
+        if offset > state.end.saturating_add(PATIENCE_BYTES) || end > self.limit {
             return Ok(Found::Elsewhere);
         }
         if offset >= state.start && end > state.front {
@@ -144,8 +219,8 @@ impl Window {
             if offset < state.start || state.closed {
                 return Ok(Found::Elsewhere);
             }
-            if end <= state.end() {
-                copy(&state, offset, buf);
+            if end <= state.end {
+                state.copy(offset, buf);
                 return Ok(Found::Bytes);
             }
             if let Some(failure) = &state.failed {
@@ -154,6 +229,7 @@ impl Window {
             if let Some(reason) = stop() {
                 return Err(HttpError::Stopped { reason });
             }
+            state.grow();
             state.wanted = state.wanted.min(end);
             let waited = self.data.wait_timeout(state, self.look_up);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -169,7 +245,7 @@ impl Window {
     /// Whether no byte will be added any more.
     pub fn is_over(&self) -> bool {
         let state = self.lock();
-        state.closed || state.failed.is_some() || state.end() >= self.limit
+        state.closed || state.failed.is_some() || state.end >= self.limit
     }
 
     /// Nobody reads any more.
@@ -184,17 +260,9 @@ impl Window {
     }
 }
 
-fn copy(state: &State, offset: u64, buf: &mut [u8]) {
-    let skip = usize::try_from(offset.saturating_sub(state.start)).unwrap_or(usize::MAX);
-    let (head, tail) = state.bytes.as_slices();
-    let from_head = head.get(skip..).unwrap_or_default();
-    let taken = from_head.len().min(buf.len());
-    let (first, second) = buf.split_at_mut(taken);
-    first.copy_from_slice(from_head.get(..taken).unwrap_or_default());
-    let skip = skip.saturating_sub(head.len());
-    if let Some(rest) = tail.get(skip..).and_then(|rest| rest.get(..second.len())) {
-        second.copy_from_slice(rest);
-    }
+/// How far ahead to fetch from a server whose first bytes took so long.
+fn ahead_for(first_bytes: Duration) -> u64 {
+    if first_bytes <= NEAR { NEAR_AHEAD_BYTES } else { AHEAD_BYTES }
 }
 
 #[cfg(test)]
@@ -219,12 +287,14 @@ mod tests {
             while at < total {
                 let end = (at + 100_003).min(total);
                 let bytes: Vec<u8> = (at..end).map(byte).collect();
-                assert!(writer.push(&bytes, &|| false));
+                assert!(writer.push(&bytes, &|| false).is_some());
                 let state = writer.lock();
-                let (held, room) = (state.bytes.len() as u64, state.bytes.capacity() as u64);
+                let held = state.end - state.start;
+                let room = (state.chunks.len() + state.spare.len()) * CHUNK_BYTES;
                 drop(state);
-                let most = AHEAD_BYTES + BEHIND_BYTES + RECEIVE_BUFFER_BYTES as u64;
-                assert!(held <= most && room <= most, "{held} {room}");
+                // What is pushed at once, and two chunks that begin or end elsewhere, come on top.
+                let most = AHEAD_BYTES + BEHIND_BYTES + 100_003 + 2 * CHUNK_BYTES as u64;
+                assert!(held <= most && room as u64 <= most, "{held} {room}");
                 at = end;
             }
         });
@@ -291,7 +361,7 @@ mod tests {
             })
             .collect();
         for piece in 1..=READERS * ROUNDS {
-            assert!(window.push(&[1; 1000], &|| false));
+            assert!(window.push(&[1; 1000], &|| false).is_some());
             assert_eq!(ends.recv(), Ok(piece * 1000));
         }
         readers.into_iter().for_each(|reader| reader.join().unwrap());
@@ -300,7 +370,7 @@ mod tests {
     #[test]
     fn jumps_failures_and_stops_end_the_wait() {
         let window = Window::new(100, 10_000_000);
-        assert!(window.push(&[7; 50], &|| false));
+        assert_eq!(window.push(&[7; 50], &|| false), Some(Duration::ZERO));
         let mut buf = [0; 10];
         assert!(matches!(window.read(99, &mut buf, GO_ON), Ok(Found::Elsewhere)));
         assert!(matches!(window.read(5_000_000, &mut buf, GO_ON), Ok(Found::Elsewhere)));
@@ -311,6 +381,44 @@ mod tests {
         assert!(matches!(window.read(140, &mut buf, GO_ON), Ok(Found::Bytes)));
         assert!(matches!(window.read(145, &mut buf, GO_ON), Err(HttpError::Stopped { .. })));
         window.close();
-        assert!(!window.push(&[1], &|| false));
+        assert_eq!(window.push(&[1], &|| false), None);
+    }
+
+    #[test]
+    fn a_near_server_is_fetched_less_far_ahead_until_a_reader_waits_for_it() {
+        let far = |ahead: u64, window: &Window| {
+            let stop = std::cell::Cell::new(0);
+            let mut pushed = 0;
+            // At the first wait it is stopped.
+            while window
+                .push(&[1; CHUNK_BYTES], &|| stop.replace(pushed) == pushed && pushed > 0)
+                .is_some()
+            {
+                pushed += CHUNK_BYTES as u64;
+            }
+            assert_eq!(pushed, ahead);
+        };
+        assert_eq!((ahead_for(NEAR), ahead_for(NEAR * 2)), (NEAR_AHEAD_BYTES, AHEAD_BYTES));
+        let look_up = Duration::from_millis(1);
+        let window = Window { look_up, ..Window::new(0, u64::MAX) };
+        window.lock().ahead = Some(NEAR_AHEAD_BYTES);
+        far(NEAR_AHEAD_BYTES, &window);
+        // What is there is read without waiting: nothing has changed.
+        let mut all = vec![0; usize::try_from(NEAR_AHEAD_BYTES).unwrap()];
+        assert!(matches!(window.read(0, &mut all, GO_ON), Ok(Found::Bytes)));
+        far(NEAR_AHEAD_BYTES, &window);
+        // The next is not.
+        let stop = || Some("enough");
+        let more = &mut [0; 10];
+        assert!(window.read(2 * NEAR_AHEAD_BYTES, more, &stop).is_err());
+        assert_eq!(window.lock().ahead, Some(NEAR_AHEAD_BYTES));
+        std::thread::scope(|scope| {
+            scope.spawn(|| window.read(2 * NEAR_AHEAD_BYTES, &mut [0; 10], GO_ON));
+            while window.lock().ahead == Some(NEAR_AHEAD_BYTES) {
+                std::thread::yield_now();
+            }
+            window.close();
+        });
+        assert_eq!(window.lock().ahead, Some(2 * NEAR_AHEAD_BYTES));
     }
 }

@@ -20,6 +20,8 @@ pub enum Judge {
     Hostile,
     /// Times, memory and bytes of either program in one run; it never fails by them.
     Measures,
+    /// Of those, only a bundle from a file and over a link without a latency, in user-mode Linux.
+    Streamed,
     /// Bytes that a small change in an image makes either program fetch and write, in one install each.
     Deltas,
 }
@@ -42,7 +44,8 @@ impl Cli {
     /// Mebibytes of the image, where one is measured.
     #[must_use]
     pub fn measured(&self) -> Option<usize> {
-        let measures = |judge: &Judge| matches!(judge, Judge::Measures | Judge::Deltas);
+        let measures =
+            |judge: &Judge| matches!(judge, Judge::Measures | Judge::Streamed | Judge::Deltas);
         self.judge.iter().any(measures).then_some(self.size)
     }
 }
@@ -62,6 +65,7 @@ impl Judge {
             Self::Stores => "stores",
             Self::Hostile => "hostile",
             Self::Measures => "measures",
+            Self::Streamed => "streamed",
             Self::Deltas => "deltas",
         }
     }

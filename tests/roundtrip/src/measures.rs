@@ -43,17 +43,10 @@ pub struct Bench<'a> {
 /// # Errors
 /// When something that is measured does not work.
 pub fn judge(bench: &Bench<'_>, kernel: Kernel, out: &mut dyn Write) -> Result<()> {
-    bench.write_image()?;
+    bench.begin(out)?;
     let old = bench.scratch.join("old.img");
     Change { places: 32, bytes: 16 << 10, shift: 0 }.make(&bench.image(), &old)?;
     let seeds = Seeds { running: &old, target: None };
-    writeln!(
-        out,
-        "  image: {} MiB; medians of {ROUNDS} runs, or of {LONG_ROUNDS}",
-        bench.bytes >> 20
-    )?;
-    writeln!(out, "  | measure | real | this | this/real | real/its median |")?;
-    writeln!(out, "  |---|---|---|---|---|")?;
     match kernel {
         Kernel::Host => {
             bench.creation(out)?;
@@ -74,6 +67,18 @@ pub fn judge(bench: &Bench<'_>, kernel: Kernel, out: &mut dyn Write) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Measures a bundle from a file and the same streamed without a latency.
+///
+/// # Errors
+/// When something that is measured does not work.
+pub fn judge_streamed(bench: &Bench<'_>, out: &mut dyn Write) -> Result<()> {
+    bench.begin(out)?;
+    bench.install("verity", &Way::File, out)?;
+    shape(0, 0)?;
+    writeln!(out, "  | **streamed, 0 ms** | | | | |")?;
+    bench.install("verity", &Way::Stream, out)
 }
 
 /// How an update comes.
@@ -130,6 +135,15 @@ impl Change {
 }
 
 impl Bench<'_> {
+    /// Makes the image, and the head of the table.
+    fn begin(&self, out: &mut dyn Write) -> Result<()> {
+        self.write_image()?;
+        let mib = self.bytes >> 20;
+        writeln!(out, "  image: {mib} MiB; medians of {ROUNDS} runs, or of {LONG_ROUNDS}")?;
+        writeln!(out, "  | measure | real | this | this/real | real/its median |")?;
+        Ok(writeln!(out, "  |---|---|---|---|---|")?)
+    }
+
     pub(crate) fn image(&self) -> PathBuf {
         self.scratch.join("rootfs.img")
     }

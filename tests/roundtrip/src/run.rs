@@ -7,7 +7,7 @@ use crate::matrix::{self, Extent, Installs, Party};
 use crate::measures::{self, Bench};
 use crate::{agent, deltas, hawkbit, hostile};
 use crate::{peers, space, stores};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use conformance::cli::Kernel;
 use conformance::suite::Suite;
 use std::fs;
@@ -107,21 +107,37 @@ fn judge(cli: &Cli, scratch: &Path, out: &mut dyn Write) -> Result<()> {
             Judge::Matrix => {
                 matrix::judge(&[ours.clone(), theirs.clone()], extent, scratch, out)?;
             }
-            Judge::Measures | Judge::Deltas => {
-                let alone = peers::real_alone(&scratch.join("real"))?;
-                let rauc = if cli.program.is_some() { rauc.clone() } else { alone.clone() };
-                let theirs = Party { rauc: alone, ..theirs.clone() };
-                let ours = Party { rauc, ..ours.clone() };
-                let keys = scratch.join(BENCH_KEYS);
-                let deltas = *judge == Judge::Deltas;
-                let keys = if deltas { Keys::made(&keys) } else { Keys::make(&keys)? };
-                let parties = [&theirs, &ours];
-                let bench = Bench { parties, scratch, bytes: cli.size << 20, keys };
-                let judge = if deltas { deltas::judge } else { measures::judge };
-                judge(&bench, cli.kernel, out)?;
+            Judge::Measures | Judge::Streamed | Judge::Deltas => {
+                measure(*judge, cli, scratch, [&theirs, &ours], out)?;
             }
         }
         writeln!(out, "  {:.0} s", begun.elapsed().as_secs_f64())?;
     }
     Ok(())
+}
+
+/// Measures the real one, without what its package puts in front of it, and this one.
+fn measure(
+    judge: Judge,
+    cli: &Cli,
+    scratch: &Path,
+    [theirs, ours]: [&Party; 2],
+    out: &mut dyn Write,
+) -> Result<()> {
+    let alone = peers::real_alone(&scratch.join("real"))?;
+    let rauc = if cli.program.is_some() { ours.rauc.clone() } else { alone.clone() };
+    let theirs = Party { rauc: alone, ..theirs.clone() };
+    let ours = Party { rauc, ..ours.clone() };
+    let keys = scratch.join(BENCH_KEYS);
+    let deltas = judge == Judge::Deltas;
+    let keys = if deltas { Keys::made(&keys) } else { Keys::make(&keys)? };
+    let bench = Bench { parties: [&theirs, &ours], scratch, bytes: cli.size << 20, keys };
+    if deltas {
+        deltas::judge(&bench, cli.kernel, out)
+    } else if judge == Judge::Streamed {
+        ensure!(cli.kernel == Kernel::Uml, "the real one streams in user-mode Linux");
+        measures::judge_streamed(&bench, out)
+    } else {
+        measures::judge(&bench, cli.kernel, out)
+    }
 }

@@ -205,6 +205,7 @@ impl Client {
             Ok(()) => {
                 self.counters.requests.fetch_add(1, Ordering::Relaxed);
                 let done = handle.perform();
+                self.note_answer(&mut handle);
                 // Where no server has answered, the head is that of a proxy.
                 if handle.response_code().is_ok_and(|code| code != 0) {
                     handle.get_mut().settle();
@@ -232,6 +233,15 @@ impl Client {
         self.give_back(handle);
         drop(place);
         Exchanged { outcome, body, received, head }
+    }
+
+    /// How near the server is that answered; one that only leads elsewhere does not count.
+    fn note_answer(&self, handle: &mut Easy2<Receiver>) {
+        if handle.response_code().is_ok_and(|code| (200..300).contains(&code))
+            && let (Ok(begun), Ok(asked)) = (handle.starttransfer_time(), handle.pretransfer_time())
+        {
+            self.counters.note_answer(begun.saturating_sub(asked));
+        }
     }
 
     fn set_up(

@@ -21,7 +21,7 @@ use super::plan::{PLANNED_BYTES, Plan, coalesce};
 use super::transfer::{Body, Expect, Identity};
 use super::tries::{Batch, Tries, fetch_range, fetch_ranges};
 use super::url::HttpUrl;
-use super::window::{AHEAD_BYTES, BEHIND_BYTES, Found, Window};
+use super::window::{AHEAD_BYTES, BEHIND_BYTES, Found, Window, ahead_for};
 use crate::source::check_range;
 use crate::{Source, SourceError};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -345,7 +345,8 @@ impl HttpSource {
     }
 
     fn start_stream(&self, state: &mut State, start: u64, limit: u64) -> bool {
-        let window = Arc::new(Window::new(start, limit));
+        let fastest = self.shared.client.counters.fastest_answer();
+        let window = Arc::new(Window::new(start, limit, ahead_for(fastest)));
         let (shared, filled) = (Arc::clone(&self.shared), Arc::clone(&window));
         let thread = std::thread::Builder::new()
             .name("http-ahead".to_owned())

@@ -13,8 +13,8 @@ use super::window::Window;
 use curl::easy::{Handler, WriteError};
 use std::fs::File;
 use std::io::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Bytes of an error page or redirect that are read to keep the connection.
@@ -31,6 +31,21 @@ const MAX_REQUEST_SECS: u64 = 7 * 24 * 3600;
 pub(super) struct Counters {
     pub requests: AtomicU64,
     pub bytes: AtomicU64,
+    /// From a request to the first byte of its answer, the fastest of all; unknown before one.
+    fastest: Mutex<Option<Duration>>,
+}
+
+impl Counters {
+    /// A request's answer took so long to begin.
+    pub fn note_answer(&self, took: Duration) {
+        let mut fastest = self.fastest.lock().unwrap_or_else(PoisonError::into_inner);
+        *fastest = Some(fastest.map_or(took, |known| known.min(took)));
+    }
+
+    /// The shortest of those times.
+    pub fn fastest_answer(&self) -> Option<Duration> {
+        *self.fastest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Marks by which a file is known again.

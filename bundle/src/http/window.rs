@@ -19,11 +19,11 @@ use std::time::{Duration, Instant};
 
 /// Bytes fetched ahead of the foremost reader.
 pub(super) const AHEAD_BYTES: u64 = 6 * 1024 * 1024;
-/// The same where the first bytes came within [`NEAR`], to begin with: twice as many each time when a
+/// The same where answers begin within [`NEAR`], to begin with: twice as many each time when a
 /// reader waits for a writer that had to wait before.
 const NEAR_AHEAD_BYTES: u64 = 1024 * 1024;
 /// The answer of a server that is near: in this time readers take a fraction of those bytes.
-const NEAR: Duration = Duration::from_millis(15);
+const NEAR: Duration = Duration::from_millis(10);
 /// Bytes kept behind it: more than the pieces that the threads of one reader work at, and have read
 /// when another one goes on from where he ends.
 pub(super) const BEHIND_BYTES: u64 = 2 * 1024 * 1024;
@@ -45,8 +45,8 @@ struct State {
     front: u64,
     /// The least end that a reader waits for; beyond all ends if none does.
     wanted: u64,
-    /// How far ahead of the front the writer may be; unknown before its first bytes.
-    ahead: Option<u64>,
+    /// How far ahead of the front the writer may be.
+    ahead: u64,
     /// The writer had to wait since it was let further ahead.
     held_up: bool,
     closed: bool,
@@ -54,7 +54,7 @@ struct State {
 }
 
 impl State {
-    fn new(start: u64) -> Self {
+    fn new(start: u64, ahead: u64) -> Self {
         Self {
             start,
             end: start,
@@ -62,7 +62,7 @@ impl State {
             spare: Vec::new(),
             front: start,
             wanted: u64::MAX,
-            ahead: None,
+            ahead,
             held_up: false,
             closed: false,
             failed: None,
@@ -91,8 +91,7 @@ impl State {
     /// back.
     fn grow(&mut self) {
         if std::mem::take(&mut self.held_up) {
-            let more = |ahead: u64| ahead.saturating_mul(2).min(AHEAD_BYTES);
-            self.ahead = self.ahead.map(more);
+            self.ahead = self.ahead.saturating_mul(2).min(AHEAD_BYTES);
         }
     }
 
@@ -134,8 +133,6 @@ pub(super) struct Window {
     limit: u64,
     /// How often a waiting thread looks up.
     look_up: Duration,
-    /// When the first bytes were asked for.
-    begun: Instant,
 }
 
 /// What a read found.
@@ -147,15 +144,14 @@ pub(super) enum Found {
 }
 
 impl Window {
-    /// Empty, to be filled from `start` up to `limit`; its first bytes are asked for now.
-    pub fn new(start: u64, limit: u64) -> Self {
+    /// Empty, to be filled from `start` up to `limit`, at first only so far `ahead` of its readers.
+    pub fn new(start: u64, limit: u64, ahead: u64) -> Self {
         Self {
-            state: Mutex::new(State::new(start)),
+            state: Mutex::new(State::new(start, ahead)),
             room: Condvar::new(),
             data: Condvar::new(),
             limit,
             look_up: LOOK_UP,
-            begun: Instant::now(),
         }
     }
 
@@ -182,8 +178,7 @@ impl Window {
             if state.closed || stop() {
                 return None;
             }
-            let ahead = *state.ahead.get_or_insert_with(|| ahead_for(self.begun.elapsed()));
-            if state.end < state.front.saturating_add(ahead) {
+            if state.end < state.front.saturating_add(state.ahead) {
                 state.append(bytes);
                 // Who waits for more than this is not woken for less.
                 if state.end >= state.wanted {
@@ -260,9 +255,13 @@ impl Window {
     }
 }
 
-/// How far ahead to fetch from a server whose first bytes took so long.
-fn ahead_for(first_bytes: Duration) -> u64 {
-    if first_bytes <= NEAR { NEAR_AHEAD_BYTES } else { AHEAD_BYTES }
+/// How far ahead to fetch, at first, from a server whose fastest answer took so long to begin. The
+/// fastest, since any may have waited for something else.
+pub(super) fn ahead_for(fastest: Option<Duration>) -> u64 {
+    match fastest {
+        Some(took) if took <= NEAR => NEAR_AHEAD_BYTES,
+        Some(_) | None => AHEAD_BYTES,
+    }
 }
 
 #[cfg(test)]
@@ -280,7 +279,7 @@ mod tests {
     #[test]
     fn two_readers_out_of_order_get_every_byte_and_memory_stays_bounded() {
         let total = 40 * 1024 * 1024_u64;
-        let window = Arc::new(Window::new(1000, total));
+        let window = Arc::new(Window::new(1000, total, NEAR_AHEAD_BYTES));
         let writer = Arc::clone(&window);
         let filling = std::thread::spawn(move || {
             let mut at = 1000;
@@ -343,7 +342,7 @@ mod tests {
         const ROUNDS: u64 = 100;
         // Whom nobody wakes waits on.
         let look_up = Duration::from_secs(24 * 3600);
-        let window = Arc::new(Window { look_up, ..Window::new(0, 1_000_000) });
+        let window = Arc::new(Window { look_up, ..Window::new(0, 1_000_000, AHEAD_BYTES) });
         let (served, ends) = std::sync::mpsc::channel();
         let readers: Vec<_> = (0..READERS)
             .rev()
@@ -369,7 +368,7 @@ mod tests {
 
     #[test]
     fn jumps_failures_and_stops_end_the_wait() {
-        let window = Window::new(100, 10_000_000);
+        let window = Window::new(100, 10_000_000, AHEAD_BYTES);
         assert_eq!(window.push(&[7; 50], &|| false), Some(Duration::ZERO));
         let mut buf = [0; 10];
         assert!(matches!(window.read(99, &mut buf, GO_ON), Ok(Found::Elsewhere)));
@@ -398,10 +397,13 @@ mod tests {
             }
             assert_eq!(pushed, ahead);
         };
-        assert_eq!((ahead_for(NEAR), ahead_for(NEAR * 2)), (NEAR_AHEAD_BYTES, AHEAD_BYTES));
+        for (fastest, ahead) in
+            [(Some(NEAR), NEAR_AHEAD_BYTES), (Some(NEAR * 2), AHEAD_BYTES), (None, AHEAD_BYTES)]
+        {
+            assert_eq!(ahead_for(fastest), ahead);
+        }
         let look_up = Duration::from_millis(1);
-        let window = Window { look_up, ..Window::new(0, u64::MAX) };
-        window.lock().ahead = Some(NEAR_AHEAD_BYTES);
+        let window = Window { look_up, ..Window::new(0, u64::MAX, ahead_for(Some(NEAR))) };
         far(NEAR_AHEAD_BYTES, &window);
         // What is there is read without waiting: nothing has changed.
         let mut all = vec![0; usize::try_from(NEAR_AHEAD_BYTES).unwrap()];
@@ -411,14 +413,14 @@ mod tests {
         let stop = || Some("enough");
         let more = &mut [0; 10];
         assert!(window.read(2 * NEAR_AHEAD_BYTES, more, &stop).is_err());
-        assert_eq!(window.lock().ahead, Some(NEAR_AHEAD_BYTES));
+        assert_eq!(window.lock().ahead, NEAR_AHEAD_BYTES);
         std::thread::scope(|scope| {
             scope.spawn(|| window.read(2 * NEAR_AHEAD_BYTES, &mut [0; 10], GO_ON));
-            while window.lock().ahead == Some(NEAR_AHEAD_BYTES) {
+            while window.lock().ahead == NEAR_AHEAD_BYTES {
                 std::thread::yield_now();
             }
             window.close();
         });
-        assert_eq!(window.lock().ahead, Some(2 * NEAR_AHEAD_BYTES));
+        assert_eq!(window.lock().ahead, 2 * NEAR_AHEAD_BYTES);
     }
 }

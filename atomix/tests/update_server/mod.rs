@@ -41,6 +41,14 @@ pub struct Asked {
     pub headers: BTreeMap<String, String>,
 }
 
+impl Asked {
+    /// How many bytes were asked for, where it was a range.
+    pub fn range_bytes(&self) -> Option<u64> {
+        let (first, last) = self.headers.get("range")?.strip_prefix("bytes=")?.split_once('-')?;
+        Some(last.parse::<u64>().ok()? + 1 - first.parse::<u64>().ok()?)
+    }
+}
+
 pub struct UpdateServer {
     pub url: String,
     /// The certificate that a device has to believe, PEM.

@@ -86,3 +86,27 @@ fn nothing_is_written_over() {
     assert_eq!(atomix(dir.path(), &of_parts("content", "1", "content")).status.code(), Some(1));
     assert_eq!(fs::read_to_string(dir.path().join("boot.scr")).unwrap(), "mine");
 }
+
+/// The page that tells how an image is built has one block that says `run`.
+#[test]
+fn the_lines_of_the_page_about_building_run() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/building.md");
+    let page = fs::read_to_string(page).unwrap();
+    let (_, rest) = page.split_once("```sh run\n").unwrap();
+    let (lines, _) = rest.split_once("```").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    parts(dir.path());
+    fs::create_dir(dir.path().join("root")).unwrap();
+    fs::write(dir.path().join("root/init"), "the first program").unwrap();
+    let programs = Path::new(env!("CARGO_BIN_EXE_atomix")).parent().unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let done = Command::new("sh")
+        .args(["-euc", lines])
+        .env("PATH", path)
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(done.status.success(), "{said}{}", String::from_utf8_lossy(&done.stderr));
+    assert!(said.contains("compatible   rock64") && said.contains("version      1.2.3"), "{said}");
+}

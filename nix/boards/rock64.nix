@@ -116,6 +116,8 @@ in
       openvpn.enable = lib.mkDefault true;
       repart.enable = lib.mkDefault true;
       root.enable = lib.mkDefault true;
+      # Of the eMMC module: an identity moves with the data.
+      root.machineIdFrom = lib.mkDefault "/sys/class/block/mmcblk1/device/cid";
       serialRecovery.enable = lib.mkDefault true;
       ssh.enable = lib.mkDefault true;
       verification.enable = lib.mkDefault true;

@@ -88,6 +88,8 @@ in
       ])
     ];
 
+    # The shell of administrators; with what it needs of the system's environment.
+    programs.zsh.enable = true;
     # Found below /run/current-system/sw/bin, where the helper looks.
     environment.systemPackages = [
       pkgs.nftables

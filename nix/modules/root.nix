@@ -23,6 +23,15 @@ in
         whoever fills / leaves /run alone.
       '';
     };
+    machineIdFrom = lib.mkOption {
+      type = lib.types.nullOr lib.types.str;
+      default = null;
+      example = "/sys/class/block/mmcblk1/device/cid";
+      description = ''
+        A file that no other device has with the same content, of which the machine's identity is made at
+        every boot; / forgets it, and a journal is kept by it. Null: another identity at every boot.
+      '';
+    };
   };
 
   config = lib.mkIf cfg.enable {
@@ -34,8 +43,6 @@ in
         "lowerdir=${lower}"
         "upperdir=${upper}/upper"
         "workdir=${upper}/work"
-        "x-systemd.requires=atomixos-overlay.service"
-        "x-systemd.requires-mounts-for=${lower}"
       ];
     };
     # An overlay cannot be mounted anew with its own options.
@@ -50,6 +57,8 @@ in
           where = lower;
           type = "squashfs";
           options = "ro";
+          requiredBy = [ "sysroot.mount" ];
+          before = [ "sysroot.mount" ];
           unitConfig.DefaultDependencies = false;
         }
         {
@@ -62,6 +71,9 @@ in
       ];
       services.atomixos-overlay = {
         description = "Directories of the root file system's changes";
+        # From here and not from the file system's options: these are in the fstab of the system too, which
+        # would then require a unit that only the initrd has.
+        requiredBy = [ "sysroot.mount" ];
         before = [
           "sysroot.mount"
           "shutdown.target"
@@ -77,6 +89,33 @@ in
           ExecStart = "/bin/mkdir -p ${upper}/upper ${upper}/work";
           NoNewPrivileges = true;
         };
+      };
+
+      # Without it systemd would take every boot for the first one of a new machine.
+      services.atomixos-machine-id = lib.mkIf (cfg.machineIdFrom != null) {
+        description = "Identity of the machine";
+        wantedBy = [ "initrd.target" ];
+        before = [
+          "initrd-nixos-activation.service"
+          "initrd.target"
+          "shutdown.target"
+        ];
+        conflicts = [ "shutdown.target" ];
+        unitConfig = {
+          DefaultDependencies = false;
+          RequiresMountsFor = "/sysroot";
+          ConditionPathExists = cfg.machineIdFrom;
+        };
+        serviceConfig = {
+          Type = "oneshot";
+          RemainAfterExit = true;
+          NoNewPrivileges = true;
+        };
+        # A hash with a word of its own: what identifies the medium is told to nobody.
+        script = ''
+          mkdir -p /sysroot/etc
+          { echo atomixos machine-id; cat ${cfg.machineIdFrom}; } | sha256sum | cut -c1-32 >/sysroot/etc/machine-id
+        '';
       };
 
       # Nobody sits at the console: an initrd that cannot go on has cost its slot an attempt, and the

@@ -39,7 +39,7 @@ in
         PermitRootLogin = "no";
         X11Forwarding = false;
         AllowAgentForwarding = false;
-        AllowTcpForwarding = "no";
+        AllowTcpForwarding = false;
         MaxAuthTries = 3;
         LoginGraceTime = 30;
       };

@@ -189,6 +189,13 @@ let
         "/boot"
         "/data"
       ];
+  # An fstab is the initrd's and the system's: it names no unit that one of them lacks.
+  tables = lib.concatMap (
+    place:
+    lacks "${place} requires units" (
+      builtins.filter (lib.hasPrefix "x-systemd.requires") device.fileSystems.${place}.options
+    )
+  ) (builtins.attrNames device.fileSystems);
   disk =
     differs "the disk"
       (map (slot: lib.hasPrefix "${device.atomixos.board.disk}p" slot) (
@@ -302,6 +309,7 @@ differs "system.conf" (trimmed device.atomixos.update.systemConf) (
 )
 ++ definitions
 ++ mounts
+++ tables
 ++ disk
 ++ watchdog
 ++ agents

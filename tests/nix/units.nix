@@ -32,7 +32,12 @@ let
   described = unit: lib.optional (unit.description != "") "Description=${unit.description}";
   unitSection =
     unit: section "Unit" (described unit ++ keys (relations unit) ++ keys unit.unitConfig);
-  service = unit: unitSection unit + section "Service" (keys unit.serviceConfig);
+  service =
+    unit:
+    unitSection unit
+    + section "Service" (
+      keys unit.serviceConfig ++ lib.optional (unit.script != "") "ExecStart=/bin/true"
+    );
   escaped = where: builtins.replaceStrings [ "/" ] [ "-" ] (lib.removePrefix "/" where);
   mount = unit: {
     name = "${escaped unit.where}.mount";

@@ -330,6 +330,7 @@ in
     programs = {
       nano.enable = option bool true;
       ssh.setXAuthLocation = flag;
+      zsh.enable = flag;
     };
 
     security = {

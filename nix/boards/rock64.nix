@@ -143,6 +143,7 @@ in
     networking.hostName = lib.mkDefault "gateway";
     # A system that is only ever replaced whole needs nothing to change it.
     nix.enable = false;
+    system.stateVersion = lib.mkDefault "25.11";
     system.disableInstallerTools = true;
     system.switch.enable = false;
     documentation.enable = false;

@@ -22,6 +22,10 @@ const FIRST_RETRY_PART: u32 = 4;
 const MOST_FIRST_RETRY: Duration = Duration::from_secs(15 * 60);
 /// Tries after failures do not become more seldom than the interval, or this where it is shorter.
 const LEAST_CAP: Duration = Duration::from_secs(30 * 60);
+/// What a server puts off is spread over as much again, up to this or the interval where that is
+/// longer. hawkBit's pauses double up to an hour while its interval is minutes: spread over those, a
+/// fleet would come back from an outage together.
+const MOST_SPREAD: Duration = Duration::from_secs(60 * 60);
 /// By how much of its length a wait that the server set is spread.
 const SPREAD_PART: u32 = 4;
 
@@ -91,7 +95,8 @@ impl Pace {
             // Never earlier than the server asks for, and not everybody at its moment.
             Asked::Failed { retry_after: Some(said) } => {
                 let said = said.clamp(SHORTEST_WAIT, LONGEST_WAIT);
-                said + lot.of(self.interval.min(said.max(LEAST_CAP)))
+                let least = self.interval.min(LEAST_CAP);
+                said + lot.of(said.clamp(least, self.interval.max(MOST_SPREAD)))
             }
         };
         wait.clamp(SHORTEST_WAIT, LONGEST_WAIT)

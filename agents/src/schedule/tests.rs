@@ -101,6 +101,38 @@ fn an_outage_and_its_end_make_no_herd() {
     }
 }
 
+/// The fleet simulator found it: hawkBit's pauses after failures double, and were spread over its
+/// interval of minutes only, so that its devices came back from an outage within ten of them.
+#[test]
+fn doubling_pauses_do_not_bring_a_fleet_back_together() {
+    let sleep = Duration::from_secs(300);
+    let pace = Pace::new(sleep, &Policy::default());
+    let away = HOUR..HOUR * 3;
+    let mut all = Vec::new();
+    for device in (0..FLEET).map(name) {
+        let (mut time, mut failures) = (pace.first(&device), 0_u32);
+        let mut is_back = false;
+        for round in 1.. {
+            if is_back || time >= HOUR * 5 {
+                break;
+            }
+            is_back = time >= away.end;
+            all.push(time);
+            let asked = if away.contains(&time) {
+                failures += 1;
+                let pause = Duration::from_secs(30) * (1 << (failures - 1).min(7));
+                Asked::Failed { retry_after: Some(pause.min(HOUR)) }
+            } else {
+                failures = 0;
+                Asked::Answered { sleep: Some(sleep) }
+            };
+            time += pace.next(&device, round, failures, asked);
+        }
+    }
+    // The first question of each after the outage.
+    assert_no_herd(&counted(&all, away.end, away.end + HOUR, Duration::from_secs(60)));
+}
+
 #[test]
 fn a_polling_sleep_of_the_server_is_met_without_a_herd() {
     let sleep = Some(Duration::from_secs(300));

@@ -35,6 +35,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Run ten thousand virtual devices on virtual time; --help after it tells more
+    #[command(disable_help_flag = true)]
+    Fleet {
+        /// Arguments of the simulator
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Run RAUC's own tests against the released program, or as the arguments say; --help tells more
     #[command(disable_help_flag = true)]
     Conformance {
@@ -70,6 +77,7 @@ impl Cli {
             Task::E2e(args) => e2e::run(&args, out),
             Task::Model(args) => model::run(&args),
             Task::Powercut { arguments } => suite::powercut(&arguments),
+            Task::Fleet { arguments } => suite::fleet(&arguments),
             Task::Conformance { arguments } => suite::judged_by("conformance", &arguments),
             Task::Roundtrip { arguments } => suite::judged_by("roundtrip", &arguments),
             Task::Gateway { arguments } => suite::gateway(&arguments),

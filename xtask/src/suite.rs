@@ -11,7 +11,7 @@ use std::time::Instant;
 
 type Step = (&'static str, fn(&mut dyn Write) -> Result<(), TaskError>);
 
-const STEPS: [Step; 21] = [
+const STEPS: [Step; 22] = [
     ("judges are installed", |_| judges::require()),
     ("workspace rules", |_| workspace::check()),
     ("linux-only calls are gated", |_| linux_only::check()),
@@ -57,6 +57,11 @@ const STEPS: [Step; 21] = [
     ("boots of a gateway", |_| gateway(&["--judge=boots".to_owned()])),
     ("strangers at the API", |_| gateway(&["--judge=strangers".to_owned()])),
     ("every state", |_| model::run(&model::ModelArgs::default())),
+    // Ten thousand devices, and then the mistakes that have to be seen.
+    ("fleet", |_| {
+        fleet(&[])?;
+        fleet(&["--teeth".to_owned()])
+    }),
     // Fewer distinct images mean that something is wrong with the harness, whatever it says.
     ("power cuts", |_| powercut(&["--at-least".to_owned(), "200000".to_owned()])),
     ("real chain", |mut out| e2e::run(&E2eArgs::default(), &mut out)),
@@ -87,6 +92,14 @@ pub fn run(wanted: &[String], out: &mut impl Write) -> Result<(), TaskError> {
 /// Runs the power-cut harness.
 pub fn powercut(arguments: &[String]) -> Result<(), TaskError> {
     let run = ["run", "--release", "--quiet", "--package", "powercut", "--"];
+    let arguments = arguments.iter().map(String::as_str);
+    let arguments: Vec<&str> = run.into_iter().chain(arguments).collect();
+    cargo(&arguments)
+}
+
+/// Runs the fleet simulator.
+pub fn fleet(arguments: &[String]) -> Result<(), TaskError> {
+    let run = ["run", "--quiet", "--package", "fleet", "--"];
     let arguments = arguments.iter().map(String::as_str);
     let arguments: Vec<&str> = run.into_iter().chain(arguments).collect();
     cargo(&arguments)

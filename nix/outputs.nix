@@ -31,6 +31,7 @@ let
       run = import ./run.nix pkgs;
       inherit (pkgs) squashfsTools;
       inherit (self.packages.${pkgs.stdenv.hostPlatform.system}) atomix;
+      armTrustedFirmware = nixpkgs.legacyPackages.aarch64-linux.armTrustedFirmwareRK3328;
       uboot = self.packages.aarch64-linux."uboot-rock64${watchdog}";
     };
   developmentSigning = {

@@ -39,7 +39,8 @@ in
   atomix-static = program (
     atomix
     // {
-      inherit (pkgs.pkgsStatic) rustPlatform pkg-config openssl;
+      inherit (pkgs.pkgsStatic) rustPlatform openssl;
+      inherit (pkgs.pkgsStatic.buildPackages) pkg-config;
     }
   );
   # For the initrd: the same code without TLS, D-Bus and a runtime.

@@ -9,6 +9,8 @@
   # As lib.nixosSystem gives it.
   system,
   uboot,
+  # What is built into U-Boot.
+  armTrustedFirmware,
   # Of the product: never that of nixpkgs, which two products may share.
   version,
   # Certificate and key for `rauc-bundle`; see there.
@@ -50,6 +52,10 @@ let
       ;
     name = "atomixos-${series}";
     lockFile = ../Cargo.lock;
+    firmware = [
+      uboot
+      armTrustedFirmware
+    ];
   };
 in
 {

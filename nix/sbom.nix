@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# What is in the image, as CycloneDX 1.5: the crates of Cargo.lock with their hashes, and every path
-# of the system's closure. Written by Nix from what it knows anyway; same input, same bytes, so it
+# What is in the image, as CycloneDX 1.5: the crates of Cargo.lock with their hashes, every path of
+# the system's closure, and what is flashed beside it. Written by Nix from what it knows anyway; same input, same bytes, so it
 # has neither a time nor a serial number.
 {
   run,
@@ -9,6 +9,8 @@
   version,
   lockFile,
   toplevel,
+  # Packages that are on the disk and not in the system: the boot loader and what is in it.
+  firmware,
 }:
 let
   lock = lib.importTOML lockFile;
@@ -32,6 +34,17 @@ let
         }
       ];
     };
+  flashed =
+    package:
+    let
+      of = package.pname or package.name;
+    in
+    {
+      type = "firmware";
+      bom-ref = "firmware:${of}";
+      name = of;
+      version = package.version or "unknown";
+    };
   document = {
     bomFormat = "CycloneDX";
     specVersion = "1.5";
@@ -41,7 +54,7 @@ let
       bom-ref = name;
       inherit name version;
     };
-    components = map crate lock.package ++ [ "@closure@" ];
+    components = map crate lock.package ++ map flashed firmware ++ [ "@closure@" ];
   };
 in
 run "${name}.cdx.json"

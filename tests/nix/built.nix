@@ -89,6 +89,12 @@ rec {
       ;
     name = "atomixos-25.11";
     lockFile = ../../Cargo.lock;
+    firmware = [
+      {
+        pname = "played-boot-loader";
+        version = "1";
+      }
+    ];
   };
   # Did Kconfig keep the fragment? Once a configuration that has it all, once one that lost a line.
   kept = run "kept-options" { } ''

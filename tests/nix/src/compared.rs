@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 const SIGNED: &str = "--impure --file tests/nix/signed.nix --argstr program /tools/atomix";
 const BUILT: &str = "--impure --file tests/nix/built.nix --argstr program /tools/atomix";
 
+/// What `built.nix` flashes beside the system.
+const FIRMWARE: usize = 1;
+
 /// What a system of the check is made of, and the program that nix has not called.
 struct Outside<'a> {
     program: &'a Path,
@@ -115,8 +118,8 @@ fn components(checker: &Checker, nix: &Nix, document: &Path) -> Result<()> {
     let paths: Vec<&str> = closure.lines().filter_map(|path| path.rsplit('/').next()).collect();
     ensure!(paths.len() == 2, "the system of the check has two paths, not {paths:?}");
     ensure!(
-        listed.len() == crates + paths.len(),
-        "{} components of {crates} crates and {} paths",
+        listed.len() == crates + paths.len() + FIRMWARE,
+        "{} components of {crates} crates, {} paths and {FIRMWARE} part of the firmware",
         listed.len(),
         paths.len()
     );

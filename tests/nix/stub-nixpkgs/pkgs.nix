@@ -324,7 +324,8 @@ let
       };
       rustPlatform.buildRustPackage = rust;
       pkgsStatic = {
-        inherit (named) openssl pkg-config;
+        inherit (named) openssl;
+        buildPackages = { inherit (named) pkg-config; };
         rustPlatform.buildRustPackage = rust;
         stdenv.hostPlatform = pkgs.stdenv.hostPlatform // {
           isMusl = true;

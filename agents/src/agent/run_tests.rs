@@ -295,8 +295,7 @@ fn inhibitors_hold_the_restart_and_not_the_install() {
 #[test]
 fn a_restart_that_does_not_come_is_asked_for_again() {
     let mut world = World::with(|world| world.lost_restarts = 3);
-    let mut script = Script::of(3);
-    live(&mut world, &mut script, HOUR * 3);
+    live(&mut world, &mut Script::of(3), HOUR + Duration::from_secs(600));
     is_updated(&world, 3);
     let asked: Vec<_> = world.told.iter().filter(|words| *words == "restart into slot B").collect();
     assert_eq!((asked.len(), tries_of(&world, 3)), (4, 1), "{:#?}", world.told);

@@ -7,12 +7,12 @@
 
 mod outcome;
 mod store;
-mod text;
+pub(crate) mod text;
 
 pub use outcome::Outcome;
 pub use store::{MEMORY_FALLBACK_PATH, MEMORY_PATH, MemoryError, MemoryStore, Stored};
 
-use crate::Urgency;
+use crate::{ReportTries, Urgency};
 use bootctl::{BundleId, Force, SlotId};
 use bundle::UnixTime;
 use serde::{Deserialize, Serialize};
@@ -109,6 +109,9 @@ pub struct ReportRecord {
     /// The digest of the last one that did.
     #[serde(with = "text::optional_word")]
     pub sent: Option<Digest>,
+    /// How often it was sent in vain, and until when it waits.
+    #[serde(default)]
+    pub tries: ReportTries,
 }
 
 /// Bytes fetched for updates on one day.

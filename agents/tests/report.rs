@@ -288,7 +288,7 @@ fn what_may_have_arrived_without_a_word_is_corrected() {
     let report = Device::new().report();
     let mut fell = Device::new();
     fell.facts.booted = Some(SlotId::A);
-    let mut record = ReportRecord { pending: None, sent: Some(report.news()) };
+    let mut record = ReportRecord { sent: Some(report.news()), ..ReportRecord::default() };
     record.note(&fell.report());
     record.note(&report);
     assert_eq!(record.pending, Some(report.news()));

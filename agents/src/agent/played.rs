@@ -78,6 +78,8 @@ pub struct World {
     pub hook_forbids_until: Option<UnixTime>,
     /// So many restarts are asked for and never come.
     pub lost_restarts: usize,
+    /// Nobody takes reports.
+    pub receiver_is_away: bool,
     restarts: bool,
     end: UnixTime,
     // What is counted.
@@ -86,6 +88,8 @@ pub struct World {
     pub finished: Vec<BundleId>,
     pub boots: Vec<SlotId>,
     pub arrived: Vec<Digest>,
+    /// When a report was to be sent, arrived or not.
+    pub posted: Vec<UnixTime>,
     pub told: Vec<String>,
     pub remembered: usize,
     /// What the device must never do.
@@ -120,6 +124,7 @@ impl World {
             change: |_| (),
             hook_forbids_until: None,
             lost_restarts: 0,
+            receiver_is_away: false,
             restarts: false,
             end: NOON,
             fetched: 0,
@@ -127,6 +132,7 @@ impl World {
             finished: Vec::new(),
             boots: Vec::new(),
             arrived: Vec::new(),
+            posted: Vec::new(),
             told: Vec::new(),
             remembered: 0,
             wrongs: Vec::new(),
@@ -443,6 +449,10 @@ impl Hands for Played<'_> {
     fn deliver(&mut self, request: &ReportRequest) -> ReportAnswer {
         if let Err(failed) = self.act("send the report") {
             return ReportAnswer::None { why: failed.doing };
+        }
+        self.world.posted.push(self.world.now);
+        if self.world.receiver_is_away {
+            return ReportAnswer::None { why: "nobody is there".to_owned() };
         }
         self.world.arrived.push(request.news);
         match self.act("hear that the report arrived") {

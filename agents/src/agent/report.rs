@@ -7,7 +7,7 @@
 
 use super::course::Course;
 use super::hands::HandError;
-use crate::{AgentFacts, Delivery, Facts, Report, ReportRequest, ReportTries, SlotFacts};
+use crate::{AgentFacts, Delivery, Facts, Report, ReportRequest, SlotFacts};
 use bootctl::{BundleId, SlotId};
 use std::time::Duration;
 use storage::chain;
@@ -39,7 +39,6 @@ impl Shape {
 #[derive(Default)]
 pub struct Reporter {
     noted: Option<Shape>,
-    tries: ReportTries,
 }
 
 impl Reporter {
@@ -75,8 +74,9 @@ impl Reporter {
             return Ok(None);
         }
         let now = course.hands().now();
-        if !self.tries.may_send(now) {
-            return Ok(self.tries.wait(now));
+        let mut tries = course.memory().report.tries;
+        if !tries.may_send(now) {
+            return Ok(tries.wait(now));
         }
         // It is made anew: what is sent is what the device is now.
         let report = note(course, agent)?;
@@ -87,15 +87,21 @@ impl Reporter {
         let request = ReportRequest::new(&report, signed);
         let answer = course.hands().deliver(&request);
         let now = course.hands().now();
-        match self.tries.judge(&answer, now) {
+        let delivery = tries.judge(&answer, now);
+        course.note(|memory| {
+            memory.report.tries = tries;
+            if delivery == Delivery::Delivered {
+                memory.report.arrived(request.news);
+            }
+        });
+        match delivery {
             Delivery::Delivered => {
                 course.hands().tell("the device report has arrived");
-                course.note(|memory| memory.report.arrived(request.news));
                 Ok(None)
             }
             Delivery::Later { why, .. } => {
                 course.hands().tell(&format!("the device report has not arrived: {why}"));
-                Ok(self.tries.wait(now))
+                Ok(tries.wait(now))
             }
         }
     }

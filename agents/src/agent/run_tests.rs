@@ -147,6 +147,23 @@ fn a_device_updates_once_and_tells_the_fleet() {
     assert!(world.remembered < 16, "flash wears: {}", world.remembered);
 }
 
+/// A timer starts the agent anew each time. Fails when each start sends what is due at once.
+#[test]
+fn a_report_that_does_not_arrive_waits_also_where_the_agent_is_started_anew() {
+    let mut world = World::with(|world| world.receiver_is_away = true);
+    let mut nothing = Script { offers: Vec::new(), ..Script::of(3) };
+    for _ in 0..120 {
+        once_in(&mut world, &mut nothing, (Force::No, Acting::Act));
+        world.now.0 += 60;
+    }
+    let minutes: Vec<i64> = world.posted.iter().map(|at| (at.0 - NOON.0) / 60).collect();
+    assert_eq!(minutes, [0, 1, 3, 7, 15, 31, 63]);
+    world.receiver_is_away = false;
+    world.now.0 += 3600;
+    once_in(&mut world, &mut nothing, (Force::No, Acting::Act));
+    assert_eq!((world.arrived.len(), world.disk.report.pending), (1, None));
+}
+
 /// Counts the acts of a life without faults.
 fn acts_of(make: &dyn Fn() -> World, script: &dyn Fn() -> Script, time: Duration) -> usize {
     let mut world = make();

@@ -48,19 +48,19 @@ pub(super) mod optional_word {
 }
 
 /// Seconds since 1970, or nothing.
-pub(super) mod optional_time {
+pub(crate) mod optional_time {
     use bundle::UnixTime;
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
     #[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
-    pub(in super::super) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         value: &Option<UnixTime>,
         to: S,
     ) -> Result<S::Ok, S::Error> {
         value.map(|time| time.0).serialize(to)
     }
 
-    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Option<UnixTime>, D::Error> {
         Ok(Option::<i64>::deserialize(from)?.map(UnixTime))

@@ -9,6 +9,7 @@
 use super::{Report, is_news};
 use crate::ReportRecord;
 use bundle::UnixTime;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use storage::Digest;
 
@@ -98,10 +99,13 @@ impl ReportRecord {
     }
 }
 
-/// Tries of one start of the agent. Not kept: a device that was just started asks at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Tries since a report last arrived. Kept ([`ReportRecord`]): where a timer starts the agent anew
+/// each time, a server that is away or asks for less would be sent the report at each of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ReportTries {
     failures: u32,
+    #[serde(with = "crate::memory::text::optional_time")]
     not_before: Option<UnixTime>,
 }
 

@@ -13,9 +13,9 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use http_body_util::BodyExt;
 use openssl::sha::Sha256;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 use storage::Digest;
 use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncWriteExt;
@@ -42,7 +42,11 @@ pub(super) fn empty_spool(state: &Path) -> Result<(), StartError> {
     let failed = |source| StartError::Spool { path: path.clone(), source };
     fs::create_dir_all(&path).map_err(failed)?;
     for entry in fs::read_dir(&path).map_err(failed)? {
-        fs::remove_file(entry.map_err(failed)?.path()).map_err(failed)?;
+        match fs::remove_file(entry.map_err(failed)?.path()) {
+            // A service that is still ending removes its own.
+            Err(gone) if gone.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.map_err(failed)?,
+        }
     }
     Ok(())
 }

@@ -11,6 +11,8 @@
 
 mod cli_board;
 
+use agents::{InstallRecord, InstallStage, MemoryStore, Urgency};
+use bootctl::SlotId;
 use cli_board::SmallBoard;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -121,6 +123,26 @@ fn answers_about_a_board_keep_their_shape() {
     hold(&board, "health-run-v1.json", &["health", "run", "--dry-run"], 0);
     fs::remove_file(board.path("/etc/healthy")).unwrap();
     hold(&board, "health-probe-v1.json", &["health", "probe"], 10);
+}
+
+#[test]
+fn what_the_agent_remembers_keeps_its_shape() {
+    let board = SmallBoard::new();
+    board.write("/data/config/os-upgrade.json", r#"{"server_url": "https://u.example"}"#);
+    let mut files = storage::HostFiles::new(board.root());
+    let (mut store, mut memory, _) = MemoryStore::load(&files);
+    memory.install = Some(InstallRecord {
+        manifest: storage::Digest::from_bytes([7; 32]),
+        version: Some("2.0.0".to_owned()),
+        url: None,
+        etag: None,
+        slot: SlotId::B,
+        from: None,
+        urgency: Urgency::Ordinary,
+        stage: InstallStage::Begun,
+    });
+    store.store(&mut files, &memory).unwrap();
+    hold(&board, "agent-status-v1.json", &["agent", "status"], 0);
 }
 
 /// What `slot check` says of the slots: their content is as installed, is not, or has no record.

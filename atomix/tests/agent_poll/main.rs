@@ -14,7 +14,9 @@
 mod cli_board;
 mod house;
 mod killed;
+mod orders;
 mod signed;
+mod started;
 #[path = "../update_server/mod.rs"]
 mod update_server;
 

@@ -39,6 +39,7 @@ impl Page {
 pub struct Asked {
     pub path: String,
     pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
 }
 
 impl Asked {
@@ -121,12 +122,11 @@ fn serve<S: Read + Write>(
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
-        if let Some(len) = headers.get("content-length") {
-            let mut body = vec![0; len.parse().unwrap()];
-            stream.read_exact(&mut body).unwrap();
-        }
+        let len = headers.get("content-length").map_or(0, |len| len.parse().unwrap());
+        let mut body = vec![0; len];
+        stream.read_exact(&mut body).unwrap();
         let range = headers.get("range").cloned();
-        asked.lock().unwrap().push(Asked { path: path.clone(), headers });
+        asked.lock().unwrap().push(Asked { path: path.clone(), headers, body });
         let page = pages.lock().unwrap().get(&path).cloned();
         let page = page.unwrap_or_else(|| Page::new(404, "nothing"));
         let head = answer(&page, range.as_deref());

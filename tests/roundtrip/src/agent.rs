@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Does our own client of hawkBit's interface come to the end of an update with gooseBit? The client
-//! and its HTTP are the real ones; the hands that install and restart are played.
+//! and its HTTP are the real ones; the hands that install and restart are played first, and are those
+//! of the program itself then ([`crate::house`]).
 
 use crate::device::COMPATIBLE;
 use crate::goosebit::{Goosebit, TOKEN};
 use crate::hawkbit::make_update;
+use crate::house;
 use crate::peers;
 use agents::ddi::{BootOutcome, Credentials, Deployment, Effect, FileHasher, Stage};
 use anyhow::{Context as _, Result, ensure};
@@ -18,13 +20,19 @@ use std::path::Path;
 ///
 /// # Errors
 /// When gooseBit does not know in the end what became of it.
-pub fn judge(real: &Path, scratch: &Path, out: &mut dyn Write) -> Result<()> {
+pub fn judge(
+    real: &Path,
+    program: Option<&Path>,
+    scratch: &Path,
+    out: &mut dyn Write,
+) -> Result<()> {
     let fell_back = BootOutcome::FellBack { why: "slot B was given up: watchdog".to_owned() };
     play(real, scratch, ("agent-good", BootOutcome::Good), "Finished")?;
     writeln!(out, "  an update: offered, reported, and a success once it is marked good")?;
     play(real, scratch, ("agent-bad", fell_back), "Error")?;
     writeln!(out, "  a fall back: reported with its reason")?;
-    Ok(())
+    // The real RAUC, which is its own peer where no program is given, has no agent.
+    program.map_or(Ok(()), |program| house::judge(program, scratch, out))
 }
 
 fn play(

@@ -12,6 +12,16 @@
 pub mod agent;
 pub mod cases;
 pub mod cli;
+#[path = "../../../atomix/tests/cli_board/mod.rs"]
+#[allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "the board of other tests: it may end where it stands"
+)]
+mod cli_board;
 pub mod daemon;
 pub mod deltas;
 pub mod device;
@@ -19,6 +29,7 @@ pub mod floor;
 pub mod goosebit;
 pub mod hawkbit;
 pub mod hostile;
+pub mod house;
 pub mod keys;
 pub mod matrix;
 pub mod measures;

@@ -91,7 +91,7 @@ fn judge(cli: &Cli, scratch: &Path, out: &mut dyn Write) -> Result<()> {
         let begun = Instant::now();
         writeln!(out, "{}:", judge.name())?;
         match judge {
-            Judge::Agent => agent::judge(&real, scratch, out)?,
+            Judge::Agent => agent::judge(&real, cli.program.as_deref(), scratch, out)?,
             Judge::Hawkbit => {
                 let peers = hawkbit::Peers {
                     real: real.clone(),

@@ -6,6 +6,7 @@ use crate::Source;
 use crate::http::test_server::{Reply, TestServer};
 use crate::http::{HttpOptions, HttpSource};
 use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
 
 const SEGMENT: usize = 256 * 1024;
 
@@ -76,6 +77,39 @@ fn latency_is_paid_per_request_and_not_per_read() {
     }
     // 128 reads.
     assert!(server.requests().len() <= 8);
+}
+
+#[test]
+fn a_near_server_is_asked_for_less_ahead_of_its_reader_than_a_far_one() {
+    const MIB: u64 = 1 << 20;
+    let bytes = sample(16 * 1024 * 1024);
+    // A server may be late now and then; never sooner than its line is long.
+    let fetched_ahead = |latency: fn(usize) -> u64, least: u64| {
+        let served = bytes.clone();
+        let server = TestServer::start(move |request| {
+            std::thread::sleep(Duration::from_millis(latency(request.number)));
+            Reply::file(request, &served)
+        });
+        let source = HttpSource::open(&server.url, &quick()).unwrap();
+        for lone in 0..6 {
+            source.read_at(15 * MIB + lone * 50_000, &mut [0; 10]).unwrap();
+        }
+        let mut buf = vec![0; SEGMENT];
+        for at in (0..4 * SEGMENT).step_by(SEGMENT) {
+            source.read_at(at as u64, &mut buf).unwrap();
+        }
+        let begun = Instant::now();
+        while source.bytes_fetched() < MIB + least && begun.elapsed().as_secs() < 30 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // For more to come that should not.
+        std::thread::sleep(Duration::from_millis(400));
+        source.bytes_fetched() - MIB
+    };
+    let near = fetched_ahead(|number| if number % 2 == 1 { 50 } else { 0 }, MIB);
+    assert!((MIB..4 * MIB).contains(&near), "{near}");
+    let far = fetched_ahead(|_| 30, 6 * MIB);
+    assert!((6 * MIB..7 * MIB).contains(&far), "{far}");
 }
 
 #[test]

@@ -77,12 +77,71 @@ let
       if builtins.length parts == 1 then played text else { ${lib.last parts} = played text; }
     )
   );
+  # Who is started at a boot, as drop-ins of the targets that want it.
+  wants =
+    systemd: checkedIn:
+    let
+      of = suffix: lib.mapAttrsToList (name: unit: unit // { unit = "${name}.${suffix}"; });
+      all =
+        of "service" systemd.services
+        ++ of "timer" (systemd.timers or { })
+        ++ map (unit: unit // { unit = "${escaped unit.where}.mount"; }) systemd.mounts;
+      targets = lib.unique (lib.concatMap (unit: unit.wantedBy ++ unit.requiredBy) all);
+      wantedFrom =
+        target: builtins.filter (unit: builtins.elem target (unit.wantedBy ++ unit.requiredBy)) all;
+    in
+    builtins.listToAttrs (
+      map (target: {
+        name = "${target}.d";
+        value = (checkedIn."${target}.d" or { }) // {
+          "wants.conf" = section "Unit" (map (unit: "Wants=${unit.unit}") (wantedFrom target));
+        };
+      }) targets
+    );
+  # What systemd makes of an fstab: the part that orders.
+  table =
+    prefix: places:
+    builtins.listToAttrs (
+      map (place: {
+        name = "${if prefix == "" then escaped place.mountPoint else prefix}.mount";
+        value =
+          section "Unit" (
+            map (option: "Before=${lib.removePrefix "x-systemd.before=" option}") (
+              builtins.filter (lib.hasPrefix "x-systemd.before=") place.options
+            )
+          )
+          + section "Mount" [
+            "What=${place.device}"
+            "Where=${if prefix == "" then place.mountPoint else "/${prefix}"}"
+          ];
+      }) places
+    );
+  place = mountPoint: config.fileSystems.${mountPoint} // { inherit mountPoint; };
 in
 {
   system =
     nested config.atomixos.unitTexts
     // dropIns config.systemd config.atomixos.unitTexts
-    // mounts config.systemd;
-  initrd = dropIns config.boot.initrd.systemd { } // mounts config.boot.initrd.systemd;
+    // mounts config.systemd
+    // wants config.systemd (nested config.atomixos.unitTexts)
+    // table "" [
+      (place "/boot")
+      (place "/data")
+    ]
+    // {
+      "local-fs.target.d" = {
+        "wants.conf" = section "Unit" [
+          "Wants=boot.mount data.mount var-log-journal.mount var-lib-systemd-pstore.mount"
+        ];
+      };
+    };
+  initrd =
+    dropIns config.boot.initrd.systemd { }
+    // mounts config.boot.initrd.systemd
+    // wants config.boot.initrd.systemd { }
+    // table "sysroot" [ (place "/") ]
+    // {
+      "initrd-root-fs.target.d"."requires.conf" = "[Unit]\nRequires=sysroot.mount\nAfter=sysroot.mount\n";
+    };
   rules."99-local.rules" = config.atomixos.disk.rules;
 }

@@ -20,7 +20,7 @@ const SYSTEM: &str = "nix/configurations.nix";
 const HOST: &str = "networking.hostName = \"gateway\";";
 const BUILT: &str = "tests/nix/built.nix";
 
-const FAULTS: [Fault; 17] = [
+const FAULTS: [Fault; 18] = [
     Fault {
         name: "a test's script that is no Python",
         file: "nix/tests/update.nix",
@@ -132,6 +132,14 @@ const FAULTS: [Fault; 17] = [
         to: "RestrictSUIDGID = true;",
         stage: Stage::Units,
         says: "RestrictSUIDGID",
+    },
+    Fault {
+        name: "a mount before what it needs",
+        file: "nix/modules/logging.nix",
+        from: "\"systemd-pstore.service\"",
+        to: "\"data.mount\"",
+        stage: Stage::Order,
+        says: "ordering cycle",
     },
     Fault {
         name: "an option that its page does not know",

@@ -33,6 +33,8 @@ pub enum Stage {
     Agreement,
     /// Does systemd understand every unit with its drop-ins, and udev every rule?
     Units,
+    /// Is there an order for all that a boot starts? systemd leaves out what it has none for.
+    Order,
     /// Does docs/nix-options.md have every option as the modules have it?
     Options,
     /// Are the scripts of the machines' tests Python at all? Nothing here can run them.
@@ -42,7 +44,7 @@ pub enum Stage {
 }
 
 /// All stages.
-pub const STAGES: [Stage; 10] = [
+pub const STAGES: [Stage; 11] = [
     Stage::Format,
     Stage::Unused,
     Stage::Parse,
@@ -50,6 +52,7 @@ pub const STAGES: [Stage; 10] = [
     Stage::Systems,
     Stage::Agreement,
     Stage::Units,
+    Stage::Order,
     Stage::Options,
     Stage::Scripts,
     Stage::Build,
@@ -90,6 +93,7 @@ impl Checker {
                 Ok(())
             }
             Stage::Units => self.units(),
+            Stage::Order => self.order(),
             Stage::Options => self.options(),
             Stage::Scripts => self.scripts(),
             Stage::Build => self.build(),
@@ -130,6 +134,32 @@ impl Checker {
                if test -s /tmp/said; then cat /tmp/said >&2; exit 1; fi
              done
              rm -r /tmp/units"
+        );
+        self.inside(&script)
+    }
+
+    /// The manager's own test of a start; it refuses to make one as root.
+    fn order(&self) -> Result<()> {
+        let script = format!(
+            "mount -t tmpfs tmpfs /run
+             mount -t sysfs sysfs /sys
+             mount -t cgroup2 cgroup2 /sys/fs/cgroup
+             nix eval {FLAGS} path:/src#lib.units --write-to /run/units
+             chmod -R a+rX /run/units
+             mkdir -m 777 /run/user
+             mount -t tmpfs -o mode=1777 tmpfs /tmp
+             cd /run/units
+             for start in system/multi-user.target/atomix-started.service \
+                          initrd/initrd.target/atomix-repart.service; do
+               set -- $(echo $start | tr / ' ')
+               setpriv --reuid=65534 --regid=65534 --clear-groups \
+                 env HOME=/run/user XDG_RUNTIME_DIR=/run/user SYSTEMD_UNIT_PATH=/run/units/$1: \
+                 /usr/lib/systemd/systemd --test --system --unit=$2 --no-pager \
+                 --log-target=console --log-level=warning >/run/order 2>&1 ||
+                 {{ tail -n 5 /run/order >&2; exit 1; }}
+               if grep 'ordering cycle' /run/order >&2; then exit 1; fi
+               grep -q \"Action: $3 -> start\" /run/order
+             done"
         );
         self.inside(&script)
     }

@@ -115,15 +115,7 @@ in
 
     system.checks = lib.optional (cfg.configFile != null) (
       pkgs.runCommand "atomixos-kernel-needs" { } ''
-        missing=
-        ${lib.concatMapStringsSep "\n" (
-          need:
-          "grep -q '^CONFIG_${need.name}=[${need.values}]$' ${cfg.configFile} || missing=\"$missing ${show need}\""
-        ) needs}
-        if [ -n "$missing" ]; then
-          echo "the kernel was built without:$missing" >&2
-          exit 1
-        fi
+        ${import ../lib/kernel-needs.nix needs cfg.configFile}
         touch $out
       ''
     );

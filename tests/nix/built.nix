@@ -104,4 +104,27 @@ rec {
     grep -q CONFIG_CMD_FAT=y "$out"
   '';
   system = toplevel;
+
+  # A kernel that has all, and one whose configuration turned a need into a module.
+  kernel-needs =
+    let
+      judge = import ../../nix/lib/kernel-needs.nix [
+        {
+          name = "SQUASHFS";
+          values = "ym";
+        }
+        {
+          name = "SQUASHFS_ZSTD";
+          values = "y";
+        }
+      ];
+    in
+    run "kernel-needs" { } ''
+      printf 'CONFIG_SQUASHFS=m\nCONFIG_SQUASHFS_ZSTD=y\n' >good
+      printf 'CONFIG_SQUASHFS=m\nCONFIG_SQUASHFS_ZSTD=m\n' >bad
+      (${judge "good"})
+      if (${judge "bad"}) 2>said; then exit 1; fi
+      grep -q 'without: SQUASHFS_ZSTD=\[y\]$' said
+      cp said "$out"
+    '';
 }

@@ -3,14 +3,21 @@
 # something that is off is not in the file at all; of an option that was renamed one name is enough.
 set -eu
 fragment=$1 config=$2 lost=
-redundant='CONFIG_SYS_REDUNDAND_ENVIRONMENT=y CONFIG_ENV_REDUNDANT=y'
 has() { grep -qixF -e "$1" "$config"; }
-renamed=
-for one in $redundant; do if has "$one"; then renamed=$one; fi; done
 while IFS= read -r line; do
   case $line in
-    CONFIG_SYS_REDUNDAND_ENVIRONMENT=y | CONFIG_ENV_REDUNDANT=y) [ -n "$renamed" ] || lost="$lost $line" ;;
-    CONFIG_*) has "$line" || lost="$lost $line" ;;
+    CONFIG_*)
+      case $line in
+        CONFIG_SYS_REDUNDAND_ENVIRONMENT=*) other=CONFIG_ENV_REDUNDANT ;;
+        CONFIG_ENV_REDUNDANT=*) other=CONFIG_SYS_REDUNDAND_ENVIRONMENT ;;
+        CONFIG_USE_DEFAULT_ENV_FILE=*) other=CONFIG_ENV_USE_DEFAULT_ENV_TEXT_FILE ;;
+        CONFIG_ENV_USE_DEFAULT_ENV_TEXT_FILE=*) other=CONFIG_USE_DEFAULT_ENV_FILE ;;
+        CONFIG_DEFAULT_ENV_FILE=*) other=CONFIG_ENV_DEFAULT_ENV_TEXT_FILE ;;
+        CONFIG_ENV_DEFAULT_ENV_TEXT_FILE=*) other=CONFIG_DEFAULT_ENV_FILE ;;
+        *) other=${line%%=*} ;;
+      esac
+      has "$line" || has "$other=${line#*=}" || lost="$lost $line"
+      ;;
     '# CONFIG_'*' is not set')
       name=${line#\# }
       name=${name% is not set}

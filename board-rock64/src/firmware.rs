@@ -195,10 +195,13 @@ impl Board {
         section(
             &mut text,
             "The selector is the default environment, bootcmd included: with a file for it U-Boot \
-             knows no CONFIG_BOOTCOMMAND.",
+             knows no CONFIG_BOOTCOMMAND. Renamed in 2025.10; each U-Boot knows one of the names.",
         );
-        switch(&mut text, Switch::On, &["USE_DEFAULT_ENV_FILE"]);
-        text.push_str("CONFIG_DEFAULT_ENV_FILE=\"selector.env\"\n");
+        let of_file = ["USE_DEFAULT_ENV_FILE", "ENV_USE_DEFAULT_ENV_TEXT_FILE"];
+        switch(&mut text, Switch::On, &of_file);
+        for name in ["DEFAULT_ENV_FILE", "ENV_DEFAULT_ENV_TEXT_FILE"] {
+            let _ = writeln!(text, "CONFIG_{name}=\"selector.env\"");
+        }
         section(&mut text, "No second counter, no other way to boot: not SD, USB, network or EFI.");
         switch(&mut text, Switch::Off, &OTHER_WAYS_TO_BOOT);
         section(&mut text, "What the selector and the slot scripts call.");

@@ -9,7 +9,7 @@ let
   scenario =
     name:
     pkgs.testers.runNixOSTest (
-      import (./. + "/${name}.nix") { inherit lib board; } // { inherit name; }
+      import (./. + "/${name}.nix") { inherit lib pkgs board; } // { inherit name; }
     );
 in
 lib.genAttrs [

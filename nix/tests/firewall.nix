@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Nothing comes in from the world; the LAN comes in; nothing goes through.
-{ board, ... }:
+{ board, pkgs, ... }:
 {
   nodes = {
     gateway = {
@@ -16,7 +16,7 @@
       ];
       systemd.services.played = {
         wantedBy = [ "multi-user.target" ];
-        serviceConfig.ExecStart = "/run/current-system/sw/bin/python3 -m http.server 8443";
+        serviceConfig.ExecStart = "${pkgs.python3}/bin/python3 -m http.server 8443";
       };
     };
     world.virtualisation.vlans = [ 1 ];

@@ -15,7 +15,6 @@
     # Lines of this weight are on the disk when logger returns and the journal has them.
     machine.succeed("logger -p daemon.crit 'the last words'")
     machine.wait_until_succeeds("journalctl --directory=/data/logs/journal | grep -q 'the last words'")
-    machine.succeed("atomix boot mark-bad B --json || true")
     machine.succeed("sync")
     machine.crash()
     machine.start()

@@ -32,6 +32,7 @@
     host.wait_until_succeeds("ping -c 1 -W 2 172.20.30.1")
     host.succeed("ip route replace default via 172.20.30.1")
     host.fail("ping -c 1 -W 5 192.168.1.3")
+    world.succeed("ip route add 172.20.30.0/24 via 192.168.1.1")
     world.fail("ping -c 1 -W 5 172.20.30.9")
   '';
 }

@@ -25,7 +25,7 @@
     world.start()
     world.wait_for_unit("network.target")
     gateway.wait_for_unit("sshd.service")
-    asks = "nc -z -w 5 192.168.1.1 22"
+    asks = "timeout 5 bash -c '</dev/tcp/192.168.1.1/22'"
     world.fail(asks)
     gateway.systemctl("start ssh-wan-toggle.service")
     world.fail(asks)

@@ -102,6 +102,11 @@ rec {
     grep -v CONFIG_CMD_FAT=y ${fragment} >lost
     ! sh ${../../nix/kept-options.sh} ${fragment} lost 2>"$out"
     grep -q CONFIG_CMD_FAT=y "$out"
+    # One name of an option that was renamed is enough, none is not.
+    grep -v CONFIG_USE_DEFAULT_ENV_FILE ${fragment} >renamed
+    sh ${../../nix/kept-options.sh} ${fragment} renamed
+    grep -v USE_DEFAULT_ENV ${fragment} >lost
+    ! sh ${../../nix/kept-options.sh} ${fragment} lost
   '';
   system = toplevel;
 

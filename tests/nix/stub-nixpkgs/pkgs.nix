@@ -141,6 +141,7 @@ let
     "pkg-config"
     "podman"
     "procps"
+    "python3"
     "qemu"
     "rauc"
     "rsyslog"

@@ -15,8 +15,15 @@ use std::path::{Path, PathBuf};
 /// Kconfig option.
 const EARLY_PCI: &str = "KCPPFLAGS=-DCONFIG_SYS_EARLY_PCI_INIT";
 
-/// Options that the fragment names twice, once for each age of U-Boot; one of them sticks.
-const RENAMED: [&str; 2] = ["CONFIG_SYS_REDUNDAND_ENVIRONMENT=y", "CONFIG_ENV_REDUNDANT=y"];
+/// Options that the fragment names twice, once for each age of U-Boot; one of each pair sticks.
+const RENAMED: [[&str; 2]; 3] = [
+    ["CONFIG_SYS_REDUNDAND_ENVIRONMENT=y", "CONFIG_ENV_REDUNDANT=y"],
+    ["CONFIG_USE_DEFAULT_ENV_FILE=y", "CONFIG_ENV_USE_DEFAULT_ENV_TEXT_FILE=y"],
+    [
+        "CONFIG_DEFAULT_ENV_FILE=\"selector.env\"",
+        "CONFIG_ENV_DEFAULT_ENV_TEXT_FILE=\"selector.env\"",
+    ],
+];
 
 /// The source tree with Debian's patches and ours.
 ///
@@ -176,14 +183,16 @@ impl Build<'_> {
 /// Options of the fragment that Kconfig did not keep as they are; a lost one says nothing.
 fn lost_options(fragment: &str, merged: &str) -> Vec<String> {
     let has = |line: &str| merged.lines().any(|found| same_option(found, line));
-    let renamed_kept = RENAMED.iter().any(|line| has(line));
+    let renamed_kept = |line: &str| {
+        RENAMED.iter().any(|pair| pair.contains(&line) && pair.iter().any(|name| has(name)))
+    };
     let kept = |line: &str| match line.strip_prefix("# CONFIG_") {
         // What depends on something that is off is not in the file at all.
         Some(rest) => {
             let name = rest.strip_suffix(" is not set").unwrap_or(rest);
             !merged.lines().any(|found| found.starts_with(&format!("CONFIG_{name}=")))
         }
-        None => has(line) || (RENAMED.contains(&line) && renamed_kept),
+        None => has(line) || renamed_kept(line),
     };
     fragment
         .lines()
@@ -218,5 +227,7 @@ mod tests {
         let fragment = "CONFIG_SYS_REDUNDAND_ENVIRONMENT=y\nCONFIG_ENV_REDUNDANT=y\n";
         assert!(lost_options(fragment, "CONFIG_ENV_REDUNDANT=y\n").is_empty());
         assert_eq!(lost_options(fragment, "").len(), 2);
+        // A name of one pair says nothing of another.
+        assert_eq!(lost_options(fragment, "CONFIG_USE_DEFAULT_ENV_FILE=y\n").len(), 2);
     }
 }

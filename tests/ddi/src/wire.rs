@@ -24,7 +24,7 @@ pub struct Wire {
     /// What happens there, by the number of the request.
     pub turns: RefCell<Vec<Turn>>,
     /// Answers by which the next requests go wrong: a status, or 0 for none behind the work.
-    pub faults: RefCell<Vec<u16>>,
+    pub faults: Rc<RefCell<Vec<u16>>>,
     asked: Cell<u32>,
 }
 

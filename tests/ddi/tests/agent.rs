@@ -8,9 +8,11 @@
     reason = "a test may end where it stands"
 )]
 
-use agents::agent::{HawkbitEnd, HawkbitEnding, HawkbitTerms, hawkbit_once, run_hawkbit};
-use agents::ddi::{Credentials, HttpExchange, HttpWay, Server};
-use agents::{Keep, Policy, RebootRule, Transport};
+use agents::agent::{
+    HawkbitEnd, HawkbitEnding, HawkbitTerms, hawkbit_once, preview_hawkbit, run_hawkbit,
+};
+use agents::ddi::{Credentials, HttpExchange, HttpWay, Permission, Server};
+use agents::{Decision, Keep, Policy, RebootRule, Transport};
 use bootctl::Force;
 use ddi::board::{Board, Cut};
 use ddi::book::{Action, Bundle, Open, TOKEN};
@@ -232,6 +234,42 @@ fn another_action_takes_over_while_the_first_is_written() {
     scene.once();
     assert_eq!((scene.action(8).open, scene.board.good()), (Open::Finished, Some("3.0.0")));
     scene.assert_strict();
+}
+
+#[test]
+fn an_action_that_vanishes_while_it_is_written_is_stopped() {
+    for status in [404, 405, 410] {
+        let policy = Policy::default();
+        let mut scene = pair(&policy);
+        let (faults, mut is_told) = (std::rc::Rc::clone(&scene.wire.faults), false);
+        scene.board.on_percent = Some(Box::new(move |percent| {
+            if percent == 20 && !std::mem::replace(&mut is_told, true) {
+                // The word on the progress is the next request.
+                faults.borrow_mut().push(status);
+            }
+        }));
+        scene.once();
+        let log = scene.board.log.join("\n");
+        assert!(log.contains("the server does not know it any more"), "{status}: {log}");
+        // It was a mistake of the server's, who still has the action: it begins again.
+        assert_eq!((scene.board.began.len(), scene.board.written.len()), (2, 1), "{status}");
+        assert_eq!(scene.open(), Open::Running, "{status}");
+    }
+}
+
+#[test]
+fn who_only_wants_to_know_changes_nothing_here_and_there() {
+    let policy = Policy::default();
+    let mut scene = pair(&policy);
+    scene.wire.book.borrow_mut().wants_attributes = true;
+    let terms = HawkbitTerms { policy: &policy, server: &scene.server, exchange: &scene.wire };
+    let mut memory = scene.board.memory.clone();
+    let seen = preview_hawkbit(&mut scene.board, terms, &mut memory, Force::No).unwrap();
+    let last = seen.judgements.last().unwrap();
+    assert!(matches!(last.decision, Decision::Install { .. }), "{seen:?}");
+    assert_eq!(seen.permission, Some(Permission::Install));
+    assert_eq!((memory == scene.board.memory, scene.board.began.len()), (true, 0));
+    assert_eq!((scene.asked("PUT"), scene.asked("POST"), scene.asked("GET")), (0, 0, 2));
 }
 
 #[test]

@@ -167,11 +167,10 @@ impl Fleet {
     fn note_course(&mut self) {
         let mut good = [[0; 5]; 2];
         for device in &self.devices {
-            let version = device.story.good.map(|(version, _)| version);
-            for (which, counts) in Which::ALL.iter().zip(&mut good) {
-                for (known, count) in Version::ALL.iter().zip(counts) {
-                    *count += u32::from(version == Some(*known) && device.server() == *which);
-                }
+            let Some((version, _)) = device.story.good else { continue };
+            let counts = good.get_mut(device.server() as usize);
+            if let Some(count) = counts.and_then(|counts| counts.get_mut(version as usize)) {
+                *count += 1;
             }
         }
         self.course.good.push(good);

@@ -109,6 +109,10 @@ impl Turn<'_> {
 
     /// Restarts into what waits in the other slot, if the owner's rules let it.
     pub fn restart_if_due(&mut self) -> bool {
+        if self.device.memory.install.is_none() {
+            // Nothing was installed that could wait: most wakes of a fleet.
+            return false;
+        }
         let facts = self.facts();
         let view = View { memory: &self.device.memory, insist: Force::No };
         let decision = judge_waiting(&facts, &view, &self.device.policy).decision;

@@ -12,7 +12,7 @@
 
 mod cli_board;
 
-use atomix::cli::{AgentCommand, BootCommand, Cli, Command, PollArgs};
+use atomix::cli::{BootCommand, Cli, Command};
 use bootctl::{SlotId, SlotState};
 use clap::Parser;
 use cli_board::{Ran, SmallBoard};
@@ -343,89 +343,6 @@ fn the_root_login_replaces_the_getty_of_its_line_and_is_started_by_nobody_else()
     assert!(words(gate, "Unit", "Before").contains("getty-pre.target"));
     let commands = own_commands("gate", gate);
     assert!(matches!(commands.as_slice(), [Command::Boot { command: BootCommand::SerialRoot }]));
-}
-
-/// What `systemd-analyze security` says, without a manager: 0 is closed, 10 is open.
-#[cfg(target_os = "linux")]
-fn exposure(name: &str) -> f64 {
-    let output = std::process::Command::new("systemd-analyze")
-        .args(["security", "--offline=true", "--no-pager"])
-        .arg(folder().join(name))
-        .env("LC_ALL", "C.UTF-8")
-        .output()
-        .expect("systemd-analyze is installed by .ci/setup");
-    let text = String::from_utf8(output.stdout).unwrap();
-    let line = text.lines().rfind(|line| line.contains("Overall exposure level"));
-    let words = line.unwrap_or_else(|| panic!("{text}")).split(": ").nth(1).unwrap();
-    words.split(' ').next().unwrap().parse().unwrap()
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn systemd_takes_the_agents_units_and_they_are_as_closed_as_the_page_says() {
-    let place = tempfile::tempdir().unwrap();
-    let names = ["os-upgrade.timer", "os-upgrade.service", "atomix-agent.service"];
-    let mut copies = Vec::new();
-    for name in names {
-        // The program is not installed where this runs.
-        let text = files()[name].replace("ExecStart=/usr/bin/atomix", "ExecStart=/bin/true");
-        copies.push(place.path().join(name));
-        fs::write(place.path().join(name), text).unwrap();
-    }
-    let output = std::process::Command::new("systemd-analyze")
-        .args(["verify", "--man=no"])
-        .args(&copies)
-        .env("LC_ALL", "C.UTF-8")
-        .output()
-        .expect("systemd-analyze is installed by .ci/setup");
-    let said = String::from_utf8_lossy(&output.stderr);
-    let ours = |line: &&str| line.contains("os-upgrade") || line.contains("atomix-agent");
-    let ours: Vec<&str> = said.lines().filter(ours).collect();
-    assert_eq!(ours, [""; 0], "{said}");
-    let (poll, hawkbit) = (exposure(names[1]), exposure(names[2]));
-    let row = format!("| `systemd-analyze security` | {poll} | {hawkbit} |");
-    let page = include_str!("../../docs/agents-on-the-device.md");
-    assert!(page.contains(&row), "docs/agents-on-the-device.md should say: {row}");
-    assert!(poll < 4.0 && hawkbit < 4.0, "{poll} {hawkbit}");
-}
-
-/// What the timer starts has to look at the pace itself, and a person's start must not be kept by it;
-/// two agents at once must not be.
-#[test]
-fn each_agent_has_one_unit_and_ends_where_the_settings_name_the_other() {
-    let units = units();
-    let commands = |name: &str| own_commands(name, &units[name]);
-    assert!(matches!(
-        commands("os-upgrade.service").as_slice(),
-        [Command::Agent { command: AgentCommand::Poll(PollArgs { once: true, .. }) }]
-    ));
-    assert!(matches!(
-        commands("atomix-agent.service").as_slice(),
-        [Command::Agent { command: AgentCommand::Hawkbit(_) }]
-    ));
-    let board = SmallBoard::new();
-    let hawkbit = r#"{"mode": "hawkbit", "hawkbit": {"url": "https://h.example",
-        "target_token_file": "/data/config/hawkbit/token"}}"#;
-    for (settings, other, says) in [
-        (r#"{"server_url": "https://u.example"}"#, "hawkbit", "a server is polled"),
-        (hawkbit, "poll", "hawkBit tells of updates here"),
-        ("", "poll", "nobody tells of updates here"),
-        ("", "run", "nobody tells of updates here"),
-    ] {
-        let file = board.path("/data/config/os-upgrade.json");
-        let _before = fs::remove_file(&file);
-        if !settings.is_empty() {
-            board.write("/data/config/os-upgrade.json", settings);
-        }
-        let ran = board.run(&["agent", other]);
-        assert_eq!(ran.code, 0, "{}", ran.stderr);
-        assert!(ran.stdout.contains(says) && ran.stdout.lines().count() == 1, "{}", ran.stdout);
-    }
-    board.write("/data/config/os-upgrade.json", hawkbit);
-    let ran = board.run(&["agent", "hawkbit", "--once"]);
-    assert_eq!(ran.code, 2, "{}", ran.stderr);
-    assert!(ran.stderr.contains("there is no file /data/config/hawkbit/token"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("hint: put the file there"), "{}", ran.stderr);
 }
 
 /// A board whose slot B is on trial, and that runs it.

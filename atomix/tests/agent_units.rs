@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The units of the update agents: systemd takes them, they are as closed as their page says, and never
+//! two agents write one slot. What holds for all units is held by `units.rs`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+mod cli_board;
+
+use atomix::cli::{AgentCommand, Cli, Command, HawkbitArgs, PollArgs};
+use clap::Parser;
+use cli_board::SmallBoard;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("units")
+}
+
+fn text(name: &str) -> String {
+    fs::read_to_string(folder().join(name)).unwrap()
+}
+
+/// The one command of a service, as the program takes it.
+fn command(name: &str) -> Command {
+    let text = text(name);
+    let lines: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("ExecStart=")).collect();
+    let [line] = lines.as_slice() else { panic!("{name}: {lines:?}") };
+    Cli::try_parse_from(line.split_whitespace()).unwrap().command
+}
+
+/// What `systemd-analyze security` says, without a manager: 0 is closed, 10 is open.
+#[cfg(target_os = "linux")]
+fn exposure(name: &str) -> f64 {
+    let output = std::process::Command::new("systemd-analyze")
+        .args(["security", "--offline=true", "--no-pager"])
+        .arg(folder().join(name))
+        .env("LC_ALL", "C.UTF-8")
+        .output()
+        .expect("systemd-analyze is installed by .ci/setup");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = text.lines().rfind(|line| line.contains("Overall exposure level"));
+    let words = line.unwrap_or_else(|| panic!("{text}")).split(": ").nth(1).unwrap();
+    words.split(' ').next().unwrap().parse().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn systemd_takes_the_agents_units_and_they_are_as_closed_as_the_page_says() {
+    let place = tempfile::tempdir().unwrap();
+    let names = ["os-upgrade.timer", "os-upgrade.service", "atomix-agent.service"];
+    let mut copies = Vec::new();
+    for name in names {
+        // The program is not installed where this runs.
+        let text = text(name).replace("ExecStart=/usr/bin/atomix", "ExecStart=/bin/true");
+        copies.push(place.path().join(name));
+        fs::write(place.path().join(name), text).unwrap();
+    }
+    let output = std::process::Command::new("systemd-analyze")
+        .args(["verify", "--man=no"])
+        .args(&copies)
+        .env("LC_ALL", "C.UTF-8")
+        .output()
+        .expect("systemd-analyze is installed by .ci/setup");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let ours = |line: &&str| line.contains("os-upgrade") || line.contains("atomix-agent");
+    let ours: Vec<&str> = said.lines().filter(ours).collect();
+    assert_eq!(ours, [""; 0], "{said}");
+    let (poll, hawkbit) = (exposure(names[1]), exposure(names[2]));
+    let row = format!("| `systemd-analyze security` | {poll} | {hawkbit} |");
+    let page = include_str!("../../docs/agents-on-the-device.md");
+    assert!(page.contains(&row), "docs/agents-on-the-device.md should say: {row}");
+    assert!(poll < 4.0 && hawkbit < 4.0, "{poll} {hawkbit}");
+}
+
+/// What the timer starts has to look at the pace itself, and a person's start must not be kept by it;
+/// two agents at once must not be.
+#[test]
+fn each_agent_has_one_unit_and_ends_where_the_settings_name_the_other() {
+    assert!(matches!(
+        command("os-upgrade.service"),
+        Command::Agent { command: AgentCommand::Poll(PollArgs { once: true, .. }) }
+    ));
+    assert!(matches!(
+        command("atomix-agent.service"),
+        Command::Agent { command: AgentCommand::Hawkbit(HawkbitArgs { once: false, .. }) }
+    ));
+    let board = SmallBoard::new();
+    let hawkbit = r#"{"mode": "hawkbit", "hawkbit": {"url": "https://h.example",
+        "target_token_file": "/data/config/hawkbit/token"}}"#;
+    for (settings, other, says) in [
+        (r#"{"server_url": "https://u.example"}"#, "hawkbit", "a server is polled"),
+        (hawkbit, "poll", "hawkBit tells of updates here"),
+        ("", "poll", "nobody tells of updates here"),
+        ("", "run", "nobody tells of updates here"),
+    ] {
+        let file = board.path("/data/config/os-upgrade.json");
+        let _before = fs::remove_file(&file);
+        if !settings.is_empty() {
+            board.write("/data/config/os-upgrade.json", settings);
+        }
+        let ran = board.run(&["agent", other]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        assert!(ran.stdout.contains(says) && ran.stdout.lines().count() == 1, "{}", ran.stdout);
+    }
+    board.write("/data/config/os-upgrade.json", hawkbit);
+    let ran = board.run(&["agent", "hawkbit", "--once"]);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("there is no file /data/config/hawkbit/token"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("hint: put the file there"), "{}", ran.stderr);
+}

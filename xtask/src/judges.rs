@@ -6,7 +6,7 @@ use std::env;
 use std::path::PathBuf;
 
 /// Names of the programs that the tests call.
-const JUDGES: [&str; 41] = [
+const JUDGES: [&str; 42] = [
     "aarch64-linux-gnu-gcc",
     "bwrap",
     "casync",
@@ -44,6 +44,7 @@ const JUDGES: [&str; 41] = [
     "sgdisk",
     "softhsm2-util",
     "ssh-keygen",
+    "strace",
     "systemd-analyze",
     "tree",
     "unsquashfs",

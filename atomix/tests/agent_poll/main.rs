@@ -12,6 +12,7 @@
 
 #[path = "../cli_board/mod.rs"]
 mod cli_board;
+mod hawkbit;
 mod house;
 mod killed;
 mod orders;

@@ -5,7 +5,8 @@
 //! a network that wants a login is 200 too. What is no offer is an error with a line of its own, and
 //! the device asks again later ([`crate::Pace`]). Redirects are followed as the original did, a few
 //! of them, and only as far as [`Origin`] goes: https stays https, and no stranger leads to this
-//! device. The device's certificate is shown to the server of the configuration and to nobody else.
+//! device. The device's certificate, its name and its version are shown to the origin of the
+//! configuration and to nobody else.
 
 use crate::{
     AcceptedRelease, Clock, Expected, Facts, MAX_ORIGINAL, MAX_RELEASE, Memory, Offer, Origin,
@@ -229,7 +230,9 @@ impl<F: Fetch> PolledServer<F> {
         for _ in 0..=MAX_REDIRECTS {
             let url = origin.url();
             let shows_identity = url.same_origin(self.server.url());
-            let question = Question { url, headers: &headers, limit, shows_identity };
+            // Name and version tell a stranger who asks, as the certificate does.
+            let headers: &[_] = if shows_identity { &headers } else { &[] };
+            let question = Question { url, headers, limit, shows_identity };
             let answer = self.fetch.get(&question)?;
             let leads_on = matches!(answer.status, 301 | 302 | 303 | 307 | 308);
             match answer.header("location").filter(|_| leads_on) {

@@ -162,7 +162,17 @@ fn redirects_are_followed_as_far_as_an_origin_goes() {
         script.asked.iter().map(|(url, _, shows)| (url.as_str(), *shows)).collect();
     assert_eq!(asked[1], ("https://updates.example/moved", true));
     assert_eq!(asked[2], ("https://other.example/latest", false), "no stranger sees who it is");
-    assert_eq!(script.asked[2].1.len(), 2, "as the original did");
+    assert_eq!((script.asked[0].1.len(), script.asked[1].1.len()), (2, 2));
+    assert_eq!(script.asked[2].1, [], "nor its name and its version");
+    // A place at home that a stranger leads back to is home.
+    let hops = vec![
+        headed(302, "location", "https://other.example/latest"),
+        headed(302, "location", "https://updates.example/back"),
+        answer(204, b""),
+    ];
+    let (_, script) = ask(Speaks::Original, hops, &Memory::default());
+    let told: Vec<usize> = script.asked.iter().map(|asked| asked.1.len()).collect();
+    assert_eq!(told, [2, 0, 2]);
     let hops = vec![headed(301, "location", "https://cdn.example/d/x"), answer(200, &signed())];
     let (offered, _) = ask(keyring(), hops, &Memory::default());
     let Ok(Offered::Signed(accepted)) = offered else { panic!("{offered:?}") };

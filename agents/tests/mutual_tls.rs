@@ -168,7 +168,7 @@ fn a_report_reaches_a_server_that_lets_only_the_fleet_in() {
         request.send(&ReportWay { url: &url, tls: Some(tls), proxy: None, stop: None })
     };
     let answer = send(&house.tls(Some("fleet"), "fleet"));
-    assert_eq!(ReportTries::default().judge(&answer, NOW), Delivery::Delivered);
+    assert_eq!(ReportTries::default().judge(&answer, "dev1", NOW), Delivery::Delivered);
     let (head, body) = heard.recv().unwrap();
     assert_eq!((head[0].as_str(), head[1].as_str()), ("dev1", "POST /reports HTTP/1.1"));
     assert_eq!(verify_report(&body, &key.certificate_pem, NOW).unwrap().report, report);
@@ -180,7 +180,7 @@ fn a_report_reaches_a_server_that_lets_only_the_fleet_in() {
         let answer = send(&tls);
         let ReportAnswer::None { why } = &answer else { panic!("{answer:?}") };
         assert!(why.contains(words), "{words}: {why}");
-        let later = ReportTries::default().judge(&answer, NOW);
+        let later = ReportTries::default().judge(&answer, "dev1", NOW);
         assert!(matches!(later, Delivery::Later { .. }), "{later:?}");
     }
     assert!(heard.try_recv().is_err(), "nothing was said to anybody else");

@@ -87,7 +87,7 @@ impl Reporter {
         let request = ReportRequest::new(&report, signed);
         let answer = course.hands().deliver(&request);
         let now = course.hands().now();
-        let delivery = tries.judge(&answer, now);
+        let delivery = tries.judge(&answer, &facts.device_id, now);
         course.note(|memory| {
             memory.report.tries = tries;
             if delivery == Delivery::Delivered {

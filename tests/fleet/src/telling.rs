@@ -51,7 +51,7 @@ impl Turn<'_> {
         } else {
             ReportAnswer::None { why: "no answer".to_owned() }
         };
-        match self.device.tries.judge(&answer, now) {
+        match self.device.tries.judge(&answer, &self.device.name, now) {
             Delivery::Delivered => self.device.memory.report.arrived(report.news()),
             Delivery::Later { not_before, .. } => {
                 self.plan(until(now, not_before), Happening::Report);

@@ -242,17 +242,13 @@ impl<'a> Case<'a> {
         let begun = self.view.memory.install.as_ref();
         let resumes =
             begun.is_some_and(|begun| begun.manifest == looked.manifest && begun.slot == slot);
-        let today = self.policy.most_day.filter(|_| self.insisted().is_none()).map(|most| {
-            let spent = self.view.memory.spent(self.facts.clock.now);
-            ByteLen::new(most.get().saturating_sub(spent.get()))
-        });
         let failed = self.facts.is_known_failed(&looked.id());
         InstallOrder {
             manifest: looked.manifest,
             urls: self.offer.urls.clone(),
             slot,
             transfer: looked.transfer,
-            most_bytes: self.policy.most_update.into_iter().chain(today).min(),
+            most_bytes: most_bytes(self.facts, self.view, self.policy),
             rate: self.policy.rate,
             keep: self.policy.keep,
             downgrade: self.policy.downgrade,
@@ -261,6 +257,15 @@ impl<'a> Case<'a> {
             resumes,
         }
     }
+}
+
+/// How many bytes one update may fetch now.
+pub(crate) fn most_bytes(facts: &Facts, view: &View<'_>, policy: &Policy) -> Option<ByteLen> {
+    let today = policy.most_day.filter(|_| insisted(view).is_none()).map(|most| {
+        let spent = view.memory.spent(facts.clock.now);
+        ByteLen::new(most.get().saturating_sub(spent.get()))
+    });
+    policy.most_update.into_iter().chain(today).min()
 }
 
 fn insisted(view: &View<'_>) -> Option<&'static str> {

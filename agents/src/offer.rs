@@ -3,6 +3,7 @@
 
 use bootctl::BundleId;
 use bundle::UnixTime;
+use openssl::sha::Sha256;
 use serde::{Deserialize, Serialize};
 use storage::{ByteLen, Digest};
 
@@ -49,6 +50,23 @@ pub struct Offer {
     pub expires: Option<UnixTime>,
     /// See there.
     pub urgency: Urgency,
+}
+
+impl Offer {
+    /// What a file that was fetched for this offer is known by, with the server's mark for it: its
+    /// version and its first place. A server that gives marks changes them with the file; of one that
+    /// gives none it is believed that another file has another version or place.
+    #[must_use]
+    pub fn digest(&self, mark: Option<&str>) -> Digest {
+        let mut all = Sha256::new();
+        for part in [Some(&*self.version), self.urls.first().map(String::as_str), mark] {
+            // No part can be taken for the end of another, nor none for an empty one.
+            let len = part.map_or(0, |part| (part.len() as u64).saturating_add(1));
+            all.update(&len.to_be_bytes());
+            all.update(part.unwrap_or_default().as_bytes());
+        }
+        Digest::from_bytes(all.finish())
+    }
 }
 
 /// What the beginning of the bundle at one of the places says: a signature covers it.

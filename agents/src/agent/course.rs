@@ -13,10 +13,10 @@ use super::hands::{HandError, Hands, InstallEnding, LookError, Watch};
 use super::round::wait_of;
 pub use super::round::{Acting, Considered, Ending, RoundEnd};
 use crate::ddi::FileHashes;
-use crate::decide::is_given_up;
+use crate::decide::{is_given_up, most_bytes};
 use crate::{
-    Decision, Facts, InstallOrder, InstallRecord, InstallStage, Judgement, Keep, Memory, Offer,
-    Outcome, Policy, View, judge_bundle, judge_offer, judge_waiting,
+    Decision, Facts, InstallOrder, InstallRecord, InstallStage, Judgement, Keep, Looked, Memory,
+    Offer, Outcome, Policy, View, judge_bundle, judge_offer, judge_waiting,
 };
 use bootctl::{Force, SlotId};
 use std::time::Duration;
@@ -257,11 +257,24 @@ impl<'a> Course<'a> {
         offer: &Offer,
         mut judgements: Vec<Judgement>,
     ) -> Result<Considered, RoundEnd> {
+        let may_fetch = judgements.last().is_some_and(|last| last.decision == Decision::Look);
         let looked = match self.hands.look(offer, self.policy) {
+            Err(whole @ LookError::Whole) if may_fetch => {
+                self.tell(&chain(&whole));
+                if self.acting == Acting::DryRun {
+                    let facts = self.facts().map_err(|failed| self.failed(Vec::new(), failed))?;
+                    return Ok(Considered { facts, looked: None, judgements });
+                }
+                self.look_whole(offer)
+            }
+            looked => looked,
+        };
+        let looked = match looked {
             Ok(looked) => looked,
             Err(no) => {
                 self.tell(&chain(&no));
                 let ending = match no {
+                    whole @ LookError::Whole => Ending::Refused(whole.into()),
                     LookError::Refused(source) => Ending::Refused(source),
                     LookError::Unreachable { retry_after, source } => {
                         Ending::Unreachable { retry_after, source }
@@ -280,6 +293,20 @@ impl<'a> Course<'a> {
         self.tell(&judgement.words());
         judgements.push(judgement);
         Ok(Considered { facts, looked: Some(looked), judgements })
+    }
+
+    /// Fetches all of it for a look, within the bytes that the owner allows, and counts what it cost.
+    /// Everything that can be judged of the offer itself allows it: windows, links, the rollout.
+    fn look_whole(&mut self, offer: &Offer) -> Result<Looked, LookError> {
+        let facts = self.facts().map_err(|failed| LookError::Unreachable {
+            retry_after: None,
+            source: failed.into(),
+        })?;
+        let view = View { memory: self.memory, insist: self.insist };
+        let most = most_bytes(&facts, &view, self.policy);
+        let done = self.hands.look_whole(offer, self.policy, most);
+        self.spend(done.fetched);
+        done.looked
     }
 
     /// Installs what was considered, and restarts where that is due at once.

@@ -27,6 +27,10 @@ pub enum LookError {
     /// It is there and is not to be installed on this device, however often one looks.
     #[error("the bundle is not taken")]
     Refused(#[source] Box<dyn Error + Send + Sync>),
+    /// It is there, and its server sends whole files only: for a look all of it has to be stored,
+    /// which the owner wants anyway.
+    #[error("the bundle's server sends whole files only: all of it is stored before it is judged")]
+    Whole,
     /// No place had it; a later look may find it.
     #[error("the bundle cannot be reached")]
     Unreachable {
@@ -89,6 +93,15 @@ pub trait Watch {
     fn written(&mut self, percent: u8, now: UnixTime) -> Option<Stop>;
 }
 
+/// A look for which the whole bundle was fetched.
+#[derive(Debug)]
+pub struct WholeLook {
+    /// What it says.
+    pub looked: Result<Looked, LookError>,
+    /// Bytes that came over the network.
+    pub fetched: ByteLen,
+}
+
 /// The hands.
 pub trait Hands {
     /// What the device is now, its clock, its link and its inhibitors included.
@@ -104,13 +117,17 @@ pub trait Hands {
     fn remember(&mut self, memory: &Memory) -> Result<(), HandError>;
 
     /// Reads and verifies the signed beginning of the offered bundle, from the first place that has
-    /// it.
+    /// it, or from what [`Hands::look_whole`] left for it.
     ///
     /// # Errors
     /// [`LookError`].
     fn look(&mut self, offer: &Offer, policy: &Policy) -> Result<Looked, LookError>;
 
-    /// Installs it: from the file that [`Hands::store`] left for it, else from its places. Ends with
+    /// Fetches the whole of an offered bundle into a file on `/data`, at most so many bytes of it, and
+    /// looks at that: after [`LookError::Whole`]. The file stays for later looks and for the install.
+    fn look_whole(&mut self, offer: &Offer, policy: &Policy, most: Option<ByteLen>) -> WholeLook;
+
+    /// Installs it: from the file that [`Hands::store`] or [`Hands::look_whole`] left for it, else from its places. Ends with
     /// [`Stop::Program`] when the program has to end.
     fn install(&mut self, order: &InstallOrder, watch: &mut dyn Watch) -> InstallDone;
 

@@ -12,7 +12,9 @@ mod round;
 mod run;
 
 pub use course::{Acting, Considered, Course, Ending, RoundEnd};
-pub use hands::{HandError, Hands, InstallDone, InstallEnding, LookError, Stop, StoreDone, Watch};
+pub use hands::{
+    HandError, Hands, InstallDone, InstallEnding, LookError, Stop, StoreDone, Watch, WholeLook,
+};
 pub use hawkbit::{
     HawkbitEnd, HawkbitEnding, HawkbitPreview, HawkbitTerms, hawkbit_once, preview_hawkbit,
     run_hawkbit,

@@ -387,6 +387,10 @@ impl Hands for Played<'_> {
         })
     }
 
+    fn look_whole(&mut self, offer: &Offer, policy: &Policy, _most: Option<ByteLen>) -> WholeLook {
+        WholeLook { looked: self.look(offer, policy), fetched: PIECE }
+    }
+
     fn install(&mut self, order: &InstallOrder, _watch: &mut dyn Watch) -> InstallDone {
         let mut fetched = 0;
         let ending = self.write(order, &mut fetched);

@@ -9,7 +9,7 @@ use openssl::error::ErrorStack;
 use openssl::hash::{Hasher, MessageDigest};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
-use storage::ByteLen;
+use storage::{ByteLen, Digest};
 
 /// What the server gives; gooseBit has SHA-1 alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,12 @@ pub struct FileHashes {
 }
 
 impl FileHashes {
+    /// Whether SHA-256 is this one.
+    #[must_use]
+    pub fn is(&self, digest: &Digest) -> bool {
+        self.sha256 == digest.to_string()
+    }
+
     /// The first that differs from one that the server gave: its name, what was found, what was
     /// wanted.
     pub(super) fn difference(&self, wanted: &Hashes) -> Option<(&'static str, String, String)> {

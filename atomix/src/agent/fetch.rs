@@ -12,10 +12,10 @@ use crate::context::Context;
 use crate::failure::{Class, Failure};
 use agents::agent::LookError;
 use agents::ddi::FileHashes;
-use agents::{Downgrade, InstallOrder, Keep, Looked, Settings};
+use agents::{Downgrade, InstallOrder, Keep, Looked, Offer, Policy, Settings};
 use bootctl::{Activation, Force};
-use bundle::VerifiedBundle;
 use bundle::http::{ByteBudget, HttpError, shown_url};
+use bundle::{RemoteBundle, VerifiedBundle};
 use std::path::PathBuf;
 use std::sync::Arc;
 use storage::{ByteLen, Digest};
@@ -46,7 +46,7 @@ pub fn budget_of(most: Option<ByteLen>) -> Arc<ByteBudget> {
 }
 
 /// What somebody else has at the place of what was judged.
-fn other(what: String) -> Failure {
+pub(super) fn other(what: String) -> Failure {
     Failure::Refused { what, hint: "the agent looks again and judges what is there now" }
 }
 
@@ -64,32 +64,66 @@ impl Fetch<'_> {
         Ok((config, transfer))
     }
 
-    /// Reads the signed beginning.
+    /// Reads the signed beginning, or what is stored of a bundle that cannot be had in parts.
     ///
     /// # Errors
     /// [`LookError`].
     pub fn look(
         &self,
-        urls: &[String],
-        rate: Option<ByteLen>,
+        offer: &Offer,
+        policy: &Policy,
         tell: &mut dyn FnMut(&str),
     ) -> Result<Looked, LookError> {
-        self.try_look(urls, rate, tell).map_err(|failure| match finality(&failure) {
-            Finality::ForGood => LookError::Refused(failure.into()),
-            Finality::Now => LookError::Unreachable { retry_after: None, source: failure.into() },
+        let (config, transfer) = self.transfer(&offer.urls, policy.rate).map_err(not_looked)?;
+        let seen = transfer.look(self.context);
+        transfer.told().iter().for_each(|text| tell(text));
+        match seen {
+            Ok(seen) => self.measure(&offer.urls, (&config, &transfer), &seen).map_err(not_looked),
+            Err(Failure::Fetch(HttpError::RangesUnsupported { url, mark })) => {
+                if policy.keep == Keep::Nothing {
+                    return Err(LookError::Refused(whole_only(&url).into()));
+                }
+                if !Bundles::new(self.context).holds_offer(offer, mark.as_deref()) {
+                    return Err(LookError::Whole);
+                }
+                self.look_at_stored(offer, mark.as_deref())
+            }
+            Err(failure) => Err(not_looked(failure)),
+        }
+    }
+
+    /// Fetches all of what cannot be had in parts, and looks at that.
+    ///
+    /// # Errors
+    /// [`LookError`].
+    pub fn look_whole(
+        &self,
+        offer: &Offer,
+        policy: &Policy,
+        tell: &mut dyn FnMut(&str),
+    ) -> Result<Looked, LookError> {
+        let bundles = Bundles::new(self.context);
+        let mark = bundles.fetch_offer(self, offer, policy.rate, tell).map_err(not_looked)?;
+        self.look_at_stored(offer, mark.as_deref())
+    }
+
+    fn look_at_stored(&self, offer: &Offer, mark: Option<&str>) -> Result<Looked, LookError> {
+        let bundles = Bundles::new(self.context);
+        bundles.look(offer).map_err(|failure| {
+            // Nothing would tell a mended one from it: it is fetched again.
+            if mark.is_none() {
+                bundles.forget_offer();
+            }
+            not_looked(failure)
         })
     }
 
-    fn try_look(
+    fn measure(
         &self,
         urls: &[String],
-        rate: Option<ByteLen>,
-        tell: &mut dyn FnMut(&str),
+        (config, transfer): (&SystemConfig, &Transfer),
+        seen: &RemoteBundle,
     ) -> Result<Looked, Failure> {
-        let (config, transfer) = self.transfer(urls, rate)?;
-        let seen = transfer.look(self.context);
-        transfer.told().iter().for_each(|text| tell(text));
-        let seen = seen?;
         let facts = seen.facts();
         // Whatever speaks against it is for the judgement to say: here it is only measured.
         let any = InstallPolicy {
@@ -99,8 +133,8 @@ impl Fetch<'_> {
             ..policy(None)
         };
         let shown = shown(urls);
-        let planned = install::options(self.context, &config, any).and_then(|options| {
-            let plan = install::plan(self.context, &config, &shown, seen.bundle(), &options)?;
+        let planned = install::options(self.context, config, any).and_then(|options| {
+            let plan = install::plan(self.context, config, &shown, seen.bundle(), &options)?;
             Ok((plan, options))
         });
         let transfer_bytes = match planned {
@@ -207,6 +241,25 @@ impl Fetch<'_> {
         let question = || self.stop.by();
         let parts: (_, updater::StopQuestion<'_>) = (options, &question);
         install_until(self.context, config, &shown(&order.urls), verified, parts, show).map(drop)
+    }
+}
+
+/// Why a bundle cannot be looked at, for those who can do something about it.
+fn not_looked(failure: Failure) -> LookError {
+    match finality(&failure) {
+        Finality::ForGood => LookError::Refused(failure.into()),
+        Finality::Now => LookError::Unreachable { retry_after: None, source: failure.into() },
+    }
+}
+
+fn whole_only(url: &str) -> Failure {
+    Failure::Refused {
+        what: format!(
+            "the server of {url} sends whole files only (no range requests), and keep_bundles is \
+             not set"
+        ),
+        hint: "set keep_bundles = true in [os_upgrade.policy], or let a server with range requests \
+               have the bundle",
     }
 }
 

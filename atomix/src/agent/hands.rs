@@ -17,7 +17,7 @@ use crate::output::Output;
 use crate::programs;
 use crate::signals::StopRequest;
 use agents::agent::{
-    HandError, Hands, InstallDone, InstallEnding, LookError, Stop, StoreDone, Watch,
+    HandError, Hands, InstallDone, InstallEnding, LookError, Stop, StoreDone, Watch, WholeLook,
 };
 use agents::{
     AgentFacts, Facts, InstallOrder, Looked, Memory, MemoryStore, Offer, Policy, Report,
@@ -30,7 +30,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use storage::{Access as DeviceAccess, chain};
+use storage::{Access as DeviceAccess, ByteLen, chain};
 
 /// How often a sleeper looks whether it shall end.
 const LOOK_UP: Duration = Duration::from_millis(500);
@@ -196,7 +196,16 @@ impl Hands for DeviceHands<'_, '_> {
         let (settings, stop) = (self.settings, Stopping::new(&self.stop));
         let budget = budget_of(policy.most_update);
         let fetch = Fetch { context: &context, settings, stop: &stop, budget: &budget };
-        fetch.look(&offer.urls, policy.rate, &mut |text| self.tell(text))
+        fetch.look(offer, policy, &mut |text| self.tell(text))
+    }
+
+    fn look_whole(&mut self, offer: &Offer, policy: &Policy, most: Option<ByteLen>) -> WholeLook {
+        let context = self.clock.device_above(self.context, self.floor);
+        let (settings, stop) = (self.settings, Stopping::new(&self.stop));
+        let budget = budget_of(most);
+        let fetch = Fetch { context: &context, settings, stop: &stop, budget: &budget };
+        let looked = fetch.look_whole(offer, policy, &mut |text| self.tell(text));
+        WholeLook { looked, fetched: budget.spent() }
     }
 
     fn install(&mut self, order: &InstallOrder, watch: &mut dyn Watch) -> InstallDone {

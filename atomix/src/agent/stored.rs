@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where is a bundle that its owner wants stored before it is installed? One file at most, in a
 //! directory of its own, fetched only where there is room for it, and gone once it is in the slot.
+//!
+//! One whose server sends whole files only is stored before it is judged (`offered.raucb`). Beside it
+//! lies what it was offered as: a digest of version, place and the server's mark for the file. While
+//! that stays the same it is not fetched again, so that a bundle that is not taken here costs its
+//! bytes once. What a cut leaves of it has nothing beside it and is fetched anew.
 
-use super::fetch::{Fetch, Show};
+use super::fetch::{Fetch, Show, other};
 use crate::commands::bundle::open_verified;
 use crate::commands::room::Room;
 use crate::context::Context;
 use crate::failure::Failure;
-use agents::InstallOrder;
 use agents::ddi::{FileHasher, FileHashes};
+use agents::{InstallOrder, Looked, Offer};
 use bundle::VerifiedBundle;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -17,6 +22,12 @@ use storage::{ByteLen, Files};
 use updater::InstallEvent;
 
 const DIR: &str = "/data/atomix/bundles";
+/// What was fetched before it was judged.
+const OFFERED: &str = "/data/atomix/bundles/offered.raucb";
+/// What that was offered as; not there while it comes.
+const OFFERED_AS: &str = "/data/atomix/bundles/offered-as";
+/// 64 digits are there, or something else.
+const MAX_OFFERED_AS: ByteLen = ByteLen::kib(1);
 
 /// Left free beside it: everything else on `/data` goes on.
 const SPARE: ByteLen = ByteLen::mib(16);
@@ -44,7 +55,18 @@ impl<'a> Bundles<'a> {
     /// # Errors
     /// [`Failure`] of the configuration.
     pub fn open(&self, order: &InstallOrder) -> Result<Option<VerifiedBundle>, Failure> {
-        let path = self.context.files.resolve(&Self::path(order))?;
+        match self.open_at(&Self::path(order), order)? {
+            None => self.open_at(Path::new(OFFERED), order),
+            found => Ok(found),
+        }
+    }
+
+    fn open_at(
+        &self,
+        path: &Path,
+        order: &InstallOrder,
+    ) -> Result<Option<VerifiedBundle>, Failure> {
+        let path = self.context.files.resolve(path)?;
         if !path.exists() {
             return Ok(None);
         }
@@ -54,6 +76,83 @@ impl<'a> Bundles<'a> {
             Ok(_) | Err(Failure::Bundle { .. } | Failure::Input(_)) => Ok(None),
             Err(failure) => Err(failure),
         }
+    }
+
+    /// Whether what is stored is what is offered, by what its server says of it.
+    #[must_use]
+    pub fn holds_offer(&self, offer: &Offer, mark: Option<&str>) -> bool {
+        let kept = self.context.files.read(Path::new(OFFERED_AS), MAX_OFFERED_AS);
+        kept.is_ok_and(|kept| {
+            kept.is_some_and(|kept| kept == offer.digest(mark).to_string().into_bytes())
+        })
+    }
+
+    /// What is stored is fetched anew when it is offered again. Where that cannot be said it is used
+    /// again, and refused again.
+    pub fn forget_offer(&self) {
+        let _kept = self.context.files.clone().remove(Path::new(OFFERED_AS));
+    }
+
+    /// Verifies what is stored of an offer, and says what it is.
+    ///
+    /// # Errors
+    /// [`Failure::Bundle`], [`Failure::Refused`] where it is not the file that the server named.
+    pub fn look(&self, offer: &Offer) -> Result<Looked, Failure> {
+        let path = self.context.files.resolve(Path::new(OFFERED))?;
+        let failed = |source| Failure::Io { act: "read", path: path.clone(), source };
+        let hashes = File::open(&path).and_then(|mut file| hash(&mut file)).map_err(failed)?;
+        if offer.file.is_some_and(|named| !hashes.is(&named)) {
+            return Err(other(
+                "the server sent another file than the one that it named".to_owned(),
+            ));
+        }
+        let verified = open_verified(self.context, &path, None)?;
+        let update = &verified.manifest().update;
+        Ok(Looked {
+            manifest: verified.manifest_digest(),
+            version: update.version.clone(),
+            compatible: update.compatible.clone(),
+            size: hashes.size,
+            transfer: ByteLen::ZERO,
+        })
+    }
+
+    /// Fetches all of what is offered, and comes back with the server's mark for it.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] where there is no room, [`Failure::Fetch`], [`Failure::Io`].
+    pub fn fetch_offer(
+        &self,
+        fetch: &Fetch<'_>,
+        offer: &Offer,
+        rate: Option<ByteLen>,
+        tell: &mut dyn FnMut(&str),
+    ) -> Result<Option<String>, Failure> {
+        self.clear(None)?;
+        if let Some(size) = offer.size {
+            self.demand_room(size)?;
+            fetch.budget.demand(size).map_err(Failure::Fetch)?;
+        }
+        let room = Room::of_data(self.context).map(|room| room.beside(SPARE));
+        let most = offer.size.into_iter().chain(room).chain([fetch.budget.left()]).min();
+        let (_, transfer) = fetch.transfer(&offer.urls, rate)?;
+        let mut files = self.context.files.clone();
+        let path = files.resolve(Path::new(OFFERED))?;
+        let file = make(&path)?;
+        let fetched = transfer.download(&file, most.unwrap_or(ByteLen::ZERO));
+        transfer.told().iter().for_each(|text| tell(text));
+        let mark = match fetched {
+            Ok(fetched) => fetched.mark,
+            Err(failure) => {
+                // No part of it is of use; where it cannot be removed the next fetch does.
+                let _left = files.remove(Path::new(OFFERED));
+                return Err(failure);
+            }
+        };
+        make_durable(&file, &path)?;
+        let offered_as = offer.digest(mark.as_deref()).to_string();
+        files.replace(Path::new(OFFERED_AS), offered_as.as_bytes())?;
+        Ok(mark)
     }
 
     /// Fetches the whole of it.
@@ -66,6 +165,12 @@ impl<'a> Bundles<'a> {
         order: &InstallOrder,
         show: Show<'_>,
     ) -> Result<FileHashes, Failure> {
+        if self.open_at(Path::new(OFFERED), order)?.is_some() {
+            let path = self.context.files.resolve(Path::new(OFFERED))?;
+            return File::open(&path)
+                .and_then(|mut file| hash(&mut file))
+                .map_err(failed("read", &path));
+        }
         self.clear(Some(order))?;
         let (_, transfer) = fetch.transfer(&order.urls, order.rate)?;
         let seen = transfer.look(self.context);
@@ -79,22 +184,12 @@ impl<'a> Bundles<'a> {
         self.demand_room(size)?;
         fetch.budget.demand(size).map_err(Failure::Fetch)?;
         let path = self.context.files.resolve(&Self::path(order))?;
-        let failed = |act| {
-            let path = path.clone();
-            move |source: io::Error| Failure::Io { act, path, source }
-        };
-        let dir = path.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(dir).map_err(failed("make the directory of"))?;
-        let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create(true).truncate(true);
-        let mut file = options.open(&path).map_err(failed("make"))?;
+        let mut file = make(&path)?;
         let fetched = transfer.download(&file, size);
         transfer.told().into_iter().for_each(|text| show(InstallEvent::Note(text)));
         fetched?;
-        // Whether it is whole is found out before every use; it need only survive.
-        file.sync_all().map_err(failed("store"))?;
-        File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed("store"))?;
-        hash(&mut file).map_err(failed("read"))
+        make_durable(&file, &path)?;
+        hash(&mut file).map_err(|source| Failure::Io { act: "read", path, source })
     }
 
     fn demand_room(&self, size: ByteLen) -> Result<(), Failure> {
@@ -124,6 +219,26 @@ impl<'a> Bundles<'a> {
         }
         Ok(())
     }
+}
+
+fn failed(act: &'static str, path: &Path) -> impl Fn(io::Error) -> Failure + use<> {
+    let path = path.to_owned();
+    move |source| Failure::Io { act, path: path.clone(), source }
+}
+
+fn make(path: &Path) -> Result<File, Failure> {
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(dir).map_err(failed("make the directory of", path))?;
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).create(true).truncate(true);
+    options.open(path).map_err(failed("make", path))
+}
+
+/// Whether it is whole is found out before every use; it need only survive.
+fn make_durable(file: &File, path: &Path) -> Result<(), Failure> {
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let synced = file.sync_all().and_then(|()| File::open(dir)?.sync_all());
+    synced.map_err(failed("store", path))
 }
 
 fn hash(file: &mut File) -> io::Result<FileHashes> {

@@ -36,6 +36,15 @@ impl Room {
         })
     }
 
+    /// Most bytes of a file that leaves this much free.
+    #[must_use]
+    pub const fn beside(&self, spare: ByteLen) -> ByteLen {
+        if self.is_read_only {
+            return ByteLen::ZERO;
+        }
+        ByteLen::new(self.free.get().saturating_sub(spare.get()))
+    }
+
     /// Whether a file of this length finds room there.
     #[must_use]
     pub fn takes(&self, len: ByteLen) -> bool {

@@ -20,6 +20,7 @@ mod signed;
 mod started;
 #[path = "../update_server/mod.rs"]
 mod update_server;
+mod whole;
 
 use bootctl::SlotState;
 use cli_board::bundles;

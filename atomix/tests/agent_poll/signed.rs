@@ -13,12 +13,12 @@ const DAY_SECS: i64 = 24 * 60 * 60;
 const DOCUMENT: &str = "/small-board.release";
 
 /// A publisher's machine.
-struct Publisher {
+pub struct Publisher {
     board: SmallBoard,
 }
 
 impl Publisher {
-    fn new(pki: &DevelopmentPki, bundle: Vec<u8>) -> Self {
+    pub fn new(pki: &DevelopmentPki, bundle: Vec<u8>) -> Self {
         let board = SmallBoard::new();
         board.write("/update.raucb", bundle);
         board.write("/signer.cert.pem", &pki.signer_cert_pem);
@@ -29,7 +29,7 @@ impl Publisher {
     }
 
     /// Publishes, and puts what is there on the server. Comes back with the document.
-    fn publish(&self, server: &UpdateServer, more: &[&str]) -> Vec<u8> {
+    pub fn publish(&self, server: &UpdateServer, more: &[&str]) -> Vec<u8> {
         let [bundle, dir, cert, key, ca] =
             ["/update.raucb", "/srv", "/signer.cert.pem", "/signer.key.pem", "/ca.cert.pem"]
                 .map(|at| self.board.path(at).to_str().unwrap().to_owned());

@@ -26,11 +26,16 @@ pub struct Page {
     pub status: u16,
     pub headers: String,
     pub body: Arc<Vec<u8>>,
+    /// Whether a part of it may be asked for.
+    pub ranges: bool,
+    /// Whether it has an entity tag.
+    pub tagged: bool,
 }
 
 impl Page {
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, headers: String::new(), body: Arc::new(body.into()) }
+        let body = Arc::new(body.into());
+        Self { status, headers: String::new(), body, ranges: true, tagged: true }
     }
 }
 
@@ -92,6 +97,16 @@ impl UpdateServer {
         self.put(LATEST, Page::new(200, answer.to_string()));
     }
 
+    /// What there is.
+    pub fn paths(&self) -> Vec<String> {
+        self.pages.lock().unwrap().keys().cloned().collect()
+    }
+
+    /// From now on all that is there comes whole only.
+    pub fn forget_ranges(&self) {
+        self.pages.lock().unwrap().values_mut().for_each(|page| page.ranges = false);
+    }
+
     /// The requests since the last question.
     pub fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut *self.asked.lock().unwrap())
@@ -138,7 +153,7 @@ fn serve<S: Read + Write>(
 
 fn answer(page: &Page, range: Option<&str>) -> Vec<u8> {
     let all = &page.body;
-    let part = range.filter(|_| page.status == 200).and_then(|range| {
+    let part = range.filter(|_| page.status == 200 && page.ranges).and_then(|range| {
         let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
         let (first, last) = (first.parse::<usize>().ok()?, last.parse::<usize>().ok()?);
         Some((first, last.min(all.len().checked_sub(1)?)))
@@ -152,10 +167,8 @@ fn answer(page: &Page, range: Option<&str>) -> Vec<u8> {
     };
     let len = body.len();
     let headers = &page.headers;
-    let head = format!(
-        "HTTP/1.1 {status} X\r\nContent-Length: {len}\r\nETag: \"{}\"\r\n{range}{headers}\r\n",
-        all.len()
-    );
+    let tag = if page.tagged { format!("ETag: \"{}\"\r\n", all.len()) } else { String::new() };
+    let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {len}\r\n{tag}{range}{headers}\r\n");
     [head.as_bytes(), body].concat()
 }
 

@@ -24,6 +24,8 @@ pub enum HttpError {
     RangesUnsupported {
         /// The file.
         url: String,
+        /// By what the server tells this version of the file from another, where it does.
+        mark: Option<String>,
     },
     /// Answer 204: there is no bundle.
     #[error("no content: {url}")]

@@ -185,6 +185,8 @@ pub struct Downloaded {
     pub len: ByteLen,
     /// Its entity tag.
     pub etag: Option<String>,
+    /// By what its server tells it from another version, where it does.
+    pub mark: Option<String>,
     /// Where it was found after all redirects.
     pub effective_url: String,
     /// What that cost.
@@ -233,6 +235,7 @@ pub fn download(
     };
     Ok(Downloaded {
         len: ByteLen::new(part.at),
+        mark: answer.head.mark(),
         etag: answer.head.etag,
         effective_url: answer.target.url.without_user(),
         counts,

@@ -109,6 +109,13 @@ impl ResponseHead {
         }
     }
 
+    /// By what the server tells this version of a file from another: its entity tag, else the date
+    /// of its last change.
+    #[must_use]
+    pub fn mark(&self) -> Option<String> {
+        self.etag.as_ref().or(self.last_modified.as_ref()).cloned()
+    }
+
     fn take(
         &mut self,
         name: &str,

@@ -316,7 +316,7 @@ impl Receiver {
                 Ok(true)
             }
             (Expect::Range { .. } | Expect::Ranges { .. }, 200) => {
-                Err(HttpError::RangesUnsupported { url: url() })
+                Err(HttpError::RangesUnsupported { url: url(), mark: head.mark() })
             }
             (Expect::Whole { limit }, 200) => {
                 if head.content_length.is_some_and(|found| found > *limit) {

@@ -5,7 +5,7 @@
 //! What its bundles are is told by their versions: [`Board::bad`] ones never prove themselves.
 
 use agents::agent::{
-    HandError, Hands, InstallDone, InstallEnding, LookError, Stop, StoreDone, Watch,
+    HandError, Hands, InstallDone, InstallEnding, LookError, Stop, StoreDone, Watch, WholeLook,
 };
 use agents::ddi::{FileHasher, FileHashes};
 use agents::{
@@ -314,6 +314,10 @@ impl Hands for Board {
             size: ByteLen::new(3),
             transfer: ByteLen::new(3),
         })
+    }
+
+    fn look_whole(&mut self, offer: &Offer, policy: &Policy, _most: Option<ByteLen>) -> WholeLook {
+        WholeLook { looked: self.look(offer, policy), fetched: ByteLen::new(3) }
     }
 
     fn install(&mut self, order: &InstallOrder, watch: &mut dyn Watch) -> InstallDone {

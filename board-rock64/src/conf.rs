@@ -104,8 +104,8 @@ impl Board {
              path = \"/data/config/health-required.json\"\n",
             unit_probe("dnsmasq", "active"),
             unit_probe("chronyd", "active"),
-            unit_probe("lan-gateway-apply", "not-failed"),
-            unit_probe("provisioned-firewall-inbound", "not-failed"),
+            unit_probe("atomix-config-network", "not-failed"),
+            unit_probe("atomix-config-firewall", "not-failed"),
         )
     }
 

@@ -315,3 +315,21 @@ fn the_health_probes_are_understood_and_only_the_wan_is_a_warning() {
     assert_eq!(warnings, ["wan"]);
     assert_eq!(config.probes.len(), 7);
 }
+
+/// The image has its name and time services from its distribution; every other unit that a probe
+/// names is one that we ship, by its own name.
+#[test]
+fn probes_name_units_that_we_ship() {
+    let config = verifier::HealthConfig::parse(&ROCK64.health_toml()).unwrap();
+    let mut ours = 0;
+    for probe in &config.probes {
+        let verifier::ProbeKind::Unit { unit, .. } = &probe.kind else { continue };
+        if ["dnsmasq.service", "chronyd.service"].contains(&unit.as_str()) {
+            continue;
+        }
+        let shipped = ["../config-api/dist", "../atomix/units"];
+        assert!(shipped.iter().any(|dir| directory(dir).join(unit).is_file()), "{unit}");
+        ours += 1;
+    }
+    assert_eq!(ours, 2);
+}

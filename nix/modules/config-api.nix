@@ -47,7 +47,7 @@ in
     ] (name: dist + "/${name}");
 
     systemd.services = {
-      # The names under which probes and technicians know these parts.
+      # The names under which technicians, and probes of their own, know these parts.
       atomix-config-network.aliases = [ "lan-gateway-apply.service" ];
       atomix-config-firewall = {
         aliases = [ "provisioned-firewall-inbound.service" ];

@@ -11,7 +11,7 @@
 //! name = "dns"
 //! kind = "unit"           # unit, required-units, interface, gateway, command, file, tcp
 //! unit = "dnsmasq.service"
-//! condition = "active"    # or "ran", "not-failed"
+//! condition = "active"    # or "ran", "not-failed"; a unit that does not exist fails all of them
 //! level = "required"      # or "warning"
 //! ```
 

@@ -243,6 +243,20 @@ fn every_failing_probe_is_reported_not_only_the_first() {
     );
 }
 
+/// systemd calls a unit that is not there `inactive`, as one that had nothing to do: a name that was
+/// mistyped, or left behind, would be healthy for ever.
+#[test]
+fn a_unit_that_does_not_exist_fails_whatever_it_was_to_be() {
+    for condition in ["active", "ran", "not-failed"] {
+        let config = format!("settle_secs = 0\n{DNS}condition = \"{condition}\"\n");
+        let (verdict, _) = Scripted::default().verify(&config);
+        assert_eq!(codes(&verdict), [("dns".to_owned(), "unit-absent")], "{condition}");
+    }
+    let mut idle = Scripted::default().unit("dnsmasq.service", |_| (ActiveState::Inactive, 0));
+    let (verdict, _) = idle.verify(&format!("settle_secs = 0\n{DNS}condition = \"not-failed\"\n"));
+    assert!(matches!(verdict, Verdict::Healthy { .. }), "{verdict:?}");
+}
+
 const GATEWAY: &str = "settle_secs = 0\nwindow_secs = 0\n[[probe]]\nname = \"lan\"\n\
     kind = \"gateway\"\ninterface = \"eth1\"\npath = \"/lan.json\"\nkey = \"lan.gateway\"\n\
     fallback = \"172.20.30.1\"\n";

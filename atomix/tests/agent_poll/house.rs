@@ -18,7 +18,12 @@ pub struct House {
 
 impl House {
     pub fn new(metadata: &str, policy: &Value) -> Self {
-        let (board, server) = (SmallBoard::new(), UpdateServer::start());
+        Self::asking(UpdateServer::start(), metadata, policy)
+    }
+
+    /// The same with this server.
+    pub fn asking(server: UpdateServer, metadata: &str, policy: &Value) -> Self {
+        let board = SmallBoard::new();
         let conf = "/etc/rauc/system.conf";
         board.replace(conf, "[keyring]\n", "[keyring]\nuse-bundle-signing-time=true\n");
         board.replace(conf, "perform-pre-check=true\n", "");

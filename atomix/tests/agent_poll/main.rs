@@ -10,6 +10,7 @@
     reason = "tests"
 )]
 
+mod certificate;
 #[path = "../cli_board/mod.rs"]
 mod cli_board;
 mod hawkbit;

@@ -8,8 +8,8 @@ use openssl::bn::BigNum;
 use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
-use openssl::pkey::PKey;
-use openssl::ssl::{SslAcceptor, SslMethod};
+use openssl::pkey::{PKey, Private};
+use openssl::ssl::{SslAcceptor, SslMethod, SslVerifyMode};
 use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
 use openssl::x509::{X509, X509Name};
 use std::collections::BTreeMap;
@@ -45,6 +45,8 @@ pub struct Asked {
     pub path: String,
     pub headers: BTreeMap<String, String>,
     pub body: Vec<u8>,
+    /// Whose certificate was shown.
+    pub client: Option<String>,
 }
 
 impl Asked {
@@ -65,7 +67,16 @@ pub struct UpdateServer {
 
 impl UpdateServer {
     pub fn start() -> Self {
-        let (ca_pem, acceptor) = identity();
+        Self::start_as(None)
+    }
+
+    /// One that lets only the client with this certificate in.
+    pub fn start_for(client: &Certificate) -> Self {
+        Self::start_as(Some(client))
+    }
+
+    fn start_as(client: Option<&Certificate>) -> Self {
+        let (ca_pem, acceptor) = identity(client);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
         let pages: Arc<Mutex<BTreeMap<String, Page>>> = Arc::default();
@@ -77,7 +88,9 @@ impl UpdateServer {
                     (acceptor.clone(), Arc::clone(&served), Arc::clone(&noted));
                 std::thread::spawn(move || {
                     if let Ok(stream) = acceptor.accept(stream) {
-                        serve(BufReader::new(stream), &served, &noted);
+                        let client = stream.ssl().peer_certificate();
+                        let client = client.map(|client| name_of(&client));
+                        serve(BufReader::new(stream), client.as_deref(), &served, &noted);
                     }
                 });
             }
@@ -115,6 +128,7 @@ impl UpdateServer {
 
 fn serve<S: Read + Write>(
     mut stream: BufReader<S>,
+    client: Option<&str>,
     pages: &Mutex<BTreeMap<String, Page>>,
     asked: &Mutex<Vec<Asked>>,
 ) {
@@ -141,7 +155,8 @@ fn serve<S: Read + Write>(
         let mut body = vec![0; len];
         stream.read_exact(&mut body).unwrap();
         let range = headers.get("range").cloned();
-        asked.lock().unwrap().push(Asked { path: path.clone(), headers, body });
+        let client = client.map(str::to_owned);
+        asked.lock().unwrap().push(Asked { path: path.clone(), headers, body, client });
         let page = pages.lock().unwrap().get(&path).cloned();
         let page = page.unwrap_or_else(|| Page::new(404, "nothing"));
         let head = answer(&page, range.as_deref());
@@ -172,12 +187,23 @@ fn answer(page: &Page, range: Option<&str>) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// A certificate for 127.0.0.1 that is its own authority, and who answers with it.
-fn identity() -> (Vec<u8>, SslAcceptor) {
+fn name_of(certificate: &X509) -> String {
+    let name = certificate.subject_name().entries().next().unwrap();
+    String::from_utf8(name.data().as_slice().to_vec()).unwrap()
+}
+
+/// A certificate for 127.0.0.1 that is its own authority, with its key.
+pub struct Certificate {
+    pub certificate: X509,
+    pub key: PKey<Private>,
+}
+
+/// Makes one.
+pub fn certify(subject: &str) -> Certificate {
     let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
     let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
     let mut name = X509Name::builder().unwrap();
-    name.append_entry_by_nid(Nid::COMMONNAME, "updates").unwrap();
+    name.append_entry_by_nid(Nid::COMMONNAME, subject).unwrap();
     let name = name.build();
     let mut made = X509::builder().unwrap();
     made.set_version(2).unwrap();
@@ -194,9 +220,18 @@ fn identity() -> (Vec<u8>, SslAcceptor) {
     let names = names.ip("127.0.0.1").build(&made.x509v3_context(None, None)).unwrap();
     made.append_extension(names).unwrap();
     made.sign(&key, MessageDigest::sha256()).unwrap();
-    let certificate = made.build();
+    Certificate { certificate: made.build(), key }
+}
+
+/// Who answers, for whom: for everybody, or for who shows this certificate.
+fn identity(client: Option<&Certificate>) -> (Vec<u8>, SslAcceptor) {
+    let Certificate { certificate, key } = certify("updates");
     let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
     acceptor.set_private_key(&key).unwrap();
     acceptor.set_certificate(&certificate).unwrap();
+    if let Some(client) = client {
+        acceptor.cert_store_mut().add_cert(client.certificate.clone()).unwrap();
+        acceptor.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT);
+    }
     (certificate.to_pem().unwrap(), acceptor.build())
 }

@@ -91,3 +91,38 @@ impl Looked {
         self.manifest.into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// Fails when a file that was fetched for one offer is taken for another's.
+    #[test]
+    fn another_version_place_or_mark_is_another_file() {
+        let digest = |version: &str, url: &str, mark: Option<&str>| {
+            let offer = Offer {
+                version: version.to_owned(),
+                manifest: None,
+                file: None,
+                size: None,
+                urls: vec![url.to_owned(), "https://mirror.example/b".to_owned()],
+                min_version: None,
+                rollout: None,
+                expires: None,
+                urgency: Urgency::Ordinary,
+            };
+            offer.digest(mark)
+        };
+        let all = [
+            digest("2.0", "https://u.example/b", None),
+            digest("2.0", "https://u.example/b", Some("")),
+            digest("2.0", "https://u.example/b", Some("\"a\"")),
+            digest("2.1", "https://u.example/b", None),
+            digest("2.0", "https://u.example/c", None),
+            digest("2.0h", "ttps://u.example/b", None),
+        ];
+        assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
+        assert_eq!(all[0], digest("2.0", "https://u.example/b", None));
+    }
+}

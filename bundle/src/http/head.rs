@@ -248,6 +248,9 @@ mod tests {
         assert_eq!((found.status, found.content_range), (206, Some(range)));
         assert_eq!((found.content_length, found.etag.as_deref()), (Some(4), Some("\"a-b\"")));
         assert!(found.accepts_ranges && found.last_modified.is_some());
+        assert_eq!(found.mark(), found.etag);
+        let dated = ResponseHead { etag: None, ..found };
+        assert_eq!(dated.mark(), dated.last_modified);
         assert_eq!(ResponseHead::parse(b"HTTP/2 404\r\n").unwrap().status, 404);
     }
 

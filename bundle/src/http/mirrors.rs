@@ -52,8 +52,9 @@ impl std::fmt::Debug for HttpMirrors {
 
 impl HttpMirrors {
     /// Opens the first of `urls` that answers well. Headers, keys and credentials of `options` are
-    /// those of the first, or of [`HttpOptions::homes`]: see [`HttpOptions::for_mirror`]. What belongs to a first request
-    /// (`info_headers`, `if_none_match`) goes to the first alone.
+    /// those of the first, or of [`HttpOptions::homes`]: see [`HttpOptions::for_mirror`]. What belongs
+    /// to a first request (`info_headers`, `if_none_match`) goes to the first alone, and only where it
+    /// is one of the homes, if there are any.
     ///
     /// # Errors
     /// That of the first, where none answers; [`HttpError::NotModified`],
@@ -178,14 +179,8 @@ fn open_one(urls: &[String], at: usize, options: &HttpOptions) -> Result<HttpSou
     let (home, url) = (urls.first(), urls.get(at));
     match (home, url) {
         (Some(home), Some(url)) if at > 0 => HttpSource::open(url, &options.for_mirror(home, url)?),
-        (Some(home), Some(url)) if !options.homes.is_empty() => {
-            let (info_headers, known) = (&options.info_headers, &options.if_none_match);
-            let options = HttpOptions {
-                info_headers: info_headers.clone(),
-                if_none_match: known.clone(),
-                ..options.for_mirror(home, url)?
-            };
-            HttpSource::open(url, &options)
+        (Some(_), Some(url)) if !options.homes.is_empty() => {
+            HttpSource::open(url, &options.for_first(url)?)
         }
         (_, url) => HttpSource::open(url.map_or("", String::as_str), options),
     }

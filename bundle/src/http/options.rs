@@ -168,7 +168,8 @@ pub struct HttpOptions {
     /// first: nearer mirrors may be asked before the server that gave the credentials. URLs; their
     /// origins count.
     pub homes: Vec<String>,
-    /// Headers for the first request only: name and value.
+    /// Headers for the first request only, and for none but [`Self::homes`], where there are any: name
+    /// and value.
     pub info_headers: Vec<(String, String)>,
     /// Entity tag of the file that is known: it answers with [`HttpError::NotModified`].
     pub if_none_match: Option<String>,
@@ -255,16 +256,34 @@ impl HttpOptions {
     pub fn for_other(&self, home: &str, url: &str) -> Result<Self, HttpError> {
         let url = HttpUrl::parse(url).map_err(HttpError::Url)?;
         let mut options = Self { info_headers: Vec::new(), if_none_match: None, ..self.clone() };
-        let is_home = |home: &str| HttpUrl::parse(home).is_ok_and(|home| home.same_origin(&url));
-        let is_known = if self.homes.is_empty() {
-            is_home(home)
-        } else {
-            self.homes.iter().any(|home| is_home(home))
-        };
-        if !is_known {
+        if !self.knows(home, &url) {
             options.headers.clear();
             (options.tls_cert, options.tls_key, options.tls_pin) = (None, None, None);
             (options.tls_ca, options.tls_verify) = (None, TlsVerify::Verify);
+        }
+        Ok(options)
+    }
+
+    /// Whether `url` is of an origin that they were given for.
+    fn knows(&self, home: &str, url: &HttpUrl) -> bool {
+        let is_home = |home: &str| HttpUrl::parse(home).is_ok_and(|home| home.same_origin(url));
+        if self.homes.is_empty() {
+            is_home(home)
+        } else {
+            self.homes.iter().any(|home| is_home(home))
+        }
+    }
+
+    /// The same for the first place of a bundle: what belongs to its first request goes along where
+    /// it is of an origin that they were given for.
+    ///
+    /// # Errors
+    /// [`HttpError::Url`].
+    pub(super) fn for_first(&self, url: &str) -> Result<Self, HttpError> {
+        let mut options = self.for_mirror(url, url)?;
+        if self.knows(url, &HttpUrl::parse(url).map_err(HttpError::Url)?) {
+            options.info_headers.clone_from(&self.info_headers);
+            options.if_none_match.clone_from(&self.if_none_match);
         }
         Ok(options)
     }

@@ -157,7 +157,11 @@ fn secrets_are_for_their_homes_where_nearer_places_are_asked_first() {
     HttpMirrors::open(&urls, &options).unwrap();
     let asked = near.requests();
     assert!(!asked.is_empty() && asked.iter().all(|one| one.header("x-token").is_none()));
-    assert_eq!(asked[0].header("rauc-boot-id"), Some("7"));
+    assert_eq!(asked[0].header("rauc-boot-id"), None, "who asks is for homes to know");
+    let direct = TestServer::serve(bytes.clone());
+    let options = HttpOptions { homes: vec![direct.url.clone()], ..options };
+    HttpMirrors::open(&[format!("{}/b", direct.url)], &options).unwrap();
+    assert_eq!(direct.requests()[0].header("rauc-boot-id"), Some("7"));
     assert!(home.requests().iter().all(|one| one.header("x-token") == Some("geheim")));
     // The stores of a bundle on a mirror are the mirror's, not its home's.
     let store = options.for_other(&urls[0], &format!("{}/store", near.url)).unwrap();

@@ -109,6 +109,28 @@ pub enum BundleError {
     WorkerLost,
 }
 
+impl BundleError {
+    /// Whether bytes came that are not the signed ones, as they do from a server that lies and over a
+    /// line that breaks them: another copy may have the true ones. All else is so in every copy.
+    #[must_use]
+    pub fn is_of_this_copy(&self) -> bool {
+        if let Self::Squashfs(SquashfsError::Read(cause)) = self {
+            return Self::inside(cause).is_some_and(Self::is_of_this_copy);
+        }
+        matches!(
+            self,
+            Self::Verity(VerityError::Tampered { .. } | VerityError::Changed { .. })
+                | Self::PayloadDigest
+        )
+    }
+
+    /// Why a bundle's reader failed, which travels inside an I/O failure.
+    #[must_use]
+    pub fn inside(cause: &std::io::Error) -> Option<&Self> {
+        cause.get_ref().and_then(|inner| inner.downcast_ref())
+    }
+}
+
 /// Why a signature does not hold.
 #[derive(Debug, thiserror::Error)]
 pub enum SignatureError {

@@ -212,6 +212,29 @@ impl InstallError {
         }
     }
 
+    /// What is wrong with the bundle, where it is that.
+    #[must_use]
+    pub fn of_bundle(&self) -> Option<&BundleError> {
+        match self {
+            Self::ReadImage { source, .. } => BundleError::inside(source),
+            Self::PreCheck { source }
+            | Self::OpenImage { source, .. }
+            | Self::WrongImage { source, .. } => Some(source),
+            Self::Plan(_)
+            | Self::LoadState { .. }
+            | Self::StoreState { .. }
+            | Self::Mounted { .. }
+            | Self::Stopped { .. }
+            | Self::OpenSlot { .. }
+            | Self::Content { .. }
+            | Self::ImageLength { .. }
+            | Self::Slot { .. }
+            | Self::ReadBackMismatch { .. }
+            | Self::Board { .. }
+            | Self::NotOpened { .. } => None,
+        }
+    }
+
     /// The way out, where there is one to name.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
@@ -226,7 +249,7 @@ impl InstallError {
                 return source.hint().or(Some(FETCH_AGAIN));
             }
             Self::ReadImage { source, .. } => {
-                let cause = bundle_error(source).and_then(BundleError::hint);
+                let cause = BundleError::inside(source).and_then(BundleError::hint);
                 return cause.or(Some(FETCH_AGAIN));
             }
             Self::Content { .. } => {
@@ -283,12 +306,7 @@ fn open_hint(source: &StorageError) -> Option<&'static str> {
 }
 
 fn classify_io(source: &io::Error) -> ErrorClass {
-    bundle_error(source).map_or(ErrorClass::Failed, classify_bundle)
-}
-
-/// Why the bundle's reader failed, which travels inside an I/O failure.
-fn bundle_error(source: &io::Error) -> Option<&BundleError> {
-    source.get_ref().and_then(|inner| inner.downcast_ref::<BundleError>())
+    BundleError::inside(source).map_or(ErrorClass::Failed, classify_bundle)
 }
 
 /// Bytes that cannot be had are a failure; bytes that are there and wrong are not verified.

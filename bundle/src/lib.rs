@@ -98,7 +98,7 @@ pub use operations::{
 };
 pub use rauc_version::{MinVersionError, ParseRaucVersionError, RaucVersion};
 pub use rauc_words::rauc_words;
-pub use remote::{BoxedCause, RemoteBundle, RemoteError, RemoteFacts, RemoteRules, look};
+pub use remote::{BoxedCause, RemoteBundle, RemoteError, RemoteFacts, RemoteRules, Wanted, look};
 pub use signed_document::{SignedDocument, verify_attached};
 pub use signer::{CertificateInfo, Signer, UnixTime};
 pub use source::{FileSource, MemorySource, Source, SourceError};

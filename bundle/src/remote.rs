@@ -5,13 +5,41 @@
 //! KiB by three requests. What was looked at is the bundle that is installed then: the same file on
 //! the same server, known by its marks, its signature verified.
 
-use crate::http::{HttpError, HttpMirrors, HttpOptions, shown_url};
+use crate::http::{HttpError, HttpMirrors, HttpOptions, Length, NOT_SIGNED, shown_url};
 use crate::{
     BundleError, CheckTime, DecryptionIdentity, Keyring, Limits, PayloadAlignment, Source,
     UntrustedBundle, VerifiedBundle,
 };
 use std::sync::Arc;
 use storage::{ByteLen, Digest};
+
+/// Which bundle is looked for, as far as that is known. A place that has another one is left for the
+/// next: a former one is signed as truly as the new one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// SHA-256 of its manifest.
+    pub manifest: Option<Digest>,
+    /// Its version.
+    pub version: Option<String>,
+    /// Length of the whole file.
+    pub size: Option<ByteLen>,
+}
+
+impl Wanted {
+    /// What tells a bundle from the wanted one.
+    fn difference(&self, bundle: &VerifiedBundle, size: ByteLen) -> Option<String> {
+        let (found, version) = (bundle.manifest_digest(), &bundle.manifest().update.version);
+        if self.manifest.is_some_and(|wanted| wanted != found) {
+            return Some(format!("its bundle is {found}, another than the one that is wanted"));
+        }
+        if self.version.is_some() && self.version != *version {
+            let version = version.as_ref().map_or("no version".to_owned(), |it| format!("{it:?}"));
+            return Some(format!("its bundle is another than the one that is wanted: {version}"));
+        }
+        let other = self.size.filter(|wanted| *wanted != size)?;
+        Some(format!("its bundle has {size} instead of {other}"))
+    }
+}
 
 /// How a bundle on a server is judged.
 pub struct RemoteRules<'a> {
@@ -24,6 +52,8 @@ pub struct RemoteRules<'a> {
     /// The key that opens encrypted bundles. Asked for only where one is needed: loading a key from
     /// a token may spend one of the few tries of its PIN.
     pub identity: &'a dyn Fn() -> Result<Option<DecryptionIdentity>, BoxedCause>,
+    /// What it should be. Where no place has that, what the last one has is what is there.
+    pub wanted: Wanted,
 }
 
 /// Why a key cannot be had.
@@ -117,7 +147,8 @@ impl RemoteBundle {
 }
 
 /// Looks at the bundle at `urls`: the first is its place, the others are mirrors of it. A mirror
-/// whose signature does not hold is left for the next.
+/// whose signature does not hold, or that has another bundle than the wanted one, is left for the
+/// next. The length of the file is settled only by a bundle that is taken.
 ///
 /// # Errors
 /// [`RemoteError`]; of several mirrors the failure of the last that answered.
@@ -127,13 +158,26 @@ pub fn look(
     rules: &RemoteRules<'_>,
 ) -> Result<RemoteBundle, RemoteError> {
     let source = Arc::new(HttpMirrors::open(urls, options)?);
+    source.settle(Length::Open);
     loop {
         let copy = source.copy();
         match verify(&source, rules) {
+            // Each copy is left once, so this ends.
+            Err(RemoteError::Bundle { .. }) if source.copy() != copy => {}
             // A server that lost bytes says more by its own failure, and was left for it already.
             Err(RemoteError::Bundle { source: cause, .. })
-                if !matches!(cause, BundleError::Source(_)) && source.reject(copy, 0) => {}
-            verified => return Ok(RemoteBundle { bundle: verified?, source }),
+                if !matches!(cause, BundleError::Source(_))
+                    && source.leave_for(copy, NOT_SIGNED) => {}
+            Err(failure) => return Err(failure),
+            Ok(bundle) => {
+                let other = rules.wanted.difference(&bundle, source.len());
+                let copy = source.copy();
+                if other.is_some_and(|cause| source.leave_for(copy, &cause)) {
+                    continue;
+                }
+                source.settle(Length::Pinned);
+                return Ok(RemoteBundle { bundle, source });
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use agents::ddi::Credentials;
 use agents::{Identity, Login, SecretError, Settings, Source, Token, check_secret, read_token};
+use bundle::Wanted;
 use bundle::http::{ByteBudget, ExchangeTls, HttpStop, HttpUrl, Proxy, Schemes};
 use nix::unistd::geteuid;
 use std::num::NonZeroU64;
@@ -87,13 +88,13 @@ impl<'a> Access<'a> {
         })
     }
 
-    /// A fetch of the bundle at `urls`.
+    /// A fetch of the bundle at `urls`, which should be the wanted one.
     ///
     /// # Errors
     /// As [`Access::tls`] and [`Access::token`].
     pub fn request(
         &self,
-        urls: &[String],
+        (urls, wanted): (&[String], Wanted),
         (rate, budget): (Option<ByteLen>, &Arc<ByteBudget>),
         stop: HttpStop,
     ) -> Result<TransferRequest, Failure> {
@@ -112,6 +113,7 @@ impl<'a> Access<'a> {
             tls: self.tls()?,
             headers: token.map(header).into_iter().collect(),
             homes: self.homes(),
+            wanted,
             stop,
         })
     }

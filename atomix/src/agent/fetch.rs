@@ -15,7 +15,7 @@ use agents::ddi::FileHashes;
 use agents::{Downgrade, InstallOrder, Keep, Looked, Offer, Policy, Settings};
 use bootctl::{Activation, Force};
 use bundle::http::{ByteBudget, HttpError, shown_url};
-use bundle::{RemoteBundle, VerifiedBundle};
+use bundle::{BundleError, RemoteBundle, VerifiedBundle, Wanted};
 use std::path::PathBuf;
 use std::sync::Arc;
 use storage::{ByteLen, Digest};
@@ -50,16 +50,24 @@ pub(super) fn other(what: String) -> Failure {
     Failure::Refused { what, hint: "the agent looks again and judges what is there now" }
 }
 
+/// What cannot be believed at the place of what was judged says nothing of that: it was true when it
+/// was looked at.
+pub(super) fn not_it(failure: Failure) -> Failure {
+    if let Failure::Bundle { .. } = failure { other(failure.chain()) } else { failure }
+}
+
 impl Fetch<'_> {
     pub(super) fn transfer(
         &self,
         urls: &[String],
+        wanted: Wanted,
         rate: Option<ByteLen>,
     ) -> Result<(SystemConfig, Transfer), Failure> {
         let config = self.context.system_conf()?;
         let access = Access::new(self.context, self.settings);
         let stop = Arc::clone(self.stop);
-        let request = access.request(urls, (rate, self.budget), Arc::new(move || stop.by()))?;
+        let request =
+            access.request((urls, wanted), (rate, self.budget), Arc::new(move || stop.by()))?;
         let transfer = Transfer::asked(self.context, &config, request)?;
         Ok((config, transfer))
     }
@@ -74,7 +82,8 @@ impl Fetch<'_> {
         policy: &Policy,
         tell: &mut dyn FnMut(&str),
     ) -> Result<Looked, LookError> {
-        let (config, transfer) = self.transfer(&offer.urls, policy.rate).map_err(not_looked)?;
+        let (config, transfer) =
+            self.transfer(&offer.urls, wanted_by(offer), policy.rate).map_err(not_looked)?;
         let seen = transfer.look(self.context);
         transfer.told().iter().for_each(|text| tell(text));
         match seen {
@@ -174,10 +183,10 @@ impl Fetch<'_> {
     }
 
     fn stream(&self, order: &InstallOrder, show: Show<'_>) -> Result<(), Failure> {
-        let (config, transfer) = self.transfer(&order.urls, order.rate)?;
+        let (config, transfer) = self.transfer(&order.urls, ordered(order), order.rate)?;
         let opened = transfer.open(self.context);
         transfer.told().into_iter().for_each(|text| show(InstallEvent::Note(text)));
-        let verified = opened?;
+        let verified = opened.map_err(not_it)?;
         let options = self.demand(order, &config, &verified)?;
         let plan = install::plan(self.context, &config, &shown(&order.urls), &verified, &options)?;
         transfer.predict(&verified, &plan, options.policy.resume, &self.context.files)?;
@@ -244,6 +253,17 @@ impl Fetch<'_> {
     }
 }
 
+/// What an offer says of its bundle. A version alone may be shared; a digest says all.
+fn wanted_by(offer: &Offer) -> Wanted {
+    let version = offer.manifest.is_none().then(|| offer.version.clone());
+    Wanted { manifest: offer.manifest, version, size: offer.size }
+}
+
+/// The bundle that was judged, wherever it is.
+pub(super) fn ordered(order: &InstallOrder) -> Wanted {
+    Wanted { manifest: Some(order.manifest), ..Wanted::default() }
+}
+
 /// Why a bundle cannot be looked at, for those who can do something about it.
 fn not_looked(failure: Failure) -> LookError {
     match finality(&failure) {
@@ -299,9 +319,20 @@ pub enum Finality {
 }
 
 /// What is the bundle's own fault, or the rules', stays so; networks, disks, budgets, a running
-/// install and a bundle that was exchanged do not.
+/// install and a bundle that was exchanged do not. Nor do bytes that are not the signed ones: whoever
+/// has no key could else have a good bundle refused for ever by one wrong byte of it.
 #[must_use]
 pub fn finality(failure: &Failure) -> Finality {
+    let of_bundle = if let Failure::Bundle { source, .. } = failure {
+        Some(source)
+    } else if let Failure::Install { source, .. } = failure {
+        source.of_bundle()
+    } else {
+        None
+    };
+    if of_bundle.is_some_and(BundleError::is_of_this_copy) {
+        return Finality::Now;
+    }
     if let Failure::Install { .. } | Failure::Bundle { .. } = failure {
         return match failure.class() {
             Class::Refused | Class::NotVerified => Finality::ForGood,

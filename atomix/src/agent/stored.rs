@@ -7,14 +7,14 @@
 //! that stays the same it is not fetched again, so that a bundle that is not taken here costs its
 //! bytes once. What a cut leaves of it has nothing beside it and is fetched anew.
 
-use super::fetch::{Fetch, Show, other};
+use super::fetch::{Fetch, Show, not_it, ordered, other};
 use crate::commands::bundle::open_verified;
 use crate::commands::room::Room;
 use crate::context::Context;
 use crate::failure::Failure;
 use agents::ddi::{FileHasher, FileHashes};
 use agents::{InstallOrder, Looked, Offer};
-use bundle::VerifiedBundle;
+use bundle::{VerifiedBundle, Wanted};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -135,7 +135,7 @@ impl<'a> Bundles<'a> {
         }
         let room = Room::of_data(self.context).map(|room| room.beside(SPARE));
         let most = offer.size.into_iter().chain(room).chain([fetch.budget.left()]).min();
-        let (_, transfer) = fetch.transfer(&offer.urls, rate)?;
+        let (_, transfer) = fetch.transfer(&offer.urls, Wanted::default(), rate)?;
         let mut files = self.context.files.clone();
         let path = files.resolve(Path::new(OFFERED))?;
         let file = make(&path)?;
@@ -172,10 +172,10 @@ impl<'a> Bundles<'a> {
                 .map_err(failed("read", &path));
         }
         self.clear(Some(order))?;
-        let (_, transfer) = fetch.transfer(&order.urls, order.rate)?;
+        let (_, transfer) = fetch.transfer(&order.urls, ordered(order), order.rate)?;
         let seen = transfer.look(self.context);
         transfer.told().into_iter().for_each(|text| show(InstallEvent::Note(text)));
-        let seen = seen?;
+        let seen = seen.map_err(not_it)?;
         let (size, found) = (seen.facts().size, seen.facts().manifest);
         if found != order.manifest {
             let what = "the server has another bundle than the one that was judged".to_owned();

@@ -13,7 +13,7 @@ use bundle::http::{
     ByteBudget, Downloaded, ExchangeTls, HttpError, HttpNotice, HttpOptions, HttpStop, Proxy,
     RateLimit, Schemes, download, is_http_url, shown_url,
 };
-use bundle::{RemoteBundle, RemoteError, RemoteRules, VerifiedBundle, look};
+use bundle::{RemoteBundle, RemoteError, RemoteRules, VerifiedBundle, Wanted, look};
 use std::fs::File;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -46,6 +46,8 @@ pub struct TransferRequest {
     pub headers: Vec<String>,
     /// Whose the keys and headers are; the first place's where nothing is said.
     pub homes: Vec<String>,
+    /// Which bundle it should be.
+    pub wanted: Wanted,
     /// Asked while it runs.
     pub stop: HttpStop,
 }
@@ -68,6 +70,7 @@ impl TransferRequest {
             tls: ExchangeTls::default(),
             headers: Vec::new(),
             homes: Vec::new(),
+            wanted: Wanted::default(),
             stop: Arc::new(move || stop.by()),
         }
     }
@@ -77,6 +80,7 @@ impl TransferRequest {
 pub struct Transfer {
     urls: Vec<String>,
     options: HttpOptions,
+    wanted: Wanted,
     told: Arc<Mutex<Vec<String>>>,
 }
 
@@ -175,7 +179,7 @@ impl Transfer {
             })),
             ..known
         };
-        Ok(Self { urls: request.urls, options, told })
+        Ok(Self { urls: request.urls, options, wanted: request.wanted, told })
     }
 
     /// Opens and verifies the bundle; nothing of its content is fetched.
@@ -193,7 +197,8 @@ impl Transfer {
     pub fn look(&self, context: &Context) -> Result<RemoteBundle, Failure> {
         let (keyring, limits, time) = configured(context)?;
         let identity = || decryption(context).map_err(Into::into);
-        let rules = RemoteRules { limits, keyring: &keyring, time, identity: &identity };
+        let wanted = self.wanted.clone();
+        let rules = RemoteRules { limits, keyring: &keyring, time, identity: &identity, wanted };
         match look(&self.urls, &self.options, &rules) {
             Ok(seen) => Ok(seen),
             Err(RemoteError::Http(source)) => Err(Failure::Fetch(source)),

@@ -4,6 +4,7 @@
 
 use crate::cli_board::{NOW, bundles};
 use crate::house::House;
+use crate::update_server::Page;
 use agents::agent::{Hands, InstallDone, InstallEnding, LookError, Stop, Watch};
 use agents::{Downgrade, InstallOrder, Keep, Offer, Policy, Settings, Urgency};
 use atomix::agent::DeviceHands;
@@ -141,6 +142,57 @@ fn a_bundle_that_nobody_trusts_is_refused_for_good_and_one_that_is_gone_is_not()
     assert!(matches!(refused, LookError::Refused(_)), "{refused:?}");
     let gone = look(vec![format!("{}/gone.raucb", house.server.url)]).unwrap_err();
     assert!(matches!(gone, LookError::Unreachable { .. }), "{gone:?}");
+}
+
+/// Who has no key must not be able to have a good bundle refused for ever.
+#[test]
+fn bytes_that_nobody_signed_say_nothing_of_the_bundle_whose_place_they_take() {
+    let house = House::original();
+    house.server.offer("2.0.0", bundles::good());
+    let order = order(&house);
+    let mut wrong = bundles::good();
+    wrong[bundles::verity_layout().0 / 2] ^= 1;
+    let stranger = bundles::Recipe::default().signed_by(bundles::stranger());
+    let places = [(wrong, "signed hash"), (stranger, "issuer certificate"), (vec![7; 600_000], "")];
+    for (served, says) in places {
+        house.server.offer("2.0.0", served);
+        interrupted(&install(&house, &order, &mut Until(0, None)), says);
+    }
+    house.server.offer("2.0.0", bundles::good());
+    let done = install(&house, &order, &mut Until(0, None));
+    assert!(matches!(done.ending, InstallEnding::Written), "{done:?}");
+    assert!(house.holds_good());
+}
+
+#[test]
+fn what_the_vendor_signed_and_should_not_have_is_refused_for_good() {
+    let house = House::original();
+    let line = |text: &str| text.lines().rfind(|line| line.starts_with("sha256=")).unwrap().len();
+    let wrong = bundles::resigned(|text| {
+        let (at, len) = (text.rfind("sha256=").unwrap(), line(&text));
+        let other = format!("sha256={}", "7".repeat(64));
+        format!("{}{other}{}", &text[..at], &text[at + len..])
+    });
+    house.server.offer("2.0.0", wrong);
+    let done = install(&house, &order(&house), &mut Until(0, None));
+    assert!(matches!(done.ending, InstallEnding::Refused(_)), "{done:?}");
+}
+
+#[test]
+fn a_place_with_a_former_bundle_keeps_nobody_from_the_offered_one() {
+    let house = House::original();
+    house.server.offer("2.0.0", bundles::good());
+    let former = bundles::Recipe { version: "1.0.0", ..bundles::Recipe::default() }.make();
+    house.server.put("/former.raucb", Page::new(200, former));
+    house.server.put("/junk.raucb", Page::new(200, vec![9; 700_000]));
+    let place = |name: &str| format!("{}/{name}.raucb", house.server.url);
+    let urls = vec![place("junk"), place("former"), place("os/update")];
+    let offer = Offer { urls: urls.clone(), ..offer(&house) };
+    let looked = with_hands(&house, |hands| hands.look(&offer, &Policy::default())).unwrap();
+    assert_eq!(looked.version.as_deref(), Some("2.0.0"));
+    let order = InstallOrder { urls, ..order(&house) };
+    let done = install(&house, &order, &mut Until(0, None));
+    assert!(matches!(done.ending, InstallEnding::Written), "{done:?}");
 }
 
 #[test]

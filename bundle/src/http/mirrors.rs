@@ -4,8 +4,9 @@
 //! One at a time, in the order given. A mirror is left for good when it fails for good, when its
 //! file changes, or when whoever verifies says that its bytes are not the signed ones; reading goes
 //! on with the next, at the same place. Each mirror's file is pinned by its own marks (ETag, date)
-//! and by the length of the first; whether it is the same file only the signature can tell, and
-//! tells it of every block.
+//! and by the length of the one whose signature held; whether it is the same file only the signature
+//! can tell, and tells it of every block. Before a signature held no length is better than another:
+//! the first mirror's would shut out every honest one.
 
 use super::error::HttpError;
 use super::options::{HttpNotice, HttpOptions};
@@ -17,10 +18,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use storage::{ByteLen, chain};
 
 /// Told as the cause where a mirror has other bytes than the signed ones.
-const NOT_SIGNED: &str = "its bytes are not the ones that were signed";
+pub(crate) const NOT_SIGNED: &str = "its bytes are not the ones that were signed";
+
+/// Whether the length of the file is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// Every mirror's file has it.
+    Pinned,
+    /// It is that of the mirror which is read now.
+    Open,
+}
 
 struct State {
     now: Arc<HttpSource>,
+    total: u64,
+    length: Length,
     /// The place of `now` in the list.
     at: usize,
     /// What the mirrors that were left have cost.
@@ -37,7 +49,6 @@ pub struct HttpMirrors {
     urls: Vec<String>,
     options: HttpOptions,
     name: String,
-    total: u64,
     state: Mutex<State>,
 }
 
@@ -68,8 +79,9 @@ impl HttpMirrors {
                         urls: urls.to_vec(),
                         options: options.clone(),
                         name: source.name().to_owned(),
-                        total: source.len().get(),
                         state: Mutex::new(State {
+                            total: source.len().get(),
+                            length: Length::Pinned,
                             now: Arc::new(source),
                             at,
                             spent: HttpCounts { requests: 0, bytes: 0 },
@@ -108,6 +120,21 @@ impl HttpMirrors {
         self.now().0
     }
 
+    fn total(&self) -> u64 {
+        self.lock().total
+    }
+
+    /// Settles the length, or leaves it to the next mirror.
+    pub(crate) fn settle(&self, length: Length) {
+        self.lock().length = length;
+    }
+
+    /// Leaves the mirror that was copy number `copy` for a cause of the reader's. Whether another one
+    /// is read from now on.
+    pub(crate) fn leave_for(&self, copy: u64, cause: &str) -> bool {
+        usize::try_from(copy).is_ok_and(|at| self.leave(at, 0, cause))
+    }
+
     /// Requests and bytes so far, of all mirrors.
     #[must_use]
     pub fn counts(&self) -> HttpCounts {
@@ -140,9 +167,14 @@ impl HttpMirrors {
                 }
             };
             let found = source.len().get();
-            if found != self.total {
-                cause = format!("its file has {found} bytes instead of {}", self.total);
-                continue;
+            if found != state.total {
+                if state.length == Length::Pinned {
+                    cause = format!("its file has {found} bytes instead of {}", state.total);
+                    continue;
+                }
+                // What was announced are places in another file.
+                (state.total, state.data_end) = (found, None);
+                state.announced.clear();
             }
             if let Some(end) = state.data_end {
                 source.end_of_data(end);
@@ -198,18 +230,21 @@ impl Source for HttpMirrors {
     }
 
     fn len(&self) -> ByteLen {
-        ByteLen::new(self.total)
+        ByteLen::new(self.total())
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), SourceError> {
-        check_range(&self.name, self.total, offset, buf.len())?;
+        let total = self.total();
+        check_range(&self.name, total, offset, buf.len())?;
         if buf.is_empty() {
             return Ok(());
         }
         loop {
             let (source, at) = self.now();
             let Err(failure) = source.read(offset, buf) else { return Ok(()) };
-            if ends_all(&failure) || !self.leave(at, offset, &chain(&failure)) {
+            let goes_on = !ends_all(&failure) && self.leave(at, offset, &chain(&failure));
+            // The same place of another file is none: its reader begins anew.
+            if !goes_on || self.total() != total {
                 return Err(SourceError::Read {
                     name: source.name().to_owned(),
                     offset,

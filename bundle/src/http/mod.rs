@@ -39,6 +39,7 @@ pub use files::{Downloaded, download};
 pub use head::{ContentRange, HeadError, ResponseHead};
 pub use limits::{ByteBudget, RateLimit};
 pub use mirrors::HttpMirrors;
+pub(crate) use mirrors::{Length, NOT_SIGNED};
 pub use multipart::{Part, parse_parts};
 pub use nearness::Nearness;
 pub use options::{

@@ -7,7 +7,7 @@ use crate::http::test_server::{Reply, TestServer};
 use crate::http::{HttpError, HttpMirrors, HttpNotice, HttpOptions};
 use crate::{
     CheckTime, Keyring, KeyringOptions, Limits, RemoteBundle, RemoteError, RemoteRules, Source,
-    look,
+    Wanted, look,
 };
 use std::sync::{Arc, Mutex};
 use storage::ByteLen;
@@ -169,12 +169,21 @@ fn secrets_are_for_their_homes_where_nearer_places_are_asked_first() {
 }
 
 fn look_at(made: &Made, servers: &[&TestServer]) -> (Result<RemoteBundle, RemoteError>, Told) {
+    look_for(Wanted::default(), made, servers)
+}
+
+fn look_for(
+    wanted: Wanted,
+    made: &Made,
+    servers: &[&TestServer],
+) -> (Result<RemoteBundle, RemoteError>, Told) {
     let keyring = Keyring::from_pem(&made.ca, KeyringOptions::default()).unwrap();
     let rules = RemoteRules {
         limits: Limits::default(),
         keyring: &keyring,
         time: CheckTime::At(NOW),
         identity: &|| Ok(None),
+        wanted,
     };
     let urls: Vec<String> = servers.iter().map(|server| format!("{}/b", server.url)).collect();
     let (options, told) = telling();
@@ -237,4 +246,64 @@ fn mirror_without_a_good_signature_is_left_before_anything_is_believed() {
     let (seen, told) = look_at(&made, &[&bad, &good]);
     assert!(read_image(seen.unwrap().bundle(), "rootfs").unwrap() == made.images[1]);
     assert_eq!(left(&told).len(), 1);
+}
+
+/// One bad mirror, asked first, must not keep every device from what the honest ones have.
+#[test]
+fn mirror_of_another_length_is_left_before_a_signature_held() {
+    let made = make([100_000, 300_000]);
+    let good = TestServer::serve(made.bundle.clone());
+    let junk = TestServer::serve(sample(5_000_001));
+    let huge = sample(9_000_000);
+    let lost = TestServer::start(move |request| match request.number {
+        0 => Reply::file(request, &huge),
+        _ => Reply::new(404, b""),
+    });
+    for bad in [&junk, &lost] {
+        let (seen, told) = look_at(&made, &[bad, &good]);
+        let seen = seen.unwrap();
+        assert_eq!(seen.facts().size, ByteLen::new(made.bundle.len() as u64));
+        assert!(read_image(seen.bundle(), "rootfs").unwrap() == made.images[1]);
+        assert_eq!(left(&told).len(), 1);
+    }
+    // From then on the length counts.
+    let served = made.bundle.clone();
+    let dying = TestServer::start(move |request| match request.number {
+        0..=2 => Reply::file(request, &served),
+        _ => Reply::new(404, b""),
+    });
+    let (seen, told) = look_at(&made, &[&dying, &junk, &good]);
+    assert!(read_image(seen.unwrap().bundle(), "rootfs").unwrap() == made.images[1]);
+    let left = left(&told);
+    assert!(left.len() == 2 && left[1].contains("5000001 bytes instead of"), "{left:?}");
+}
+
+#[test]
+fn mirror_with_another_true_bundle_is_left_where_the_wanted_one_is_known() {
+    let (former, wanted) = (make([50_000, 200_000]), make([100_000, 300_000]));
+    let ca = [former.ca.clone(), wanted.ca.clone()].concat();
+    let (old, new) =
+        (TestServer::serve(former.bundle.clone()), TestServer::serve(wanted.bundle.clone()));
+    let made = Made { ca, ..wanted };
+    let facts = |servers: &[&TestServer], wanted: &Wanted| {
+        let (seen, told) = look_for(wanted.clone(), &made, servers);
+        (seen.unwrap().facts(), left(&told))
+    };
+    let (known, _) = facts(&[&new], &Wanted::default());
+    let (manifest, size) = (Some(known.manifest), Some(known.size));
+    for wanted in [
+        Wanted { manifest, ..Wanted::default() },
+        Wanted { size, ..Wanted::default() },
+        Wanted { manifest, size, version: None },
+    ] {
+        let (found, left) = facts(&[&old, &new], &wanted);
+        assert_eq!(found.manifest, known.manifest, "{wanted:?}");
+        assert!(left.len() == 1 && left[0].contains("its bundle"), "{left:?}");
+        // What is there is for a judgement to refuse.
+        assert_ne!(facts(&[&old], &wanted).0.manifest, known.manifest);
+    }
+    let version = Wanted { version: Some("9".to_owned()), ..Wanted::default() };
+    assert_eq!(facts(&[&old, &new], &version).0.manifest, known.manifest);
+    // Who looks for any takes the first.
+    assert_ne!(facts(&[&old, &new], &Wanted::default()).0.manifest, known.manifest);
 }

@@ -248,7 +248,7 @@ impl<'a> Case<'a> {
             urls: self.offer.urls.clone(),
             slot,
             transfer: looked.transfer,
-            most_bytes: most_bytes(self.facts, self.view, self.policy),
+            most_bytes: most_bytes(self.facts.clock.now, self.view, self.policy),
             rate: self.policy.rate,
             keep: self.policy.keep,
             downgrade: self.policy.downgrade,
@@ -260,9 +260,9 @@ impl<'a> Case<'a> {
 }
 
 /// How many bytes one update may fetch now.
-pub(crate) fn most_bytes(facts: &Facts, view: &View<'_>, policy: &Policy) -> Option<ByteLen> {
+pub(crate) fn most_bytes(now: UnixTime, view: &View<'_>, policy: &Policy) -> Option<ByteLen> {
     let today = policy.most_day.filter(|_| insisted(view).is_none()).map(|most| {
-        let spent = view.memory.spent(facts.clock.now);
+        let spent = view.memory.spent(now);
         ByteLen::new(most.get().saturating_sub(spent.get()))
     });
     policy.most_update.into_iter().chain(today).min()

@@ -9,7 +9,7 @@
 //!
 //! What a hand refuses is told and ends the course; nothing is done in its stead.
 
-use super::hands::{HandError, Hands, InstallEnding, LookError, Watch};
+use super::hands::{HandError, Hands, InstallEnding, LookDone, LookError, Watch};
 use super::round::wait_of;
 pub use super::round::{Acting, Considered, Ending, RoundEnd};
 use crate::ddi::FileHashes;
@@ -233,7 +233,8 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// Judges an offer, looks at the bundle where that is wanted, and judges that. Changes nothing.
+    /// Judges an offer, looks at the bundle where that is wanted, and judges that. Changes nothing
+    /// but the count of the day's bytes.
     ///
     /// # Errors
     /// The end of the course, where facts or bundle cannot be had.
@@ -258,14 +259,14 @@ impl<'a> Course<'a> {
         mut judgements: Vec<Judgement>,
     ) -> Result<Considered, RoundEnd> {
         let may_fetch = judgements.last().is_some_and(|last| last.decision == Decision::Look);
-        let looked = match self.hands.look(offer, self.policy) {
+        let looked = match self.look(|hands, policy, most| hands.look(offer, policy, most)) {
             Err(whole @ LookError::Whole) if may_fetch => {
                 self.tell(&chain(&whole));
                 if self.acting == Acting::DryRun {
                     let facts = self.facts().map_err(|failed| self.failed(Vec::new(), failed))?;
                     return Ok(Considered { facts, looked: None, judgements });
                 }
-                self.look_whole(offer)
+                self.look(|hands, policy, most| hands.look_whole(offer, policy, most))
             }
             looked => looked,
         };
@@ -295,17 +296,20 @@ impl<'a> Course<'a> {
         Ok(Considered { facts, looked: Some(looked), judgements })
     }
 
-    /// Fetches all of it for a look, within the bytes that the owner allows, and counts what it cost.
-    /// Everything that can be judged of the offer itself allows it: windows, links, the rollout.
-    fn look_whole(&mut self, offer: &Offer) -> Result<Looked, LookError> {
-        let facts = self.facts().map_err(|failed| LookError::Unreachable {
-            retry_after: None,
-            source: failed.into(),
-        })?;
+    /// Has a bundle looked at within the bytes that the owner allows, and counts what it cost: a server
+    /// that offers ever another bundle is looked at for ever. What fetches all of it is begun only
+    /// where everything that can be judged of the offer itself allows it: windows, links, the rollout.
+    fn look(
+        &mut self,
+        look: impl FnOnce(&mut dyn Hands, &Policy, Option<ByteLen>) -> LookDone,
+    ) -> Result<Looked, LookError> {
         let view = View { memory: self.memory, insist: self.insist };
-        let most = most_bytes(&facts, &view, self.policy);
-        let done = self.hands.look_whole(offer, self.policy, most);
-        self.spend(done.fetched);
+        let most = most_bytes(self.hands.now(), &view, self.policy);
+        let done = look(self.hands, self.policy, most);
+        // A dry run changes nothing.
+        if self.acting == Acting::Act {
+            self.spend(done.fetched);
+        }
         done.looked
     }
 
@@ -442,3 +446,7 @@ impl<'a> Course<'a> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "course_tests.rs"]
+mod tests;

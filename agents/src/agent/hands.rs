@@ -93,9 +93,9 @@ pub trait Watch {
     fn written(&mut self, percent: u8, now: UnixTime) -> Option<Stop>;
 }
 
-/// A look for which the whole bundle was fetched.
+/// A look that is over.
 #[derive(Debug)]
-pub struct WholeLook {
+pub struct LookDone {
     /// What it says.
     pub looked: Result<Looked, LookError>,
     /// Bytes that came over the network.
@@ -117,15 +117,12 @@ pub trait Hands {
     fn remember(&mut self, memory: &Memory) -> Result<(), HandError>;
 
     /// Reads and verifies the signed beginning of the offered bundle, from the first place that has
-    /// it, or from what [`Hands::look_whole`] left for it.
-    ///
-    /// # Errors
-    /// [`LookError`].
-    fn look(&mut self, offer: &Offer, policy: &Policy) -> Result<Looked, LookError>;
+    /// it, or from what [`Hands::look_whole`] left for it. At most so many bytes are fetched for it.
+    fn look(&mut self, offer: &Offer, policy: &Policy, most: Option<ByteLen>) -> LookDone;
 
     /// Fetches the whole of an offered bundle into a file on `/data`, at most so many bytes of it, and
     /// looks at that: after [`LookError::Whole`]. The file stays for later looks and for the install.
-    fn look_whole(&mut self, offer: &Offer, policy: &Policy, most: Option<ByteLen>) -> WholeLook;
+    fn look_whole(&mut self, offer: &Offer, policy: &Policy, most: Option<ByteLen>) -> LookDone;
 
     /// Installs it: from the file that [`Hands::store`] or [`Hands::look_whole`] left for it, else from its places. Ends with
     /// [`Stop::Program`] when the program has to end.

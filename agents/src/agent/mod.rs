@@ -13,7 +13,7 @@ mod run;
 
 pub use course::{Acting, Considered, Course, Ending, RoundEnd};
 pub use hands::{
-    HandError, Hands, InstallDone, InstallEnding, LookError, Stop, StoreDone, Watch, WholeLook,
+    HandError, Hands, InstallDone, InstallEnding, LookDone, LookError, Stop, StoreDone, Watch,
 };
 pub use hawkbit::{
     HawkbitEnd, HawkbitEnding, HawkbitPreview, HawkbitTerms, hawkbit_once, preview_hawkbit,

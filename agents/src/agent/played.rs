@@ -78,6 +78,8 @@ pub struct World {
     pub hook_forbids_until: Option<UnixTime>,
     /// So many restarts are asked for and never come.
     pub lost_restarts: usize,
+    /// What a look fetches.
+    pub look_cost: ByteLen,
     /// Nobody takes reports.
     pub receiver_is_away: bool,
     restarts: bool,
@@ -124,6 +126,7 @@ impl World {
             change: |_| (),
             hook_forbids_until: None,
             lost_restarts: 0,
+            look_cost: ByteLen::ZERO,
             receiver_is_away: false,
             restarts: false,
             end: NOON,
@@ -314,6 +317,24 @@ impl Played<'_> {
         Ok(())
     }
 
+    fn looked(&mut self, offer: &Offer) -> Result<Looked, LookError> {
+        if let Err(failed) = self.act("look") {
+            return Err(LookError::Unreachable { retry_after: None, source: Box::new(failed) });
+        }
+        self.world.pass(Duration::from_secs(2));
+        let found = self.world.served.iter().find(|(_, served)| served.version == offer.version);
+        let Some((number, served)) = found else {
+            return Err(LookError::Refused("nobody signed it".into()));
+        };
+        Ok(Looked {
+            manifest: manifest(*number),
+            version: Some(served.version.to_owned()),
+            compatible: "gateway".to_owned(),
+            size: ByteLen::mib(100),
+            transfer: ByteLen::new(PIECE.get() * PIECES),
+        })
+    }
+
     fn write(&mut self, order: &InstallOrder, fetched: &mut u64) -> InstallEnding {
         let bundle: BundleId = order.manifest.into();
         let refuse = |why: &str| InstallEnding::Refused(why.into());
@@ -369,26 +390,18 @@ impl Hands for Played<'_> {
         self.act("be sure that it is remembered")
     }
 
-    fn look(&mut self, offer: &Offer, _policy: &Policy) -> Result<Looked, LookError> {
-        if let Err(failed) = self.act("look") {
-            return Err(LookError::Unreachable { retry_after: None, source: Box::new(failed) });
+    fn look(&mut self, offer: &Offer, _policy: &Policy, most: Option<ByteLen>) -> LookDone {
+        if most.is_some_and(|most| most < self.world.look_cost) {
+            let source = "more bytes than may be fetched".into();
+            let looked = Err(LookError::Unreachable { retry_after: None, source });
+            return LookDone { looked, fetched: ByteLen::ZERO };
         }
-        self.world.pass(Duration::from_secs(2));
-        let found = self.world.served.iter().find(|(_, served)| served.version == offer.version);
-        let Some((number, served)) = found else {
-            return Err(LookError::Refused("nobody signed it".into()));
-        };
-        Ok(Looked {
-            manifest: manifest(*number),
-            version: Some(served.version.to_owned()),
-            compatible: "gateway".to_owned(),
-            size: ByteLen::mib(100),
-            transfer: ByteLen::new(PIECE.get() * PIECES),
-        })
+        self.world.fetched += self.world.look_cost.get();
+        LookDone { looked: self.looked(offer), fetched: self.world.look_cost }
     }
 
-    fn look_whole(&mut self, offer: &Offer, policy: &Policy, _most: Option<ByteLen>) -> WholeLook {
-        WholeLook { looked: self.look(offer, policy), fetched: PIECE }
+    fn look_whole(&mut self, offer: &Offer, policy: &Policy, _most: Option<ByteLen>) -> LookDone {
+        LookDone { fetched: PIECE, ..self.look(offer, policy, None) }
     }
 
     fn install(&mut self, order: &InstallOrder, _watch: &mut dyn Watch) -> InstallDone {

@@ -343,14 +343,20 @@ fn day_bytes(case: &Case<'_>) -> Check {
     let Some(most) = case.policy.most_day else {
         return Check::passed(Rule::DayBytes, "a day may take any number of bytes");
     };
-    let Some(looked) = case.looked else { return Check::open(Rule::DayBytes) };
     let now = case.facts.clock.now;
-    let (spent, needed) = (case.view.memory.spent(now), looked.transfer);
+    let spent = case.view.memory.spent(now);
+    let needed = match case.looked {
+        Some(looked) => looked.transfer,
+        None if spent < most => return Check::open(Rule::DayBytes),
+        // Also a look takes bytes.
+        None => ByteLen::ZERO,
+    };
     if needed > most {
         let words = format!("{needed} would be fetched, and a day may take {most}");
         return Check::refused(Rule::DayBytes, words);
     }
-    if ByteLen::new(spent.get().saturating_add(needed.get())) <= most {
+    let is_within = ByteLen::new(spent.get().saturating_add(needed.get())) <= most;
+    if is_within && case.looked.is_some() {
         let words = format!("{spent} and {needed} are within the {most} of a day");
         return Check::passed(Rule::DayBytes, words);
     }

@@ -263,6 +263,8 @@ fn bytes_are_predicted_and_held_to_their_limits() {
     most(39, 100, 0).refuses(Rule::UpdateBytes);
     most(39, 100, 0).forced().insisted().refuses(Rule::UpdateBytes);
     most(40, 39, 0).refuses(Rule::DayBytes);
+    assert_eq!(most(40, 100, 99).claimed().decision, Decision::Look);
+    assert!(matches!(most(40, 100, 100).claimed().decision, Decision::Wait { .. }));
     let until = most(40, 100, 61).waits(Rule::DayBytes);
     let midnight = NOON.0 + 12 * 3600;
     assert!((midnight..midnight + 3600).contains(&until.0));

@@ -17,11 +17,11 @@ use crate::output::Output;
 use crate::programs;
 use crate::signals::StopRequest;
 use agents::agent::{
-    HandError, Hands, InstallDone, InstallEnding, LookError, Stop, StoreDone, Watch, WholeLook,
+    HandError, Hands, InstallDone, InstallEnding, LookDone, Stop, StoreDone, Watch,
 };
 use agents::{
-    AgentFacts, Facts, InstallOrder, Looked, Memory, MemoryStore, Offer, Policy, Report,
-    ReportAnswer, ReportRequest, ReportWay, Settings, Source, Stored, sign_report,
+    AgentFacts, Facts, InstallOrder, Memory, MemoryStore, Offer, Policy, Report, ReportAnswer,
+    ReportRequest, ReportWay, Settings, Source, Stored, sign_report,
 };
 use bootctl::{Command, Force, SlotId};
 use bundle::UnixTime;
@@ -191,21 +191,22 @@ impl Hands for DeviceHands<'_, '_> {
         Ok(())
     }
 
-    fn look(&mut self, offer: &Offer, policy: &Policy) -> Result<Looked, LookError> {
+    fn look(&mut self, offer: &Offer, policy: &Policy, most: Option<ByteLen>) -> LookDone {
         let context = self.clock.device_above(self.context, self.floor);
         let (settings, stop) = (self.settings, Stopping::new(&self.stop));
-        let budget = budget_of(policy.most_update);
+        let budget = budget_of(most);
         let fetch = Fetch { context: &context, settings, stop: &stop, budget: &budget };
-        fetch.look(offer, policy, &mut |text| self.tell(text))
+        let looked = fetch.look(offer, policy, &mut |text| self.tell(text));
+        LookDone { looked, fetched: budget.spent() }
     }
 
-    fn look_whole(&mut self, offer: &Offer, policy: &Policy, most: Option<ByteLen>) -> WholeLook {
+    fn look_whole(&mut self, offer: &Offer, policy: &Policy, most: Option<ByteLen>) -> LookDone {
         let context = self.clock.device_above(self.context, self.floor);
         let (settings, stop) = (self.settings, Stopping::new(&self.stop));
         let budget = budget_of(most);
         let fetch = Fetch { context: &context, settings, stop: &stop, budget: &budget };
         let looked = fetch.look_whole(offer, policy, &mut |text| self.tell(text));
-        WholeLook { looked, fetched: budget.spent() }
+        LookDone { looked, fetched: budget.spent() }
     }
 
     fn install(&mut self, order: &InstallOrder, watch: &mut dyn Watch) -> InstallDone {

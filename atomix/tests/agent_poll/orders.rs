@@ -52,7 +52,9 @@ fn with_hands<T>(house: &House, act: impl FnOnce(&mut dyn Hands) -> T) -> T {
 }
 
 fn order(house: &House) -> InstallOrder {
-    let looked = with_hands(house, |hands| hands.look(&offer(house), &Policy::default())).unwrap();
+    let looked = with_hands(house, |hands| hands.look(&offer(house), &Policy::default(), None));
+    assert!(looked.fetched > ByteLen::ZERO && looked.fetched < ByteLen::kib(256), "{looked:?}");
+    let looked = looked.looked.unwrap();
     assert_eq!((looked.version.as_deref(), &*looked.compatible), (Some("2.0.0"), "small-board"));
     // Beside the images a little of what lies around them.
     let most = ByteLen::new(looked.size.get() + ByteLen::kib(128).get());
@@ -133,7 +135,7 @@ fn a_bundle_that_nobody_trusts_is_refused_for_good_and_one_that_is_gone_is_not()
     house.server.offer("2.0.0", stranger);
     let look = |urls: Vec<String>| {
         let offer = Offer { urls, ..offer(&house) };
-        with_hands(&house, |hands| hands.look(&offer, &Policy::default()))
+        with_hands(&house, |hands| hands.look(&offer, &Policy::default(), None).looked)
     };
     let refused = look(offer(&house).urls).unwrap_err();
     assert!(matches!(refused, LookError::Refused(_)), "{refused:?}");
@@ -188,7 +190,8 @@ fn a_place_with_a_former_bundle_keeps_nobody_from_the_offered_one() {
     let place = |name: &str| format!("{}/{name}.raucb", house.server.url);
     let urls = vec![place("junk"), place("former"), place("os/update")];
     let offer = Offer { urls: urls.clone(), ..offer(&house) };
-    let looked = with_hands(&house, |hands| hands.look(&offer, &Policy::default())).unwrap();
+    let looked = with_hands(&house, |hands| hands.look(&offer, &Policy::default(), None));
+    let looked = looked.looked.unwrap();
     assert_eq!(looked.version.as_deref(), Some("2.0.0"));
     let order = InstallOrder { urls, ..order(&house) };
     let done = install(&house, &order, &mut Until(0, None));

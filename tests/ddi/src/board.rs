@@ -5,7 +5,7 @@
 //! What its bundles are is told by their versions: [`Board::bad`] ones never prove themselves.
 
 use agents::agent::{
-    HandError, Hands, InstallDone, InstallEnding, LookError, Stop, StoreDone, Watch, WholeLook,
+    HandError, Hands, InstallDone, InstallEnding, LookDone, LookError, Stop, StoreDone, Watch,
 };
 use agents::ddi::{FileHasher, FileHashes};
 use agents::{
@@ -274,6 +274,24 @@ fn hashes(file: &[u8]) -> Result<FileHashes, InstallEnding> {
     made.map_err(|odd| InstallEnding::Refused(odd.into()))
 }
 
+impl Board {
+    fn looked(&mut self, offer: &Offer) -> Result<Looked, LookError> {
+        self.fuse.burn();
+        if self.unreachable.0 > 0 {
+            self.unreachable.0 -= 1;
+            let source = "no route".into();
+            return Err(LookError::Unreachable { retry_after: None, source });
+        }
+        Ok(Looked {
+            manifest: self.bundle_of(&offer.version),
+            version: Some(offer.version.clone()),
+            compatible: "gateway".to_owned(),
+            size: ByteLen::new(3),
+            transfer: ByteLen::new(3),
+        })
+    }
+}
+
 impl Hands for Board {
     fn facts(&mut self, _memory: &Memory) -> Result<Facts, HandError> {
         self.fuse.burn();
@@ -300,24 +318,12 @@ impl Hands for Board {
         Ok(())
     }
 
-    fn look(&mut self, offer: &Offer, _policy: &Policy) -> Result<Looked, LookError> {
-        self.fuse.burn();
-        if self.unreachable.0 > 0 {
-            self.unreachable.0 -= 1;
-            let source = "no route".into();
-            return Err(LookError::Unreachable { retry_after: None, source });
-        }
-        Ok(Looked {
-            manifest: self.bundle_of(&offer.version),
-            version: Some(offer.version.clone()),
-            compatible: "gateway".to_owned(),
-            size: ByteLen::new(3),
-            transfer: ByteLen::new(3),
-        })
+    fn look(&mut self, offer: &Offer, _policy: &Policy, _most: Option<ByteLen>) -> LookDone {
+        LookDone { looked: self.looked(offer), fetched: ByteLen::ZERO }
     }
 
-    fn look_whole(&mut self, offer: &Offer, policy: &Policy, _most: Option<ByteLen>) -> WholeLook {
-        WholeLook { looked: self.look(offer, policy), fetched: ByteLen::new(3) }
+    fn look_whole(&mut self, offer: &Offer, policy: &Policy, _most: Option<ByteLen>) -> LookDone {
+        LookDone { fetched: ByteLen::new(3), ..self.look(offer, policy, None) }
     }
 
     fn install(&mut self, order: &InstallOrder, watch: &mut dyn Watch) -> InstallDone {

@@ -34,12 +34,15 @@ pub struct Course<'a> {
     acting: Acting,
     /// What is durable may be another record: the last time it was to be kept failed, or seemed to.
     is_unkept: bool,
+    /// A restart was refused since the last look at what is due; until the next one it stays so.
+    is_held: bool,
 }
 
 impl<'a> Course<'a> {
     /// With these hands.
     pub fn new(hands: &'a mut dyn Hands, memory: &'a mut Memory, policy: &'a Policy) -> Self {
-        Self { hands, memory, policy, insist: Force::No, acting: Acting::Act, is_unkept: false }
+        let (insist, acting) = (Force::No, Acting::Act);
+        Self { hands, memory, policy, insist, acting, is_unkept: false, is_held: false }
     }
 
     /// The same where a person at the device insists, or only asks.
@@ -152,6 +155,7 @@ impl<'a> Course<'a> {
     /// Looks what became of what was installed, and restarts the device where that is due. Needs no
     /// server.
     pub fn due(&mut self) -> RoundEnd {
+        self.is_held = false;
         let facts = match self.facts() {
             Ok(facts) => facts,
             Err(failed) => return self.failed(Vec::new(), failed),
@@ -190,9 +194,14 @@ impl<'a> Course<'a> {
     }
 
     fn restart(&mut self, into: SlotId, judgements: Vec<Judgement>) -> RoundEnd {
+        if self.is_held {
+            let again = Some(RESTART_AGAIN);
+            return RoundEnd { again, ..RoundEnd::new(judgements, Ending::Judged) };
+        }
         match self.hands.reboot(self.policy) {
             Ok(()) => RoundEnd::new(judgements, Ending::Restarting { into }),
             Err(refused) => {
+                self.is_held = true;
                 let end = self.failed(judgements, refused);
                 RoundEnd { again: Some(RESTART_AGAIN), ..end }
             }

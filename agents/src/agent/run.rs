@@ -45,19 +45,35 @@ impl Polled {
     const fn asked(&self) -> Asked {
         match self {
             Self::Unanswered(why) => Asked::Failed { retry_after: why.retry_after() },
-            Self::Failed(_) => Asked::Failed { retry_after: None },
-            Self::Nothing => Asked::Answered { sleep: None },
+            Self::Failed(_) | Self::Nothing => Asked::Answered { sleep: None },
             Self::Took(end) => match &end.ending {
                 Ending::Unreachable { retry_after, .. } => {
                     Asked::Failed { retry_after: *retry_after }
                 }
-                Ending::Failed(_) => Asked::Failed { retry_after: None },
-                Ending::Judged
+                // The server has answered: what the device could not do it tries at its next question.
+                Ending::Failed(_)
+                | Ending::Judged
                 | Ending::Refused(_)
                 | Ending::Installed(_)
                 | Ending::Restarting { .. }
                 | Ending::Stopped(_) => Asked::Answered { sleep: None },
             },
+        }
+    }
+
+    /// How often in a row the server, or a place that it names, could not be had, this time
+    /// included. What the device could not do itself says nothing of them.
+    const fn count(&self, failures: u32) -> u32 {
+        let missed = match self {
+            Self::Failed(_) => return failures,
+            Self::Unanswered(_) => true,
+            Self::Took(end) => matches!(end.ending, Ending::Unreachable { .. }),
+            Self::Nothing => false,
+        };
+        match failures {
+            _ if !missed => 0,
+            MOST_FAILURES.. => MOST_FAILURES,
+            failures => failures + 1,
         }
     }
 
@@ -219,6 +235,8 @@ impl<'a> Polling<'a> {
         };
         match judgements.last().map(|judgement| &judgement.decision) {
             Some(Decision::Wait { why: Rule::Inhibitors, .. }) => next,
+            // Refused earlier in this round.
+            Some(Decision::Reboot { .. } | Decision::LeaveTrial { .. }) => next,
             Some(_) | None => wake_after(next, *again),
         }
     }
@@ -238,10 +256,7 @@ impl<'a> Polling<'a> {
             }
         }
         if course.acting() == Acting::Act && !polled.is_stopped() {
-            let failed = matches!(polled.asked(), Asked::Failed { .. });
-            course.note(|memory| {
-                memory.failures = if failed { (memory.failures + 1).min(MOST_FAILURES) } else { 0 };
-            });
+            course.note(|memory| memory.failures = polled.count(memory.failures));
         }
         polled
     }

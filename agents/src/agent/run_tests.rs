@@ -2,6 +2,7 @@
 //! A polling device lives through days: whatever happens to it, it ends with the update, or without
 //! the bad one, and the fleet has heard of it.
 
+mod held_tests;
 use super::super::played::*;
 use super::*;
 use crate::agent::Stop;

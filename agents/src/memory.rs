@@ -25,6 +25,8 @@ const MAX_PRODUCTS: usize = 8;
 const MAX_TEXT_BYTES: usize = 4096;
 /// Longer versions are not remembered.
 const MAX_VERSION_BYTES: usize = 255;
+/// More failures in a row are not told apart, whoever wrote the count.
+const MOST_FAILURES: u32 = 1 << 16;
 const DAY_SECS: i64 = 24 * 60 * 60;
 
 /// The highest sequence that signed metadata had.
@@ -207,6 +209,7 @@ impl Memory {
     fn bounded(&self) -> Self {
         let mut bounded = self.clone();
         bounded.seen.truncate(MAX_PRODUCTS);
+        bounded.failures = bounded.failures.min(MOST_FAILURES);
         if let Some(install) = &mut bounded.install {
             install.url.take_if(|url| url.len() > MAX_TEXT_BYTES);
             install.etag.take_if(|etag| etag.len() > MAX_TEXT_BYTES);

@@ -78,6 +78,15 @@ fn systemd_takes_the_agents_units_and_they_are_as_closed_as_the_page_says() {
     assert!(poll < 4.0 && hawkbit < 4.0, "{poll} {hawkbit}");
 }
 
+/// The agents log what servers say, and `<0>` at the start of a line would reach every terminal.
+#[test]
+fn no_line_of_an_agents_log_chooses_its_level() {
+    for name in ["os-upgrade.service", "atomix-agent.service"] {
+        let text = text(name);
+        assert!(text.lines().any(|line| line == "SyslogLevelPrefix=no"), "{name}");
+    }
+}
+
 /// What the timer starts has to look at the pace itself, and a person's start must not be kept by it;
 /// two agents at once must not be.
 #[test]

@@ -111,7 +111,8 @@ impl Deployment {
     /// As an offer, for the judgement that all ways to be told share.
     #[must_use]
     pub fn offer(&self) -> Offer {
-        let is_forced = self.update == Handling::Forced || self.download == Handling::Forced;
+        // A forced download is fetched, no more: it neither shortens a trial nor opens a window.
+        let is_forced = self.update == Handling::Forced;
         Offer {
             version: self.artifact.version.clone(),
             manifest: None,

@@ -82,6 +82,39 @@ fn every_pair_of_handlings_has_its_permission() {
     }
 }
 
+/// Fails when a word about the download makes the install one that waits for nothing.
+#[test]
+fn only_a_forced_update_makes_the_offer_forced() {
+    for (download, update, wanted) in [
+        (Handling::Forced, Handling::Skip, Urgency::Ordinary),
+        (Handling::Forced, Handling::Attempt, Urgency::Ordinary),
+        (Handling::Attempt, Handling::Forced, Urgency::Forced),
+    ] {
+        let mut one = read(&deployment(&[artifact("x.raucb")])).unwrap();
+        (one.download, one.update) = (download, update);
+        assert_eq!(one.offer().urgency, wanted, "{download:?} {update:?}");
+    }
+}
+
+/// Fails when a log line begins with what a server chose: a journal reads a level there.
+#[test]
+fn no_refusal_begins_with_the_servers_words() {
+    let mut one = read(&deployment(&[artifact("<0>x.raucb")])).unwrap();
+    one.artifact.size = Some(ByteLen::new(3));
+    let mut encrypted = deployment(&[artifact("<0>x.raucb")]);
+    encrypted["deployment"]["chunks"][1]["encrypted"] = json!(true);
+    let mut unlinked = deployment(&[artifact("<0>x.raucb")]);
+    unlinked["deployment"]["chunks"][1]["artifacts"][0]["_links"] = json!({});
+    for refused in [
+        one.artifact.check_size(ByteLen::new(4)).unwrap_err(),
+        read(&encrypted).unwrap_err(),
+        read(&unlinked).unwrap_err(),
+    ] {
+        let words = refused.to_string();
+        assert!(words.starts_with("the artifact ") && words.contains("<0>x.raucb"), "{words}");
+    }
+}
+
 #[test]
 fn hashes_are_compared_with_what_was_fetched() {
     let read = read(&deployment(&[artifact("x.raucb")])).unwrap();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What can a hawkBit server say that is not followed?
+//! What can a hawkBit server say that is not followed? No words begin with the server's own: they may
+//! be a line of their own in a log, whose first characters a journal reads as its level.
 
 use crate::place::PlaceError;
 
@@ -79,19 +80,21 @@ pub enum DdiError {
         found: String,
     },
     /// A deployment.
-    #[error("{file} is encrypted by the server, and nobody has told this device a key")]
+    #[error(
+        "the artifact {file} is encrypted by the server, and nobody has told this device a key"
+    )]
     Encrypted {
         /// The artifact.
         file: String,
     },
     /// A deployment.
-    #[error("{file} has no link to be downloaded by")]
+    #[error("the artifact {file} has no link to be downloaded by")]
     NoLink {
         /// The artifact.
         file: String,
     },
     /// What was fetched.
-    #[error("{file} has the {what} {found}, and the server says {wanted}")]
+    #[error("the artifact {file} has the {what} {found}, and the server says {wanted}")]
     Differs {
         /// The artifact.
         file: String,

@@ -170,6 +170,14 @@ fn a_later_or_damaged_record_is_put_aside_with_its_reason() {
     assert_eq!((memory, told.len()), (Memory::default(), 1));
 }
 
+/// Fails when a count that something else wrote makes the next one end the agent.
+#[test]
+fn a_count_of_failures_is_bounded() {
+    let memory = Memory { failures: u32::MAX, ..Memory::default() };
+    let content = serde_json::to_vec(&Written { version: VERSION, memory: &memory }).unwrap();
+    assert_eq!(parse(&content).unwrap().failures, crate::memory::MOST_FAILURES);
+}
+
 #[test]
 fn what_a_server_says_at_length_is_not_kept_and_breaks_nothing() {
     let mut memory = record(2);

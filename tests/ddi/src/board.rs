@@ -79,6 +79,8 @@ pub struct Board {
     pub on_percent: Option<OnPercent>,
     /// How often it is slept until the program is ended.
     pub naps: u32,
+    /// By how many seconds somebody sets the clock during the next sleep.
+    pub clock_step: i64,
     /// When the power fails.
     pub fuse: Fuse,
     /// Versions of which an install began, came to its end; which were stored.
@@ -130,6 +132,7 @@ impl Default for Board {
             cuts_written: false,
             on_percent: None,
             naps: 4,
+            clock_step: 0,
             fuse: Fuse::default(),
             began: Vec::new(),
             written: Vec::new(),
@@ -212,6 +215,11 @@ impl Board {
         } else {
             self.slot_mut(self.booted).state = SlotState::Good;
         }
+    }
+
+    /// Somebody sets the clock.
+    pub fn set_clock_by(&mut self, secs: i64) {
+        self.now += secs;
     }
 
     fn time(&self) -> UnixTime {
@@ -404,6 +412,8 @@ impl Hands for Board {
         self.fuse.burn();
         self.slept.push(wait.as_secs());
         self.pass(wait.as_secs());
+        let step = std::mem::take(&mut self.clock_step);
+        self.set_clock_by(step);
         if self.wants_restart || self.naps == 0 {
             return Some(Stop::Program);
         }

@@ -12,7 +12,7 @@ use agents::agent::{
     HawkbitEnd, HawkbitEnding, HawkbitTerms, hawkbit_once, preview_hawkbit, run_hawkbit,
 };
 use agents::ddi::{Credentials, HttpExchange, HttpWay, Permission, Server};
-use agents::{Decision, Keep, Policy, RebootRule, Transport};
+use agents::{Decision, Keep, Memory, Policy, RebootRule, Transport};
 use bootctl::Force;
 use ddi::board::{Board, Cut};
 use ddi::book::{Action, Bundle, Open, TOKEN};
@@ -369,6 +369,40 @@ fn what_may_only_be_fetched_is_stored_and_its_hashes_are_the_servers() {
     mixed.once();
     assert_eq!((mixed.open(), mixed.board.began.len()), (Open::Failed, 0));
     assert!(mixed.action(ID).messages.iter().any(|line| line.contains("SHA-1")));
+}
+
+/// A word to fetch only is no word to restart, whoever's the slot on trial is.
+#[test]
+fn what_may_only_be_fetched_leaves_a_trial_alone() {
+    let policy = Policy::default();
+    for download in ["attempt", "forced"] {
+        let mut scene = pair(&policy);
+        scene.once();
+        scene.board.boot();
+        scene.board.memory = Memory::default();
+        let other = numbered(8, "3.0.0", (download, "skip"));
+        scene.wire.book.borrow_mut().actions = vec![other];
+        scene.live(3);
+        assert!(scene.board.is_on_trial(), "{download}: {:?}", scene.board.log);
+        assert_eq!(scene.action(8).open, Open::Running);
+        scene.board.verify();
+        assert_eq!(scene.board.good(), Some("2.0.0"));
+        scene.assert_strict();
+    }
+}
+
+/// Fails when a pause that began under a clock ten years ahead lasts for ten years.
+#[test]
+fn a_pause_ends_although_the_clock_is_set_back() {
+    let policy = Policy::default();
+    let mut scene = pair(&policy);
+    scene.board.unreachable = (1, 0);
+    let years = 10 * 365 * 86_400;
+    scene.board.set_clock_by(years);
+    scene.board.clock_step = -years;
+    scene.live(9);
+    scene.board.verify();
+    assert_eq!(scene.board.good(), Some("2.0.0"), "{:?}", scene.board.log);
 }
 
 /// Fails when only the server's next word tells the agent that the install before the cut had ended:

@@ -9,8 +9,8 @@ use crate::ddi::{
     ActionId, Consent, Deployment, Effect, Event, Exchange, InstallEnd, Judged, Permission, Stage,
 };
 use crate::{
-    Asked, Decision, Facts, InstallOrder, InstallRecord, InstallStage, Judgement, Keep, Looked,
-    Offer, Pace, Rule, Urgency, View, judge_offer,
+    Asked, Decision, Facts, InstallOrder, InstallRecord, InstallStage, Judgement, Keep,
+    LONGEST_WAIT, Looked, Offer, Pace, Rule, Urgency, View, judge_offer,
 };
 use bootctl::{SlotId, SlotState};
 use bundle::UnixTime;
@@ -36,7 +36,7 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
         if self.turn.is_over() {
             return Ok(Vec::new());
         }
-        if let Some((then, why)) = self.held.clone().filter(|(then, _)| *then > self.clock.now) {
+        if let Some((then, why)) = self.held.clone().filter(|(then, _)| self.is_ahead(*then)) {
             self.again = Some(then);
             return self.event(Event::Judged(id, Judged::Wait(why)));
         }
@@ -94,6 +94,13 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
         self.event(Event::Judged(id, judged))
     }
 
+    /// Whether a pause until then still lasts. None is longer than the longest: what seems to be was
+    /// begun under a clock that has been set back since.
+    pub(super) fn is_ahead(&self, then: UnixTime) -> bool {
+        let left = then.0.saturating_sub(self.clock.now.0);
+        left > 0 && u64::try_from(left).is_ok_and(|secs| secs <= LONGEST_WAIT.as_secs())
+    }
+
     /// Nothing is fetched for a while.
     fn hold(&mut self, retry_after: Option<Duration>, why: String) -> String {
         self.tries = self.tries.saturating_add(1);
@@ -138,6 +145,10 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
                 Answer::Say(Judged::Wait(self.reason(id, judgement)))
             }
             Decision::Install { order } => Answer::Install(order.clone()),
+            Decision::LeaveTrial { .. } if permission != Permission::Install => {
+                let words = "the slot that runs is on trial, and no install is permitted yet";
+                Answer::Say(Judged::Wait(words.to_owned()))
+            }
             Decision::LeaveTrial { trial } => Answer::Leave(*trial),
             Decision::Look | Decision::Reboot { .. } | Decision::Nothing => {
                 Answer::Say(Judged::Wait(self.reason(id, judgement)))

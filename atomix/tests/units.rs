@@ -58,6 +58,7 @@ const KEYS: [(&str, &[&str]); 5] = [
             "StandardInput",
             "StandardOutput",
             "StandardError",
+            "SyslogLevelPrefix",
             "Environment",
             "TTYPath",
             "TTYReset",

@@ -10,8 +10,8 @@ use atomix_repart::{file_hint, files_hint};
 use bootctl::BackendError;
 use bundle::http::HttpError;
 use class::{
-    ask_class, bundle_class, class_of, fetch_class, hand_class, install_class, release_class,
-    report_class,
+    ask_class, bundle_class, class_of, fetch_class, hand_class, hawkbit_class, install_class,
+    release_class, report_class,
 };
 use serde_json::{Value, json};
 use std::io;
@@ -129,6 +129,9 @@ pub enum Failure {
     /// The update server has no answer that can be used.
     #[error(transparent)]
     Ask(agents::agent::AskError),
+    /// hawkBit has no answer or no action that can be used.
+    #[error(transparent)]
+    Hawkbit(agents::ddi::DdiTrouble),
     /// The agent could not do its part.
     #[error(transparent)]
     Hand(agents::agent::HandError),
@@ -293,6 +296,7 @@ impl Failure {
             Self::Device(source) => source.class(),
             Self::Report(source) => report_class(source),
             Self::Ask(source) => ask_class(source),
+            Self::Hawkbit(source) => hawkbit_class(source),
             Self::Hand(source) => hand_class(source),
             Self::Bundle { source, .. } => bundle_class(source),
             Self::Release { source, .. } => release_class(source),
@@ -344,6 +348,7 @@ impl Failure {
             Self::Fetch(source) => source.hint(),
             Self::AgentSettings(source) => Some(source.hint()),
             Self::Ask(source) => Some(source.hint()),
+            Self::Hawkbit(source) => Some(source.hint()),
             Self::Hand(source) => {
                 return source.source.downcast_ref::<Self>().and_then(Self::hint);
             }

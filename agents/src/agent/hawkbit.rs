@@ -23,8 +23,8 @@ pub use run::{hawkbit_once, run_hawkbit};
 use super::course::{Course, Ending};
 use super::hands::{HandError, Stop};
 use crate::ddi::{
-    Action, ActionId, AttributeMode, BootOutcome, Context, DdiState, Effect, Event, Exchange,
-    InstallEnd, Keeper, Server, Stage, boot_outcome, converse,
+    Action, ActionId, AttributeMode, BootOutcome, Context, DdiState, DdiTrouble, Effect, Event,
+    Exchange, InstallEnd, Keeper, Server, Stage, boot_outcome, converse,
 };
 use crate::{Asked, Clock, Facts, Judgement, Outcome, Pace, Policy, Rule, wake_after};
 use bootctl::{Force, SlotId};
@@ -82,6 +82,10 @@ pub struct HawkbitEnd {
     pub judgements: Vec<Judgement>,
     /// How it ended.
     pub ending: HawkbitEnding,
+    /// How far the offer came, where that was not to a judgement.
+    pub took: Option<Ending>,
+    /// Why the server could not be asked, or what it has not be used.
+    pub trouble: Option<DdiTrouble>,
     /// How often in a row the server could not be asked.
     pub failures: u32,
     /// Until the next question.
@@ -126,6 +130,7 @@ struct Hawkbit<'a, E> {
 #[derive(Default)]
 struct Turn {
     judgements: Vec<Judgement>,
+    took: Option<Ending>,
     restarting: Option<SlotId>,
     stopped: Option<Stop>,
     asks_again: bool,
@@ -203,7 +208,16 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
             (None, None, None) => HawkbitEnding::Rests,
         };
         let failures = self.state.failures();
-        HawkbitEnd { judgements: turn.judgements, ending, failures, wait: self.wait() }
+        // Of a round in which nobody was asked nothing is to be said.
+        let trouble = self.state.trouble().filter(|_| asks == Asks::Server).cloned();
+        HawkbitEnd {
+            judgements: turn.judgements,
+            ending,
+            took: turn.took,
+            trouble,
+            failures,
+            wait: self.wait(),
+        }
     }
 
     fn try_round(&mut self, asks: Asks) -> Result<(), HandError> {

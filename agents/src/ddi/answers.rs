@@ -18,6 +18,7 @@ use super::request::{
 };
 use super::server::{ActionId, ActionLink, Resource};
 use super::state::{Action, Outgoing, Stage, Wish, Words};
+use super::trouble::DdiTrouble;
 use bundle::UnixTime;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ impl Course<'_> {
         if talk.in_round {
             return;
         }
-        talk.in_round = true;
+        (talk.in_round, talk.trouble) = (true, None);
         talk.next.push_back(Asked::Base);
         if talk.has_news {
             // After the poll, by which some servers come to know the device.
@@ -86,7 +87,7 @@ impl Course<'_> {
         self.state.talk.out = None;
         let answer = match outcome {
             Ok(answer) => answer,
-            Err(none) => return self.fail(&none.to_string(), None),
+            Err(none) => return self.fail(DdiTrouble::NoAnswer(none), None),
         };
         let status = Status::of(asked, answer.status);
         match asked {
@@ -103,7 +104,7 @@ impl Course<'_> {
             Asked::Base => match status {
                 Status::Done => match parse_base(self.context.server, &answer.body) {
                     Ok(base) => self.base(base),
-                    Err(odd) => self.fail(&chain(&odd), None),
+                    Err(odd) => self.fail(DdiTrouble::unread(&odd), None),
                 },
                 Status::Gone
                 | Status::Refused
@@ -136,11 +137,11 @@ impl Course<'_> {
     fn fail_with(&mut self, answer: &DdiAnswer) {
         let now = self.context.clock.now;
         let after = parse_retry_after(answer.retry_after.as_deref(), now);
-        self.fail(&shown(answer), after);
+        self.fail(DdiTrouble::Status { code: answer.status, said: shown(answer) }, after);
     }
 
     /// Ends the round; what waits goes on waiting.
-    fn fail(&mut self, why: &str, after: Option<u32>) {
+    fn fail(&mut self, trouble: DdiTrouble, after: Option<u32>) {
         let doubled = FIRST_BACK_OFF_SECS.checked_shl(self.state.failures.min(16));
         let secs = doubled.unwrap_or(LAST_BACK_OFF_SECS).min(LAST_BACK_OFF_SECS);
         let secs = secs.max(after.unwrap_or(0));
@@ -148,6 +149,8 @@ impl Course<'_> {
         let talk = &mut self.state.talk;
         talk.next.clear();
         (talk.in_round, talk.is_paused) = (false, true);
+        let why = chain(&trouble);
+        talk.trouble = Some(trouble);
         self.tell(format!("the server cannot be asked: {why}; again in {secs} s"));
         self.effects.push(Effect::Sleep(Duration::from_secs(u64::from(secs))));
     }
@@ -198,7 +201,7 @@ impl Course<'_> {
                     let end = Feedback::end(Finished::Success, &words);
                     self.say(Resource::Cancel, cancel.id, end);
                 }
-                Err(odd) => self.fail(&chain(&odd), None),
+                Err(odd) => self.fail(DdiTrouble::unread(&odd), None),
             };
         }
         match parse_deployment(self.context.server, (resource, link.id), body) {
@@ -207,11 +210,11 @@ impl Course<'_> {
                 self.described(resource, link.change, found);
             }
             Err(odd) if is_for_the_operator(&odd) => match resource {
-                Resource::Deployment => self.close(link.id, Finished::Failure, &chain(&odd)),
+                Resource::Deployment => self.blame(link.id, &chain(&odd)),
                 // Nobody has said yes to it, and it fails as soon as somebody does.
                 Resource::Confirmation | Resource::Cancel => self.tell(chain(&odd)),
             },
-            Err(odd) => self.fail(&chain(&odd), None),
+            Err(odd) => self.fail(DdiTrouble::unread(&odd), None),
         }
     }
 

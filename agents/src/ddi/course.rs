@@ -18,6 +18,7 @@ use super::limits::{
 use super::request::Asked;
 use super::server::{ActionId, Resource};
 use super::state::{Action, DdiState, Outgoing, Stage, Words};
+use super::trouble::DdiTrouble;
 use crate::policy::Keep;
 use bootctl::SlotId;
 use storage::{ByteLen, Digest};
@@ -195,6 +196,12 @@ impl Course<'_> {
     /// Stops whatever works on it, and closes it as failed.
     fn give_up(&mut self, id: ActionId, why: &str) {
         self.effects.push(Effect::Stop(id, why.to_owned()));
+        self.blame(id, why);
+    }
+
+    /// Closes an action that is itself at fault.
+    pub fn blame(&mut self, id: ActionId, why: &str) {
+        self.state.talk.trouble = Some(DdiTrouble::Action { id, why: why.to_owned() });
         self.close(id, Finished::Failure, why);
     }
 

@@ -28,6 +28,7 @@ mod played;
 mod request;
 mod server;
 mod state;
+mod trouble;
 
 pub use base::{Base, Cancel, Wanted, parse_base, parse_cancel};
 pub use boot::{BootOutcome, boot_outcome};
@@ -43,3 +44,4 @@ pub use limits::{MAX_ANSWER_BYTES, MAX_END_LINES, MAX_ENTRIES, MAX_SLEEP_SECS, M
 pub use request::{Asked, Credentials, DdiAnswer, DdiMethod, DdiRequest, Exchange, NoAnswer};
 pub use server::{ActionId, ActionLink, Home, Resource, Server};
 pub use state::{Action, DdiState, MAX_STATE_BYTES, Stage, Wish};
+pub use trouble::DdiTrouble;

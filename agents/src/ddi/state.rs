@@ -11,6 +11,7 @@ use super::feedback::{Confirmed, Feedback};
 use super::limits::{MAX_ENTRIES, MAX_OUTBOX, MAX_SLEEP_SECS};
 use super::request::Asked;
 use super::server::{ActionId, Resource};
+use super::trouble::DdiTrouble;
 use crate::memory::ActionRecord;
 use bootctl::SlotId;
 use serde::{Deserialize, Serialize};
@@ -150,6 +151,8 @@ pub(super) struct Talk {
     pub in_round: bool,
     /// The last request failed: nothing is sent before the next poll.
     pub is_paused: bool,
+    /// What the last round came to nothing by.
+    pub trouble: Option<DdiTrouble>,
 }
 
 impl Default for DdiState {
@@ -246,6 +249,12 @@ impl DdiState {
     #[must_use]
     pub const fn failures(&self) -> u32 {
         self.failures
+    }
+
+    /// Why the last round came to nothing, where it did.
+    #[must_use]
+    pub const fn trouble(&self) -> Option<&DdiTrouble> {
+        self.talk.trouble.as_ref()
     }
 
     /// What the server said last about the pause between polls.

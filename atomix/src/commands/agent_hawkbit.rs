@@ -3,19 +3,23 @@
 
 use crate::agent::{Access, DeviceHands};
 use crate::agent_cli::HawkbitArgs;
+use crate::commands::agent::outcome_of_round;
 use crate::commands::agent_view;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::signals::StopRequest;
 use agents::agent::{
-    HandError, Hands, HawkbitEnd, HawkbitEnding, HawkbitTerms, hawkbit_once, preview_hawkbit,
-    run_hawkbit,
+    Ending, HandError, Hands, HawkbitEnd, HawkbitEnding, HawkbitTerms, RoundEnd, hawkbit_once,
+    preview_hawkbit, run_hawkbit,
 };
-use agents::ddi::{DdiError, HttpExchange, HttpWay, Server};
-use agents::{HawkbitSettings, Memory, Settings, Transport};
+use agents::ddi::{DdiError, DdiTrouble, HttpExchange, HttpWay, Server};
+use agents::{HawkbitSettings, Judgement, Memory, Settings, Transport};
 use bootctl::Force;
 use std::sync::Arc;
+
+/// The action is over at the server then; a dry run leaves it open.
+const REFUSED_HINT: &str = "`atomix agent hawkbit --dry-run` shows every check of an open action";
 
 /// hawkBit on this device.
 #[derive(Clone, Copy)]
@@ -44,7 +48,9 @@ impl HawkbitAgent<'_> {
         let insist = if args.insist { Force::Yes } else { Force::No };
         if args.dry_run {
             let seen = preview_hawkbit(&mut hands, terms, &mut memory, insist);
-            return agent_view::show_preview(&seen.map_err(Failure::Hand)?, hands.out());
+            let seen = seen.map_err(Failure::Hand)?;
+            agent_view::show_preview(&seen, hands.out())?;
+            return outcome_of_offer((seen.judgements, seen.took), seen.trouble);
         }
         if !args.once {
             run_hawkbit(&mut hands, terms, &mut memory);
@@ -81,16 +87,22 @@ fn cannot_talk(odd: DdiError) -> Failure {
     Failure::Hand(HandError { doing: "talk with hawkBit".to_owned(), source: odd.into() })
 }
 
-/// What a talk means for an exit code; why it failed was told when it did.
+/// What a talk means for an exit code.
 fn outcome(end: HawkbitEnd) -> Result<(), Failure> {
     match end.ending {
         HawkbitEnding::Failed(failed) => Err(Failure::Hand(failed)),
-        HawkbitEnding::Rests if end.failures > 0 => Err(Failure::Hand(HandError {
-            doing: "talk with hawkBit".to_owned(),
-            source: format!("failures in a row: {}", end.failures).into(),
-        })),
-        HawkbitEnding::Rests | HawkbitEnding::Restarting { .. } | HawkbitEnding::Stopped(_) => {
-            Ok(())
-        }
+        HawkbitEnding::Rests => outcome_of_offer((end.judgements, end.took), end.trouble),
+        HawkbitEnding::Restarting { .. } | HawkbitEnding::Stopped(_) => Ok(()),
     }
+}
+
+/// As for a polled server. What became of the offer counts first: that the server could not be told of
+/// it as well is its smaller part.
+fn outcome_of_offer(
+    (judgements, took): (Vec<Judgement>, Option<Ending>),
+    trouble: Option<DdiTrouble>,
+) -> Result<(), Failure> {
+    let ending = took.unwrap_or(Ending::Judged);
+    outcome_of_round(RoundEnd { judgements, ending, again: None }, REFUSED_HINT)?;
+    trouble.map_or(Ok(()), |trouble| Err(Failure::Hawkbit(trouble)))
 }

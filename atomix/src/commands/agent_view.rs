@@ -206,7 +206,7 @@ fn render_status(to: &mut dyn Write, view: &StatusView) -> io::Result<()> {
 /// [`Failure::Print`] or [`Failure::Json`].
 pub fn show_talk(end: &HawkbitEnd, out: &mut Output<'_>) -> Result<(), Failure> {
     let (ending, why) = match &end.ending {
-        HawkbitEnding::Rests => ("rests", None),
+        HawkbitEnding::Rests => ("rests", end.trouble.as_ref().map(|trouble| chain(trouble))),
         HawkbitEnding::Restarting { into } => ("restarting", Some(format!("into slot {into}"))),
         HawkbitEnding::Stopped(_) => ("stopped", None),
         HawkbitEnding::Failed(failed) => ("failed", Some(chain(failed))),

@@ -122,6 +122,16 @@ pub(super) const fn ask_class(error: &agents::agent::AskError) -> Class {
     }
 }
 
+/// As for a polled server: who cannot be reached, who cannot be believed, and what is not taken.
+pub(super) const fn hawkbit_class(trouble: &agents::ddi::DdiTrouble) -> Class {
+    use agents::ddi::DdiTrouble as E;
+    match trouble {
+        E::NoAnswer(_) | E::Status { .. } => Class::Failed,
+        E::Page { .. } | E::Answer { .. } => Class::NotVerified,
+        E::Action { .. } => Class::Refused,
+    }
+}
+
 /// What a command of a person's would have ended with.
 pub(super) fn hand_class(error: &agents::agent::HandError) -> Class {
     error.source.downcast_ref::<super::Failure>().map_or(Class::Failed, super::Failure::class)

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `atomix agent hawkbit` reaches its server with its token, which is said nowhere. What it talks about is held
-//! by `tests/ddi` and by gooseBit.
+//! `atomix agent hawkbit` reaches its server with its token, which is said nowhere, and ends as its page says.
+//! What it talks about is held by `tests/ddi` and by gooseBit.
 
+use crate::cli_board::{Ran, bundles};
 use crate::house::House;
 use crate::update_server::Page;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 
 const PLACE: &str = "/DEFAULT/controller/v1/dev-7";
 const TOKEN: &str = "/data/config/hawkbit/token";
 
-#[test]
-fn a_device_asks_its_hawkbit_with_its_token_and_says_it_nowhere() {
+/// A device whose server rests, with a token that its file's rights betray or do not.
+fn house(mode: u32) -> House {
     let house = House::original();
     let settings = json!({
         "mode": "hawkbit",
@@ -19,29 +20,76 @@ fn a_device_asks_its_hawkbit_with_its_token_and_says_it_nowhere() {
             "url": house.server.url, "target_id": "dev-7", "target_token_file": TOKEN,
             "ca_file": "/data/config/hawkbit/ca.pem",
         },
+        "policy": { "reboot": "never" },
     });
     house.board.write("/data/config/os-upgrade.json", settings.to_string());
     house.board.write("/data/config/hawkbit/ca.pem", &house.server.ca_pem);
     house.board.write(TOKEN, "geheim\n");
-    let rights = |mode| std::fs::Permissions::from_mode(mode);
-    std::fs::set_permissions(house.board.path(TOKEN), rights(0o640)).unwrap();
-    let talk = |more: &str| house.board.run(&["agent", "hawkbit", more]);
-    let exposed = talk("--once");
-    assert_eq!(exposed.code, 2, "{}", exposed.stderr);
-    assert!(exposed.stderr.contains("mode 0640"), "{}", exposed.stderr);
-    assert!(exposed.stderr.contains("hint: chown it to root"), "{}", exposed.stderr);
-    assert!(house.server.asked().is_empty());
-
-    std::fs::set_permissions(house.board.path(TOKEN), rights(0o600)).unwrap();
+    let rights = std::fs::Permissions::from_mode(mode);
+    std::fs::set_permissions(house.board.path(TOKEN), rights).unwrap();
     let rest = json!({ "config": { "polling": { "sleep": "00:05:00" } } });
     house.server.put(PLACE, Page::new(200, rest.to_string()));
     house.server.put(&format!("{PLACE}/configData"), Page::new(200, ""));
+    house
+}
+
+fn talk(house: &House, more: &[&str]) -> Ran {
+    house.board.run(&[&["agent", "hawkbit"], more].concat())
+}
+
+/// Action 7 has this file with this name and version.
+fn offer(house: &House, (name, version): (&str, &str), file: Vec<u8>) {
+    let at = |kind: &str| format!("{}{PLACE}/{kind}", house.server.url);
+    let link = json!({ "href": at("deploymentBase/7?c=1") });
+    let base = json!({
+        "config": { "polling": { "sleep": "00:05:00" } }, "_links": { "deploymentBase": link },
+    });
+    house.server.put(PLACE, Page::new(200, base.to_string()));
+    let place = format!("{PLACE}/softwaremodules/1/artifacts/{name}");
+    let href = json!({ "href": format!("{}{place}", house.server.url) });
+    let artifact = json!({
+        "filename": name, "size": file.len(), "hashes": {}, "_links": { "download": href },
+    });
+    let deployment = json!({ "id": "7", "deployment": {
+        "download": "attempt", "update": "attempt",
+        "chunks": [{ "part": "os", "version": version, "name": "os", "artifacts": [artifact] }],
+    }});
+    house.server.put(&place, Page::new(200, file));
+    for query in ["", "?c=1", "?c=1&actionHistory=20", "?actionHistory=20&c=1"] {
+        let page = Page::new(200, deployment.to_string());
+        house.server.put(&format!("{PLACE}/deploymentBase/7{query}"), page);
+    }
+    house.server.put(&format!("{PLACE}/deploymentBase/7/feedback"), Page::new(200, ""));
+}
+
+/// The one failure in what a command printed as JSON.
+fn failure(ran: &Ran) -> Value {
+    let failures: Vec<Value> = ran
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter_map(|mut line| line.get_mut("error").map(Value::take))
+        .collect();
+    assert_eq!(failures.len(), 1, "{}", ran.stdout);
+    failures[0].clone()
+}
+
+#[test]
+fn a_device_asks_its_hawkbit_with_its_token_and_says_it_nowhere() {
+    let exposing = house(0o640);
+    let exposed = talk(&exposing, &["--once"]);
+    assert_eq!(exposed.code, 2, "{}", exposed.stderr);
+    assert!(exposed.stderr.contains("mode 0640"), "{}", exposed.stderr);
+    assert!(exposed.stderr.contains("hint: chown it to root"), "{}", exposed.stderr);
+    assert!(exposing.server.asked().is_empty());
+
+    let house = house(0o600);
     let before = house.everything();
-    let dry = talk("--dry-run");
+    let dry = talk(&house, &["--dry-run"]);
     assert_eq!(dry.code, 0, "{}", dry.stderr);
     assert!(dry.stdout.contains("nothing for this device"), "{}", dry.stdout);
     assert!(house.everything() == before, "a dry run changes nothing");
-    let asked = talk("--once");
+    let asked = talk(&house, &["--once"]);
     assert_eq!(asked.code, 0, "{}", asked.stderr);
     assert!(asked.stdout.contains("asked again in"), "{}", asked.stdout);
     let requests = house.server.asked();
@@ -49,8 +97,72 @@ fn a_device_asks_its_hawkbit_with_its_token_and_says_it_nowhere() {
     assert!(requests.iter().all(|asked| asked.headers["authorization"] == "TargetToken geheim"));
 
     house.server.put(PLACE, Page::new(401, "who?"));
-    let refused = talk("--once");
+    let refused = talk(&house, &["--once"]);
     assert_eq!(refused.code, 1, "{}{}", refused.stdout, refused.stderr);
     let said = [dry, asked, refused].map(|ran| ran.stdout + &ran.stderr).concat();
     assert!(!said.contains("geheim"), "{said}");
+}
+
+/// Fails when a round or a dry run that came to nothing seems to have come to something, or hides why.
+#[test]
+fn a_server_that_is_no_help_is_a_failure_with_its_cause_and_a_way_out() {
+    let house = house(0o600);
+    let portal = "<!DOCTYPE html><html>log in</html>";
+    for (page, code, words, hint) in [
+        (Page::new(401, "who?"), 1, "status 401", "token"),
+        (Page::new(404, "where?"), 1, "status 404", "target_id"),
+        (Page::new(503, "later"), 1, "status 503", "server"),
+        (Page::new(200, portal), 4, "a page for browsers", "log in"),
+        (Page::new(200, "{\"config\":7}"), 4, "cannot be read", "server"),
+    ] {
+        house.server.put(PLACE, page);
+        for how in ["--dry-run", "--once"] {
+            let ran = talk(&house, &[how]);
+            assert_eq!(ran.code, code, "{how} {words}: {}{}", ran.stdout, ran.stderr);
+            let (_, said) = ran.stderr.rsplit_once("atomix: ").unwrap();
+            assert!(said.contains(words) && !said.contains("in a row"), "{how}: {said}");
+            let (_, way) = said.split_once("hint: ").unwrap();
+            assert!(way.contains(hint), "{how} {words}: {way}");
+            let json = house.board.run(&["--json", "agent", "hawkbit", how]);
+            let error = failure(&json);
+            assert_eq!(error["code"], code, "{how}: {error}");
+            assert!(error["message"].as_str().unwrap().contains(words), "{how}: {error}");
+        }
+    }
+    let settings = house.board.path("/data/config/os-upgrade.json");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    let nobody = text.replace(&house.server.url, "https://127.0.0.1:1");
+    house.board.write("/data/config/os-upgrade.json", nobody);
+    for how in ["--dry-run", "--once"] {
+        let ran = talk(&house, &[how]);
+        assert_eq!(ran.code, 1, "{how}: {}{}", ran.stdout, ran.stderr);
+        assert!(ran.stderr.contains("hint: check the network"), "{how}: {}", ran.stderr);
+        assert_eq!(failure(&house.board.run(&["--json", "agent", "hawkbit", how]))["code"], 1);
+    }
+}
+
+/// The codes are those of polling: what is offered and not taken is 3, what is not believed 4.
+#[test]
+fn an_action_that_is_not_taken_ends_with_the_code_of_its_reason() {
+    let recipe = bundles::Recipe::default();
+    let other = bundles::Recipe { compatible: "other-board", ..recipe.clone() }.make();
+    let strangers = recipe.signed_by(bundles::stranger());
+    for (what, named, file, code) in [
+        ("another board's", ("os.raucb", "2.0.0"), other, 3),
+        ("no bundle", ("os.img", "2.0.0"), b"abc".to_vec(), 3),
+        ("a stranger's", ("os.raucb", "2.0.0"), strangers, 4),
+    ] {
+        let house = house(0o600);
+        offer(&house, named, file);
+        for how in ["--dry-run", "--once"] {
+            let ran = talk(&house, &[how]);
+            assert_eq!(ran.code, code, "{what} {how}: {}{}", ran.stdout, ran.stderr);
+            assert!(ran.stderr.contains("hint: "), "{what} {how}: {}", ran.stderr);
+        }
+    }
+    let house = house(0o600);
+    offer(&house, ("os.raucb", "2.0.0"), bundles::good());
+    let ran = talk(&house, &["--once"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(house.holds_good());
 }

@@ -40,6 +40,7 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
             self.again = Some(then);
             return self.event(Event::Judged(id, Judged::Wait(why)));
         }
+        self.turn.took = None;
         let offer = found.offer();
         let considered = match self.consider(&offer) {
             Ok(considered) => considered,
@@ -77,9 +78,14 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
     fn not_looked_at(&mut self, id: ActionId, end: RoundEnd) -> Result<Vec<Effect>, HandError> {
         self.turn.judgements = end.judgements;
         let judged = match end.ending {
-            Ending::Refused(source) => Judged::Refuse(chain(&*source)),
+            Ending::Refused(source) => {
+                let why = chain(&*source);
+                self.turn.took = Some(Ending::Refused(source));
+                Judged::Refuse(why)
+            }
             Ending::Unreachable { retry_after, source } => {
-                let why = format!("the bundle cannot be reached: {}", chain(&*source));
+                let why = format!("the bundle cannot be had: {}", chain(&*source));
+                self.turn.took = Some(Ending::Unreachable { retry_after, source });
                 Judged::Wait(self.hold(retry_after, why))
             }
             Ending::Stopped(by) => {
@@ -277,11 +283,15 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
                 InstallEnd::Stopped
             }
             InstallEnding::Interrupted { retry_after, source } => {
-                InstallEnd::Interrupted(self.hold(retry_after, words_of(&*source)))
+                let why = self.hold(retry_after, words_of(&*source));
+                self.turn.took = Some(Ending::Unreachable { retry_after, source });
+                InstallEnd::Interrupted(why)
             }
             InstallEnding::Refused(source) => {
                 self.course.refuse(order);
-                InstallEnd::Failed(words_of(&*source))
+                let why = words_of(&*source);
+                self.turn.took = Some(Ending::Refused(source));
+                InstallEnd::Failed(why)
             }
         };
         self.event(Event::Installed(id, end))

@@ -7,8 +7,8 @@ use super::super::hands::{HandError, Hands};
 use super::HawkbitTerms;
 use super::told::Told;
 use crate::ddi::{
-    ActionId, AttributeMode, Context, DdiAnswer, DdiMethod, DdiRequest, DdiState, Effect, Event,
-    Exchange, Keeper, NoAnswer, Permission, converse,
+    ActionId, AttributeMode, Context, DdiAnswer, DdiMethod, DdiRequest, DdiState, DdiTrouble,
+    Effect, Event, Exchange, Keeper, NoAnswer, Permission, converse,
 };
 use crate::{Judgement, Memory};
 use bootctl::Force;
@@ -27,6 +27,10 @@ pub struct HawkbitPreview {
     /// What there is to say beside, in words: why there is no judgement, or why the bundle was not
     /// looked at.
     pub words: Vec<String>,
+    /// How far the offer came, where that was not to a judgement.
+    pub took: Option<Ending>,
+    /// Why the server could not be asked, or what it has not be used.
+    pub trouble: Option<DdiTrouble>,
 }
 
 /// Sends questions and tells nothing.
@@ -89,6 +93,7 @@ pub fn preview_hawkbit<E: Exchange>(
                     Err(end) => {
                         preview.words.extend(words_of(&end.ending));
                         preview.judgements = end.judgements;
+                        preview.took = Some(end.ending);
                     }
                 }
             }
@@ -109,13 +114,14 @@ pub fn preview_hawkbit<E: Exchange>(
     if let (Some(action), true) = (&state.action, preview.judgements.is_empty()) {
         preview.action = Some(action.id);
     }
+    preview.trouble = state.trouble().cloned();
     Ok(preview)
 }
 
 fn words_of(ending: &Ending) -> Option<String> {
     match ending {
         Ending::Unreachable { source, .. } => {
-            Some(format!("the bundle cannot be reached: {}", chain(&**source)))
+            Some(format!("the bundle cannot be had: {}", chain(&**source)))
         }
         Ending::Refused(source) => Some(format!("the bundle is not taken: {}", chain(&**source))),
         Ending::Failed(failed) => Some(chain(failed)),

@@ -17,6 +17,7 @@ mod rollout;
 mod rules;
 mod show;
 mod target;
+mod way_out;
 
 pub use check::{Check, Rule, Verdict};
 pub(crate) use restart::is_given_up;

@@ -44,6 +44,10 @@ impl Judgement {
             .enumerate()
             .map(|(number, words)| format!("{}{words}", if number == 0 { "" } else { "    " }))
             .collect();
+        if let Some(way) = self.way_out() {
+            let words = format!("way out: {way}");
+            lines.extend(wrapped(&words, COLUMNS - 4).iter().map(|words| format!("    {words}")));
+        }
         for check in &self.checks {
             let head = format!("  {:<8} {:<13}", check.verdict.word(), check.rule.word());
             for (number, words) in wrapped(&check.words, COLUMNS - INDENT).iter().enumerate() {
@@ -82,7 +86,13 @@ impl Judgement {
             }
         }
         let checks: Vec<Value> = self.checks.iter().map(check_json).collect();
-        json!({ "version": 1, "decision": decision, "words": self.words(), "checks": checks })
+        json!({
+            "version": 1,
+            "decision": decision,
+            "words": self.words(),
+            "way_out": self.way_out(),
+            "checks": checks,
+        })
     }
 }
 

@@ -23,8 +23,6 @@ use bootctl::Force;
 use std::error::Error;
 use std::sync::Arc;
 
-const REFUSED_HINT: &str = "`atomix agent poll --dry-run` shows every check";
-
 /// Runs a verb of `atomix agent`.
 ///
 /// # Errors
@@ -135,7 +133,7 @@ impl<'a> Agent<'a> {
             let agent = AgentFacts { mode: Some("poll".to_owned()), ..AgentFacts::default() };
             let _again = Reporter::default().report(course, &facts, &agent);
         }
-        outcome_of_round(due, REFUSED_HINT)
+        outcome_of_round(due)
     }
 }
 
@@ -161,26 +159,24 @@ fn server(
 
 /// What a round means for an exit code.
 fn outcome(end: OnceEnd) -> Result<(), Failure> {
-    outcome_of_round(end.due, REFUSED_HINT)?;
+    outcome_of_round(end.due)?;
     match end.polled {
         None | Some(Polled::Nothing) => Ok(()),
         Some(Polled::Unanswered(why)) => Err(Failure::Ask(why)),
         Some(Polled::Failed(failed)) => Err(Failure::Hand(failed)),
-        Some(Polled::Took(end)) => outcome_of_round(end, REFUSED_HINT),
+        Some(Polled::Took(end)) => outcome_of_round(end),
     }
 }
 
-/// What the course of an offer means for one; `hint` leads to what was judged.
-pub(super) fn outcome_of_round(end: RoundEnd, hint: &'static str) -> Result<(), Failure> {
+/// What the course of an offer means for one.
+pub(super) fn outcome_of_round(end: RoundEnd) -> Result<(), Failure> {
     let last = end.judgements.last();
     match end.ending {
-        Ending::Judged => match last {
-            Some(judged) if matches!(judged.decision, Decision::Refuse { .. }) => {
-                Err(Failure::Refused {
-                    what: format!("the offered update is {}", judged.words()),
-                    hint,
-                })
-            }
+        Ending::Judged => match last.map(|judged| (&judged.decision, judged.words())) {
+            Some((Decision::Refuse { why }, words)) => Err(Failure::Refused {
+                what: format!("the offered update is {words}"),
+                hint: why.way_out(),
+            }),
             Some(_) | None => Ok(()),
         },
         Ending::Unreachable { source, .. } => Err(of_bundle(source, false)),

@@ -18,9 +18,6 @@ use agents::{HawkbitSettings, Judgement, Memory, Settings, Transport};
 use bootctl::Force;
 use std::sync::Arc;
 
-/// The action is over at the server then; a dry run leaves it open.
-const REFUSED_HINT: &str = "`atomix agent hawkbit --dry-run` shows every check of an open action";
-
 /// hawkBit on this device.
 #[derive(Clone, Copy)]
 pub struct HawkbitAgent<'a> {
@@ -103,6 +100,6 @@ fn outcome_of_offer(
     trouble: Option<DdiTrouble>,
 ) -> Result<(), Failure> {
     let ending = took.unwrap_or(Ending::Judged);
-    outcome_of_round(RoundEnd { judgements, ending, again: None }, REFUSED_HINT)?;
+    outcome_of_round(RoundEnd { judgements, ending, again: None })?;
     trouble.map_or(Ok(()), |trouble| Err(Failure::Hawkbit(trouble)))
 }

@@ -110,8 +110,9 @@ pub enum BundleError {
 }
 
 impl BundleError {
-    /// Whether bytes came that are not the signed ones, as they do from a server that lies and over a
-    /// line that breaks them: another copy may have the true ones. All else is so in every copy.
+    /// Whether bytes came that nobody trusted has signed, as they do from a server that lies, from a
+    /// network that wants a login, and over a line that breaks them: another copy may have the true ones.
+    /// All else is proven by the signature, and so in every copy.
     #[must_use]
     pub fn is_of_this_copy(&self) -> bool {
         if let Self::Squashfs(SquashfsError::Read(cause)) = self {
@@ -121,6 +122,11 @@ impl BundleError {
             self,
             Self::Verity(VerityError::Tampered { .. } | VerityError::Changed { .. })
                 | Self::PayloadDigest
+                | Self::Trailer(_)
+                | Self::PayloadUnaligned { .. }
+                | Self::Signature(_)
+                | Self::Envelope(_)
+                | Self::Decrypt(_)
         )
     }
 

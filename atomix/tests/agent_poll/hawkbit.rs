@@ -166,3 +166,37 @@ fn an_action_that_is_not_taken_ends_with_the_code_of_its_reason() {
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     assert!(house.holds_good());
 }
+
+/// Fails when who sits on the line, or a network's page, can have an action closed: only what the vendor has
+/// signed says that its bundle is not to be installed.
+#[test]
+fn junk_in_the_place_of_the_bundle_leaves_the_action_open_and_the_true_one_is_taken() {
+    let good = bundles::good();
+    let mut head = good.clone();
+    let signature = head.len() - 400;
+    head[signature] ^= 1;
+    let mut length = good.clone();
+    *length.last_mut().unwrap() ^= 0x10;
+    let strangers = bundles::Recipe::default().signed_by(bundles::stranger());
+    for (what, junk) in [
+        ("a page", b"<!DOCTYPE html><html>log in</html>".to_vec()),
+        ("a damaged head", head),
+        ("a damaged length", length),
+        ("a part", good[..good.len() - 9].to_vec()),
+        ("a stranger's", strangers),
+    ] {
+        let house = house(0o600);
+        offer(&house, ("os.raucb", "2.0.0"), good.clone());
+        let place = format!("{PLACE}/softwaremodules/1/artifacts/os.raucb");
+        house.server.put(&place, Page::new(200, junk));
+        let ran = talk(&house, &["--once"]);
+        assert_eq!(ran.code, 4, "{what}: {}{}", ran.stdout, ran.stderr);
+        let said: Vec<u8> = house.server.asked().into_iter().flat_map(|asked| asked.body).collect();
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains("scheduled") && !said.contains("closed"), "{what}: {said}");
+        house.server.put(&place, Page::new(200, good.clone()));
+        let ran = talk(&house, &["--once"]);
+        assert_eq!(ran.code, 0, "{what}: {}{}", ran.stdout, ran.stderr);
+        assert!(house.holds_good(), "{what}");
+    }
+}

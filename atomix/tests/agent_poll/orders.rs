@@ -129,7 +129,7 @@ fn who_wants_an_install_to_end_is_told_apart() {
 }
 
 #[test]
-fn a_bundle_that_nobody_trusts_is_refused_for_good_and_one_that_is_gone_is_not() {
+fn only_what_the_vendor_signed_is_refused_for_good_at_a_look() {
     let house = House::original();
     let stranger = bundles::Recipe::default().signed_by(bundles::stranger());
     house.server.offer("2.0.0", stranger);
@@ -137,6 +137,11 @@ fn a_bundle_that_nobody_trusts_is_refused_for_good_and_one_that_is_gone_is_not()
         let offer = Offer { urls, ..offer(&house) };
         with_hands(&house, |hands| hands.look(&offer, &Policy::default(), None).looked)
     };
+    let strangers = look(offer(&house).urls).unwrap_err();
+    assert!(matches!(strangers, LookError::Unreachable { .. }), "{strangers:?}");
+    house
+        .server
+        .offer("2.0.0", bundles::resigned(|text| text.replace("format=verity", "format=odd")));
     let refused = look(offer(&house).urls).unwrap_err();
     assert!(matches!(refused, LookError::Refused(_)), "{refused:?}");
     let plain = vec!["http://127.0.0.1:9/b.raucb".to_owned()];

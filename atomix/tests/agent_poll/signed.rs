@@ -79,6 +79,22 @@ fn what_was_published_is_installed() {
     assert!(house.server.asked().iter().any(|asked| asked.path == DOCUMENT));
 }
 
+/// Fails when the first place of a document decides for all of them, or when one is believed for its name.
+#[test]
+fn a_place_of_a_document_with_another_true_bundle_is_left_for_the_next() {
+    let house = house();
+    let former = bundles::Recipe { version: "1.0.0", ..bundles::Recipe::default() }.make();
+    let publisher = Publisher::new(bundles::pki(), bundles::good());
+    let places = ["--url", "former.raucb", "--url", "update.raucb"];
+    publisher.publish(&house.server, &places[..2]);
+    house.server.put("/former.raucb", Page::new(200, former));
+    changes_nothing(&house, "another bundle alone", (3, "the server named"));
+    publisher.publish(&house.server, &places);
+    let ran = house.poll(&[]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(house.holds_good());
+}
+
 #[test]
 fn a_document_that_is_older_than_one_that_was_seen_is_not_followed() {
     let house = house();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The units of the update agents: systemd takes them, they are as closed as their page says, and never
-//! two agents write one slot. What holds for all units is held by `units.rs`.
+//! What may a unit do? systemd takes every one, each is as closed as its page says, and never two update
+//! agents write one slot. Names, commands and orders are held by `units.rs`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -36,10 +36,10 @@ fn command(name: &str) -> Command {
 
 /// What `systemd-analyze security` says, without a manager: 0 is closed, 10 is open.
 #[cfg(target_os = "linux")]
-fn exposure(name: &str) -> f64 {
+fn exposure(unit: &Path) -> f64 {
     let output = std::process::Command::new("systemd-analyze")
         .args(["security", "--offline=true", "--no-pager"])
-        .arg(folder().join(name))
+        .arg(unit)
         .env("LC_ALL", "C.UTF-8")
         .output()
         .expect("systemd-analyze is installed by .ci/setup");
@@ -71,11 +71,51 @@ fn systemd_takes_the_agents_units_and_they_are_as_closed_as_the_page_says() {
     let ours = |line: &&str| line.contains("os-upgrade") || line.contains("atomix-agent");
     let ours: Vec<&str> = said.lines().filter(ours).collect();
     assert_eq!(ours, [""; 0], "{said}");
-    let (poll, hawkbit) = (exposure(names[1]), exposure(names[2]));
+    let score = |name: &str| exposure(&folder().join(name));
+    let (poll, hawkbit) = (score(names[1]), score(names[2]));
     let row = format!("| `systemd-analyze security` | {poll} | {hawkbit} |");
     let page = include_str!("../../docs/agents-on-the-device.md");
     assert!(page.contains(&row), "docs/agents-on-the-device.md should say: {row}");
     assert!(poll < 4.0 && hawkbit < 4.0, "{poll} {hawkbit}");
+}
+
+/// A login is no service that could be limited.
+#[cfg(target_os = "linux")]
+const UNLIMITED: &str = "atomix-serial-root@.service";
+
+/// Where a unit that little has to be there for may stand; one without any limit has more than 9.
+#[cfg(target_os = "linux")]
+const MOST: f64 = 6.0;
+
+#[cfg(target_os = "linux")]
+#[test]
+fn every_service_is_as_closed_as_the_page_of_units_says() {
+    let mut units: Vec<PathBuf> = fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "service"))
+        .collect();
+    units.push(folder().join("../dist/rauc/rauc.service"));
+    units.sort_by_key(|path| path.file_name().map(ToOwned::to_owned));
+    let page = include_str!("../../docs/units.md");
+    assert!(units.len() >= 11, "{units:?}");
+    for unit in units {
+        let name = unit.file_name().unwrap().to_str().unwrap();
+        let score = exposure(&unit);
+        assert!(score <= MOST || name == UNLIMITED, "{name}: {score}");
+        let row = format!("| `{name}` | {score} |");
+        assert!(page.contains(&row), "docs/units.md should say: {row}");
+    }
+}
+
+/// The write protection of an eMMC's boot partition is a file of `/sys`, and an image that is an archive
+/// may hold setuid programs: what installs for every board must not be kept from either.
+#[test]
+fn the_update_service_is_not_kept_from_what_other_boards_need() {
+    let text = include_str!("../dist/rauc/rauc.service");
+    for limit in ["ProtectKernelTunables=", "RestrictSUIDSGID=", "ProtectClock=", "DevicePolicy="] {
+        assert!(!text.lines().any(|line| line.starts_with(limit)), "{limit}");
+    }
 }
 
 /// The agents log what servers say, and `<0>` at the start of a line would reach every terminal.

@@ -18,6 +18,11 @@ let
     hawkbit = [ "atomix-agent.service" ];
     configured = units.poll ++ units.hawkbit;
   };
+  # Each would install over the other's slot.
+  installed = builtins.filter (name: config.atomixos.units ? ${name}) [
+    "os-upgrade.timer"
+    "atomix-agent.service"
+  ];
   word = {
     true = "yes";
     false = "no";
@@ -57,6 +62,10 @@ in
       {
         assertion = config.atomixos.update.enable;
         message = "atomixos.agents asks for updates and atomixos.update does not install any.";
+      }
+      {
+        assertion = cfg.mode == "configured" || builtins.length installed < 2;
+        message = "${toString installed}: two update agents, and atomixos.agents.mode does not leave the choice to the configuration.";
       }
     ];
     atomixos.units = lib.genAttrs units.${cfg.mode} (name: dir + "/${name}");

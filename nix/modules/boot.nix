@@ -10,7 +10,6 @@
 let
   cfg = config.atomixos.boot;
   dir = ../../atomix/units;
-  hardening = import ../lib/hardening.nix;
   script = builtins.readFile (config.atomixos.board.firmware + "/boot.cmd");
   # The words that the chain rests on, and what is lost without each.
   words = {
@@ -44,10 +43,5 @@ in
       "rescue.service.d/atomix.conf"
     ] (name: dir + "/${name}");
     environment.etc."systemd/system.conf.d/atomix.conf".source = dir + "/system.conf.d/atomix.conf";
-
-    # pstore is read by atomix-started; what systemd keeps of it is kept on /data.
-    systemd.services.atomix-started.serviceConfig = hardening.sandbox;
-    systemd.services.atomix-attempts.serviceConfig = hardening.sandbox;
-    systemd.services.atomix-orderly-shutdown.serviceConfig = hardening.plain;
   };
 }

@@ -82,7 +82,7 @@ in
         ProtectSystem = "strict";
         ReadWritePaths = "/data";
       }
-      // (import ../lib/hardening.nix).sandbox;
+      // import ../lib/hardening.nix "atomix-started.service";
     };
   };
 }

@@ -13,7 +13,6 @@ let
   definitions = board.generated + "/etc/repart.d";
   names = builtins.attrNames (builtins.readDir definitions);
   etc = name: { source = board.generated + "/etc/${name}"; };
-  hardening = import ../lib/hardening.nix;
 in
 {
   options.atomixos.repart = {
@@ -50,7 +49,6 @@ in
     );
 
     atomixos.units."atomix-repart.service" = ../../atomix/units/atomix-repart.service;
-    systemd.services.atomix-repart.serviceConfig = hardening.sandbox;
 
     boot.initrd.systemd = {
       extraBin = {
@@ -91,7 +89,7 @@ in
           StandardOutput = "journal+console";
           StandardError = "journal+console";
         }
-        // hardening.plain;
+        // import ../lib/hardening.nix "atomix-orderly-shutdown.service";
       };
       # Waits until udev has seen the disk, so that no name lags behind (history of the original).
       services.atomix-disk = {

@@ -16,7 +16,5 @@ in
       "atomix-serial-root.service"
       "atomix-serial-root@.service"
     ] (name: dir + "/${name}");
-    # The login itself is a login, without limits; what starts it has them.
-    systemd.services.atomix-serial-root.serviceConfig = (import ../lib/hardening.nix).plain;
   };
 }

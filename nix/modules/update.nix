@@ -11,7 +11,6 @@ let
   cfg = config.atomixos.update;
   inherit (config.atomixos) board;
   units = import ../lib/units.nix;
-  hardening = import ../lib/hardening.nix;
   dist = ../../atomix/dist/rauc;
   busPolicy = {
     "root-only" = dist + "/de.pengutronix.rauc-root-only.conf";
@@ -174,7 +173,11 @@ in
     };
 
     atomixos.units."rauc.service" = dist + "/rauc.service";
-    systemd.services.rauc.serviceConfig = hardening.networked;
+    # Slots here are partitions of the user area, and their images no archives (see the unit).
+    systemd.services.rauc.serviceConfig = {
+      ProtectKernelTunables = true;
+      RestrictSUIDSGID = true;
+    };
     services.dbus.packages = [
       (pkgs.linkFarm "atomixos-rauc-dbus" [
         {

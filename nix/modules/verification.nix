@@ -9,7 +9,6 @@
 let
   cfg = config.atomixos.verification;
   dir = ../../atomix/units;
-  hardening = import ../lib/hardening.nix;
 in
 {
   options.atomixos.verification = {
@@ -36,8 +35,5 @@ in
       "os-verification-deadline.service"
       "os-verification-deadline.timer"
     ] (name: dir + "/${name}");
-    # It asks the manager of the containers' account too, below /run/user.
-    systemd.services.os-verification.serviceConfig = hardening.networked;
-    systemd.services.os-verification-deadline.serviceConfig = hardening.plain;
   };
 }

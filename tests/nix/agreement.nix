@@ -283,6 +283,13 @@ let
       production
       { boot.initrd.systemd.repart.enable = true; }
     ]
+    ++ refused "a system with two agents" "two update agents" [
+      production
+      {
+        atomixos.agents.mode = "hawkbit";
+        atomixos.units."os-upgrade.timer" = ../../atomix/units/os-upgrade.timer;
+      }
+    ]
     ++ refused "a unit that runs a stranger" "/usr/bin/env" [
       production
       { atomixos.units."stranger.service" = ./refused/stranger.service; }

@@ -44,9 +44,16 @@ in
   config-validate = app "config-validate" "Say everything that is wrong with a config.toml" [
     atomix
   ] ''atomix config validate "$@"'';
+  config-lan-range =
+    app "config-lan-range" "Show or set the LAN's range: config-lan-range FILE [ADDRESS/PREFIX]"
+      [ atomix ]
+      ''atomix config lan-range "$@"'';
   serial-capture = app "serial-capture" "Record what serial lines say" [
     atomix
   ] ''atomix serial capture "$@"'';
+  serial-shell = app "serial-shell" "Talk with a board over a serial line" [
+    atomix
+  ] ''atomix serial shell "$@"'';
   rescue = app "rescue" "Drive a board's U-Boot from here" [ atomix ] ''atomix rescue "$@"'';
   docs-build = app "docs-build" "Build the book" [ pkgs.mdbook ] ''mdbook build docs "$@"'';
   docs-serve = app "docs-serve" "Serve the book while it is written" [

@@ -144,7 +144,7 @@ pub enum Command {
     /// an install from a USB stick, an empty data partition, doctor, a shell. Arrow keys and
     /// Return or plain numbers; without a terminal, or with TERM=dumb, numbers line by line.
     Rescue(RescueArgs),
-    /// Record what serial lines say
+    /// Record what serial lines say, or talk over one
     Serial {
         /// What to do.
         #[command(subcommand)]

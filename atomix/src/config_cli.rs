@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Argument types of `atomix config`. No behaviour.
 
+use crate::commands::config_lan::{LanAddress, Pool};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -26,6 +27,11 @@ pub enum ConfigCommand {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+    /// Show which addresses a configuration gives to the LAN, or set them
+    ///
+    /// With an address the device gets it there, and the pool becomes what is left beside it,
+    /// or --pool. FILE is written only when it is valid then; everything else in it stays as it is.
+    LanRange(LanRangeArgs),
     /// Show who was refused and who changed what: exit 4 when lines were tampered with
     ///
     /// Configurations, containers that were given the host, installs, marks and refused logins of
@@ -114,9 +120,26 @@ impl ConfigCommand {
             | Self::Apply(_)
             | Self::Job { .. }
             | Self::Confirm { .. } => true,
-            Self::Validate { .. } | Self::Render { .. } | Self::Audit | Self::Sign(_) => false,
+            Self::Validate { .. }
+            | Self::Render { .. }
+            | Self::LanRange(_)
+            | Self::Audit
+            | Self::Sign(_) => false,
         }
     }
+}
+
+/// Arguments of `atomix config lan-range`.
+#[derive(Clone, Debug, Args)]
+pub struct LanRangeArgs {
+    /// The config.toml
+    pub file: PathBuf,
+    /// The device's address in the LAN, and the prefix: 10.20.0.1/24
+    #[arg(value_name = "ADDRESS/PREFIX", value_parser = LanAddress::of)]
+    pub address: Option<LanAddress>,
+    /// The addresses that machines get: 10.20.0.10-10.20.0.99
+    #[arg(long, value_name = "FIRST-LAST", value_parser = Pool::of)]
+    pub pool: Option<Pool>,
 }
 
 /// A device's address.

@@ -64,6 +64,25 @@ pub enum SerialCommand {
     ///
     /// It waits for an adapter that is not there, and goes on when one that was unplugged returns.
     Capture(CaptureArgs),
+    /// Give this terminal to the board at the other end of a line, until Ctrl-]
+    ///
+    /// Every key goes to the board, Ctrl-C too. It waits for an adapter that is not there, and goes
+    /// on when one that was unplugged returns. `rescue --tty` also acts at U-Boot's prompt.
+    Shell(ShellArgs),
+}
+
+/// Arguments of `atomix serial shell`.
+#[derive(Clone, Debug, Args)]
+pub struct ShellArgs {
+    /// The serial line; a name below /dev/serial/by-id stays the same when it returns
+    #[arg(long, value_name = "DEVICE")]
+    pub tty: PathBuf,
+    /// Add what the board says to this file, with times
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// The line's speed
+    #[arg(long, default_value = Baud::ROCK64)]
+    pub baud: Baud,
 }
 
 /// Arguments of `atomix serial capture`.

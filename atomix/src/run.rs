@@ -165,9 +165,9 @@ fn without_device(command: &Command, now: Now, out: &mut Output) -> Option<Resul
         })),
         Command::Image { command } => Some(image::run(command, out)),
         Command::Config { command } => match command {
-            ConfigCommand::Validate { .. } | ConfigCommand::Render { .. } => {
-                Some(config::run(command, out))
-            }
+            ConfigCommand::Validate { .. }
+            | ConfigCommand::Render { .. }
+            | ConfigCommand::LanRange(_) => Some(config::run(command, out)),
             ConfigCommand::Audit => None,
             ConfigCommand::Export { .. }
             | ConfigCommand::RequestNonce { .. }

@@ -294,3 +294,91 @@ fn warnings_fit_a_serial_console_whatever_their_words_are() {
     let words: String = told.split_whitespace().collect();
     assert!(words.contains(&format!("container.{name}.Container.PublishPortrewrote")), "{told}");
 }
+
+/// A valid configuration in a file of its own, with what is given for the network.
+fn site(dir: &Path, network: &str) -> String {
+    let file = dir.join("site.toml");
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIBGoVskIFs63KKKMnX0pH1k1PYTOqw4q2I6LVuMKocG";
+    let text = format!(
+        "version = 1\n# of the shop\n[users.admin]\nisAdmin = true\nssh_key = \"{key}\"\n\
+         {network}\n[activation]\nrequired = [\"web\"]\n\
+         [containers.container.web]\nprivileged = false\n\
+         [containers.container.web.Container]\nImage = \"docker.io/library/nginx:1\"\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+fn said(run: &Output) -> (Option<i32>, String) {
+    let text = String::from_utf8_lossy(&run.stdout).into_owned();
+    (run.status.code(), text + &String::from_utf8_lossy(&run.stderr))
+}
+
+#[test]
+fn the_lans_range_is_shown_and_set_with_every_key_that_has_to_agree() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = site(
+        dir.path(),
+        "[network.interfaces.eth1] # the LAN\nmode = \"static\"\naddress = \"172.20.30.1/24\"\n",
+    );
+    let shown = said(&atomix(&["config", "lan-range", &file]));
+    let wanted = "device  172.20.30.1/24\npool    172.20.30.10 to 172.20.30.254\n";
+    assert_eq!(shown, (Some(0), wanted.to_owned()));
+    let set = said(&atomix(&["config", "lan-range", &file, "10.20.0.1/24"]));
+    let wanted = "device  10.20.0.1/24\npool    10.20.0.10 to 10.20.0.254\nwritten\n";
+    assert_eq!(set, (Some(0), wanted.to_owned()));
+    let text = std::fs::read_to_string(&file).unwrap();
+    for kept in ["# of the shop", "[network.interfaces.eth1] # the LAN", "nginx:1"] {
+        assert!(text.contains(kept), "{text}");
+    }
+    assert!(text.contains("\naddress = \"10.20.0.1/24\"\n"), "{text}");
+    assert_eq!(atomix(&["config", "validate", &file]).status.code(), Some(0), "{text}");
+    // The pool alone, and the same again, which writes nothing.
+    let pool = ["config", "lan-range", &file, "--pool", "10.20.0.50-10.20.0.60", "--json"];
+    let answer = |run: &Output| -> Value { serde_json::from_slice(&run.stdout).unwrap() };
+    let first = answer(&atomix(&pool));
+    assert_eq!((&first["pool_last"], &first["written"]), (&"10.20.0.60".into(), &true.into()));
+    let again = answer(&atomix(&pool));
+    assert_eq!((&again["subnet"], &again["written"]), (&"10.20.0.0/24".into(), &false.into()));
+}
+
+#[test]
+fn a_range_that_would_not_be_valid_is_not_written_and_a_secret_file_stays_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = site(dir.path(), "");
+    let before = std::fs::read(&file).unwrap();
+    for (arguments, says) in [
+        (&["10.20.0.0/24"][..], "is the address of the subnet itself"),
+        (&["10.20.0.1/24", "--pool", "10.9.0.10-10.9.0.20"], "outside of the LAN 10.20.0.0/24"),
+        (&["--pool", "172.20.30.1-172.20.30.9"], "include the gateway 172.20.30.1"),
+        (&["10.20.0.1"], "such as 10.20.0.1/24"),
+        (&["10.20.0.1/8"], "the prefix is from /16 to /30"),
+    ] {
+        let run = atomix(&[&["config", "lan-range", &file], arguments].concat());
+        let (code, text) = said(&run);
+        assert!(code == Some(2) && text.contains(says), "{arguments:?}: {code:?} {text}");
+    }
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+    // Through a link, which stays one.
+    let link = dir.path().join("link.toml");
+    std::os::unix::fs::symlink("site.toml", &link).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let link = link.to_str().unwrap();
+    assert_eq!(atomix(&["config", "lan-range", link, "10.20.0.1/24"]).status.code(), Some(0));
+    assert!(std::fs::symlink_metadata(link).unwrap().is_symlink());
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let (code, text) = said(&atomix(&["config", "lan-range", "/nowhere/x.toml"]));
+    assert!(code == Some(2) && text.contains("hint: give the path of a config.toml"), "{text}");
+    let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config-api/tests/fixtures");
+    let bundle = std::fs::read_dir(bundle)
+        .unwrap()
+        .map(|dir| dir.unwrap().path().join("input.tar.gz"))
+        .find(|path| {
+            path.exists()
+                && atomix(&["config", "validate", path.to_str().unwrap()]).status.success()
+        });
+    let bundle = bundle.unwrap();
+    let run = atomix(&["config", "lan-range", bundle.to_str().unwrap(), "10.20.0.1/24"]);
+    let (code, text) = said(&run);
+    assert!(code == Some(3) && text.contains("is a bundle"), "{code:?} {text}");
+}

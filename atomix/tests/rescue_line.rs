@@ -10,53 +10,16 @@
     reason = "tests"
 )]
 
-use nix::fcntl::OFlag;
-use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
-use nix::sys::signal::{Signal, kill};
-use nix::sys::termios::{LocalFlags, SetArg, cfmakeraw, tcgetattr, tcsetattr};
-use nix::unistd::Pid;
+mod pty;
+
+use pty::{Line, line, said};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::thread::{self, JoinHandle};
 
 const DISK: &str = "11111111-2222-3333-4444-555555555555";
-
-/// A line: the board's end, and the laptop's by its path.
-struct Line {
-    board: File,
-    /// Held, so that the line is there before the program opens it.
-    _laptop: File,
-    path: PathBuf,
-}
-
-/// Both ends of a line, of which no other test's child inherits one: a line whose end is held open
-/// somewhere does not go away.
-fn open_pty() -> (File, File, PathBuf) {
-    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let master = posix_openpt(flags).unwrap();
-    grantpt(&master).unwrap();
-    unlockpt(&master).unwrap();
-    let path = PathBuf::from(ptsname_r(&master).unwrap());
-    let mut options = File::options();
-    let options = options.read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits());
-    let slave = options.open(&path).unwrap();
-    (File::from(OwnedFd::from(master)), slave, path)
-}
-
-fn line() -> Line {
-    let (board, laptop, path) = open_pty();
-    // As a board: what it says is not echoed back to it.
-    let mut raw = tcgetattr(&laptop).unwrap();
-    cfmakeraw(&mut raw);
-    tcsetattr(&laptop, SetArg::TCSANOW, &raw).unwrap();
-    Line { board, _laptop: laptop, path }
-}
 
 fn rescue(line: &Line, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_atomix"));
@@ -64,11 +27,6 @@ fn rescue(line: &Line, arguments: &[&str]) -> Command {
     command.env_remove("ATOMIX_STOP_STRING");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
-}
-
-fn said(output: &Output) -> (i32, String) {
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    (output.status.code().unwrap(), text + &String::from_utf8_lossy(&output.stdout))
 }
 
 /// A board at U-Boot's prompt.
@@ -363,104 +321,4 @@ fn a_log_that_cannot_be_kept_is_named_and_the_adapter_is_not_blamed() {
             assert!(text.contains(hint) && !text.contains("adapter"), "{text}");
         }
     }
-}
-
-fn wait_for(from: &mut File, wanted: &str) -> String {
-    let mut text = String::new();
-    let mut buffer = [0; 256];
-    while !text.contains(wanted) {
-        let count = from.read(&mut buffer).unwrap();
-        text.push_str(&String::from_utf8_lossy(&buffer[..count]));
-    }
-    text
-}
-
-#[test]
-fn the_console_passes_keys_and_screens_and_gives_the_terminal_back() {
-    let mut board = line();
-    let (mut person, terminal, _) = open_pty();
-    let before = tcgetattr(&terminal).unwrap().local_flags;
-    assert!(before.contains(LocalFlags::ICANON | LocalFlags::ECHO));
-    let mut command = rescue(&board, &[]);
-    let stdio = || Stdio::from(terminal.try_clone().unwrap());
-    let mut child: Child = command.stdin(stdio()).stdout(stdio()).stderr(stdio()).spawn().unwrap();
-    drop(command);
-    wait_for(&mut person, "Ctrl-] ends it");
-    // The terminal is raw a moment later; what is typed before is not lost.
-    while tcgetattr(&terminal).unwrap().local_flags.contains(LocalFlags::ICANON) {
-        thread::yield_now();
-    }
-    person.write_all(b"ls\x03\t\x1b[A").unwrap();
-    let mut keys = [0; 7];
-    board.board.read_exact(&mut keys).unwrap();
-    assert_eq!(&keys, b"ls\x03\t\x1b[A");
-    // A menu draws itself.
-    board.board.write_all(b"\x1b[2J\x1b[1;1Hmenu").unwrap();
-    assert!(wait_for(&mut person, "menu").contains("\x1b[2J\x1b[1;1H"));
-    person.write_all(b"\x1d").unwrap();
-    wait_for(&mut person, "the console is closed");
-    assert_eq!(child.wait().unwrap().code(), Some(0));
-    assert_eq!(tcgetattr(&terminal).unwrap().local_flags, before);
-}
-
-#[test]
-fn a_capture_in_json_has_one_event_for_each_line() {
-    let mut board = line();
-    // Where this test runs behind a shell Ctrl-C is ignored, and would be by its child.
-    let mut child = Command::new("env")
-        .args(["--default-signal=INT", env!("CARGO_BIN_EXE_atomix")])
-        .args(["serial", "capture", "--json", "--tty"])
-        .arg(&board.path)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
-    let mut event =
-        || -> serde_json::Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
-    assert_eq!(event()["event"], "note");
-    board.board.write_all(b"U-Boot 2025.01\r\n\x1b[31mDRAM\r\n").unwrap();
-    let (first, second) = (event(), event());
-    assert_eq!((&first["event"], &first["text"]), (&"line".into(), &"U-Boot 2025.01".into()));
-    assert_eq!((&second["version"], &second["text"]), (&1.into(), &"\\x1b[31mDRAM".into()));
-    assert!(second["unix_millis"].as_u64().unwrap() > 1_700_000_000_000);
-    // A board that asks for something does not end its line.
-    board.board.write_all(b"board login: ").unwrap();
-    let open = event();
-    assert_eq!((&open["event"], &open["text"]), (&"open".into(), &"board login: ".into()));
-    board.board.write_all(b"root\r\n").unwrap();
-    let line = event();
-    assert_eq!((&line["event"], &line["text"]), (&"line".into(), &"board login: root".into()));
-    // No handler: who starts it is told of the signal, and a shell says 130.
-    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
-    assert_eq!(child.wait().unwrap().signal(), Some(2));
-}
-
-/// Modem managers open an adapter that was just plugged in, for seconds.
-#[test]
-fn a_capture_outlives_an_adapter_that_is_busy_when_it_comes_back() {
-    let mut board = line();
-    let dir = tempfile::tempdir().unwrap();
-    let adapter = dir.path().join("ttyUSB0");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_atomix"))
-        .args(["serial", "capture", "--tty"])
-        .arg(&adapter)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let said = std::io::BufReader::new(child.stdout.take().unwrap());
-    let mut lines = std::io::BufRead::lines(said).map(Result::unwrap);
-    let waits = lines.next().unwrap();
-    let way = format!("# waiting for {}; plug in the adapter; `ls ", adapter.display());
-    assert!(waits.contains(&way), "{waits}");
-    let other = atomix::serial_line::Port::open(&board.path, "115200".parse().unwrap()).unwrap();
-    std::os::unix::fs::symlink(&board.path, &adapter).unwrap();
-    let busy = lines.next().unwrap();
-    assert!(busy.contains("in use by another program; end the other terminal program"), "{busy}");
-    drop(other);
-    assert!(lines.next().unwrap().contains("# listening to "));
-    board.board.write_all(b"U-Boot 2025.01\r\n").unwrap();
-    assert!(lines.next().unwrap().ends_with(" | U-Boot 2025.01"));
-    child.kill().unwrap();
-    child.wait().unwrap();
 }

@@ -74,6 +74,14 @@ pub enum TaskError {
         /// Their names.
         failed: Vec<String>,
     },
+    /// There is no book here.
+    #[error("there is no docs/book.toml here; run this in the root of the checkout")]
+    NoBook,
+    /// The book's builder is missing.
+    #[error(
+        "mdbook is not installed; `cargo install --locked mdbook` does it, `nix develop` has it"
+    )]
+    NoMdbook,
     /// Standard output is gone.
     #[error("cannot print: {0}")]
     Print(#[from] io::Error),

@@ -3,6 +3,7 @@
 
 mod book;
 mod cli;
+mod docs;
 mod e2e;
 mod error;
 mod judges;

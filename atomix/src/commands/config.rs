@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `atomix config validate` and `render`: what a configuration says, judged on this machine alone.
 
+use crate::commands::config_lan;
 use crate::config_cli::ConfigCommand;
 use crate::failure::Failure;
 use crate::output::{Output, Style};
@@ -43,6 +44,7 @@ pub fn run(command: &ConfigCommand, out: &mut Output) -> Result<(), Failure> {
     match command {
         ConfigCommand::Validate { file } => answer(file, out),
         ConfigCommand::Render { file, out: dir } => write(file, dir, out),
+        ConfigCommand::LanRange(args) => config_lan::run(args, out),
         // The log is a device's: `config_audit`. The others speak with one: `config_device`.
         ConfigCommand::Audit
         | ConfigCommand::Export { .. }

@@ -9,6 +9,7 @@ pub mod bundle;
 pub mod config;
 pub mod config_audit;
 pub mod config_device;
+pub mod config_lan;
 pub mod dead_end;
 pub mod doctor;
 pub mod flash;

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `atomix serial capture`: what does the board say, and when? For hours, unattended: an adapter
-//! that goes away is waited for, and every byte is written down before the next one is read.
+//! `atomix serial`: what does the board say, and when? For hours, unattended: an adapter that goes
+//! away is waited for, and every byte is written down before the next one is read. `shell` is the
+//! same with a person at the keyboard.
 
 use crate::cli::SerialCommand;
 use crate::failure::Failure;
-use crate::line_cli::CaptureArgs;
+use crate::line_cli::{CaptureArgs, ShellArgs};
 use crate::output::{Output, Style};
 use crate::serial_line::{
-    Clock, Heard, LineLog, Piece, Port, Recorder, Stamp, Wait, Waiting, as_text,
+    Baud, Clock, Heard, LineError, LineLog, Piece, Port, Recorder, Stamp, Wait, Waiting, as_text,
+    bridge,
 };
 use serde::Serialize;
+use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 use storage::ByteLen;
@@ -20,6 +24,9 @@ const RETRY: Duration = Duration::from_millis(200);
 /// After so long without a byte a program is told the line so far, which may be a prompt.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// A log of a session; one that is longer is `capture`'s work.
+const SHELL_LOG_MAX: ByteLen = ByteLen::mib(64);
+
 /// Runs a verb of `atomix serial`.
 ///
 /// # Errors
@@ -28,6 +35,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub fn run(command: &SerialCommand, out: &mut Output) -> Result<(), Failure> {
     match command {
         SerialCommand::Capture(args) => capture(args, out),
+        SerialCommand::Shell(args) => shell(args, out),
     }
 }
 
@@ -49,22 +57,9 @@ fn capture(args: &CaptureArgs, out: &mut Output) -> Result<(), Failure> {
         Shown { log, recorder: Recorder::default(), line: None, clock, has_heard: false };
     let mut waiting = Waiting::default();
     loop {
-        let mut port = match Port::open(&args.tty, args.baud) {
-            Ok(port) => port,
-            Err(refused) => {
-                match waiting.refused(refused, shown.clock.elapsed()) {
-                    Wait::GiveUp(refused) => return Err(refused.into()),
-                    Wait::Told(text) => shown.note(&text, out)?,
-                    Wait::Silent => {}
-                }
-                thread::sleep(RETRY);
-                continue;
-            }
-        };
-        if waiting.is_news() {
-            let text = format!("listening to {} at {} baud", args.tty.display(), args.baud);
-            shown.note(&text, out)?;
-        }
+        let begun = shown.clock;
+        let line = (args.tty.as_path(), args.baud);
+        let mut port = wait_for(line, &mut waiting, begun, |text| shown.note(text, out))?;
         shown.has_heard = false;
         match listen(&mut port, &mut shown, out) {
             Err(Failure::Line(lost)) => match waiting.lost(lost, shown.has_heard) {
@@ -77,6 +72,85 @@ fn capture(args: &CaptureArgs, out: &mut Output) -> Result<(), Failure> {
         // A line that comes and goes at once must not fill the log with that.
         thread::sleep(RETRY);
     }
+}
+
+/// Opens the line as soon as it can be had, and says what is waited for.
+fn wait_for(
+    (tty, baud): (&Path, Baud),
+    waiting: &mut Waiting,
+    clock: Clock,
+    mut tell: impl FnMut(&str) -> Result<(), Failure>,
+) -> Result<Port, Failure> {
+    loop {
+        match Port::open(tty, baud) {
+            Ok(port) => {
+                if waiting.is_news() {
+                    tell(&format!("listening to {} at {baud} baud", tty.display()))?;
+                }
+                return Ok(port);
+            }
+            Err(refused) => match waiting.refused(refused, clock.elapsed()) {
+                Wait::GiveUp(refused) => return Err(refused.into()),
+                Wait::Told(text) => tell(&text)?,
+                Wait::Silent => {}
+            },
+        }
+        thread::sleep(RETRY);
+    }
+}
+
+fn shell(args: &ShellArgs, out: &mut Output) -> Result<(), Failure> {
+    if out.style == Style::Json || !io::stdin().is_terminal() {
+        return Err(Failure::Usage {
+            what: "the board's console needs a terminal".to_owned(),
+            hint: "`atomix serial capture` only listens, and needs none",
+        });
+    }
+    let mut log = args.log.as_deref().map(|path| LineLog::open(path, SHELL_LOG_MAX)).transpose()?;
+    let clock = Clock::start();
+    let mut waiting = Waiting::default();
+    loop {
+        let tell = |text: &str| tell_person(text, log.as_mut(), clock, out);
+        let mut port = wait_for((&args.tty, args.baud), &mut waiting, clock, tell)?;
+        tell_person(
+            "this terminal is the board's console now; Ctrl-] ends it",
+            log.as_mut(),
+            clock,
+            out,
+        )?;
+        let mut has_heard = false;
+        let ended = bridge(&mut port, &mut |bytes| {
+            has_heard = true;
+            log.as_mut().map_or(Ok(()), |log| log.hear(clock.now(), bytes))
+        });
+        match ended {
+            Ok(_) => {
+                let text = "the console is closed; the board goes on as it is";
+                return tell_person(text, log.as_mut(), clock, out);
+            }
+            // Only the adapter comes back; what is wrong with this terminal or the log stays.
+            Err(gone @ LineError::Gone { .. }) => match waiting.lost(gone, has_heard) {
+                Wait::GiveUp(gone) => return Err(gone.into()),
+                Wait::Told(text) => tell_person(&text, log.as_mut(), clock, out)?,
+                Wait::Silent => {}
+            },
+            Err(failed) => return Err(failed.into()),
+        }
+        thread::sleep(RETRY);
+    }
+}
+
+fn tell_person(
+    text: &str,
+    log: Option<&mut LineLog>,
+    clock: Clock,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    if let Some(log) = log {
+        log.note(clock.now(), text)?;
+    }
+    writeln!(out.people, "{text}")?;
+    Ok(out.people.flush()?)
 }
 
 fn listen(port: &mut Port, shown: &mut Shown, out: &mut Output) -> Result<(), Failure> {

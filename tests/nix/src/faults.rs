@@ -20,7 +20,7 @@ const SYSTEM: &str = "nix/configurations.nix";
 const HOST: &str = "networking.hostName = \"gateway\";";
 const BUILT: &str = "tests/nix/built.nix";
 
-const FAULTS: [Fault; 18] = [
+const FAULTS: [Fault; 23] = [
     Fault {
         name: "a test's script that is no Python",
         file: "nix/tests/update.nix",
@@ -110,6 +110,46 @@ const FAULTS: [Fault; 18] = [
         says: "a system without a keyring evaluates",
     },
     Fault {
+        name: "a development keyring that nobody is told of",
+        file: "nix/modules/update.nix",
+        from: "warnings = lib.optional (cfg.developmentKeyring != null)",
+        to: "warnings = lib.optional false",
+        stage: Stage::Agreement,
+        says: "the warning of a development system",
+    },
+    Fault {
+        name: "a keyring with which everybody can sign",
+        file: "nix/modules/update.nix",
+        from: "assertion = !lib.hasInfix \"PRIVATE KEY-----\"",
+        to: "assertion = true || lib.hasInfix \"PRIVATE KEY-----\"",
+        stage: Stage::Agreement,
+        says: "a keyring with a private key evaluates",
+    },
+    Fault {
+        name: "two agents in a system that one leads",
+        file: "nix/modules/agents.nix",
+        from: "hawkbit = [ \"atomix-agent.service\" ];",
+        to: "hawkbit = [ \"atomix-agent.service\" \"os-upgrade.timer\" ];",
+        stage: Stage::Agreement,
+        says: "the agents of a system led by hawkBit",
+    },
+    Fault {
+        name: "two agents that nobody refuses",
+        file: "nix/modules/agents.nix",
+        from: "builtins.length installed < 2",
+        to: "true",
+        stage: Stage::Agreement,
+        says: "a system with two agents evaluates",
+    },
+    Fault {
+        name: "a verb that the program has not",
+        file: "nix/apps.nix",
+        from: "atomix config validate",
+        to: "atomix config judge",
+        stage: Stage::Verbs,
+        says: "unrecognized subcommand 'judge'",
+    },
+    Fault {
         name: "a system.conf of its own",
         file: "nix/modules/update.nix",
         from: "\"perform-pre-check=true\"",
@@ -127,9 +167,9 @@ const FAULTS: [Fault; 18] = [
     },
     Fault {
         name: "a limit that systemd does not know",
-        file: "nix/lib/hardening.nix",
-        from: "RestrictSUIDSGID = true;",
-        to: "RestrictSUIDGID = true;",
+        file: "atomix/units/atomix-started.service",
+        from: "RestrictSUIDSGID=yes",
+        to: "RestrictSUIDGID=yes",
         stage: Stage::Units,
         says: "RestrictSUIDGID",
     },

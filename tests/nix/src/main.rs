@@ -15,6 +15,7 @@ mod project;
 mod root;
 mod stages;
 mod tools;
+mod verbs;
 
 use anyhow::{Context as _, Result};
 use std::io::{Write, stderr, stdout};

@@ -4,13 +4,14 @@
 use crate::project::{Project, checkout};
 use crate::root::Nix;
 use crate::tools::Tools;
+use crate::verbs;
 use anyhow::{Result, ensure};
 use e2e::program::Program;
 use std::collections::BTreeMap;
 use std::fs;
 
 /// The input that cannot be fetched, replaced; the lock stays as it is.
-const FLAGS: &str =
+pub const FLAGS: &str =
     "--no-write-lock-file --override-input nixpkgs path:/src/tests/nix/stub-nixpkgs";
 
 /// The scenarios of the original's suite; fewer mean that some are gone.
@@ -37,6 +38,8 @@ pub enum Stage {
     Order,
     /// Does docs/nix-options.md have every option as the modules have it?
     Options,
+    /// Is every `nix run .#VERB` one that the programs take?
+    Verbs,
     /// Are the scripts of the machines' tests Python at all? Nothing here can run them.
     Scripts,
     /// Does what needs no nixpkgs build, in nix's sandbox, and bit for bit again?
@@ -44,7 +47,7 @@ pub enum Stage {
 }
 
 /// All stages.
-pub const STAGES: [Stage; 11] = [
+pub const STAGES: [Stage; 12] = [
     Stage::Format,
     Stage::Unused,
     Stage::Parse,
@@ -54,6 +57,7 @@ pub const STAGES: [Stage; 11] = [
     Stage::Units,
     Stage::Order,
     Stage::Options,
+    Stage::Verbs,
     Stage::Scripts,
     Stage::Build,
 ];
@@ -95,6 +99,7 @@ impl Checker {
             Stage::Units => self.units(),
             Stage::Order => self.order(),
             Stage::Options => self.options(),
+            Stage::Verbs => verbs::check(self),
             Stage::Scripts => self.scripts(),
             Stage::Build => self.build(),
         }

@@ -44,7 +44,7 @@ const INTERACTIVE_VARIABLE: &str = "ATOMIX_E2E_INTERACTIVE";
 /// What was asked for.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct E2eArgs {
-    /// Names of the original suite, or parts of test names; without any, the set for CI.
+    /// Names of the original suite, or parts of test names; else the set for CI
     names: Vec<String>,
     /// Play everything
     #[arg(long, conflicts_with = "names")]
@@ -56,7 +56,7 @@ pub struct E2eArgs {
     #[arg(long)]
     list: bool,
     /// Boot the board of the one scenario named, and obey this terminal
-    #[arg(long, requires = "names")]
+    #[arg(long, visible_alias = "debug", requires = "names")]
     interactive: bool,
     /// Write a report, with the timelines' pictures beside it
     #[arg(long, value_name = "FILE")]

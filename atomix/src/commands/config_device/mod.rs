@@ -43,9 +43,10 @@ pub fn run(command: &ConfigCommand, out: &mut Output) -> Option<Result<(), Failu
         ConfigCommand::Apply(args) => Some(apply::run(args, out)),
         ConfigCommand::Job { job, device } => Some(job::look(job, device, out)),
         ConfigCommand::Confirm { job, device, who } => Some(job::confirm(job, device, who, out)),
-        ConfigCommand::Validate { .. } | ConfigCommand::Render { .. } | ConfigCommand::Audit => {
-            None
-        }
+        ConfigCommand::Validate { .. }
+        | ConfigCommand::Render { .. }
+        | ConfigCommand::LanRange(_)
+        | ConfigCommand::Audit => None,
     }
 }
 
@@ -71,6 +72,7 @@ pub fn run_here(
         | ConfigCommand::Sign(_)
         | ConfigCommand::Validate { .. }
         | ConfigCommand::Render { .. }
+        | ConfigCommand::LanRange(_)
         | ConfigCommand::Audit => Ok(()),
     }
 }

@@ -8,6 +8,7 @@
 mod outcome;
 mod store;
 pub(crate) mod text;
+mod unfinished;
 
 pub use outcome::Outcome;
 pub use store::{MEMORY_FALLBACK_PATH, MEMORY_PATH, MemoryError, MemoryStore, Stored};
@@ -151,6 +152,9 @@ pub struct Memory {
     /// The slot that ran on trial and was given up for an update, until the device has left it.
     #[serde(default, with = "text::optional_word")]
     pub leaving: Option<SlotId>,
+    /// Slots that were begun and came to nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    beginnings: Option<unfinished::Beginnings>,
     today: DayBytes,
 }
 

@@ -147,6 +147,7 @@ impl<'a> Course<'a> {
             // What was refused under the old system may be taken under a new one.
             if outcome == Outcome::Good {
                 memory.refused = None;
+                memory.proved();
             }
         });
         Some(outcome)
@@ -366,7 +367,11 @@ impl<'a> Course<'a> {
             stage: InstallStage::Begun,
         };
         // A record of another bundle gives way here: what it began is about to be written over.
-        match self.keep(|memory| memory.install = Some(record)) {
+        let change = |memory: &mut Memory| {
+            memory.begins(order.manifest, facts.clock.now);
+            memory.install = Some(record);
+        };
+        match self.keep(change) {
             Ok(()) => Ok(judgements),
             Err(failed) => Err((judgements, failed)),
         }

@@ -26,7 +26,7 @@ use crate::ddi::{
     Action, ActionId, AttributeMode, BootOutcome, Context, DdiState, DdiTrouble, Effect, Event,
     Exchange, InstallEnd, Keeper, Server, Stage, boot_outcome, converse,
 };
-use crate::{Asked, Clock, Facts, Judgement, Outcome, Pace, Policy, Rule, wake_after};
+use crate::{Asked, Clock, Facts, Judgement, Memory, Outcome, Pace, Policy, Rule, wake_after};
 use bootctl::{Force, SlotId};
 use bundle::UnixTime;
 use std::collections::VecDeque;
@@ -290,7 +290,13 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
         let outcome = self.state.action.as_ref().map(|action| boot_outcome(action, facts, why));
         match outcome {
             None | Some(BootOutcome::NotYet) => Ok(()),
-            Some(outcome) => self.happen(Event::Booted(outcome)),
+            Some(outcome) => {
+                if outcome == BootOutcome::Good {
+                    // Before the next offer is judged in the same round.
+                    self.course.note(Memory::proved);
+                }
+                self.happen(Event::Booted(outcome))
+            }
         }
     }
 

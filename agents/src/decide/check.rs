@@ -40,6 +40,8 @@ pub enum Rule {
     Rollout,
     /// Whether what runs has its verdict.
     Trial,
+    /// Whether slots were begun too often for what never proved itself.
+    Begun,
     /// Whether a window is open.
     Window,
     /// Whether bytes are paid for.
@@ -54,7 +56,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every one, in the order in which they count.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Same,
         Self::Slot,
         Self::Product,
@@ -69,6 +71,7 @@ impl Rule {
         Self::Clock,
         Self::Rollout,
         Self::Trial,
+        Self::Begun,
         Self::Window,
         Self::Metered,
         Self::DayBytes,
@@ -94,6 +97,7 @@ impl Rule {
             Self::Clock => "clock",
             Self::Rollout => "rollout",
             Self::Trial => "trial",
+            Self::Begun => "begun",
             Self::Window => "window",
             Self::Metered => "metered",
             Self::DayBytes => "day-bytes",

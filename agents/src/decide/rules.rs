@@ -42,6 +42,7 @@ pub(super) fn all(case: &Case<'_>) -> Vec<Check> {
         clock(facts, policy).waived_by(forced),
         rollout(case).waived_by(insisted),
         trial(facts).waived_by(forced),
+        begun(case).waived_by(insisted),
         window(facts, policy, "install").waived_by(forced),
         metered(case).waived_by(insisted),
         day_bytes(case).waived_by(insisted),
@@ -292,6 +293,22 @@ fn trial(facts: &Facts) -> Check {
         SlotState::Trying | SlotState::Unknown | SlotState::Empty | SlotState::Writing => {
             let words = format!("slot {slot}, which runs, has no verdict; that holds nothing up");
             Check::passed(Rule::Trial, words)
+        }
+    }
+}
+
+/// A server must not have slots begun one after the other, whatever it forces: flash wears.
+fn begun(case: &Case<'_>) -> Check {
+    let (memory, now) = (case.view.memory, case.facts.clock.now);
+    let manifest = case.looked.map(|looked| looked.manifest).or(case.offer.manifest);
+    match (memory.begins_from(manifest, now), memory.begun()) {
+        (Some(from), begun) => {
+            let words = format!("{begun} others were begun and none proved itself; {}", when(from));
+            Check::waits(Rule::Begun, from, words)
+        }
+        (None, 0) => Check::passed(Rule::Begun, "no other one was begun"),
+        (None, begun) => {
+            Check::passed(Rule::Begun, format!("{begun} begun since one proved itself"))
         }
     }
 }

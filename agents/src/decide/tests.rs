@@ -392,7 +392,7 @@ fn a_refusal_counts_before_a_wait_and_every_check_is_told() {
     scene.facts.failed = vec![manifest(3).into()];
     scene.refuses(Rule::Failed);
     let judgement = scene.looked_at();
-    assert_eq!(judgement.checks.len(), 16);
+    assert_eq!(judgement.checks.len(), 17);
     let lines = judgement.lines();
     assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:#?}");
     assert_eq!(lines[0], "refused: it was tried here before and did not prove itself");
@@ -400,7 +400,7 @@ fn a_refusal_counts_before_a_wait_and_every_check_is_told() {
     let json = judgement.to_json();
     assert_eq!(json["version"], 1);
     assert_eq!(json["decision"], serde_json::json!({ "do": "refuse", "why": "failed" }));
-    assert_eq!(json["checks"].as_array().unwrap().len(), 16);
+    assert_eq!(json["checks"].as_array().unwrap().len(), 17);
     assert_eq!(json["checks"][5]["verdict"], "refused");
 }
 
@@ -425,7 +425,7 @@ fn the_page_says_what_is_done() {
     let printed = night.claimed().lines().join("\n");
     assert!(page.contains(&format!("```text\n{printed}\n```")), "{printed}");
     let checked: Vec<Rule> = night.claimed().checks.iter().map(|check| check.rule).collect();
-    assert_eq!(checked, Rule::ALL[1..17]);
+    assert_eq!(checked, Rule::ALL[1..18]);
 }
 
 /// The hooks of a restart may forbid it when the trial is given up already. Fails when the device is

@@ -37,6 +37,10 @@ impl Rule {
                 "`atomix boot mark-good` confirms what runs; `--once --insist` or a server that \
                  forces it does not wait"
             }
+            Self::Begun => {
+                "let one install come to its end: the server takes them back; `--once --insist` at \
+                 the device does not wait"
+            }
             Self::Window => {
                 "it opens by itself; `--once --insist` at the device or a server that forces it \
                  does not wait"
@@ -90,7 +94,7 @@ mod tests {
 
     /// What makes each rule refuse or wait, whether it does so for a person who insists and for a
     /// server that forces, and a word of the way out.
-    const HELD: [(Rule, &str, Change); 19] = [
+    const HELD: [(Rule, &str, Change); 20] = [
         (Rule::Slot, "boot state", |scene| scene.facts.booted = None),
         (Rule::Product, "this product", |scene| scene.looked.compatible = "kiosk".to_owned()),
         (Rule::Manifest, "publish", |scene| scene.offer.manifest = Some(manifest(4))),
@@ -118,6 +122,9 @@ mod tests {
         (Rule::Trial, "mark-good", |scene| {
             on_trial(scene);
             scene.facts.up = Duration::ZERO;
+        }),
+        (Rule::Begun, "--insist", |scene| {
+            (5..=7).for_each(|number| scene.memory.begins(manifest(number), NOON));
         }),
         (Rule::Window, "forces", |scene| {
             scene.policy.windows = vec![Window::new(Days::EVERY, 120, 240, 0).unwrap()];

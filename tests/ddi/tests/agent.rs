@@ -9,7 +9,7 @@
 )]
 
 use agents::agent::{
-    HawkbitEnd, HawkbitEnding, HawkbitTerms, hawkbit_once, preview_hawkbit, run_hawkbit,
+    Hands, HawkbitEnd, HawkbitEnding, HawkbitTerms, hawkbit_once, preview_hawkbit, run_hawkbit,
 };
 use agents::ddi::{Credentials, HttpExchange, HttpWay, Permission, Server};
 use agents::{Decision, Keep, Memory, Policy, RebootRule, Transport};
@@ -403,6 +403,48 @@ fn a_pause_ends_although_the_clock_is_set_back() {
     scene.live(9);
     scene.board.verify();
     assert_eq!(scene.board.good(), Some("2.0.0"), "{:?}", scene.board.log);
+}
+
+/// Fails when a server that changes its mind for ever wears the flash out: it had a slot begun anew every
+/// minute, also over starts of the agent.
+#[test]
+fn a_server_that_never_lets_an_install_end_has_ever_fewer_begun() {
+    let policy = Policy::default();
+    let mut scene = pair(&policy);
+    let book = std::rc::Rc::clone(&scene.wire.book);
+    let is_fickle = std::rc::Rc::new(std::cell::Cell::new(true));
+    let changes = std::rc::Rc::clone(&is_fickle);
+    let mut id = ID;
+    scene.board.on_percent = Some(Box::new(move |percent| {
+        if percent == 80 && changes.get() {
+            let mut book = book.borrow_mut();
+            id += 1;
+            let next = numbered(id, &format!("{}.0.0", 2 + (id - ID) % 200), ("forced", "forced"));
+            book.actions.clear();
+            book.actions.push(next);
+        }
+    }));
+    let until = scene.board.now().0 + 4 * 86_400;
+    while scene.board.now().0 < until {
+        scene.live(100);
+    }
+    let begun = scene.board.began.len();
+    assert!((3..=12).contains(&begun), "{begun} in four days");
+    assert!(scene.board.written.is_empty());
+    let told = &scene.wire.book.borrow().actions[0].told.clone();
+    assert!(told.contains(&"scheduled none".to_owned()), "{told:?}");
+    // What it leaves alone is installed at last, and the next one at once.
+    is_fickle.set(false);
+    while scene.board.good() == Some("1.0.0") && scene.board.now().0 < until + 86_400 {
+        scene.live(100);
+        scene.board.verify();
+    }
+    assert_eq!(scene.board.written.len(), 1, "{:?}", scene.board.log.last());
+    assert!(scene.board.good().is_some_and(|version| version != "1.0.0"));
+    scene.wire.book.borrow_mut().actions.push(numbered(9_000, "250.0.0", ("attempt", "attempt")));
+    scene.live(12);
+    scene.board.verify();
+    assert_eq!(scene.board.good(), Some("250.0.0"));
 }
 
 /// Fails when only the server's next word tells the agent that the install before the cut had ended:

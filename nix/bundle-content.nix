@@ -11,17 +11,14 @@
   watchdog ? false,
 }:
 let
-  arguments = [
-    "--boot"
-    bootFiles
-    "--rootfs"
-    rootfs
-    "--image-version"
-    version
-    "--source-date-epoch"
-    "1"
-  ]
-  ++ lib.optional watchdog "--watchdog";
+  arguments = import ./lib/parts.nix lib {
+    inherit
+      bootFiles
+      rootfs
+      version
+      watchdog
+      ;
+  };
 in
 run "bundle-content" { tools = [ atomix ]; } ''
   atomix image content ${lib.escapeShellArgs arguments} "$out"

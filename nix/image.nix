@@ -17,23 +17,21 @@
 let
   name = "atomixos-${series}.img";
   sbomName = "atomixos-${series}.cdx.json";
-  arguments = [
-    "--boot"
-    bootFiles
-    "--rootfs"
-    rootfs
-    "--image-version"
-    version
-    "--source-date-epoch"
-    "1"
-  ]
-  ++ lib.optionals (uboot != null) [
-    "--idbloader"
-    "${uboot}/idbloader.img"
-    "--u-boot"
-    "${uboot}/u-boot.itb"
-  ]
-  ++ lib.optional watchdog "--watchdog";
+  arguments =
+    import ./lib/parts.nix lib {
+      inherit
+        bootFiles
+        rootfs
+        version
+        watchdog
+        ;
+    }
+    ++ lib.optionals (uboot != null) [
+      "--idbloader"
+      "${uboot}/idbloader.img"
+      "--u-boot"
+      "${uboot}/u-boot.itb"
+    ];
 in
 run name { tools = [ atomix ]; } ''
   mkdir "$out"

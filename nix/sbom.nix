@@ -13,6 +13,7 @@
   firmware,
 }:
 let
+  closure = import ./lib/closure.nix toplevel;
   lock = lib.importTOML lockFile;
   fromRegistry = crate: lib.hasPrefix "registry+" (crate.source or "");
   crate =
@@ -59,24 +60,17 @@ let
 in
 run "${name}.cdx.json"
   {
-    attrs = {
+    attrs = closure.attrs // {
       document = builtins.toJSON document;
       passAsFile = [ "document" ];
-      inherit toplevel;
-      exportReferencesGraph = [
-        "graph"
-        toplevel
-      ];
     };
   }
   ''
-    # Of each path the graph says: path, deriver, number of references, references. Names of the
-    # store have no character that JSON would want escaped.
-    awk 'skip { skip--; next } !path { path = 1; print; next }
-         path == 1 { path = 2; next } { skip = $1; path = 0 }' graph | LC_ALL=C sort -u |
-      awk -F / '{ hash = substr($4, 1, 32); name = substr($4, 34)
-                  printf "%s{\"bom-ref\":\"%s\",\"name\":\"%s\",\"type\":\"application\",\"version\":\"%s\"}", comma, $4, name, hash
-                  comma = "," }' >closure
+    ${closure.list}
+    # Names of the store have no character that JSON would want escaped.
+    awk -F / '{ hash = substr($4, 1, 32); name = substr($4, 34)
+                printf "%s{\"bom-ref\":\"%s\",\"name\":\"%s\",\"type\":\"application\",\"version\":\"%s\"}", comma, $4, name, hash
+                comma = "," }' paths >closure
     test -s closure
     awk 'BEGIN { getline closure < "closure" }
          { at = index($0, "\"@closure@\""); print substr($0, 1, at - 1) closure substr($0, at + 11) }' \

@@ -9,22 +9,16 @@
   # Room of a slot on the board.
   maxBytes ? 1073741824,
 }:
+let
+  closure = import ./lib/closure.nix toplevel;
+in
 run "rootfs.squashfs"
   {
     inherit tools;
-    attrs = {
-      inherit toplevel;
-      exportReferencesGraph = [
-        "graph"
-        toplevel
-      ];
-    };
+    inherit (closure) attrs;
   }
   ''
-    # Of each path the graph says: path, deriver, number of references, references.
-    awk 'skip { skip--; next } !path { path = 1; print; next }
-         path == 1 { path = 2; next } { skip = $1; path = 0 }' graph | LC_ALL=C sort -u >paths
-    grep -qxF "$toplevel" paths
+    ${closure.list}
     # It refuses to be told the time twice.
     unset SOURCE_DATE_EPOCH
     # shellcheck disable=SC2046

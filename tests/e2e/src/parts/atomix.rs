@@ -14,9 +14,10 @@ use std::path::{Path, PathBuf};
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 
 /// What of the checkout the programs are built from.
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 15] = [
     "Cargo.toml",
     "Cargo.lock",
+    "programs",
     "storage",
     "uboot",
     "bundle",
@@ -156,4 +157,33 @@ fn build(chroot: &Path, sources: &Path, dir: &Path) -> Result<()> {
         fs::copy(target.join(TARGET).join("release").join(program), dir.join(program))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SOURCES, checkout};
+    use std::fs;
+
+    /// What the programs need, by whatever way: a room that is left out here would be changed, and the
+    /// programs of before would boot.
+    #[test]
+    fn every_room_that_the_programs_are_built_from_makes_them_new() {
+        let root = checkout().unwrap();
+        let mut open = vec!["atomix".to_owned(), "atomix-repart".to_owned()];
+        let mut seen = Vec::new();
+        while let Some(room) = open.pop() {
+            if seen.contains(&room) {
+                continue;
+            }
+            assert!(SOURCES.contains(&room.as_str()), "{room}: {SOURCES:?}");
+            let text = fs::read_to_string(root.join(&room).join("Cargo.toml")).unwrap();
+            let (_, needs) = text.split_once("\n[dependencies]\n").unwrap();
+            let needs = needs.split("\n[dev-dependencies]").next().unwrap();
+            let names = needs.lines().filter_map(|line| line.split(['.', ' ']).next());
+            let rooms = names.filter(|name| root.join(name).join("Cargo.toml").is_file());
+            open.extend(rooms.map(str::to_owned).filter(|name| !name.is_empty()));
+            seen.push(room);
+        }
+        assert!(seen.len() >= 12, "{seen:?}");
+    }
 }

@@ -37,8 +37,9 @@ pub use facts::{Clock, Facts, Link, SlotFacts};
 pub use json::JsonError;
 pub use measure::measure;
 pub use memory::{
-    ActionRecord, InstallRecord, InstallStage, MEMORY_FALLBACK_PATH, MEMORY_PATH, Memory,
-    MemoryError, MemoryStore, Outcome, ReportRecord, SeenRelease, Stored, View,
+    ActionRecord, HEARD_PATH, Heard, InstallRecord, InstallStage, MEMORY_FALLBACK_PATH,
+    MEMORY_PATH, Memory, MemoryError, MemoryStore, Outcome, Refusal, ReportRecord, SeenRelease,
+    Stored, View,
 };
 pub use offer::{Looked, Offer, Rollout, Urgency};
 pub use original::{MAX_ORIGINAL, OriginalError, OriginalRequest, device_id, parse_original};
@@ -52,8 +53,9 @@ pub use report::{
     KeyError, KeyOrigin, LastUpdate, REPORT_KEY_PATH, REPORT_MAX, REPORT_VERSION, RecorderFacts,
     Report, ReportAnswer, ReportError, ReportFacts, ReportRequest, ReportTries, ReportWay,
     ReportedAgent, ReportedBoot, ReportedDevice, ReportedEnvironment, ReportedRecord,
-    ReportedRecorder, ReportedSlot, ReportedTime, ReportedVerdict, SIGNED_REPORT_MAX, SlotContent,
-    UpdateResult, VerifiedReport, is_news, sign_report, verify_report,
+    ReportedRecorder, ReportedRefusal, ReportedSlot, ReportedTime, ReportedVerdict,
+    SIGNED_REPORT_MAX, SlotContent, UpdateResult, VerifiedReport, is_news, sign_report,
+    verify_report,
 };
 pub use schedule::{Asked, DEFAULT_INTERVAL, LONGEST_WAIT, Pace, SHORTEST_WAIT, wake_after};
 pub use secrets::{SecretError, Token, check_secret, read_token};

@@ -5,12 +5,17 @@
 //! The file is JSON of version 1. A record of a later version, and one that is damaged, is not
 //! guessed at: the agent starts anew and says why.
 
+mod heard;
 mod outcome;
+mod refusal;
 mod store;
 pub(crate) mod text;
 mod unfinished;
 
+pub use heard::{HEARD_PATH, Heard};
 pub use outcome::Outcome;
+pub(crate) use refusal::BUNDLE;
+pub use refusal::Refusal;
 pub use store::{MEMORY_FALLBACK_PATH, MEMORY_PATH, MemoryError, MemoryStore, Stored};
 
 use crate::{ReportTries, Urgency};
@@ -115,6 +120,9 @@ pub struct ReportRecord {
     /// How often it was sent in vain, and until when it waits.
     #[serde(default)]
     pub tries: ReportTries,
+    /// SHA-256 of the address that all this is about.
+    #[serde(default, with = "text::optional_word")]
+    pub to: Option<Digest>,
 }
 
 /// Bytes fetched for updates on one day.
@@ -155,6 +163,12 @@ pub struct Memory {
     /// Slots that were begun and came to nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     beginnings: Option<unfinished::Beginnings>,
+    /// What was refused last, until something is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal>,
+    /// The last question: of this boot, and kept elsewhere.
+    #[serde(skip)]
+    pub heard: Heard,
     today: DayBytes,
 }
 
@@ -214,6 +228,7 @@ impl Memory {
         let mut bounded = self.clone();
         bounded.seen.truncate(MAX_PRODUCTS);
         bounded.failures = bounded.failures.min(MOST_FAILURES);
+        bounded.refusal = bounded.refusal.map(Refusal::bounded);
         if let Some(install) = &mut bounded.install {
             install.url.take_if(|url| url.len() > MAX_TEXT_BYTES);
             install.etag.take_if(|etag| etag.len() > MAX_TEXT_BYTES);

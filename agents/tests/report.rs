@@ -345,3 +345,22 @@ proptest! {
         prop_assert_eq!(Report::parse(&bytes).unwrap().encode().unwrap(), bytes);
     }
 }
+
+/// Fails when what one receiver said holds up the reports to another, and when that one is never
+/// sent its first.
+#[test]
+fn another_receiver_starts_anew() {
+    let report = Device::new().report();
+    let mut record = ReportRecord::default();
+    record.address("https://one.example/reports");
+    record.note(&report);
+    record.tries.judge(&status(404, None), "device", UnixTime(0));
+    record.arrived(report.news());
+    assert!(!record.tries.may_send(UnixTime(60)));
+    record.address("https://one.example/reports");
+    record.note(&report);
+    assert!(!record.tries.may_send(UnixTime(60)) && record.pending.is_none());
+    record.address("https://two.example/reports");
+    record.note(&report);
+    assert!(record.tries.may_send(UnixTime(60)) && record.pending.is_some());
+}

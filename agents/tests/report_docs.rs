@@ -11,7 +11,7 @@
 
 mod report_support;
 
-use agents::{EnvironmentFacts, Report};
+use agents::{EnvironmentFacts, Refusal, Report};
 use bootctl::{Entry, Mark, Reason, SlotId, SlotState};
 use report_support::{Device, booted, bundle, install, marked, verdict};
 use serde_json::Value;
@@ -45,6 +45,16 @@ fn example() -> Report {
     device.boot.reason = Some(Reason::Fallback);
     device.environment =
         Some(EnvironmentFacts { copies: 2, faults: vec!["copy 2: blank".to_owned()] });
+    device.agent.failures = 2;
+    device.agent.refusal = Some(Refusal {
+        kind: "release-expired".to_owned(),
+        words: "the update server's release is not followed: the release expired at \
+                2026-11-18T00:00:00Z, it is at least 2026-11-18T00:12:31Z"
+            .to_owned(),
+        since: Some(bundle::UnixTime(1_794_960_751)),
+        bundle: None,
+        version: None,
+    });
     device.missing = vec!["cannot read /data/rauc/status.raucs: Input/output error".to_owned()];
     device.report()
 }

@@ -15,8 +15,8 @@ pub use super::round::{Acting, Considered, Ending, RoundEnd};
 use crate::ddi::FileHashes;
 use crate::decide::{is_given_up, most_bytes};
 use crate::{
-    Decision, Facts, InstallOrder, InstallRecord, InstallStage, Judgement, Keep, Looked, Memory,
-    Offer, Outcome, Policy, View, judge_bundle, judge_offer, judge_waiting,
+    Decision, Facts, Heard, InstallOrder, InstallRecord, InstallStage, Judgement, Keep, Looked,
+    Memory, Offer, Outcome, Policy, View, judge_bundle, judge_offer, judge_waiting,
 };
 use bootctl::{Force, SlotId};
 use std::time::Duration;
@@ -107,6 +107,14 @@ impl<'a> Course<'a> {
         *self.memory = next;
         if let Err(failed) = stored {
             self.tell(&chain(&failed));
+        }
+    }
+
+    /// Keeps what was heard of the server; a dry run hears nothing.
+    pub(super) fn hear(&mut self, change: impl FnOnce(&mut Heard)) {
+        if self.acting == Acting::Act {
+            change(&mut self.memory.heard);
+            self.hands.heard(&self.memory.heard);
         }
     }
 

@@ -3,7 +3,7 @@
 //! them.
 
 use crate::ddi::FileHashes;
-use crate::{AgentFacts, Facts, InstallOrder, Looked, Memory, Offer, Policy, Report};
+use crate::{AgentFacts, Facts, Heard, InstallOrder, Looked, Memory, Offer, Policy, Report};
 use crate::{ReportAnswer, ReportRequest};
 use bootctl::SlotId;
 use bundle::UnixTime;
@@ -115,6 +115,10 @@ pub trait Hands {
     /// # Errors
     /// When it is not: what follows from it is not done then.
     fn remember(&mut self, memory: &Memory) -> Result<(), HandError>;
+
+    /// Keeps what was heard until the next boot, where there is a place for it: people are shown it,
+    /// and nothing is decided by it.
+    fn heard(&mut self, _heard: &Heard) {}
 
     /// Reads and verifies the signed beginning of the offered bundle, from the first place that has
     /// it, or from what [`Hands::look_whole`] left for it. At most so many bytes are fetched for it.

@@ -210,14 +210,25 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
         let failures = self.state.failures();
         // Of a round in which nobody was asked nothing is to be said.
         let trouble = self.state.trouble().filter(|_| asks == Asks::Server).cloned();
-        HawkbitEnd {
-            judgements: turn.judgements,
-            ending,
-            took: turn.took,
-            trouble,
-            failures,
-            wait: self.wait(),
+        let wait = self.wait();
+        if asks == Asks::Server {
+            self.heard(trouble.as_ref(), wait);
         }
+        HawkbitEnd { judgements: turn.judgements, ending, took: turn.took, trouble, failures, wait }
+    }
+
+    /// What people are told of a question.
+    fn heard(&mut self, trouble: Option<&DdiTrouble>, wait: Duration) {
+        let now = self.course.hands().now();
+        let secs = i64::try_from(wait.as_secs()).unwrap_or(i64::MAX);
+        let words = trouble.map(|trouble| (chain(trouble), trouble.hint().to_owned()));
+        self.course.hear(|heard| {
+            heard.asked = Some(now);
+            heard.next = Some(UnixTime(now.0.saturating_add(secs)));
+            if let Some((came, way_out)) = words {
+                (heard.came, heard.way_out) = (Some(came), Some(way_out));
+            }
+        });
     }
 
     fn try_round(&mut self, asks: Asks) -> Result<(), HandError> {
@@ -456,7 +467,12 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
         let has_failed = self.state.failures() > 0;
         self.rest = Some((span, has_failed));
         if !has_failed {
-            self.told.contact = Some(self.clock.now);
+            let came = match self.id() {
+                Some(id) => format!("action {id}"),
+                None => "nothing is offered".to_owned(),
+            };
+            let now = self.clock.now;
+            self.course.hear(|heard| (heard.contact, heard.came) = (Some(now), Some(came)));
         }
     }
 }

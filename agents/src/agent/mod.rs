@@ -7,6 +7,7 @@ mod hawkbit;
 #[cfg(test)]
 mod played;
 mod poll;
+mod refused;
 mod report;
 mod round;
 mod run;

@@ -22,26 +22,34 @@ struct Shape {
     booted: Option<SlotId>,
     next: Option<SlotId>,
     failed: Vec<BundleId>,
+    refused: Option<String>,
 }
 
 impl Shape {
-    fn of(facts: &Facts) -> Self {
+    fn of(facts: &Facts, agent: &AgentFacts) -> Self {
         Self {
             slots: [facts.a.clone(), facts.b.clone()],
             booted: facts.booted,
             next: facts.next,
             failed: facts.failed.clone(),
+            refused: agent.refusal.as_ref().map(|refusal| refusal.kind.clone()),
         }
     }
 }
 
-/// Reports of one start of the agent, to the owner's `report_url`.
-#[derive(Default)]
+/// Reports of one start of the agent.
 pub struct Reporter {
+    url: String,
     noted: Option<Shape>,
 }
 
 impl Reporter {
+    /// To the owner's `report_url`.
+    #[must_use]
+    pub const fn to(url: String) -> Self {
+        Self { url, noted: None }
+    }
+
     /// Looks whether there is something to tell, and tells it. Comes back with how long it is until
     /// there is more to do, where there is.
     pub fn report(
@@ -65,9 +73,9 @@ impl Reporter {
         facts: &Facts,
         agent: &AgentFacts,
     ) -> Result<Option<Duration>, HandError> {
-        let shape = Shape::of(facts);
+        let shape = Shape::of(facts, agent);
         if self.noted.as_ref() != Some(&shape) {
-            note(course, agent)?;
+            self.note(course, agent)?;
             self.noted = Some(shape);
         }
         if course.memory().report.pending.is_none() {
@@ -79,7 +87,7 @@ impl Reporter {
             return Ok(tries.wait(now));
         }
         // It is made anew: what is sent is what the device is now.
-        let report = note(course, agent)?;
+        let report = self.note(course, agent)?;
         if course.memory().report.pending.is_none() {
             return Ok(None);
         }
@@ -105,11 +113,14 @@ impl Reporter {
             }
         }
     }
-}
 
-/// Makes the report and remembers whether it is still to be told.
-fn note(course: &mut Course<'_>, agent: &AgentFacts) -> Result<Report, HandError> {
-    let report = course.hands().report(agent.clone())?;
-    course.keep(|memory| memory.report.note(&report))?;
-    Ok(report)
+    /// Makes the report and remembers whether it is still to be told.
+    fn note(&self, course: &mut Course<'_>, agent: &AgentFacts) -> Result<Report, HandError> {
+        let report = course.hands().report(agent.clone())?;
+        course.keep(|memory| {
+            memory.report.address(&self.url);
+            memory.report.note(&report);
+        })?;
+        Ok(report)
+    }
 }

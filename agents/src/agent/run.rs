@@ -8,10 +8,11 @@
 use super::course::{Acting, Course, Ending, RoundEnd};
 use super::hands::{HandError, Hands, Stop, Watch};
 use super::poll::{AskError, Offered, Server};
+use super::refused::{Claimed, Taken};
 use super::report::Reporter;
 use crate::{
-    AcceptedRelease, AgentFacts, Asked, DEFAULT_INTERVAL, Decision, Facts, Memory, Offer, Pace,
-    Policy, PollSettings, Rule, SHORTEST_WAIT, wake_after,
+    AcceptedRelease, AgentFacts, Asked, DEFAULT_INTERVAL, Decision, Facts, Heard, Memory, Offer,
+    Pace, Policy, PollSettings, Rule, SHORTEST_WAIT, wake_after,
 };
 use bootctl::{Force, SlotState};
 use bundle::UnixTime;
@@ -85,6 +86,15 @@ impl Polled {
             Self::Unanswered(why) => stopped(why),
             Self::Took(end) => matches!(end.ending, Ending::Stopped(_)),
             Self::Failed(_) | Self::Nothing => false,
+        }
+    }
+
+    fn taken(&self) -> Taken {
+        match self {
+            Self::Unanswered(why) => Taken::of_answer(why),
+            Self::Failed(_) => Taken::Unknown,
+            Self::Nothing => Taken::Followed,
+            Self::Took(end) => Taken::of_offer(&end.judgements, &end.ending),
         }
     }
 }
@@ -164,7 +174,7 @@ pub fn once(
         polling.report(course);
     }
     let next = match &polled {
-        Some(polled) => polling.next_question(polled, course.memory()),
+        Some(polled) => polling.plan(course, polled),
         None => RESTART_PATIENCE,
     };
     OnceEnd { due, polled, next }
@@ -174,11 +184,12 @@ pub fn once(
 struct Polling<'a> {
     server: &'a mut dyn Server,
     pace: Pace,
-    sends_reports: bool,
-    reporter: Reporter,
-    agent: AgentFacts,
+    reporter: Option<Reporter>,
     device: String,
     round: u64,
+    /// The last question's time, where the clock was set, and offer.
+    set_at: Option<UnixTime>,
+    claimed: Claimed,
 }
 
 impl<'a> Polling<'a> {
@@ -187,11 +198,11 @@ impl<'a> Polling<'a> {
         Self {
             server,
             pace: Pace::new(interval, terms.policy),
-            sends_reports: terms.poll.report_url.is_some(),
-            reporter: Reporter::default(),
-            agent: AgentFacts { mode: Some("poll".to_owned()), ..AgentFacts::default() },
+            reporter: terms.poll.report_url.clone().map(Reporter::to),
             device: String::new(),
             round: 0,
+            set_at: None,
+            claimed: Claimed::default(),
         }
     }
 
@@ -212,7 +223,7 @@ impl<'a> Polling<'a> {
         let mut restarts = matches!(due.ending, Ending::Restarting { .. });
         if question.is_zero() && !restarts {
             let polled = self.poll(course);
-            *question = self.next_question(&polled, course.memory());
+            *question = self.plan(course, &polled);
             if let Polled::Took(end) = polled {
                 restarts = matches!(end.ending, Ending::Restarting { .. });
                 soon = shorter(soon, end.again);
@@ -223,6 +234,15 @@ impl<'a> Polling<'a> {
             return Some(RESTART_PATIENCE);
         }
         shorter(soon, self.report(course))
+    }
+
+    /// When the next question is due, for people to see as well.
+    fn plan(&self, course: &mut Course<'_>, polled: &Polled) -> Duration {
+        let next = self.next_question(polled, course.memory());
+        let secs = i64::try_from(next.as_secs()).unwrap_or(i64::MAX);
+        let then = UnixTime(course.hands().now().0.saturating_add(secs));
+        course.hear(|heard| heard.next = Some(then));
+        next
     }
 
     /// What is waited for by an offer is asked for anew, since the server may have changed its mind.
@@ -251,12 +271,14 @@ impl<'a> Polling<'a> {
             }
             Polled::Failed(failed) => course.hands().tell(&chain(failed)),
             Polled::Nothing => course.hands().tell("the update server offers nothing"),
-            Polled::Took(end) => {
-                self.agent.last_decision = end.judgements.last().map(crate::Judgement::words);
-            }
+            Polled::Took(_) => {}
         }
         if course.acting() == Acting::Act && !polled.is_stopped() {
             course.note(|memory| memory.failures = polled.count(memory.failures));
+            let claimed = std::mem::take(&mut self.claimed);
+            let now = course.hands().now();
+            course.hear(|heard| hear(heard, &polled, claimed.version.as_deref(), now));
+            course.note_taken(polled.taken(), claimed, self.set_at);
         }
         polled
     }
@@ -267,13 +289,17 @@ impl<'a> Polling<'a> {
             Err(failed) => return Polled::Failed(failed),
         };
         self.device.clone_from(&facts.device_id);
+        (self.set_at, self.claimed) =
+            (facts.clock.is_set.then_some(facts.clock.now), Claimed::default());
         let offered = match self.server.ask(&facts, course.memory()) {
             Ok(offered) => offered,
             Err(why) => return Polled::Unanswered(why),
         };
-        self.agent.last_contact = Some(facts.clock.now);
         match remembered(course, offered, facts.up) {
-            Ok(Some(offer)) => Polled::Took(course.take(&offer, &mut Unwatched)),
+            Ok(Some(offer)) => {
+                self.claimed = Claimed::from(&offer);
+                Polled::Took(course.take(&offer, &mut Unwatched))
+            }
             Ok(None) => Polled::Nothing,
             Err(failed) => Polled::Failed(failed),
         }
@@ -282,12 +308,51 @@ impl<'a> Polling<'a> {
     /// Comes back with how soon it is to be looked again.
     fn report(&mut self, course: &mut Course<'_>) -> Option<Duration> {
         let facts = course.facts().ok()?;
-        let wait = if self.sends_reports {
-            self.reporter.report(course, &facts, &self.agent)
-        } else {
-            None
-        };
+        let agent = AgentFacts::of("poll", course.memory());
+        let wait =
+            self.reporter.as_mut().and_then(|reporter| reporter.report(course, &facts, &agent));
         shorter(wait, verdict_wait(&facts))
+    }
+}
+
+/// What people are told of a question.
+fn hear(heard: &mut Heard, polled: &Polled, version: Option<&str>, now: UnixTime) {
+    heard.asked = Some(now);
+    let answered = !matches!(polled, Polled::Failed(_) | Polled::Unanswered(AskError::NoAnswer(_)));
+    if answered {
+        heard.contact = Some(now);
+    }
+    let (came, decision, way_out) = match polled {
+        Polled::Unanswered(why) => {
+            let refused = matches!(polled.taken(), Taken::Refused { .. });
+            let decision = refused.then(|| format!("refused: {}", chain(why)));
+            (chain(why), decision, Some(why.hint()))
+        }
+        Polled::Failed(failed) => (chain(failed), None, None),
+        Polled::Nothing => {
+            let words = "nothing is offered";
+            (words.to_owned(), Some(words.to_owned()), None)
+        }
+        Polled::Took(end) => {
+            let judged = end.judgements.last();
+            let words = match &end.ending {
+                Ending::Unreachable { source, .. } => {
+                    Some(format!("the bundle cannot be had: {}", chain(&**source)))
+                }
+                Ending::Refused(source) => Some(format!("refused: {}", chain(&**source))),
+                Ending::Failed(failed) => Some(chain(failed)),
+                Ending::Judged
+                | Ending::Installed(_)
+                | Ending::Restarting { .. }
+                | Ending::Stopped(_) => judged.map(crate::Judgement::words),
+            };
+            let came = format!("version {} is offered", version.unwrap_or("of no name"));
+            (came, words, judged.and_then(crate::Judgement::way_out))
+        }
+    };
+    (heard.came, heard.way_out) = (Some(came), way_out.map(str::to_owned));
+    if decision.is_some() {
+        heard.decision = decision;
     }
 }
 

@@ -3,6 +3,7 @@
 //! the bad one, and the fleet has heard of it.
 
 mod held_tests;
+mod refused_tests;
 use super::super::played::*;
 use super::*;
 use crate::agent::Stop;
@@ -11,7 +12,6 @@ use crate::{
     Days, Link, Metadata, MeteredRule, Offer, RebootRule, SeenRelease, TlsFiles, Urgency, Window,
 };
 use bootctl::{Command, Force, SlotId, SlotState};
-use bundle::UnixTime;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;

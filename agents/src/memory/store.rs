@@ -2,7 +2,7 @@
 //! Where is the record kept? On `/data`, and where that cannot be written in `/run` until it can:
 //! updating must not need `/data`.
 
-use super::Memory;
+use super::{Heard, Memory};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use storage::{ByteLen, Files, FilesError, chain};
@@ -117,11 +117,12 @@ impl MemoryStore {
             last: None,
         };
         // Whoever can write the record in its place removes the other, so that one is newer.
-        let memory = match (place, fallback) {
+        let mut memory = match (place, fallback) {
             (Found::Record(older), Found::Record(newer)) => newer.above(*older),
             (Found::Record(memory), _) | (_, Found::Record(memory)) => *memory,
             _ => Memory::default(),
         };
+        memory.heard = Heard::load(files);
         (store, memory, told)
     }
 

@@ -5,9 +5,10 @@ use super::bounds::{DECISION_MAX, NAME_MAX, TEXT_MAX, VERDICTS_MAX, fit, optiona
 use super::outcome::{last_update, of_this_board};
 use super::{
     EnvironmentFacts, LastUpdate, REPORT_VERSION, Report, ReportFacts, ReportedAgent, ReportedBoot,
-    ReportedDevice, ReportedEnvironment, ReportedRecord, ReportedRecorder, ReportedSlot,
-    ReportedTime, ReportedVerdict,
+    ReportedDevice, ReportedEnvironment, ReportedRecord, ReportedRecorder, ReportedRefusal,
+    ReportedSlot, ReportedTime, ReportedVerdict,
 };
+use crate::Refusal;
 use bootctl::{Entry, HealthVerdict, Load, Record, SlotId};
 use bundle::UnixTime;
 use time::OffsetDateTime;
@@ -53,6 +54,8 @@ impl Report {
                 mode: optional(facts.agent.mode.as_deref(), NAME_MAX),
                 last_contact: facts.agent.last_contact.map(instant),
                 last_decision: optional(facts.agent.last_decision.as_deref(), DECISION_MAX),
+                failures: Some(facts.agent.failures).filter(|failures| *failures > 0),
+                refusal: facts.agent.refusal.as_ref().map(refusal),
             },
             recorder: ReportedRecorder {
                 readable: facts.recorder.readable,
@@ -77,6 +80,14 @@ pub(super) fn instant(at: UnixTime) -> String {
         .ok()
         .and_then(|time| time.format(&Rfc3339).ok())
         .unwrap_or_else(|| at.0.to_string())
+}
+
+fn refusal(refusal: &Refusal) -> ReportedRefusal {
+    ReportedRefusal {
+        kind: text(&refusal.kind, NAME_MAX),
+        words: text(&refusal.words, TEXT_MAX),
+        since: refusal.since.map(instant),
+    }
 }
 
 fn boot(facts: &ReportFacts<'_>) -> ReportedBoot {

@@ -91,6 +91,15 @@ pub enum Delivery {
 }
 
 impl ReportRecord {
+    /// Whom reports go to. Another receiver has none yet, and did not make the last one fail.
+    pub fn address(&mut self, url: &str) {
+        let to = Digest::from_bytes(openssl::sha::sha256(url.as_bytes()));
+        if self.to.is_some_and(|known| known != to) {
+            (self.tries, self.sent) = (ReportTries::default(), None);
+        }
+        self.to = Some(to);
+    }
+
     /// Remembers whether `report` is still to be told: at once after a boot, before it is sent. While
     /// another one is due it is, too, also where it is what arrived last: that other one may have
     /// arrived without a word, and the server would go on believing it.

@@ -2,7 +2,7 @@
 //! What does a report need to know? Values that the program has read; nothing here reads.
 
 use super::ReportedRecord;
-use crate::Facts;
+use crate::{Facts, Memory, Refusal};
 use bootctl::{PerSlot, Record};
 use bundle::UnixTime;
 use storage::Digest;
@@ -81,4 +81,22 @@ pub struct AgentFacts {
     pub last_contact: Option<UnixTime>,
     /// What it last decided, in words.
     pub last_decision: Option<String>,
+    /// How often in a row the server could not be asked.
+    pub failures: u32,
+    /// What was refused last, where nothing was taken since.
+    pub refusal: Option<Refusal>,
+}
+
+impl AgentFacts {
+    /// Of an agent that is told of updates in this way and remembers this.
+    #[must_use]
+    pub fn of(mode: &str, memory: &Memory) -> Self {
+        Self {
+            mode: Some(mode.to_owned()),
+            last_contact: memory.heard.contact,
+            last_decision: memory.heard.decision.clone(),
+            failures: memory.failures,
+            refusal: memory.refusal.clone(),
+        }
+    }
 }

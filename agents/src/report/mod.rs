@@ -23,8 +23,8 @@ pub use facts::{AgentFacts, BootFacts, EnvironmentFacts, RecorderFacts, ReportFa
 pub use key::{DeviceKey, KeyError, KeyOrigin, REPORT_KEY_PATH};
 pub use model::{
     LastUpdate, REPORT_VERSION, Report, ReportedAgent, ReportedBoot, ReportedDevice,
-    ReportedEnvironment, ReportedRecord, ReportedRecorder, ReportedSlot, ReportedTime,
-    ReportedVerdict, UpdateResult,
+    ReportedEnvironment, ReportedRecord, ReportedRecorder, ReportedRefusal, ReportedSlot,
+    ReportedTime, ReportedVerdict, UpdateResult,
 };
 pub use news::is_news;
 pub use send::ReportWay;

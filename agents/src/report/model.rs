@@ -207,6 +207,24 @@ pub struct ReportedAgent {
     /// What it last decided, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_decision: Option<String>,
+    /// How often in a row the server could not be asked; left out where that is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failures: Option<u32>,
+    /// What was refused last, where nothing was taken since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<ReportedRefusal>,
+}
+
+/// A refusal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedRefusal {
+    /// Its kind, a word of `docs/agents-report.md`.
+    pub kind: String,
+    /// The same in words.
+    pub words: String,
+    /// Since when it is refused in this way, if the clock was set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
 }
 
 /// The flight recorder.

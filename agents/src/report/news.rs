@@ -2,7 +2,10 @@
 //! Is there anything to tell? What differs at every look (times, counts, the newest records) is no
 //! news; what the owner of a fleet would act on is.
 
-use super::{Report, ReportedBoot, ReportedRecorder, ReportedSlot, ReportedTime, ReportedVerdict};
+use super::{
+    Report, ReportedBoot, ReportedRecorder, ReportedRefusal, ReportedSlot, ReportedTime,
+    ReportedVerdict,
+};
 use bootctl::SlotState;
 use storage::Digest;
 
@@ -49,6 +52,10 @@ impl Report {
             time: ReportedTime::default(),
             agent: super::ReportedAgent {
                 mode: self.agent.mode.clone(),
+                refusal: self.agent.refusal.as_ref().map(|refusal| ReportedRefusal {
+                    kind: refusal.kind.clone(),
+                    ..ReportedRefusal::default()
+                }),
                 ..super::ReportedAgent::default()
             },
             recorder: ReportedRecorder {

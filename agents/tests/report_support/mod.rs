@@ -95,6 +95,8 @@ impl Device {
                 mode: Some("poll".to_owned()),
                 last_contact: Some(UnixTime(NOW.0 - 600)),
                 last_decision: Some("up to date: 2.0.0 runs".to_owned()),
+                failures: 0,
+                refusal: None,
             },
             contents: PerSlot {
                 a: content(1, "2026-10-01T08:00:00Z"),

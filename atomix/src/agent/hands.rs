@@ -20,8 +20,8 @@ use agents::agent::{
     HandError, Hands, InstallDone, InstallEnding, LookDone, Stop, StoreDone, Watch,
 };
 use agents::{
-    AgentFacts, Facts, InstallOrder, Memory, MemoryStore, Offer, Policy, Report, ReportAnswer,
-    ReportRequest, ReportWay, Settings, Source, Stored, sign_report,
+    AgentFacts, Facts, Heard, InstallOrder, Memory, MemoryStore, Offer, Policy, Report,
+    ReportAnswer, ReportRequest, ReportWay, Settings, Source, Stored, sign_report,
 };
 use bootctl::{Command, Force, SlotId};
 use bundle::UnixTime;
@@ -189,6 +189,13 @@ impl Hands for DeviceHands<'_, '_> {
             self.tell_once(&format!("the agent remembers until the next boot only: {why}"));
         }
         Ok(())
+    }
+
+    fn heard(&mut self, heard: &Heard) {
+        // Only what people are shown is lost; that `/run` is full is told by what matters.
+        if let Err(odd) = heard.store(&mut self.context.files.clone()) {
+            self.tell_once(&format!("what was heard is not kept: {}", chain(&odd)));
+        }
     }
 
     fn look(&mut self, offer: &Offer, policy: &Policy, most: Option<ByteLen>) -> LookDone {

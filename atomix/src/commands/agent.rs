@@ -128,10 +128,12 @@ impl<'a> Agent<'a> {
     fn tend(&self, hands: &mut DeviceHands<'_, '_>, memory: &mut Memory) -> Result<(), Failure> {
         let course = &mut Course::new(hands, memory, &self.settings.policy);
         let due = course.due();
-        if self.poll.report_url.is_some() && !matches!(due.ending, Ending::Restarting { .. }) {
+        if let (Some(url), false) =
+            (&self.poll.report_url, matches!(due.ending, Ending::Restarting { .. }))
+        {
             let facts = course.facts().map_err(Failure::Hand)?;
-            let agent = AgentFacts { mode: Some("poll".to_owned()), ..AgentFacts::default() };
-            let _again = Reporter::default().report(course, &facts, &agent);
+            let agent = AgentFacts::of("poll", course.memory());
+            let _again = Reporter::to(url.clone()).report(course, &facts, &agent);
         }
         outcome_of_round(due)
     }

@@ -10,8 +10,8 @@ use crate::output::{Output, wrap};
 use crate::report_cli::{MakeReportArgs, ReportCommand};
 use crate::terminal::{fit, one_line};
 use agents::{
-    AgentFacts, DeviceKey, Identity, KeyOrigin, Login, REPORT_KEY_PATH, Report, ReportError,
-    ReportedSlot, SIGNED_REPORT_MAX, Settings, Source, sign_report, verify_report,
+    AgentFacts, DeviceKey, Identity, KeyOrigin, Login, MemoryStore, REPORT_KEY_PATH, Report,
+    ReportError, ReportedSlot, SIGNED_REPORT_MAX, Settings, Source, sign_report, verify_report,
 };
 use bundle::SigningIdentity;
 use serde::Serialize;
@@ -167,8 +167,10 @@ fn make(context: &Context, args: &MakeReportArgs, out: &mut Output) -> Result<()
         out.warn(std::slice::from_ref(&trouble))?;
         facts.missed(Some(trouble));
     }
-    // What the agent did and when is the agent's to say; it makes its reports itself.
-    let agent = AgentFacts { mode: mode.map(str::to_owned), ..AgentFacts::default() };
+    let agent = match mode {
+        Some(mode) => AgentFacts::of(mode, &MemoryStore::load(&context.files).1),
+        None => AgentFacts::default(),
+    };
     let report = Report::new(&facts.for_report(fingerprint, agent));
     if let (Some(path), Some(signer)) = (&args.out, &signer) {
         let signed = sign_report(&report, &signer.identity, context.now.0)?;

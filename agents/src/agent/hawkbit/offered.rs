@@ -3,6 +3,7 @@
 
 use super::super::course::{Considered, Course, Ending, RoundEnd};
 use super::super::hands::{InstallEnding, Stop, Watch};
+use super::super::refused::{Claimed, Taken};
 use super::watch::Follow;
 use super::{HandError, Hawkbit, recorded};
 use crate::ddi::{
@@ -44,10 +45,13 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
         let offer = found.offer();
         let considered = match self.consider(&offer) {
             Ok(considered) => considered,
-            Err(end) => return self.not_looked_at(id, end),
+            Err(end) => {
+                self.judged(&offer, &end.judgements, &end.ending);
+                return self.not_looked_at(id, end);
+            }
         };
         self.turn.judgements.clone_from(&considered.judgements);
-        self.told.decision = considered.judgements.last().map(Judgement::words);
+        self.judged(&offer, &considered.judgements, &Ending::Judged);
         let mut effects = Vec::new();
         if let Some(looked) = &considered.looked {
             effects = self.event(Event::Looked(id, looked.manifest, looked.size))?;
@@ -61,6 +65,20 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
             Answer::Leave(trial) => self.leave(id, trial)?,
         });
         Ok(effects)
+    }
+
+    /// What people and the fleet are told of it.
+    fn judged(&mut self, offer: &Offer, judgements: &[Judgement], ending: &Ending) {
+        let taken = Taken::of_offer(judgements, ending);
+        let last = judgements.last();
+        let words = match (&taken, ending) {
+            (Taken::Refused { words, .. }, Ending::Refused(_)) => Some(format!("refused: {words}")),
+            _ => last.map(Judgement::words),
+        };
+        let way_out = last.and_then(Judgement::way_out).map(str::to_owned);
+        self.course.hear(|heard| (heard.decision, heard.way_out) = (words, way_out));
+        let now = self.clock.is_set.then_some(self.clock.now);
+        self.course.note_taken(taken, Claimed::from(offer), now);
     }
 
     /// By the bundle itself: two of them may share the version that the server claims, and a success

@@ -4,7 +4,6 @@
 use super::super::course::Course;
 use crate::ddi::MAX_END_LINES;
 use crate::{AgentFacts, Facts, Report, UpdateResult};
-use bundle::UnixTime;
 use std::collections::BTreeMap;
 use storage::{Digest, chain};
 
@@ -18,10 +17,6 @@ const VERSION: &str = "sw_version";
 pub(super) struct Told {
     pub attributes: BTreeMap<String, String>,
     pub details: Vec<String>,
-    /// When the server last answered.
-    pub contact: Option<UnixTime>,
-    /// What was last decided, in words.
-    pub decision: Option<String>,
     why: Option<String>,
     news: Option<Digest>,
 }
@@ -29,11 +24,7 @@ pub(super) struct Told {
 impl Told {
     /// Makes it anew, and remembers whether it is news to the server.
     pub fn refresh(&mut self, course: &mut Course<'_>, facts: &Facts) {
-        let agent = AgentFacts {
-            mode: Some("hawkbit".to_owned()),
-            last_contact: self.contact,
-            last_decision: self.decision.clone(),
-        };
+        let agent = AgentFacts::of("hawkbit", course.memory());
         match course.hands().report(agent) {
             Ok(report) => {
                 self.attributes = report.attributes();

@@ -239,7 +239,7 @@ fn each_chunk(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use storage::MemoryStorage;
+    use storage::{Fault, Faulty, MemoryStorage};
 
     fn write(image: &[u8], disk: &mut MemoryStorage) -> FlashReport {
         let image = MemoryStorage::disk("image", image.to_vec());
@@ -265,5 +265,35 @@ mod tests {
         let report = write(&image, &mut disk);
         assert_eq!(report.equal_bytes, CHUNK_BYTES as u64);
         assert_eq!(write(&image, &mut disk).written_bytes, 0);
+    }
+
+    /// Worn media and counterfeit ones accept everything.
+    #[test]
+    fn a_medium_that_keeps_something_else_is_named_with_its_place_after_both_passes() {
+        let chunk = CHUNK_BYTES as u64;
+        let image = [vec![1; CHUNK_BYTES], vec![2; CHUNK_BYTES]].concat();
+        let image = MemoryStorage::disk("image", image);
+        for (fault, place) in [
+            (Fault::ReadsBackWrong { at: chunk + 5 }, chunk),
+            (Fault::WrapsAround { at: chunk }, 0),
+        ] {
+            let empty = MemoryStorage::disk("disk", vec![0; 2 * CHUNK_BYTES]);
+            let mut disk = Faulty::new(empty, fault);
+            let mut told = Vec::new();
+            let failed = write_and_read_back(
+                &image,
+                &mut disk,
+                Path::new("/dev/sdx"),
+                &mut |done, total| {
+                    told.push((done.get(), total.get()));
+                },
+            )
+            .unwrap_err();
+            assert!(matches!(failed, Failure::NotVerified { .. }), "{failed}");
+            let says = format!("/dev/sdx does not hold the image at offset {place:#x}");
+            assert_eq!(failed.to_string(), says, "{fault:?}");
+            let wanted: Vec<_> = (1..=4).map(|part| (part * chunk, 4 * chunk)).collect();
+            assert_eq!(told, wanted, "{fault:?}");
+        }
     }
 }

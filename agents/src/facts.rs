@@ -54,6 +54,8 @@ pub struct Facts {
     pub compatible: String,
     /// Its name to servers, and what a rollout is drawn from.
     pub device_id: String,
+    /// Its name by the original contract: the address of `eth0`, where it has one.
+    pub contract_id: Option<String>,
     /// Where it runs from; nothing when that is no slot (a stick, a network).
     pub booted: Option<SlotId>,
     /// Slot A.

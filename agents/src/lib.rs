@@ -14,6 +14,7 @@ mod json;
 mod lot;
 mod measure;
 mod memory;
+mod name;
 mod offer;
 mod original;
 mod place;
@@ -41,8 +42,9 @@ pub use memory::{
     MEMORY_PATH, Memory, MemoryError, MemoryStore, Outcome, Refusal, ReportRecord, SeenRelease,
     Stored, View,
 };
+pub use name::{Card, DeviceName};
 pub use offer::{Looked, Offer, Rollout, Urgency};
-pub use original::{MAX_ORIGINAL, OriginalError, OriginalRequest, device_id, parse_original};
+pub use original::{MAX_ORIGINAL, OriginalError, OriginalRequest, parse_original};
 pub use place::{MAX_PLACE_BYTES, Origin, PlaceError, Transport};
 pub use policy::{Downgrade, Keep, MeteredRule, Policy, RebootRule};
 pub use release::{MAX_RELEASE, MAX_URLS, Release, Sequence, UnwritableTime, parse_release_time};

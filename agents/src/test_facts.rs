@@ -20,6 +20,7 @@ pub fn facts() -> Facts {
     Facts {
         compatible: "gateway".to_owned(),
         device_id: "0123456789ab".to_owned(),
+        contract_id: Some("0123456789ab".to_owned()),
         booted: Some(SlotId::A),
         a: SlotFacts {
             state: SlotState::Good,

@@ -6,20 +6,18 @@ use crate::boot_view::BootView;
 use crate::commands::flight_record::EntryView;
 use crate::commands::uenv::faults_of_copies;
 use crate::context::Context;
+use crate::device_name::device_name;
 use crate::failure::Failure;
 use crate::slot_records::{SlotRecords, is_current, slot_version};
 use agents::{
-    AgentFacts, BootFacts, Clock, EnvironmentFacts, Facts, Link, MemoryStore, RecorderFacts,
-    ReportFacts, ReportedRecord, SlotContent, SlotFacts,
+    AgentFacts, BootFacts, Clock, DeviceName, EnvironmentFacts, Facts, Link, MemoryStore,
+    RecorderFacts, ReportFacts, ReportedRecord, SlotContent, SlotFacts,
 };
 use bootctl::{BootState, PerSlot, SlotId, explain};
 use std::path::Path;
 use std::time::Duration;
 use storage::{Access, ByteLen, Digest};
 use updater::{Bootloader, SystemConfig};
-
-/// The network card whose address names the device, as the original's contract has it.
-const ADDRESS_PATH: &str = "/sys/class/net/eth0/address";
 
 const BOOT_ID_PATH: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -35,6 +33,8 @@ const UNNAMED: &str = "unknown";
 pub struct DeviceFacts {
     /// What decisions go by. Nobody has looked at the link or asked who inhibits a restart.
     pub device: Facts,
+    /// What it is called, and why so.
+    pub name: DeviceName,
     boot: BootFacts,
     contents: PerSlot<SlotContent>,
     environment: Option<EnvironmentFacts>,
@@ -56,10 +56,12 @@ impl DeviceFacts {
         let next = explain(&seen.history, &state).next;
         let config = seen.config.as_ref();
         let slot = |slot: SlotId| slot_facts(context, config, &state, slot);
+        let name = device_name(context, id, &mut missing);
         let device = Facts {
             compatible: config
                 .map_or(UNNAMED.to_owned(), |config| config.system.compatible.clone()),
-            device_id: name(context, id, &mut missing),
+            device_id: name.name.clone().unwrap_or_else(|| UNNAMED.to_owned()),
+            contract_id: name.contract.clone(),
             booted: seen.booted,
             a: slot(SlotId::A),
             b: slot(SlotId::B),
@@ -81,6 +83,7 @@ impl DeviceFacts {
             contents: config.map(|config| contents(context, config, &state)).unwrap_or_default(),
             environment: config.and_then(|config| environment(context, config, &mut missing)),
             device,
+            name,
             seen,
             missing,
         })
@@ -140,18 +143,6 @@ fn slot_facts(
         bundle: record.bundle,
         version: config.and_then(|config| slot_version(context, config, state, slot)),
     }
-}
-
-/// What its owner calls it, else the address of its network card.
-fn name(context: &Context, id: Option<&str>, missing: &mut Vec<String>) -> String {
-    if let Some(id) = id {
-        return id.to_owned();
-    }
-    let address = read_line(context, ADDRESS_PATH, missing);
-    address.and_then(|address| agents::device_id(&address)).unwrap_or_else(|| {
-        missing.push(format!("the device's name: {ADDRESS_PATH} has no address"));
-        UNNAMED.to_owned()
-    })
 }
 
 fn clock(context: &Context, missing: &mut Vec<String>) -> Clock {

@@ -16,6 +16,7 @@ pub mod config_cli;
 pub mod context;
 pub mod demo;
 pub mod device_facts;
+pub mod device_name;
 pub mod failure;
 pub mod image_cli;
 pub mod line_cli;

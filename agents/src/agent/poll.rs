@@ -203,7 +203,8 @@ impl<F: Fetch> PolledServer<F> {
         match &self.speaks {
             Speaks::Original => {
                 let version = facts.running().and_then(|running| running.version.as_deref());
-                let asked = OriginalRequest::new(&self.server, Some(&facts.device_id), version)?;
+                let asked =
+                    OriginalRequest::new(&self.server, facts.contract_id.as_deref(), version)?;
                 let headers = asked.headers.map(|(name, value)| (name.to_owned(), value));
                 Ok((asked.url, headers.to_vec()))
             }

@@ -74,6 +74,7 @@ impl Device {
             facts: Facts {
                 compatible: "small-board".to_owned(),
                 device_id: "0200c0a80042".to_owned(),
+                contract_id: None,
                 booted: Some(SlotId::B),
                 a: slot(1, "1.0.0", SlotState::Good),
                 b: slot(2, "2.0.0", SlotState::Good),

@@ -176,6 +176,7 @@ impl Hands for DeviceHands<'_, '_> {
         facts.clock.floor = memory.floor();
         let known = LinkKnown::of(&context);
         facts.link = known.link;
+        self.tell_once(&format!("name: {}", read.name.words()));
         self.tell_once(&format!("link: {}", known.how));
         facts.inhibitors = self.inhibitors(&context);
         Ok(facts)

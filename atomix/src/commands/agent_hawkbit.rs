@@ -6,15 +6,16 @@ use crate::agent_cli::HawkbitArgs;
 use crate::commands::agent::outcome_of_round;
 use crate::commands::agent_view;
 use crate::context::Context;
+use crate::device_name::device_name;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::signals::StopRequest;
 use agents::agent::{
-    Ending, HandError, Hands, HawkbitEnd, HawkbitEnding, HawkbitTerms, RoundEnd, hawkbit_once,
+    Ending, HandError, HawkbitEnd, HawkbitEnding, HawkbitTerms, RoundEnd, hawkbit_once,
     preview_hawkbit, run_hawkbit,
 };
 use agents::ddi::{DdiError, DdiTrouble, HttpExchange, HttpWay, Server};
-use agents::{HawkbitSettings, Judgement, Memory, Settings, Transport};
+use agents::{HawkbitSettings, Judgement, Settings, Transport};
 use bootctl::Force;
 use std::sync::Arc;
 
@@ -38,8 +39,8 @@ impl HawkbitAgent<'_> {
         // Before the client's threads are there.
         let stop = StopRequest::listen_shared();
         let (mut hands, mut memory) = DeviceHands::new(self.context, self.settings, &stop, out);
-        let server = self.server(&mut hands, &memory)?;
         let exchange = self.exchange(&stop)?;
+        let server = self.server()?;
         let terms =
             HawkbitTerms { policy: &self.settings.policy, server: &server, exchange: &exchange };
         let insist = if args.insist { Force::Yes } else { Force::No };
@@ -59,10 +60,15 @@ impl HawkbitAgent<'_> {
     }
 
     /// The device's place there, by the name that its owner gave it or by its own.
-    fn server(&self, hands: &mut dyn Hands, memory: &Memory) -> Result<Server, Failure> {
-        let name = match &self.hawkbit.target_id {
-            Some(name) => name.clone(),
-            None => hands.facts(memory).map_err(Failure::Hand)?.device_id,
+    fn server(&self) -> Result<Server, Failure> {
+        let owners = self.hawkbit.target_id.as_deref();
+        let named = device_name(self.context, owners, &mut Vec::new());
+        // Under a name that is not its own it would take the actions of all the others.
+        let Some(name) = &named.name else {
+            return Err(Failure::Usage {
+                what: format!("hawkBit cannot know this device: {}", named.words()),
+                hint: "set target_id in [os_upgrade.hawkbit]",
+            });
         };
         let place = (self.hawkbit.tenant.as_str(), name.as_str());
         Server::new(&self.hawkbit.url, Transport::HttpsOnly, place).map_err(cannot_talk)

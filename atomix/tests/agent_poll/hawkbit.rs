@@ -37,6 +37,16 @@ fn talk(house: &House, more: &[&str]) -> Ran {
     house.board.run(&[&["agent", "hawkbit"], more].concat())
 }
 
+/// The settings without a name for the device, and the device without eth0.
+fn unnamed() -> House {
+    let house = house(0o600);
+    let path = "/data/config/os-upgrade.json";
+    let text = String::from_utf8(house.board.read(path)).unwrap();
+    house.board.write(path, text.replace("\"target_id\":\"dev-7\",", ""));
+    std::fs::remove_dir_all(house.board.path("/sys/class/net/eth0")).unwrap();
+    house
+}
+
 /// Action 7 has this file with this name and version.
 fn offer(house: &House, (name, version): (&str, &str), file: Vec<u8>) {
     let at = |kind: &str| format!("{}{PLACE}/{kind}", house.server.url);
@@ -199,4 +209,58 @@ fn junk_in_the_place_of_the_bundle_leaves_the_action_open_and_the_true_one_is_ta
         assert_eq!(ran.code, 0, "{what}: {}{}", ran.stdout, ran.stderr);
         assert!(house.holds_good(), "{what}");
     }
+}
+
+/// Fails when all devices without an `eth0` are one to their server.
+#[test]
+fn a_device_without_eth0_has_a_name_of_its_own_or_asks_its_owner_for_one() {
+    let nameless = unnamed();
+    for how in ["--dry-run", "--once"] {
+        let ran = talk(&nameless, &[how]);
+        assert_eq!(ran.code, 2, "{how}: {}{}", ran.stdout, ran.stderr);
+        assert!(
+            ran.stderr.contains("hint: set target_id in [os_upgrade.hawkbit]"),
+            "{}",
+            ran.stderr
+        );
+    }
+    assert!(nameless.server.asked().is_empty());
+
+    nameless.board.write("/etc/machine-id", "0123456789abcdef0123456789abcdef\n");
+    let told = |house: &House, name: &str, from: &str| {
+        let place = format!("/DEFAULT/controller/v1/{name}");
+        let rest = json!({ "config": { "polling": { "sleep": "00:05:00" } } });
+        house.server.put(&place, Page::new(200, rest.to_string()));
+        let ran = talk(house, &["--dry-run"]);
+        assert_eq!(ran.code, 0, "{name}: {}{}", ran.stdout, ran.stderr);
+        assert!(ran.stderr.contains(&format!("name: {name}, {from}")), "{}", ran.stderr);
+        assert!(house.server.asked().iter().all(|asked| asked.path == place));
+    };
+    told(&nameless, "9b359035ade140a18fdc5c090faf4d89", "made of the machine's id");
+    let card = |name: &str, address: &str| {
+        let at = |file: &str| format!("/sys/class/net/{name}/{file}");
+        nameless.board.write(&at("address"), format!("{address}\n"));
+        nameless.board.write(&at("device/uevent"), "");
+    };
+    card("wlan0", "02:00:00:00:00:77");
+    told(&nameless, "020000000077", "the address of wlan0");
+    card("end0", "02:00:00:00:00:11");
+    told(&nameless, "020000000011", "the address of end0");
+    // As for tools that know the original's contract, whose name nothing else can be.
+    nameless.board.write("/sys/class/net/eth0/address", "02:00:00:00:00:22\n");
+    told(&nameless, "020000000022", "the address of eth0");
+}
+
+/// An unchanged server knows its devices by `eth0` alone.
+#[test]
+fn the_original_contract_has_its_own_name() {
+    let house = House::original();
+    std::fs::remove_dir_all(house.board.path("/sys/class/net/eth0")).unwrap();
+    house.board.write("/sys/class/net/end0/address", "02:00:00:00:00:11\n");
+    house.board.write("/sys/class/net/end0/device/uevent", "");
+    house.server.offer("2.0.0", bundles::good());
+    let ran = house.poll(&["--dry-run"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("name: 020000000011, the address of end0"), "{}", ran.stderr);
+    assert_eq!(house.server.asked()[0].headers["x-device-id"], "unknown");
 }

@@ -307,6 +307,7 @@ impl Hands for Board {
         Ok(Facts {
             compatible: "gateway".to_owned(),
             device_id: "dev1".to_owned(),
+            contract_id: None,
             booted: Some(self.booted),
             a,
             b,

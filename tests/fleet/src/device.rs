@@ -266,6 +266,7 @@ impl Device {
         Facts {
             compatible: PRODUCT.to_owned(),
             device_id: self.name.clone(),
+            contract_id: Some(self.name.clone()),
             booted: self.board.booted,
             a: self.board.facts(SlotId::A),
             b: self.board.facts(SlotId::B),

@@ -11,8 +11,9 @@
 
 mod cli_board;
 
-use agents::{InstallRecord, InstallStage, MemoryStore, Urgency};
+use agents::{Heard, InstallRecord, InstallStage, MemoryStore, Refusal, Urgency};
 use bootctl::SlotId;
+use bundle::UnixTime;
 use cli_board::SmallBoard;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -141,7 +142,20 @@ fn what_the_agent_remembers_keeps_its_shape() {
         urgency: Urgency::Ordinary,
         stage: InstallStage::Begun,
     });
+    memory.refuse(Refusal {
+        kind: "offer-downgrade".to_owned(),
+        words: "refused: 1.0.0 is older than 2.0.0, which runs".to_owned(),
+        since: Some(UnixTime(1_795_229_000)),
+        bundle: Some(storage::Digest::from_bytes([8; 32])),
+        version: Some("1.0.0".to_owned()),
+    });
+    memory.leaving = Some(SlotId::B);
     store.store(&mut files, &memory).unwrap();
+    let at = Some(UnixTime(1_795_229_000));
+    let said = |words: &str| Some(words.to_owned());
+    let (came, decision) = (said("version 1.0.0 is offered"), said("refused"));
+    let heard = Heard { asked: at, contact: at, came, decision, way_out: said("wait"), next: at };
+    heard.store(&mut files).unwrap();
     hold(&board, "agent-status-v1.json", &["agent", "status"], 0);
 }
 

@@ -118,3 +118,91 @@ fn bundle_and_plan_fit_the_screen() {
     fits(&board, &["install", "--dry-run", &bundle], 0);
     fits(&board, &["repart", "--dry-run"], 0);
 }
+
+const SETTINGS: &str = "/data/config/os-upgrade.json";
+const RECORD: &str = "/data/atomix/agent/state.json";
+
+/// A device that polls and was never asked, whose record says nothing, or is none.
+#[test]
+fn status_of_an_agent_that_was_never_asked_fits_the_screen_and_claims_nothing() {
+    let board = SmallBoard::new();
+    let nobody = fits(&board, &["agent", "status"], 0).stdout;
+    assert!(nobody.contains("nobody tells of updates"), "{nobody}");
+    let server = format!(
+        "https://updates.example/{}",
+        "a-fleet-of-a-house/".repeat(12).trim_end_matches('/')
+    );
+    board.write(SETTINGS, format!(r#"{{"server_url": "{server}"}}"#));
+    let fresh = fits(&board, &["agent", "status"], 0).stdout;
+    assert!(fresh.contains("asked      not since this boot"), "{fresh}");
+    assert!(!fresh.contains("answered") && !fresh.contains("failures"), "{fresh}");
+    for junk in ["{\"version\": 1, \"memory\": ", "\u{1b}[2J", &"x".repeat(5000)] {
+        board.write(RECORD, junk);
+        let told = fits(&board, &["agent", "status"], 0).stdout;
+        let words = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains("the agent starts anew"), "{told}");
+        assert!(words.contains("written anew at its next question"), "{told}");
+    }
+}
+
+/// Everything at once, and the longest words of a stranger.
+#[test]
+fn status_of_an_agent_with_much_to_tell_fits_the_screen() {
+    let board = SmallBoard::new();
+    let stages = [
+        ("\"Announced\"", "17: announced"),
+        ("\"Confirming\"", "17: waits for a yes"),
+        ("\"Waiting\"", "17: waits"),
+        ("\"Offered\"", "17: is being judged"),
+        ("\"Installing\"", "17: is being written"),
+        ("\"Stored\"", "17: lies on /data as a file"),
+        ("{\"Installed\": \"B\"}", "17: is installed, and waits for the restart (slot B)"),
+        ("{\"Trial\": \"B\"}", "17: is on trial (slot B)"),
+    ];
+    board.write(
+        SETTINGS,
+        r#"{"mode": "hawkbit", "hawkbit": {"url": "https://hawkbit.example",
+            "target_token_file": "/data/config/hawkbit/token"}}"#,
+    );
+    let long = "refused: its manifest is another than the server named ".repeat(7);
+    board.write(
+        "/run/atomix/agent/heard.json",
+        format!(
+            r#"{{"asked": 1795229000, "contact": 1795229000, "came": "{long}",
+                "decision": "{long}", "way_out": "{long}", "next": 1795232000}}"#
+        ),
+    );
+    for (number, (stage, words)) in stages.iter().enumerate() {
+        let failures = number + 1;
+        let digest = "7f".repeat(32);
+        board.write(
+            RECORD,
+            format!(
+                r#"{{"version": 1, "memory": {{"seen": [], "floor": null, "install": {{
+                    "manifest": "{digest}", "version": "{version}", "url": null, "etag": null,
+                    "slot": "B", "from": null, "urgency": "ordinary", "stage": "written"}},
+                    "report": {{"pending": "{digest}", "sent": null}}, "failures": {failures},
+                    "action": {{"id": "17", "digest": null, "slot": null, "stage": {{
+                        "version": 1, "outbox": [], "failures": 0, "sleep": 300, "action": {{
+                        "id": 17, "change": null, "stage": {stage}, "permission": "Install",
+                        "artifact": {{"file": "a.raucb", "version": "1", "size": null,
+                            "hashes": {{"md5": null, "sha1": null, "sha256": null}}}},
+                        "manifest": null, "wish": null, "entries": 0, "told": 0, "waits": null,
+                        "denied": null}}}}}},
+                    "refused": null, "leaving": "B", "today": {{"day": 0, "bytes": 0}},
+                    "refusal": {{"kind": "offer-manifest", "words": "{long}", "since": 1795229000,
+                        "bundle": "{digest}", "version": "{version}"}}}}}}"#,
+                version = "20261122.release-candidate+".repeat(9),
+            ),
+        );
+        let told = fits(&board, &["agent", "status"], 0).stdout;
+        let times =
+            if failures == 1 { "1 time\n".to_owned() } else { format!("{failures} times in") };
+        for part in
+            ["mode       hawkbit", words, &times, "7f7f7f7f", "slot B was given up", "next 20"]
+        {
+            assert!(told.contains(part), "status lacks {part:?}:\n{told}");
+        }
+        assert!(!told.contains("starts anew") && !told.contains("1 times"), "{told}");
+    }
+}

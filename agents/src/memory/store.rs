@@ -17,6 +17,10 @@ pub const MEMORY_FALLBACK_PATH: &str = "/run/atomix/agent/state.json";
 const MAX_RECORD: ByteLen = ByteLen::mib(1);
 const VERSION: u32 = 1;
 
+/// What becomes of a record that cannot be used, and the way out.
+const ANEW: &str = "the agent starts anew";
+const AGAIN: &str = "it is written anew at its next question, and nothing else is to be done";
+
 /// What tells a later form of the record, whatever else is in it.
 #[derive(Deserialize)]
 struct Head {
@@ -171,16 +175,16 @@ fn read(files: &dyn Files, path: &'static str, told: &mut Vec<String>) -> Found 
         Ok(Some(content)) => match parse(&content) {
             Ok(memory) => Found::Record(Box::new(memory)),
             Err(error) => {
-                told.push(format!("the agent starts anew: cannot use {path}: {}", chain(&error)));
+                told.push(format!("{ANEW}: cannot use {path}: {}; {AGAIN}", chain(&error)));
                 Found::Useless
             }
         },
         Err(error @ FilesError::TooLarge { .. }) => {
-            told.push(format!("the agent starts anew: {}", chain(&error)));
+            told.push(format!("{ANEW}: {}; {AGAIN}", chain(&error)));
             Found::Useless
         }
         Err(error) => {
-            told.push(format!("the agent starts anew: {}", chain(&error)));
+            told.push(format!("{ANEW}: {}; look at the medium", chain(&error)));
             Found::Unreadable
         }
     }

@@ -5,6 +5,7 @@ use crate::agent::due::{Asker, is_due, keep_next, since_boot};
 use crate::agent::{Access, DeviceHands};
 use crate::agent_cli::{AgentCommand, HawkbitArgs, PollArgs};
 use crate::commands::agent_hawkbit::HawkbitAgent;
+use crate::commands::agent_status;
 use crate::commands::agent_view::{self, RoundView};
 use crate::commands::bundle::configured;
 use crate::context::{Context, Machine};
@@ -37,7 +38,7 @@ pub fn run(context: &Context, command: &AgentCommand, out: &mut Output) -> Resul
     let settings = Settings::read(&context.files).map_err(Failure::AgentSettings)?;
     let settings = settings.as_ref();
     match (command, settings, settings.map(|settings| &settings.source)) {
-        (AgentCommand::Status, ..) => agent_view::status(context, settings, out),
+        (AgentCommand::Status, ..) => agent_status::status(context, settings, out),
         (AgentCommand::Poll(args), Some(settings), Some(Source::Poll(poll))) => {
             Agent { context, settings, poll }.poll(*args, out)
         }

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What `atomix agent` shows: a round with everything that was judged, and what is remembered.
+//! What `atomix agent` shows of a round: what was judged, and what came of it.
 
-use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Output, Style, fold};
 use agents::agent::{
     Acting, Ending, HawkbitEnd, HawkbitEnding, HawkbitPreview, OnceEnd, Polled, RoundEnd,
 };
-use agents::{Decision, InstallStage, Judgement, MemoryStore, SETTINGS_PATH, Settings, Source};
+use agents::{Decision, Judgement};
 use serde::Serialize;
 use serde_json::Value;
-use std::io::{self, Write};
-use storage::{ByteLen, chain};
+use storage::chain;
 
 /// One round, as JSON, version 1.
 #[derive(Serialize)]
@@ -99,8 +97,11 @@ pub fn show_round(view: &RoundView, end: &OnceEnd, out: &mut Output<'_>) -> Resu
         all.last().map_or(&[][..], std::slice::from_ref)
     };
     for judged in shown {
-        let lines = if view.dry_run { judged.lines() } else { vec![judged.words()] };
-        for line in lines {
+        if !view.dry_run {
+            fold(to, "", &judged.words())?;
+            continue;
+        }
+        for line in judged.lines() {
             writeln!(to, "{line}")?;
         }
     }
@@ -108,96 +109,9 @@ pub fn show_round(view: &RoundView, end: &OnceEnd, out: &mut Output<'_>) -> Resu
         writeln!(to, "the server offers nothing")?;
     }
     if let (Some(why), "installed" | "restarting") = (&view.why, view.ending) {
-        writeln!(to, "{}: {why}", view.ending)?;
+        fold(to, "", &format!("{}: {why}", view.ending))?;
     }
     Ok(())
-}
-
-/// Who tells of updates, in one word.
-const fn way(settings: Option<&Settings>) -> &'static str {
-    match settings {
-        None => "nobody",
-        Some(Settings { source: Source::Poll(_), .. }) => "poll",
-        Some(Settings { source: Source::Hawkbit(_), .. }) => "hawkbit",
-    }
-}
-
-/// What is remembered, as JSON, version 1.
-#[derive(Serialize)]
-struct StatusView {
-    version: u32,
-    mode: &'static str,
-    server: Option<String>,
-    install: Option<InstallView>,
-    failures: u32,
-    fetched_today_bytes: u64,
-    report_pending: bool,
-}
-
-#[derive(Serialize)]
-struct InstallView {
-    slot: &'static str,
-    stage: &'static str,
-    manifest: String,
-    bundle_version: Option<String>,
-}
-
-/// Runs `atomix agent status`.
-///
-/// # Errors
-/// [`Failure::Print`] or [`Failure::Json`].
-pub fn status(
-    context: &Context,
-    settings: Option<&Settings>,
-    out: &mut Output<'_>,
-) -> Result<(), Failure> {
-    let (_, memory, told) = MemoryStore::load(&context.files);
-    out.warn(&told)?;
-    let install = memory.install.as_ref().map(|install| InstallView {
-        slot: install.slot.boot_name(),
-        stage: match install.stage {
-            InstallStage::Begun => "begun",
-            InstallStage::Written => "written",
-        },
-        manifest: install.manifest.to_string(),
-        bundle_version: install.version.clone(),
-    });
-    let view = StatusView {
-        version: 1,
-        mode: way(settings),
-        server: settings.map(|settings| match &settings.source {
-            Source::Poll(poll) => poll.server_url.clone(),
-            Source::Hawkbit(hawkbit) => hawkbit.url.clone(),
-        }),
-        install,
-        failures: memory.failures,
-        fetched_today_bytes: memory.spent(context.now.0).get(),
-        report_pending: memory.report.pending.is_some(),
-    };
-    out.answer(&view, render_status)
-}
-
-fn render_status(to: &mut dyn Write, view: &StatusView) -> io::Result<()> {
-    let server = match (&view.server, view.mode) {
-        (Some(server), mode) => format!("{mode}, {server}"),
-        (None, _) => format!("nobody tells of updates: there is no {SETTINGS_PATH}"),
-    };
-    fold(to, "mode      ", &server)?;
-    if let Some(install) = &view.install {
-        let version = install.bundle_version.as_deref().unwrap_or("version not known");
-        fold(
-            to,
-            "install   ",
-            &format!("{} into slot {}, {version}", install.stage, install.slot),
-        )?;
-    }
-    let answer = match view.failures {
-        0 => "answered when it was last asked, or was not asked yet".to_owned(),
-        failures => format!("not reached, {failures} times in a row"),
-    };
-    writeln!(to, "server    {answer}")?;
-    writeln!(to, "today     {} fetched", ByteLen::new(view.fetched_today_bytes))?;
-    writeln!(to, "report    {}", if view.report_pending { "still to be sent" } else { "none due" })
 }
 
 /// Shows what a talk with hawkBit came to.
@@ -219,7 +133,7 @@ pub fn show_talk(end: &HawkbitEnd, out: &mut Output<'_>) -> Result<(), Failure> 
         }));
     }
     if let Some(judged) = end.judgements.last() {
-        writeln!(out.data, "{}", judged.words())?;
+        fold(out.data, "", &judged.words())?;
     }
     match (ending, why) {
         ("restarting", Some(why)) => writeln!(out.data, "{ending}: {why}")?,
@@ -251,3 +165,7 @@ pub fn show_preview(seen: &HawkbitPreview, out: &mut Output<'_>) -> Result<(), F
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "agent_view_tests.rs"]
+mod tests;

@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod agent_hawkbit;
+pub mod agent_status;
 pub mod agent_view;
 pub mod boot;
 pub mod bundle;

@@ -63,8 +63,10 @@ fn an_unchanged_server_updates_the_device_once() {
     assert_eq!(again.code, 0, "{}", again.stderr);
     assert!(house.server.asked().iter().all(|asked| asked.path == LATEST));
     let status = house.board.run(&["agent", "status"]).stdout;
-    assert!(status.contains("mode      poll, https://127.0.0.1"), "{status}");
-    assert!(status.contains("install   written into slot B, 2.0.0"), "{status}");
+    assert!(status.contains("server     https://127.0.0.1"), "{status}");
+    assert!(status.contains("install    written into slot B, 2.0.0"), "{status}");
+    assert!(status.contains("came       version 2.0.0 is offered"), "{status}");
+    assert!(status.contains("answered   20") && status.contains(", next 20"), "{status}");
 
     // The update proves itself, and the device says so at the next question.
     assert_eq!(house.board.power_on().to_string(), "B");

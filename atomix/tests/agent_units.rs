@@ -118,13 +118,28 @@ fn the_update_service_is_not_kept_from_what_other_boards_need() {
     }
 }
 
-/// The agents log what servers say, and `<0>` at the start of a line would reach every terminal.
+/// Logs have words of servers, bundles, sticks and probes in them, and `<0>` at the start of a line would
+/// reach every terminal.
 #[test]
-fn no_line_of_an_agents_log_chooses_its_level() {
-    for name in ["os-upgrade.service", "atomix-agent.service"] {
-        let text = text(name);
-        assert!(text.lines().any(|line| line == "SyslogLevelPrefix=no"), "{name}");
+fn no_line_of_a_log_of_ours_chooses_its_level() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut services = 0;
+    for dir in ["units", "dist/rauc", "../config-api/dist", "../nix/dist"] {
+        for entry in fs::read_dir(here.join(dir)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|kind| kind != "service") || path.is_dir() {
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            // D-Bus has files of the same ending.
+            if text.contains("\nExecStart=") {
+                services += 1;
+                let says = text.lines().any(|line| line == "SyslogLevelPrefix=no");
+                assert!(says, "{}", path.display());
+            }
+        }
     }
+    assert!(services >= 18, "{services}");
 }
 
 /// What the timer starts has to look at the pace itself, and a person's start must not be kept by it;

@@ -94,12 +94,13 @@ fn only_root_may_change_anything_by_the_narrow_policy() {
 
 #[test]
 fn units_hold_known_keys_and_a_command_that_exists() {
-    const KEYS: [&str; 16] = [
+    const KEYS: [&str; 17] = [
         "Description",
         "After",
         "Type",
         "BusName",
         "ExecStart",
+        "SyslogLevelPrefix",
         "RuntimeDirectory",
         "MountFlags",
         "TimeoutStopSec",

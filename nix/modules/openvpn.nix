@@ -32,6 +32,8 @@ in
       serviceConfig = {
         Type = "notify";
         ExecStart = "${pkgs.openvpn}/bin/openvpn --suppress-timestamps --config ${cfg.clientConfig}";
+        # What the other end says is logged: no line of it may choose its own level.
+        SyslogLevelPrefix = false;
         WorkingDirectory = dirOf cfg.clientConfig;
         Restart = "on-failure";
         RestartSec = 30;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `atomix install` of a bundle on a server: straight into the slots, from mirrors, and within
-//! limits. That it goes on where it was after any cut is held by `updater/tests/resume.rs`.
+//! limits. That it goes on where it was after any cut is held by `updater/tests/all/resume.rs`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -20,7 +20,7 @@ in
       example = lib.literalExpression "./board-rock64/generated";
       description = ''
         Directory of the files that repeat the board's facts: settings, repartitioning, U-Boot.
-        `UPDATE=1 cargo test -p board-rock64 --test generated` makes it.
+        `UPDATE=1 cargo test -p board-rock64 generated::` makes it.
       '';
     };
     generatedWatchdog = lib.mkOption {

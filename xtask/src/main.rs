@@ -12,6 +12,7 @@ mod model;
 mod policy;
 mod program;
 mod suite;
+mod test_modules;
 mod workspace;
 
 use clap::Parser;

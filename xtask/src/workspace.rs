@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Rules that the checkout holds itself to, checked over `cargo metadata` of both workspaces (the
 //! rooms' and the fuzz targets'), offline: rooms use only rooms below them, every package has a
-//! licence that we may ship and stands there in one version, and all come from one registry.
+//! licence that we may ship and stands there in one version, and all come from one registry. No file
+//! of tests is forgotten.
 
 use crate::error::TaskError;
 use crate::policy::Policy;
 use crate::program::Program;
+use crate::test_modules;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// The rooms, lowest first: a room may use only rooms that stand before it.
 const ROOMS: [&str; 13] = [
@@ -87,6 +90,7 @@ pub fn check() -> Result<(), TaskError> {
     violations.extend(check_light(&resolved_for(TARGET)?));
     violations.extend(check_registries(&registries));
     violations.extend(check_duplicates(&duplicates, &policy));
+    violations.extend(test_modules::forgotten(Path::new("."))?);
     let violations: Vec<String> = violations.into_iter().collect();
     if violations.is_empty() { Ok(()) } else { Err(TaskError::Rules { violations }) }
 }

@@ -3,11 +3,12 @@
 #![allow(dead_code, reason = "each test takes what it needs")]
 
 use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::Output;
@@ -48,10 +49,14 @@ pub fn said(output: &Output) -> (i32, String) {
     (output.status.code().unwrap(), text + &String::from_utf8_lossy(&output.stdout))
 }
 
+/// Reads until that was said; in vain only where the program is broken.
 pub fn wait_for(from: &mut File, wanted: &str) -> String {
     let mut text = String::new();
     let mut buffer = [0; 256];
     while !text.contains(wanted) {
+        let mut polled = [PollFd::new(from.as_fd(), PollFlags::POLLIN)];
+        let count = poll(&mut polled, PollTimeout::from(60_000_u16)).unwrap();
+        assert!(count > 0, "{wanted:?} does not come: {text}");
         let count = from.read(&mut buffer).unwrap();
         text.push_str(&String::from_utf8_lossy(&buffer[..count]));
     }

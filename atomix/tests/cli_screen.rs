@@ -11,7 +11,8 @@
 
 mod cli_board;
 
-use cli_board::{Ran, SmallBoard};
+use bundle::{DevelopmentPki, DevelopmentPkiOptions, UnixTime};
+use cli_board::{NOW, Ran, SmallBoard, bundles};
 use std::fs;
 
 const COLUMNS: usize = 80;
@@ -205,4 +206,85 @@ fn status_of_an_agent_with_much_to_tell_fits_the_screen() {
         }
         assert!(!told.contains("starts anew") && !told.contains("1 times"), "{told}");
     }
+}
+
+/// What the agent's settings name is looked at before an update needs it: each file that is missing,
+/// exposed, junk or too old is a finding with its way out, and one that serves is none.
+#[test]
+fn doctor_looks_at_the_files_of_the_agent() {
+    use std::os::unix::fs::PermissionsExt;
+    const DIR: &str = "/data/config/os-upgrade";
+    let board = SmallBoard::after_a_fallback();
+    board.write("/etc/rauc/ca.cert.pem", &bundles::pki().ca_cert_pem);
+    let says = |parts: &[&str]| {
+        let is_broken = parts.iter().any(|part| part.starts_with("BROKEN"));
+        let code = if is_broken { 10 } else { 0 };
+        // Its lines scroll away from the top, where all is well.
+        let Ran { code: ended, stdout: doctor, .. } = board.run(&["doctor"]);
+        assert_eq!(ended, code, "{doctor}");
+        assert!(doctor.lines().all(|line| line.chars().count() <= COLUMNS), "{doctor}");
+        let words = doctor.split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in parts {
+            assert!(words.contains(part), "doctor lacks {part:?}:\n{doctor}");
+        }
+        words
+    };
+    assert!(!says(&[]).contains(" agent "), "nobody tells of updates here");
+    board.write(SETTINGS, "{\"server\": 1}");
+    says(&["BROKEN agent", "apply the configuration again"]);
+
+    let hawkbit = r#"{"mode": "hawkbit", "hawkbit": {"url": "https://hawkbit.example",
+        "target_token_file": "/data/config/hawkbit/token"}}"#;
+    board.write(SETTINGS, hawkbit);
+    says(&["BROKEN agent", "there is no file /data/config/hawkbit/token", "install -m 0600"]);
+    let token = "/data/config/hawkbit/token";
+    let mode = |path: &str, mode| {
+        fs::set_permissions(board.path(path), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for (bits, content, part) in
+        [(0o644, "t0ken", "chmod it to 0600"), (0o600, "a b", "write the token alone")]
+    {
+        board.write(token, content);
+        mode(token, bits);
+        says(&["BROKEN agent", part]);
+    }
+    board.write(token, "t0ken");
+    says(&["ok agent follows hawkBit at https://hawkbit.example", "its TargetToken can be used"]);
+
+    let (cert, key, ca) = (format!("{DIR}/cert"), format!("{DIR}/key"), format!("{DIR}/ca"));
+    board.write(
+        SETTINGS,
+        format!(
+            r#"{{"server_url": "https://u.example", "mode": "poll", "metadata": "original",
+                "tls": {{"client_cert_file": "{cert}", "client_key_file": "{key}",
+                    "ca_file": "{ca}"}}}}"#
+        ),
+    );
+    says(&["BROKEN agent", "there is no file /data/config/os-upgrade/key"]);
+    let files = |cert_days: i64, ca_days: i64| {
+        let mut options = DevelopmentPkiOptions::new(NOW.0);
+        let until = |days: i64| UnixTime(NOW.0.0 + days * 86_400 - 60);
+        (options.signer_not_after, options.ca_not_after) = (until(cert_days), until(ca_days));
+        let pki = DevelopmentPki::generate("fleet", &options).unwrap();
+        board.write(&cert, &pki.signer_cert_pem);
+        board.write(&key, &pki.signer_key_pem);
+        board.write(&ca, &pki.ca_cert_pem);
+        mode(&key, 0o600);
+    };
+    files(0, 0);
+    says(&["BROKEN agent the client certificate", "has expired", "the server's CA", "renewed"]);
+    files(20, 400);
+    says(&["weak agent the client certificate", "less than 30 days", "ok agent the server's CA"]);
+    files(400, 400);
+    let well = says(&["ok agent polls https://u.example", "ok agent the client certificate"]);
+    assert!(!well.contains("weak agent"), "{well}");
+    board.write(&ca, "<html>");
+    says(&["BROKEN agent", "/data/config/os-upgrade/ca"]);
+    fs::remove_file(board.path(&ca)).unwrap();
+    says(&["BROKEN agent", "/data/config/os-upgrade/ca"]);
+    files(400, 400);
+    board.write(&cert, &bundles::pki().signer_cert_pem);
+    says(&["BROKEN agent", "key"]);
+    mode(&key, 0o640);
+    says(&["BROKEN agent", "chmod it to 0600"]);
 }

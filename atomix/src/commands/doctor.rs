@@ -2,6 +2,8 @@
 //! `atomix doctor`: what would make the next update or the next fallback fail, found before it
 //! does. Reads only.
 
+mod agent;
+
 use crate::boot_control::BootControl;
 use crate::boot_view::RecorderView;
 use crate::commands::flight_record::when;
@@ -147,6 +149,7 @@ impl Exam {
             self.table(context, &settings);
         }
         self.environment(context);
+        self.agent(context);
         if let Some(config) = self.take("system.conf", context.system_conf()) {
             self.keyring(context, &config);
             self.slots(context, &config);

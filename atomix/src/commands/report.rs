@@ -92,7 +92,10 @@ impl ReportSigner {
     }
 
     /// By files of the device.
-    fn by_identity(context: &Context, identity: &Identity) -> Result<Self, Failure> {
+    ///
+    /// # Errors
+    /// As [`ReportSigner::by_certificate`].
+    pub(super) fn by_identity(context: &Context, identity: &Identity) -> Result<Self, Failure> {
         let read = |path: &Path| {
             let absent = || Failure::FileAbsent {
                 path: path.to_owned(),
@@ -121,7 +124,7 @@ impl ReportSigner {
 }
 
 /// By which certificate the device is known to its server.
-fn client_identity(settings: &Settings) -> Option<&Identity> {
+pub(super) fn client_identity(settings: &Settings) -> Option<&Identity> {
     match &settings.source {
         Source::Poll(poll) => poll.tls.identity.as_ref(),
         Source::Hawkbit(hawkbit) => match &hawkbit.login {

@@ -62,7 +62,7 @@ pub use report::{
 pub use schedule::{Asked, DEFAULT_INTERVAL, LONGEST_WAIT, Pace, SHORTEST_WAIT, wake_after};
 pub use secrets::{SecretError, Token, check_secret, read_token};
 pub use settings::{
-    HawkbitSettings, Identity, Login, Metadata, OPERATOR_DIRS, PollSettings, SETTINGS_PATH,
-    Settings, SettingsError, Source, TlsFiles,
+    ConfirmRule, HawkbitSettings, Identity, Login, Metadata, OPERATOR_DIRS, PollSettings,
+    SETTINGS_PATH, Settings, SettingsError, Source, TlsFiles,
 };
 pub use window::{Days, Opening, Window, WindowError};

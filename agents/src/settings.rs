@@ -144,10 +144,23 @@ pub struct HawkbitSettings {
     pub tenant: String,
     /// The device's name there; its own where nothing is said.
     pub target_id: Option<String>,
+    /// Who answers an action that wants a yes first.
+    pub confirm: ConfirmRule,
     /// How it proves who it is.
     pub login: Login,
     /// Authorities that are believed instead of the system's.
     pub ca: Option<PathBuf>,
+}
+
+/// Who answers an action of hawkBit's that wants a yes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConfirmRule {
+    /// The device, by what it would decide.
+    #[default]
+    Auto,
+    /// Somebody at it.
+    Operator,
 }
 
 /// How a device proves to hawkBit who it is.

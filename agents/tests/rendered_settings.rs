@@ -10,8 +10,8 @@
 )]
 
 use agents::{
-    Days, Downgrade, HawkbitSettings, Identity, Keep, Login, Metadata, MeteredRule, Policy,
-    PollSettings, RebootRule, Settings, Source, TlsFiles, Window,
+    ConfirmRule, Days, Downgrade, HawkbitSettings, Identity, Keep, Login, Metadata, MeteredRule,
+    Policy, PollSettings, RebootRule, Settings, Source, TlsFiles, Window,
 };
 use config_api::input::Payload;
 use config_api::model::validate;
@@ -214,8 +214,9 @@ fn poll() -> impl Strategy<Value = Case<Source>> {
 
 fn hawkbit() -> impl Strategy<Value = Case<Source>> {
     let name = || of("[a-zA-Z0-9][a-zA-Z0-9._:-]{0,20}");
-    (url(), name(), name(), 0..3, (file(), file()), of(file())).prop_map(
+    (url(), name(), name(), 0..6, (file(), file()), of(file())).prop_map(
         |(url, tenant, target_id, way, files, ca)| {
+            let (asks, way) = (way > 2, way % 3);
             let (own, login) = match way {
                 0 => (
                     text_line("target_token_file", &Some(files.0.clone())),
@@ -231,14 +232,17 @@ fn hawkbit() -> impl Strategy<Value = Case<Source>> {
                 }
             };
             let lines = format!(
-                "mode = \"hawkbit\"\n[os_upgrade.hawkbit]\nurl = \"{url}\"\n{}{}{own}{}",
+                "mode = \"hawkbit\"\n[os_upgrade.hawkbit]\nurl = \"{url}\"\n{}{}{}{own}{}",
                 text_line("tenant", &tenant),
                 text_line("target_id", &target_id),
+                text_line("confirm", &asks.then(|| "operator".to_owned())),
                 text_line("ca_file", &ca)
             );
             let tenant = tenant.unwrap_or_else(|| "DEFAULT".to_owned());
             let ca = ca.map(PathBuf::from);
-            let means = Source::Hawkbit(HawkbitSettings { url, tenant, target_id, login, ca });
+            let confirm = if asks { ConfirmRule::Operator } else { ConfirmRule::Auto };
+            let means =
+                Source::Hawkbit(HawkbitSettings { url, tenant, target_id, confirm, login, ca });
             Case { lines, means }
         },
     )

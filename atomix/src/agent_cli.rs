@@ -18,6 +18,13 @@ pub enum AgentCommand {
     Hawkbit(HawkbitArgs),
     /// Run the agent that the settings name, until it is stopped
     Run,
+    /// Confirm the action of hawkBit's that waits for a yes
+    ///
+    /// For `confirm = "operator"` in [os_upgrade.hawkbit]. The agent tells the server when it asks
+    /// next; the last word before that counts.
+    Confirm(ConfirmArgs),
+    /// Answer no to the action of hawkBit's that waits for a yes
+    Deny(DenyArgs),
     /// Show which agent the settings name, and what it remembers
     Status,
 }
@@ -34,6 +41,25 @@ pub struct PollArgs {
     /// Install now: outside of windows and rollouts, on any link, also what failed here before
     #[arg(long)]
     pub insist: bool,
+}
+
+/// Arguments of `atomix agent confirm`.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct ConfirmArgs {
+    /// Number of the action, as `atomix agent status` shows it
+    #[arg(value_name = "ACTION", allow_negative_numbers = true)]
+    pub action: i64,
+}
+
+/// Arguments of `atomix agent deny`.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct DenyArgs {
+    /// Number of the action, as `atomix agent status` shows it
+    #[arg(value_name = "ACTION", allow_negative_numbers = true)]
+    pub action: i64,
+    /// Reason that the server is told
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub why: String,
 }
 
 /// Arguments of `atomix agent hawkbit`.

@@ -94,7 +94,7 @@ fn only_root_may_change_anything_by_the_narrow_policy() {
 
 #[test]
 fn units_hold_known_keys_and_a_command_that_exists() {
-    const KEYS: [&str; 17] = [
+    const KEYS: [&str; 32] = [
         "Description",
         "After",
         "Type",
@@ -112,6 +112,21 @@ fn units_hold_known_keys_and_a_command_that_exists() {
         "SystemdService",
         "[Unit]",
         "[Service]",
+        "NoNewPrivileges",
+        "CapabilityBoundingSet",
+        "ProtectControlGroups",
+        "ProtectHome",
+        "ProtectHostname",
+        "ProtectKernelModules",
+        "KeyringMode",
+        "LockPersonality",
+        "MemoryDenyWriteExecute",
+        "RestrictNamespaces",
+        "RestrictRealtime",
+        "RestrictAddressFamilies",
+        "SystemCallArchitectures",
+        "SystemCallFilter",
+        "SystemCallErrorNumber",
     ];
     for name in ["rauc.service", "de.pengutronix.rauc.service"] {
         let text = text(name);

@@ -23,8 +23,8 @@ pub use run::{hawkbit_once, run_hawkbit};
 use super::course::{Course, Ending};
 use super::hands::{HandError, Stop};
 use crate::ddi::{
-    Action, ActionId, AttributeMode, BootOutcome, Context, DdiState, DdiTrouble, Effect, Event,
-    Exchange, InstallEnd, Keeper, Server, Stage, boot_outcome, converse,
+    Action, ActionId, AttributeMode, BootOutcome, Consent, Context, DdiState, DdiTrouble, Effect,
+    Event, Exchange, InstallEnd, Keeper, Server, Stage, boot_outcome, converse,
 };
 use crate::{Asked, Clock, Facts, Judgement, Memory, Outcome, Pace, Policy, Rule, wake_after};
 use bootctl::{Force, SlotId};
@@ -49,6 +49,14 @@ pub struct HawkbitTerms<'a, E> {
     pub server: &'a Server,
     /// Who sends.
     pub exchange: &'a E,
+    /// Who answers an action that wants a yes first; the device itself where it is nobody else.
+    pub operator: Option<&'a dyn OperatorsWord>,
+}
+
+/// The word of somebody at the device on an action that wants one.
+pub trait OperatorsWord: std::fmt::Debug {
+    /// It, or that it is still to come.
+    fn on(&self, action: ActionId) -> Consent;
 }
 
 impl<E> Clone for HawkbitTerms<'_, E> {
@@ -124,6 +132,8 @@ struct Hawkbit<'a, E> {
     tries: u32,
     /// The last reason to wait: the same one has the same words, so that it is told once.
     reason: Option<(ActionId, Rule, String)>,
+    /// The operator was told of it.
+    asked_operator: Option<ActionId>,
 }
 
 /// What belongs to one round.
@@ -187,6 +197,7 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
             held: None,
             tries: 0,
             reason: None,
+            asked_operator: None,
         }
     }
 

@@ -17,8 +17,8 @@ pub use hands::{
     HandError, Hands, InstallDone, InstallEnding, LookDone, LookError, Stop, StoreDone, Watch,
 };
 pub use hawkbit::{
-    HawkbitEnd, HawkbitEnding, HawkbitPreview, HawkbitTerms, hawkbit_once, preview_hawkbit,
-    run_hawkbit,
+    HawkbitEnd, HawkbitEnding, HawkbitPreview, HawkbitTerms, OperatorsWord, hawkbit_once,
+    preview_hawkbit, run_hawkbit,
 };
 pub use poll::{AskError, Fetch, HttpFetch, Offered, PolledServer, Question, Server, Speaks};
 pub use report::Reporter;

@@ -3,8 +3,8 @@
 
 use super::texts::{Hook, Offset, OperatorFile, Proxy, Segment, Server, TimeOfDay, Whole};
 use super::{
-    DEFAULT_TENANT, HawkbitSettings, Identity, Login, Metadata, PollSettings, Settings,
-    SettingsError, Source, TlsFiles,
+    ConfirmRule, DEFAULT_TENANT, HawkbitSettings, Identity, Login, Metadata, PollSettings,
+    Settings, SettingsError, Source, TlsFiles,
 };
 use crate::json::Members;
 use crate::policy::{Downgrade, Keep, MeteredRule, Policy, RebootRule};
@@ -79,6 +79,8 @@ struct Hawkbit {
     tenant: Option<Segment>,
     #[serde(default, deserialize_with = "given")]
     target_id: Option<Segment>,
+    #[serde(default, deserialize_with = "given")]
+    confirm: Option<ConfirmRule>,
     #[serde(default, deserialize_with = "given")]
     target_token_file: Option<OperatorFile>,
     #[serde(default, deserialize_with = "given")]
@@ -264,6 +266,7 @@ impl Hawkbit {
             url: self.url.0,
             tenant: self.tenant.map_or_else(|| DEFAULT_TENANT.to_owned(), |tenant| tenant.0),
             target_id: self.target_id.map(|id| id.0),
+            confirm: self.confirm.unwrap_or_default(),
             login,
             ca: self.ca_file.map(|file| file.0),
         })

@@ -8,6 +8,7 @@
 mod access;
 mod bus;
 mod clock;
+mod consent;
 pub mod due;
 mod fetch;
 mod hands;
@@ -19,5 +20,6 @@ mod work;
 
 pub use access::Access;
 pub use clock::DeviceClock;
+pub use consent::{CONSENT_PATH, Operator};
 pub use hands::DeviceHands;
 pub use link::LinkKnown;

@@ -54,6 +54,16 @@ pub fn run(context: &Context, command: &AgentCommand, out: &mut Output) -> Resul
         (AgentCommand::Run, Some(settings), Some(Source::Hawkbit(hawkbit))) => {
             HawkbitAgent { context, settings, hawkbit }.follow(HawkbitArgs::default(), out)
         }
+        (AgentCommand::Confirm(args), Some(settings), Some(Source::Hawkbit(hawkbit))) => {
+            HawkbitAgent { context, settings, hawkbit }.answer(args.action, None, out)
+        }
+        (AgentCommand::Deny(args), Some(settings), Some(Source::Hawkbit(hawkbit))) => {
+            HawkbitAgent { context, settings, hawkbit }.answer(args.action, Some(&args.why), out)
+        }
+        (AgentCommand::Confirm(_) | AgentCommand::Deny(_), ..) => Err(Failure::Refused {
+            what: "no hawkBit leads this device: no action waits for a yes".to_owned(),
+            hint: "`atomix agent status` shows who tells of updates",
+        }),
         (AgentCommand::Hawkbit(_), Some(_), Some(Source::Poll(_))) => {
             out.done("a server is polled for updates here; nothing to do")
         }

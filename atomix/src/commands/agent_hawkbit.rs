@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `atomix agent hawkbit`: the device and its hawkBit server.
 
-use crate::agent::{Access, DeviceHands};
+use crate::agent::{Access, DeviceHands, Operator};
 use crate::agent_cli::HawkbitArgs;
 use crate::commands::agent::outcome_of_round;
 use crate::commands::agent_view;
@@ -14,8 +14,8 @@ use agents::agent::{
     Ending, HandError, HawkbitEnd, HawkbitEnding, HawkbitTerms, RoundEnd, hawkbit_once,
     preview_hawkbit, run_hawkbit,
 };
-use agents::ddi::{DdiError, DdiTrouble, HttpExchange, HttpWay, Server};
-use agents::{HawkbitSettings, Judgement, Settings, Transport};
+use agents::ddi::{ActionId, DdiError, DdiState, DdiTrouble, HttpExchange, HttpWay, Server, Stage};
+use agents::{ConfirmRule, HawkbitSettings, Judgement, MemoryStore, Settings, Transport};
 use bootctl::Force;
 use std::sync::Arc;
 
@@ -41,8 +41,16 @@ impl HawkbitAgent<'_> {
         let (mut hands, mut memory) = DeviceHands::new(self.context, self.settings, &stop, out);
         let exchange = self.exchange(&stop)?;
         let server = self.server()?;
-        let terms =
-            HawkbitTerms { policy: &self.settings.policy, server: &server, exchange: &exchange };
+        let operator = Operator::of(self.context);
+        let terms = HawkbitTerms {
+            policy: &self.settings.policy,
+            server: &server,
+            exchange: &exchange,
+            operator: match self.hawkbit.confirm {
+                ConfirmRule::Auto => None,
+                ConfirmRule::Operator => Some(&operator),
+            },
+        };
         let insist = if args.insist { Force::Yes } else { Force::No };
         if args.dry_run {
             let seen = preview_hawkbit(&mut hands, terms, &mut memory, insist);
@@ -57,6 +65,34 @@ impl HawkbitAgent<'_> {
         let end = hawkbit_once(&mut hands, terms, &mut memory, insist);
         agent_view::show_talk(&end, hands.out())?;
         outcome(end)
+    }
+
+    /// Keeps the operator's word on the action that waits for one: a yes, or a no with its reason.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] where no such action waits.
+    pub fn answer(
+        &self,
+        action: i64,
+        no: Option<&str>,
+        out: &mut Output<'_>,
+    ) -> Result<(), Failure> {
+        let hint = "`atomix agent status` shows the action; `confirm = \"operator\"` in \
+                    [os_upgrade.hawkbit] has it wait";
+        let refused = |what: String| Err(Failure::Refused { what, hint });
+        if self.hawkbit.confirm == ConfirmRule::Auto {
+            return refused("this device says yes by itself".to_owned());
+        }
+        let (_, memory, _) = MemoryStore::load(&self.context.files);
+        let known = DdiState::from_record(memory.action.as_ref()).ok();
+        let waits = known
+            .and_then(|known| known.action)
+            .is_some_and(|known| known.id == ActionId(action) && known.stage == Stage::Confirming);
+        if !waits {
+            return refused(format!("action {action} does not wait for a yes"));
+        }
+        Operator::of(self.context).say(ActionId(action), no)?;
+        out.done(&format!("kept; the agent tells hawkBit about action {action} when it asks next"))
     }
 
     /// The device's place there, by the name that its owner gave it or by its own.

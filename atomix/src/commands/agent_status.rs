@@ -183,7 +183,12 @@ fn action_words(action: &ActionView) -> String {
         stage => stage,
     };
     let slot = action.slot.map(|slot| format!(" (slot {slot})")).unwrap_or_default();
-    format!("{}: {stage}{slot}", action.id)
+    let way = if action.stage == "waits-for-consent" {
+        format!(" (`atomix agent confirm {id}`, or `deny`)", id = action.id)
+    } else {
+        String::new()
+    };
+    format!("{}: {stage}{slot}{way}", action.id)
 }
 
 fn install(memory: &Memory) -> Option<InstallView> {
@@ -255,7 +260,7 @@ fn render_record(to: &mut dyn Write, view: &StatusView) -> io::Result<()> {
         line(to, "refused", &format!("{what}{since}: {}", refused.words), 3)?;
     }
     if let Some(action) = &view.action {
-        line(to, "action", &action_words(action), 1)?;
+        line(to, "action", &action_words(action), 2)?;
     }
     if let Some(install) = &view.install {
         let version = install.bundle_version.as_deref().unwrap_or("version not known");

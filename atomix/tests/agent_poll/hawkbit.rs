@@ -264,3 +264,67 @@ fn the_original_contract_has_its_own_name() {
     assert!(ran.stderr.contains("name: 020000000011, the address of end0"), "{}", ran.stderr);
     assert_eq!(house.server.asked()[0].headers["x-device-id"], "unknown");
 }
+
+/// From the setting to the wire: the word is kept over starts of the agent, told once, and counts for the
+/// action that waits.
+#[test]
+fn an_action_that_wants_a_yes_waits_for_the_operators() {
+    let house = house(0o600);
+    let refused = house.board.run(&["agent", "confirm", "7"]);
+    assert_eq!(refused.code, 3, "{}", refused.stderr);
+    assert!(refused.stderr.contains("confirm = \"operator\""), "{}", refused.stderr);
+    let path = "/data/config/os-upgrade.json";
+    let text = String::from_utf8(house.board.read(path)).unwrap();
+    let asks = text.replace("\"hawkbit\":{", "\"hawkbit\":{\"confirm\":\"operator\",");
+    house.board.write(path, asks);
+
+    offer(&house, ("os.raucb", "2.0.0"), bundles::good());
+    let place = format!("{PLACE}/confirmationBase/7");
+    let link = json!({ "href": format!("{}{place}?c=1", house.server.url) });
+    let base = json!({
+        "config": { "polling": { "sleep": "00:05:00" } }, "_links": { "confirmationBase": link },
+    });
+    house.server.put(PLACE, Page::new(200, base.to_string()));
+    let href = format!("{}{PLACE}/softwaremodules/1/artifacts/os.raucb", house.server.url);
+    let artifact = json!({
+        "filename": "os.raucb", "size": bundles::good().len(), "hashes": {},
+        "_links": { "download": { "href": href } },
+    });
+    let wanted = json!({ "id": "7", "confirmation": {
+        "download": "attempt", "update": "attempt",
+        "chunks": [{ "part": "os", "version": "2.0.0", "name": "os", "artifacts": [artifact] }],
+    }});
+    for query in ["", "?c=1", "?c=1&actionHistory=20", "?actionHistory=20&c=1"] {
+        house.server.put(&format!("{place}{query}"), Page::new(200, wanted.to_string()));
+    }
+    house.server.put(&format!("{place}/feedback"), Page::new(200, ""));
+    let told = |house: &House| {
+        let asked = house.server.asked();
+        let words = asked.iter().filter(|asked| asked.path == format!("{place}/feedback"));
+        words.map(|asked| String::from_utf8(asked.body.clone()).unwrap()).collect::<Vec<_>>()
+    };
+    for _ in 0..2 {
+        let ran = talk(&house, &["--once"]);
+        assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+        assert!(ran.stderr.contains("`atomix agent confirm 7`"), "{}", ran.stderr);
+        assert_eq!(told(&house), [""; 0]);
+    }
+    let status = house.board.run(&["agent", "status"]).stdout;
+    assert!(
+        status.contains("7: waits for a yes (`atomix agent confirm 7`, or `deny`)"),
+        "{status}"
+    );
+    let other = house.board.run(&["agent", "confirm", "8"]);
+    assert_eq!(other.code, 3, "{}", other.stderr);
+    assert!(other.stderr.contains("hint: `atomix agent status`"), "{}", other.stderr);
+    for (word, says) in [(&["confirm", "7"][..], ""), (&["deny", "7", "--why", "it sells"], "")] {
+        let ran = house.board.run(&[&["agent"], word].concat());
+        assert_eq!(ran.code, 0, "{says}{}", ran.stderr);
+    }
+    // The last word counts.
+    assert_eq!(talk(&house, &["--once"]).code, 0);
+    let words = told(&house).concat();
+    assert!(words.contains("\"denied\"") && words.contains("it sells"), "{words}");
+    assert_eq!(talk(&house, &["--once"]).code, 0);
+    assert_eq!(told(&house), [""; 0], "a word is told once");
+}

@@ -35,8 +35,9 @@ pub use ssh_key::{SshKeyFault, SshPublicKey};
 pub use toml_tree::{MAX_CONFIG_BYTES, MAX_DEPTH};
 
 pub use updates::{
-    ClientIdentity, Day, Hawkbit, HawkbitLogin, Metadata, MeteredRule, OPERATOR_DIRS, OperatorFile,
-    OsUpgrade, Poll, RebootRule, TimeOfDay, TlsFiles, UpdatePolicy, UpdateSource, Window,
+    ClientIdentity, ConfirmRule, Day, Hawkbit, HawkbitLogin, Metadata, MeteredRule, OPERATOR_DIRS,
+    OperatorFile, OsUpgrade, Poll, RebootRule, TimeOfDay, TlsFiles, UpdatePolicy, UpdateSource,
+    Window,
 };
 
 pub(crate) use activation::STRATEGY;

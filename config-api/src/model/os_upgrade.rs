@@ -9,8 +9,8 @@ use super::reader::{Item, Table, closest};
 use super::server_url::{check_new_url, check_proxy, check_url};
 use super::update_policy::{read_duration, read_policy, read_word};
 use super::updates::{
-    ClientIdentity, Hawkbit, HawkbitLogin, Metadata, OperatorFile, OsUpgrade, Poll, TlsFiles,
-    UpdateSource,
+    ClientIdentity, ConfirmRule, Hawkbit, HawkbitLogin, Metadata, OperatorFile, OsUpgrade, Poll,
+    TlsFiles, UpdateSource,
 };
 
 /// The keys of polling, and those of either way.
@@ -28,10 +28,11 @@ const KEYS: [&str; 10] = [
     "policy",
 ];
 const TLS_KEYS: [&str; 3] = ["client_cert_file", "client_key_file", "ca_file"];
-const HAWKBIT_KEYS: [&str; 8] = [
+const HAWKBIT_KEYS: [&str; 9] = [
     "url",
     "tenant",
     "target_id",
+    "confirm",
     "target_token_file",
     "gateway_token_file",
     "client_cert_file",
@@ -191,12 +192,14 @@ fn read_hawkbit(item: Item<'_, '_>, sink: &mut Sink) -> Option<Hawkbit> {
         |key, most, sink: &mut Sink| table.get(key).map(|item| read_server_name(&item, most, sink));
     let tenant = name("tenant", MAX_TENANT_CHARS, sink);
     let target_id = name("target_id", MAX_TARGET_CHARS, sink);
+    let confirm = table.get("confirm").map(|item| read_word(&item, ConfirmRule::WORDS, sink));
     let ca_file = read_file(&table, "ca_file", sink);
     let login = read_login(&table, sink);
     Some(Hawkbit {
         url: url?,
         tenant: tenant.flatten(),
         target_id: target_id.flatten(),
+        confirm: confirm.flatten(),
         login: login?,
         ca_file,
     })

@@ -82,6 +82,8 @@ pub struct Hawkbit {
     pub tenant: Option<String>,
     /// The device's name there; its own where there is none.
     pub target_id: Option<String>,
+    /// Who answers an action that wants a yes first; the agent's own where nothing is said.
+    pub confirm: Option<ConfirmRule>,
     /// How it proves who it is.
     pub login: HawkbitLogin,
     /// Authorities that are believed instead of the system's.
@@ -122,6 +124,15 @@ pub struct UpdatePolicy {
     pub keep_bundles: Option<bool>,
     /// Programs of the image that are run before a restart, in this order.
     pub before_reboot: Vec<String>,
+}
+
+/// Who answers an action of hawkBit's that wants a yes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfirmRule {
+    /// The device.
+    Auto,
+    /// Somebody at it.
+    Operator,
 }
 
 /// When a device may restart into an update.
@@ -168,6 +179,7 @@ macro_rules! words {
 }
 
 words!(Metadata: Signed = "signed", Original = "original");
+words!(ConfirmRule: Auto = "auto", Operator = "operator");
 words!(RebootRule: Now = "now", Window = "window", Never = "never");
 words!(MeteredRule: Allow = "allow", Defer = "defer", ForcedOnly = "forced-only");
 words!(Day: Monday = "mon", Tuesday = "tue", Wednesday = "wed", Thursday = "thu", Friday = "fri",

@@ -94,6 +94,7 @@ fn hawkbit_table(hawkbit: &Hawkbit, config_dir: &str) -> Json {
     fields.text("url", Some(&hawkbit.url));
     fields.text("tenant", hawkbit.tenant.as_deref());
     fields.text("target_id", hawkbit.target_id.as_deref());
+    fields.text("confirm", hawkbit.confirm.map(|rule| rule.as_str()));
     match &hawkbit.login {
         HawkbitLogin::TargetToken(file) => fields.file("target_token_file", Some(file)),
         HawkbitLogin::GatewayToken(file) => fields.file("gateway_token_file", Some(file)),

@@ -4,7 +4,7 @@
 
 use super::closed;
 use crate::model::schema_facts as facts;
-use crate::model::{Day, Metadata, MeteredRule, OPERATOR_DIRS, RebootRule};
+use crate::model::{ConfirmRule, Day, Metadata, MeteredRule, OPERATOR_DIRS, RebootRule};
 use serde_json::{Value, json};
 
 const POLL_ONLY: [&str; 5] = ["metadata", "interval", "report_url", "mirrors", "tls"];
@@ -71,6 +71,7 @@ fn hawkbit(url: &Value) -> Value {
             "url": url,
             "tenant": name(facts::MAX_TENANT_CHARS),
             "target_id": name(facts::MAX_TARGET_CHARS),
+            "confirm": { "enum": words(ConfirmRule::WORDS) },
             "target_token_file": file(),
             "gateway_token_file": file(),
             "client_cert_file": file(),

@@ -73,11 +73,12 @@ fn what_is_said_is_rendered_beside_the_servers_address_and_nothing_else() {
             "proxy": "http://p.example:3128",
         })
     );
-    let names = "tenant = \"SHOP\"\ntarget_id = \"till:7\"\n";
+    let names = "tenant = \"SHOP\"\ntarget_id = \"till:7\"\nconfirm = \"operator\"\n";
     assert_eq!(
         value(&format!("{HAWKBIT}{TOKEN}{names}")),
         json!({ "mode": "hawkbit", "hawkbit": {
             "url": "https://h.example", "tenant": "SHOP", "target_id": "till:7",
+            "confirm": "operator",
             "target_token_file": "/data/config/hawkbit/token",
         }})
     );

@@ -9,9 +9,10 @@
 )]
 
 use agents::agent::{
-    Hands, HawkbitEnd, HawkbitEnding, HawkbitTerms, hawkbit_once, preview_hawkbit, run_hawkbit,
+    Hands, HawkbitEnd, HawkbitEnding, HawkbitTerms, OperatorsWord, hawkbit_once, preview_hawkbit,
+    run_hawkbit,
 };
-use agents::ddi::{Credentials, HttpExchange, HttpWay, Permission, Server};
+use agents::ddi::{ActionId, Consent, Credentials, HttpExchange, HttpWay, Permission, Server};
 use agents::{Decision, Keep, Memory, Policy, RebootRule, Transport};
 use bootctl::Force;
 use ddi::board::{Board, Cut};
@@ -47,7 +48,7 @@ fn pair(policy: &Policy) -> Scene<'_> {
     wire.book.borrow_mut().actions.push(action("2.0.0", ("attempt", "attempt")));
     let mut board = Board::default();
     board.fuse = wire.fuse.clone();
-    Scene { board, wire, server: place(), policy }
+    Scene { board, wire, server: place(), policy, operator: None }
 }
 
 struct Scene<'p> {
@@ -55,13 +56,18 @@ struct Scene<'p> {
     wire: Wire,
     server: Server,
     policy: &'p Policy,
+    operator: Option<&'p dyn OperatorsWord>,
 }
 
 impl Scene<'_> {
     /// One round of an agent that was just started.
     fn once(&mut self) -> HawkbitEnd {
-        let terms =
-            HawkbitTerms { policy: self.policy, server: &self.server, exchange: &self.wire };
+        let terms = HawkbitTerms {
+            policy: self.policy,
+            server: &self.server,
+            exchange: &self.wire,
+            operator: self.operator,
+        };
         let mut memory = self.board.memory.clone();
         hawkbit_once(&mut self.board, terms, &mut memory, Force::No)
     }
@@ -69,8 +75,12 @@ impl Scene<'_> {
     /// A life of the agent: until it is ended, the device restarts, or the power fails.
     fn live(&mut self, naps: u32) {
         self.board.naps = naps;
-        let terms =
-            HawkbitTerms { policy: self.policy, server: &self.server, exchange: &self.wire };
+        let terms = HawkbitTerms {
+            policy: self.policy,
+            server: &self.server,
+            exchange: &self.wire,
+            operator: self.operator,
+        };
         let mut memory = self.board.memory.clone();
         let lived = catch_unwind(AssertUnwindSafe(|| {
             run_hawkbit(&mut self.board, terms, &mut memory);
@@ -262,7 +272,12 @@ fn who_only_wants_to_know_changes_nothing_here_and_there() {
     let policy = Policy::default();
     let mut scene = pair(&policy);
     scene.wire.book.borrow_mut().wants_attributes = true;
-    let terms = HawkbitTerms { policy: &policy, server: &scene.server, exchange: &scene.wire };
+    let terms = HawkbitTerms {
+        policy: &policy,
+        server: &scene.server,
+        exchange: &scene.wire,
+        operator: None,
+    };
     let mut memory = scene.board.memory.clone();
     let seen = preview_hawkbit(&mut scene.board, terms, &mut memory, Force::No).unwrap();
     let last = seen.judgements.last().unwrap();
@@ -347,6 +362,50 @@ fn a_yes_is_given_unless_the_device_would_refuse_anyway() {
     older.once();
     assert_eq!(older.action(ID).told, ["denied"]);
     assert!(older.board.began.is_empty());
+}
+
+/// What somebody at the device has said so far.
+#[derive(Debug)]
+struct Said(std::cell::RefCell<Consent>);
+
+impl OperatorsWord for Said {
+    fn on(&self, action: ActionId) -> Consent {
+        assert_eq!(action, ActionId(ID));
+        self.0.borrow().clone()
+    }
+}
+
+#[test]
+fn an_action_waits_for_the_operators_word_and_each_word_is_told_once() {
+    let policy = Policy::default();
+    for (word, told) in
+        [(Consent::Yes, "confirmed"), (Consent::No("it sells".to_owned()), "denied")]
+    {
+        let said = Said(std::cell::RefCell::new(Consent::Later));
+        let mut scene = pair(&policy);
+        scene.operator = Some(&said);
+        scene.change(|action| action.open = Open::Confirmation);
+        scene.live(3);
+        assert_eq!(scene.action(ID).told, [""; 0], "nobody has spoken");
+        assert!(scene.board.began.is_empty());
+        let waits = scene.board.log.iter().filter(|line| line.contains("`atomix agent confirm 7`"));
+        assert_eq!(waits.count(), 1, "{:?}", scene.board.log);
+        said.0.replace(word);
+        scene.live(3);
+        scene.live(3);
+        let answers = scene.action(ID).told;
+        let words = answers.iter().filter(|one| ["confirmed", "denied"].contains(&&***one));
+        assert_eq!(words.collect::<Vec<_>>(), [told]);
+        assert_eq!(scene.board.began.len(), usize::from(told == "confirmed"), "{answers:?}");
+        scene.assert_strict();
+    }
+    // What the device would refuse it denies itself.
+    let said = Said(std::cell::RefCell::new(Consent::Yes));
+    let mut older = pair(&policy);
+    older.operator = Some(&said);
+    older.change(|action| (action.open, action.bundle) = (Open::Confirmation, bundle("0.9.0")));
+    older.once();
+    assert_eq!(older.action(ID).told, ["denied"]);
 }
 
 #[test]
@@ -595,7 +654,8 @@ fn an_update_goes_through_over_http() {
     let policy = Policy::default();
     let mut board = Board::default();
     let round = |board: &mut Board| {
-        let terms = HawkbitTerms { policy: &policy, server: &server, exchange: &exchange };
+        let terms =
+            HawkbitTerms { policy: &policy, server: &server, exchange: &exchange, operator: None };
         let mut memory = board.memory.clone();
         hawkbit_once(board, terms, &mut memory, Force::No)
     };

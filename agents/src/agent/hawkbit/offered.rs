@@ -334,7 +334,8 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
         }
     }
 
-    /// The device says no to what it would refuse anyway, and yes to everything else.
+    /// The device says no to what it would refuse anyway. To everything else it says yes, or what the
+    /// operator does.
     pub(super) fn asked_for_consent(
         &mut self,
         found: &Deployment,
@@ -350,8 +351,15 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
             | Decision::Install { .. }
             | Decision::LeaveTrial { .. }
             | Decision::Reboot { .. }
-            | Decision::Nothing => Consent::Yes,
+            | Decision::Nothing => match self.terms.operator {
+                Some(operator) => operator.on(found.id),
+                None => Consent::Yes,
+            },
         };
+        if consent == Consent::Later && self.asked_operator != Some(found.id) {
+            self.asked_operator = Some(found.id);
+            self.tell(&wants_consent(found.id));
+        }
         self.turn.asks_again |= consent == Consent::Yes;
         self.turn.judgements = vec![judgement];
         self.event(Event::Confirmation(found.id, consent))
@@ -391,6 +399,11 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
         self.turn.judgements.extend(end.judgements);
         self.event(Event::RebootWaits(id, why))
     }
+}
+
+/// What an action waits for that the operator has not spoken of.
+pub(super) fn wants_consent(id: ActionId) -> String {
+    format!("action {id} waits for a yes: `atomix agent confirm {id}`, or `atomix agent deny {id}`")
 }
 
 /// What is known of an offer whose record was lost with `/data`.

@@ -5,10 +5,11 @@
 use super::super::course::{Acting, Course, Ending};
 use super::super::hands::{HandError, Hands};
 use super::HawkbitTerms;
+use super::offered::wants_consent;
 use super::told::Told;
 use crate::ddi::{
-    ActionId, AttributeMode, Context, DdiAnswer, DdiMethod, DdiRequest, DdiState, DdiTrouble,
-    Effect, Event, Exchange, Keeper, NoAnswer, Permission, converse,
+    ActionId, AttributeMode, Consent, Context, DdiAnswer, DdiMethod, DdiRequest, DdiState,
+    DdiTrouble, Effect, Event, Exchange, Keeper, NoAnswer, Permission, converse,
 };
 use crate::{Judgement, Memory};
 use bootctl::Force;
@@ -99,8 +100,12 @@ pub fn preview_hawkbit<E: Exchange>(
             }
             Effect::Confirm(found) => {
                 preview.action = Some(found.id);
-                let words = format!("action {} waits for a yes or no of this device", found.id);
-                preview.words.push(words);
+                preview.words.push(match terms.operator {
+                    Some(operator) if operator.on(found.id) == Consent::Later => {
+                        wants_consent(found.id)
+                    }
+                    _ => format!("action {} waits for a yes or no of this device", found.id),
+                });
             }
             Effect::Tell(words) => preview.words.push(words),
             Effect::Send(_)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Against a bus of the test's own, on which the test plays NetworkManager and logind.
+//! Against a bus of the test's own, on which the test plays NetworkManager, logind and systemd.
 
+use super::super::unit::{SYSTEMD, UnitState};
 use super::*;
 use crate::context::Now;
 use bundle::UnixTime;
@@ -33,6 +34,34 @@ impl Logind {
             row("handle-power-key:shutdown", "pump", "block"),
             row("shutdown", "packages", "delay"),
         ]
+    }
+}
+
+struct Systemd;
+
+#[interface(name = "org.freedesktop.systemd1.Manager")]
+impl Systemd {
+    fn load_unit(&self, name: &str) -> zbus::zvariant::OwnedObjectPath {
+        let path = if name == "os-upgrade.service" { FAILED } else { ABSENT };
+        zbus::zvariant::ObjectPath::try_from(path).unwrap().into()
+    }
+}
+
+const FAILED: &str = "/org/freedesktop/systemd1/unit/failed";
+const ABSENT: &str = "/org/freedesktop/systemd1/unit/absent";
+
+struct Unit(&'static str, &'static str);
+
+#[interface(name = "org.freedesktop.systemd1.Unit")]
+impl Unit {
+    #[zbus(property)]
+    fn load_state(&self) -> String {
+        self.0.to_owned()
+    }
+
+    #[zbus(property)]
+    fn active_state(&self) -> String {
+        self.1.to_owned()
     }
 }
 
@@ -94,6 +123,14 @@ impl Device {
             .unwrap()
             .name(LOGIND)
             .unwrap()
+            .name(SYSTEMD)
+            .unwrap()
+            .serve_at("/org/freedesktop/systemd1", Systemd)
+            .unwrap()
+            .serve_at(FAILED, Unit("loaded", "failed"))
+            .unwrap()
+            .serve_at(ABSENT, Unit("not-found", "inactive"))
+            .unwrap()
             .serve_at("/org/freedesktop/NetworkManager", NetworkManager(metered))
             .unwrap()
             .serve_at("/org/freedesktop/login1", Logind)
@@ -154,4 +191,18 @@ fn who_blocks_a_shutdown_is_named_and_who_only_delays_it_is_not() {
     assert_eq!(inhibitors(&device.context()).unwrap(), Vec::<String>::new(), "no logind");
     let _played = device.plays(0);
     assert_eq!(inhibitors(&device.context()).unwrap(), ["pump: because"]);
+}
+
+#[test]
+fn the_service_manager_says_whether_a_unit_runs() {
+    let device = Device::with_bus();
+    let of = |unit| UnitState::of(&device.context(), unit).unwrap();
+    assert_eq!(of("os-upgrade.service"), None, "no service manager");
+    let _played = device.plays(0);
+    let state = |load: &str, active: &str| {
+        Some(UnitState { load: load.to_owned(), active: active.to_owned() })
+    };
+    assert_eq!(of("os-upgrade.service"), state("loaded", "failed"));
+    assert_eq!(of("atomix-agent.service"), state("not-found", "inactive"));
+    assert_eq!(UnitState::of(&Device::without_bus().context(), "x.service").unwrap(), None);
 }

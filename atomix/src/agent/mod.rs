@@ -16,6 +16,7 @@ mod hooks;
 mod link;
 mod stopping;
 mod stored;
+mod unit;
 mod work;
 
 pub use access::Access;
@@ -23,3 +24,4 @@ pub use clock::DeviceClock;
 pub use consent::{CONSENT_PATH, Operator};
 pub use hands::DeviceHands;
 pub use link::LinkKnown;
+pub use unit::UnitState;

@@ -3,7 +3,7 @@
 //! files that they name: presence, mode, content and age. Nobody is asked.
 
 use super::{Exam, expired};
-use crate::agent::Access;
+use crate::agent::{Access, UnitState};
 use crate::commands::report::{ReportSigner, client_identity};
 use crate::context::Context;
 use crate::failure::{Failure, chain};
@@ -24,6 +24,14 @@ const MAX_CA: ByteLen = ByteLen::mib(1);
 
 const WHAT: &str = "agent";
 
+/// Whether a unit of the agent's is to be active.
+#[derive(Clone, Copy)]
+enum Runs {
+    Always,
+    /// While it asks.
+    AtTimes,
+}
+
 impl Exam {
     pub(super) fn agent(&mut self, context: &Context) {
         let read = Settings::read(&context.files).map_err(Failure::AgentSettings);
@@ -33,6 +41,7 @@ impl Exam {
             Source::Hawkbit(hawkbit) => ("follows hawkBit at", &hawkbit.url, &hawkbit.ca),
         };
         self.ok(WHAT, format!("{mode} {}", fit(&one_line(server), ADDRESS)));
+        self.units(context, &settings.source);
         let access = Access::new(context, &settings);
         if let Some(Some((word, _))) = self.take(WHAT, access.token()) {
             self.ok(WHAT, format!("its {word} can be used"));
@@ -46,6 +55,48 @@ impl Exam {
         }
         if let Some(ca) = ca {
             self.authorities(context, ca);
+        }
+    }
+
+    /// What runs the agent, where somebody on the system's bus can tell.
+    fn units(&mut self, context: &Context, source: &Source) {
+        let units: &[(&str, Runs)] = match source {
+            Source::Poll(_) => {
+                &[("os-upgrade.timer", Runs::Always), ("os-upgrade.service", Runs::AtTimes)]
+            }
+            Source::Hawkbit(_) => &[("atomix-agent.service", Runs::Always)],
+        };
+        for (unit, runs) in units {
+            match UnitState::of(context, unit) {
+                Ok(None) => {}
+                Ok(Some(state)) => self.unit(unit, *runs, &state),
+                Err(cause) => {
+                    let text = format!("cannot ask systemd about {unit}: {}", chain(&cause));
+                    self.weak(WHAT, text, "`systemctl status` of the unit shows whether it runs");
+                }
+            }
+        }
+    }
+
+    fn unit(&mut self, unit: &str, runs: Runs, state: &UnitState) {
+        match (state.load.as_str(), state.active.as_str(), runs) {
+            ("masked", ..) => {
+                let hint = "`systemctl unmask` and start it: until then no update comes";
+                self.broken(WHAT, format!("{unit} is masked"), Some(hint));
+            }
+            ("loaded", "failed", _) => {
+                let hint = "`systemctl status` of it says why; `systemctl restart` tries again";
+                self.broken(WHAT, format!("{unit} has failed"), Some(hint));
+            }
+            ("loaded", "inactive", Runs::Always) => {
+                let hint = "`systemctl enable --now` it: until then no update comes";
+                self.weak(WHAT, format!("{unit} is not started"), hint);
+            }
+            ("loaded", ..) => self.ok(WHAT, format!("{unit} is {}", state.active)),
+            (load, ..) => {
+                let hint = "the image has to have the units of atomix";
+                self.broken(WHAT, format!("{unit} is {}", fit(&one_line(load), 32)), Some(hint));
+            }
         }
     }
 
@@ -114,6 +165,33 @@ impl Exam {
             self.weak(WHAT, format!("{named} expires in less than 30 days"), hint);
         } else {
             self.ok(WHAT, format!("{named} is valid"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+
+    #[test]
+    fn a_unit_that_brings_no_update_is_found() {
+        for (load, active, runs, verdict, words) in [
+            ("loaded", "active", Runs::Always, Verdict::Ok, "is active"),
+            ("loaded", "inactive", Runs::Always, Verdict::Weak, "enable --now"),
+            ("loaded", "inactive", Runs::AtTimes, Verdict::Ok, "is inactive"),
+            ("loaded", "failed", Runs::Always, Verdict::Broken, "says why"),
+            ("loaded", "failed", Runs::AtTimes, Verdict::Broken, "says why"),
+            ("masked", "inactive", Runs::Always, Verdict::Broken, "unmask"),
+            ("not-found", "inactive", Runs::AtTimes, Verdict::Broken, "is not-found"),
+        ] {
+            let mut exam = Exam::default();
+            let state = UnitState { load: load.to_owned(), active: active.to_owned() };
+            exam.unit("os-upgrade.timer", runs, &state);
+            let [found] = exam.findings.as_slice() else { panic!("{load} {active}") };
+            let text = format!("{} {}", found.text, found.hint.as_deref().unwrap_or_default());
+            assert_eq!(found.verdict, verdict, "{text}");
+            assert!(text.contains("os-upgrade.timer") && text.contains(words), "{text}");
         }
     }
 }

@@ -45,6 +45,7 @@ const PARSERS: &[(&str, Row)] = &[
     ("agents/src/ddi/server.rs", Fuzzed(&["hawkbit"])),
     ("agents/src/ddi/state.rs", Fuzzed(&["hawkbit"])),
     ("agents/src/json.rs", Fuzzed(&["original_answer", "release"])),
+    ("agents/src/memory/heard.rs", Inside("what the agent itself heard last, bounded, in /run")),
     ("agents/src/memory/store.rs", Inside("the record that the agent itself wrote, bounded")),
     ("agents/src/original.rs", Fuzzed(&["original_answer"])),
     ("agents/src/release.rs", Fuzzed(&["release"])),

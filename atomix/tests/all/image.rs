@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What `atomix image` makes of the same parts is the same, as an image, in a bundle and alone.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const INIT: &str = "/nix/store/abc-nixos-system/init";
+
+fn atomix(dir: &Path, words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_atomix")).args(words).current_dir(dir).output().unwrap()
+}
+
+fn parts(dir: &Path) {
+    fs::create_dir_all(dir.join("boot/dtbs/rockchip")).unwrap();
+    fs::write(dir.join("boot/Image"), vec![1; 90_000]).unwrap();
+    fs::write(dir.join("boot/initrd"), vec![2; 70_000]).unwrap();
+    fs::write(dir.join("boot/dtbs/rockchip/rk3328-rock64.dtb"), vec![3; 5_000]).unwrap();
+    fs::write(dir.join("rootfs"), vec![4; 1 << 20]).unwrap();
+}
+
+fn of_parts<'a>(verb: &'a str, version: &'a str, out: &'a str) -> Vec<&'a str> {
+    let common = ["--boot", "boot", "--rootfs", "rootfs", "--init", INIT, "--image-version"];
+    [&["image", verb][..], &common, &[version, out]].concat()
+}
+
+#[test]
+fn a_bundle_carries_the_boot_partition_of_the_flashed_image() {
+    let dir = tempfile::tempdir().unwrap();
+    parts(dir.path());
+    for (verb, out) in [("build", "image"), ("content", "content")] {
+        let made = atomix(dir.path(), &of_parts(verb, "1.2.3", out));
+        assert!(made.status.success(), "{verb}: {}", String::from_utf8_lossy(&made.stderr));
+    }
+    let boot = fs::read(dir.path().join("content/boot.vfat")).unwrap();
+    let image = fs::read(dir.path().join("image")).unwrap();
+    let at = 16 << 20;
+    assert!(image[at..at + boot.len()] == boot[..], "the boot partitions differ");
+    assert_eq!(
+        fs::read(dir.path().join("content/rootfs.img")).unwrap(),
+        fs::read(dir.path().join("rootfs")).unwrap()
+    );
+    assert_eq!(
+        fs::read_to_string(dir.path().join("content/manifest.raucm")).unwrap(),
+        "[update]\ncompatible=rock64\nversion=1.2.3\n\n[bundle]\nformat=verity\n\n\
+         [image.boot]\nfilename=boot.vfat\n\n[image.rootfs]\nfilename=rootfs.img\n"
+    );
+}
+
+#[test]
+fn the_script_alone_is_the_one_in_the_boot_partition() {
+    let dir = tempfile::tempdir().unwrap();
+    parts(dir.path());
+    assert!(atomix(dir.path(), &of_parts("content", "1", "content")).status.success());
+    let made = atomix(dir.path(), &["image", "script", "--init", INIT, "boot.scr"]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let script = fs::read(dir.path().join("boot.scr")).unwrap();
+    let boot = fs::read(dir.path().join("content/boot.vfat")).unwrap();
+    assert!(String::from_utf8_lossy(&script).contains(&format!("init={INIT} ")));
+    assert!(boot.windows(script.len()).any(|window| window == script));
+}
+
+#[test]
+fn a_version_that_would_be_more_lines_of_the_manifest_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    parts(dir.path());
+    let refused = atomix(dir.path(), &of_parts("content", "1\n[hooks]", "content"));
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(!dir.path().join("content").exists());
+}
+
+#[test]
+fn nothing_is_written_over() {
+    let dir = tempfile::tempdir().unwrap();
+    parts(dir.path());
+    fs::write(dir.path().join("boot.scr"), "mine").unwrap();
+    fs::create_dir(dir.path().join("content")).unwrap();
+    assert_eq!(atomix(dir.path(), &["image", "script", "boot.scr"]).status.code(), Some(1));
+    assert_eq!(atomix(dir.path(), &of_parts("content", "1", "content")).status.code(), Some(1));
+    assert_eq!(fs::read_to_string(dir.path().join("boot.scr")).unwrap(), "mine");
+}
+
+/// The page that tells how an image is built has one block that says `run`.
+#[test]
+fn the_lines_of_the_page_about_building_run() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/building.md");
+    let page = fs::read_to_string(page).unwrap();
+    let (_, rest) = page.split_once("```sh run\n").unwrap();
+    let (lines, _) = rest.split_once("```").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    parts(dir.path());
+    fs::create_dir(dir.path().join("root")).unwrap();
+    fs::write(dir.path().join("root/init"), "the first program").unwrap();
+    let programs = Path::new(env!("CARGO_BIN_EXE_atomix")).parent().unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let done = Command::new("sh")
+        .args(["-euc", lines])
+        .env("PATH", path)
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(done.status.success(), "{said}{}", String::from_utf8_lossy(&done.stderr));
+    assert!(said.contains("compatible   rock64") && said.contains("version      1.2.3"), "{said}");
+}

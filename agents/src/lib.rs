@@ -60,7 +60,7 @@ pub use report::{
     verify_report,
 };
 pub use schedule::{Asked, DEFAULT_INTERVAL, LONGEST_WAIT, Pace, SHORTEST_WAIT, wake_after};
-pub use secrets::{SecretError, Token, check_secret, read_token};
+pub use secrets::{SecretError, Token, check_certificates, check_secret, read_token};
 pub use settings::{
     ConfirmRule, HawkbitSettings, Identity, Login, Metadata, OPERATOR_DIRS, PollSettings,
     SETTINGS_PATH, Settings, SettingsError, Source, TlsFiles,

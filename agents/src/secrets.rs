@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! May this file be used as a secret? One that somebody else could have read or written is none:
-//! it is refused with its path, owner and mode, and its content is in no message.
+//! May this file be used as a secret, or as certificates? A secret that somebody else could have read
+//! or written is none: it is refused with its path, owner and mode, and its content is in no message.
 
+use openssl::x509::X509;
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,9 @@ use storage::tree::{Kind, Trees};
 
 /// Longer than any token of hawkBit's, and than any header should be.
 const MAX_TOKEN_BYTES: u64 = 1024;
+
+/// All authorities that a distribution ships are less.
+const MAX_CERTIFICATES_BYTES: u64 = 4 * 1024 * 1024;
 
 /// What others may have of a secret: nothing.
 const OTHERS: u32 = 0o077;
@@ -48,6 +52,12 @@ pub enum SecretError {
         /// Whose it is to be.
         owner: u32,
     },
+    /// Its content is no certificate.
+    #[error("{path} holds no certificates")]
+    NoCertificates {
+        /// Where.
+        path: PathBuf,
+    },
     /// Its content is no token.
     #[error("{path} holds no token: one line of visible ASCII, at most {MAX_TOKEN_BYTES} bytes")]
     NoToken {
@@ -63,10 +73,13 @@ impl SecretError {
         match self {
             Self::Files { .. } => "look at the medium",
             Self::Missing { .. } | Self::NoFile { .. } => {
-                "put the file there: install -m 0600 FILE PATH, as root"
+                "put the file there (install -m 0600 FILE PATH, as root) or correct the settings"
             }
             Self::Exposed { .. } => {
                 "chown it to root and chmod it to 0600; it may be known to others: take a new one"
+            }
+            Self::NoCertificates { .. } => {
+                "write them into it in PEM, each with its BEGIN and END line"
             }
             Self::NoToken { .. } => "write the token alone into it, without name or quotes",
         }
@@ -106,6 +119,25 @@ pub fn check_secret(root: &dyn Trees, path: &Path, owner: u32) -> Result<(), Sec
         return Err(SecretError::Exposed { path, uid, mode, owner });
     }
     Ok(())
+}
+
+/// Whether certificates are there, in PEM. Of a file that is lost or junk a TLS library says only that
+/// no connection can be had, and people look for the fault at the server. Anybody may read it.
+///
+/// # Errors
+/// [`SecretError`].
+pub fn check_certificates(root: &dyn Trees, path: &Path) -> Result<(), SecretError> {
+    let entry = root.entry(below(path))?;
+    let path = path.to_owned();
+    let Some(entry) = entry else { return Err(SecretError::Missing { path }) };
+    let Kind::File(_) = entry.kind else { return Err(SecretError::NoFile { path }) };
+    let mut pem = Vec::new();
+    let read = root.open(below(&path))?.take(MAX_CERTIFICATES_BYTES).read_to_end(&mut pem);
+    read.map_err(|source| FilesError::Read { path: path.clone(), source })?;
+    match X509::stack_from_pem(&pem) {
+        Ok(found) if !found.is_empty() => Ok(()),
+        Ok(_) | Err(_) => Err(SecretError::NoCertificates { path }),
+    }
 }
 
 /// Reads a token from a file that only `owner` may read and write.

@@ -124,7 +124,7 @@ pub enum Failure {
     #[error(transparent)]
     AgentSettings(agents::SettingsError),
     /// A key or token of the agent's may not be used.
-    #[error("cannot use a secret of the update agent")]
+    #[error("cannot use a key, a token or a certificate of the update agent")]
     Secret(#[source] agents::SecretError),
     /// The update server has no answer that can be used.
     #[error(transparent)]
@@ -153,6 +153,12 @@ pub enum Failure {
     /// The install lock is taken.
     #[error("cannot start an install")]
     Lock(#[from] updater::LockError),
+    /// A bundle that is to be stored does not fit.
+    #[error("/data has no room for a bundle of {size}")]
+    NoRoom {
+        /// All of it.
+        size: storage::ByteLen,
+    },
     /// A slot's content cannot be judged.
     #[error("cannot check the slot")]
     SlotCheck(#[from] updater::SlotCheckError),
@@ -313,6 +319,7 @@ impl Failure {
             | Self::Seal { .. }
             | Self::Create { .. }
             | Self::Lock(_)
+            | Self::NoRoom { .. }
             | Self::Unhealthy { .. }
             | Self::Claim { .. }
             | Self::Image { .. }
@@ -361,6 +368,9 @@ impl Failure {
             Self::Image { source, .. } => source.hint(),
             Self::SystemConf { source, .. } => {
                 source.hint().or(Some("correct the file; nothing was tried"))
+            }
+            Self::NoRoom { .. } => {
+                Some("make room there, or set keep_bundles = false: it is then written as it comes")
             }
             Self::Keyring { .. } => Some("the keyring has to hold CA certificates in PEM"),
             Self::Signer { .. } => {

@@ -294,6 +294,10 @@ impl<'a> Course<'a> {
                 self.tell(&chain(&no));
                 let ending = match no {
                     whole @ LookError::Whole => Ending::Refused(whole.into()),
+                    LookError::Own(source) => {
+                        let doing = "look at the offered bundle".to_owned();
+                        Ending::Failed(HandError { doing, source })
+                    }
                     LookError::Refused(source) => Ending::Refused(source),
                     LookError::Unreachable { retry_after, source } => {
                         Ending::Unreachable { retry_after, source }
@@ -348,6 +352,10 @@ impl<'a> Course<'a> {
             InstallEnding::Interrupted { retry_after, source } => {
                 self.tell(&format!("the install is interrupted: {}", chain(&*source)));
                 RoundEnd::new(judgements, Ending::Unreachable { retry_after, source })
+            }
+            InstallEnding::Failed(source) => {
+                let failed = HandError { doing: "install the offered bundle".to_owned(), source };
+                self.failed(judgements, failed)
             }
             InstallEnding::Refused(source) => {
                 self.tell(&format!("the install is refused: {}", chain(&*source)));

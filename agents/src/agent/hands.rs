@@ -31,6 +31,9 @@ pub enum LookError {
     /// which the owner wants anyway.
     #[error("the bundle's server sends whole files only: all of it is stored before it is judged")]
     Whole,
+    /// The device itself cannot: its medium, its room, an install that runs. No server is missed.
+    #[error("this device cannot look at the bundle")]
+    Own(#[source] Box<dyn Error + Send + Sync>),
     /// No place had it; a later look may find it.
     #[error("the bundle cannot be reached")]
     Unreachable {
@@ -55,6 +58,9 @@ pub enum InstallEnding {
         /// Why.
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The device itself cannot go on: its medium, its room, another install. No server is missed, and
+    /// the next try goes on where it stands.
+    Failed(Box<dyn Error + Send + Sync>),
     /// It is not to be installed on this device, however often one tries.
     Refused(Box<dyn Error + Send + Sync>),
 }

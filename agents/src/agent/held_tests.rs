@@ -32,3 +32,25 @@ fn what_the_device_cannot_do_says_nothing_of_its_server() {
     once_in(&mut world, &mut Script::of(3), (Force::No, Acting::Act));
     assert_eq!(world.disk.failures, 0, "it has answered");
 }
+
+/// Fails when a full medium, or whatever else of the device fails at any point of a round, is told to
+/// people as a server that is away. Only a look or a fetch that fails misses somebody.
+#[test]
+fn wherever_the_device_itself_fails_no_server_is_missed() {
+    let (mut missed, mut own) = (0, 0);
+    for fault in 1..40 {
+        let mut world = World::new();
+        world.disk.failures = 3;
+        world.faults.push(fault);
+        once_in(&mut world, &mut Script::of(3), (Force::No, Acting::Act));
+        let told = world.told.join("\n");
+        if told.contains("cannot look:") || told.contains("cannot fetch:") {
+            assert_eq!(world.disk.failures, 4, "{fault}: {told}");
+            missed += 1;
+        } else {
+            assert!([0, 3].contains(&world.disk.failures), "{fault}: {told}");
+            own += 1;
+        }
+    }
+    assert!(missed >= 2 && own >= 10, "{missed} {own}");
+}

@@ -338,10 +338,7 @@ impl Played<'_> {
     fn write(&mut self, order: &InstallOrder, fetched: &mut u64) -> InstallEnding {
         let bundle: BundleId = order.manifest.into();
         let refuse = |why: &str| InstallEnding::Refused(why.into());
-        let interrupt = |failed: HandError| InstallEnding::Interrupted {
-            retry_after: None,
-            source: Box::new(failed),
-        };
+        let own = |failed: HandError| InstallEnding::Failed(Box::new(failed));
         if self.world.boot.is_known_failed(&bundle) && order.force == Force::No {
             self.world.wrongs.push("a bundle that failed is installed again".to_owned());
         }
@@ -354,7 +351,7 @@ impl Played<'_> {
             return refuse("bootctl refuses");
         }
         if let Err(failed) = self.act("begin an install") {
-            return interrupt(failed);
+            return own(failed);
         }
         if let Err(ending) = self.fetch(order, fetched) {
             return ending;
@@ -369,7 +366,7 @@ impl Played<'_> {
         self.world.finished.push(bundle);
         match self.act("finish an install") {
             Ok(()) => InstallEnding::Written,
-            Err(failed) => interrupt(failed),
+            Err(failed) => own(failed),
         }
     }
 }

@@ -16,9 +16,10 @@ use crate::{
 use bundle::Keyring;
 use bundle::http::{
     ExchangeError, ExchangeMethod, ExchangeRequest, ExchangeTls, Exchanged, HttpStop, HttpUrl,
-    UrlError, exchange,
+    UrlError, exchange, is_out_of_time,
 };
 use std::time::Duration;
+use storage::chain;
 
 /// Most redirects of one question.
 const MAX_REDIRECTS: usize = 5;
@@ -92,8 +93,11 @@ impl AskError {
 
     /// The way out.
     #[must_use]
-    pub const fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> &'static str {
         match self {
+            Self::NoAnswer(source) if is_out_of_time(&chain(source)) => {
+                "check the clock of this device, then the time of the server's certificate"
+            }
             Self::NoAnswer(_) => "check the network, the proxy and the server's certificate",
             Self::Status { code: 401 | 403, .. } => "check the client certificate of this device",
             Self::Status { code: 404 | 410, .. } => "check server_url",

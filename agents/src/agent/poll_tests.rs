@@ -271,3 +271,20 @@ fn the_question_reaches_a_server_over_real_http() {
     let gone = polled.ask(&facts(), &Memory::default()).unwrap_err();
     assert!(chain(&gone).starts_with("the update server does not answer: cannot connect"));
 }
+
+/// Fails when a technician is sent to the cables for a clock that nobody has set. The words are
+/// those of `a_certificate_outside_its_time_is_refused_in_words_and_nothing_is_said` of `bundle`.
+#[test]
+fn a_certificate_outside_its_time_sends_to_the_clock_and_other_faults_do_not() {
+    let hint = |words: &str| {
+        let fault = bundle::http::TransferFault(words.to_owned());
+        AskError::NoAnswer(ExchangeError::Connect(fault)).hint()
+    };
+    for words in ["certificate is not yet valid", "certificate has expired"] {
+        let told = hint(&format!("SSL certificate problem: {words}"));
+        assert!(told.contains("clock"), "{told}");
+    }
+    for words in ["Connection refused", "SSL certificate problem: self-signed certificate"] {
+        assert!(!hint(words).contains("clock"), "{words}");
+    }
+}

@@ -5,6 +5,7 @@
 use super::error::DdiError;
 use super::request::NoAnswer;
 use super::server::ActionId;
+use bundle::http::is_out_of_time;
 
 /// The cause. No words begin with the server's own.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,8 +52,11 @@ impl DdiTrouble {
 
     /// The way out.
     #[must_use]
-    pub const fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> &'static str {
         match self {
+            Self::NoAnswer(NoAnswer { reason }) if is_out_of_time(reason) => {
+                "check the clock of this device, then the time of the server's certificate"
+            }
             Self::NoAnswer(_) => "check the network, the proxy and the server's certificate",
             Self::Status { code: 401 | 403, .. } => {
                 "check the token or certificate of this device, and target_id and tenant"
@@ -69,5 +73,18 @@ impl DdiTrouble {
             Self::Answer { .. } => "look at the server, which has to speak DDI of version 1",
             Self::Action { .. } => "give the device another action; this one is closed as failed",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails when a technician is sent to the cables for a clock that nobody has set.
+    #[test]
+    fn a_certificate_outside_its_time_sends_to_the_clock_and_other_faults_do_not() {
+        let hint = |reason: &str| DdiTrouble::NoAnswer(NoAnswer { reason: reason.into() }).hint();
+        assert!(hint("cannot connect: SSL: certificate is not yet valid").contains("clock"));
+        assert!(!hint("cannot connect: Connection refused").contains("clock"));
     }
 }

@@ -6,7 +6,10 @@ use crate::commands::transfer::TransferRequest;
 use crate::context::Context;
 use crate::failure::Failure;
 use agents::ddi::Credentials;
-use agents::{Identity, Login, SecretError, Settings, Source, Token, check_secret, read_token};
+use agents::{
+    Identity, Login, SecretError, Settings, Source, Token, check_certificates, check_secret,
+    read_token,
+};
 use bundle::Wanted;
 use bundle::http::{ByteBudget, ExchangeTls, HttpStop, HttpUrl, Proxy, Schemes};
 use nix::unistd::geteuid;
@@ -36,7 +39,8 @@ impl<'a> Access<'a> {
     /// Client certificate and authorities, as paths of this machine.
     ///
     /// # Errors
-    /// [`Failure::Secret`] for a key that others could have read, [`Failure::Files`].
+    /// [`Failure::Secret`] for a key that others could have read and for certificates that are none,
+    /// [`Failure::Files`].
     pub fn tls(&self) -> Result<ExchangeTls, Failure> {
         let (identity, ca) = match &self.settings.source {
             Source::Poll(poll) => (poll.tls.identity.as_ref(), poll.tls.ca.as_deref()),
@@ -50,6 +54,9 @@ impl<'a> Access<'a> {
         };
         if let Some(Identity { key, .. }) = identity {
             check_secret(&self.trees()?, key, self.owner())?;
+        }
+        for path in identity.map(|identity| identity.cert.as_path()).into_iter().chain(ca) {
+            check_certificates(&self.trees()?, path)?;
         }
         let place = |path: &Path| -> Result<String, Failure> {
             Ok(self.context.files.resolve(path)?.to_string_lossy().into_owned())
@@ -234,6 +241,47 @@ mod tests {
             let refused = access.token().err().unwrap();
             assert!(refused.chain().contains(says), "{}", refused.chain());
             assert!(refused.hint().is_some());
+        }
+    }
+
+    /// Fails when a lost or junk file is found out by a connection that does not come, which sends a
+    /// technician to the server.
+    #[test]
+    fn certificates_that_are_lost_or_junk_are_named_before_anybody_is_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let context = Context::host(dir.path(), Now(UnixTime(0)));
+        let path = "/data/config/hawkbit/ca.pem";
+        let place = dir.path().join("data/config/hawkbit/ca.pem");
+        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+        for text in [
+            format!(
+                r#"{{"server_url": "https://u.example", "mode": "poll", "metadata": "original",
+                    "tls": {{"ca_file": "{path}"}}}}"#
+            ),
+            format!(
+                r#"{{"mode": "hawkbit", "hawkbit": {{"url": "https://h.example", "ca_file": "{path}",
+                    "target_token_file": "/data/config/hawkbit/token"}}}}"#
+            ),
+        ] {
+            let settings = settings(&text);
+            let access = Access::new(&context, &settings);
+            let _ = std::fs::remove_file(&place);
+            let lost = access.tls().err().unwrap();
+            assert!(
+                lost.chain().ends_with(&format!("there is no file {path}")),
+                "{}",
+                lost.chain()
+            );
+            assert_eq!(lost.class().exit_code(), 2);
+            for junk in
+                ["", "none", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+            {
+                std::fs::write(&place, junk).unwrap();
+                let refused = access.tls().err().unwrap();
+                assert!(refused.chain().ends_with(&format!("{path} holds no certificates")));
+                assert_eq!(refused.class().exit_code(), 2);
+                assert!(refused.hint().unwrap().contains("PEM"));
+            }
         }
     }
 }

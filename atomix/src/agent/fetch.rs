@@ -269,6 +269,7 @@ fn not_looked(failure: Failure) -> LookError {
     match finality(&failure) {
         Finality::ForGood => LookError::Refused(failure.into()),
         Finality::Now => LookError::Unreachable { retry_after: None, source: failure.into() },
+        Finality::Own => LookError::Own(failure.into()),
     }
 }
 
@@ -316,6 +317,8 @@ pub enum Finality {
     ForGood,
     /// Another try may find it otherwise.
     Now,
+    /// Until this device is helped, or has done what it does: whoever has the bundle has no part in it.
+    Own,
 }
 
 /// What is the bundle's own fault, or the rules', stays so; networks, disks, budgets, a running
@@ -336,10 +339,52 @@ pub fn finality(failure: &Failure) -> Finality {
     if let Failure::Install { .. } | Failure::Bundle { .. } = failure {
         return match failure.class() {
             Class::Refused | Class::NotVerified => Finality::ForGood,
-            Class::Failed | Class::Usage | Class::Busy | Class::No => Finality::Now,
+            Class::Failed if of_bundle.is_some() => Finality::Now,
+            Class::Failed | Class::Usage | Class::Busy | Class::No => Finality::Own,
         };
     }
-    let leads_nowhere =
-        matches!(failure, Failure::Fetch(HttpError::Url(_) | HttpError::Insecure { .. }));
-    if leads_nowhere { Finality::ForGood } else { Finality::Now }
+    match failure {
+        Failure::Fetch(HttpError::Url(_) | HttpError::Insecure { .. }) => Finality::ForGood,
+        // Somebody else has something at that place now.
+        Failure::Fetch(_) | Failure::Refused { .. } => Finality::Now,
+        _ => Finality::Own,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use storage::FilesError;
+    use updater::LockError;
+
+    /// Fails when a full `/data` or a technician's install is told as a server that is away.
+    #[test]
+    fn what_is_the_devices_own_is_told_apart_from_servers_and_from_bundles() {
+        let own = [
+            Failure::NoRoom { size: ByteLen::mib(1) },
+            Failure::Lock(LockError::Busy { holder: None }),
+            Failure::Files(FilesError::Escapes { path: "x".into() }),
+            Failure::Io {
+                act: "store",
+                path: place(),
+                source: std::io::ErrorKind::StorageFull.into(),
+            },
+        ];
+        for failure in own {
+            assert_eq!(finality(&failure), Finality::Own, "{}", failure.chain());
+            assert!(matches!(not_looked(failure), LookError::Own(_)));
+        }
+        let now = [
+            Failure::Fetch(HttpError::Stopped { reason: "SIGTERM" }),
+            Failure::Bundle { bundle: place(), source: BundleError::PlainStreamed },
+            other("another bundle".to_owned()),
+        ];
+        for failure in now {
+            assert_ne!(finality(&failure), Finality::Own, "{}", failure.chain());
+        }
+    }
+
+    fn place() -> PathBuf {
+        PathBuf::from("/b")
+    }
 }

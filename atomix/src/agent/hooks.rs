@@ -4,6 +4,7 @@
 
 use crate::context::Context;
 use crate::signals::StopRequest;
+use agents::agent::HandError;
 use programs::{ProgramCall, ProgramError};
 use std::path::Path;
 use std::time::Duration;
@@ -36,6 +37,13 @@ pub enum HookError {
         #[source]
         source: ProgramError,
     },
+}
+
+/// Whether a hand did nothing because a program of the owner does not allow the restart now: that is
+/// waited for, and no failure.
+#[must_use]
+pub fn is_forbidden(failed: &HandError) -> bool {
+    matches!(failed.source.downcast_ref::<HookError>(), Some(HookError::Forbids { .. }))
 }
 
 /// Runs them. A program that is named and missing forbids the restart: nobody knows what it was to
@@ -79,6 +87,22 @@ mod tests {
         let mut file = std::fs::File::create_new(&path).unwrap();
         std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Fails when a unit fails every five minutes for as long as a till is open.
+    #[test]
+    fn a_no_of_a_program_is_waited_for_and_other_failures_are_none_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let context = Context::host(dir.path(), Now(UnixTime(0)));
+        hook(&context, "no", "#!/bin/sh\nexit 3\n");
+        let names = ["no".to_owned()];
+        let no = run_before_reboot(&context, &names, &StopRequest::of_nobody()).unwrap_err();
+        let source = FilesError::Escapes { path: "../tills".into() };
+        let find = HookError::Find { name: "../tills".to_owned(), source };
+        let of = |source| HandError { doing: "restart the device now".to_owned(), source };
+        assert!(is_forbidden(&of(no.into())));
+        assert!(!is_forbidden(&of(find.into())));
+        assert!(!is_forbidden(&of("the service manager refuses".into())));
     }
 
     #[test]

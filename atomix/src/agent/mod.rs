@@ -23,5 +23,6 @@ pub use access::Access;
 pub use clock::DeviceClock;
 pub use consent::{CONSENT_PATH, Operator};
 pub use hands::DeviceHands;
+pub use hooks::is_forbidden;
 pub use link::LinkKnown;
 pub use unit::UnitState;

@@ -120,7 +120,7 @@ impl<'a> Bundles<'a> {
     /// Fetches all of what is offered, and comes back with the server's mark for it.
     ///
     /// # Errors
-    /// [`Failure::Refused`] where there is no room, [`Failure::Fetch`], [`Failure::Io`].
+    /// [`Failure::NoRoom`], [`Failure::Fetch`], [`Failure::Io`].
     pub fn fetch_offer(
         &self,
         fetch: &Fetch<'_>,
@@ -158,7 +158,7 @@ impl<'a> Bundles<'a> {
     /// Fetches the whole of it.
     ///
     /// # Errors
-    /// [`Failure::Refused`] where there is no room, [`Failure::Fetch`], [`Failure::Io`].
+    /// [`Failure::NoRoom`], [`Failure::Fetch`], [`Failure::Io`].
     pub fn fetch(
         &self,
         fetch: &Fetch<'_>,
@@ -198,10 +198,7 @@ impl<'a> Bundles<'a> {
         if room.takes(wanted) {
             return Ok(());
         }
-        Err(Failure::Refused {
-            what: format!("/data has no room for a bundle of {size}"),
-            hint: "make room there, or set keep_bundles = false: it is then written as it comes",
-        })
+        Err(Failure::NoRoom { size })
     }
 
     /// Removes everything but what is stored for an order.

@@ -116,5 +116,6 @@ fn ending(failure: Failure, stop: &Stopping) -> InstallEnding {
     match finality(&failure) {
         Finality::ForGood => InstallEnding::Refused(failure.into()),
         Finality::Now => InstallEnding::Interrupted { retry_after: None, source: failure.into() },
+        Finality::Own => InstallEnding::Failed(failure.into()),
     }
 }

@@ -2,14 +2,14 @@
 //! `atomix agent`: whoever tells this device of updates is asked, and what follows is done.
 
 use crate::agent::due::{Asker, is_due, keep_next, since_boot};
-use crate::agent::{Access, DeviceHands};
+use crate::agent::{Access, DeviceHands, is_forbidden};
 use crate::agent_cli::{AgentCommand, HawkbitArgs, PollArgs};
 use crate::commands::agent_hawkbit::HawkbitAgent;
 use crate::commands::agent_status;
 use crate::commands::agent_view::{self, RoundView};
 use crate::commands::bundle::configured;
 use crate::context::{Context, Machine};
-use crate::failure::Failure;
+use crate::failure::{Class, Failure};
 use crate::output::Output;
 use crate::signals::StopRequest;
 use agents::agent::{
@@ -194,6 +194,7 @@ pub(super) fn outcome_of_round(end: RoundEnd) -> Result<(), Failure> {
         },
         Ending::Unreachable { source, .. } => Err(of_bundle(source, false)),
         Ending::Refused(source) => Err(of_bundle(source, true)),
+        Ending::Failed(failed) if is_forbidden(&failed) => Ok(()),
         Ending::Failed(failed) => Err(Failure::Hand(failed)),
         Ending::Installed(_) | Ending::Restarting { .. } | Ending::Stopped(_) => Ok(()),
     }
@@ -221,6 +222,28 @@ fn for_timer(outcome: Result<(), Failure>) -> Result<(), Failure> {
         Err(Failure::Ask(AskError::NoAnswer(_) | AskError::Status { .. }))
         | Err(Failure::Fetch(_)) => Ok(()),
         Err(Failure::Refused { .. }) => Ok(()),
+        Err(failure) if failure.class() == Class::Busy => Ok(()),
         outcome => outcome,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use storage::ByteLen;
+
+    fn hand(source: Failure) -> Result<(), Failure> {
+        Err(Failure::Hand(HandError { doing: "install".to_owned(), source: source.into() }))
+    }
+
+    /// Fails when a full `/data` hides as a round that went well, or when a unit goes red for what is
+    /// only to be waited for.
+    #[test]
+    fn a_unit_fails_for_what_somebody_has_to_mend_and_waits_for_the_rest() {
+        let full = for_timer(hand(Failure::NoRoom { size: ByteLen::mib(1) })).unwrap_err();
+        assert_eq!(full.class(), Class::Failed);
+        assert!(full.hint().unwrap().contains("make room"));
+        for_timer(hand(Failure::Lock(updater::LockError::Busy { holder: Some(1) }))).unwrap();
+        for_timer(Err(Failure::Refused { what: String::new(), hint: "" })).unwrap();
     }
 }

@@ -191,6 +191,13 @@ pub enum HttpError {
 #[error("{0}")]
 pub struct TransferFault(pub String);
 
+/// Whether words of a failed connection say that a certificate is refused for its time, as OpenSSL
+/// puts it: every good one is where the clock is wrong.
+#[must_use]
+pub fn is_out_of_time(words: &str) -> bool {
+    ["certificate has expired", "certificate is not yet valid"].iter().any(|no| words.contains(no))
+}
+
 impl HttpError {
     /// What a person can do about it, if that is known.
     #[must_use]

@@ -305,6 +305,12 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
                 self.turn.took = Some(Ending::Unreachable { retry_after, source });
                 InstallEnd::Interrupted(why)
             }
+            InstallEnding::Failed(source) => {
+                let why = self.hold(None, words_of(&*source));
+                let doing = "install the offered bundle".to_owned();
+                self.turn.took = Some(Ending::Failed(HandError { doing, source }));
+                InstallEnd::Interrupted(why)
+            }
             InstallEnding::Refused(source) => {
                 self.course.refuse(order);
                 let why = words_of(&*source);

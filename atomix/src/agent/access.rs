@@ -187,6 +187,7 @@ mod tests {
     use crate::context::Now;
     use bundle::UnixTime;
     use std::path::PathBuf;
+    use storage::Files;
 
     fn settings(text: &str) -> Settings {
         Settings::parse(text.as_bytes()).unwrap()
@@ -248,11 +249,7 @@ mod tests {
     /// technician to the server.
     #[test]
     fn certificates_that_are_lost_or_junk_are_named_before_anybody_is_asked() {
-        let dir = tempfile::tempdir().unwrap();
-        let context = Context::host(dir.path(), Now(UnixTime(0)));
         let path = "/data/config/hawkbit/ca.pem";
-        let place = dir.path().join("data/config/hawkbit/ca.pem");
-        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
         for text in [
             format!(
                 r#"{{"server_url": "https://u.example", "mode": "poll", "metadata": "original",
@@ -264,8 +261,9 @@ mod tests {
             ),
         ] {
             let settings = settings(&text);
+            let dir = tempfile::tempdir().unwrap();
+            let context = Context::host(dir.path(), Now(UnixTime(0)));
             let access = Access::new(&context, &settings);
-            let _ = std::fs::remove_file(&place);
             let lost = access.tls().err().unwrap();
             assert!(
                 lost.chain().ends_with(&format!("there is no file {path}")),
@@ -276,7 +274,7 @@ mod tests {
             for junk in
                 ["", "none", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
             {
-                std::fs::write(&place, junk).unwrap();
+                context.files.clone().replace(Path::new(path), junk.as_bytes()).unwrap();
                 let refused = access.tls().err().unwrap();
                 assert!(refused.chain().ends_with(&format!("{path} holds no certificates")));
                 assert_eq!(refused.class().exit_code(), 2);

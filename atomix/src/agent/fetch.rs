@@ -343,12 +343,12 @@ pub fn finality(failure: &Failure) -> Finality {
             Class::Failed | Class::Usage | Class::Busy | Class::No => Finality::Own,
         };
     }
-    match failure {
-        Failure::Fetch(HttpError::Url(_) | HttpError::Insecure { .. }) => Finality::ForGood,
-        // Somebody else has something at that place now.
-        Failure::Fetch(_) | Failure::Refused { .. } => Finality::Now,
-        _ => Finality::Own,
+    if let Failure::Fetch(HttpError::Url(_) | HttpError::Insecure { .. }) = failure {
+        return Finality::ForGood;
     }
+    // Nobody is there, or somebody has something else at that place now.
+    let is_elsewhere = matches!(failure, Failure::Fetch(_) | Failure::Refused { .. });
+    if is_elsewhere { Finality::Now } else { Finality::Own }
 }
 
 #[cfg(test)]

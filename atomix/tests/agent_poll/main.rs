@@ -102,7 +102,7 @@ fn what_is_no_answer_of_the_contract_changes_nothing_and_says_what_it_is() {
         changes_nothing(&house, what, expected);
     }
     let status = house.board.run(&["agent", "status"]).stdout;
-    assert!(status.contains("not reached, 11 times in a row"), "{status}");
+    assert!(status.contains("could not be asked 11 times in a row"), "{status}");
     // Nothing of it keeps the device from its next update.
     house.server.offer("2.0.0", bundles::good());
     assert_eq!(house.poll(&[]).code, 0);

@@ -100,7 +100,9 @@ fn what_was_judged_is_installed_and_nothing_else() {
     interrupted(&done, "bytes would be fetched");
     assert!(done.fetched < ByteLen::kib(100));
     let lock = InstallLock::acquire(house.board.root(), 4711).unwrap();
-    interrupted(&install(&house, &order, &mut Until(0, None)), "cannot start an install");
+    let busy = install(&house, &order, &mut Until(0, None));
+    let InstallEnding::Failed(source) = &busy.ending else { panic!("{busy:?}") };
+    assert!(chain(&**source).contains("cannot start an install"), "no server is missed by it");
     drop(lock);
     assert!(house.board.read("/dev/mmcblk1p4") == before);
     assert_eq!(house.board.state().b.state, SlotState::Good, "nothing was begun");

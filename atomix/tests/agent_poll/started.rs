@@ -88,7 +88,7 @@ fn a_device_that_changed_reports_once_and_signed() {
     assert_eq!(house.poll(&[]).code, 0);
     assert_eq!(reports().len(), 1);
     let status = house.board.run(&["agent", "status"]).stdout;
-    assert!(status.contains("report    still to be sent"), "{status}");
+    assert!(status.contains("report     still to be sent"), "{status}");
     // A round after the pause tries again, and after the server has it nothing is sent twice.
     house.server.put("/report", Page::new(200, ""));
     assert_eq!(house.poll(&[]).code, 0);

@@ -88,7 +88,9 @@ fn another_server_is_shown_no_certificate() {
     house.server.put(crate::update_server::LATEST, Page::new(200, answer.to_string()));
     let ran = house.poll(&[]);
     assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
-    assert!(ran.stderr.contains("certificate required"), "{}", ran.stderr);
+    // Its word may be overtaken by the end of the connection.
+    let ends = ["certificate required", "Connection reset by peer"];
+    assert!(ends.iter().any(|end| ran.stderr.contains(end)), "{}", ran.stderr);
     assert!(other.asked().is_empty(), "the other one asks for a certificate, and gets none");
     assert!(!house.holds_good());
 }

@@ -51,6 +51,7 @@ const PARSERS: &[(&str, Row)] = &[
     ("agents/src/release.rs", Fuzzed(&["release"])),
     ("agents/src/release_read.rs", Fuzzed(&["release"])),
     ("agents/src/report/signed.rs", Fuzzed(&["device_report"])),
+    ("agents/src/secrets.rs", Inside("the owner's own certificates, bounded, read by OpenSSL")),
     ("agents/src/settings.rs", Fuzzed(&["agent_settings"])),
     ("atomix-repart/src/settings.rs", Fuzzed(&["settings"])),
     ("atomix/src/commands/rescue/laptop/dialogue.rs", Fuzzed(&["serial_dialogue"])),

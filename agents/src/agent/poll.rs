@@ -15,8 +15,8 @@ use crate::{
 };
 use bundle::Keyring;
 use bundle::http::{
-    ExchangeError, ExchangeMethod, ExchangeRequest, ExchangeTls, Exchanged, HttpStop, HttpUrl,
-    UrlError, exchange, is_out_of_time,
+    CLOCK_HINT, ExchangeError, ExchangeMethod, ExchangeRequest, ExchangeTls, Exchanged, HttpStop,
+    HttpUrl, UrlError, exchange, is_out_of_time,
 };
 use std::time::Duration;
 use storage::chain;
@@ -95,9 +95,7 @@ impl AskError {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::NoAnswer(source) if is_out_of_time(&chain(source)) => {
-                "check the clock of this device, then the time of the server's certificate"
-            }
+            Self::NoAnswer(source) if is_out_of_time(&chain(source)) => CLOCK_HINT,
             Self::NoAnswer(_) => "check the network, the proxy and the server's certificate",
             Self::Status { code: 401 | 403, .. } => "check the client certificate of this device",
             Self::Status { code: 404 | 410, .. } => "check server_url",

@@ -16,7 +16,7 @@ use crate::{
 };
 use bootctl::{Force, SlotState};
 use bundle::UnixTime;
-use bundle::http::ExchangeError;
+use bundle::http::{CLOCK_HINT, ExchangeError, is_out_of_time};
 use std::time::Duration;
 use storage::chain;
 
@@ -347,7 +347,19 @@ fn hear(heard: &mut Heard, polled: &Polled, version: Option<&str>, now: UnixTime
                 | Ending::Stopped(_) => judged.map(crate::Judgement::words),
             };
             let came = format!("version {} is offered", version.unwrap_or("of no name"));
-            (came, words, judged.and_then(crate::Judgement::way_out))
+            let way_out = match &end.ending {
+                Ending::Unreachable { source, .. } if is_out_of_time(&chain(&**source)) => {
+                    Some(CLOCK_HINT)
+                }
+                Ending::Unreachable { .. }
+                | Ending::Refused(_)
+                | Ending::Failed(_)
+                | Ending::Judged
+                | Ending::Installed(_)
+                | Ending::Restarting { .. }
+                | Ending::Stopped(_) => judged.and_then(crate::Judgement::way_out),
+            };
+            (came, words, way_out)
         }
     };
     (heard.came, heard.way_out) = (Some(came), way_out.map(str::to_owned));

@@ -5,7 +5,7 @@
 use super::error::DdiError;
 use super::request::NoAnswer;
 use super::server::ActionId;
-use bundle::http::is_out_of_time;
+use bundle::http::{CLOCK_HINT, is_out_of_time};
 
 /// The cause. No words begin with the server's own.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,9 +54,7 @@ impl DdiTrouble {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::NoAnswer(NoAnswer { reason }) if is_out_of_time(reason) => {
-                "check the clock of this device, then the time of the server's certificate"
-            }
+            Self::NoAnswer(NoAnswer { reason }) if is_out_of_time(reason) => CLOCK_HINT,
             Self::NoAnswer(_) => "check the network, the proxy and the server's certificate",
             Self::Status { code: 401 | 403, .. } => {
                 "check the token or certificate of this device, and target_id and tenant"

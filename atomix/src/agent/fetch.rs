@@ -346,6 +346,10 @@ pub fn finality(failure: &Failure) -> Finality {
     if let Failure::Fetch(HttpError::Url(_) | HttpError::Insecure { .. }) = failure {
         return Finality::ForGood;
     }
+    // What came cannot be stored, or cannot be asked for with this device's settings.
+    if let Failure::Fetch(HttpError::Store { .. } | HttpError::Option { .. }) = failure {
+        return Finality::Own;
+    }
     // Nobody is there, or somebody has something else at that place now.
     let is_elsewhere = matches!(failure, Failure::Fetch(_) | Failure::Refused { .. });
     if is_elsewhere { Finality::Now } else { Finality::Own }
@@ -363,6 +367,8 @@ mod tests {
         let own = [
             Failure::NoRoom { size: ByteLen::mib(1) },
             Failure::Lock(LockError::Busy { holder: None }),
+            Failure::Fetch(HttpError::Store { url: String::new(), reason: "full".to_owned() }),
+            Failure::Fetch(HttpError::Option { option: "proxy", reason: "none".to_owned() }),
             Failure::Files(FilesError::Escapes { path: "x".into() }),
             Failure::Io {
                 act: "store",

@@ -255,10 +255,13 @@ impl Hands for DeviceHands<'_, '_> {
 
     fn reboot(&mut self, _policy: &Policy) -> Result<(), HandError> {
         let names = &self.settings.before_reboot;
-        run_before_reboot(self.context, names, &self.stop).map_err(|source| HandError {
-            doing: "restart the device now".to_owned(),
-            source: source.into(),
-        })?;
+        if let Err(no) = run_before_reboot(self.context, names, &self.stop) {
+            self.tell(&no.hint());
+            return Err(HandError {
+                doing: "restart the device now".to_owned(),
+                source: no.into(),
+            });
+        }
         self.restart().map_err(cannot("restart the device"))
     }
 

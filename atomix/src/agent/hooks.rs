@@ -39,11 +39,34 @@ pub enum HookError {
     },
 }
 
+impl HookError {
+    /// The way out, with the program's path.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Forbids { name, .. } if self.is_a_no() => format!(
+                "the restart waits for {HOOKS_DIR}/{name}: it is asked again in 5 minutes; run it by \
+                 hand to see what it waits for"
+            ),
+            Self::Find { name, .. } | Self::Forbids { name, .. } => format!(
+                "the restart waits until {HOOKS_DIR}/{name} can be run: put a program there, or take \
+                 its name out of before_reboot in [os_upgrade.policy]"
+            ),
+        }
+    }
+
+    /// Whether it was run and has said no, or nothing in time. One that cannot be started never will.
+    fn is_a_no(&self) -> bool {
+        let Self::Forbids { source, .. } = self else { return false };
+        !matches!(source, ProgramError::Start { .. } | ProgramError::Input { .. })
+    }
+}
+
 /// Whether a hand did nothing because a program of the owner does not allow the restart now: that is
 /// waited for, and no failure.
 #[must_use]
 pub fn is_forbidden(failed: &HandError) -> bool {
-    matches!(failed.source.downcast_ref::<HookError>(), Some(HookError::Forbids { .. }))
+    failed.source.downcast_ref().is_some_and(HookError::is_a_no)
 }
 
 /// Runs them. A program that is named and missing forbids the restart: nobody knows what it was to
@@ -96,11 +119,20 @@ mod tests {
         let context = Context::host(dir.path(), Now(UnixTime(0)));
         hook(&context, "no", "#!/bin/sh\nexit 3\n");
         let names = ["no".to_owned()];
-        let no = run_before_reboot(&context, &names, &StopRequest::of_nobody()).unwrap_err();
+        let run = |names: &[String]| {
+            run_before_reboot(&context, names, &StopRequest::of_nobody()).unwrap_err()
+        };
+        let (no, missing) = (run(&names), run(&["missing".to_owned()]));
+        assert!(no.hint().contains("/etc/atomix/before-reboot/no: it is asked again"));
+        assert!(missing.hint().contains("before-reboot/missing can be run: put a program there"));
         let source = FilesError::Escapes { path: "../tills".into() };
         let find = HookError::Find { name: "../tills".to_owned(), source };
         let of = |source| HandError { doing: "restart the device now".to_owned(), source };
         assert!(is_forbidden(&of(no.into())));
+        assert!(
+            !is_forbidden(&of(missing.into())),
+            "the device would never restart, and none see it"
+        );
         assert!(!is_forbidden(&of(find.into())));
         assert!(!is_forbidden(&of("the service manager refuses".into())));
     }

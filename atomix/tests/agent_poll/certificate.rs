@@ -4,7 +4,7 @@
 
 use crate::cli_board::{Ran, bundles};
 use crate::house::House;
-use crate::update_server::{Certificate, Page, UpdateServer, certify};
+use crate::update_server::{Certificate, LATEST, OUTSIDE, Page, UpdateServer, certify};
 use serde_json::{Value, json};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -73,6 +73,63 @@ fn a_key_that_others_may_read_and_a_certificate_that_is_not_known_open_nothing()
     hears_nothing(&house, "no certificate", 1);
 }
 
+/// Fails when a lost or junk file sends a technician to a server that he need not look at.
+#[test]
+fn certificates_that_are_lost_or_junk_are_named_and_nobody_is_asked() {
+    let device = certify("dev-7");
+    let house = house(&device);
+    holds(&house, &device, 0o600);
+    for name in ["ca.pem", "device.pem"] {
+        let path = format!("{DIR}/{name}");
+        let held = house.board.read(&path);
+        house.board.write(&path, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+        let junk = hears_nothing(&house, "junk", 2);
+        assert!(junk.stderr.contains(&format!("{path} holds no certificates")), "{}", junk.stderr);
+        assert!(junk.stderr.contains("hint: write them into it in PEM"), "{}", junk.stderr);
+        std::fs::remove_file(house.board.path(&path)).unwrap();
+        let lost = hears_nothing(&house, "a lost file", 2);
+        assert!(lost.stderr.contains(&format!("there is no file {path}")), "{}", lost.stderr);
+        assert!(lost.stderr.contains("hint: put the file there"), "{}", lost.stderr);
+        house.board.write(&path, held);
+    }
+    assert_eq!(house.poll(&[]).code, 0);
+}
+
+/// Fails when a technician is sent to the cables, or to options that an agent does not have, for a clock
+/// that nobody has set: the server's, and that of the bundle's own place.
+#[test]
+fn a_certificate_outside_its_time_sends_to_the_clock() {
+    for (times, words) in OUTSIDE {
+        let policy = json!({ "reboot": "never" });
+        let house = House::asking(UpdateServer::start_between(times), "original", &policy);
+        house.server.offer("2.0.0", bundles::good());
+        sends_to_the_clock(&hears_nothing(&house, words, 1), words);
+
+        let house = House::original();
+        let other = UpdateServer::start_between(times);
+        let both = [house.server.ca_pem.as_slice(), &other.ca_pem].concat();
+        house.board.write(&format!("{DIR}/ca.pem"), both);
+        other.offer("2.0.0", bundles::good());
+        let place = format!("{}/os/update.raucb", other.url);
+        let answer = json!({ "version": "2.0.0", "bundle_url": place });
+        house.server.put(LATEST, Page::new(200, answer.to_string()));
+        let ran = house.poll(&[]);
+        assert_eq!(ran.code, 1, "{words}: {}{}", ran.stdout, ran.stderr);
+        sends_to_the_clock(&ran, words);
+        let status = house.board.run(&["agent", "status"]).stdout;
+        assert!(status.contains("way out    check the clock of this device"), "{status}");
+        assert!(other.asked().is_empty() && !house.holds_good(), "{words}");
+    }
+}
+
+/// In the last failure, which is the one that a person reads.
+pub fn sends_to_the_clock(ran: &Ran, words: &str) {
+    let (_, said) = ran.stderr.rsplit_once("atomix: ").unwrap();
+    assert!(said.contains(words), "{words}: {}", ran.stderr);
+    let (_, way) = said.split_once("hint: ").unwrap();
+    assert!(way.starts_with("check the clock of this device"), "{words}: {way}");
+}
+
 /// What a server of the owner's says of a bundle's place is no reason to tell that place who asks.
 #[test]
 fn another_server_is_shown_no_certificate() {
@@ -85,7 +142,7 @@ fn another_server_is_shown_no_certificate() {
     other.offer("2.0.0", bundles::good());
     let place = format!("{}/os/update.raucb", other.url);
     let answer = json!({ "version": "2.0.0", "bundle_url": place });
-    house.server.put(crate::update_server::LATEST, Page::new(200, answer.to_string()));
+    house.server.put(LATEST, Page::new(200, answer.to_string()));
     let ran = house.poll(&[]);
     assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
     // Its word may be overtaken by the end of the connection.

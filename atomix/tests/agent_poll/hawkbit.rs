@@ -2,9 +2,10 @@
 //! `atomix agent hawkbit` reaches its server with its token, which is said nowhere, and ends as its page says.
 //! What it talks about is held by `tests/ddi` and by gooseBit.
 
+use crate::certificate::sends_to_the_clock;
 use crate::cli_board::{Ran, bundles};
 use crate::house::House;
-use crate::update_server::Page;
+use crate::update_server::{OUTSIDE, Page, UpdateServer};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 
@@ -149,6 +150,35 @@ fn a_server_that_is_no_help_is_a_failure_with_its_cause_and_a_way_out() {
         assert!(ran.stderr.contains("hint: check the network"), "{how}: {}", ran.stderr);
         assert_eq!(failure(&house.board.run(&["--json", "agent", "hawkbit", how]))["code"], 1);
     }
+}
+
+/// As for a device that polls: the clock, and the file, and not the server.
+#[test]
+fn a_certificate_outside_its_time_sends_to_the_clock_and_a_junk_file_to_itself() {
+    let settings = "/data/config/os-upgrade.json";
+    let ca = "/data/config/hawkbit/ca.pem";
+    for (times, words) in OUTSIDE {
+        let (house, server) = (house(0o600), UpdateServer::start_between(times));
+        let text = String::from_utf8(house.board.read(settings)).unwrap();
+        house.board.write(settings, text.replace(&house.server.url, &server.url));
+        house.board.write(ca, &server.ca_pem);
+        for how in ["--dry-run", "--once"] {
+            let ran = talk(&house, &[how]);
+            assert_eq!(ran.code, 1, "{how} {words}: {}{}", ran.stdout, ran.stderr);
+            sends_to_the_clock(&ran, words);
+        }
+        assert!(server.asked().is_empty(), "{words}");
+    }
+    let house = house(0o600);
+    house.board.write(ca, "junk");
+    let junk = talk(&house, &["--once"]);
+    assert_eq!(junk.code, 2, "{}", junk.stderr);
+    assert!(junk.stderr.contains(&format!("{ca} holds no certificates")), "{}", junk.stderr);
+    std::fs::remove_file(house.board.path(ca)).unwrap();
+    let lost = talk(&house, &["--dry-run"]);
+    assert_eq!(lost.code, 2, "{}", lost.stderr);
+    assert!(lost.stderr.contains(&format!("there is no file {ca}")), "{}", lost.stderr);
+    assert!(house.server.asked().is_empty());
 }
 
 /// The codes are those of polling: what is offered and not taken is 3, what is not believed 4.

@@ -207,12 +207,21 @@ fn the_owners_program_keeps_the_device_from_restarting() {
     house.server.offer("2.0.0", bundles::good());
     let ran = house.poll(&[]);
     assert!(house.holds_good());
+    assert_eq!(ran.code, 0, "it is waited for: {}{}", ran.stdout, ran.stderr);
+    let way =
+        "the restart waits for /etc/atomix/before-reboot/pump: it is asked again in 5 minutes";
+    assert!(ran.stderr.contains(way), "{}", ran.stderr);
     let said = format!("{}{}", ran.stdout, ran.stderr);
     assert!(
         said.contains("the pump runs") && said.contains("does not allow the restart"),
         "{said}"
     );
     assert!(!said.contains("restarting"), "{said}");
+    // One that is not there will never say yes.
+    std::fs::remove_file(house.board.path(hook)).unwrap();
+    let ran = house.poll(&[]);
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("put a program there, or take its name out"), "{}", ran.stderr);
     write("#!/bin/sh\nexit 0\n");
     let ran = house.poll(&[]);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);

@@ -138,6 +138,8 @@ fn a_kept_board_answers_every_command() {
     assert!(succeeds(&on_board("health probe")).contains("ok      dns"));
     succeeds(&on_board("slot check"));
     succeeds(&on_board("doctor"));
+    assert!(succeeds(&on_board("agent status")).contains("nobody tells of updates"));
+    assert_eq!(on_board("agent poll --once").status.code(), Some(2));
     let json: Value = serde_json::from_str(&succeeds(&on_board("boot state --json"))).unwrap();
     assert_eq!(json["booted"], "A");
 

@@ -17,6 +17,15 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
+/// 1970 to 2099.
+const ALWAYS: (i64, i64) = (0, 4_102_444_799);
+
+/// Times of a certificate as a device whose clock is wrong sees those of every server, and what is said.
+pub const OUTSIDE: [((i64, i64), &str); 2] = [
+    ((0, 946_684_800), "certificate has expired"),
+    ((4_070_908_800, 4_102_444_799), "certificate is not yet valid"),
+];
+
 /// Where the original contract has its answer.
 pub const LATEST: &str = "/api/v1/updates/latest";
 
@@ -67,16 +76,21 @@ pub struct UpdateServer {
 
 impl UpdateServer {
     pub fn start() -> Self {
-        Self::start_as(None)
+        Self::start_as(None, ALWAYS)
+    }
+
+    /// One whose certificate is good between these times alone.
+    pub fn start_between(times: (i64, i64)) -> Self {
+        Self::start_as(None, times)
     }
 
     /// One that lets only the client with this certificate in.
     pub fn start_for(client: &Certificate) -> Self {
-        Self::start_as(Some(client))
+        Self::start_as(Some(client), ALWAYS)
     }
 
-    fn start_as(client: Option<&Certificate>) -> Self {
-        let (ca_pem, acceptor) = identity(client);
+    fn start_as(client: Option<&Certificate>, times: (i64, i64)) -> Self {
+        let (ca_pem, acceptor) = identity(client, times);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
         let pages: Arc<Mutex<BTreeMap<String, Page>>> = Arc::default();
@@ -200,6 +214,10 @@ pub struct Certificate {
 
 /// Makes one.
 pub fn certify(subject: &str) -> Certificate {
+    certify_between(subject, ALWAYS)
+}
+
+fn certify_between(subject: &str, (from, until): (i64, i64)) -> Certificate {
     let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
     let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
     let mut name = X509Name::builder().unwrap();
@@ -212,8 +230,8 @@ pub fn certify(subject: &str) -> Certificate {
     made.set_subject_name(&name).unwrap();
     made.set_issuer_name(&name).unwrap();
     made.set_pubkey(&key).unwrap();
-    made.set_not_before(&Asn1Time::from_unix(0).unwrap()).unwrap();
-    made.set_not_after(&Asn1Time::from_str_x509("20991231235959Z").unwrap()).unwrap();
+    made.set_not_before(&Asn1Time::from_unix(from).unwrap()).unwrap();
+    made.set_not_after(&Asn1Time::from_unix(until).unwrap()).unwrap();
     made.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
     let names = SubjectAlternativeName::new();
     let mut names = names;
@@ -224,8 +242,8 @@ pub fn certify(subject: &str) -> Certificate {
 }
 
 /// Who answers, for whom: for everybody, or for who shows this certificate.
-fn identity(client: Option<&Certificate>) -> (Vec<u8>, SslAcceptor) {
-    let Certificate { certificate, key } = certify("updates");
+fn identity(client: Option<&Certificate>, times: (i64, i64)) -> (Vec<u8>, SslAcceptor) {
+    let Certificate { certificate, key } = certify_between("updates", times);
     let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
     acceptor.set_private_key(&key).unwrap();
     acceptor.set_certificate(&certificate).unwrap();

@@ -191,6 +191,10 @@ pub enum HttpError {
 #[error("{0}")]
 pub struct TransferFault(pub String);
 
+/// The way out of it; see [`is_out_of_time`].
+pub const CLOCK_HINT: &str =
+    "check the clock of this device, then the time of the server's certificate";
+
 /// Whether words of a failed connection say that a certificate is refused for its time, as OpenSSL
 /// puts it: every good one is where the clock is wrong.
 #[must_use]
@@ -220,6 +224,7 @@ impl HttpError {
             Self::Url(UrlError::Character { .. } | UrlError::UserInfo | UrlError::Host) => {
                 Some("percent-encode unusual characters")
             }
+            Self::Transfer { source, .. } if is_out_of_time(&source.0) => Some(CLOCK_HINT),
             Self::Transfer { source, .. } if source.0.contains("certificate") => {
                 Some("check tls-ca, tls-cert and tls-key, and the clock")
             }

@@ -30,7 +30,7 @@ mod tries;
 mod url;
 mod window;
 
-pub use error::{HttpError, TransferFault, is_out_of_time};
+pub use error::{CLOCK_HINT, HttpError, TransferFault, is_out_of_time};
 pub use exchange::{
     ExchangeError, ExchangeMethod, ExchangeRequest, ExchangeTls, Exchanged, exchange,
 };

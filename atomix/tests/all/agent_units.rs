@@ -107,6 +107,10 @@ fn the_update_service_is_not_kept_from_what_other_boards_need() {
     for limit in ["ProtectKernelTunables=", "RestrictSUIDSGID=", "ProtectClock=", "DevicePolicy="] {
         assert!(!text.lines().any(|line| line.starts_with(limit)), "{limit}");
     }
+    for name in ["os-upgrade.service", "atomix-agent.service"] {
+        let text = fs::read_to_string(folder().join(name)).unwrap();
+        assert!(!text.contains("\nProtectKernelTunables="), "{name}");
+    }
 }
 
 /// Logs have words of servers, bundles, sticks and probes in them, and `<0>` at the start of a line would

@@ -6,10 +6,10 @@
 //! who asks again later is told what counts then. A wait always ends; until then the agent goes on
 //! asking the server, which may have changed its mind.
 //!
-//! Who is overruled by whom: a server that forces overrules the memory of failures, windows, links
-//! that are only for what is forced, and the wait for a verdict. A person who insists overrules
-//! these and rollouts, links and the bytes of a day. Nobody overrules product, digest, length,
-//! version, downgrade, expiry, the bytes of one update, and what may be written.
+//! Who is overruled by whom: a server that forces overrules the memory of failures (a signed document
+//! once), windows, links that are only for what is forced, and the wait for a verdict. A person who
+//! insists overrules these and rollouts, links and the bytes of a day. Nobody overrules product,
+//! digest, length, version, downgrade, expiry, the bytes of one update, and what may be written.
 
 mod check;
 mod restart;
@@ -53,6 +53,8 @@ pub struct InstallOrder {
     pub force: Force,
     /// What the restart after it is like.
     pub urgency: Urgency,
+    /// The document whose force this attempt uses up.
+    pub forced_by: Option<Digest>,
     /// Whether the same bundle was begun in the same slot, so that what is there need not be
     /// fetched again.
     pub resumes: bool,
@@ -197,6 +199,17 @@ impl<'a> Case<'a> {
         })
     }
 
+    /// Whether the document of the offer forced an attempt that came to its end.
+    fn is_force_spent(&self) -> bool {
+        self.offer.document.is_some() && self.offer.document == self.view.memory.forced
+    }
+
+    /// Who overrules the memory of failures. Nobody tells the server of a signed document how an
+    /// attempt ended: its force would have the same failure repeated at every question, for ever.
+    fn retried(&self) -> Option<&'static str> {
+        if self.is_force_spent() { self.insisted() } else { self.forced() }
+    }
+
     /// Who overrules what only a person may.
     fn insisted(&self) -> Option<&'static str> {
         insisted(self.view)
@@ -255,6 +268,7 @@ impl<'a> Case<'a> {
             downgrade: self.policy.downgrade,
             force: if failed { Force::Yes } else { Force::No },
             urgency: self.offer.urgency,
+            forced_by: self.offer.document.filter(|_| self.offer.urgency == Urgency::Forced),
             resumes,
         }
     }

@@ -157,6 +157,9 @@ pub struct Memory {
     /// only what was booted.
     #[serde(default, with = "text::optional_word")]
     pub refused: Option<Digest>,
+    /// The signed document whose force was used up by an attempt that came to its end.
+    #[serde(default, with = "text::optional_word", skip_serializing_if = "Option::is_none")]
+    pub forced: Option<Digest>,
     /// The slot that ran on trial and was given up for an update, until the device has left it.
     #[serde(default, with = "text::optional_word")]
     pub leaving: Option<SlotId>,
@@ -242,6 +245,7 @@ impl Memory {
         if let Some(floor) = older.floor {
             self.raise_floor(floor, Duration::from_secs(older.floor_up));
         }
+        self.forced = self.forced.or(older.forced);
         for release in older.seen.into_iter().rev() {
             if self.seen(&release.product).is_none_or(|known| known.sequence < release.sequence) {
                 self.saw(release);
@@ -325,12 +329,13 @@ mod tests {
         older.saw(release("b", 2));
         older.saw(release("c", 9));
         older.raise_floor(UnixTime(50), Duration::from_secs(9));
-        older.failures = 3;
+        (older.failures, older.forced) = (3, Some(Digest::from_bytes([9; 32])));
         let both = newer.above(older);
         let sequence = |product| both.seen(product).map(|one| one.sequence);
         assert_eq!((sequence("a"), sequence("b"), sequence("c")), (Some(5), Some(2), Some(9)));
         assert_eq!(both.floor(), Some(UnixTime(50)));
         assert_eq!(both.since_floor(Duration::from_secs(10)), Duration::from_secs(1));
         assert_eq!(both.failures, 0, "what may sink is the newer's");
+        assert_eq!(both.forced, Some(Digest::from_bytes([9; 32])), "once stays once");
     }
 }

@@ -50,6 +50,9 @@ pub struct Offer {
     pub expires: Option<UnixTime>,
     /// See there.
     pub urgency: Urgency,
+    /// SHA-256 of the signed document that makes it: its force counts once. An offer of a server
+    /// that is told how each ends (hawkBit) has none.
+    pub document: Option<Digest>,
 }
 
 impl Offer {
@@ -111,6 +114,7 @@ mod tests {
                 rollout: None,
                 expires: None,
                 urgency: Urgency::Ordinary,
+                document: None,
             };
             offer.digest(mark)
         };

@@ -139,6 +139,7 @@ pub fn parse_original(body: &[u8], server: &Origin) -> Result<Option<Offer>, Ori
         rollout: None,
         expires: None,
         urgency: Urgency::Ordinary,
+        document: None,
     }))
 }
 

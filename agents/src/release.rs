@@ -191,6 +191,7 @@ impl Release {
             rollout: self.rollout,
             expires: Some(self.expires),
             urgency: self.urgency,
+            document: None,
         }
     }
 }

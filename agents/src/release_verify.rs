@@ -249,7 +249,7 @@ impl VerifiedRelease {
             urls.push(expected.origin.resolve(url).map_err(place)?.without_user());
         }
         Ok(AcceptedRelease {
-            offer: release.offer(urls),
+            offer: Offer { document: Some(self.document), ..release.offer(urls) },
             seen: self.seen(),
             floor: self.floor(expected.clock.floor),
         })

@@ -398,6 +398,7 @@ impl<'a> Course<'a> {
         self.note(|memory| {
             memory.install = None;
             memory.refused = Some(order.manifest);
+            memory.forced = order.forced_by.or(memory.forced);
         });
     }
 
@@ -444,6 +445,7 @@ impl<'a> Course<'a> {
                 install.stage = InstallStage::Written;
             }
             memory.refused.take_if(|refused| *refused == order.manifest);
+            memory.forced = order.forced_by.or(memory.forced);
         });
         self.tell(&format!("installed into slot {}, which boots next", order.slot));
     }

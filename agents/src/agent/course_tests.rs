@@ -17,6 +17,7 @@ fn offer() -> Offer {
         rollout: None,
         expires: None,
         urgency: Urgency::Ordinary,
+        document: None,
     }
 }
 

@@ -123,6 +123,7 @@ impl Deployment {
             rollout: None,
             expires: None,
             urgency: if is_forced { Urgency::Forced } else { Urgency::Ordinary },
+            document: None,
         }
     }
 }

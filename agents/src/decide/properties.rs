@@ -78,6 +78,7 @@ prop_compose! {
             rollout: rollout.map(|(begins, ends, percent)| Rollout { begins, ends, percent }),
             expires,
             urgency: if forced { Urgency::Forced } else { Urgency::Ordinary },
+            document: None,
         }
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn all(case: &Case<'_>) -> Vec<Check> {
         manifest(case),
         size(case),
         version(case),
-        failed(case).waived_by(forced),
+        failed(case).waived_by(case.retried()),
         downgrade(case),
         min_version(case),
         expiry(case),
@@ -132,14 +132,16 @@ fn version(case: &Case<'_>) -> Check {
 }
 
 fn failed(case: &Case<'_>) -> Check {
+    let spent = if case.is_force_spent() { ", also by force of this release" } else { "" };
     match case.id() {
         None => Check::open(Rule::Failed),
         Some(id) if case.facts.is_known_failed(&id) => {
-            let words = "it was tried here before and did not prove itself";
+            let words = format!("it was tried here before{spent} and did not prove itself");
             Check::refused(Rule::Failed, words)
         }
         Some(id) if case.view.memory.refused.is_some_and(|refused| id == refused.into()) => {
-            Check::refused(Rule::Failed, "its install was refused here before")
+            let words = format!("its install was refused here before{spent}");
+            Check::refused(Rule::Failed, words)
         }
         Some(_) => Check::passed(Rule::Failed, "it is not known to have failed here"),
     }

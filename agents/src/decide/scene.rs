@@ -18,6 +18,7 @@ fn offer() -> Offer {
         rollout: None,
         expires: None,
         urgency: Urgency::Ordinary,
+        document: None,
     }
 }
 

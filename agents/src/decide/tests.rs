@@ -464,3 +464,30 @@ fn a_bundle_whose_install_was_refused_is_not_fetched_again() {
     let other = Scene::with(|scene| scene.memory.refused = Some(manifest(4)));
     other.installs();
 }
+
+/// A document cannot be told that the bundle failed: it would be fetched again at every question.
+#[test]
+fn the_force_of_a_document_overrules_failures_once_and_windows_always() {
+    let (one, other) = (manifest(8), manifest(9));
+    let spent = |by| {
+        Scene::with(|scene| {
+            scene.offer.document = Some(one);
+            (scene.memory.refused, scene.memory.forced) = (Some(manifest(3)), by);
+        })
+        .forced()
+    };
+    assert_eq!(spent(None).installs().forced_by, Some(one));
+    assert_eq!(spent(Some(other)).installs().forced_by, Some(one));
+    spent(Some(one)).refuses(Rule::Failed);
+    assert_eq!(spent(Some(one)).claimed().decision, Decision::Refuse { why: Rule::Failed });
+    assert_eq!(spent(Some(one)).insisted().installs().forced_by, Some(one));
+    // Windows and what never failed are not affected.
+    let mut sound = spent(Some(one));
+    sound.memory.refused = None;
+    sound.policy.windows = vec![Window::new(Days::EVERY, 20 * 60, 22 * 60, 0).unwrap()];
+    sound.installs();
+    sound.offer.urgency = Urgency::Ordinary;
+    sound.waits(Rule::Window);
+    let ordinary = Scene::with(|scene| scene.offer.document = Some(one));
+    assert_eq!(ordinary.installs().forced_by, None);
+}

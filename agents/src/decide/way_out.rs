@@ -20,7 +20,7 @@ impl Rule {
             }
             Self::Failed => {
                 "offer a mended bundle; `--once --insist` at the device or a server that forces \
-                 it tries this one again"
+                 it anew tries this one again"
             }
             Self::Downgrade => {
                 "offer a newer version, or set `allow_downgrade = true` in [os_upgrade.policy]"

@@ -39,6 +39,7 @@ fn record(step: u8) -> Memory {
         stage: serde_json::json!({ "download": { "percent": step } }),
     });
     (memory.refused, memory.leaving) = (Some(manifest(step)), Some(SlotId::A));
+    memory.forced = Some(manifest(step));
     memory.report = ReportRecord { pending: Some(manifest(step)), ..ReportRecord::default() };
     memory
 }

@@ -167,6 +167,7 @@ fn what_all_wait_for_makes_no_herd() {
             rollout,
             expires: None,
             urgency: Urgency::Ordinary,
+            document: None,
         };
         let looked = Looked {
             manifest: manifest(3),

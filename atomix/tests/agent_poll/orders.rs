@@ -18,7 +18,7 @@ use storage::{ByteLen, Digest, chain};
 use updater::InstallLock;
 
 /// Ends an install when it has come so far.
-struct Until(u8, Option<Stop>);
+pub struct Until(pub u8, pub Option<Stop>);
 
 impl Watch for Until {
     fn written(&mut self, percent: u8, now: UnixTime) -> Option<Stop> {
@@ -27,7 +27,7 @@ impl Watch for Until {
     }
 }
 
-fn offer(house: &House) -> Offer {
+pub fn offer(house: &House) -> Offer {
     Offer {
         version: "2.0.0".to_owned(),
         manifest: None,
@@ -38,10 +38,11 @@ fn offer(house: &House) -> Offer {
         rollout: None,
         expires: None,
         urgency: Urgency::Ordinary,
+        document: None,
     }
 }
 
-fn with_hands<T>(house: &House, act: impl FnOnce(&mut dyn Hands) -> T) -> T {
+pub fn with_hands<T>(house: &House, act: impl FnOnce(&mut dyn Hands) -> T) -> T {
     let context = Context::host(house.board.root(), NOW);
     let settings = Settings::read(&context.files).unwrap().unwrap();
     let (mut data, mut people) = (Vec::new(), Vec::new());
@@ -51,7 +52,7 @@ fn with_hands<T>(house: &House, act: impl FnOnce(&mut dyn Hands) -> T) -> T {
     act(&mut hands)
 }
 
-fn order(house: &House) -> InstallOrder {
+pub fn order(house: &House) -> InstallOrder {
     let looked = with_hands(house, |hands| hands.look(&offer(house), &Policy::default(), None));
     assert!(looked.fetched > ByteLen::ZERO && looked.fetched < ByteLen::kib(256), "{looked:?}");
     let looked = looked.looked.unwrap();
@@ -70,11 +71,12 @@ fn order(house: &House) -> InstallOrder {
         downgrade: Downgrade::Refused,
         force: Force::No,
         urgency: Urgency::Ordinary,
+        forced_by: None,
         resumes: false,
     }
 }
 
-fn install(house: &House, order: &InstallOrder, watch: &mut dyn Watch) -> InstallDone {
+pub fn install(house: &House, order: &InstallOrder, watch: &mut dyn Watch) -> InstallDone {
     with_hands(house, |hands| hands.install(order, watch))
 }
 

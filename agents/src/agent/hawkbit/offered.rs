@@ -424,6 +424,7 @@ const fn lost_offer() -> Offer {
         rollout: None,
         expires: None,
         urgency: Urgency::Ordinary,
+        document: None,
     }
 }
 

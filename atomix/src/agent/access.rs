@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use agents::ddi::Credentials;
 use agents::{
-    Identity, Login, SecretError, Settings, Source, Token, check_certificates, check_secret,
+    Identity, Keep, Login, SecretError, Settings, Source, Token, check_certificates, check_secret,
     read_token,
 };
 use bundle::Wanted;
@@ -16,8 +16,15 @@ use nix::unistd::geteuid;
 use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use storage::ByteLen;
 use storage::tree::HostTrees;
+
+/// A bundle that goes straight into the slot is fetched for so long at most; then the server is asked
+/// again, which may have another one by now. What is in the slot stays.
+const LONGEST_STREAM: Duration = Duration::from_secs(6 * 60 * 60);
+/// One that is stored first begins anew when it is fetched again.
+const LONGEST_STORE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The word before the token of all devices behind a gateway.
 const GATEWAY: &str = "GatewayToken";
@@ -121,6 +128,12 @@ impl<'a> Access<'a> {
             headers: token.map(header).into_iter().collect(),
             homes: self.homes(),
             wanted,
+            longest: match (self.settings.policy.keep, rate) {
+                (Keep::Nothing, _) => Some(LONGEST_STREAM),
+                (Keep::Bundle, None) => Some(LONGEST_STORE),
+                // It takes as long as its owner wants.
+                (Keep::Bundle, Some(_)) => None,
+            },
             stop,
         })
     }

@@ -10,14 +10,15 @@ use crate::failure::Failure;
 use crate::rauc::configured_http;
 use crate::signals::StopRequest;
 use bundle::http::{
-    ByteBudget, Downloaded, ExchangeTls, HttpError, HttpNotice, HttpOptions, HttpStop, Proxy,
-    RateLimit, Schemes, download, is_http_url, shown_url,
+    ByteBudget, Downloaded, Elsewhere, ExchangeTls, HttpError, HttpNotice, HttpOptions, HttpStop,
+    Patience, Proxy, RateLimit, Schemes, download, is_http_url, shown_url,
 };
 use bundle::{RemoteBundle, RemoteError, RemoteRules, VerifiedBundle, Wanted, look};
 use std::fs::File;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use storage::{ByteLen, Files};
 use updater::{InstallPlan, ResumeRule, SystemConfig, predict_transfer};
 
@@ -48,6 +49,8 @@ pub struct TransferRequest {
     pub homes: Vec<String>,
     /// Which bundle it should be.
     pub wanted: Wanted,
+    /// The end of it, wherever it stands then; nothing where a person waits for it.
+    pub longest: Option<Duration>,
     /// Asked while it runs.
     pub stop: HttpStop,
 }
@@ -71,6 +74,7 @@ impl TransferRequest {
             headers: Vec::new(),
             homes: Vec::new(),
             wanted: Wanted::default(),
+            longest: None,
             stop: Arc::new(move || stop.by()),
         }
     }
@@ -174,6 +178,7 @@ impl Transfer {
             rate_limit: request.rate.map(|rate| Arc::new(RateLimit::new(rate))),
             budget: request.budget,
             stop: Some(request.stop),
+            patience: Patience { total: request.longest, ..known.patience },
             notices: Some(Arc::new(move |notice: &HttpNotice| {
                 noted.lock().unwrap_or_else(PoisonError::into_inner).push(notice.to_string());
             })),
@@ -237,16 +242,26 @@ impl Transfer {
         Ok(predicted)
     }
 
-    /// Fetches the whole file from the first place that gives it, at most `limit` bytes of it.
-    /// Whoever opened `file` makes it durable.
+    /// Fetches the whole file from the first place that gives it, at most `limit` bytes of it; place
+    /// number `from` is asked first, and those before it last. One that is too slow is left where
+    /// another one follows. Whoever opened `file` makes it durable.
     ///
     /// # Errors
     /// [`Failure::Fetch`], that of the last place; the file then holds a part.
-    pub fn download(&self, file: &File, limit: ByteLen) -> Result<Downloaded, Failure> {
+    pub fn download(
+        &self,
+        file: &File,
+        from: usize,
+        limit: ByteLen,
+    ) -> Result<Downloaded, Failure> {
         let mut failed = HttpError::Option { option: "url", reason: "there is none".to_owned() };
         let home = self.urls.first().map_or("", String::as_str);
-        for url in &self.urls {
-            let fetched = self.options.for_mirror(home, url).and_then(|options| {
+        let (before, first) = self.urls.split_at(from.min(self.urls.len()));
+        for (left, url) in (0..self.urls.len()).rev().zip(first.iter().chain(before)) {
+            let fetched = self.options.for_mirror(home, url).and_then(|mut options| {
+                if left > 0 {
+                    options.patience.elsewhere = Elsewhere::Known { best: None };
+                }
                 file.set_len(0).map_err(|source| HttpError::Store {
                     url: shown_url(url),
                     reason: source.to_string(),

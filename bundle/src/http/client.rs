@@ -6,12 +6,13 @@
 //! certificate, credentials of URL and netrc) is left behind for good once scheme, host or port
 //! change. Handles are kept, and with them their connections; at most `handles` are out at a time.
 
+use super::counters::Counters;
 use super::error::HttpError;
 use super::faults::{again, fault_behind, fault_of, judge_status};
 use super::head::ResponseHead;
 use super::options::{HttpNotice, HttpOptions, Proxy, Schemes, TlsVerify};
 use super::token_pin::{LEDGER, Shown};
-use super::transfer::{Body, Counters, Expect, Fault, Pace, Receiver};
+use super::transfer::{Body, Expect, Fault, Pace, Receiver};
 use super::url::{HttpUrl, Scheme};
 use crate::pkcs11::Pkcs11Uri;
 use curl::easy::{Easy2, List, NetRc, SslVersion};
@@ -185,7 +186,7 @@ impl Client {
         let receiver = Receiver::new(
             target.url.to_string(),
             (expect.clone(), body),
-            Pace::new(&self.options.patience, deadline),
+            Pace::new(&self.options.patience, expect, deadline),
             self.options.bounds(),
             Arc::clone(&self.counters),
         );
@@ -219,6 +220,7 @@ impl Client {
             Err(failure) => Err(failure),
         };
         let receiver = handle.get_mut();
+        receiver.measure();
         let head = receiver.head.take();
         let outcome = match (receiver.fault.take(), done, &head) {
             (Some(fault), _, _) => Err(fault),

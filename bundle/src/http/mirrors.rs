@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The bytes of one bundle that lies on several servers: which of them is asked?
 //!
-//! One at a time, in the order given. A mirror is left for good when it fails for good, when its
-//! file changes, or when whoever verifies says that its bytes are not the signed ones; reading goes
-//! on with the next, at the same place. Each mirror's file is pinned by its own marks (ETag, date)
+//! One at a time, in the order given. A mirror is left for good when it fails for good, when it is too
+//! slow ([`super::average`]), when its file changes, or when whoever verifies says that its bytes are
+//! not the signed ones; reading goes on with the next, at the same place. Each mirror's file is pinned by its own marks (ETag, date)
 //! and by the length of the one whose signature held; whether it is the same file only the signature
 //! can tell, and tells it of every block. Before a signature held no length is better than another:
 //! the first mirror's would shut out every honest one.
 
+use super::average::Elsewhere;
 use super::error::HttpError;
-use super::options::{HttpNotice, HttpOptions};
+use super::options::{HttpNotice, HttpOptions, Patience};
 use super::source::{HttpCounts, HttpSource};
 use super::url::shown_url;
 use crate::source::check_range;
 use crate::{Source, SourceError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use storage::{ByteLen, chain};
 
 /// Told as the cause where a mirror has other bytes than the signed ones.
@@ -42,6 +44,8 @@ struct State {
     data_end: Option<u64>,
     /// There is no other mirror any more.
     is_last: bool,
+    /// The bytes per second of the fastest mirror that was left.
+    best: Option<u64>,
 }
 
 /// A bundle on several servers.
@@ -49,6 +53,8 @@ pub struct HttpMirrors {
     urls: Vec<String>,
     options: HttpOptions,
     name: String,
+    /// The end of all patience, for all mirrors together.
+    end: Option<Instant>,
     state: Mutex<State>,
 }
 
@@ -72,13 +78,15 @@ impl HttpMirrors {
     /// [`HttpError::Stopped`] and [`HttpError::OverBudget`] at once.
     pub fn open(urls: &[String], options: &HttpOptions) -> Result<Self, HttpError> {
         let mut first_failure = None;
+        let end = options.patience.total.and_then(|total| Instant::now().checked_add(total));
         for at in 0..urls.len() {
-            match open_one(urls, at, options) {
+            match open_one(urls, at, &patient(options, (urls, at), (end, None))) {
                 Ok(source) => {
                     return Ok(Self {
                         urls: urls.to_vec(),
                         options: options.clone(),
                         name: source.name().to_owned(),
+                        end,
                         state: Mutex::new(State {
                             total: source.len().get(),
                             length: Length::Pinned,
@@ -88,10 +96,11 @@ impl HttpMirrors {
                             announced: Vec::new(),
                             data_end: None,
                             is_last: false,
+                            best: None,
                         }),
                     });
                 }
-                Err(failure) if ends_all(&failure) => return Err(failure),
+                Err(failure) if ends_all(&failure) || is_over(end) => return Err(failure),
                 Err(failure) => {
                     tell_left(urls, at, &chain(&failure), options);
                     first_failure.get_or_insert(failure);
@@ -151,14 +160,17 @@ impl HttpMirrors {
             // Another reader was first.
             return true;
         }
-        if state.is_last {
-            // Others have asked all of them already.
+        if state.is_last || is_over(self.end) {
+            // Others have asked all of them already, or nobody is to be asked any more.
             return false;
         }
         let mut cause = cause.to_owned();
+        state.best = state.best.max(state.now.measured());
         for next in at.saturating_add(1)..self.urls.len() {
             tell_left(&self.urls, next - 1, &cause, &self.options);
-            let source = match open_one(&self.urls, next, &self.options) {
+            let left = (self.end, state.best);
+            let options = patient(&self.options, (&self.urls, next), left);
+            let source = match open_one(&self.urls, next, &options) {
                 Ok(source) => source,
                 Err(failure) if ends_all(&failure) => return false,
                 Err(failure) => {
@@ -205,6 +217,24 @@ fn ends_all(failure: &HttpError) -> bool {
             | HttpError::TooDear { .. }
             | HttpError::Option { .. }
     )
+}
+
+/// Whether the end of all patience has come.
+fn is_over(end: Option<Instant>) -> bool {
+    end.is_some_and(|end| Instant::now() >= end)
+}
+
+/// What is left of the patience for place number `at`: one that is not the last need not be borne with.
+fn patient(
+    options: &HttpOptions,
+    (urls, at): (&[String], usize),
+    (end, best): (Option<Instant>, Option<u64>),
+) -> HttpOptions {
+    let is_last = at.saturating_add(1) >= urls.len();
+    let elsewhere = if is_last { Elsewhere::Nowhere } else { Elsewhere::Known { best } };
+    let total = end.map(|end| end.saturating_duration_since(Instant::now()));
+    let patience = Patience { total, elsewhere, ..options.patience };
+    HttpOptions { patience, ..options.clone() }
 }
 
 fn open_one(urls: &[String], at: usize, options: &HttpOptions) -> Result<HttpSource, HttpError> {

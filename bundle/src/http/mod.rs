@@ -6,7 +6,9 @@
 //! credentials, patience and stopping ([`HttpOptions`]); [`exchange`] is one request to a device's
 //! own service and its answer. Nothing here decides whether bytes are true.
 
+mod average;
 mod client;
+mod counters;
 mod error;
 mod exchange;
 mod faults;
@@ -30,6 +32,7 @@ mod tries;
 mod url;
 mod window;
 
+pub use average::Elsewhere;
 pub use error::{CLOCK_HINT, HttpError, TransferFault, is_out_of_time};
 pub use exchange::{
     ExchangeError, ExchangeMethod, ExchangeRequest, ExchangeTls, Exchanged, exchange,

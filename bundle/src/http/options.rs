@@ -3,6 +3,7 @@
 //!
 //! Nothing here is shown by `Debug`: headers, PIN and key URIs are secrets.
 
+use super::average::Elsewhere;
 use super::error::HttpError;
 use super::limits::{Bounds, ByteBudget, RateLimit};
 use super::url::HttpUrl;
@@ -104,6 +105,10 @@ pub struct Patience {
     pub longest_pause: Duration,
     /// The end of all patience for a source, counted from its opening.
     pub total: Option<Duration>,
+    /// Whether there is another place to ask.
+    pub elsewhere: Elsewhere,
+    /// Over so much time of waiting it is measured whether that one is asked.
+    pub average: Duration,
 }
 
 impl Default for Patience {
@@ -117,6 +122,8 @@ impl Default for Patience {
             pause: Duration::from_secs(1),
             longest_pause: Duration::from_secs(10),
             total: None,
+            elsewhere: Elsewhere::Nowhere,
+            average: Duration::from_secs(5 * 60),
         }
     }
 }

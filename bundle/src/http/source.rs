@@ -267,6 +267,11 @@ impl HttpSource {
         }
     }
 
+    /// Bytes per second when that was measured last.
+    pub(super) fn measured(&self) -> Option<u64> {
+        self.shared.client.counters.measured()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // What is in it was received whole, whoever panicked since.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

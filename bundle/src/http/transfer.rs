@@ -5,6 +5,8 @@
 //! These are libcurl's callbacks. The pace is measured here and not by libcurl, since a transfer
 //! that waits for its own reader is not slow.
 
+use super::average::floor;
+use super::counters::Counters;
 use super::error::{HttpError, TransferFault};
 use super::head::{HeadError, MAX_HEAD_BYTES, ResponseHead};
 use super::limits::Bounds;
@@ -13,8 +15,8 @@ use super::window::Window;
 use curl::easy::{Handler, WriteError};
 use std::fs::File;
 use std::io::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Bytes of an error page or redirect that are read to keep the connection.
@@ -25,28 +27,6 @@ const LOOK_UP: Duration = Duration::from_millis(100);
 
 /// No request may last longer than a week, however large.
 const MAX_REQUEST_SECS: u64 = 7 * 24 * 3600;
-
-/// What was sent and received, for whoever compares.
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub requests: AtomicU64,
-    pub bytes: AtomicU64,
-    /// From a request to the first byte of its answer, the fastest of all; unknown before one.
-    fastest: Mutex<Option<Duration>>,
-}
-
-impl Counters {
-    /// A request's answer took so long to begin.
-    pub fn note_answer(&self, took: Duration) {
-        let mut fastest = self.fastest.lock().unwrap_or_else(PoisonError::into_inner);
-        *fastest = Some(fastest.map_or(took, |known| known.min(took)));
-    }
-
-    /// The shortest of those times.
-    pub fn fastest_answer(&self) -> Option<Duration> {
-        *self.fastest.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Marks by which a file is known again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +80,15 @@ impl Expect {
             Self::Ranges { limit, .. } | Self::Whole { limit } => *limit,
         }
     }
+
+    /// Length of the file, or the most it may have; nothing while nobody knows.
+    fn total(&self) -> u64 {
+        match self {
+            Self::Range { identity, .. } => identity.as_ref().map_or(0, |known| known.total),
+            Self::Ranges { identity, .. } => identity.total,
+            Self::Whole { limit } => *limit,
+        }
+    }
 }
 
 /// Where the bytes go.
@@ -142,13 +131,21 @@ pub(super) struct Pace {
     deadline: Instant,
     checked: Instant,
     since: u64,
+    /// Below this another place is asked, measured over so much time.
+    floor: Option<(Duration, u64)>,
+    /// Up to here time is in the average, and these bytes are not.
+    noted: Instant,
+    fresh: u64,
 }
 
 impl Pace {
     /// The pace for one exchange of a request, which ends at `deadline`.
-    pub fn new(patience: &Patience, deadline: Instant) -> Self {
+    pub fn new(patience: &Patience, expect: &Expect, deadline: Instant) -> Self {
         let rate = patience.min_bytes_per_sec.max(1);
-        Self { stall: patience.stall, rate, deadline, checked: Instant::now(), since: 0 }
+        let floor = floor(patience, expect.total()).map(|floor| (patience.average, floor));
+        let now = Instant::now();
+        let (stall, checked, since) = (patience.stall, now, 0);
+        Self { stall, rate, deadline, checked, since, floor, noted: now, fresh: 0 }
     }
 
     /// When a request that begins now must have ended, with all its redirects; `end` is the end
@@ -162,6 +159,19 @@ impl Pace {
     fn waited(&mut self, time: Duration) {
         self.deadline += time;
         self.checked += time;
+        self.noted += time;
+    }
+
+    /// Adds what is new to the average of the source. Why another place is to be asked, where it is.
+    fn measure(&mut self, counters: &Counters) -> Option<TransferFault> {
+        let (over, floor) = self.floor?;
+        let now = Instant::now();
+        let busy = now.saturating_duration_since(self.noted);
+        let mut average = counters.average();
+        average.note(now, (busy, std::mem::take(&mut self.fresh)));
+        self.noted = self.noted.max(now);
+        let rate = average.judge(over, floor)?;
+        Some(TransferFault(format!("only {rate} bytes per second, less than {floor}")))
     }
 
     fn judge(&mut self) -> Option<TransferFault> {
@@ -256,6 +266,11 @@ impl Receiver {
         }
         self.head = Some(head);
         self.fault.is_none()
+    }
+
+    /// After the transfer: also what came since the last look is in the average.
+    pub fn measure(&mut self) {
+        self.pace.measure(&self.counters);
     }
 
     /// How many bytes of the body were kept.
@@ -385,6 +400,7 @@ impl Receiver {
         let len = bytes.len() as u64;
         self.counters.bytes.fetch_add(len, Ordering::Relaxed);
         self.pace.since = self.pace.since.saturating_add(len);
+        self.pace.fresh = self.pace.fresh.saturating_add(len);
         if !self.may_take(len) {
             return false;
         }
@@ -451,6 +467,11 @@ impl Handler for Receiver {
     fn progress(&mut self, _: f64, _: f64, _: f64, _: f64) -> bool {
         if !self.is_wanted() {
             return false;
+        }
+        if let Some(source) = self.pace.measure(&self.counters) {
+            // A repetition would be as slow; who tells of it knows place and tries.
+            let url = self.url.clone();
+            return self.end(HttpError::Transfer { url, offset: 0, tries: 1, source });
         }
         match self.pace.judge() {
             Some(cause) => self.end(Fault::Again { cause, after: None }),

@@ -4,12 +4,13 @@
 use super::bundles::{Made, NOW, make, read_image};
 use super::{chain, quick, sample};
 use crate::http::test_server::{Reply, TestServer};
-use crate::http::{HttpError, HttpMirrors, HttpNotice, HttpOptions};
+use crate::http::{HttpError, HttpMirrors, HttpNotice, HttpOptions, Patience};
 use crate::{
     CheckTime, Keyring, KeyringOptions, Limits, RemoteBundle, RemoteError, RemoteRules, Source,
     Wanted, look,
 };
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use storage::ByteLen;
 
 type Told = Arc<Mutex<Vec<HttpNotice>>>;
@@ -62,6 +63,57 @@ fn mirror_that_is_not_there_is_passed_over_and_that_is_told() {
     let refused = HttpMirrors::open(&[gone.url.clone(), gone.url.clone()], &options).unwrap_err();
     assert!(matches!(refused, HttpError::NotFound { .. }), "{refused}");
     assert!(matches!(HttpMirrors::open(&[], &options), Err(HttpError::Option { .. })));
+}
+
+/// Quick to fail, and slow by the second.
+fn measured(total: Option<Duration>) -> (HttpOptions, Told) {
+    let (options, told) = telling();
+    let patience = Patience { average: Duration::from_secs(1), total, ..options.patience };
+    (HttpOptions { patience, ..options }, told)
+}
+
+/// As fast as no stall is noticed for a minute. A server that drips held an install for a week.
+#[test]
+fn mirror_that_drips_is_left_for_the_next_and_the_last_one_is_borne_with() {
+    let bytes = sample(200_000);
+    let dripping = |from: usize| {
+        let served = bytes.clone();
+        TestServer::start(move |request| {
+            let drip = (request.number >= from).then_some((20, Duration::from_millis(100)));
+            Reply { drip, ..Reply::file(request, &served) }
+        })
+    };
+    let (slow, good) = (dripping(1), TestServer::serve(bytes.clone()));
+    let (options, told) = measured(None);
+    let urls = [slow.url.clone(), good.url.clone()];
+    let source = HttpMirrors::open(&urls, &options).unwrap();
+    assert!(read_all(&source).unwrap() == bytes);
+    let left = left(&told);
+    assert!(left.len() == 1 && left[0].contains("bytes per second, less than 512"), "{left:?}");
+    // Where it is the last, it is slow and goes on: the end of all patience is another one.
+    let (options, told) = measured(Some(Duration::from_secs(4)));
+    let source = HttpMirrors::open(&[slow.url.clone()], &options).unwrap();
+    let text = source.read_at(5000, &mut [0; 10_000]).unwrap_err();
+    assert!(chain(&text).contains("the server is too slow"), "{text}");
+    assert!(told.lock().unwrap().iter().all(|one| !matches!(one, HttpNotice::MirrorLeft { .. })));
+}
+
+/// Each of sixteen mirrors had all of it.
+#[test]
+fn end_of_all_patience_is_one_for_all_mirrors() {
+    let faulty = || {
+        TestServer::start(|request| match request.number {
+            0 => Reply::file(request, &[7; 5000]),
+            _ => Reply::new(503, b""),
+        })
+    };
+    let (first, second) = (faulty(), faulty());
+    let (options, told) = measured(Some(Duration::from_millis(500)));
+    let patience = Patience { tries: 1_000_000, ..options.patience };
+    let urls = [first.url.clone(), second.url.clone()];
+    let source = HttpMirrors::open(&urls, &HttpOptions { patience, ..options }).unwrap();
+    assert!(source.read_at(100, &mut [0; 10]).is_err());
+    assert_eq!((second.requests().len(), left(&told)), (0, Vec::new()));
 }
 
 #[test]

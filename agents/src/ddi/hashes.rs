@@ -54,6 +54,12 @@ impl FileHashes {
         self.sha256 == digest.to_string()
     }
 
+    /// Its SHA-256, in hex.
+    #[must_use]
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
     /// The first that differs from one that the server gave: its name, what was found, what was
     /// wanted.
     pub(super) fn difference(&self, wanted: &Hashes) -> Option<(&'static str, String, String)> {

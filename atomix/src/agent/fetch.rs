@@ -209,8 +209,15 @@ impl Fetch<'_> {
         };
         let config = self.context.system_conf()?;
         let options = self.demand(order, &config, &verified)?;
-        self.write(order, &config, (&verified, &options), show)?;
+        let written = self.write(order, &config, (&verified, &options), show);
         drop(verified);
+        if let Err(damaged) = &written
+            && of_bundle(damaged).is_some_and(BundleError::is_of_this_copy)
+            && let Err(failure) = bundles.discard(order)
+        {
+            show(InstallEvent::Warning(failure.as_warning()));
+        }
+        written?;
         // What is in the slot is not needed twice; where it cannot be removed the next one does.
         if let Err(failure) = bundles.clear(None) {
             show(InstallEvent::Warning(failure.as_warning()));
@@ -321,18 +328,23 @@ pub enum Finality {
     Own,
 }
 
-/// What is the bundle's own fault, or the rules', stays so; networks, disks, budgets, a running
-/// install and a bundle that was exchanged do not. Nor do bytes that are not the signed ones: whoever
-/// has no key could else have a good bundle refused for ever by one wrong byte of it.
-#[must_use]
-pub fn finality(failure: &Failure) -> Finality {
-    let of_bundle = if let Failure::Bundle { source, .. } = failure {
+/// What is wrong with the bundle, where that is the cause.
+fn of_bundle(failure: &Failure) -> Option<&BundleError> {
+    if let Failure::Bundle { source, .. } = failure {
         Some(source)
     } else if let Failure::Install { source, .. } = failure {
         source.of_bundle()
     } else {
         None
-    };
+    }
+}
+
+/// What is the bundle's own fault, or the rules', stays so; networks, disks, budgets, a running
+/// install and a bundle that was exchanged do not. Nor do bytes that are not the signed ones: whoever
+/// has no key could else have a good bundle refused for ever by one wrong byte of it.
+#[must_use]
+pub fn finality(failure: &Failure) -> Finality {
+    let of_bundle = of_bundle(failure);
     if of_bundle.is_some_and(BundleError::is_of_this_copy) {
         return Finality::Now;
     }

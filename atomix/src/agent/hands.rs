@@ -5,6 +5,7 @@ use super::fetch::{Fetch, Show, budget_of};
 use super::hooks::run_before_reboot;
 use super::link::{LinkKnown, inhibitors};
 use super::stopping::Stopping;
+use super::stored::Bundles;
 use super::work::Work;
 use super::{Access, DeviceClock};
 use crate::audit_trail::AuditTrail;
@@ -188,6 +189,12 @@ impl Hands for DeviceHands<'_, '_> {
         let stored = stored.map_err(|source| HandError { doing, source: source.into() })?;
         if let Stored::UntilReboot { why } = stored {
             self.tell_once(&format!("the agent remembers until the next boot only: {why}"));
+        }
+        if memory.install.is_none() && memory.action.is_none() {
+            // Else a bundle that was refused or taken back would fill `/data` until the next one.
+            if let Err(failure) = Bundles::new(self.context).clear_orders() {
+                self.tell_once(&failure.as_warning());
+            }
         }
         Ok(())
     }

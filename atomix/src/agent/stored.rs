@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where is a bundle that its owner wants stored before it is installed? One file at most, in a
-//! directory of its own, fetched only where there is room for it, and gone once it is in the slot.
+//! directory of its own, fetched only where there is room for it, and gone once it is in the slot or
+//! nothing is under way any more. Flash rots, and the head of a file says nothing of the rest: one
+//! that holds to its end is not fetched again, and one that does not hold when it is installed is gone.
 //!
 //! One whose server sends whole files only is stored before it is judged (`offered.raucb`). Beside it
-//! lies what it was offered as: a digest of version, place and the server's mark for the file. While
-//! that stays the same it is not fetched again, so that a bundle that is not taken here costs its
-//! bytes once. What a cut leaves of it has nothing beside it and is fetched anew.
+//! lies what it was offered as: a digest of version, place and the server's mark for the file, and
+//! that of the file as it came. While these stay the same it is not fetched again, so that a bundle
+//! that is not taken here costs its bytes once. What a cut leaves of it has nothing beside it and is fetched anew.
 
 use super::fetch::{Fetch, Show, not_it, ordered, other};
 use crate::commands::bundle::open_verified;
@@ -14,11 +16,11 @@ use crate::context::Context;
 use crate::failure::Failure;
 use agents::ddi::{FileHasher, FileHashes};
 use agents::{InstallOrder, Looked, Offer};
-use bundle::{VerifiedBundle, Wanted};
+use bundle::{Source, VerifiedBundle, Wanted};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use storage::{ByteLen, Files};
+use storage::{ByteLen, Digest, Files};
 use updater::InstallEvent;
 
 const DIR: &str = "/data/atomix/bundles";
@@ -61,6 +63,13 @@ impl<'a> Bundles<'a> {
         }
     }
 
+    /// What was stored for an order that was judged, if all of it holds. What was fetched before it was
+    /// judged is held against what came ([`Self::look`]): its server may have nothing better.
+    fn open_whole(&self, order: &InstallOrder) -> Result<Option<VerifiedBundle>, Failure> {
+        let found = self.open_at(&Self::path(order), order)?;
+        Ok(found.filter(|bundle| bundle.check_payload(&mut |_| ()).is_ok()))
+    }
+
     fn open_at(
         &self,
         path: &Path,
@@ -83,8 +92,16 @@ impl<'a> Bundles<'a> {
     pub fn holds_offer(&self, offer: &Offer, mark: Option<&str>) -> bool {
         let kept = self.context.files.read(Path::new(OFFERED_AS), MAX_OFFERED_AS);
         kept.is_ok_and(|kept| {
-            kept.is_some_and(|kept| kept == offer.digest(mark).to_string().into_bytes())
+            let kept = kept.unwrap_or_default();
+            kept.split(|byte| *byte == b'\n').next()
+                == Some(offer.digest(mark).to_string().as_bytes())
         })
+    }
+
+    /// The digest of what was fetched before it was judged, as it came.
+    fn came_as(&self) -> Option<Digest> {
+        let kept = self.context.files.read(Path::new(OFFERED_AS), MAX_OFFERED_AS).ok()??;
+        String::from_utf8(kept).ok()?.lines().nth(1)?.parse().ok()
     }
 
     /// What is stored is fetched anew when it is offered again. Where that cannot be said it is used
@@ -101,6 +118,10 @@ impl<'a> Bundles<'a> {
         let path = self.context.files.resolve(Path::new(OFFERED))?;
         let failed = |source| Failure::Io { act: "read", path: path.clone(), source };
         let hashes = File::open(&path).and_then(|mut file| hash(&mut file)).map_err(failed)?;
+        if self.came_as().is_some_and(|came| !hashes.is(&came)) {
+            self.forget_offer();
+            return Err(other("the stored bundle rotted; it is fetched again".to_owned()));
+        }
         if offer.file.is_some_and(|named| !hashes.is(&named)) {
             return Err(other(
                 "the server sent another file than the one that it named".to_owned(),
@@ -138,8 +159,8 @@ impl<'a> Bundles<'a> {
         let (_, transfer) = fetch.transfer(&offer.urls, Wanted::default(), rate)?;
         let mut files = self.context.files.clone();
         let path = files.resolve(Path::new(OFFERED))?;
-        let file = make(&path)?;
-        let fetched = transfer.download(&file, most.unwrap_or(ByteLen::ZERO));
+        let mut file = make(&path)?;
+        let fetched = transfer.download(&file, 0, most.unwrap_or(ByteLen::ZERO));
         transfer.told().iter().for_each(|text| tell(text));
         let mark = match fetched {
             Ok(fetched) => fetched.mark,
@@ -150,7 +171,8 @@ impl<'a> Bundles<'a> {
             }
         };
         make_durable(&file, &path)?;
-        let offered_as = offer.digest(mark.as_deref()).to_string();
+        let came = hash(&mut file).map_err(failed("read", &path))?;
+        let offered_as = format!("{}\n{}", offer.digest(mark.as_deref()), came.sha256());
         files.replace(Path::new(OFFERED_AS), offered_as.as_bytes())?;
         Ok(mark)
     }
@@ -165,8 +187,13 @@ impl<'a> Bundles<'a> {
         order: &InstallOrder,
         show: Show<'_>,
     ) -> Result<FileHashes, Failure> {
-        if self.open_at(Path::new(OFFERED), order)?.is_some() {
-            let path = self.context.files.resolve(Path::new(OFFERED))?;
+        let held = if self.open_whole(order)?.is_some() {
+            Some(Self::path(order))
+        } else {
+            self.open_at(Path::new(OFFERED), order)?.map(|_| PathBuf::from(OFFERED))
+        };
+        if let Some(path) = held {
+            let path = self.context.files.resolve(&path)?;
             return File::open(&path)
                 .and_then(|mut file| hash(&mut file))
                 .map_err(failed("read", &path));
@@ -185,7 +212,9 @@ impl<'a> Bundles<'a> {
         fetch.budget.demand(size).map_err(Failure::Fetch)?;
         let path = self.context.files.resolve(&Self::path(order))?;
         let mut file = make(&path)?;
-        let fetched = transfer.download(&file, size);
+        // Where the look ended: the places before have something else, or nothing.
+        let from = usize::try_from(seen.source().copy()).unwrap_or(0);
+        let fetched = transfer.download(&file, from, size);
         transfer.told().into_iter().for_each(|text| show(InstallEvent::Note(text)));
         fetched?;
         make_durable(&file, &path)?;
@@ -201,16 +230,36 @@ impl<'a> Bundles<'a> {
         Err(Failure::NoRoom { size })
     }
 
+    /// Removes what was stored for orders, since nothing is under way. What was fetched before it was
+    /// judged stays: it is not fetched again while it is offered and not taken.
+    ///
+    /// # Errors
+    /// [`Failure::Files`].
+    pub fn clear_orders(&self) -> Result<(), Failure> {
+        self.remove_but(&[PathBuf::from(OFFERED), PathBuf::from(OFFERED_AS)])
+    }
+
+    /// Removes what was stored for an order and is not what was signed: it is fetched anew.
+    ///
+    /// # Errors
+    /// [`Failure::Files`].
+    pub fn discard(&self, order: &InstallOrder) -> Result<(), Failure> {
+        Ok(self.context.files.clone().remove(&Self::path(order))?)
+    }
+
     /// Removes everything but what is stored for an order.
     ///
     /// # Errors
     /// [`Failure::Files`].
     pub fn clear(&self, keep: Option<&InstallOrder>) -> Result<(), Failure> {
-        let kept = keep.map(Self::path);
+        self.remove_but(keep.map(Self::path).as_slice())
+    }
+
+    fn remove_but(&self, kept: &[PathBuf]) -> Result<(), Failure> {
         let mut files = self.context.files.clone();
         for name in files.list(Path::new(DIR))? {
             let path = Path::new(DIR).join(name);
-            if kept.as_ref() != Some(&path) {
+            if !kept.contains(&path) {
                 files.remove(&path)?;
             }
         }

@@ -19,6 +19,7 @@ mod killed;
 mod orders;
 mod signed;
 mod started;
+mod stored;
 #[path = "../update_server/mod.rs"]
 mod update_server;
 mod whole;

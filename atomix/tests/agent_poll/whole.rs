@@ -94,6 +94,28 @@ fn a_bundle_that_is_not_taken_is_fetched_once() {
     assert_eq!((fetched(&house), stored(&house)), (0, 0));
 }
 
+/// It was judged, refused or installed as what it was no more, and never fetched again.
+#[test]
+fn a_stored_bundle_that_rots_is_fetched_again() {
+    let house = keeping();
+    let other = bundles::Recipe { compatible: "other-board", ..bundles::Recipe::default() };
+    house.server.put(BUNDLE, plain(other.make()));
+    assert_eq!(house.poll(&[]).code, 3);
+    let path = format!("{STORED}/offered.raucb");
+    let mut rotted = house.board.read(&path);
+    let middle = rotted.len() / 2;
+    rotted[middle] ^= 1;
+    house.board.write(&path, rotted);
+    house.server.asked();
+    let ran = house.poll(&[]);
+    assert!(ran.stderr.contains("the stored bundle rotted"), "{}", ran.stderr);
+    assert_eq!(fetched(&house), 0);
+    let ran = house.poll(&[]);
+    assert_eq!(ran.code, 3, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("it is for other-board"), "{}", ran.stderr);
+    assert_eq!(fetched(&house), 1);
+}
+
 #[test]
 fn what_the_owner_allows_bounds_the_fetch() {
     let house = keeping();

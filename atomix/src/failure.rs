@@ -154,10 +154,10 @@ pub enum Failure {
     #[error("cannot start an install")]
     Lock(#[from] updater::LockError),
     /// A bundle that is to be stored does not fit.
-    #[error("/data has no room for a bundle of {size}")]
+    #[error("/data has no room for {what}")]
     NoRoom {
-        /// All of it.
-        size: storage::ByteLen,
+        /// How much of it.
+        what: String,
     },
     /// A slot's content cannot be judged.
     #[error("cannot check the slot")]
@@ -369,9 +369,9 @@ impl Failure {
             Self::SystemConf { source, .. } => {
                 source.hint().or(Some("correct the file; nothing was tried"))
             }
-            Self::NoRoom { .. } => {
-                Some("make room there, or set keep_bundles = false: it is then written as it comes")
-            }
+            Self::NoRoom { .. } => Some(
+                "make room there; none is needed without keep_bundles, where the server has ranges",
+            ),
             Self::Keyring { .. } => Some("the keyring has to hold CA certificates in PEM"),
             Self::Signer { .. } => {
                 Some("give certificate and private key of one signer, both in PEM")

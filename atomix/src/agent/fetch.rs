@@ -377,7 +377,7 @@ mod tests {
     #[test]
     fn what_is_the_devices_own_is_told_apart_from_servers_and_from_bundles() {
         let own = [
-            Failure::NoRoom { size: ByteLen::mib(1) },
+            Failure::NoRoom { what: "a bundle".to_owned() },
             Failure::Lock(LockError::Busy { holder: None }),
             Failure::Fetch(HttpError::Store { url: String::new(), reason: "full".to_owned() }),
             Failure::Fetch(HttpError::Option { option: "proxy", reason: "none".to_owned() }),

@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use agents::ddi::{FileHasher, FileHashes};
 use agents::{InstallOrder, Looked, Offer};
+use bundle::http::HttpError;
 use bundle::{Source, VerifiedBundle, Wanted};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -155,7 +156,9 @@ impl<'a> Bundles<'a> {
             fetch.budget.demand(size).map_err(Failure::Fetch)?;
         }
         let room = Room::of_data(self.context).map(|room| room.beside(SPARE));
-        let most = offer.size.into_iter().chain(room).chain([fetch.budget.left()]).min();
+        let allowed = offer.size.into_iter().chain([fetch.budget.left()]).min();
+        let room = room.filter(|room| allowed.is_none_or(|allowed| *room < allowed));
+        let most = room.or(allowed);
         let (_, transfer) = fetch.transfer(&offer.urls, Wanted::default(), rate)?;
         let mut files = self.context.files.clone();
         let path = files.resolve(Path::new(OFFERED))?;
@@ -167,7 +170,7 @@ impl<'a> Bundles<'a> {
             Err(failure) => {
                 // No part of it is of use; where it cannot be removed the next fetch does.
                 let _left = files.remove(Path::new(OFFERED));
-                return Err(failure);
+                return Err(longer_than(room, failure));
             }
         };
         make_durable(&file, &path)?;
@@ -227,7 +230,7 @@ impl<'a> Bundles<'a> {
         if room.takes(wanted) {
             return Ok(());
         }
-        Err(Failure::NoRoom { size })
+        Err(Failure::NoRoom { what: format!("a bundle of {size}") })
     }
 
     /// Removes what was stored for orders, since nothing is under way. What was fetched before it was
@@ -272,6 +275,18 @@ fn failed(act: &'static str, path: &Path) -> impl Fn(io::Error) -> Failure + use
     move |source| Failure::Io { act, path: path.clone(), source }
 }
 
+/// Where the room on `/data` alone bounded a fetch, it is not the server who has sent too much.
+fn longer_than(room: Option<ByteLen>, failure: Failure) -> Failure {
+    match (failure, room) {
+        (Failure::Fetch(HttpError::TooLarge { limit, .. }), Some(room)) if limit == room.get() => {
+            Failure::NoRoom {
+                what: format!("a bundle of more than {room}, with {SPARE} left free"),
+            }
+        }
+        (failure, _) => failure,
+    }
+}
+
 fn make(path: &Path) -> Result<File, Failure> {
     let dir = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(dir).map_err(failed("make the directory of", path))?;
@@ -297,5 +312,31 @@ fn hash(file: &mut File) -> io::Result<FileHashes> {
             return hasher.finish().map_err(io::Error::other);
         }
         hasher.update(piece.get(..read).unwrap_or_default()).map_err(io::Error::other)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails when a `/data` without room is told as a server whose bundle is too large.
+    #[test]
+    fn a_fetch_that_finds_no_room_is_no_fault_of_its_server() {
+        let room = ByteLen::mib(3);
+        let too_large = |limit: ByteLen| {
+            let url = "https://u.example/b".to_owned();
+            Failure::Fetch(HttpError::TooLarge { url, limit: limit.get() })
+        };
+        let full = longer_than(Some(room), too_large(room));
+        assert!(matches!(full, Failure::NoRoom { .. }), "{}", full.chain());
+        assert!(
+            full.chain().contains("no room for a bundle of more than 3 MiB"),
+            "{}",
+            full.chain()
+        );
+        for (room, limit) in [(Some(room), ByteLen::mib(1)), (None, room)] {
+            let of_server = longer_than(room, too_large(limit));
+            assert!(matches!(of_server, Failure::Fetch(_)), "{}", of_server.chain());
+        }
     }
 }

@@ -230,7 +230,6 @@ fn for_timer(outcome: Result<(), Failure>) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use storage::ByteLen;
 
     fn hand(source: Failure) -> Result<(), Failure> {
         Err(Failure::Hand(HandError { doing: "install".to_owned(), source: source.into() }))
@@ -240,7 +239,7 @@ mod tests {
     /// only to be waited for.
     #[test]
     fn a_unit_fails_for_what_somebody_has_to_mend_and_waits_for_the_rest() {
-        let full = for_timer(hand(Failure::NoRoom { size: ByteLen::mib(1) })).unwrap_err();
+        let full = for_timer(hand(Failure::NoRoom { what: "a bundle".to_owned() })).unwrap_err();
         assert_eq!(full.class(), Class::Failed);
         assert!(full.hint().unwrap().contains("make room"));
         for_timer(hand(Failure::Lock(updater::LockError::Busy { holder: Some(1) }))).unwrap();

@@ -52,6 +52,33 @@ fn a_timer_that_comes_often_asks_at_the_pace_and_a_person_at_once() {
     assert_eq!(round(true), 1);
 }
 
+/// Fails when a medium that is full while the bundle comes is a round that went well, or a server that is
+/// away. In its place stands a limit of this program's files.
+#[test]
+fn a_medium_that_is_full_fails_the_unit_and_is_no_servers_failure() {
+    for ranges in [true, false] {
+        let house = House::new("original", &json!({ "reboot": "never", "keep_bundles": true }));
+        house.server.offer("2.0.0", bundles::good());
+        if !ranges {
+            house.server.forget_ranges();
+        }
+        house.board.write(NEXT, "1\n");
+        let mut command = Command::new("env");
+        command.args(["TRIGGER_UNIT=os-upgrade.timer", "--ignore-signal=XFSZ", "sh", "-c"]);
+        command.args(["ulimit -f 64 && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_atomix")]);
+        command.arg("--root").arg(house.board.root()).args(["agent", "poll", "--once"]);
+        let ran = command.stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(1), "{said}");
+        assert!(said.contains("cannot store what was fetched"), "{said}");
+        let status = house.board.run(&["agent", "status"]).stdout;
+        let words = status.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains("cannot store") && !words.contains("in a row"), "{status}");
+        assert_eq!(house.poll(&[]).code, 0);
+        assert!(house.holds_good());
+    }
+}
+
 #[test]
 fn an_agent_that_waits_ends_when_it_is_stopped() {
     let house = House::original();

@@ -71,6 +71,8 @@ pub struct Board {
     pub stuck: Option<String>,
     /// How often the bundle cannot be looked at, and how often not be fetched to its end.
     pub unreachable: (u32, u32),
+    /// The same for want of room on this medium.
+    pub full: (u32, u32),
     /// Content of the file that is fetched whole.
     pub file: &'static [u8],
     /// The power fails as soon as a slot is written, before anybody is told.
@@ -128,6 +130,7 @@ impl Default for Board {
             forbids: None,
             stuck: None,
             unreachable: (0, 0),
+            full: (0, 0),
             file: b"abc",
             cuts_written: false,
             on_percent: None,
@@ -251,6 +254,10 @@ impl Board {
             if let Some(by) = watch.written(percent, self.time()) {
                 return InstallEnding::Stopped(by);
             }
+            if percent == 40 && self.full.1 > 0 {
+                self.full.1 -= 1;
+                return InstallEnding::Failed("no room".into());
+            }
             if percent == 40 && self.unreachable.1 > 0 {
                 self.unreachable.1 -= 1;
                 let source = "the connection was lost".into();
@@ -289,6 +296,10 @@ impl Board {
             self.unreachable.0 -= 1;
             let source = "no route".into();
             return Err(LookError::Unreachable { retry_after: None, source });
+        }
+        if self.full.0 > 0 {
+            self.full.0 -= 1;
+            return Err(LookError::Own("no room".into()));
         }
         Ok(Looked {
             manifest: self.bundle_of(&offer.version),

@@ -9,8 +9,8 @@
 )]
 
 use agents::agent::{
-    Hands, HawkbitEnd, HawkbitEnding, HawkbitTerms, OperatorsWord, hawkbit_once, preview_hawkbit,
-    run_hawkbit,
+    Ending, Hands, HawkbitEnd, HawkbitEnding, HawkbitTerms, OperatorsWord, hawkbit_once,
+    preview_hawkbit, run_hawkbit,
 };
 use agents::ddi::{ActionId, Consent, Credentials, HttpExchange, HttpWay, Permission, Server};
 use agents::{Decision, Keep, Memory, Policy, RebootRule, Transport};
@@ -345,6 +345,29 @@ fn what_cannot_be_fetched_now_is_fetched_later_and_not_failed() {
         told.contains(&"scheduled none".to_owned()) && !told.contains(&"closed failure".to_owned())
     );
     scene.assert_strict();
+}
+
+/// Fails when a full medium ends the talk without a word to the server or a pause of its own, or closes
+/// the action.
+#[test]
+fn what_the_device_itself_cannot_do_is_told_waited_for_and_not_failed() {
+    let policy = Policy::default();
+    for full in [(1, 0), (0, 1)] {
+        let mut scene = pair(&policy);
+        scene.board.full = full;
+        let end = scene.once();
+        assert!(matches!(end.ending, HawkbitEnding::Rests), "{full:?}: {:?}", end.ending);
+        assert!(matches!(end.took, Some(Ending::Failed(_))), "{full:?}: {:?}", end.took);
+        assert_eq!((end.failures, scene.board.memory.failures), (0, 0), "the server is there");
+        assert!(scene.action(ID).told.contains(&"scheduled none".to_owned()), "{full:?}");
+        for _ in 0..6 {
+            scene.live(3);
+            scene.board.verify();
+        }
+        assert_eq!((scene.open(), scene.board.good()), (Open::Finished, Some("2.0.0")));
+        assert!(!scene.action(ID).told.contains(&"closed failure".to_owned()), "{full:?}");
+        scene.assert_strict();
+    }
 }
 
 #[test]

@@ -110,7 +110,11 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
                 self.turn.stopped = Some(by);
                 return Ok(Vec::new());
             }
-            Ending::Failed(failed) => return Err(failed),
+            Ending::Failed(failed) => {
+                let why = words_of(&failed);
+                self.turn.took = Some(Ending::Failed(failed));
+                Judged::Wait(self.hold(None, why))
+            }
             Ending::Judged | Ending::Installed(_) | Ending::Restarting { .. } => {
                 Judged::Wait("it was not looked at".to_owned())
             }

@@ -59,7 +59,9 @@ pub use report::{
     SIGNED_REPORT_MAX, SlotContent, UpdateResult, VerifiedReport, is_news, sign_report,
     verify_report,
 };
-pub use schedule::{Asked, DEFAULT_INTERVAL, LONGEST_WAIT, Pace, SHORTEST_WAIT, wake_after};
+pub use schedule::{
+    Asked, DEFAULT_INTERVAL, LONGEST_INTERVAL, LONGEST_WAIT, Pace, SHORTEST_WAIT, wake_after,
+};
 pub use secrets::{SecretError, Token, check_certificates, check_secret, read_token};
 pub use settings::{
     ConfirmRule, HawkbitSettings, Identity, Login, Metadata, OPERATOR_DIRS, PollSettings,

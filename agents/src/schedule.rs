@@ -12,8 +12,11 @@ use std::time::Duration;
 
 /// Nobody is asked more often, whatever a server or a setting says.
 pub const SHORTEST_WAIT: Duration = Duration::from_secs(30);
-/// Nobody is asked more seldom: a server that once said otherwise would have lost the device.
+/// Nobody is asked more seldom at a server's word: one that once said otherwise would have lost the
+/// device.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest interval, which only the device's owner may want: its settings have no more.
+pub const LONGEST_INTERVAL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// What a device does without any settings: the original's interval.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
@@ -34,6 +37,8 @@ const SPREAD_PART: u32 = 4;
 pub struct Pace {
     interval: Duration,
     jitter: Duration,
+    /// Between two questions, where the last one was answered.
+    longest: Duration,
 }
 
 /// How the last question ended.
@@ -52,12 +57,29 @@ pub enum Asked {
 }
 
 impl Pace {
-    /// One question in each `interval`, within the bounds of this module, spread as the policy says:
-    /// over the whole interval where it says nothing.
+    /// One question in each `interval` of a server's, a day at most, spread as the policy says: over
+    /// the whole interval where it says nothing.
     #[must_use]
     pub fn new(interval: Duration, policy: &Policy) -> Self {
-        let interval = interval.clamp(SHORTEST_WAIT, LONGEST_WAIT);
-        Self { interval, jitter: policy.jitter.unwrap_or(interval).min(interval) }
+        Self::within(interval.min(LONGEST_WAIT), policy)
+    }
+
+    /// The same for the interval of the owner, who may want less: a week at most.
+    #[must_use]
+    pub fn of_owner(interval: Duration, policy: &Policy) -> Self {
+        Self::within(interval.min(LONGEST_INTERVAL), policy)
+    }
+
+    fn within(interval: Duration, policy: &Policy) -> Self {
+        let interval = interval.max(SHORTEST_WAIT);
+        let jitter = policy.jitter.unwrap_or(interval).min(interval);
+        Self { interval, jitter, longest: interval.max(LONGEST_WAIT) }
+    }
+
+    /// Longer than this no question waits.
+    #[must_use]
+    pub const fn longest(&self) -> Duration {
+        self.longest
     }
 
     /// The interval.
@@ -68,11 +90,12 @@ impl Pace {
 
     /// How long the first question waits after a start of the device. Where the power returns to all
     /// of them at once their names spread them over the interval; it is never less than a minute,
-    /// in which the network comes up.
+    /// in which the network comes up. A longer interval than a day is no reason to wait longer: a
+    /// device that is switched off each week would never ask.
     #[must_use]
     pub fn first(&self, device: &str) -> Duration {
         // A jitter that is meant for single questions would let the herd through here.
-        let spread = self.interval.max(self.jitter);
+        let spread = self.interval.max(self.jitter).min(LONGEST_WAIT);
         SHORTEST_WAIT.saturating_mul(2) + Lot::of_time("first", 0, device).of(spread)
     }
 
@@ -82,7 +105,9 @@ impl Pace {
     pub fn next(&self, device: &str, round: u64, failures: u32, asked: Asked) -> Duration {
         let lot = Lot::of_time("next", round, device);
         let wait = match asked {
-            Asked::Answered { sleep: None } => around(self.interval, self.jitter, lot),
+            Asked::Answered { sleep: None } => {
+                return around(self.interval, self.jitter, lot).clamp(SHORTEST_WAIT, self.longest);
+            }
             // The server counts on its interval: it is met within an eighth.
             Asked::Answered { sleep: Some(sleep) } => {
                 let sleep = sleep.clamp(SHORTEST_WAIT, LONGEST_WAIT);
@@ -106,7 +131,7 @@ impl Pace {
     fn after_failures(&self, failures: u32) -> Duration {
         let first = (self.interval / FIRST_RETRY_PART).clamp(SHORTEST_WAIT, MOST_FIRST_RETRY);
         let doubled = first.saturating_mul(1 << failures.saturating_sub(1).min(16));
-        doubled.min(self.interval.max(LEAST_CAP))
+        doubled.min(self.interval.clamp(LEAST_CAP, LONGEST_WAIT))
     }
 }
 

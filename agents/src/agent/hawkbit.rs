@@ -124,7 +124,7 @@ struct Hawkbit<'a, E> {
     rest: Option<(Duration, bool)>,
     /// What the action waits for comes then, as far as the device knows.
     again: Option<UnixTime>,
-    /// When the action was found waiting for the server.
+    /// When the action was found waiting for the server, or `again` was settled.
     waits_since: Option<UnixTime>,
     /// Nothing is fetched before: it could not be, for this reason.
     held: Option<(UnixTime, String)>,
@@ -381,7 +381,12 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
         let Some(again) = again else { return };
         let secs = i64::try_from(again.as_secs()).unwrap_or(i64::MAX);
         let then = UnixTime(self.clock.now.0.saturating_add(secs));
-        self.again = Some(self.again.map_or(then, |known| known.min(then)));
+        self.again_at(self.again.map_or(then, |known| known.min(then)));
+    }
+
+    /// It counts from now on: whether the clock is turned back behind this is seen by that.
+    fn again_at(&mut self, then: UnixTime) {
+        (self.again, self.waits_since) = (Some(then), Some(self.clock.now));
     }
 
     fn stage(&self) -> Option<Stage> {

@@ -197,7 +197,7 @@ impl<'a> Polling<'a> {
         let interval = terms.poll.interval.unwrap_or(DEFAULT_INTERVAL);
         Self {
             server,
-            pace: Pace::new(interval, terms.policy),
+            pace: Pace::of_owner(interval, terms.policy),
             reporter: terms.poll.report_url.clone().map(Reporter::to),
             device: String::new(),
             round: 0,

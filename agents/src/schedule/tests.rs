@@ -212,6 +212,33 @@ fn a_wait_is_not_overslept_and_not_a_reason_to_ask_without_end() {
     assert_eq!(wake_after(question, Some(Duration::ZERO)), SHORTEST_WAIT);
 }
 
+/// Fails when a device whose owner wants it to ask once a week asks each day, or waits a week where
+/// something went wrong, where it was just started, or where only a server wants that.
+#[test]
+fn an_owner_may_want_a_week_and_a_server_a_day() {
+    let week = LONGEST_INTERVAL;
+    let pace = Pace::of_owner(week, &Policy::default());
+    let answered = Asked::Answered { sleep: None };
+    let waits: Vec<_> = (1..2000).map(|round| pace.next("x", round, 0, answered)).collect();
+    assert!(waits.iter().all(|wait| (week / 2..=week).contains(wait)));
+    let mean = waits.iter().sum::<Duration>() / 1999;
+    assert!(mean > LONGEST_WAIT * 5, "{mean:?}");
+    let exact = Policy { jitter: Some(HOUR), ..Policy::default() };
+    let wait = Pace::of_owner(LONGEST_WAIT * 2, &exact).next("x", 1, 0, answered);
+    assert!(wait >= LONGEST_WAIT * 2 - HOUR && wait <= LONGEST_WAIT * 2, "{wait:?}");
+    for device in (0..500).map(name) {
+        assert!(pace.first(&device) <= LONGEST_WAIT + Duration::from_secs(60));
+        for failures in 1..20 {
+            let failed = Asked::Failed { retry_after: None };
+            assert!(pace.next(&device, 1, failures, failed) <= LONGEST_WAIT);
+        }
+    }
+    let servers = Pace::new(week, &Policy::default());
+    assert!((1..2000).all(|round| servers.next("x", round, 0, answered) <= LONGEST_WAIT));
+    let sleep = Asked::Answered { sleep: Some(week) };
+    assert!((1..2000).all(|round| pace.next("x", round, 0, sleep) <= LONGEST_WAIT));
+}
+
 proptest! {
     #[test]
     fn whatever_a_server_says_the_next_question_comes_within_a_day_and_not_at_once(

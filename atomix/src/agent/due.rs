@@ -5,7 +5,7 @@
 
 use crate::context::Context;
 use crate::failure::Failure;
-use agents::{LONGEST_WAIT, Pace};
+use agents::Pace;
 use nix::time::{ClockId, clock_gettime};
 use std::path::Path;
 use std::time::Duration;
@@ -57,7 +57,7 @@ pub fn is_due(context: &Context, pace: &Pace, device: &str, now: Duration) -> bo
     // One that cannot be read is asked for too early, once.
     let kept = context.read_text(Path::new(NEXT_PATH), MAX_NUMBER).ok().flatten();
     match kept.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs) {
-        Some(next) => now >= next || next.saturating_sub(now) > LONGEST_WAIT,
+        Some(next) => now >= next || next.saturating_sub(now) > pace.longest(),
         None => now >= pace.first(device),
     }
 }
@@ -94,5 +94,12 @@ mod tests {
         assert!(at(10));
         context.files.clone().replace(Path::new(NEXT_PATH), b"soon").unwrap();
         assert!(at(first + 1));
+        // A week is what the owner may want.
+        let week = Duration::from_secs(7 * 86_400);
+        keep_next(&context, Duration::ZERO, week).unwrap();
+        let weekly = Pace::of_owner(week, &Policy::default());
+        let is_due = |secs| is_due(&context, &weekly, "d", Duration::from_secs(secs));
+        assert!(!is_due(10) && !is_due(7 * 86_400 - 1) && is_due(7 * 86_400));
+        assert!(at(10), "no hourly pace gives it");
     }
 }

@@ -14,7 +14,7 @@ use agents::agent::LookError;
 use agents::ddi::FileHashes;
 use agents::{Downgrade, InstallOrder, Keep, Looked, Offer, Policy, Settings};
 use bootctl::{Activation, Force};
-use bundle::http::{ByteBudget, HttpError, shown_url};
+use bundle::http::{ByteBudget, HttpError, retry_after, shown_url};
 use bundle::{BundleError, RemoteBundle, VerifiedBundle, Wanted};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -275,7 +275,9 @@ pub(super) fn ordered(order: &InstallOrder) -> Wanted {
 fn not_looked(failure: Failure) -> LookError {
     match finality(&failure) {
         Finality::ForGood => LookError::Refused(failure.into()),
-        Finality::Now => LookError::Unreachable { retry_after: None, source: failure.into() },
+        Finality::Now => {
+            LookError::Unreachable { retry_after: retry_after(&failure), source: failure.into() }
+        }
         Finality::Own => LookError::Own(failure.into()),
     }
 }

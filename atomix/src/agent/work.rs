@@ -115,7 +115,10 @@ fn ending(failure: Failure, stop: &Stopping) -> InstallEnding {
     }
     match finality(&failure) {
         Finality::ForGood => InstallEnding::Refused(failure.into()),
-        Finality::Now => InstallEnding::Interrupted { retry_after: None, source: failure.into() },
+        Finality::Now => {
+            let retry_after = bundle::http::retry_after(&failure);
+            InstallEnding::Interrupted { retry_after, source: failure.into() }
+        }
         Finality::Own => InstallEnding::Failed(failure.into()),
     }
 }

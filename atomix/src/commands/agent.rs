@@ -131,7 +131,8 @@ impl<'a> Agent<'a> {
 
     fn is_due(&self, hands: &mut DeviceHands<'_, '_>, memory: &Memory) -> Result<bool, Failure> {
         let facts = hands.facts(memory).map_err(Failure::Hand)?;
-        let pace = Pace::new(self.poll.interval.unwrap_or(DEFAULT_INTERVAL), &self.settings.policy);
+        let interval = self.poll.interval.unwrap_or(DEFAULT_INTERVAL);
+        let pace = Pace::of_owner(interval, &self.settings.policy);
         Ok(is_due(self.context, &pace, &facts.device_id, since_boot()))
     }
 

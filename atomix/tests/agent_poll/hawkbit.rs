@@ -9,11 +9,11 @@ use crate::update_server::{OUTSIDE, Page, UpdateServer};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 
-const PLACE: &str = "/DEFAULT/controller/v1/dev-7";
-const TOKEN: &str = "/data/config/hawkbit/token";
+pub const PLACE: &str = "/DEFAULT/controller/v1/dev-7";
+pub const TOKEN: &str = "/data/config/hawkbit/token";
 
 /// A device whose server rests, with a token that its file's rights betray or do not.
-fn house(mode: u32) -> House {
+pub fn house(mode: u32) -> House {
     let house = House::original();
     let settings = json!({
         "mode": "hawkbit",
@@ -34,7 +34,7 @@ fn house(mode: u32) -> House {
     house
 }
 
-fn talk(house: &House, more: &[&str]) -> Ran {
+pub fn talk(house: &House, more: &[&str]) -> Ran {
     house.board.run(&[&["agent", "hawkbit"], more].concat())
 }
 
@@ -49,7 +49,7 @@ fn unnamed() -> House {
 }
 
 /// Action 7 has this file with this name and version.
-fn offer(house: &House, (name, version): (&str, &str), file: Vec<u8>) {
+pub fn offer(house: &House, (name, version): (&str, &str), file: Vec<u8>) {
     let at = |kind: &str| format!("{}{PLACE}/{kind}", house.server.url);
     let link = json!({ "href": at("deploymentBase/7?c=1") });
     let base = json!({

@@ -245,7 +245,8 @@ fn collect(root: &Path, dir: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             collect(root, &path, files);
-        } else {
+        } else if path.is_file() {
+            // A socket has no content.
             let name = path.strip_prefix(root).unwrap().to_owned();
             files.insert(name, fs::read(&path).unwrap());
         }

@@ -39,12 +39,21 @@ pub struct Page {
     pub ranges: bool,
     /// Whether it has an entity tag.
     pub tagged: bool,
+    /// After so many bytes of an answer the rest comes by one byte in half a second.
+    pub drips_after: usize,
 }
 
 impl Page {
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
         let body = Arc::new(body.into());
-        Self { status, headers: String::new(), body, ranges: true, tagged: true }
+        Self {
+            status,
+            headers: String::new(),
+            body,
+            ranges: true,
+            tagged: true,
+            drips_after: usize::MAX,
+        }
     }
 }
 
@@ -173,8 +182,15 @@ fn serve<S: Read + Write>(
         asked.lock().unwrap().push(Asked { path: path.clone(), headers, body, client });
         let page = pages.lock().unwrap().get(&path).cloned();
         let page = page.unwrap_or_else(|| Page::new(404, "nothing"));
-        let head = answer(&page, range.as_deref());
-        if stream.get_mut().write_all(&head).is_err() {
+        let answer = answer(&page, range.as_deref());
+        let (now, later) = answer.split_at(page.drips_after.min(answer.len()));
+        let mut drops = later.chunks(1);
+        let drips = |drop: &[u8], to: &mut S| {
+            std::thread::sleep(std::time::Duration::from_millis(500));
+            to.write_all(drop)
+        };
+        let to = stream.get_mut();
+        if to.write_all(now).and_then(|()| drops.try_for_each(|drop| drips(drop, to))).is_err() {
             return;
         }
     }

@@ -4,6 +4,8 @@
 
 use super::head::HeadError;
 use super::url::UrlError;
+use std::error::Error;
+use std::time::Duration;
 
 /// Why a fetch ended.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -166,6 +168,8 @@ pub enum HttpError {
         offset: u64,
         /// How many times it was tried without progress.
         tries: u32,
+        /// How long the server wants to be left alone, where the last failure was its word.
+        retry_after: Option<Duration>,
         /// The last failure.
         #[source]
         source: TransferFault,
@@ -200,6 +204,23 @@ pub const CLOCK_HINT: &str =
 #[must_use]
 pub fn is_out_of_time(words: &str) -> bool {
     ["certificate has expired", "certificate is not yet valid"].iter().any(|no| words.contains(no))
+}
+
+/// How long a server wants to be left alone, where that is what `failure` comes from, however it was
+/// wrapped since.
+#[must_use]
+pub fn retry_after(failure: &(dyn Error + 'static)) -> Option<Duration> {
+    let mut next = Some(failure);
+    while let Some(now) = next {
+        // Its own source is that of the error in it.
+        let inner = now.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let inner = inner.and_then(|inner| inner.downcast_ref::<HttpError>());
+        if let Some(HttpError::Transfer { retry_after, .. }) = inner.or(now.downcast_ref()) {
+            return *retry_after;
+        }
+        next = now.source();
+    }
+    None
 }
 
 impl HttpError {

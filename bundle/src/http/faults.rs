@@ -51,12 +51,7 @@ pub(super) fn fault_of(failure: &curl::Error) -> Fault {
         || failure.is_bad_function_argument()
         || failure.is_unknown_option();
     let cause = TransferFault(text);
-    if hopeless {
-        // The place and the number of tries are filled in by whoever repeats.
-        HttpError::Transfer { url: String::new(), offset: 0, tries: 1, source: cause }.into()
-    } else {
-        Fault::Again { cause, after: None }
-    }
+    if hopeless { hopeless_for(cause) } else { Fault::Again { cause, after: None } }
 }
 
 /// The same, where a proxy has answered `code` to the wish for a tunnel; 0: there was none.
@@ -64,10 +59,16 @@ pub(super) fn fault_behind(code: u32, fault: Fault) -> Fault {
     match fault {
         // It asks for a password, or does not let anybody there.
         Fault::Again { cause, .. } if (300..500).contains(&code) && ![408, 429].contains(&code) => {
-            HttpError::Transfer { url: String::new(), offset: 0, tries: 1, source: cause }.into()
+            hopeless_for(cause)
         }
         Fault::Again { .. } | Fault::Fatal(_) | Fault::Unwanted => fault,
     }
+}
+
+/// The place and the number of tries are filled in by whoever repeats.
+fn hopeless_for(source: TransferFault) -> Fault {
+    HttpError::Transfer { url: String::new(), offset: 0, tries: 1, retry_after: None, source }
+        .into()
 }
 
 /// libcurl repeats the key's URI in its messages.

@@ -33,7 +33,7 @@ mod url;
 mod window;
 
 pub use average::Elsewhere;
-pub use error::{CLOCK_HINT, HttpError, TransferFault, is_out_of_time};
+pub use error::{CLOCK_HINT, HttpError, TransferFault, is_out_of_time, retry_after};
 pub use exchange::{
     ExchangeError, ExchangeMethod, ExchangeRequest, ExchangeTls, Exchanged, exchange,
 };

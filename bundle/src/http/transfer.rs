@@ -471,7 +471,13 @@ impl Handler for Receiver {
         if let Some(source) = self.pace.measure(&self.counters) {
             // A repetition would be as slow; who tells of it knows place and tries.
             let url = self.url.clone();
-            return self.end(HttpError::Transfer { url, offset: 0, tries: 1, source });
+            return self.end(HttpError::Transfer {
+                url,
+                offset: 0,
+                tries: 1,
+                retry_after: None,
+                source,
+            });
         }
         match self.pace.judge() {
             Some(cause) => self.end(Fault::Again { cause, after: None }),

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// So many bytes make a new count of tries. One byte per try must not: a server that drips would
 /// be asked for ever.
 const PROGRESS_BYTES: u64 = 64 * 1024;
-/// The longest pause that a server may ask for.
+/// The longest pause that is made at a server's word. Asked for more, the fetch ends with it.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// What the head of one part may take on average.
 const PART_HEAD_BYTES: u64 = 1024;
@@ -61,16 +61,19 @@ impl<'a> Tries<'a> {
             Fault::Again { cause, after } => (cause, after),
             Fault::Fatal(HttpError::Transfer { source, .. }) => {
                 let tries = self.made + 1;
-                return Err(HttpError::Transfer { url, offset, tries, source });
+                return Err(HttpError::Transfer { url, offset, tries, retry_after: None, source });
             }
             Fault::Fatal(failure) => return Err(failure),
             Fault::Unwanted => return Err(self.gone(url, offset)),
         };
         self.made += 1;
-        if self.made > self.limit || self.client.is_late() {
-            return Err(HttpError::Transfer { url, offset, tries: self.made, source: cause });
+        // Who wants to be left alone for longer is asked again by whoever wants the file, later.
+        let is_put_off = after.is_some_and(|after| after > MAX_RETRY_AFTER);
+        if self.made > self.limit || self.client.is_late() || is_put_off {
+            let (tries, retry_after) = (self.made, after);
+            return Err(HttpError::Transfer { url, offset, tries, retry_after, source: cause });
         }
-        let pause = after.map_or(self.pause, |after| after.min(MAX_RETRY_AFTER).max(self.pause));
+        let pause = after.map_or(self.pause, |after| after.max(self.pause));
         self.pause = self.pause.saturating_mul(2).min(self.longest);
         let notice = HttpNotice::Retry { url: url.clone(), offset, cause: cause.0, pause };
         self.client.options.notice(&notice);
@@ -89,7 +92,7 @@ impl<'a> Tries<'a> {
 
     fn gone(&self, url: String, offset: u64) -> HttpError {
         let source = TransferFault("nobody wants the rest".to_owned());
-        HttpError::Transfer { url, offset, tries: self.made, source }
+        HttpError::Transfer { url, offset, tries: self.made, retry_after: None, source }
     }
 }
 

@@ -487,6 +487,19 @@ fn a_pause_ends_although_the_clock_is_set_back() {
     assert_eq!(scene.board.good(), Some("2.0.0"), "{:?}", scene.board.log);
 }
 
+/// Fails when a wait for a window that was named under a clock ten years ahead lasts until that window.
+#[test]
+fn a_wait_for_a_window_ends_although_the_clock_is_set_back() {
+    let window = agents::Window::new(agents::Days::EVERY, 120, 240, 0);
+    let policy = Policy { windows: vec![window.unwrap()], ..Policy::default() };
+    let mut scene = pair(&policy);
+    let years = 10 * 365 * 86_400;
+    scene.board.set_clock_by(years);
+    scene.board.clock_step = -years;
+    scene.live(440);
+    assert_eq!(scene.board.written, ["2.0.0"], "{:?}", scene.board.log);
+}
+
 /// Fails when a server that changes its mind for ever wears the flash out: it had a slot begun anew every
 /// minute, also over starts of the agent.
 #[test]

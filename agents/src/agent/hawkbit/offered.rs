@@ -38,7 +38,7 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
             return Ok(Vec::new());
         }
         if let Some((then, why)) = self.held.clone().filter(|(then, _)| self.is_ahead(*then)) {
-            self.again = Some(then);
+            self.again_at(then);
             return self.event(Event::Judged(id, Judged::Wait(why)));
         }
         self.turn.took = None;
@@ -136,7 +136,7 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
         let pause = pace.next(&self.device, self.round, self.tries, Asked::Failed { retry_after });
         let secs = i64::try_from(pause.as_secs()).unwrap_or(i64::MAX);
         let then = UnixTime(self.clock.now.0.saturating_add(secs));
-        self.again = Some(then);
+        self.again_at(then);
         self.held = Some((then, why.clone()));
         why
     }
@@ -169,7 +169,7 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
                 Answer::Say(Judged::Refuse(judgement.map(because).unwrap_or_default()))
             }
             Decision::Wait { until, .. } => {
-                self.again = Some(*until);
+                self.again_at(*until);
                 Answer::Say(Judged::Wait(self.reason(id, judgement)))
             }
             Decision::Install { order } => Answer::Install(order.clone()),

@@ -4,7 +4,9 @@
 use super::{chain, quick, sample};
 use crate::Source;
 use crate::http::test_server::{Reply, Request, TestServer};
-use crate::http::{HttpError, HttpNotice, HttpOptions, HttpSource, HttpStop, Patience};
+use crate::http::{
+    HttpError, HttpNotice, HttpOptions, HttpSource, HttpStop, Patience, retry_after,
+};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -61,6 +63,32 @@ fn statuses_are_told_apart_in_raucs_words() {
     assert!(matches!(refused, HttpError::Transfer { tries: 6, .. }), "{refused}");
     assert!(chain(&refused).contains("response code 500"), "{}", chain(&refused));
     assert_eq!(server.requests().len(), 6);
+}
+
+/// Fails when a server that wants to be left alone for an hour is asked again within minutes, or when
+/// whoever wants the file is not told of that hour, at the first request or behind it.
+#[test]
+fn a_server_that_puts_off_for_long_is_left_alone_and_its_word_arrives() {
+    let busy = |after: &str| Reply::new(503, b"busy").with("Retry-After", after);
+    let server = TestServer::start(move |_| busy("3600"));
+    let refused = HttpSource::open(&server.url, &quick()).unwrap_err();
+    assert_eq!(retry_after(&refused), Some(Duration::from_secs(3600)), "{refused}");
+    assert_eq!(server.requests().len(), 1);
+
+    let bytes = sample(3_000_000);
+    let server = TestServer::start(move |request| {
+        if request.number > 0 { busy("61") } else { Reply::file(request, &bytes) }
+    });
+    let source = HttpSource::open(&server.url, &quick()).unwrap();
+    let failed = source.read_at(2_000_000, &mut [0; 70_000]).unwrap_err();
+    assert_eq!(retry_after(&failed), Some(Duration::from_secs(61)), "{}", chain(&failed));
+
+    // A short pause is made, and a broken line is no word of the server's.
+    let server = TestServer::start(move |_| busy("0"));
+    let refused = HttpSource::open(&server.url, &quick()).unwrap_err();
+    assert_eq!((retry_after(&refused), server.requests().len()), (Some(Duration::ZERO), 6));
+    let nobody = HttpSource::open("http://127.0.0.1:1/b", &quick()).unwrap_err();
+    assert_eq!(retry_after(&nobody), None);
 }
 
 #[test]

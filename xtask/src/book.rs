@@ -1,30 +1,83 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The book under `docs/`: every page is listed in `SUMMARY.md` and every relative link leads to
-//! a file. The same would be found by `mdbook build`, which Debian does not package.
+//! The book under `docs/`: every page is listed in `SUMMARY.md`, every link leads to a file and to a
+//! heading in it, every command line that is shown is one of the program's, and what is drawn or
+//! written from other files is what these say. `mdbook build` finds none of it, and Debian does not
+//! package it.
+
+mod api;
+mod commands;
+mod layout;
+mod links;
+mod reference;
 
 use crate::error::TaskError;
+use crate::program::Program;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const BOOK: &str = "docs";
+const SUMMARY: &str = "docs/SUMMARY.md";
+/// Pages outside the book whose links and lines are looked at all the same.
+const BESIDE: [&str; 1] = ["README.md"];
 
-/// Checks the book.
+/// A page: where it lies, and its text.
+struct Page {
+    path: PathBuf,
+    text: String,
+}
+
+/// Checks the book. With `UPDATE=1` what is made from other files is written first.
 pub fn check() -> Result<(), TaskError> {
-    let summary = read(&Path::new(BOOK).join("SUMMARY.md"))?;
-    let listed: Vec<PathBuf> = links(&summary).map(PathBuf::from).collect();
+    let mut violations = generated()?;
+    let mut paths = paths(Path::new(BOOK))?;
+    paths.extend(BESIDE.map(PathBuf::from));
+    let pages = paths
+        .into_iter()
+        .map(|path| read(&path).map(|text| Page { path, text }))
+        .collect::<Result<Vec<Page>, TaskError>>()?;
+    violations.extend(links::violations(&pages, Path::new(SUMMARY), &|path| path.is_file()));
+    violations.extend(commands::violations(&pages, &read(Path::new(commands::REFERENCE))?));
+    if violations.is_empty() { Ok(()) } else { Err(TaskError::Rules { violations }) }
+}
+
+/// Compares the page of commands with what the program says. With `UPDATE=1` it is written first.
+pub fn check_reference(program: &str) -> Result<(), TaskError> {
+    let wanted = reference::page(&|words| {
+        let help = Program::new(program, &[words, &["--help"]].concat()).output()?;
+        Ok(String::from_utf8_lossy(&help).into_owned())
+    })?;
+    let path = Path::new(commands::REFERENCE);
+    if updates() {
+        write(path, &wanted)?;
+    }
+    if read(path)? == wanted {
+        return Ok(());
+    }
+    let name = path.display();
+    let way = "UPDATE=1 cargo xtask test \"reference of commands\"";
+    Err(TaskError::Rules { violations: vec![format!("{name} is not up to date: {way}")] })
+}
+
+fn updates() -> bool {
+    std::env::var_os("UPDATE").is_some()
+}
+
+/// What is made from other files and is not as these say.
+fn generated() -> Result<Vec<String>, TaskError> {
     let mut violations = Vec::new();
-    for page in pages(Path::new(BOOK))? {
-        let name = page.strip_prefix(BOOK).unwrap_or(&page).to_owned();
-        if name != Path::new("SUMMARY.md") && !listed.contains(&name) {
-            violations.push(format!("{} is not in SUMMARY.md", page.display()));
+    for (name, wanted) in [
+        ("docs/api.md", api::page(&read(Path::new("docs/openapi.json"))?)?),
+        ("docs/images/layout.svg", layout::picture(&layout::facts(&|name| read(Path::new(name)))?)),
+    ] {
+        let path = Path::new(name);
+        if updates() {
+            write(path, &wanted)?;
         }
-        let text = read(&page)?;
-        let from = page.parent().unwrap_or(Path::new(BOOK));
-        for link in links(&text).filter(|link| !from.join(link).exists()) {
-            violations.push(format!("{}: link to {link} leads nowhere", page.display()));
+        if !path.is_file() || read(path)? != wanted {
+            violations.push(format!("{name} is not up to date: UPDATE=1 cargo xtask test book"));
         }
     }
-    if violations.is_empty() { Ok(()) } else { Err(TaskError::Rules { violations }) }
+    Ok(violations)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a maintainer's tool reads its own checkout")]
@@ -32,13 +85,18 @@ fn read(path: &Path) -> Result<String, TaskError> {
     fs::read_to_string(path).map_err(|source| TaskError::Read { path: path.to_owned(), source })
 }
 
-fn pages(dir: &Path) -> Result<Vec<PathBuf>, TaskError> {
+#[expect(clippy::disallowed_methods, reason = "a maintainer's tool writes its own checkout")]
+fn write(path: &Path, text: &str) -> Result<(), TaskError> {
+    Ok(fs::write(path, text)?)
+}
+
+fn paths(dir: &Path) -> Result<Vec<PathBuf>, TaskError> {
     let failed = |source| TaskError::Read { path: dir.to_owned(), source };
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         if path.is_dir() {
-            found.extend(pages(&path)?);
+            found.extend(paths(&path)?);
         } else if path.extension().is_some_and(|extension| extension == "md") {
             found.push(path);
         }
@@ -47,21 +105,14 @@ fn pages(dir: &Path) -> Result<Vec<PathBuf>, TaskError> {
     Ok(found)
 }
 
-/// Targets of inline links that point into the checkout, without their fragments.
-fn links(text: &str) -> impl Iterator<Item = &str> {
-    text.split("](").skip(1).filter_map(|rest| rest.split(')').next()).filter_map(|link| {
-        let file = link.split('#').next().unwrap_or_default();
-        (!file.is_empty() && !link.contains("://")).then_some(file)
+/// The lines of a text outside of fenced blocks, or those inside with the word behind the fence.
+fn lines(text: &str) -> impl Iterator<Item = (Option<&str>, &str)> {
+    let mut fence = None;
+    text.lines().filter_map(move |line| {
+        if let Some(word) = line.trim_start().strip_prefix("```") {
+            fence = if fence.is_some() { None } else { Some(word.trim()) };
+            return None;
+        }
+        Some((fence, line))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::links;
-
-    #[test]
-    fn only_links_into_the_checkout_are_followed() {
-        let text = "[a](a.md) [b](https://example.org) [c](#here) [d](d/e.md#f)";
-        assert_eq!(links(text).collect::<Vec<_>>(), ["a.md", "d/e.md"]);
-    }
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 type Step = (&'static str, fn(&mut dyn Write) -> Result<(), TaskError>);
 
-const STEPS: [Step; 22] = [
+const STEPS: [Step; 23] = [
     ("judges are installed", |_| judges::require()),
     ("workspace rules", |_| workspace::check()),
     ("linux-only calls are gated", |_| linux_only::check()),
@@ -41,6 +41,10 @@ const STEPS: [Step; 22] = [
     }),
     ("fuzz targets", |_| fuzz()),
     ("main job", |_| cargo(&["run", "--release", "--quiet", "--package", "atomix", "--", "demo"])),
+    ("reference of commands", |_| {
+        cargo(&["build", "--release", "--quiet", "--package", "atomix"])?;
+        book::check_reference(&built("release/atomix")?)
+    }),
     // Debian's RAUC of two versions, its client and gooseBit come by name, once.
     ("RAUC's own tests", |_| judged_by("conformance", &[])),
     ("RAUC's peers", |_| judged_by("roundtrip", &[])),

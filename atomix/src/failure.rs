@@ -195,6 +195,9 @@ pub enum Failure {
         #[source]
         source: board_rock64::ImageError,
     },
+    /// A recipe did not become an image.
+    #[error(transparent)]
+    Recipe(#[from] crate::recipe::RecipeError),
     /// A serial line failed.
     #[error(transparent)]
     Line(#[from] crate::serial_line::LineError),
@@ -299,6 +302,7 @@ impl Failure {
             Self::Backend(source) => source.into(),
             Self::Disk(source) => source.class(),
             Self::Line(source) => source.class(),
+            Self::Recipe(source) => source.class(),
             Self::Device(source) => source.class(),
             Self::Report(source) => report_class(source),
             Self::Ask(source) => ask_class(source),
@@ -343,6 +347,7 @@ impl Failure {
             Self::Board { hint, .. } => Some(hint),
             Self::Line(source) => Some(source.hint()),
             Self::Device(source) => Some(source.hint()),
+            Self::Recipe(source) => source.hint(),
             Self::Environment(source) => environment_hint(source),
             Self::Backend(BackendError::Environment { source }) => environment_hint(source),
             Self::Backend(source) => source.hint(),

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 /// Verbs of `atomix image`.
 #[derive(Debug, Subcommand)]
 pub enum ImageCommand {
-    /// Build the flashable image of a board from its parts
+    /// Build the flashable image of a board from its parts, or from a recipe of Debian's packages
     #[command(
         override_usage = "atomix image build [OPTIONS] --boot <DIR> --rootfs <FILE>\n       \
-                          --image-version <VERSION> <OUT>"
+                          --image-version <VERSION> <OUT>\n       \
+                          atomix image build [OPTIONS] --recipe <FILE> <OUT>"
     )]
     Build(ImageBuildArgs),
     /// Build what `bundle create` signs: manifest and images in a new directory
@@ -41,7 +42,7 @@ pub struct ImageParts {
 }
 
 /// What a slot's script says.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct SlotStart {
     /// Absolute path of init inside the root file system; default: the one the board's script has
     #[arg(long, value_name = "PATH")]
@@ -57,11 +58,34 @@ pub struct SlotStart {
 /// Arguments of `atomix image build`.
 #[derive(Debug, Args)]
 pub struct ImageBuildArgs {
-    /// The image to make; must not exist.
+    /// The image to make; with a recipe a directory with image, components and checksums. Must
+    /// not exist
     pub out: PathBuf,
-    /// What it is made of.
+    /// A recipe: kernel and root file system come from Debian's packages
+    #[arg(long, value_name = "FILE")]
+    pub recipe: Option<PathBuf>,
+    /// Directory with the boot partition's files (Image, initrd, dtbs/…); boot.scr is made
+    #[arg(long, value_name = "DIR", required_unless_present = "recipe", conflicts_with = "recipe")]
+    pub boot: Option<PathBuf>,
+    /// The root file system image
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "recipe",
+        conflicts_with = "recipe"
+    )]
+    pub rootfs: Option<PathBuf>,
+    /// Product version; part of what the image's identifiers are derived from
+    #[arg(
+        long,
+        value_name = "VERSION",
+        required_unless_present = "recipe",
+        conflicts_with = "recipe"
+    )]
+    pub image_version: Option<String>,
+    /// How the slot starts.
     #[command(flatten)]
-    pub parts: ImageParts,
+    pub start: SlotStart,
     /// Rockchip idbloader.img, for sector 64
     #[arg(long, value_name = "FILE")]
     pub idbloader: Option<PathBuf>,

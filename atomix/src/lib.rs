@@ -24,6 +24,7 @@ pub mod output;
 mod programs;
 pub mod progress;
 pub mod rauc;
+pub mod recipe;
 pub mod release_cli;
 pub mod report_cli;
 pub mod run;

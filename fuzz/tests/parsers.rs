@@ -60,6 +60,18 @@ const PARSERS: &[(&str, Row)] = &[
     ("atomix/src/rauc/grammar.rs", Fuzzed(&["rauc_command"])),
     ("atomix/src/rauc/info_view_tests.rs", Inside("what a test had printed")),
     ("atomix/src/rauc/status_text_tests.rs", Inside("what a test had printed")),
+    (
+        "atomix/src/recipe/model.rs",
+        Inside("the recipe of whoever builds an image, bounded, on the builder's own machine"),
+    ),
+    (
+        "atomix/src/recipe/sbom.rs",
+        Inside("a lock file of the builder's own, and only in its test"),
+    ),
+    (
+        "atomix/src/recipe/steps.rs",
+        Inside("recipe and lock file of whoever builds an image, bounded"),
+    ),
     ("atomix/src/serial_line/baud.rs", Inside("a word of the command line, one of twelve")),
     ("atomix/src/virtual_board/system.rs", Fuzzed(&["virtual_system"])),
     ("bootctl/src/attempts.rs", Fuzzed(&["boot_state"])),

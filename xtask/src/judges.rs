@@ -21,6 +21,7 @@ const JUDGES: [&str; 42] = [
     "fsck.vfat",
     "fw_printenv",
     "fw_setenv",
+    "gpg",
     "grub-editenv",
     "mcopy",
     "mkenvimage",

@@ -7,6 +7,7 @@ use crate::cli::{BootScriptArgs, BundleContentArgs, ImageBuildArgs, ImageCommand
 use crate::failure::Failure;
 use crate::image_cli::{ImageParts, SlotStart};
 use crate::output::Output;
+use crate::recipe;
 use board_rock64::{
     Board, BootFiles, BootTree, ImageRequest, InitPath, ROCK64, ROCK64_WATCHDOG, Role, boot_script,
     build_boot_vfat, build_image,
@@ -17,7 +18,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
-use storage::{FileStorage, Files as _, HostFiles, Storage};
+use storage::{ByteLen, FileStorage, Files as _, HostFiles, Storage};
 
 /// Names inside the boot directory that the slot script loads.
 const KERNEL: &str = "Image";
@@ -40,27 +41,48 @@ pub fn run(command: &ImageCommand, out: &mut Output) -> Result<(), Failure> {
 }
 
 fn build(args: &ImageBuildArgs, out: &mut Output) -> Result<(), Failure> {
-    let parts = &args.parts;
+    if let Some(path) = &args.recipe {
+        let firmware = [(&args.idbloader, "idbloader.img"), (&args.u_boot, "u-boot.itb")];
+        let firmware: Vec<&str> =
+            firmware.iter().filter(|(file, _)| file.is_some()).map(|(_, name)| *name).collect();
+        let mut make = |parts: &ImageParts, image: &Path| assemble(args, parts, image).map(drop);
+        recipe::build(path, &args.start, &firmware, &args.out, &mut make)?;
+        return out.done(&format!("built {} by {}", args.out.display(), path.display()));
+    }
+    let (Some(boot), Some(rootfs), Some(version)) =
+        (args.boot.clone(), args.rootfs.clone(), args.image_version.clone())
+    else {
+        let what = "nothing to build an image of".to_owned();
+        let hint = "give --boot, --rootfs and --image-version, or --recipe";
+        return Err(Failure::Usage { what, hint });
+    };
+    let parts = ImageParts { boot, rootfs, image_version: version, start: args.start.clone() };
+    let len = assemble(args, &parts, &args.out)?;
+    out.done(&format!("built {} of {len}", args.out.display()))
+}
+
+/// Every image is assembled here.
+fn assemble(args: &ImageBuildArgs, parts: &ImageParts, path: &Path) -> Result<ByteLen, Failure> {
     let board = board(&parts.start);
     let request = ImageRequest {
         board,
         idbloader: args.idbloader.as_deref().map(open).transpose()?,
         u_boot: args.u_boot.as_deref().map(open).transpose()?,
-        boot: boot_tree(parts, &args.out)?,
+        boot: boot_tree(parts, path)?,
         rootfs: open(&parts.rootfs)?,
         version: &parts.image_version,
         source_date_epoch: i64::from(parts.start.source_date_epoch),
     };
-    let mut image = FileStorage::create_sparse(&args.out, board.image_len())?;
+    let mut image = FileStorage::create_sparse(path, board.image_len())?;
     let built = match build_image(&request, &mut image, &mut |_| {}) {
         Ok(built) => built,
         Err(source) => {
-            remove(&args.out)?;
-            return Err(Failure::Image { image: args.out.clone(), source });
+            remove(path)?;
+            return Err(Failure::Image { image: path.to_owned(), source });
         }
     };
     image.flush()?;
-    out.done(&format!("built {} of {}", args.out.display(), built.len))
+    Ok(built.len)
 }
 
 /// The manifest comes last: what an interrupted run leaves is no content of a bundle.

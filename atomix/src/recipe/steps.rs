@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! In which order does a recipe become an image? Everything in a directory beside the output,
+//! which gets the output's name last: a run that was cut leaves no image that could be flashed.
+
+use crate::image_cli::{ImageParts, SlotStart};
+use crate::recipe::model::{BoardName, Recipe};
+use crate::recipe::packages::{Apt, output_of, sha256, unpack};
+use crate::recipe::sbom::{self, Lock, Unpacked};
+use crate::recipe::{RecipeError, tree};
+use board_rock64::ROCK64;
+use programs::ProgramCall;
+use std::path::{Path, PathBuf};
+
+/// Longest recipe, and longest lock file.
+const RECIPE_MAX_BYTES: u64 = 1 << 20;
+const LOCK_MAX_BYTES: u64 = 16 << 20;
+const STATUS_PATH: &str = "var/lib/dpkg/status";
+/// What the scripts of `base-passwd` would have made.
+const MASTERS: [(&str, &str); 2] = [("passwd.master", "etc/passwd"), ("group.master", "etc/group")];
+/// Nobody reads these on a device.
+const LEFT_OUT: [&str; 4] =
+    ["usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info"];
+
+/// The one implementation of image assembly: parts into a new file.
+pub type Assemble<'a, E> = &'a mut dyn FnMut(&ImageParts, &Path) -> Result<(), E>;
+
+/// Builds the directory `out` with image, list of components and checksums; `firmware` is what the
+/// assembly puts before the partitions.
+///
+/// # Errors
+/// [`RecipeError`], and those of `assemble`; `out` is then not there.
+pub fn build<E: From<RecipeError>>(
+    path: &Path,
+    start: &SlotStart,
+    firmware: &[&str],
+    out: &Path,
+    assemble: Assemble<'_, E>,
+) -> Result<(), E> {
+    let recipe = read(path)?;
+    let beside = path.parent().unwrap_or(Path::new(""));
+    let lock = read_lock(&recipe, beside)?;
+    check_files(&recipe, beside)?;
+    let scratch = scratch_for(out)?;
+    let made = scratch.path().join("made");
+    tree::make_dir(&made)?;
+    let cooking = tempfile::tempdir().map_err(tree::failed("make", Path::new("a directory")))?;
+    let (parts, packages) = cook(&recipe, beside, start, cooking.path())?;
+    let base = format!("atomixos-{}", recipe.series.as_ref());
+    let image = made.join(format!("{base}.img"));
+    assemble(&parts, &image)?;
+    let list = sbom::document(&base, recipe.version.as_ref(), &lock, &packages, firmware);
+    let components = made.join(format!("{base}.cdx.json"));
+    tree::write(&components, &format!("{list}\n"))?;
+    let sums =
+        format!("{}  {base}.img\n{}  {base}.cdx.json\n", sha256(&image)?, sha256(&components)?);
+    tree::write(&made.join("SHA256SUMS"), &sums)?;
+    // Somebody may have made it meanwhile: an empty directory would be replaced.
+    must_be_absent(out)?;
+    Ok(tree::rename(&made, out)?)
+}
+
+fn read(path: &Path) -> Result<Recipe, RecipeError> {
+    let text = tree::read_text(path, RECIPE_MAX_BYTES)?;
+    let recipe: Recipe = toml::from_str(&text).map_err(|source| RecipeError::Recipe {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })?;
+    if recipe.debian.packages.is_empty() {
+        let what = "names no package".to_owned();
+        let hint = "`packages` is what the root file system is made of";
+        return Err(RecipeError::File { path: path.to_owned(), what, hint });
+    }
+    Ok(recipe)
+}
+
+fn read_lock(recipe: &Recipe, beside: &Path) -> Result<Lock, RecipeError> {
+    let Some(lock) = &recipe.cargo_lock else { return Ok(Lock::default()) };
+    let path = beside.join(lock);
+    let text = tree::read_text(&path, LOCK_MAX_BYTES)?;
+    toml::from_str(&text).map_err(|source| RecipeError::Lock { path, source: Box::new(source) })
+}
+
+/// What is brought along is there before anything is fetched.
+fn check_files(recipe: &Recipe, beside: &Path) -> Result<(), RecipeError> {
+    tree::must_be_file(&beside.join(&recipe.initrd))?;
+    recipe.file.iter().try_for_each(|file| tree::must_be_file(&beside.join(&file.source)))
+}
+
+fn must_be_absent(out: &Path) -> Result<(), RecipeError> {
+    if std::fs::symlink_metadata(out).is_err() {
+        return Ok(());
+    }
+    let what = "is there already".to_owned();
+    Err(RecipeError::File { path: out.to_owned(), what, hint: "give the name of a new directory" })
+}
+
+fn scratch_for(out: &Path) -> Result<tempfile::TempDir, RecipeError> {
+    must_be_absent(out)?;
+    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    tempfile::Builder::new()
+        .prefix(".atomix-image-")
+        .tempdir_in(parent)
+        .map_err(tree::failed("make a directory in", parent))
+}
+
+/// The parts of the image, made in `dir`.
+fn cook(
+    recipe: &Recipe,
+    beside: &Path,
+    start: &SlotStart,
+    dir: &Path,
+) -> Result<(ImageParts, Vec<Unpacked>), RecipeError> {
+    let (root, boot, apt_dir) = (dir.join("root"), dir.join("boot"), dir.join("apt"));
+    for dir in [&root, &boot, &apt_dir] {
+        tree::make_dir(dir)?;
+    }
+    let apt = Apt::of(&recipe.debian, beside, &apt_dir)?;
+    let mut archives = apt.fetch(&recipe.debian.packages)?;
+    archives.push(apt.fetch_kernel(&recipe.debian.kernel)?);
+    let (mut status, mut packages) = (Vec::new(), Vec::new());
+    for archive in &archives {
+        let (entry, unpacked) = unpack(archive, &root)?;
+        status.push(entry);
+        packages.push(unpacked);
+    }
+    status.sort();
+    packages.sort();
+    tree::put_text(&root, STATUS_PATH, &status.join("\n"))?;
+    move_kernel(recipe.board, &root, &boot)?;
+    tree::put_file(&boot, Path::new("initrd"), &beside.join(&recipe.initrd), 0o644)?;
+    furnish(recipe, beside, &root)?;
+    let rootfs = dir.join("rootfs.squashfs");
+    pack(&root, &rootfs, start.source_date_epoch)?;
+    let image_version = recipe.version.as_ref().to_owned();
+    Ok((ImageParts { boot, rootfs, image_version, start: start.clone() }, packages))
+}
+
+/// The boot partition has the kernel and its device tree; the root file system keeps its modules.
+fn move_kernel(board: BoardName, root: &Path, boot: &Path) -> Result<(), RecipeError> {
+    let board = match board {
+        BoardName::Rock64 => &ROCK64,
+    };
+    let absent = |what: &str| RecipeError::Answer {
+        what: format!("the kernel's package has no {what}"),
+        hint: "name a package that has a kernel for this board, as linux-image-arm64",
+    };
+    let kernels = tree::named(&root.join("boot"), "vmlinuz-", "")?;
+    let kernel = kernels.first().ok_or_else(|| absent("/boot/vmlinuz-*"))?;
+    tree::put_file(boot, Path::new("Image"), kernel, 0o644)?;
+    let inner = Path::new(board.device_tree);
+    let trees = tree::named(&root.join("usr/lib"), "linux-image-", "")?;
+    let mut places = trees.iter().map(|dir| dir.join(inner.strip_prefix("dtbs").unwrap_or(inner)));
+    let found: Option<PathBuf> = places.find(|path| path.is_file());
+    tree::put_file(boot, inner, &found.ok_or_else(|| absent(board.device_tree))?, 0o644)?;
+    for modules in tree::named(&root.join("usr/lib/modules"), "", "")? {
+        let version = modules.file_name().unwrap_or_default();
+        let call = ProgramCall::new("depmod").arg("-b").arg(root.join("usr")).arg(version);
+        output_of("list the kernel's modules", call)?;
+    }
+    trees.iter().try_for_each(|dir| {
+        let inner = dir.strip_prefix(root).unwrap_or(dir);
+        tree::remove(root, &inner.to_string_lossy())
+    })?;
+    tree::remove(root, "boot")
+}
+
+/// What the packages' scripts would have done and a boot needs, then what the recipe adds.
+fn furnish(recipe: &Recipe, beside: &Path, root: &Path) -> Result<(), RecipeError> {
+    for (master, place) in MASTERS {
+        let master = root.join("usr/share/base-passwd").join(master);
+        if master.is_file() {
+            tree::put_file(root, Path::new(place), &master, 0o644)?;
+        }
+    }
+    for inner in LEFT_OUT.into_iter().chain(["var/run", "var/lock"]) {
+        tree::remove(root, inner)?;
+    }
+    // Services look for the bus and for locks below /var; the slot's script starts /init.
+    for (link, to) in [("var/run", "/run"), ("var/lock", "/run/lock"), ("init", "/sbin/init")] {
+        tree::put_link(root, Path::new(link), to)?;
+    }
+    for place in ["data", "boot", "dev", "proc", "sys", "run"] {
+        tree::put_dir(root, Path::new(place), 0o755)?;
+    }
+    tree::put_dir(root, Path::new("tmp"), 0o1777)?;
+    tree::put_text(root, "etc/hostname", &format!("{}\n", recipe.hostname.as_ref()))?;
+    for file in &recipe.file {
+        tree::put_file(root, file.path.relative(), &beside.join(&file.source), file.mode.0)?;
+    }
+    for link in &recipe.link {
+        tree::put_link(root, link.path.relative(), link.target.as_ref())?;
+    }
+    Ok(())
+}
+
+fn pack(root: &Path, image: &Path, epoch: u32) -> Result<(), RecipeError> {
+    let epoch = epoch.to_string();
+    // The variable and the options together are an error of mksquashfs.
+    let call = ProgramCall::new("env").args(["-u", "SOURCE_DATE_EPOCH", "mksquashfs"]);
+    let call =
+        call.arg(root).arg(image).args(["-noappend", "-quiet", "-no-progress", "-no-xattrs"]);
+    let call = call.args(["-comp", "zstd", "-all-root", "-root-mode", "0755"]);
+    let call = call.args(["-mkfs-time", &epoch, "-all-time", &epoch]);
+    output_of("pack the root file system", call).map(drop)
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How are files of the builder's machine read and written? A tree of unpacked packages has links
+//! that mean places of the *device*: nothing here follows one out of the tree.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "files of the machine that builds, in directories of this run; none is a board's"
+)]
+
+use crate::recipe::RecipeError;
+use std::fs;
+use std::io::{self, Read as _};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+/// Turns an I/O error into ours.
+pub fn failed(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RecipeError {
+    let path = path.to_owned();
+    move |source| RecipeError::Io { act, path, source }
+}
+
+/// The text of a file of at most `most` bytes. What is no regular file is not opened: a pipe would
+/// be waited for, a device never ends.
+pub fn read_text(path: &Path, most: u64) -> Result<String, RecipeError> {
+    must_be_file(path)?;
+    let mut text = String::new();
+    let file = fs::File::open(path).map_err(failed("read", path))?;
+    file.take(most + 1).read_to_string(&mut text).map_err(failed("read", path))?;
+    if text.len() as u64 > most {
+        let what = format!("has more than {most} bytes");
+        return Err(RecipeError::File { path: path.to_owned(), what, hint: "name the right file" });
+    }
+    Ok(text)
+}
+
+/// Refuses what is no regular file.
+pub fn must_be_file(path: &Path) -> Result<(), RecipeError> {
+    if fs::metadata(path).map_err(failed("read", path))?.is_file() {
+        return Ok(());
+    }
+    let what = "is no regular file".to_owned();
+    Err(RecipeError::File { path: path.to_owned(), what, hint: "name a file" })
+}
+
+/// Makes a directory and those above it.
+pub fn make_dir(path: &Path) -> Result<(), RecipeError> {
+    fs::create_dir_all(path).map_err(failed("make", path))
+}
+
+/// Writes a file of this run, through to the disk: what is renamed at the end has to be there.
+pub fn write(path: &Path, content: &str) -> Result<(), RecipeError> {
+    fs::write(path, content).map_err(failed("write", path))?;
+    fs::File::open(path).and_then(|file| file.sync_all()).map_err(failed("flush", path))
+}
+
+/// The place of `inner` in the tree, with the directories above it. Links between directories are
+/// followed as long as they stay in the tree.
+fn place(root: &Path, inner: &Path) -> Result<PathBuf, RecipeError> {
+    let real_root = fs::canonicalize(root).map_err(failed("look at", root))?;
+    let mut dir = real_root.clone();
+    for name in inner.parent().into_iter().flat_map(Path::components) {
+        let next = dir.join(name);
+        if fs::symlink_metadata(&next).is_err() {
+            fs::create_dir(&next).map_err(failed("make", &next))?;
+            fs::set_permissions(&next, fs::Permissions::from_mode(0o755))
+                .map_err(failed("make", &next))?;
+        }
+        let real = fs::canonicalize(&next).map_err(failed("look at", &next))?;
+        if !real.starts_with(&real_root) {
+            return Err(RecipeError::File {
+                path: Path::new("/").join(inner),
+                what: "lies behind a link that leaves the root file system".to_owned(),
+                hint: "give the place that the link leads to",
+            });
+        }
+        dir = real;
+    }
+    let path = dir.join(inner.file_name().unwrap_or_default());
+    match fs::symlink_metadata(&path) {
+        Ok(there) if there.is_dir() => Err(RecipeError::File {
+            path: Path::new("/").join(inner),
+            what: "is a directory of a package".to_owned(),
+            hint: "give the place of a file",
+        }),
+        Ok(_) => fs::remove_file(&path).map_err(failed("replace", &path)).map(|()| path),
+        Err(_) => Ok(path),
+    }
+}
+
+/// Puts a text into the tree.
+pub fn put_text(root: &Path, inner: &str, text: &str) -> Result<(), RecipeError> {
+    let path = place(root, Path::new(inner))?;
+    fs::write(&path, text).map_err(failed("write", &path))?;
+    allow(&path, 0o644)
+}
+
+/// Puts a file into the tree.
+pub fn put_file(root: &Path, inner: &Path, from: &Path, mode: u32) -> Result<(), RecipeError> {
+    must_be_file(from)?;
+    let path = place(root, inner)?;
+    fs::copy(from, &path).map_err(failed("copy", from))?;
+    allow(&path, mode)
+}
+
+/// Puts a directory into the topmost directory of the tree, whatever mask this user has.
+pub fn put_dir(root: &Path, name: &Path, mode: u32) -> Result<(), RecipeError> {
+    let path = root.join(name);
+    make_dir(&path)?;
+    allow(&path, mode)
+}
+
+/// Puts a symbolic link into the tree.
+pub fn put_link(root: &Path, inner: &Path, target: &str) -> Result<(), RecipeError> {
+    let path = place(root, inner)?;
+    symlink(target, &path).map_err(failed("make", &path))
+}
+
+fn allow(path: &Path, mode: u32) -> Result<(), RecipeError> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed("write", path))
+}
+
+/// The paths in a directory that begin and end so, ordered; none where there is no directory.
+pub fn named(dir: &Path, begin: &str, end: &str) -> Result<Vec<PathBuf>, RecipeError> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(failed("list", dir)(source)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed("list", dir))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(begin) && name.ends_with(end) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Moves what lies beside it.
+pub fn rename(from: &Path, to: &Path) -> Result<(), RecipeError> {
+    fs::rename(from, to).map_err(failed("rename", from))
+}
+
+/// Takes a file or a directory out of the tree, where there is one.
+pub fn remove(root: &Path, inner: &str) -> Result<(), RecipeError> {
+    let path = root.join(inner);
+    let removed = match fs::symlink_metadata(&path) {
+        Ok(there) if there.is_dir() => fs::remove_dir_all(&path),
+        Ok(_) => fs::remove_file(&path),
+        Err(_) => Ok(()),
+    };
+    removed.map_err(failed("remove", &path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_s_link_leads_no_file_out_of_the_tree() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, outside) = (dir.path().join("root"), dir.path().join("outside"));
+        fs::create_dir_all(root.join("usr/bin")).unwrap();
+        fs::create_dir(&outside).unwrap();
+        symlink("usr/bin", root.join("bin")).unwrap();
+        symlink(&outside, root.join("etc")).unwrap();
+        fs::write(outside.join("secret"), "kept").unwrap();
+        symlink(outside.join("secret"), root.join("usr/link")).unwrap();
+
+        put_text(&root, "bin/tool", "in").unwrap();
+        assert_eq!(fs::read_to_string(root.join("usr/bin/tool")).unwrap(), "in");
+        let refused = put_text(&root, "etc/hostname", "x").unwrap_err();
+        assert!(refused.to_string().contains("leaves the root file system"), "{refused}");
+        put_text(&root, "usr/link", "replaced").unwrap();
+        assert_eq!(fs::read_to_string(outside.join("secret")).unwrap(), "kept");
+        assert!(!outside.join("hostname").exists());
+        put_text(&root, "usr", "x").unwrap_err();
+    }
+
+    #[test]
+    fn what_is_no_file_or_too_long_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("long");
+        fs::write(&path, "123456").unwrap();
+        assert_eq!(read_text(&path, 6).unwrap(), "123456");
+        for (path, says) in
+            [(path.as_path(), "more than 5"), (Path::new("/dev/zero"), "no regular")]
+        {
+            let refused = read_text(path, 5).unwrap_err();
+            assert!(refused.to_string().contains(says), "{refused}");
+        }
+    }
+}

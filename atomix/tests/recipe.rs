@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A recipe becomes an image of packages: the same one twice, and none at all when anything is
+//! wrong. The packages come from a signed repository of a few files that the test makes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+use std::fs;
+use std::io::Read as _;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::LazyLock;
+
+const KERNEL: &str = "linux-image-6.1-arm64";
+/// A name that has to be encoded in a package URL.
+const TOOL_VERSION: &str = "1:2.0+x-1";
+
+fn run(dir: &Path, words: &[&str]) -> Vec<u8> {
+    let done = Command::new(words[0]).args(&words[1..]).current_dir(dir).output().unwrap();
+    assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
+    done.stdout
+}
+
+fn put(path: &Path, content: impl AsRef<[u8]>) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+/// A package in the pool.
+fn package(dir: &Path, name: &str, version: &str, depends: &str, files: &[(&str, &[u8])]) {
+    let tree = dir.join(format!("trees/{name}"));
+    let control = format!(
+        "Package: {name}\nVersion: {version}\nArchitecture: arm64\nMaintainer: a test <t@example.org>\n\
+         {depends}Description: of a test\n"
+    );
+    put(&tree.join("DEBIAN/control"), control);
+    for (inner, content) in files {
+        put(&tree.join(inner), content);
+    }
+    fs::create_dir_all(dir.join("pool")).unwrap();
+    let deb = dir.join(format!("pool/{name}_{version}_arm64.deb"));
+    run(
+        dir,
+        &["dpkg-deb", "--root-owner-group", "-b", tree.to_str().unwrap(), deb.to_str().unwrap()],
+    );
+}
+
+/// The repository's index, signed with a key of its own.
+fn sign(dir: &Path) {
+    let binary = dir.join("dists/tiny/main/binary-arm64");
+    let scanned = run(dir, &["dpkg-scanpackages", "-a", "arm64", "pool"]);
+    put(&binary.join("Packages"), &scanned);
+    let hash = run(dir, &["sha256sum", "dists/tiny/main/binary-arm64/Packages"]);
+    let release = format!(
+        "Origin: Tiny\nSuite: tiny\nCodename: tiny\nDate: Sat, 01 Nov 2025 00:00:00 UTC\n\
+         Architectures: arm64\nComponents: main\nSHA256:\n {} {} main/binary-arm64/Packages\n",
+        std::str::from_utf8(&hash[..64]).unwrap(),
+        scanned.len()
+    );
+    put(&dir.join("dists/tiny/Release"), release);
+    let home = dir.join("gpg");
+    fs::create_dir(&home).unwrap();
+    run(dir, &["chmod", "700", "gpg"]);
+    let gpg =
+        ["gpg", "--homedir", home.to_str().unwrap(), "--batch", "--quiet", "--passphrase", ""];
+    let words = |rest: &[&'static str]| [&gpg[..], rest].concat();
+    run(dir, &words(&["--quick-gen-key", "a test <t@example.org>", "ed25519", "sign", "never"]));
+    run(dir, &words(&["--output", "dists/tiny/InRelease", "--clearsign", "dists/tiny/Release"]));
+    run(dir, &words(&["--output", "keyring.gpg", "--export"]));
+    run(dir, &["gpgconf", "--homedir", home.to_str().unwrap(), "--kill", "all"]);
+}
+
+static REPOSITORY: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().unwrap();
+    let kernel: [(&str, &[u8]); 3] = [
+        ("boot/vmlinuz-6.1-arm64", &[1; 90_000]),
+        ("usr/lib/linux-image-6.1-arm64/rockchip/rk3328-rock64.dtb", &[3; 5_000]),
+        ("usr/lib/modules/6.1-arm64/modules.order", b""),
+    ];
+    package(dir.path(), KERNEL, "6.1-1", "Depends: initramfs-tools\n", &kernel);
+    package(dir.path(), "linux-image-arm64", "6.1-1", &format!("Depends: {KERNEL}\n"), &[]);
+    package(dir.path(), "base-files", "13", "", &[("etc/debian_version", b"13\n")]);
+    let tool: [(&str, &[u8]); 2] = [("usr/bin/tool", b"#!"), ("usr/share/doc/tool/x", b"unread")];
+    package(dir.path(), "tool", TOOL_VERSION, "Depends: base-files\n", &tool);
+    sign(dir.path());
+    dir
+});
+
+/// A directory with a recipe and what is beside it.
+fn kitchen() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let repository = REPOSITORY.path();
+    fs::copy(repository.join("keyring.gpg"), dir.path().join("tiny.gpg")).unwrap();
+    fs::write(dir.path().join("initrd"), [2; 70_000]).unwrap();
+    fs::write(dir.path().join("ca.pem"), "a certificate").unwrap();
+    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock"), dir.path().join("Cargo.lock"))
+        .unwrap();
+    let recipe = format!(
+        "series = \"25.11\"\nversion = \"1.2.3\"\nboard = \"rock64\"\nhostname = \"gateway\"\n\
+         initrd = \"initrd\"\ncargo_lock = \"Cargo.lock\"\n\
+         [debian]\nsuite = \"tiny\"\nmirror = \"file://{}\"\nkeyring = \"tiny.gpg\"\n\
+         kernel = \"linux-image-arm64\"\npackages = [\"tool\"]\n\
+         [[file]]\npath = \"/etc/rauc/ca.cert.pem\"\nsource = \"ca.pem\"\nmode = \"0600\"\n\
+         [[link]]\npath = \"/usr/bin/rauc\"\ntarget = \"tool\"\n",
+        repository.display()
+    );
+    fs::write(dir.path().join("recipe.toml"), recipe).unwrap();
+    dir
+}
+
+fn cook(dir: &Path, out: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_atomix"))
+        .args(["image", "build", "--recipe", "recipe.toml", out])
+        .env("SOURCE_DATE_EPOCH", "1700000000")
+        .current_dir(dir)
+        .output()
+        .unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn the_same_recipe_twice_is_the_same_image_with_its_components_and_sums() {
+    let dir = kitchen();
+    for out in ["one", "two"] {
+        let made = cook(dir.path(), out);
+        assert!(made.status.success(), "{}", said(&made));
+        run(&dir.path().join(out), &["sha256sum", "--check", "--strict", "SHA256SUMS"]);
+    }
+    for name in ["atomixos-25.11.img", "atomixos-25.11.cdx.json", "SHA256SUMS"] {
+        run(dir.path(), &["cmp", &format!("one/{name}"), &format!("two/{name}")]);
+    }
+    let list = fs::read(dir.path().join("one/atomixos-25.11.cdx.json")).unwrap();
+    let list: serde_json::Value = serde_json::from_slice(&list).unwrap();
+    assert_eq!((&list["bomFormat"], &list["specVersion"]), (&"CycloneDX".into(), &"1.5".into()));
+    let components = list["components"].as_array().unwrap();
+    let lock = fs::read_to_string(dir.path().join("Cargo.lock")).unwrap();
+    let crates = lock.matches("\n[[package]]\n").count();
+    assert_eq!(components.len(), crates + 3, "the crates, tool, base-files and the kernel");
+    let tool = components.iter().find(|one| one["name"] == "tool").unwrap();
+    assert_eq!(tool["purl"], "pkg:deb/debian/tool@1%3A2.0%2Bx-1?arch=arm64");
+    let deb =
+        run(REPOSITORY.path(), &["sha256sum", &format!("pool/tool_{TOOL_VERSION}_arm64.deb")]);
+    assert_eq!(tool["hashes"][0]["content"].as_str().unwrap().as_bytes(), &deb[..64]);
+    let kept = fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!(kept, 7, "something else than the two outputs was left");
+}
+
+#[test]
+fn the_image_has_the_packages_and_what_the_recipe_adds() {
+    let dir = kitchen();
+    let made = cook(dir.path(), "out");
+    assert!(made.status.success(), "{}", said(&made));
+    let file = fs::File::open(dir.path().join("out/atomixos-25.11.img")).unwrap();
+    let mut image = Vec::new();
+    // Slot A lies in there; the rest is empty.
+    file.take(192 << 20).read_to_end(&mut image).unwrap();
+    // The slot's root file system; a squashfs says its own length.
+    let magic =
+        (0..image.len()).step_by(4096).find(|at| image[*at..].starts_with(b"hsqs")).unwrap();
+    fs::write(dir.path().join("rootfs"), &image[magic..]).unwrap();
+    run(
+        dir.path(),
+        &["unsquashfs", "-no-xattrs", "-quiet", "-no-progress", "-d", "root", "rootfs"],
+    );
+    let root = dir.path().join("root");
+    assert_eq!(fs::read_to_string(root.join("etc/hostname")).unwrap(), "gateway\n");
+    assert_eq!(fs::read_to_string(root.join("etc/rauc/ca.cert.pem")).unwrap(), "a certificate");
+    assert_eq!(fs::read_link(root.join("usr/bin/rauc")).unwrap(), Path::new("tool"));
+    assert_eq!(fs::read_link(root.join("init")).unwrap(), Path::new("/sbin/init"));
+    assert!(root.join("data").is_dir() && root.join("usr/lib/modules/6.1-arm64").is_dir());
+    assert!(!root.join("usr/share/doc").exists() && !root.join("boot/vmlinuz-6.1-arm64").exists());
+    let status = fs::read_to_string(root.join("var/lib/dpkg/status")).unwrap();
+    assert_eq!(status.matches("Status: install ok unpacked").count(), 3, "{status}");
+    let listed = run(dir.path(), &["unsquashfs", "-lln", "rootfs"]);
+    let listed = String::from_utf8_lossy(&listed);
+    let line = listed.lines().find(|line| line.ends_with("etc/rauc/ca.cert.pem")).unwrap();
+    assert!(line.starts_with("-rw------- 0/0 "), "{line}");
+    for (part, byte) in [("kernel", 1_u8), ("initrd", 2), ("device tree", 3)] {
+        let there = image.chunks(512).any(|sector| sector.iter().all(|one| *one == byte));
+        assert!(there, "the {part} is missing");
+    }
+}
+
+/// What a fault says, its way out and its exit code.
+type Fault<'a> = (&'a str, &'a str, &'a str, &'a str, i32);
+
+#[test]
+fn a_fault_is_told_with_its_way_out_and_leaves_nothing() {
+    const FAULTS: [Fault<'_>; 10] = [
+        ("[\"tool\"]", "[\"tol\"]", "Unable to locate package tol", "correct its name", 1),
+        ("\"linux-image-arm64\"", "\"tool\"", "vmlinuz", "linux-image-arm64", 1),
+        ("[\"tool\"]", "[]", "names no package", "made of", 2),
+        ("[\"tool\"]", "[\"-oDebug=1\"]", "is no package", "correct that line", 2),
+        ("\"25.11\"", "\"../../x\"", "line 1", "correct that line", 2),
+        ("\"/etc/rauc/", "\"/etc/../../", "line 14", "correct that line", 2),
+        ("\"initrd\"", "\"/dev/zero\"", "is no regular file", "name a file", 2),
+        ("\"ca.pem\"", "\"none.pem\"", "none.pem", "look at the path", 1),
+        ("file://", "file:///nowhere", "index of packages", "cannot be reached", 1),
+        ("\"tiny.gpg\"", "\"ca.pem\"", "index of packages", "keyring of that suite", 1),
+    ];
+    let dir = kitchen();
+    let path = dir.path().join("recipe.toml");
+    let good = fs::read_to_string(&path).unwrap();
+    let before = fs::read_dir(dir.path()).unwrap().count();
+    for (from, to, says, hint, code) in FAULTS {
+        assert!(good.contains(from), "{from}");
+        fs::write(&path, good.replacen(from, to, 1)).unwrap();
+        let refused = cook(dir.path(), "out");
+        let text = said(&refused);
+        assert_eq!(refused.status.code(), Some(code), "{to}: {text}");
+        assert!(text.contains(says) && text.contains(hint), "{to}: {text}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), before, "{to}: something was left");
+    }
+}
+
+#[test]
+fn what_is_there_is_not_written_over_and_an_example_is_a_recipe() {
+    let dir = kitchen();
+    fs::create_dir(dir.path().join("out")).unwrap();
+    let refused = cook(dir.path(), "out");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(said(&refused).contains("is there already"), "{}", said(&refused));
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/examples/recipes/rock64.toml");
+    fs::copy(example, dir.path().join("recipe.toml")).unwrap();
+    // It was read: the first file that it wants and that is not there is told.
+    fs::remove_file(dir.path().join("Cargo.lock")).unwrap();
+    let refused = cook(dir.path(), "new");
+    assert!(said(&refused).contains("cannot read Cargo.lock"), "{}", said(&refused));
+}

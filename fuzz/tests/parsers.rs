@@ -61,14 +61,6 @@ const PARSERS: &[(&str, Row)] = &[
     ("atomix/src/rauc/info_view_tests.rs", Inside("what a test had printed")),
     ("atomix/src/rauc/status_text_tests.rs", Inside("what a test had printed")),
     (
-        "atomix/src/recipe/model.rs",
-        Inside("the recipe of whoever builds an image, bounded, on the builder's own machine"),
-    ),
-    (
-        "atomix/src/recipe/sbom.rs",
-        Inside("a lock file of the builder's own, and only in its test"),
-    ),
-    (
         "atomix/src/recipe/steps.rs",
         Inside("recipe and lock file of whoever builds an image, bounded"),
     ),

@@ -45,6 +45,7 @@ mod image;
 mod laptop;
 mod lost_records;
 mod rauc_files;
+mod recipe;
 mod release;
 mod report;
 mod rescue;

@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A recipe becomes an image of packages: the same one twice, and none at all when anything is
 //! wrong. The packages come from a signed repository of a few files that the test makes.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "tests"
-)]
 
 use std::fs;
 use std::io::Read as _;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// Verbs of `atomix image`.
 #[derive(Debug, Subcommand)]
 pub enum ImageCommand {
-    /// Build the flashable image of a board from its parts, or from a recipe of Debian's packages
+    /// Build the flashable image of a board from its parts or a recipe
     #[command(
         override_usage = "atomix image build [OPTIONS] --boot <DIR> --rootfs <FILE>\n       \
                           --image-version <VERSION> <OUT>\n       \

@@ -6,7 +6,7 @@ use std::env;
 use std::path::PathBuf;
 
 /// Names of the programs that the tests call.
-const JUDGES: [&str; 42] = [
+const JUDGES: [&str; 43] = [
     "aarch64-linux-gnu-gcc",
     "bwrap",
     "casync",

@@ -157,6 +157,9 @@ fn move_kernel(board: BoardName, root: &Path, boot: &Path) -> Result<(), RecipeE
         let version = modules.file_name().unwrap_or_default();
         let call = ProgramCall::new("depmod").arg("-b").arg(root.join("usr")).arg(version);
         output_of("list the kernel's modules", call)?;
+        for list in tree::named(&modules, "modules.", "")? {
+            tree::allow(&list, 0o644)?;
+        }
     }
     trees.iter().try_for_each(|dir| {
         let inner = dir.strip_prefix(root).unwrap_or(dir);

@@ -114,7 +114,8 @@ pub fn put_link(root: &Path, inner: &Path, target: &str) -> Result<(), RecipeErr
     symlink(target, &path).map_err(failed("make", &path))
 }
 
-fn allow(path: &Path, mode: u32) -> Result<(), RecipeError> {
+/// Sets permissions, whatever mask this user has.
+pub fn allow(path: &Path, mode: u32) -> Result<(), RecipeError> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed("write", path))
 }
 

@@ -106,7 +106,12 @@ fn kitchen() -> tempfile::TempDir {
 }
 
 fn cook(dir: &Path, out: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_atomix"))
+    cook_with_umask(dir, out, "022")
+}
+
+fn cook_with_umask(dir: &Path, out: &str, mask: &str) -> Output {
+    Command::new("sh")
+        .args(["-c", "umask \"$1\"; shift; exec \"$@\"", "sh", mask, env!("CARGO_BIN_EXE_atomix")])
         .args(["image", "build", "--recipe", "recipe.toml", out])
         .env("SOURCE_DATE_EPOCH", "1700000000")
         .current_dir(dir)
@@ -121,8 +126,9 @@ fn said(output: &Output) -> String {
 #[test]
 fn the_same_recipe_twice_is_the_same_image_with_its_components_and_sums() {
     let dir = kitchen();
-    for out in ["one", "two"] {
-        let made = cook(dir.path(), out);
+    // Whoever builds: what his mask takes away is given back.
+    for (out, mask) in [("one", "022"), ("two", "077")] {
+        let made = cook_with_umask(dir.path(), out, mask);
         assert!(made.status.success(), "{}", said(&made));
         run(&dir.path().join(out), &["sha256sum", "--check", "--strict", "SHA256SUMS"]);
     }

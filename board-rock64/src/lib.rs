@@ -4,12 +4,13 @@
 //! [`ROCK64`] is the only place that knows its offsets, sizes, addresses and names. Every file
 //! that repeats one of them is generated from it ([`Board::generated_files`]) and kept under
 //! `generated/`, where people read it and a test compares it. Images are assembled from the same
-//! facts ([`build_image`]). Nothing here runs on the board or decides anything there.
+//! facts ([`build_image`]). [`ROCK64_QEMU`] stands for it in an emulator. Nothing here runs on the board or decides anything there.
 
 mod autoboot;
 mod board;
 mod boot_tree;
 mod conf;
+mod emulated;
 mod firmware;
 mod image;
 mod image_error;
@@ -23,6 +24,7 @@ pub use board::{
     Role, SpiRegion,
 };
 pub use boot_tree::{BootFiles, BootTree, boot_script, build_boot_vfat};
+pub use emulated::ROCK64_QEMU;
 pub use firmware::{InitPath, InitPathError, UBOOT_PATCHES};
 pub use image::{BuiltImage, ImageEvent, ImagePart, ImageRequest, build_image};
 pub use image_error::ImageError;

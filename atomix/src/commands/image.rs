@@ -45,7 +45,9 @@ fn build(args: &ImageBuildArgs, out: &mut Output) -> Result<(), Failure> {
         let firmware = [(&args.idbloader, "idbloader.img"), (&args.u_boot, "u-boot.itb")];
         let firmware: Vec<&str> =
             firmware.iter().filter(|(file, _)| file.is_some()).map(|(_, name)| *name).collect();
-        let mut make = |parts: &ImageParts, image: &Path| assemble(args, parts, image).map(drop);
+        let mut make = |board: &'static Board, parts: &ImageParts, image: &Path| {
+            assemble(args, board, parts, image).map(drop)
+        };
         recipe::build(path, &args.start, &firmware, &args.out, &mut make)?;
         return out.done(&format!("built {} by {}", args.out.display(), path.display()));
     }
@@ -57,18 +59,22 @@ fn build(args: &ImageBuildArgs, out: &mut Output) -> Result<(), Failure> {
         return Err(Failure::Usage { what, hint });
     };
     let parts = ImageParts { boot, rootfs, image_version: version, start: args.start.clone() };
-    let len = assemble(args, &parts, &args.out)?;
+    let len = assemble(args, board(&parts.start), &parts, &args.out)?;
     out.done(&format!("built {} of {len}", args.out.display()))
 }
 
 /// Every image is assembled here.
-fn assemble(args: &ImageBuildArgs, parts: &ImageParts, path: &Path) -> Result<ByteLen, Failure> {
-    let board = board(&parts.start);
+fn assemble(
+    args: &ImageBuildArgs,
+    board: &'static Board,
+    parts: &ImageParts,
+    path: &Path,
+) -> Result<ByteLen, Failure> {
     let request = ImageRequest {
         board,
         idbloader: args.idbloader.as_deref().map(open).transpose()?,
         u_boot: args.u_boot.as_deref().map(open).transpose()?,
-        boot: boot_tree(parts, path)?,
+        boot: boot_tree(board, parts, path)?,
         rootfs: open(&parts.rootfs)?,
         version: &parts.image_version,
         source_date_epoch: i64::from(parts.start.source_date_epoch),
@@ -96,7 +102,7 @@ fn content(args: &BundleContentArgs, out: &mut Output) -> Result<(), Failure> {
         });
     }
     let board = board(&parts.start);
-    let tree = boot_tree(parts, &dir.join(BOOT_IMAGE))?;
+    let tree = boot_tree(board, parts, &dir.join(BOOT_IMAGE))?;
     let rootfs = dir.join(ROOTFS_IMAGE);
     let io = |act, path: &Path| {
         let path = path.to_owned();
@@ -145,8 +151,7 @@ fn board(start: &SlotStart) -> &'static Board {
 }
 
 /// What lies in the boot partition of `out`.
-fn boot_tree(parts: &ImageParts, out: &Path) -> Result<BootTree, Failure> {
-    let board = board(&parts.start);
+fn boot_tree(board: &Board, parts: &ImageParts, out: &Path) -> Result<BootTree, Failure> {
     let files = BootFiles {
         kernel: open(&parts.boot.join(KERNEL))?,
         initrd: open(&parts.boot.join(INITRD))?,

@@ -20,6 +20,8 @@ pub struct Recipe {
     pub hostname: Hostname,
     /// The initrd, beside the recipe.
     pub initrd: PathBuf,
+    /// The device tree, beside the recipe; the one of the kernel's package when there is none.
+    pub device_tree: Option<PathBuf>,
     /// The lock file of the programs that are put in, beside the recipe.
     pub cargo_lock: Option<PathBuf>,
     /// Where the packages come from.
@@ -38,6 +40,8 @@ pub struct Recipe {
 pub enum BoardName {
     /// Pine64's Rock64.
     Rock64,
+    /// What stands for it in an emulator.
+    Rock64Qemu,
 }
 
 /// Packages and their source.

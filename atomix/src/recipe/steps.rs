@@ -7,7 +7,7 @@ use crate::recipe::model::{BoardName, Recipe};
 use crate::recipe::packages::{Apt, output_of, sha256, unpack};
 use crate::recipe::sbom::{self, Lock, Unpacked};
 use crate::recipe::{RecipeError, tree};
-use board_rock64::ROCK64;
+use board_rock64::{Board, ROCK64, ROCK64_QEMU, ROCK64_WATCHDOG};
 use programs::ProgramCall;
 use std::path::{Path, PathBuf};
 
@@ -21,8 +21,8 @@ const MASTERS: [(&str, &str); 2] = [("passwd.master", "etc/passwd"), ("group.mas
 const LEFT_OUT: [&str; 4] =
     ["usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info"];
 
-/// The one implementation of image assembly: parts into a new file.
-pub type Assemble<'a, E> = &'a mut dyn FnMut(&ImageParts, &Path) -> Result<(), E>;
+/// The one implementation of image assembly: parts into a new file, for a board.
+pub type Assemble<'a, E> = &'a mut dyn FnMut(&'static Board, &ImageParts, &Path) -> Result<(), E>;
 
 /// Builds the directory `out` with image, list of components and checksums; `firmware` is what the
 /// assembly puts before the partitions.
@@ -37,6 +37,7 @@ pub fn build<E: From<RecipeError>>(
     assemble: Assemble<'_, E>,
 ) -> Result<(), E> {
     let recipe = read(path)?;
+    let board = board_of(&recipe, path, start)?;
     let beside = path.parent().unwrap_or(Path::new(""));
     let lock = read_lock(&recipe, beside)?;
     check_files(&recipe, beside)?;
@@ -44,10 +45,10 @@ pub fn build<E: From<RecipeError>>(
     let made = scratch.path().join("made");
     tree::make_dir(&made)?;
     let cooking = tempfile::tempdir().map_err(tree::failed("make", Path::new("a directory")))?;
-    let (parts, packages) = cook(&recipe, beside, start, cooking.path())?;
+    let (parts, packages) = cook(&recipe, board, (beside, cooking.path()), start)?;
     let base = format!("atomixos-{}", recipe.series.as_ref());
     let image = made.join(format!("{base}.img"));
-    assemble(&parts, &image)?;
+    assemble(board, &parts, &image)?;
     let list = sbom::document(&base, recipe.version.as_ref(), &lock, &packages, firmware);
     let components = made.join(format!("{base}.cdx.json"));
     tree::write(&components, &format!("{list}\n"))?;
@@ -73,6 +74,24 @@ fn read(path: &Path) -> Result<Recipe, RecipeError> {
     Ok(recipe)
 }
 
+/// The numbers of the recipe's board.
+fn board_of(
+    recipe: &Recipe,
+    path: &Path,
+    start: &SlotStart,
+) -> Result<&'static Board, RecipeError> {
+    match (recipe.board, start.watchdog) {
+        (BoardName::Rock64, false) => Ok(&ROCK64),
+        (BoardName::Rock64, true) => Ok(&ROCK64_WATCHDOG),
+        (BoardName::Rock64Qemu, false) => Ok(&ROCK64_QEMU),
+        (BoardName::Rock64Qemu, true) => Err(RecipeError::File {
+            path: path.to_owned(),
+            what: "is for rock64-qemu, whose watchdog U-Boot does not start".to_owned(),
+            hint: "leave out --watchdog",
+        }),
+    }
+}
+
 fn read_lock(recipe: &Recipe, beside: &Path) -> Result<Lock, RecipeError> {
     let Some(lock) = &recipe.cargo_lock else { return Ok(Lock::default()) };
     let path = beside.join(lock);
@@ -83,6 +102,7 @@ fn read_lock(recipe: &Recipe, beside: &Path) -> Result<Lock, RecipeError> {
 /// What is brought along is there before anything is fetched.
 fn check_files(recipe: &Recipe, beside: &Path) -> Result<(), RecipeError> {
     tree::must_be_file(&beside.join(&recipe.initrd))?;
+    recipe.device_tree.iter().try_for_each(|tree| tree::must_be_file(&beside.join(tree)))?;
     recipe.file.iter().try_for_each(|file| tree::must_be_file(&beside.join(&file.source)))
 }
 
@@ -104,12 +124,12 @@ fn scratch_for(out: &Path) -> Result<tempfile::TempDir, RecipeError> {
         .map_err(tree::failed("make a directory in", parent))
 }
 
-/// The parts of the image, made in `dir`.
+/// The parts of the image, of what is `beside` the recipe, made in `dir`.
 fn cook(
     recipe: &Recipe,
-    beside: &Path,
+    board: &Board,
+    (beside, dir): (&Path, &Path),
     start: &SlotStart,
-    dir: &Path,
 ) -> Result<(ImageParts, Vec<Unpacked>), RecipeError> {
     let (root, boot, apt_dir) = (dir.join("root"), dir.join("boot"), dir.join("apt"));
     for dir in [&root, &boot, &apt_dir] {
@@ -127,7 +147,8 @@ fn cook(
     status.sort();
     packages.sort();
     tree::put_text(&root, STATUS_PATH, &status.join("\n"))?;
-    move_kernel(recipe.board, &root, &boot)?;
+    let own_tree = recipe.device_tree.as_ref().map(|path| beside.join(path));
+    move_kernel(board, own_tree, &root, &boot)?;
     tree::put_file(&boot, Path::new("initrd"), &beside.join(&recipe.initrd), 0o644)?;
     furnish(recipe, beside, &root)?;
     let rootfs = dir.join("rootfs.squashfs");
@@ -137,13 +158,15 @@ fn cook(
 }
 
 /// The boot partition has the kernel and its device tree; the root file system keeps its modules.
-fn move_kernel(board: BoardName, root: &Path, boot: &Path) -> Result<(), RecipeError> {
-    let board = match board {
-        BoardName::Rock64 => &ROCK64,
-    };
+fn move_kernel(
+    board: &Board,
+    own_tree: Option<PathBuf>,
+    root: &Path,
+    boot: &Path,
+) -> Result<(), RecipeError> {
     let absent = |what: &str| RecipeError::Answer {
         what: format!("the kernel's package has no {what}"),
-        hint: "name a package that has a kernel for this board, as linux-image-arm64",
+        hint: "name a package that has it, as linux-image-arm64; `device_tree` brings one along",
     };
     let kernels = tree::named(&root.join("boot"), "vmlinuz-", "")?;
     let kernel = kernels.first().ok_or_else(|| absent("/boot/vmlinuz-*"))?;
@@ -151,7 +174,7 @@ fn move_kernel(board: BoardName, root: &Path, boot: &Path) -> Result<(), RecipeE
     let inner = Path::new(board.device_tree);
     let trees = tree::named(&root.join("usr/lib"), "linux-image-", "")?;
     let mut places = trees.iter().map(|dir| dir.join(inner.strip_prefix("dtbs").unwrap_or(inner)));
-    let found: Option<PathBuf> = places.find(|path| path.is_file());
+    let found = own_tree.or_else(|| places.find(|path| path.is_file()));
     tree::put_file(boot, inner, &found.ok_or_else(|| absent(board.device_tree))?, 0o644)?;
     for modules in tree::named(&root.join("usr/lib/modules"), "", "")? {
         let version = modules.file_name().unwrap_or_default();

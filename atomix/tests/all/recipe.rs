@@ -187,6 +187,34 @@ fn the_image_has_the_packages_and_what_the_recipe_adds() {
     }
 }
 
+#[test]
+fn the_emulated_board_has_its_own_layout_and_a_device_tree_that_is_brought_along() {
+    let dir = kitchen();
+    let path = dir.path().join("recipe.toml");
+    let rock64 = fs::read_to_string(&path).unwrap();
+    let without = rock64.replace("\"rock64\"", "\"rock64-qemu\"");
+    fs::write(&path, &without).unwrap();
+    let refused = cook(dir.path(), "out");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(said(&refused).contains("`device_tree` brings one along"), "{}", said(&refused));
+    fs::write(&path, format!("device_tree = \"virt.dtb\"\n{without}")).unwrap();
+    let refused = cook(dir.path(), "out");
+    assert!(said(&refused).contains("cannot read virt.dtb"), "{}", said(&refused));
+    fs::write(dir.path().join("virt.dtb"), [5; 5_000]).unwrap();
+    let made = cook(dir.path(), "out");
+    assert!(made.status.success(), "{}", said(&made));
+    let listed = run(dir.path(), &["sfdisk", "--dump", "out/atomixos-25.11.img"]);
+    let listed = String::from_utf8_lossy(&listed);
+    let rootfs = listed.lines().find(|line| line.contains("name=\"rootfs-a\"")).unwrap();
+    // 112 MiB; the Rock64 has it at 144.
+    assert!(rootfs.contains("start=      229376,"), "{rootfs}");
+    let mut image = Vec::new();
+    let file = fs::File::open(dir.path().join("out/atomixos-25.11.img")).unwrap();
+    file.take(112 << 20).read_to_end(&mut image).unwrap();
+    let has = |byte: u8| image.chunks(512).any(|sector| sector.iter().all(|one| *one == byte));
+    assert!(has(5) && !has(3), "which device tree?");
+}
+
 /// What a fault says, its way out and its exit code.
 type Fault<'a> = (&'a str, &'a str, &'a str, &'a str, i32);
 
@@ -226,10 +254,12 @@ fn what_is_there_is_not_written_over_and_an_example_is_a_recipe() {
     let refused = cook(dir.path(), "out");
     assert_eq!(refused.status.code(), Some(2));
     assert!(said(&refused).contains("is there already"), "{}", said(&refused));
-    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/examples/recipes/rock64.toml");
-    fs::copy(example, dir.path().join("recipe.toml")).unwrap();
-    // It was read: the first file that it wants and that is not there is told.
     fs::remove_file(dir.path().join("Cargo.lock")).unwrap();
-    let refused = cook(dir.path(), "new");
-    assert!(said(&refused).contains("cannot read Cargo.lock"), "{}", said(&refused));
+    for name in ["rock64", "rock64-qemu"] {
+        let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/examples/recipes");
+        fs::copy(format!("{examples}/{name}.toml"), dir.path().join("recipe.toml")).unwrap();
+        // It was read: the first file that it wants and that is not there is told.
+        let refused = cook(dir.path(), "new");
+        assert!(said(&refused).contains("cannot read Cargo.lock"), "{}", said(&refused));
+    }
 }

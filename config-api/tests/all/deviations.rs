@@ -320,6 +320,18 @@ fn keys_that_nobody_can_log_in_with_are_refused() {
     }
 }
 
+/// Whole keys of ones alone: only their length differs.
+#[test]
+fn an_rsa_key_below_2048_bits_is_refused_for_its_size() {
+    let head = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAA";
+    let short = format!("{head}AgQD{}w==", "/".repeat(170));
+    let enough = format!("{head}BAQD{}", "/".repeat(341));
+    let with = |key: &str| judge(&file(false, "", "").replace(KEY, key));
+    assert!(with(&enough).is_ok());
+    let faults = with(&short).unwrap_err().to_string();
+    assert!(faults.contains("an RSA key of 1024 bits"), "{faults}");
+}
+
 #[test]
 fn what_only_newer_toml_has_is_refused_and_order_is_that_of_first_mention() {
     for line in ["Label = \"\\e[1m\"", "Label = \"\\x41\""] {

@@ -149,7 +149,7 @@ impl Fetch<'_> {
         let transfer_bytes = match planned {
             Ok((plan, options)) => {
                 let resume = options.policy.resume;
-                transfer.predict(seen.bundle(), &plan, resume, &self.context.files)?
+                transfer.measure(seen.bundle(), &plan, resume, &self.context.files)?
             }
             // What cannot be planned now is not cheaper than the whole file.
             Err(_) => facts.size,

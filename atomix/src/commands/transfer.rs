@@ -231,15 +231,28 @@ impl Transfer {
         resume: ResumeRule,
         files: &dyn Files,
     ) -> Result<ByteLen, Failure> {
-        let failed = |source| {
-            let url = self.urls.first().map(|url| shown_url(url));
-            Failure::Bundle { bundle: PathBuf::from(url.unwrap_or_default()), source }
-        };
-        let predicted = predict_transfer(verified, plan, resume, files).map_err(failed)?;
+        let predicted = self.measure(verified, plan, resume, files)?;
         if let Some(budget) = &self.options.budget {
             budget.demand(predicted).map_err(Failure::Fetch)?;
         }
         Ok(predicted)
+    }
+
+    /// The same, however many may be: for who judges by it.
+    ///
+    /// # Errors
+    /// [`Failure::Bundle`].
+    pub fn measure(
+        &self,
+        verified: &VerifiedBundle,
+        plan: &InstallPlan,
+        resume: ResumeRule,
+        files: &dyn Files,
+    ) -> Result<ByteLen, Failure> {
+        predict_transfer(verified, plan, resume, files).map_err(|source| {
+            let url = self.urls.first().map(|url| shown_url(url));
+            Failure::Bundle { bundle: PathBuf::from(url.unwrap_or_default()), source }
+        })
     }
 
     /// Fetches the whole file from the first place that gives it, at most `limit` bytes of it; place

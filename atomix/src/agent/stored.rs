@@ -330,7 +330,7 @@ mod tests {
         let full = longer_than(Some(room), too_large(room));
         assert!(matches!(full, Failure::NoRoom { .. }), "{}", full.chain());
         assert!(
-            full.chain().contains("no room for a bundle of more than 3 MiB"),
+            full.chain().contains("no room for a bundle of more than 3.0 MiB"),
             "{}",
             full.chain()
         );

@@ -5,6 +5,7 @@
 //! package it.
 
 mod api;
+mod claims;
 mod commands;
 mod layout;
 mod links;
@@ -29,14 +30,18 @@ struct Page {
 /// Checks the book. With `UPDATE=1` what is made from other files is written first.
 pub fn check() -> Result<(), TaskError> {
     let mut violations = generated()?;
-    let mut paths = paths(Path::new(BOOK))?;
-    paths.extend(BESIDE.map(PathBuf::from));
-    let pages = paths
+    let mut files = paths(Path::new(BOOK), "md")?;
+    files.extend(BESIDE.map(PathBuf::from));
+    let pages = files
         .into_iter()
         .map(|path| read(&path).map(|text| Page { path, text }))
         .collect::<Result<Vec<Page>, TaskError>>()?;
     violations.extend(links::violations(&pages, Path::new(SUMMARY), &|path| path.is_file()));
     violations.extend(commands::violations(&pages, &read(Path::new(commands::REFERENCE))?));
+    let sources = paths(Path::new("."), "rs")?;
+    let sources =
+        sources.iter().map(|path| read(path)).collect::<Result<Vec<String>, TaskError>>()?;
+    violations.extend(claims::violations(&pages, &sources));
     if violations.is_empty() { Ok(()) } else { Err(TaskError::Rules { violations }) }
 }
 
@@ -90,14 +95,19 @@ fn write(path: &Path, text: &str) -> Result<(), TaskError> {
     Ok(fs::write(path, text)?)
 }
 
-fn paths(dir: &Path) -> Result<Vec<PathBuf>, TaskError> {
+/// Files below `dir` with an extension, but for those of builds and of other programs.
+fn paths(dir: &Path, extension: &str) -> Result<Vec<PathBuf>, TaskError> {
     let failed = |source| TaskError::Read { path: dir.to_owned(), source };
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path.is_dir() {
-            found.extend(paths(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "md") {
+        let entry = entry.map_err(failed)?;
+        let (path, name) = (entry.path(), entry.file_name());
+        let is_foreign = name == "target" || name.to_string_lossy().starts_with('.');
+        if entry.file_type().map_err(failed)?.is_dir() {
+            if !is_foreign {
+                found.extend(paths(&path, extension)?);
+            }
+        } else if path.extension().is_some_and(|found| found == extension) {
             found.push(path);
         }
     }

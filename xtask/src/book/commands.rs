@@ -25,8 +25,8 @@ pub fn violations(pages: &[Page], reference: &str) -> Vec<String> {
     for page in pages.iter().filter(|page| !page.path.starts_with(KEPT)) {
         let shown = lines(&page.text).filter(|(fence, _)| fence.is_some_and(is_shell));
         for (_, line) in shown {
-            if let Err(why) = judge(line, &known) {
-                found.push(format!("{}: {why}: {}", page.path.display(), line.trim()));
+            for wrong in line.split(';').filter_map(|part| judge(part, &known).err()) {
+                found.push(format!("{}: {wrong}: {}", page.path.display(), line.trim()));
             }
         }
     }
@@ -115,6 +115,7 @@ mod tests {
             "atomix --board DIR boot mark-good A --force --json | jq",
             "$ atomix boot mark-good",
             "atomix rauc status --detailed",
+            "atomix boot mark-good; atomix install a.raucb",
             "cargo xtask test",
         ] {
             assert_eq!(found(line), Vec::<String>::new(), "{line}");
@@ -126,6 +127,7 @@ mod tests {
         let told = found("atomix boot mark-fine");
         assert_eq!(told, ["docs/a.md: atomix boot has no verb mark-fine: atomix boot mark-fine"]);
         assert!(found("atomix install a.raucb --fast").concat().contains("has no option --fast"));
+        assert!(found("atomix boot; atomix dance").concat().contains("atomix has no verb dance"));
         assert!(found("atomix dance").concat().contains("atomix has no verb dance"));
     }
 }

@@ -38,7 +38,7 @@ pub enum Offered {
     /// It offers nothing.
     Nothing,
     /// This, and nobody signed that it does.
-    Claimed(Offer),
+    Claimed(Box<Offer>),
     /// This, signed.
     Signed(Box<AcceptedRelease>),
 }
@@ -264,7 +264,7 @@ impl<F: Fetch> Server for PolledServer<F> {
         match &self.speaks {
             Speaks::Original => {
                 let offer = parse_original(&answer.body, &origin)?;
-                Ok(offer.map_or(Offered::Nothing, Offered::Claimed))
+                Ok(offer.map_or(Offered::Nothing, |offer| Offered::Claimed(Box::new(offer))))
             }
             Speaks::Signed(keyring) => {
                 let accepted = accept(&answer.body, keyring, (facts, memory), &origin)?;

@@ -377,7 +377,7 @@ fn remembered(
 ) -> Result<Option<Offer>, HandError> {
     match offered {
         Offered::Nothing => Ok(None),
-        Offered::Claimed(offer) => Ok(Some(offer)),
+        Offered::Claimed(offer) => Ok(Some(*offer)),
         Offered::Signed(accepted) => {
             let AcceptedRelease { offer, seen, floor } = *accepted;
             if course.acting() == Acting::Act {

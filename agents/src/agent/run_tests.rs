@@ -71,7 +71,7 @@ impl Server for Script {
         let current = self.offers.iter().enumerate().rev().find(|(_, (from, _))| *from <= at);
         let Some((index, (_, Some(number)))) = current else { return Ok(Offered::Nothing) };
         if !self.is_signed {
-            return Ok(Offered::Claimed(offer(*number, self.urgency)));
+            return Ok(Offered::Claimed(Box::new(offer(*number, self.urgency))));
         }
         let sequence = u64::try_from(index).unwrap() + 1;
         let seen = memory.seen("gateway").map_or(0, |seen| seen.sequence);

@@ -92,7 +92,7 @@ fn mirror_that_drips_is_left_for_the_next_and_the_last_one_is_borne_with() {
     assert!(left.len() == 1 && left[0].contains("bytes per second, less than 512"), "{left:?}");
     // Where it is the last, it is slow and goes on: the end of all patience is another one.
     let (options, told) = measured(Some(Duration::from_secs(4)));
-    let source = HttpMirrors::open(&[slow.url.clone()], &options).unwrap();
+    let source = HttpMirrors::open(std::slice::from_ref(&slow.url), &options).unwrap();
     let text = source.read_at(5000, &mut [0; 10_000]).unwrap_err();
     assert!(chain(&text).contains("the server is too slow"), "{text}");
     assert!(told.lock().unwrap().iter().all(|one| !matches!(one, HttpNotice::MirrorLeft { .. })));

@@ -64,7 +64,7 @@ fn a_medium_that_is_full_fails_the_unit_and_is_no_servers_failure() {
         }
         house.board.write(NEXT, "1\n");
         let mut command = Command::new("env");
-        command.args(["TRIGGER_UNIT=os-upgrade.timer", "--ignore-signal=XFSZ", "sh", "-c"]);
+        command.args(["--ignore-signal=XFSZ", "TRIGGER_UNIT=os-upgrade.timer", "sh", "-c"]);
         command.args(["ulimit -f 64 && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_atomix")]);
         command.arg("--root").arg(house.board.root()).args(["agent", "poll", "--once"]);
         let ran = command.stdin(Stdio::null()).output().unwrap();

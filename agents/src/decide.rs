@@ -320,3 +320,5 @@ mod properties;
 mod scene;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod version_tests;

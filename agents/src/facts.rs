@@ -4,6 +4,7 @@
 use bootctl::{AttemptsLeft, BundleId, SlotId, SlotState};
 use bundle::UnixTime;
 use std::time::Duration;
+use updater::BundleVersion;
 
 /// One slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +65,9 @@ pub struct Facts {
     pub b: SlotFacts,
     /// The slot that boots next, as the selector would choose.
     pub next: Option<SlotId>,
+    /// The oldest version that may follow where nobody recorded which one runs: the image's own word
+    /// for it, the owner's, or that of a good slot, whichever is newest.
+    pub version_floor: Option<BundleVersion>,
     /// Bundles that failed here, newest first.
     pub failed: Vec<BundleId>,
     /// The clock.

@@ -35,6 +35,7 @@ pub fn facts() -> Facts {
             version: None,
         },
         next: Some(SlotId::A),
+        version_floor: None,
         failed: Vec::new(),
         clock: Clock { now: NOON, floor: None, is_set: true },
         up: Duration::from_secs(86_400),

@@ -4,6 +4,7 @@
 
 use crate::boot_view::BootView;
 use crate::commands::flight_record::EntryView;
+use crate::commands::install::version_floor;
 use crate::commands::uenv::faults_of_copies;
 use crate::context::Context;
 use crate::device_name::device_name;
@@ -17,7 +18,7 @@ use bootctl::{BootState, PerSlot, SlotId, explain};
 use std::path::Path;
 use std::time::Duration;
 use storage::{Access, ByteLen, Digest};
-use updater::{Bootloader, SystemConfig};
+use updater::{Bootloader, BundleVersion, SystemConfig};
 
 const BOOT_ID_PATH: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -66,6 +67,7 @@ impl DeviceFacts {
             a: slot(SlotId::A),
             b: slot(SlotId::B),
             next: next.slot,
+            version_floor: config.and_then(|config| known_floor(context, config)),
             failed: state.failed.clone(),
             clock: clock(context, &mut missing),
             up: read_line(context, UPTIME_PATH, &mut missing)
@@ -143,6 +145,13 @@ fn slot_facts(
         bundle: record.bundle,
         version: config.and_then(|config| slot_version(context, config, state, slot)),
     }
+}
+
+/// What may follow at all: an install by hand goes by the same. What cannot be read says nothing.
+fn known_floor(context: &Context, config: &SystemConfig) -> Option<BundleVersion> {
+    let held = version_floor(context, config).ok().flatten();
+    let floors = [held, config.system.min_bundle_version.clone()].into_iter().flatten();
+    floors.reduce(BundleVersion::newer)
 }
 
 fn clock(context: &Context, missing: &mut Vec<String>) -> Clock {

@@ -8,10 +8,14 @@ use crate::failure::chain;
 use bootctl::{BootState, BundleId, Entry, SlotId, SlotState};
 use std::path::Path;
 use storage::{Access, ByteLen, Files};
-use updater::{InstallGroup, STATUS_FALLBACK_PATH, SlotStatusFile, SystemConfig};
+use updater::{BundleVersion, InstallGroup, STATUS_FALLBACK_PATH, SlotStatusFile, SystemConfig};
 
 /// Longest status file: RAUC's keys for some slots, a few KiB.
 const STATUSES_MAX: ByteLen = ByteLen::mib(1);
+
+/// What the image that runs says of itself, and how much of it is read.
+const OS_RELEASE_PATH: &str = "/etc/os-release";
+const OS_RELEASE_MAX: ByteLen = ByteLen::kib(16);
 
 /// The slots' records, and what should be told of where they were found.
 #[derive(Clone, Debug, Default)]
@@ -121,6 +125,16 @@ pub fn slot_version(
         Some(version) => Some(version),
         None => recorded_version(context, bundle?),
     }
+}
+
+/// The version that the running image says of itself (`IMAGE_VERSION`). It tells no two images apart
+/// and proves nothing: it only serves as a floor where no record says what runs. `VERSION_ID` is the
+/// distribution's and says nothing of the image.
+#[must_use]
+pub fn image_version(context: &Context) -> Option<BundleVersion> {
+    let text = context.read_text(Path::new(OS_RELEASE_PATH), OS_RELEASE_MAX).ok()??;
+    let word = text.lines().find_map(|line| line.strip_prefix("IMAGE_VERSION="))?;
+    word.trim().trim_matches(['"', '\'']).parse().ok()
 }
 
 /// The version that the flight recorder remembers for a bundle. What cannot be read is not known.

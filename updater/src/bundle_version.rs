@@ -27,6 +27,12 @@ impl BundleVersion {
     pub fn is_older_than(&self, other: &Self) -> bool {
         self.order.cmp_precedence(&other.order).is_lt()
     }
+
+    /// The newer of two.
+    #[must_use]
+    pub fn newer(self, other: Self) -> Self {
+        if self.is_older_than(&other) { other } else { self }
+    }
 }
 
 impl FromStr for BundleVersion {

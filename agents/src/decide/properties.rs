@@ -47,10 +47,12 @@ prop_compose! {
         failed in proptest::collection::vec(0_u8..5, 0..3),
         now in time(), floor in proptest::option::of(time()), is_set: bool, up: u32,
         metered: bool, inhibited: bool, name in 0_u16..,
+        least in proptest::option::of(version()),
     ) -> Facts {
         Facts {
             device_id: format!("device-{name}"),
             booted, a, b, next,
+            version_floor: least.and_then(|text| text.parse().ok()),
             failed: failed.into_iter().map(|number| manifest(number).into()).collect(),
             clock: crate::Clock { now, floor, is_set },
             up: Duration::from_secs(up.into()),
@@ -229,9 +231,13 @@ proptest! {
             prop_assert!(forced || !boot_state(&facts).is_known_failed(&looked.id()));
             let order = |text: Option<&str>| text?.parse::<BundleVersion>().ok();
             let running = order(facts.running().and_then(|slot| slot.version.as_deref()));
-            if let (Some(running), Downgrade::Refused) = (running, policy.downgrade) {
+            let known = facts.running().unwrap().version.is_some();
+            let least = if known { running } else { facts.version_floor.clone() };
+            if policy.downgrade == Downgrade::Refused {
+                prop_assert!(known || least.is_some());
                 let new = order(looked.version.as_deref());
-                prop_assert!(new.is_some_and(|new| !new.is_older_than(&running)));
+                let is_older = |least| new.is_none_or(|new| new.is_older_than(&least));
+                prop_assert!(!least.is_some_and(is_older));
             }
             prop_assert_eq!(&looked.compatible, &facts.compatible);
             prop_assert_eq!(looked.version.as_deref(), Some(&*offer.version));

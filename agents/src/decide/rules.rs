@@ -147,26 +147,38 @@ fn failed(case: &Case<'_>) -> Check {
     }
 }
 
+/// What runs is known by its record. Without one the floor takes its place, and without that nobody
+/// could tell an old bundle that the vendor once signed from a new one.
 fn downgrade(case: &Case<'_>) -> Check {
     let running = case.facts.running().and_then(|slot| slot.version.as_deref());
-    let shown_running = running.map_or_else(|| "none".to_owned(), shown);
     let offered = case.version().unwrap_or_default();
-    let order = running.and_then(|text| text.parse::<BundleVersion>().ok());
-    let against = match (order, offered.parse::<BundleVersion>()) {
-        (None, _) => {
-            let words = format!("what runs has no version to compare with ({shown_running})");
-            return Check::passed(Rule::Downgrade, words);
+    let known = match (running, &case.facts.version_floor) {
+        (Some(text), _) => match text.parse::<BundleVersion>() {
+            Ok(running) => Some((running, format!("{}, which runs", shown(text)))),
+            Err(_) => {
+                let words = format!("what runs has no version to compare with ({})", shown(text));
+                return Check::passed(Rule::Downgrade, words);
+            }
+        },
+        (None, Some(floor)) => {
+            let words = format!("{}, the oldest that may follow here", shown(&floor.to_string()));
+            Some((floor.clone(), words))
         }
-        (Some(running), Ok(offered)) if !offered.is_older_than(&running) => {
-            let words = format!("it is not older than {shown_running}, which runs");
-            return Check::passed(Rule::Downgrade, words);
-        }
-        (Some(_), Ok(_)) => format!("{} is older than {shown_running}", shown(offered)),
-        (Some(_), Err(_)) => {
-            format!("{:?} cannot be compared with {shown_running}", shown(offered))
-        }
+        (None, None) => None,
     };
-    let check = Check::refused(Rule::Downgrade, format!("{against}, which runs"));
+    let against = match (known, offered.parse::<BundleVersion>()) {
+        (Some((known, words)), Ok(offered)) if !offered.is_older_than(&known) => {
+            return Check::passed(Rule::Downgrade, format!("it is not older than {words}"));
+        }
+        (Some((_, words)), Ok(_)) => format!("{} is older than {words}", shown(offered)),
+        (Some((_, words)), Err(_)) => {
+            format!("{:?} cannot be compared with {words}", shown(offered))
+        }
+        (None, _) => "no record says which version runs, and neither IMAGE_VERSION of os-release \
+                      nor `min-bundle-version` of system.conf which may follow"
+            .to_owned(),
+    };
+    let check = Check::refused(Rule::Downgrade, against);
     match case.policy.downgrade {
         Downgrade::Refused => check,
         Downgrade::Allowed => check.waived_by(Some("the policy allows it")),

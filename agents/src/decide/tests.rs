@@ -38,6 +38,7 @@ fn the_same_bundle_is_known_by_its_digest_and_without_one_by_its_version() {
     assert_eq!(looked.looked_at().decision, Decision::UpToDate, "its digest shows it after all");
     let factory = Scene::with(|scene| {
         (scene.facts.a.bundle, scene.facts.a.version) = (None, None);
+        scene.facts.version_floor = "1.0".parse().ok();
         scene.offer.manifest = None;
     });
     assert_eq!(factory.claimed().decision, Decision::Look);
@@ -58,32 +59,6 @@ fn what_the_server_claims_must_be_what_the_bundle_is() {
         wrong.forced().insisted().looked_at().decision,
         Decision::Refuse { why: Rule::Product }
     );
-}
-
-#[test]
-fn an_older_version_needs_permission_and_no_force_replaces_it() {
-    let older = |scene: &mut Scene| {
-        scene.offer.version = "0.9".to_owned();
-        scene.looked.version = Some("0.9".to_owned());
-    };
-    Scene::with(older).refuses(Rule::Downgrade);
-    Scene::with(older).forced().insisted().refuses(Rule::Downgrade);
-    assert_eq!(
-        Scene::with(older).claimed().decision,
-        Decision::Refuse { why: Rule::Downgrade },
-        "and nothing of it is fetched"
-    );
-    let mut allowed = Scene::with(older);
-    allowed.policy.downgrade = Downgrade::Allowed;
-    assert_eq!(allowed.installs().downgrade, Downgrade::Allowed);
-    let no_order = |scene: &mut Scene| {
-        scene.offer.version = "nightly".to_owned();
-        scene.looked.version = Some("nightly".to_owned());
-    };
-    Scene::with(no_order).refuses(Rule::Downgrade);
-    let mut unordered = Scene::with(no_order);
-    unordered.facts.a.version = Some("weekly".to_owned());
-    unordered.installs();
 }
 
 #[test]
@@ -110,6 +85,7 @@ fn what_runs_must_be_new_enough() {
     wants("newest").refuses(Rule::MinVersion);
     let mut unknown = wants("0.1");
     unknown.facts.a.version = None;
+    unknown.facts.version_floor = "0.1".parse().ok();
     unknown.refuses(Rule::MinVersion);
 }
 

@@ -94,7 +94,7 @@ mod tests {
 
     /// What makes each rule refuse or wait, whether it does so for a person who insists and for a
     /// server that forces, and a word of the way out.
-    const HELD: [(Rule, &str, Change); 20] = [
+    const HELD: [(Rule, &str, Change); 21] = [
         (Rule::Slot, "boot state", |scene| scene.facts.booted = None),
         (Rule::Product, "this product", |scene| scene.looked.compatible = "kiosk".to_owned()),
         (Rule::Manifest, "publish", |scene| scene.offer.manifest = Some(manifest(4))),
@@ -105,6 +105,7 @@ mod tests {
         (Rule::Downgrade, "allow_downgrade = true", |scene| {
             scene.facts.a.version = Some("3.0".to_owned());
         }),
+        (Rule::Downgrade, "allow_downgrade = true", |scene| scene.facts.a.version = None),
         (Rule::MinVersion, "in between", |scene| scene.offer.min_version = Some("1.1".to_owned())),
         (Rule::Expiry, "later expiry", |scene| scene.offer.expires = Some(UnixTime(NOON.0 - 1))),
         (Rule::UpdateBytes, "max_update_mib", |scene| {

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::output::{Output, Style};
 use crate::progress::InstallProgress;
 use crate::signals::StopRequest;
-use crate::slot_records::slot_version;
+use crate::slot_records::{image_version, slot_version};
 use crate::terminal::one_line;
 use bootctl::{Activation, BundleId, Force, SlotId, SlotState, describe_next};
 use bundle::VerifiedBundle;
@@ -258,23 +258,26 @@ pub fn options(
 }
 
 /// The newest version that a good slot holds: what is older is a downgrade. The floor rises at
-/// mark-good only, so an unconfirmed system sets none; a rollback does not lower it.
+/// mark-good only, so an unconfirmed system sets none; a rollback does not lower it. Of a slot that
+/// was flashed nobody recorded a version: where it runs, its image's own word counts.
 pub(crate) fn version_floor(
     context: &Context,
     config: &SystemConfig,
 ) -> Result<Option<BundleVersion>, Failure> {
     let state = context.boot_state(config)?;
-    let mut floor: Option<BundleVersion> = None;
-    for slot in SlotId::ALL.into_iter().filter(|slot| state.slot(*slot).state == SlotState::Good) {
-        let version = slot_version(context, config, &state, slot);
-        let Some(version) = version.and_then(|text| text.parse::<BundleVersion>().ok()) else {
-            continue;
+    let mut floors = Vec::new();
+    for slot in SlotId::ALL {
+        let version = match state.slot(slot).state {
+            SlotState::Good | SlotState::Unknown => slot_version(context, config, &state, slot),
+            SlotState::Trying | SlotState::Bad | SlotState::Empty | SlotState::Writing => continue,
         };
-        if floor.as_ref().is_none_or(|floor| floor.is_older_than(&version)) {
-            floor = Some(version);
+        if version.is_none() && context.booted()? == Some(slot) {
+            floors.extend(image_version(context));
+        } else if state.slot(slot).state == SlotState::Good {
+            floors.extend(version.and_then(|text| text.parse().ok()));
         }
     }
-    Ok(floor)
+    Ok(floors.into_iter().reduce(BundleVersion::newer))
 }
 
 /// What an install would do, decided without opening anything for writing.

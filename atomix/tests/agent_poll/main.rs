@@ -183,6 +183,30 @@ fn an_older_version_needs_the_owners_word() {
     assert_eq!(house.board.state().a.state, SlotState::Trying);
 }
 
+/// Fails when a flashed device, of which nothing is recorded yet, takes an older bundle than its image is,
+/// or one of which nobody knows how old it is.
+#[test]
+fn a_flashed_device_takes_nothing_older_than_its_image() {
+    let house = House::original();
+    house.server.offer("2.0.0", bundles::good());
+    std::fs::remove_file(house.board.path("/etc/os-release")).unwrap();
+    changes_nothing(&house, "no version is known", (3, "min-bundle-version"));
+    let says = |text: &str| house.board.write("/etc/os-release", text);
+    says("VERSION_ID=1.0.0\nIMAGE_VERSION=nightly\n");
+    changes_nothing(&house, "a version without an order", (3, "min-bundle-version"));
+    says("IMAGE_VERSION='2.1.0'\n");
+    changes_nothing(&house, "an older one than the image", (3, "2.0.0 is older than 2.1.0"));
+    let ran = house.board.run(&["install", &house.board.offer_good()]);
+    assert_eq!(ran.code, 3, "by hand too: {}{}", ran.stdout, ran.stderr);
+    says("IMAGE_VERSION=2.0.0\n");
+    let conf = "/etc/rauc/system.conf";
+    house.board.replace(conf, "[system]\n", "[system]\nmin-bundle-version=2.0.1\n");
+    changes_nothing(&house, "older than the owner takes", (3, "2.0.0 is older than 2.0.1"));
+    house.board.replace(conf, "min-bundle-version=2.0.1\n", "");
+    assert_eq!(house.poll(&[]).code, 0);
+    assert!(house.holds_good());
+}
+
 #[test]
 fn a_stored_bundle_needs_room_and_is_gone_once_it_is_in_the_slot() {
     let house = House::new("original", &json!({ "reboot": "never", "keep_bundles": true }));

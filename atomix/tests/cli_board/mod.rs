@@ -106,6 +106,7 @@ impl SmallBoard {
         board.write("/etc/atomix/health.toml", HEALTH_TOML.as_bytes());
         board.write("/etc/fw_env.config", FW_ENV_CONFIG.as_bytes());
         board.write("/etc/healthy", b"yes\n");
+        board.write("/etc/os-release", b"ID=atomixos\nIMAGE_VERSION=\"0.9.0\"\n");
         board.write("/data/atomix/provisioned", b"1\n");
         board.write("/proc/cmdline", b"console=ttyS2 rauc.slot=A atomix.reason=normal\n");
         board.write("/proc/self/mountinfo", b"");

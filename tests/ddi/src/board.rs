@@ -323,6 +323,7 @@ impl Hands for Board {
             a,
             b,
             next: Some(self.next),
+            version_floor: None,
             failed: self.failed.clone(),
             clock: Clock { now: self.time(), floor: None, is_set: true },
             up: self.up,

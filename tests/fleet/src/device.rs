@@ -271,6 +271,7 @@ impl Device {
             a: self.board.facts(SlotId::A),
             b: self.board.facts(SlotId::B),
             next: self.board.next(),
+            version_floor: None,
             failed: self.board.state.failed.clone(),
             clock: self.clock(now),
             up: self.up(now),

@@ -79,6 +79,7 @@ impl Device {
                 a: slot(1, "1.0.0", SlotState::Good),
                 b: slot(2, "2.0.0", SlotState::Good),
                 next: Some(SlotId::B),
+                version_floor: None,
                 failed: Vec::new(),
                 clock: Clock { now: NOW, floor: Some(UnixTime(NOW.0 - 86_400)), is_set: true },
                 up: std::time::Duration::from_secs(300),

@@ -331,12 +331,8 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
         let now = self.clock.now;
         let since = *self.waits_since.get_or_insert(now);
         let at_last = UnixTime(since.0.saturating_add(DESCRIBED_AGAIN_SECS));
-        let pause_is_over = self.held.as_ref().is_some_and(|(then, _)| !self.is_ahead(*then));
-        if pause_is_over {
-            self.held = None;
-        }
         // A clock that was turned back does not hold it for longer.
-        let is_due = pause_is_over || self.again.unwrap_or(at_last) <= now || since > now;
+        let is_due = self.again.unwrap_or(at_last) <= now || since > now;
         if is_due {
             (self.again, self.waits_since) = (None, None);
             self.happen(Event::Again(id))?;

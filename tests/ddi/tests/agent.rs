@@ -464,7 +464,8 @@ fn what_may_only_be_fetched_leaves_a_trial_alone() {
         scene.board.memory = Memory::default();
         let other = numbered(8, "3.0.0", (download, "skip"));
         scene.wire.book.borrow_mut().actions = vec![other];
-        scene.live(3);
+        // Longer than a trial is waited for.
+        scene.live(8);
         assert!(scene.board.is_on_trial(), "{download}: {:?}", scene.board.log);
         assert_eq!(scene.action(8).open, Open::Running);
         scene.board.verify();

@@ -37,7 +37,10 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
         if self.turn.is_over() {
             return Ok(Vec::new());
         }
-        if let Some((then, why)) = self.held.clone().filter(|(then, _)| self.is_ahead(*then)) {
+        let now = self.clock.now;
+        // Over for good: a clock that is turned back later does not begin it anew.
+        self.held.take_if(|(then, _)| !is_ahead(*then, now));
+        if let Some((then, why)) = self.held.clone() {
             self.again_at(then);
             return self.event(Event::Judged(id, Judged::Wait(why)));
         }
@@ -120,13 +123,6 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
             }
         };
         self.event(Event::Judged(id, judged))
-    }
-
-    /// Whether a pause until then still lasts. None is longer than the longest: what seems to be was
-    /// begun under a clock that has been set back since.
-    pub(super) fn is_ahead(&self, then: UnixTime) -> bool {
-        let left = then.0.saturating_sub(self.clock.now.0);
-        left > 0 && u64::try_from(left).is_ok_and(|secs| secs <= LONGEST_WAIT.as_secs())
     }
 
     /// Nothing is fetched for a while.
@@ -409,6 +405,13 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
         self.turn.judgements.extend(end.judgements);
         self.event(Event::RebootWaits(id, why))
     }
+}
+
+/// Whether a pause until then still lasts. None is longer than the longest: what seems to be was begun
+/// under a clock that has been set back since.
+fn is_ahead(then: UnixTime, now: UnixTime) -> bool {
+    let left = then.0.saturating_sub(now.0);
+    left > 0 && u64::try_from(left).is_ok_and(|secs| secs <= LONGEST_WAIT.as_secs())
 }
 
 /// What an action waits for that the operator has not spoken of.

@@ -44,6 +44,25 @@ fn looks_are_bytes_of_the_day() {
     assert_eq!(world.disk.spent(world.now), ByteLen::mib(1));
 }
 
+/// Fails when a look may take what is not left of the day, or of what one update may take.
+#[test]
+fn a_look_takes_no_more_than_what_is_left() {
+    for (spent, most_update, fetched) in [(5, None, 0), (4, None, 6), (0, Some(5), 0)] {
+        let mut world = World::with(|world| {
+            world.look_cost = ByteLen::mib(6);
+            world.policy.most_day = Some(ByteLen::mib(10));
+            world.policy.most_update = most_update.map(ByteLen::mib);
+            world.disk.spend(world.now, ByteLen::mib(spent));
+        });
+        let policy = world.policy.clone();
+        world.live(Duration::ZERO, &mut |hands, memory| {
+            let considered = Course::new(hands, memory, &policy).consider(&offer());
+            assert_eq!(considered.is_ok(), fetched > 0);
+        });
+        assert_eq!(world.fetched, ByteLen::mib(fetched).get());
+    }
+}
+
 #[test]
 fn who_only_asks_changes_nothing() {
     let world = looks(Acting::DryRun);

@@ -54,3 +54,22 @@ fn wherever_the_device_itself_fails_no_server_is_missed() {
     }
     assert!(missed >= 2 && own >= 10, "{missed} {own}");
 }
+
+/// Fails when a fleet whose receiver of reports was away comes back to it at one moment.
+#[test]
+fn devices_come_back_to_the_receiver_of_reports_each_at_its_own_moment() {
+    let pause = |change: fn(&mut Facts)| {
+        let mut world = World::with(|world| {
+            (world.receiver_is_away, world.change) = (true, change);
+        });
+        let mut nothing = Script { offers: Vec::new(), ..Script::of(3) };
+        once_in(&mut world, &mut nothing, (Force::No, Acting::Act));
+        world.disk.report.tries.wait(world.now).unwrap()
+    };
+    let pauses = [
+        pause(|facts| facts.device_id = "020000000001".to_owned()),
+        pause(|facts| facts.device_id = "020000000002".to_owned()),
+        pause(|facts| facts.device_id = "020000000003".to_owned()),
+    ];
+    assert!(pauses[0] != pauses[1] || pauses[1] != pauses[2], "{pauses:?}");
+}

@@ -156,14 +156,13 @@ impl<'a> Bundles<'a> {
             fetch.budget.demand(size).map_err(Failure::Fetch)?;
         }
         let room = Room::of_data(self.context).map(|room| room.beside(SPARE));
-        let allowed = offer.size.into_iter().chain([fetch.budget.left()]).min();
-        let room = room.filter(|room| allowed.is_none_or(|allowed| *room < allowed));
-        let most = room.or(allowed);
+        let allowed = offer.size.unwrap_or(ByteLen::new(u64::MAX)).min(fetch.budget.left());
+        let (most, room) = bounded(allowed, room);
         let (_, transfer) = fetch.transfer(&offer.urls, Wanted::default(), rate)?;
         let mut files = self.context.files.clone();
         let path = files.resolve(Path::new(OFFERED))?;
         let mut file = make(&path)?;
-        let fetched = transfer.download(&file, 0, most.unwrap_or(ByteLen::ZERO));
+        let fetched = transfer.download(&file, 0, most);
         transfer.told().iter().for_each(|text| tell(text));
         let mark = match fetched {
             Ok(fetched) => fetched.mark,
@@ -275,6 +274,12 @@ fn failed(act: &'static str, path: &Path) -> impl Fn(io::Error) -> Failure + use
     move |source| Failure::Io { act, path: path.clone(), source }
 }
 
+/// How much is fetched of what nobody knows the size of, and the room where that alone bounds it.
+fn bounded(allowed: ByteLen, room: Option<ByteLen>) -> (ByteLen, Option<ByteLen>) {
+    let room = room.filter(|room| *room < allowed);
+    (room.unwrap_or(allowed), room)
+}
+
 /// Where the room on `/data` alone bounded a fetch, it is not the server who has sent too much.
 fn longer_than(room: Option<ByteLen>, failure: Failure) -> Failure {
     match (failure, room) {
@@ -318,6 +323,15 @@ fn hash(file: &mut File) -> io::Result<FileHashes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Fails when a bundle of unknown size fills `/data`, or the owner's limit gives way to its room.
+    #[test]
+    fn what_comes_whole_is_bounded_by_the_room_and_by_what_may_come() {
+        let mib = ByteLen::mib;
+        assert_eq!(bounded(mib(9), Some(mib(3))), (mib(3), Some(mib(3))));
+        assert_eq!(bounded(mib(3), Some(mib(9))), (mib(3), None));
+        assert_eq!(bounded(mib(3), None), (mib(3), None));
+    }
 
     /// Fails when a `/data` without room is told as a server whose bundle is too large.
     #[test]

@@ -283,23 +283,28 @@ fn only_the_owners_authority_is_believed() {
     assert!(house.holds_good());
 }
 
-/// Fails when a gateway's token does not reach the server and the bundle, or is said anywhere else.
+/// Fails when a gateway's or a target's token does not reach the server and the bundle, or is said anywhere
+/// else.
 #[test]
-fn a_gateways_token_goes_from_its_file_to_every_request_and_nowhere_else() {
-    let house = hawkbit::house(0o600);
-    set(&house, |settings| {
-        let token = settings["hawkbit"]["target_token_file"].take();
-        settings["hawkbit"].as_object_mut().unwrap().remove("target_token_file");
-        settings["hawkbit"]["gateway_token_file"] = token;
-    });
-    hawkbit::offer(&house, ("os.raucb", "2.0.0"), bundles::good());
-    let ran = hawkbit::talk(&house, &["--once"]);
-    assert_eq!(ran.code, 0, "{}", said(&ran));
-    assert!(house.holds_good());
-    let asked = house.server.asked();
-    assert!(asked.iter().any(|asked| asked.path.ends_with("/artifacts/os.raucb")), "{asked:?}");
-    assert!(asked.iter().all(|asked| asked.headers["authorization"] == "GatewayToken geheim"));
-    assert!(!said(&ran).contains("geheim"));
+fn a_token_goes_from_its_file_to_every_request_and_nowhere_else() {
+    for (setting, login) in
+        [("gateway_token_file", "GatewayToken geheim"), ("target_token_file", "TargetToken geheim")]
+    {
+        let house = hawkbit::house(0o600);
+        set(&house, |settings| {
+            let token = settings["hawkbit"]["target_token_file"].take();
+            settings["hawkbit"].as_object_mut().unwrap().remove("target_token_file");
+            settings["hawkbit"][setting] = token;
+        });
+        hawkbit::offer(&house, ("os.raucb", "2.0.0"), bundles::good());
+        let ran = hawkbit::talk(&house, &["--once"]);
+        assert_eq!(ran.code, 0, "{}", said(&ran));
+        assert!(house.holds_good());
+        let asked = house.server.asked();
+        assert!(asked.iter().any(|asked| asked.path.ends_with("/artifacts/os.raucb")), "{asked:?}");
+        assert!(asked.iter().all(|asked| asked.headers["authorization"] == login), "{asked:?}");
+        assert!(!said(&ran).contains("geheim"));
+    }
 }
 
 /// Fails when hawkBit is not shown the device's certificate, or a token beside it.

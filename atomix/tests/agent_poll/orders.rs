@@ -114,6 +114,19 @@ fn what_was_judged_is_installed_and_nothing_else() {
     assert!(house.holds_good());
 }
 
+/// Fails when a look takes more than its caller allows.
+#[test]
+fn a_look_is_held_to_its_bytes() {
+    let house = House::original();
+    house.server.offer("2.0.0", bundles::good());
+    let most = Some(ByteLen::kib(8));
+    let looked = with_hands(&house, |hands| hands.look(&offer(&house), &Policy::default(), most));
+    let Err(LookError::Unreachable { source, .. }) = &looked.looked else { panic!("{looked:?}") };
+    assert!(chain(&**source).contains("8192"), "{}", chain(&**source));
+    // What was under way when they were spent.
+    assert!(looked.fetched < ByteLen::kib(128), "{looked:?}");
+}
+
 #[test]
 fn who_wants_an_install_to_end_is_told_apart() {
     let house = House::original();

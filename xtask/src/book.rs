@@ -5,15 +5,18 @@
 //! package it.
 
 mod api;
+mod blocks;
 mod claims;
 mod commands;
 mod layout;
 mod links;
 mod reference;
+mod run;
 
 use crate::error::TaskError;
 use crate::program::Program;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const BOOK: &str = "docs";
@@ -30,12 +33,7 @@ struct Page {
 /// Checks the book. With `UPDATE=1` what is made from other files is written first.
 pub fn check() -> Result<(), TaskError> {
     let mut violations = generated()?;
-    let mut files = paths(Path::new(BOOK), "md")?;
-    files.extend(BESIDE.map(PathBuf::from));
-    let pages = files
-        .into_iter()
-        .map(|path| read(&path).map(|text| Page { path, text }))
-        .collect::<Result<Vec<Page>, TaskError>>()?;
+    let pages = pages()?;
     violations.extend(links::violations(&pages, Path::new(SUMMARY), &|path| path.is_file()));
     violations.extend(commands::violations(&pages, &read(Path::new(commands::REFERENCE))?));
     let sources = paths(Path::new("."), "rs")?;
@@ -43,6 +41,18 @@ pub fn check() -> Result<(), TaskError> {
         sources.iter().map(|path| read(path)).collect::<Result<Vec<String>, TaskError>>()?;
     violations.extend(claims::violations(&pages, &sources));
     if violations.is_empty() { Ok(()) } else { Err(TaskError::Rules { violations }) }
+}
+
+/// Runs the commands that pages show, in a directory that is made anew.
+pub fn check_commands(program: &str, place: &Path, out: &mut dyn Write) -> Result<(), TaskError> {
+    run::check(program, place, out)
+}
+
+/// The pages of the book and those beside it.
+fn pages() -> Result<Vec<Page>, TaskError> {
+    let mut files = paths(Path::new(BOOK), "md")?;
+    files.extend(BESIDE.map(PathBuf::from));
+    files.into_iter().map(|path| read(&path).map(|text| Page { path, text })).collect()
 }
 
 /// Compares the page of commands with what the program says. With `UPDATE=1` it is written first.

@@ -27,6 +27,12 @@ impl Program {
         self
     }
 
+    /// Runs it in a directory.
+    pub fn at(mut self, dir: &Path) -> Self {
+        self.command.current_dir(dir);
+        self
+    }
+
     /// Lets it read what is typed.
     pub fn with_terminal(mut self) -> Self {
         self.command.stdin(Stdio::inherit());
@@ -51,6 +57,16 @@ impl Program {
             return Ok(());
         }
         Err(TaskError::Failed { program: self.shown, status: status.to_string() })
+    }
+
+    /// Runs it and returns whether it succeeded, and its standard output.
+    pub fn answer(mut self) -> Result<(bool, String), TaskError> {
+        let output = self
+            .command
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(|source| TaskError::Start { program: self.shown.clone(), source })?;
+        Ok((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
     }
 
     /// Runs it and returns its standard output.

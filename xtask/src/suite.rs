@@ -11,7 +11,7 @@ use std::time::Instant;
 
 type Step = (&'static str, fn(&mut dyn Write) -> Result<(), TaskError>);
 
-const STEPS: [Step; 23] = [
+const STEPS: [Step; 24] = [
     ("judges are installed", |_| judges::require()),
     ("workspace rules", |_| workspace::check()),
     ("linux-only calls are gated", |_| linux_only::check()),
@@ -44,6 +44,10 @@ const STEPS: [Step; 23] = [
     ("reference of commands", |_| {
         cargo(&["build", "--release", "--quiet", "--package", "atomix"])?;
         book::check_reference(&built("release/atomix")?)
+    }),
+    ("commands of the book", |out| {
+        cargo(&["build", "--release", "--quiet", "--package", "atomix"])?;
+        book::check_commands(&built("release/atomix")?, Path::new(&built("book-commands")?), out)
     }),
     // Debian's RAUC of two versions, its client and gooseBit come by name, once.
     ("RAUC's own tests", |_| judged_by("conformance", &[])),

@@ -80,12 +80,12 @@ fn nothing_is_written_over() {
     assert_eq!(fs::read_to_string(dir.path().join("boot.scr")).unwrap(), "mine");
 }
 
-/// The page that tells how an image is built has one block that says `run`.
+/// The page that tells how an image is built has one block that says `tested`.
 #[test]
 fn the_lines_of_the_page_about_building_run() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/building.md");
     let page = fs::read_to_string(page).unwrap();
-    let (_, rest) = page.split_once("```sh run\n").unwrap();
+    let (_, rest) = page.split_once("```sh tested\n").unwrap();
     let (lines, _) = rest.split_once("```").unwrap();
     let dir = tempfile::tempdir().unwrap();
     parts(dir.path());

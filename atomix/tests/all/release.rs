@@ -82,7 +82,7 @@ fn refused(ran: &Ran, code: u8, words: &str) {
 /// The commands of the page that this test runs, as words.
 fn commands_of_the_page() -> Vec<Vec<String>> {
     let blocks = PAGE.split("```").skip(1).step_by(2);
-    let lines = blocks.filter_map(|block| block.strip_prefix("sh\n")).flat_map(str::lines);
+    let lines = blocks.filter_map(|block| block.strip_prefix("sh tested\n")).flat_map(str::lines);
     lines.map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
 }
 

@@ -4,6 +4,8 @@
 //! succeeds is for the tests that run it.
 
 use super::{Page, lines};
+use crate::cli::Cli;
+use clap::{Error as ClapError, Parser};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The page that has every command.
@@ -23,8 +25,8 @@ pub fn violations(pages: &[Page], reference: &str) -> Vec<String> {
     let known = commands(reference);
     let mut found = Vec::new();
     for page in pages.iter().filter(|page| !page.path.starts_with(KEPT)) {
-        let shown = lines(&page.text).filter(|(fence, _)| fence.is_some_and(is_shell));
-        for (_, line) in shown {
+        let shown = lines(&page.text);
+        for line in shown.filter_map(|(fence, line)| fence.and_then(|fence| command(fence, line))) {
             for wrong in line.split(';').filter_map(|part| judge(part, &known).err()) {
                 found.push(format!("{}: {wrong}: {}", page.path.display(), line.trim()));
             }
@@ -33,8 +35,13 @@ pub fn violations(pages: &[Page], reference: &str) -> Vec<String> {
     found
 }
 
-fn is_shell(fence: &str) -> bool {
-    matches!(fence, "sh" | "sh run" | "console")
+/// What stands to be typed in a line of a block: in a dialogue the lines between are answers.
+fn command<'l>(fence: &str, line: &'l str) -> Option<&'l str> {
+    match fence.split(' ').next() {
+        Some("sh") => Some(line),
+        Some("console") => line.trim_start().strip_prefix("$ "),
+        _ => None,
+    }
 }
 
 /// Every command of the reference with its options.
@@ -59,6 +66,13 @@ fn commands(reference: &str) -> Commands<'_> {
 
 fn judge(line: &str, known: &Commands<'_>) -> Result<(), String> {
     let line = line.trim().trim_start_matches("$ ").trim_start_matches("# ");
+    if let Some(rest) = line.strip_prefix("cargo xtask ") {
+        let words = rest.split(" #").next().unwrap_or(rest).split_whitespace();
+        let told = Cli::try_parse_from(["xtask"].into_iter().chain(words)).err();
+        return told
+            .filter(ClapError::use_stderr)
+            .map_or(Ok(()), |_| Err("cargo xtask takes it not".to_owned()));
+    }
     let Some(rest) = line.strip_prefix("atomix ") else { return Ok(()) };
     let end = [" |", " >", " #", " &"].iter().filter_map(|mark| rest.find(mark)).min();
     let words: Vec<&str> =
@@ -117,6 +131,7 @@ mod tests {
             "atomix rauc status --detailed",
             "atomix boot mark-good; atomix install a.raucb",
             "cargo xtask test",
+            "cargo xtask e2e --all --report docs/e2e/report.md   # and more",
         ] {
             assert_eq!(found(line), Vec::<String>::new(), "{line}");
         }
@@ -128,6 +143,7 @@ mod tests {
         assert_eq!(told, ["docs/a.md: atomix boot has no verb mark-fine: atomix boot mark-fine"]);
         assert!(found("atomix install a.raucb --fast").concat().contains("has no option --fast"));
         assert!(found("atomix boot; atomix dance").concat().contains("atomix has no verb dance"));
+        assert!(found("cargo xtask dance   # x").concat().contains("cargo xtask takes it not"));
         assert!(found("atomix dance").concat().contains("atomix has no verb dance"));
     }
 }

@@ -222,7 +222,7 @@ fn name_of(certificate: &X509) -> String {
     String::from_utf8(name.data().as_slice().to_vec()).unwrap()
 }
 
-/// A certificate for 127.0.0.1 that is its own authority, with its key.
+/// A certificate for this machine that is its own authority, with its key.
 pub struct Certificate {
     pub certificate: X509,
     pub key: PKey<Private>,
@@ -249,9 +249,10 @@ fn certify_between(subject: &str, (from, until): (i64, i64)) -> Certificate {
     made.set_not_before(&Asn1Time::from_unix(from).unwrap()).unwrap();
     made.set_not_after(&Asn1Time::from_unix(until).unwrap()).unwrap();
     made.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
-    let names = SubjectAlternativeName::new();
-    let mut names = names;
-    let names = names.ip("127.0.0.1").build(&made.x509v3_context(None, None)).unwrap();
+    // The second is this machine for a guest of the emulator.
+    let mut names = SubjectAlternativeName::new();
+    let names =
+        names.ip("127.0.0.1").ip("10.0.2.2").build(&made.x509v3_context(None, None)).unwrap();
     made.append_extension(names).unwrap();
     made.sign(&key, MessageDigest::sha256()).unwrap();
     Certificate { certificate: made.build(), key }

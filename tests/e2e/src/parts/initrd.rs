@@ -29,6 +29,9 @@ const MODULES: [&str; 10] = [
     "i6300esb",
 ];
 
+/// A module that a scenario's hook loads.
+const NETWORK: &str = "virtio_net";
+
 const INIT: &str = include_str!("../../guest/init");
 
 /// The place of shared objects on Debian.
@@ -40,7 +43,7 @@ const LIBRARIES: &str = "usr/lib/aarch64-linux-gnu";
 /// When it cannot be built.
 pub fn initrd() -> Result<PathBuf> {
     let parts = [busybox()?, kernel::kernel()?, rootfs::base()?, atomix::aarch64()?];
-    let mut inputs = Inputs::new("initrd 2").text(INIT).text(&MODULES.join(" "));
+    let mut inputs = Inputs::new("initrd 3").text(INIT).text(&MODULES.join(" ")).text(NETWORK);
     for part in &parts {
         inputs = inputs.part(part);
     }
@@ -91,7 +94,7 @@ fn add_modules(kernel: &Path, root: &Path) -> Result<()> {
     let all = kernel.join("root/usr/lib/modules").join(&version);
     let ours = root.join("usr/lib/modules").join(&version);
     symlink("usr/lib", root.join("lib"))?;
-    for file in kernel::module_files(kernel, &MODULES)? {
+    for file in kernel::module_files(kernel, &[&MODULES[..], &[NETWORK]].concat())? {
         let place = ours.join(file.strip_prefix(&all)?);
         put(&place, &fs::read(&file)?, 0o644)?;
         if place.extension().is_some_and(|extension| extension == "xz") {

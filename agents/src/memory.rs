@@ -2,8 +2,9 @@
 //! What does the agent remember over a reboot? One record, of which nothing is needed: without it
 //! work is repeated, and what failed here is known all the same, because `bootctl` keeps that.
 //!
-//! The file is JSON of version 1. A record of a later version, and one that is damaged, is not
-//! guessed at: the agent starts anew and says why.
+//! The file is JSON of version 1. What a later atomix keeps beside it is passed over and not carried
+//! along: after a fall back the slot before must not forget which releases were seen. A record of a
+//! later version, and one that is damaged, is not guessed at: the agent starts anew and says why.
 
 mod heard;
 mod outcome;
@@ -37,7 +38,6 @@ const DAY_SECS: i64 = 24 * 60 * 60;
 
 /// The highest sequence that signed metadata had.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct SeenRelease {
     /// Of this product.
     pub product: String,
@@ -60,7 +60,6 @@ pub enum InstallStage {
 
 /// An install that has not been seen to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct InstallRecord {
     /// SHA-256 of the bundle's manifest.
     #[serde(with = "text::word")]
@@ -93,7 +92,6 @@ impl InstallRecord {
 
 /// An action of hawkBit's that is not over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ActionRecord {
     /// Its number, as the server writes it.
     pub id: String,
@@ -109,7 +107,6 @@ pub struct ActionRecord {
 
 /// What the fleet has been told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ReportRecord {
     /// The digest of the report that still has to arrive.
     #[serde(with = "text::optional_word")]
@@ -127,7 +124,6 @@ pub struct ReportRecord {
 
 /// Bytes fetched for updates on one day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct DayBytes {
     /// Days since 1970.
     day: i64,
@@ -136,7 +132,6 @@ struct DayBytes {
 
 /// The record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Memory {
     /// Newest first.
     seen: Vec<SeenRelease>,

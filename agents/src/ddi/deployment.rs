@@ -71,7 +71,6 @@ pub struct Deployment {
 /// The bundle. Its address is not kept over a restart: the server gives a new one, and some are
 /// secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Artifact {
     /// Its name.
     pub file: String,

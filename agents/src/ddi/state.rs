@@ -58,7 +58,6 @@ pub enum Wish {
 
 /// An action under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Action {
     /// Its number.
     pub id: ActionId,
@@ -87,7 +86,6 @@ pub struct Action {
 
 /// What waits for the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Outgoing {
     pub resource: Resource,
     pub id: ActionId,
@@ -124,7 +122,6 @@ impl Outgoing {
 
 /// The course of hawkBit's action, and the talk with the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct DdiState {
     version: u32,
     /// The action under way.
@@ -272,5 +269,45 @@ impl DdiState {
     /// The action, if it is this one.
     pub(super) fn of(&mut self, id: ActionId) -> Option<&mut Action> {
         self.action.as_mut().filter(|action| action.id == id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ddi::{Hashes, Home, Permission};
+
+    /// Fails when the slot before cannot tell hawkBit of the fall back, because the atomix that was left
+    /// kept something beside it.
+    #[test]
+    fn what_a_newer_atomix_kept_beside_it_hides_no_action() {
+        let action = Action {
+            id: ActionId(7),
+            change: Some(2),
+            stage: Stage::Trial(SlotId::B),
+            permission: Permission::Install,
+            artifact: Artifact {
+                file: "os.raucb".to_owned(),
+                version: "2.0".to_owned(),
+                url: String::new(),
+                home: Home::default(),
+                size: None,
+                hashes: Hashes::default(),
+            },
+            manifest: None,
+            wish: None,
+            entries: 3,
+            told: 0,
+            waits: None,
+            denied: None,
+        };
+        let state = DdiState { action: Some(action), ..DdiState::default() };
+        let mut newer = serde_json::to_value(&state).unwrap();
+        newer["news"] = serde_json::json!([1]);
+        newer["action"]["news"] = serde_json::json!({});
+        newer["action"]["artifact"]["news"] = serde_json::json!("later");
+        assert_eq!(DdiState::parse(newer.to_string().as_bytes()).unwrap(), state);
+        newer["version"] = serde_json::json!(2);
+        assert!(DdiState::parse(newer.to_string().as_bytes()).is_err());
     }
 }

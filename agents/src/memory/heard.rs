@@ -17,7 +17,7 @@ const MAX_WORDS: usize = 400;
 
 /// The last question since the boot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Heard {
     /// When it was asked.
     #[serde(with = "optional_time")]

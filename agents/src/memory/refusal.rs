@@ -18,7 +18,6 @@ const BEFORE: &str = "offer-failed";
 
 /// An answer, an offer or a bundle that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Refusal {
     /// Which kind of refusal, in one word of `docs/agents-report.md`.
     pub kind: String,

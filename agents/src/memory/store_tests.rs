@@ -3,9 +3,9 @@
 //! never a reason not to start.
 
 use super::*;
-use crate::memory::{ActionRecord, InstallRecord, InstallStage, SeenRelease};
+use crate::memory::{ActionRecord, InstallRecord, InstallStage, Refusal, SeenRelease};
 use crate::test_facts::{NOON, manifest};
-use crate::{ReportRecord, Urgency};
+use crate::{ReportAnswer, ReportRecord, Urgency};
 use bootctl::SlotId;
 use proptest::prelude::*;
 use std::path::PathBuf;
@@ -169,6 +169,48 @@ fn a_later_or_damaged_record_is_put_aside_with_its_reason() {
     data.replace(Path::new(MEMORY_PATH), &vec![b' '; (1 << 20) + 1]).unwrap();
     let (_, memory, told) = MemoryStore::load(&data);
     assert_eq!((memory, told.len()), (Memory::default(), 1));
+}
+
+/// Adds a member that this atomix does not know to every object.
+fn with_news(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(members) => {
+            members.values_mut().for_each(with_news);
+            members.insert("news".to_owned(), serde_json::json!({ "of": ["a later atomix"] }));
+        }
+        serde_json::Value::Array(elements) => elements.iter_mut().for_each(with_news),
+        _ => {}
+    }
+}
+
+/// Fails when a device that fell back to the slot before forgets what the newer atomix in the other slot
+/// saw: an old release would count again.
+#[test]
+fn what_a_newer_atomix_kept_beside_it_hides_nothing_of_a_record() {
+    let mut memory = record(2);
+    memory.begins(manifest(5), NOON);
+    memory.refuse(Refusal {
+        kind: "offer-failed".to_owned(),
+        words: "it was tried here before".to_owned(),
+        since: Some(NOON),
+        bundle: Some(manifest(4)),
+        version: None,
+    });
+    let unanswered = ReportAnswer::None { why: "no server".to_owned() };
+    memory.report.tries.judge(&unanswered, "device", NOON);
+    let mut newer: serde_json::Value = serde_json::from_slice(&encode(&memory).unwrap()).unwrap();
+    with_news(&mut newer);
+    // What is in an action is for the client of hawkBit to read.
+    newer["memory"]["action"]["stage"] = memory.action.as_ref().unwrap().stage.clone();
+    let mut data = Data::default();
+    data.replace(Path::new(MEMORY_PATH), newer.to_string().as_bytes()).unwrap();
+    let (mut store, found, told) = MemoryStore::load(&data);
+    assert_eq!((&found, told), (&memory, Vec::new()));
+    // What is not known is not carried along.
+    store.store(&mut data, &found).unwrap();
+    let content = data.read(Path::new(MEMORY_PATH), MAX_RECORD).unwrap().unwrap();
+    assert!(!String::from_utf8(content).unwrap().contains("news"));
+    assert_eq!(data.found(), memory);
 }
 
 /// Fails when a count that something else wrote makes the next one end the agent.

@@ -21,7 +21,6 @@ pub(crate) const LONGEST_PAUSE_SECS: i64 = 24 * 60 * 60;
 
 /// Slots that were begun since an update proved itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Beginnings {
     /// The last bundle.
     #[serde(with = "text::word")]

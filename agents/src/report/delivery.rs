@@ -118,7 +118,6 @@ impl ReportRecord {
 /// Tries since a report last arrived. Kept ([`ReportRecord`]): where a timer starts the agent anew
 /// each time, a server that is away or asks for less would be sent the report at each of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ReportTries {
     failures: u32,
     #[serde(with = "crate::memory::text::optional_time")]

@@ -179,7 +179,10 @@ fn with_news(value: &mut serde_json::Value) {
             members.insert("news".to_owned(), serde_json::json!({ "of": ["a later atomix"] }));
         }
         serde_json::Value::Array(elements) => elements.iter_mut().for_each(with_news),
-        _ => {}
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::String(_) => {}
     }
 }
 

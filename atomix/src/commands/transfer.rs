@@ -331,3 +331,77 @@ fn info_headers(context: &Context, config: &SystemConfig) -> Vec<(String, String
     };
     wanted.unwrap_or_default().iter().filter_map(header).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::Now;
+    use bundle::UnixTime;
+    use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+    use std::net::TcpListener;
+    use std::time::Instant;
+
+    /// A server that has these bytes and sends them by so many every tenth of a second.
+    fn serve(bytes: &'static [u8], piece: usize) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/b.raucb", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                std::thread::spawn(move || {
+                    let asked = BufReader::new(stream.try_clone()?);
+                    asked.lines().map_while(Result::ok).find(String::is_empty);
+                    write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", bytes.len())?;
+                    for piece in bytes.chunks(piece) {
+                        stream.write_all(piece)?;
+                        std::thread::sleep(Duration::from_millis(100));
+                    }
+                    std::io::Result::Ok(())
+                });
+            }
+        });
+        url
+    }
+
+    /// Fails when a place that drips holds a bundle that is fetched whole although another one follows.
+    #[test]
+    fn a_whole_file_comes_from_the_place_behind_one_that_drips() {
+        let (slow, fast) = (serve(&[7; 100_000], 20), serve(&[7; 100_000], 100_000));
+        let average = Duration::from_secs(1);
+        let patience = Patience { average, ..Patience::default() };
+        let options = HttpOptions { patience, ..HttpOptions::default() };
+        let urls = vec![slow, fast.clone()];
+        let transfer = Transfer { urls, options, wanted: Wanted::default(), told: Arc::default() };
+        let (mut file, begun) = (tempfile::tempfile().unwrap(), Instant::now());
+        let done = transfer.download(&file, 0, ByteLen::mib(1)).unwrap();
+        assert_eq!((done.len.get(), done.effective_url), (100_000, fast));
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+        let mut came = Vec::new();
+        file.seek(SeekFrom::Start(0)).unwrap();
+        file.read_to_end(&mut came).unwrap();
+        assert!(came == [7; 100_000], "nothing of the first place is left in it");
+    }
+
+    /// Fails when an attempt has no end, or when its end takes the measure of slow places from it.
+    #[test]
+    fn who_asks_says_when_an_attempt_ends_and_places_are_measured_as_always() {
+        let text = "[system]\ncompatible=x\nbootloader=noop\n";
+        let config = SystemConfig::parse(text, Path::new("/")).unwrap();
+        let context = Context::host(Path::new("/nowhere"), Now(UnixTime(0)));
+        let longest = Some(Duration::from_secs(6 * 60 * 60));
+        let request = TransferRequest {
+            urls: vec!["https://u.example/b.raucb".to_owned()],
+            rate: None,
+            budget: None,
+            proxy: Proxy::Direct,
+            schemes: Schemes::HttpsOnly,
+            tls: ExchangeTls::default(),
+            headers: Vec::new(),
+            homes: Vec::new(),
+            wanted: Wanted::default(),
+            longest,
+            stop: Arc::new(|| None),
+        };
+        let patience = Transfer::asked(&context, &config, request).unwrap().options.patience;
+        assert_eq!((patience.total, patience.average), (longest, Patience::default().average));
+    }
+}

@@ -456,9 +456,12 @@ fn what_may_only_be_fetched_is_stored_and_its_hashes_are_the_servers() {
 /// A word to fetch only is no word to restart, whoever's the slot on trial is.
 #[test]
 fn what_may_only_be_fetched_leaves_a_trial_alone() {
-    let policy = Policy::default();
-    for download in ["attempt", "forced"] {
-        let mut scene = pair(&policy);
+    let [streams, stores] =
+        [Keep::Nothing, Keep::Bundle].map(|keep| Policy { keep, ..Policy::default() });
+    let cases =
+        [(&streams, "attempt"), (&streams, "forced"), (&stores, "attempt"), (&stores, "forced")];
+    for (policy, download) in cases {
+        let mut scene = pair(policy);
         scene.once();
         scene.board.boot();
         scene.board.memory = Memory::default();

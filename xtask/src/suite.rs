@@ -45,9 +45,9 @@ const STEPS: [Step; 24] = [
         cargo(&["build", "--release", "--quiet", "--package", "atomix"])?;
         book::check_reference(&built("release/atomix")?)
     }),
-    ("commands of the book", |out| {
+    ("commands of pages", |out| {
         cargo(&["build", "--release", "--quiet", "--package", "atomix"])?;
-        book::check_commands(&built("release/atomix")?, Path::new(&built("book-commands")?), out)
+        book::check_commands(&built("release/atomix")?, Path::new(&built("page-commands")?), out)
     }),
     // Debian's RAUC of two versions, its client and gooseBit come by name, once.
     ("RAUC's own tests", |_| judged_by("conformance", &[])),

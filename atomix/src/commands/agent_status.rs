@@ -4,6 +4,7 @@
 //! length is cut.
 
 use crate::context::Context;
+use crate::device_name::device_name;
 use crate::failure::Failure;
 use crate::output::{Output, fold};
 use crate::terminal::{fit, one_line};
@@ -25,6 +26,8 @@ struct StatusView {
     /// `poll`, `hawkbit` or `nobody`.
     mode: &'static str,
     server: Option<String>,
+    /// The device's name to it.
+    device: Option<String>,
     /// When it was last asked, in this boot.
     asked_at: Option<String>,
     /// When it last answered, in this boot.
@@ -37,7 +40,7 @@ struct StatusView {
     way_out: Option<String>,
     /// When it is asked next.
     next_question_at: Option<String>,
-    /// How often in a row the server could not be asked.
+    /// How often in a row the server, or a place that it names, could not be had or used.
     failures: u32,
     refused: Option<RefusedView>,
     action: Option<ActionView>,
@@ -100,6 +103,7 @@ pub fn status(
         failures: memory.failures,
         fetched_today_bytes: memory.spent(context.now.0).get(),
         report_pending: memory.report.pending.is_some(),
+        device: settings.and_then(|settings| name_to(context, &settings.source)),
         troubles,
         ..heard(settings, memory.heard)
     };
@@ -117,6 +121,7 @@ fn heard(settings: Option<&Settings>, heard: Heard) -> StatusView {
         version: 1,
         mode,
         server,
+        device: None,
         asked_at: heard.asked.and_then(when),
         contact_at: heard.contact.and_then(when),
         came: heard.came,
@@ -131,6 +136,34 @@ fn heard(settings: Option<&Settings>, heard: Heard) -> StatusView {
         fetched_today_bytes: 0,
         report_pending: false,
         troubles: Vec::new(),
+    }
+}
+
+/// By the address of the contract polling goes; hawkBit has the owner's name before any other. One
+/// that cannot be found out is left out: a round says why.
+fn name_to(context: &Context, source: &Source) -> Option<String> {
+    let owners = match source {
+        Source::Poll(_) => None,
+        Source::Hawkbit(hawkbit) => hawkbit.target_id.as_deref(),
+    };
+    let name = device_name(context, owners, &mut Vec::new());
+    match source {
+        Source::Poll(_) => name.contract.or(name.name),
+        Source::Hawkbit(_) => name.name,
+    }
+}
+
+/// An answer that is no use is no server that is away.
+fn failure_words(view: &StatusView) -> String {
+    let times = if view.failures == 1 {
+        "1 time".to_owned()
+    } else {
+        format!("{} times in a row", view.failures)
+    };
+    if view.asked_at.is_some() && view.contact_at >= view.asked_at {
+        format!("nothing came of asking {times}; the last time it answered")
+    } else {
+        format!("the server could not be asked {times}")
     }
 }
 
@@ -215,7 +248,8 @@ fn render(to: &mut dyn Write, view: &StatusView) -> io::Result<()> {
         line(to, "mode", &format!("nobody tells of updates: there is no {SETTINGS_PATH}"), 2)?;
         return render_record(to, view);
     };
-    line(to, "mode", view.mode, 1)?;
+    let name = view.device.as_deref().map(|name| format!(", as {name}")).unwrap_or_default();
+    line(to, "mode", &format!("{}{name}", view.mode), 1)?;
     line(to, "server", server, 2)?;
     let next = view.next_question_at.as_deref();
     match (&view.asked_at, next) {
@@ -239,17 +273,8 @@ fn render(to: &mut dyn Write, view: &StatusView) -> io::Result<()> {
 
 /// What is remembered over a restart.
 fn render_record(to: &mut dyn Write, view: &StatusView) -> io::Result<()> {
-    match view.failures {
-        0 => {}
-        1 => line(to, "failures", "the server could not be asked 1 time", 1)?,
-        failures => {
-            line(
-                to,
-                "failures",
-                &format!("the server could not be asked {failures} times in a row"),
-                1,
-            )?;
-        }
+    if view.failures > 0 {
+        line(to, "failures", &failure_words(view), 1)?;
     }
     if let Some(refused) = &view.refused {
         let mut what = refused.bundle_version.clone().unwrap_or_else(|| refused.kind.clone());

@@ -26,6 +26,7 @@ mod stored;
 mod update_server;
 mod whole;
 
+use atomix::context::{Context, Now};
 use bootctl::SlotState;
 use cli_board::bundles;
 use house::{House, changes_nothing};
@@ -105,7 +106,17 @@ fn what_is_no_answer_of_the_contract_changes_nothing_and_says_what_it_is() {
         changes_nothing(&house, what, expected);
     }
     let status = house.board.run(&["agent", "status"]).stdout;
-    assert!(status.contains("could not be asked 11 times in a row"), "{status}");
+    assert!(status.contains("poll, as 02005e102030"), "{status}");
+    assert!(status.contains("nothing came of asking 11 times in a row"), "{status}");
+    assert!(status.contains("the last time it answered"), "{status}");
+    let (settings, away) = ("/data/config/os-upgrade.json", "https://127.0.0.1:1");
+    house.board.replace(settings, &house.server.url, away);
+    let hour_later = bundle::UnixTime(cli_board::NOW.0.0 + 3600);
+    let later = Context::host(house.board.root(), Now(hour_later));
+    assert_eq!(cli_board::run_on(&later, &["agent", "poll", "--once"]).code, 1);
+    let status = house.board.run(&["agent", "status"]).stdout;
+    assert!(status.contains("could not be asked 12 times in a row"), "{status}");
+    house.board.replace(settings, away, &house.server.url);
     // Nothing of it keeps the device from its next update.
     house.server.offer("2.0.0", bundles::good());
     assert_eq!(house.poll(&[]).code, 0);

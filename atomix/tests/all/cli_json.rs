@@ -120,6 +120,7 @@ fn answers_about_a_board_keep_their_shape() {
 #[test]
 fn what_the_agent_remembers_keeps_its_shape() {
     let board = SmallBoard::new();
+    board.write("/sys/class/net/eth0/address", "02:00:5e:10:20:30\n");
     board.write("/data/config/os-upgrade.json", r#"{"server_url": "https://u.example"}"#);
     let mut files = storage::HostFiles::new(board.root());
     let (mut store, mut memory, _) = MemoryStore::load(&files);

@@ -188,8 +188,11 @@ fn status_of_an_agent_with_much_to_tell_fits_the_screen() {
             ),
         );
         let told = fits(&board, &["agent", "status"], 0).stdout;
-        let times =
-            if failures == 1 { "1 time\n".to_owned() } else { format!("{failures} times in") };
+        let times = if failures == 1 {
+            "1 time; the last time it answered\n".to_owned()
+        } else {
+            format!("{failures} times in")
+        };
         for part in
             ["mode       hawkbit", words, &times, "7f7f7f7f", "slot B was given up", "next 20"]
         {

@@ -14,6 +14,8 @@ mod certificate;
 #[path = "../cli_board/mod.rs"]
 mod cli_board;
 mod hawkbit;
+mod hawkbit_says;
+mod held;
 mod house;
 mod joined;
 mod killed;
@@ -219,7 +221,7 @@ fn a_flashed_device_takes_nothing_older_than_its_image() {
 }
 
 #[test]
-fn a_stored_bundle_needs_room_and_is_gone_once_it_is_in_the_slot() {
+fn a_stored_bundle_is_gone_once_it_is_in_the_slot() {
     let house = House::new("original", &json!({ "reboot": "never", "keep_bundles": true }));
     house.server.offer("2.0.0", bundles::good());
     house.board.write("/data/atomix/bundles/old.raucb", "of another one");

@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use storage::{ByteLen, Digest};
 
 const DOCUMENT: &str = "/small-board.release";
+const NEXT_PATH: &str = "/run/atomix/agent/next-question";
 const DAY_SECS: i64 = 86_400;
+const ASKS_FOR_LESS: &str = "it asks for less";
 
 /// A device that polls a server.
 struct House {
@@ -55,6 +57,7 @@ impl House {
     /// One question, which is answered by what is not used.
     fn refuses(&self, words: &str) {
         let (before, mut known) = (self.everything(), self.memory());
+        let begun = atomix::agent::due::since_boot().as_secs();
         let ran = self.board.run(&["agent", "poll", "--once"]);
         assert_ne!(ran.code, 0, "{words}: {}{}", ran.stdout, ran.stderr);
         assert!(ran.stderr.contains(words), "{words:?} is not in {}", ran.stderr);
@@ -64,6 +67,12 @@ impl House {
         let count = |memory: &Value| memory["failures"].as_u64().unwrap_or(0);
         let mut now = self.memory();
         assert_eq!(count(&now), (count(&known) + 1).min(16), "{words}");
+        let next = String::from_utf8(self.board.read(NEXT_PATH)).unwrap();
+        let next: u64 = next.trim().parse().unwrap();
+        // A quarter of an hour, doubled up to an hour, give or take half; or what the server asks for.
+        let doubled = (900_u64 << (count(&now) - 1)).min(3600) / 2;
+        let pause = if words == ASKS_FOR_LESS { 900 } else { doubled };
+        assert!(next >= begun + pause, "{words}: {next}, {pause} s behind {begun}");
         if known.get("failures").is_some() {
             now["failures"] = known["failures"].clone();
             // What the fleet is told of it.
@@ -110,7 +119,7 @@ fn a_server_of_the_original_contract_may_say_anything() {
         (status(511, ""), "status 511"),
         (status(401, ""), "it does not know this device"),
         (status(404, ""), "nothing is there"),
-        (status(429, "Retry-After: 900\r\n"), "it asks for less"),
+        (status(429, "Retry-After: 900\r\n"), ASKS_FOR_LESS),
         (status(503, "Retry-After: 99999999999999999999\r\n"), "it has a fault"),
         (Page::new(200, vec![b' '; 3 << 20]), "more than 65536 bytes"),
         (Page::new(200, "[".repeat(60_000)), "more than 16 levels"),

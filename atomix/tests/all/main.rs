@@ -15,6 +15,7 @@
 )]
 
 mod agent_bad_input;
+mod agent_starts;
 mod agent_units;
 mod audited;
 mod boot_loaders;

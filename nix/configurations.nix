@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Systems that are built from the modules. No production system is among them: its keyring is its
 # owner's, and the function `rock64` refuses to be without one.
-{ lib, packages }:
+{
+  lib,
+  packages,
+  # Of the product.
+  version,
+}:
 rec {
   # A Rock64 with whatever its owner adds.
   rock64 =
@@ -13,6 +18,8 @@ rec {
         {
           atomixos.package = lib.mkDefault packages.atomix;
           atomixos.repart.package = lib.mkDefault packages.atomix-repart;
+          # What follows a flashed slot must not be older. NixOS takes no "+" in it.
+          system.image.version = lib.mkDefault (lib.head (lib.splitString "+" version));
         }
       ]
       ++ modules;

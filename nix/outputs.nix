@@ -39,7 +39,7 @@ let
     key = "${self.packages.aarch64-linux.development-keys}/signer.key";
   };
   systemsOf = import ./configurations.nix {
-    inherit lib;
+    inherit lib version;
     packages = self.packages.aarch64-linux;
   };
 in

@@ -60,6 +60,13 @@ in
   config = lib.mkIf (cfg.mode != "none") {
     assertions = [
       {
+        assertion =
+          cfg.mode == "none"
+          || config.system.image.version != null
+          || config.atomixos.update.minBundleVersion != null;
+        message = "Set system.image.version: a flashed slot has no record of its version, and an agent takes nothing where nobody says what may follow.";
+      }
+      {
         assertion = config.atomixos.update.enable;
         message = "atomixos.agents asks for updates and atomixos.update does not install any.";
       }

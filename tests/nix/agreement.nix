@@ -283,6 +283,10 @@ let
       production
       { boot.initrd.systemd.repart.enable = true; }
     ]
+    ++ refused "an agent that nobody tells what may follow" "system.image.version" [
+      production
+      { system.image.version = lib.mkForce null; }
+    ]
     ++ refused "a system with two agents" "two update agents" [
       production
       {

@@ -210,6 +210,7 @@ fn furnish(recipe: &Recipe, beside: &Path, root: &Path) -> Result<(), RecipeErro
         tree::put_dir(root, Path::new(place), 0o755)?;
     }
     tree::put_dir(root, Path::new("tmp"), 0o1777)?;
+    name_version(recipe, root)?;
     tree::put_text(root, "etc/hostname", &format!("{}\n", recipe.hostname.as_ref()))?;
     for file in &recipe.file {
         tree::put_file(root, file.path.relative(), &beside.join(&file.source), file.mode.0)?;
@@ -218,6 +219,17 @@ fn furnish(recipe: &Recipe, beside: &Path, root: &Path) -> Result<(), RecipeErro
         tree::put_link(root, link.path.relative(), link.target.as_ref())?;
     }
     Ok(())
+}
+
+/// A flashed slot has no record of what it holds: the agent goes by the image's own word.
+fn name_version(recipe: &Recipe, root: &Path) -> Result<(), RecipeError> {
+    let of_distribution = root.join("usr/lib/os-release");
+    let mut text = match of_distribution.is_file() {
+        true => tree::read_text(&of_distribution, RECIPE_MAX_BYTES)?,
+        false => String::new(),
+    };
+    text.push_str(&format!("IMAGE_VERSION={}\n", recipe.version.as_ref()));
+    tree::put_text(root, "etc/os-release", &text)
 }
 
 fn pack(root: &Path, image: &Path, epoch: u32) -> Result<(), RecipeError> {

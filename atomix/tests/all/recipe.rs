@@ -76,7 +76,7 @@ static REPOSITORY: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     ];
     package(dir.path(), KERNEL, "6.1-1", "Depends: initramfs-tools\n", &kernel);
     package(dir.path(), "linux-image-arm64", "6.1-1", &format!("Depends: {KERNEL}\n"), &[]);
-    package(dir.path(), "base-files", "13", "", &[("etc/debian_version", b"13\n")]);
+    package(dir.path(), "base-files", "13", "", &[("usr/lib/os-release", b"ID=tiny\n")]);
     let tool: [(&str, &[u8]); 2] = [("usr/bin/tool", b"#!"), ("usr/share/doc/tool/x", b"unread")];
     package(dir.path(), "tool", TOOL_VERSION, "Depends: base-files\n", &tool);
     sign(dir.path());
@@ -170,6 +170,8 @@ fn the_image_has_the_packages_and_what_the_recipe_adds() {
     );
     let root = dir.path().join("root");
     assert_eq!(fs::read_to_string(root.join("etc/hostname")).unwrap(), "gateway\n");
+    let release = fs::read_to_string(root.join("etc/os-release")).unwrap();
+    assert_eq!(release, "ID=tiny\nIMAGE_VERSION=1.2.3\n", "what follows a flashed slot");
     assert_eq!(fs::read_to_string(root.join("etc/rauc/ca.cert.pem")).unwrap(), "a certificate");
     assert_eq!(fs::read_link(root.join("usr/bin/rauc")).unwrap(), Path::new("tool"));
     assert_eq!(fs::read_link(root.join("init")).unwrap(), Path::new("/sbin/init"));

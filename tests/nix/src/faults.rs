@@ -88,8 +88,8 @@ const FAULTS: [Fault; 23] = [
     Fault {
         name: "a name that nobody uses",
         file: SYSTEM,
-        from: "{ lib, packages }:",
-        to: "{ lib, packages }: let planted = 1; in",
+        from: "}:\nrec {",
+        to: "}: let planted = 1; in\nrec {",
         stage: Stage::Unused,
         says: "planted",
     },

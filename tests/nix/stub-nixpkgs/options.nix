@@ -17,6 +17,7 @@ let
     path
     port
     str
+    strMatching
     submodule
     ;
   option =
@@ -425,7 +426,7 @@ in
       disableInstallerTools = flag;
       switch.enable = option bool true;
       image.id = option (nullOr str) null;
-      image.version = option (nullOr str) null;
+      image.version = option (nullOr (strMatching "[a-z0-9._~^-]+")) null;
       nixos.release = option str "25.11";
       boot.loader.kernelFile = option str "Image";
       boot.loader.initrdFile = option str "initrd";

@@ -61,7 +61,7 @@ in
   ] ''mdbook serve docs "$@"'';
   # No emulator has an RK3328: the board is the one of the end-to-end tests, with the same selector.
   rock64-qemu-vm =
-    app "rock64-qemu-vm" "Boot the chain by real U-Boot in an emulator, and obey this terminal"
+    app "rock64-qemu-vm" "Boot an image by real U-Boot in an emulator, at its serial line"
       (toolchain ++ [ pkgs.qemu ])
-      ''cargo xtask e2e --interactive "''${1:-rauc-slots}"'';
+      ''cargo xtask rock64-qemu-vm "$@"'';
 }

@@ -19,7 +19,9 @@ let
   crate =
     package:
     let
-      purl = "pkg:cargo/${package.name}@${package.version}";
+      # Of what a version may have, a package URL wants this alone encoded.
+      version = builtins.replaceStrings [ "+" ] [ "%2B" ] package.version;
+      purl = "pkg:cargo/${package.name}@${version}";
     in
     {
       type = "library";

@@ -31,6 +31,13 @@ enum Task {
     },
     /// Boot the real chain in an emulator and break it
     E2e(E2eArgs),
+    /// Boot an image by real U-Boot in an emulator, at its serial line; --help tells more
+    #[command(disable_help_flag = true)]
+    Rock64QemuVm {
+        /// Arguments of the emulated board
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Build or serve the book
     Docs {
         #[command(subcommand)]
@@ -89,6 +96,7 @@ impl Cli {
         match self.task {
             Task::Test { steps } => suite::run(&steps, out),
             Task::E2e(args) => e2e::run(&args, out),
+            Task::Rock64QemuVm { arguments } => e2e::vm(&arguments),
             Task::Docs { command } => docs::run(&command),
             Task::Model(args) => model::run(&args),
             Task::Powercut { arguments } => suite::powercut(&arguments),
@@ -135,6 +143,8 @@ mod tests {
             &["check", "book"],
             &["e2e", "--list"],
             &["e2e", "rollback", "--debug"],
+            &["rock64-qemu-vm"],
+            &["rock64-qemu-vm", "atomixos-25.11.img", "--keep", "board"],
             &["docs", "build", "--dest", "pages"],
             &["docs", "serve", "--port", "8000"],
         ] {

@@ -44,8 +44,16 @@ impl Machine {
     /// # Errors
     /// When a part cannot be built or copied.
     pub fn flashed(dir: &Path) -> Result<Self> {
+        Self::flashed_with(dir, &disk::disk()?)
+    }
+
+    /// As [`Machine::flashed`], with the `disk.img` of another part.
+    ///
+    /// # Errors
+    /// As [`Machine::flashed`].
+    pub fn flashed_with(dir: &Path, part: &Path) -> Result<Self> {
         let machine = Self::bare(dir)?;
-        copy_sparse(&disk::disk()?.join("disk.img"), &machine.disk())?;
+        copy_sparse(&part.join("disk.img"), &machine.disk())?;
         let card = fs::File::create(machine.card())?;
         card.set_len(crate::board::QEMU.flash.size.get())?;
         Ok(machine)
@@ -173,7 +181,7 @@ impl Machine {
     }
 }
 
-fn copy_sparse(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy_sparse(from: &Path, to: &Path) -> Result<()> {
     Program::new("cp").args(["--sparse=always", "--reflink=auto"]).arg(from).arg(to).run()
 }
 

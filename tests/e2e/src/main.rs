@@ -22,6 +22,8 @@ enum Command {
     Versions,
     /// Boot a freshly flashed board once and show what it says of itself
     Boot,
+    /// Boot an image by real U-Boot in the emulator, with its serial line on this terminal
+    Vm(e2e::vm::VmArgs),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -33,6 +35,7 @@ fn main() -> anyhow::Result<()> {
             }
             Ok(())
         }
+        Command::Vm(args) => e2e::vm::run(&args),
         Command::Boot => e2e::machine::show_first_boot(),
     }
 }

@@ -6,7 +6,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Lines of output that an error message carries.
@@ -93,4 +93,15 @@ impl Program {
         }
         Ok(printed)
     }
+}
+
+/// Cargo's target directory.
+///
+/// # Errors
+/// When this program does not lie in one.
+pub fn build_dir() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let dir = program.parent().context("a program without a directory")?;
+    let profile = if dir.ends_with("deps") { dir.parent() } else { Some(dir) };
+    Ok(profile.and_then(Path::parent).context("no target directory")?.to_owned())
 }

@@ -28,6 +28,9 @@ const PORT_WAIT: Duration = Duration::from_secs(60);
 /// How long the emulator may take to save a machine.
 const SAVE_WAIT: Duration = Duration::from_secs(120);
 
+/// The program that is the board.
+pub const EMULATOR: &str = "qemu-system-aarch64";
+
 /// What is plugged in.
 pub struct Hardware<'a> {
     /// U-Boot.
@@ -51,6 +54,49 @@ pub struct Hardware<'a> {
     pub logs: &'a Path,
 }
 
+impl Hardware<'_> {
+    /// The emulator's arguments for the board itself.
+    #[must_use]
+    pub fn board(&self) -> Vec<String> {
+        let mut all = ["-M", "virt"].map(str::to_owned).to_vec();
+        all.extend(MACHINE.map(str::to_owned));
+        all.extend(["-nodefaults", "-display", "none", "-bios"].map(str::to_owned));
+        all.push(self.firmware.display().to_string());
+        all.extend(["-device", "sdhci-pci"].map(str::to_owned));
+        all.extend(self.wiring.arguments(self.disk, self.card));
+        if let Some(stick) = self.stick {
+            all.push("-drive".to_owned());
+            all.push(format!("if=virtio,format=raw,readonly=on,file={}", stick.display()));
+        }
+        all.extend(["-device", "i6300esb", "-device", "virtio-serial-pci"].map(str::to_owned));
+        all
+    }
+
+    /// Those for what a test does with it.
+    fn around(&self, port: &Path, monitor: &Path) -> Vec<String> {
+        // A guest that goes on must not see its port closed for a moment: its agent would end.
+        let wait = if self.saved.is_some() { "on" } else { "off" };
+        let mut all = vec![
+            "-chardev".to_owned(),
+            format!("socket,id=guest,server=on,wait={wait},path={}", port.display()),
+            "-device".to_owned(),
+            "virtserialport,chardev=guest,name=guest".to_owned(),
+        ];
+        for (name, file) in &self.handed_over {
+            all.push("-fw_cfg".to_owned());
+            all.push(format!("name=opt/atomix/{name},file={}", file.display()));
+        }
+        all.extend(self.more_args.iter().cloned());
+        all.push("-monitor".to_owned());
+        all.push(format!("unix:{},server=on,wait=off", monitor.display()));
+        if let Some(saved) = self.saved {
+            all.push("-incoming".to_owned());
+            all.push(format!("file:{}", saved.display()));
+        }
+        all
+    }
+}
+
 /// A running board.
 pub struct Qemu {
     child: Child,
@@ -69,32 +115,10 @@ impl Qemu {
     /// When the emulator cannot be started.
     pub fn start(hardware: &Hardware<'_>) -> Result<Self> {
         let port = hardware.logs.join("guest.socket");
-        let mut command = Command::new("timeout");
-        command.args(["-s", "KILL", LONGEST_RUN, "qemu-system-aarch64", "-M", "virt"]);
-        command.args(MACHINE).args(["-nodefaults", "-display", "none", "-serial", "stdio"]);
-        command.arg("-bios").arg(hardware.firmware);
-        command.args(["-device", "sdhci-pci"]);
-        command.args(hardware.wiring.arguments(hardware.disk, hardware.card));
-        if let Some(stick) = hardware.stick {
-            command.arg("-drive");
-            command.arg(format!("if=virtio,format=raw,readonly=on,file={}", stick.display()));
-        }
-        command.args(["-device", "i6300esb", "-device", "virtio-serial-pci"]);
-        command.arg("-chardev");
-        // A guest that goes on must not see its port closed for a moment: its agent would end.
-        let wait = if hardware.saved.is_some() { "on" } else { "off" };
-        command.arg(format!("socket,id=guest,server=on,wait={wait},path={}", port.display()));
-        command.args(["-device", "virtserialport,chardev=guest,name=guest"]);
-        for (name, file) in &hardware.handed_over {
-            command.arg("-fw_cfg");
-            command.arg(format!("name=opt/atomix/{name},file={}", file.display()));
-        }
-        command.args(hardware.more_args);
         let monitor = hardware.logs.join("monitor.socket");
-        command.arg("-monitor").arg(format!("unix:{},server=on,wait=off", monitor.display()));
-        if let Some(saved) = hardware.saved {
-            command.arg("-incoming").arg(format!("file:{}", saved.display()));
-        }
+        let mut command = Command::new("timeout");
+        command.args(["-s", "KILL", LONGEST_RUN, EMULATOR]).args(hardware.board());
+        command.args(["-serial", "stdio"]).args(hardware.around(&port, &monitor));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         command.process_group(0);
         let start = Instant::now();

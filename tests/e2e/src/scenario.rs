@@ -8,6 +8,7 @@ use crate::live::Board;
 use crate::machine::Machine;
 use crate::measures::{Told, measures};
 use crate::parts::bundle;
+use crate::program::build_dir;
 use crate::progress::say;
 use crate::timeline::{svg, text};
 use crate::wiring::Wiring;
@@ -45,6 +46,7 @@ pub struct Scenario {
     wiring: Wiring,
     more_args: Vec<String>,
     stick: Option<PathBuf>,
+    disk: Option<PathBuf>,
 }
 
 impl Scenario {
@@ -62,6 +64,7 @@ impl Scenario {
             wiring: Wiring::Plain,
             more_args: Vec::new(),
             stick: None,
+            disk: None,
         }
     }
 
@@ -70,6 +73,13 @@ impl Scenario {
     pub fn flashed(mut self) -> Self {
         self.begin = Begin::Flashed;
         self
+    }
+
+    /// As [`Scenario::flashed`], with the `disk.img` of another part.
+    #[must_use]
+    pub fn flashed_with(mut self, part: PathBuf) -> Self {
+        self.disk = Some(part);
+        self.flashed()
     }
 
     /// Slot A is booted when the scenario begins, with its hooks, instead of found running.
@@ -165,7 +175,10 @@ impl Scenario {
     fn board(self) -> Result<Board> {
         let dir = scratch()?.join(&self.name);
         let mut machine = match self.begin {
-            Begin::Flashed => Machine::flashed(&dir)?,
+            Begin::Flashed => match &self.disk {
+                Some(part) => Machine::flashed_with(&dir, part)?,
+                None => Machine::flashed(&dir)?,
+            },
             Begin::Provisioned => Machine::provisioned(&dir)?,
             Begin::Running => Machine::running(&dir)?,
         };
@@ -187,11 +200,7 @@ impl Scenario {
 /// # Errors
 /// When this program does not lie in one.
 pub fn scratch() -> Result<PathBuf> {
-    let program = std::env::current_exe()?;
-    let dir = program.parent().context("a program without a directory")?;
-    let profile = if dir.ends_with("deps") { dir.parent() } else { Some(dir) };
-    let target = profile.and_then(Path::parent).context("no target directory")?;
-    Ok(target.join("tmp"))
+    Ok(build_dir()?.join("tmp"))
 }
 
 /// Prints, draws and keeps what happened; the disk stays only where it may tell why a test failed.

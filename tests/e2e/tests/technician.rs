@@ -67,13 +67,7 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 /// The program as a technician has it, which is also what the suite's main job has built.
-static ATOMIX: LazyLock<PathBuf> = LazyLock::new(|| {
-    let arguments = ["build", "--quiet", "--release", "--package", "atomix"];
-    let built = Command::new(env!("CARGO")).args(arguments).status().unwrap();
-    assert!(built.success());
-    let own = std::env::current_exe().unwrap();
-    own.ancestors().nth(3).unwrap().join("release/atomix")
-});
+static ATOMIX: LazyLock<PathBuf> = LazyLock::new(|| parts::atomix::native().unwrap());
 
 fn record(state: SlotState) -> SlotRecord {
     SlotRecord { state, attempts: AttemptsLeft::DEFAULT, bundle: None }

@@ -21,7 +21,7 @@ use std::time::Instant;
 
 /// The parts that scenarios are made of; the Rock64's boot loader is built with them, since
 /// nothing else here proves that it builds.
-const PARTS: [&str; 10] = [
+const PARTS: [&str; 11] = [
     "uboot-qemu",
     "uboot-rock64",
     "uboot-sandbox",
@@ -30,6 +30,7 @@ const PARTS: [&str; 10] = [
     "disk",
     "bundle",
     "variants",
+    "recipe",
     "provisioned",
     "running",
 ];
@@ -123,6 +124,14 @@ pub fn run(args: &E2eArgs, out: &mut impl Write) -> Result<(), TaskError> {
     let failed = outcomes.iter().filter(|outcome| !outcome.passed);
     let failed: Vec<String> = failed.map(|outcome| outcome.name.clone()).collect();
     if failed.is_empty() { Ok(()) } else { Err(TaskError::Scenarios { failed }) }
+}
+
+/// Boots an image on the emulated board and gives it the terminal.
+pub fn vm(arguments: &[String]) -> Result<(), TaskError> {
+    let run = ["run", "--quiet", "-p", "e2e", "--", "vm"];
+    let arguments = arguments.iter().map(String::as_str);
+    let words: Vec<&str> = run.into_iter().chain(arguments).collect();
+    Program::new("cargo", &words).with_terminal().run()
 }
 
 /// The crate's test programs: name and path.

@@ -5,7 +5,7 @@
 
 use crate::cache::{self, Inputs, part};
 use crate::parts::rust_chroot;
-use crate::program::Program;
+use crate::program::{Program, build_dir};
 use crate::progress::say;
 use anyhow::{Context as _, Result, ensure};
 use std::fs;
@@ -70,6 +70,22 @@ pub fn aarch64() -> Result<PathBuf> {
         Program::new("rm").arg("-rf").arg(&copy).run()?;
         compare_sizes(dir)
     })
+}
+
+/// This checkout's `atomix` for the machine that tests, as the suite's main job has built it.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn native() -> Result<PathBuf> {
+    let target = build_dir()?;
+    Program::new(env!("CARGO"))
+        .args(["build", "--quiet", "--release", "--package", "atomix"])
+        .env("CARGO_TARGET_DIR", &target)
+        // Where rustc is.
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .current_dir(&checkout()?)
+        .run()?;
+    Ok(target.join("release/atomix"))
 }
 
 /// Every file of the checkout that cargo wants to see; other members are looked at, not built.

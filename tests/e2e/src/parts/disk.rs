@@ -86,7 +86,10 @@ fn open(path: &Path) -> Result<Arc<dyn Source>> {
 }
 
 /// The device tree of the emulated machine, as a slot brings its own on a real board.
-fn device_tree() -> Result<PathBuf> {
+///
+/// # Errors
+/// When the emulator does not tell it.
+pub fn device_tree() -> Result<PathBuf> {
     part("device-tree", Inputs::new("tree 2").text(&MACHINE.join(" ")), |dir| {
         // The machine has other devices when it starts without firmware, and a kernel that looks
         // for them dies before it can say so.

@@ -8,6 +8,7 @@ pub mod disk;
 pub mod initrd;
 pub mod kernel;
 pub mod provisioned;
+pub mod recipe;
 pub mod rootfs;
 pub mod rust_chroot;
 pub mod sandbox;
@@ -26,7 +27,7 @@ use std::path::PathBuf;
 type Part = (&'static str, fn() -> Result<PathBuf>);
 
 /// Every part, in an order in which they can be built.
-const PARTS: [Part; 15] = [
+const PARTS: [Part; 16] = [
     ("uboot-source", uboot::source),
     ("uboot-qemu", uboot::qemu),
     ("uboot-rock64", uboot::rock64),
@@ -40,6 +41,7 @@ const PARTS: [Part; 15] = [
     ("disk", disk::disk),
     ("bundle", bundle::update),
     ("variants", variants::stick),
+    ("recipe", recipe::image),
     ("provisioned", provisioned::provisioned),
     ("running", provisioned::running),
 ];

@@ -42,7 +42,7 @@ const RAUC: [(&str, &str); 3] = [
 ];
 
 /// Anybody may log in: package scripts, which do not run, would have made the real files.
-const PAM: [(&str, &str); 4] = [
+pub(crate) const PAM: [(&str, &str); 4] = [
     ("etc/pam.d/common-auth", "auth required pam_permit.so\n"),
     ("etc/pam.d/common-account", "account required pam_permit.so\n"),
     ("etc/pam.d/common-password", "password required pam_permit.so\n"),
@@ -141,11 +141,7 @@ pub fn release(version: &str) -> Result<PathBuf> {
     let (base, atomix, keys) = (base()?, atomix::aarch64()?, bundle::keys()?);
     let mut inputs = Inputs::new("rootfs 5").part(&base).part(&atomix).part(&keys).text(version);
     let mut files = settings();
-    let shipped = atomix::checkout()?.join("atomix/dist/rauc");
-    for (name, place) in RAUC {
-        let text = fs::read_to_string(shipped.join(name)).with_context(|| name.to_owned())?;
-        files.push((format!("{place}/{name}"), text));
-    }
+    files.extend(rauc_files()?);
     for (name, text) in &files {
         inputs = inputs.text(name).text(text);
     }
@@ -187,8 +183,18 @@ pub fn release(version: &str) -> Result<PathBuf> {
     })
 }
 
+/// What ships for the name `rauc` on D-Bus, by its path.
+pub(crate) fn rauc_files() -> Result<Vec<(String, String)>> {
+    let shipped = atomix::checkout()?.join("atomix/dist/rauc");
+    let read = |(name, place): (&str, &str)| {
+        let text = fs::read_to_string(shipped.join(name)).with_context(|| name.to_owned())?;
+        Ok((format!("{place}/{name}"), text))
+    };
+    RAUC.into_iter().map(read).collect()
+}
+
 /// The units that ship and the test's own, by their path below `/etc/systemd`.
-fn units() -> Result<Vec<(String, String)>> {
+pub(crate) fn units() -> Result<Vec<(String, String)>> {
     let shipped = atomix::checkout()?.join("atomix/units");
     let mut units = vec![(AGENT_UNIT.0.to_owned(), AGENT_UNIT.1.to_owned())];
     let mut files = Vec::new();
@@ -205,10 +211,15 @@ fn units() -> Result<Vec<(String, String)>> {
     Ok(units)
 }
 
+/// The targets that a unit's own `[Install]` section names.
+pub(crate) fn wanted_by(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| line.strip_prefix("WantedBy="))
+}
+
 /// Puts a unit in its place and enables it as its own `[Install]` section says.
 fn install_unit(dir: &Path, name: &str, text: &str) -> Result<()> {
     put(&dir.join(name), text.as_bytes(), 0o644)?;
-    for target in text.lines().filter_map(|line| line.strip_prefix("WantedBy=")) {
+    for target in wanted_by(text) {
         let wants = dir.join(format!("system/{target}.wants"));
         fs::create_dir_all(&wants)?;
         let file = Path::new(name).file_name().context("a unit without a name")?;

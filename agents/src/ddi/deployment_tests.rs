@@ -117,16 +117,30 @@ fn no_refusal_begins_with_the_servers_words() {
 
 #[test]
 fn hashes_are_compared_with_what_was_fetched() {
-    let read = read(&deployment(&[artifact("x.raucb")])).unwrap();
+    let first = read(&deployment(&[artifact("x.raucb")])).unwrap();
     let hashes = |content: &[u8]| {
         let mut hasher = FileHasher::new().unwrap();
         content.chunks(2).for_each(|piece| hasher.update(piece).unwrap());
         hasher.finish().unwrap()
     };
-    read.artifact.check_file(&hashes(b"abc")).unwrap();
-    let other = read.artifact.check_file(&hashes(b"abd")).unwrap_err();
+    first.artifact.check_file(&hashes(b"abc")).unwrap();
+    let other = first.artifact.check_file(&hashes(b"abd")).unwrap_err();
     assert!(matches!(other, DdiError::Differs { what: "SHA-1", .. }), "{other}");
-    let longer = read.artifact.check_size(ByteLen::new(4)).unwrap_err();
+    // Each of those that a server may name is compared, and one that holds is no complaint.
+    for (name, shown, of_abc) in [
+        ("md5", "MD5", "900150983cd24fb0d6963f7d28e17f72"),
+        ("sha1", "SHA-1", "a9993e364706816aba3e25717850c26c9cd0d89d"),
+        ("sha256", "SHA-256", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+    ] {
+        let mut body = deployment(&[artifact("x.raucb")]);
+        let at = "/deployment/chunks/1/artifacts/0/hashes";
+        *body.pointer_mut(at).unwrap() = json!({ name: of_abc });
+        let named = read(&body).unwrap().artifact;
+        named.check_file(&hashes(b"abc")).unwrap();
+        let other = named.check_file(&hashes(b"abd")).unwrap_err();
+        assert!(matches!(other, DdiError::Differs { what, .. } if what == shown), "{other}");
+    }
+    let longer = first.artifact.check_size(ByteLen::new(4)).unwrap_err();
     assert!(longer.to_string().contains("length 4, and the server says 3"), "{longer}");
 }
 

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 /// Of the device.
 pub const TOKEN: &str = "strict-token";
+/// More words about one action are too many: hawkBit keeps a thousand for all of its time.
+const MOST_WORDS: usize = 30;
 /// Words of a status that hawkBit knows.
 const EXECUTIONS: [&str; 8] = [
     "closed",
@@ -221,10 +223,13 @@ fn describe(book: &Book, base: &str, (kind, id, query): (&str, &str, &str)) -> O
     let href = format!("{base}/softwaremodules/1/artifacts/{}", bundle.file);
     let what = json!({
         "download": download, "update": update, "maintenanceWindow": action.window,
-        "chunks": [{ "part": "os", "version": bundle.version, "name": "system", "artifacts": [{
-            "filename": bundle.file, "size": bundle.size,
-            "hashes": { "sha1": bundle.sha1 },
-            "_links": { "download-http": { "href": href }, "download": { "href": href } } }] }] });
+        "chunks": [{ "part": "os", "version": bundle.version, "name": "system", "artifacts": [
+                beside(base, "readme.txt"),
+                { "filename": bundle.file, "size": bundle.size,
+                  "hashes": { "sha1": bundle.sha1 },
+                  "_links": { "download-http": { "href": href }, "download": { "href": href } } },
+                beside(base, &format!("{}.sig", bundle.file))] },
+            { "part": "bApp", "version": "7", "name": "notes", "artifacts": [beside(base, "notes.txt")] }] });
     let history = json!({ "status": "RUNNING", "messages": action.messages });
     let with_history = query.contains("actionHistory=") && !action.messages.is_empty();
     let mut answer = match (kind, action.open) {
@@ -237,6 +242,15 @@ fn describe(book: &Book, base: &str, (kind, id, query): (&str, &str, &str)) -> O
         answer["actionHistory"] = history;
     }
     Some(answer)
+}
+
+/// What lies beside a bundle and is no device's business.
+fn beside(base: &str, name: &str) -> Value {
+    let href = format!("{base}/softwaremodules/1/artifacts/{name}");
+    json!({ "filename": name, "size": 3,
+        "hashes": { "md5": "900150983cd24fb0d6963f7d28e17f72",
+            "sha1": "a9993e364706816aba3e25717850c26c9cd0d89d" },
+        "_links": { "download": { "href": href } } })
 }
 
 fn take_attributes(book: &mut Book, request: &Request) -> (u16, Vec<u8>) {
@@ -277,6 +291,9 @@ fn take_feedback(
     }
     let (execution, finished) = check_status(&body)?;
     let word = format!("{execution} {finished}");
+    if action.told.len() >= MOST_WORDS && execution != "closed" {
+        return Err(format!("more than {MOST_WORDS} words about action {id}"));
+    }
     let is_open = matches!(action.open, Open::Running | Open::Canceling);
     match kind {
         "deploymentBase" if action.open == Open::Confirmation => return Ok(404),

@@ -370,6 +370,23 @@ fn what_the_device_itself_cannot_do_is_told_waited_for_and_not_failed() {
     }
 }
 
+/// Fails when a device that lost its record does not ask what its server remembers of an action, or
+/// asks for it each time.
+#[test]
+fn what_the_server_remembers_of_an_action_is_told_once_where_the_device_forgot_it() {
+    let policy = Policy::default();
+    let mut scene = pair(&policy);
+    let remembered = "slot B was written".to_owned();
+    scene.wire.book.borrow_mut().actions[0].messages.push(remembered);
+    scene.once();
+    let told = "the server remembers: slot B was written";
+    assert!(scene.board.log.iter().any(|line| line.contains(told)), "{:?}", scene.board.log);
+    scene.live(3);
+    let book = scene.wire.book.borrow();
+    let asked = book.log.iter().filter(|line| line.contains("actionHistory=")).count();
+    assert_eq!(asked, 1, "{:?}", book.log);
+}
+
 #[test]
 fn a_yes_is_given_unless_the_device_would_refuse_anyway() {
     let policy = Policy::default();

@@ -13,7 +13,7 @@ pub const WEB: &str = "https://updates.example.org";
 /// Length of every bundle.
 const SIZE: ByteLen = ByteLen::mib(120);
 /// What is fetched of it when the slots hold the version before: the rest is there already.
-const FETCHED: ByteLen = ByteLen::mib(48);
+pub const FETCHED: ByteLen = ByteLen::mib(48);
 
 /// Which bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

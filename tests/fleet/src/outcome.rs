@@ -109,9 +109,9 @@ pub struct Outcome {
     pub resumed: u32,
     /// Installs that saw the power go.
     pub cuts: u32,
-    /// Devices that fell back.
+    /// Devices that fell back: before a bad release was stopped, and those that had it by then.
     pub hurt: u32,
-    /// Of those, devices that fell back after the release was taken back.
+    /// Of those, devices that fell back more than once.
     pub hurt_again: u32,
     /// Installs of what had failed on the device.
     pub installed_known_failed: u32,

@@ -12,13 +12,20 @@ use serde_json::json;
 use std::io::Write;
 
 /// Mistakes, the scenario in which each is seen, and a word of what is said of it.
-const TEETH: [(Mistake, &str, &str); 6] = [
+const TEETH: [(Mistake, &str, &str); 13] = [
     (Mistake::OneLot, "quiet", "a herd"),
     (Mistake::OneLot, "power", "a herd"),
     (Mistake::OneLot, "outage", "a herd"),
     (Mistake::ForgetsFailures, "unwatched", "installed there again"),
     (Mistake::ForgetsSequence, "release", "an older document"),
     (Mistake::OneRollout, "rollout", "in a rollout"),
+    (Mistake::NoRollout, "bad", "the bad release hurt"),
+    (Mistake::NoRollout, "unwatched", "the bad release hurt"),
+    (Mistake::SoundFails, "release", "fell back from a sound release"),
+    (Mistake::SoundFails, "release", "never updated"),
+    (Mistake::SoundFails, "release", "without a good reason"),
+    (Mistake::FetchesAnew, "lossy", "MiB for"),
+    (Mistake::FetchesAnew, "lossy", "minutes until"),
 ];
 /// Enough for the bounds, few enough for a moment.
 const TEETH_DEVICES: u32 = 2_000;

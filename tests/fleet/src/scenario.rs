@@ -226,7 +226,12 @@ pub fn play(scenario: &Scenario, wanted: Wanted) -> Result<Outcome> {
     fleet.servers.away.clone_from(&scenario.away);
     for (when, act) in &scenario.plan {
         fleet.run_to(*when)?;
-        fleet.act(act)?;
+        match (act, wanted.mistake) {
+            (Act::Publish(part), Mistake::NoRollout) => {
+                fleet.act(&Act::Publish(Publication { rollout: None, ..part.clone() }))?;
+            }
+            _ => fleet.act(act)?,
+        }
     }
     fleet.run_to(scenario.lasts)?;
     Ok(Outcome::of(scenario, &fleet, wanted))

@@ -7,7 +7,7 @@ use crate::device::Told;
 use crate::meter::Request;
 use crate::queue::Happening;
 use crate::server::Fate;
-use crate::turn::Turn;
+use crate::turn::{Mistake, Turn};
 use agents::{Asked, InstallStage};
 use bootctl::{Activation, Command, Entry};
 use std::time::Duration;
@@ -79,6 +79,10 @@ impl Turn<'_> {
 
     fn broke_off(&mut self) {
         let Some(job) = self.device.job.as_mut() else { return };
+        if self.rules.mistake == Mistake::FetchesAnew {
+            job.left = job.version.looked(ByteLen::ZERO).transfer.get();
+            self.device.have = None;
+        }
         job.breaks += 1;
         if job.breaks <= MOST_BREAKS {
             // The next piece stands for the next connection.

@@ -33,6 +33,12 @@ pub enum Mistake {
     ForgetsSequence,
     /// Every device draws the same lot in a rollout.
     OneRollout,
+    /// What is published for a part is published for all.
+    NoRollout,
+    /// A release that was taken for sound fails as a bad one does.
+    SoundFails,
+    /// A transfer that broke off begins anew.
+    FetchesAnew,
 }
 
 /// What holds for the whole fleet.
@@ -82,7 +88,12 @@ impl Turn<'_> {
     pub fn facts(&self) -> Facts {
         let mut facts = self.device.facts(self.now);
         match self.rules.mistake {
-            Mistake::None | Mistake::ForgetsSequence | Mistake::OneLot => {}
+            Mistake::None
+            | Mistake::ForgetsSequence
+            | Mistake::OneLot
+            | Mistake::NoRollout
+            | Mistake::SoundFails
+            | Mistake::FetchesAnew => {}
             Mistake::OneRollout => facts.device_id = "everybody".to_owned(),
             Mistake::ForgetsFailures => {
                 facts.failed.clear();
@@ -159,7 +170,11 @@ impl Turn<'_> {
         device.story.hurt.extend(left);
         (device.is_on, device.started, device.before) = (true, now, Duration::ZERO);
         (device.round, device.tries) = (0, agents::ReportTries::default());
-        let runs_well = !(device.is_weak && device.board.running() == Some(Version::Bad));
+        let fails = match self.rules.mistake {
+            Mistake::SoundFails => Version::Sound,
+            _ => Version::Bad,
+        };
+        let runs_well = !(device.is_weak && device.board.running() == Some(fails));
         let happens = if runs_well {
             (device.random.between(VERDICT.0, VERDICT.1), Happening::Verdict)
         } else {

@@ -164,13 +164,13 @@ fn an_install_that_goes_on_costs_no_more_than_the_rest() {
     let bundle = bundles::Recipe { rootfs_bytes, ..bundles::Recipe::default() };
     house.board.write("/dev/mmcblk1p4", vec![0; rootfs_bytes]);
     house.server.offer("2.0.0", bundle.make());
-    // Writing ends below a half; the rest of the progress is reading back.
+    // Writing ends below a half; the rest of the progress is reading back. What came ahead of the
+    // writer is lost with the stop, so how much had come says nothing.
     let first = order(&house);
     let done = install(&house, &first, &mut Until(30, Some(Stop::Program)));
     assert!(matches!(done.ending, InstallEnding::Stopped(Stop::Program)), "{done:?}");
     let order = InstallOrder { resumes: true, ..first };
     let rest = install(&house, &order, &mut Until(0, None));
     assert!(matches!(rest.ending, InstallEnding::Written), "{rest:?}");
-    assert!(done.fetched < ByteLen::mib(46), "stopped while it came: {done:?}");
     assert!(rest.fetched < ByteLen::mib(36), "{rest:?} behind {done:?}");
 }

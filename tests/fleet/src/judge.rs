@@ -71,8 +71,10 @@ fn updated(outcome: &Outcome, wrong: &mut Vec<String>) {
     if u64::from(left) * 1000 > u64::from(outcome.devices) * u64::from(MOST_LEFT) {
         wrong.push(format!("{left} devices are not updated"));
     }
-    if let Some(late) = outcome.minutes_to_95.filter(|minutes| *minutes > MOST_MINUTES) {
-        wrong.push(format!("{late} minutes until 95 % are updated"));
+    let is_released = outcome.updated > 0 || left > 0;
+    if is_released && outcome.minutes_to_95.is_none_or(|minutes| minutes > MOST_MINUTES) {
+        let when = outcome.minutes_to_95.map_or("no".to_owned(), |minutes| minutes.to_string());
+        wrong.push(format!("95 % are updated after {when} minutes"));
     }
     let sent: u64 = outcome.totals.iter().map(|one| one.bytes).sum();
     let most = u64::from(outcome.installs) * FETCHED.get() / 1000 * MOST_SENT;

@@ -24,8 +24,8 @@ const TEETH: [(Mistake, &str, &str); 13] = [
     (Mistake::SoundFails, "release", "fell back from a sound release"),
     (Mistake::SoundFails, "release", "never updated"),
     (Mistake::SoundFails, "release", "without a good reason"),
+    (Mistake::SoundFails, "release", "95 % are updated after no minutes"),
     (Mistake::FetchesAnew, "lossy", "MiB for"),
-    (Mistake::FetchesAnew, "lossy", "minutes until"),
 ];
 /// Enough for the bounds, few enough for a moment.
 const TEETH_DEVICES: u32 = 2_000;

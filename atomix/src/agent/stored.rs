@@ -162,7 +162,7 @@ impl<'a> Bundles<'a> {
         let mut files = self.context.files.clone();
         let path = files.resolve(Path::new(OFFERED))?;
         let mut file = make(&path)?;
-        let fetched = transfer.download(&file, 0, most);
+        let fetched = transfer.download(&file, (0, most), &|| Ok(true));
         transfer.told().iter().for_each(|text| tell(text));
         let mark = match fetched {
             Ok(fetched) => fetched.mark,
@@ -216,7 +216,8 @@ impl<'a> Bundles<'a> {
         let mut file = make(&path)?;
         // Where the look ended: the places before have something else, or nothing.
         let from = usize::try_from(seen.source().copy()).unwrap_or(0);
-        let fetched = transfer.download(&file, from, size);
+        let is_it = || Ok(self.open_whole(order)?.is_some());
+        let fetched = transfer.download(&file, (from, size), &is_it);
         transfer.told().into_iter().for_each(|text| show(InstallEvent::Note(text)));
         fetched?;
         make_durable(&file, &path)?;

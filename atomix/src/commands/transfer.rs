@@ -257,15 +257,16 @@ impl Transfer {
 
     /// Fetches the whole file from the first place that gives it, at most `limit` bytes of it; place
     /// number `from` is asked first, and those before it last. One that is too slow is left where
-    /// another one follows. Whoever opened `file` makes it durable.
+    /// another one follows, and so is one whose file is not what `is_it` wants: who has no key could
+    /// else keep every other place from being asked. Whoever opened `file` makes it durable.
     ///
     /// # Errors
-    /// [`Failure::Fetch`], that of the last place; the file then holds a part.
+    /// [`Failure::Fetch`], that of the last place, and those of `is_it`; the file then holds a part.
     pub fn download(
         &self,
         file: &File,
-        from: usize,
-        limit: ByteLen,
+        (from, limit): (usize, ByteLen),
+        is_it: &dyn Fn() -> Result<bool, Failure>,
     ) -> Result<Downloaded, Failure> {
         let mut failed = HttpError::Option { option: "url", reason: "there is none".to_owned() };
         let home = self.urls.first().map_or("", String::as_str);
@@ -282,7 +283,8 @@ impl Transfer {
                 download(url, &options, file, limit)
             });
             match fetched {
-                Ok(done) => return Ok(done),
+                Ok(done) if is_it()? => return Ok(done),
+                Ok(_) => failed = HttpError::other_bytes(url),
                 Err(ends @ (HttpError::Stopped { .. } | HttpError::OverBudget { .. })) => {
                     return Err(Failure::Fetch(ends));
                 }
@@ -372,7 +374,7 @@ mod tests {
         let urls = vec![slow, fast.clone()];
         let transfer = Transfer { urls, options, wanted: Wanted::default(), told: Arc::default() };
         let (mut file, begun) = (tempfile::tempfile().unwrap(), Instant::now());
-        let done = transfer.download(&file, 0, ByteLen::mib(1)).unwrap();
+        let done = transfer.download(&file, (0, ByteLen::mib(1)), &|| Ok(true)).unwrap();
         assert_eq!((done.len.get(), done.effective_url), (100_000, fast));
         assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
         let mut came = Vec::new();

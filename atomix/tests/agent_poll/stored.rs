@@ -52,6 +52,23 @@ fn the_place_where_the_look_ended_is_fetched() {
     assert!(house.holds_good());
 }
 
+/// A mirror needs no key for a true head and one wrong byte behind it. Each attempt began with it, and
+/// cost a whole bundle, for ever.
+#[test]
+fn a_place_with_one_wrong_byte_keeps_no_other_from_being_asked() {
+    let (house, order) = house();
+    let mut wrong = bundles::good();
+    wrong[bundles::verity_layout().0 / 2] ^= 1;
+    house.server.put("/wrong.raucb", Page::new(200, wrong));
+    let wrong = format!("{}/wrong.raucb", house.server.url);
+    let urls = [vec![wrong], offer(&house).urls].concat();
+    let order = InstallOrder { urls, ..order };
+    let done = install(&house, &order, &mut Until(0, None));
+    assert!(matches!(done.ending, InstallEnding::Written), "{done:?}");
+    assert!(house.holds_good());
+    assert_eq!(whole(&house, "/wrong.raucb"), 1);
+}
+
 #[test]
 fn what_is_stored_and_holds_is_not_fetched_again_and_what_rotted_is() {
     let (house, order) = house();

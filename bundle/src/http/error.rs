@@ -3,7 +3,8 @@
 //! query, a header or a PIN.
 
 use super::head::HeadError;
-use super::url::UrlError;
+use super::mirrors::NOT_SIGNED;
+use super::url::{UrlError, shown_url};
 use std::error::Error;
 use std::time::Duration;
 
@@ -224,6 +225,13 @@ pub fn retry_after(failure: &(dyn Error + 'static)) -> Option<Duration> {
 }
 
 impl HttpError {
+    /// All of a file came, and it is not the one that was signed.
+    #[must_use]
+    pub fn other_bytes(url: &str) -> Self {
+        let (url, source) = (shown_url(url), TransferFault(NOT_SIGNED.to_owned()));
+        Self::Transfer { url, offset: 0, tries: 1, retry_after: None, source }
+    }
+
     /// What a person can do about it, if that is known.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {

@@ -66,7 +66,7 @@ pub(super) fn fault_behind(code: u32, fault: Fault) -> Fault {
 }
 
 /// The place and the number of tries are filled in by whoever repeats.
-fn hopeless_for(source: TransferFault) -> Fault {
+pub(super) fn hopeless_for(source: TransferFault) -> Fault {
     HttpError::Transfer { url: String::new(), offset: 0, tries: 1, retry_after: None, source }
         .into()
 }

@@ -7,6 +7,7 @@
 
 use super::client::{Client, Target, Turn};
 use super::error::{HttpError, TransferFault};
+use super::faults::hopeless_for;
 use super::head::ResponseHead;
 use super::options::HttpOptions;
 use super::source::HttpCounts;
@@ -25,6 +26,8 @@ use storage::ByteLen;
 const HANDLES: usize = 8;
 /// Files that are fetched or wait to be handed out.
 const AHEAD: usize = 2 * HANDLES;
+/// How often a download begins anew.
+const MOST_ANEW: u32 = 2;
 
 /// A file of a store: its bytes, or `None` if the server has no such file.
 pub type Fetched = Result<Option<Vec<u8>>, HttpError>;
@@ -208,7 +211,7 @@ pub fn download(
     let client = Client::new(options, 1)?;
     let mut tries = Tries::new(&client, Turn::First);
     let mut turn = Turn::First;
-    let mut part = Part { at: 0, known: None, ranges: true };
+    let mut part = Part { at: 0, known: None, ranges: true, anew: 0 };
     let answer = loop {
         let expect = part.ask(limit);
         let body = Body::File(placed(file, part.at, &target)?);
@@ -249,6 +252,8 @@ struct Part {
     known: Option<Arc<Identity>>,
     /// The server has not yet broken its word that it serves ranges.
     ranges: bool,
+    /// How often it began anew behind a beginning.
+    anew: u32,
 }
 
 impl Part {
@@ -272,19 +277,27 @@ impl Part {
         match fault {
             Fault::Fatal(HttpError::RangesUnsupported { .. }) => {
                 (self.known, self.ranges) = (None, false);
-                begin_anew("the server cannot go on where it ended")
+                self.begin_anew("the server cannot go on where it ended")
             }
             Fault::Fatal(HttpError::Changed { .. }) => {
                 self.known = None;
-                begin_anew("the file changed")
+                self.begin_anew("the file changed")
             }
             Fault::Fatal(_) | Fault::Again { .. } | Fault::Unwanted => fault,
         }
     }
-}
 
-fn begin_anew(cause: &str) -> Fault {
-    Fault::Again { cause: TransferFault(cause.to_owned()), after: None }
+    /// A few times: what came before counts as progress each time, and a server whose file never stays
+    /// the same would have it written for ever.
+    fn begin_anew(&mut self, cause: &str) -> Fault {
+        self.anew += 1;
+        let cause = TransferFault(cause.to_owned());
+        if self.anew > MOST_ANEW {
+            hopeless_for(cause)
+        } else {
+            Fault::Again { cause, after: None }
+        }
+    }
 }
 
 /// What is needed to ask for the rest: ranges, the length, and a mark to know the file by.

@@ -150,6 +150,23 @@ fn download_that_always_breaks_ends() {
     assert_eq!(server.requests().len(), 6);
 }
 
+/// What came counted as progress each time, so that the whole file was fetched and written for ever.
+#[test]
+fn download_of_a_file_that_never_stays_the_same_ends() {
+    let bytes = sample(500_000);
+    let server = TestServer::start(move |request| {
+        let mut reply = Reply::file(request, &bytes);
+        reply.headers.retain(|(name, _)| name != "ETag");
+        let tag = format!("\"{}\"", request.number);
+        Reply { cut: Some(499_000), ..reply.with("ETag", &tag) }
+    });
+    let file = tempfile::tempfile().unwrap();
+    let refused = download(&server.url, &quick(), &file, ByteLen::new(500_000)).unwrap_err();
+    assert!(chain(&refused).contains("the file changed"), "{}", chain(&refused));
+    let whole = server.requests().iter().filter(|asked| asked.range().is_none()).count();
+    assert_eq!(whole, 3);
+}
+
 #[test]
 fn download_stops_at_its_limit() {
     let server = TestServer::start(|_| Reply::new(200, &[0; 100_000]));

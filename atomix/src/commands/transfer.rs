@@ -269,29 +269,51 @@ impl Transfer {
         is_it: &dyn Fn() -> Result<bool, Failure>,
     ) -> Result<Downloaded, Failure> {
         let mut failed = HttpError::Option { option: "url", reason: "there is none".to_owned() };
-        let home = self.urls.first().map_or("", String::as_str);
         let (before, first) = self.urls.split_at(from.min(self.urls.len()));
-        for (left, url) in (0..self.urls.len()).rev().zip(first.iter().chain(before)) {
-            let fetched = self.options.for_mirror(home, url).and_then(|mut options| {
-                if left > 0 {
-                    options.patience.elsewhere = Elsewhere::Known { best: None };
-                }
-                file.set_len(0).map_err(|source| HttpError::Store {
-                    url: shown_url(url),
-                    reason: source.to_string(),
-                })?;
-                download(url, &options, file, limit)
-            });
-            match fetched {
+        let mut places: Vec<(&String, Elsewhere)> =
+            first.iter().chain(before).map(|url| (url, Elsewhere::Known { best: None })).collect();
+        if let Some((_, elsewhere)) = places.last_mut() {
+            *elsewhere = Elsewhere::Nowhere;
+        }
+        let mut slow = None;
+        for (url, elsewhere) in places {
+            match self.download_from(url, elsewhere, file, limit) {
                 Ok(done) if is_it()? => return Ok(done),
                 Ok(_) => failed = HttpError::other_bytes(url),
                 Err(ends @ (HttpError::Stopped { .. } | HttpError::OverBudget { .. })) => {
                     return Err(Failure::Fetch(ends));
                 }
-                Err(failure) => failed = failure,
+                Err(failure) => {
+                    slow = slow.or(failure.is_too_slow().then_some(url));
+                    failed = failure;
+                }
             }
         }
-        Err(Failure::Fetch(failed))
+        // No other place has it: a slow one is better than none.
+        let Some(url) = slow else { return Err(Failure::Fetch(failed)) };
+        let done = self.download_from(url, Elsewhere::Nowhere, file, limit);
+        match done.map_err(Failure::Fetch)? {
+            done if is_it()? => Ok(done),
+            _ => Err(Failure::Fetch(HttpError::other_bytes(url))),
+        }
+    }
+
+    fn download_from(
+        &self,
+        url: &str,
+        elsewhere: Elsewhere,
+        file: &File,
+        limit: ByteLen,
+    ) -> Result<Downloaded, HttpError> {
+        let home = self.urls.first().map_or("", String::as_str);
+        let mut options = self.options.for_mirror(home, url)?;
+        options.patience.elsewhere = elsewhere;
+        let store = |source: std::io::Error| HttpError::Store {
+            url: shown_url(url),
+            reason: source.to_string(),
+        };
+        file.set_len(0).map_err(store)?;
+        download(url, &options, file, limit)
     }
 
     /// What was told of servers since the last question.
@@ -381,6 +403,20 @@ mod tests {
         file.seek(SeekFrom::Start(0)).unwrap();
         file.read_to_end(&mut came).unwrap();
         assert!(came == [7; 100_000], "nothing of the first place is left in it");
+    }
+
+    /// Fails when an honest place over a slow line is left for one that is dead.
+    #[test]
+    fn a_slow_place_is_gone_back_to_where_no_other_has_the_file() {
+        let slow = serve(&[7; 6_000], 20);
+        let average = Duration::from_secs(1);
+        let patience = Patience { average, tries: 0, ..Patience::default() };
+        let options = HttpOptions { patience, ..HttpOptions::default() };
+        let urls = vec![slow.clone(), "http://127.0.0.1:1/b".to_owned()];
+        let transfer = Transfer { urls, options, wanted: Wanted::default(), told: Arc::default() };
+        let file = tempfile::tempfile().unwrap();
+        let done = transfer.download(&file, (0, ByteLen::mib(1)), &|| Ok(true)).unwrap();
+        assert_eq!((done.len.get(), done.effective_url), (6_000, slow));
     }
 
     /// Fails when an attempt has no end, or when its end takes the measure of slow places from it.

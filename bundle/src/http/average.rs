@@ -6,8 +6,8 @@
 //! limit of the owner's, makes no server slow. Pure: the moments are arguments.
 //!
 //! The floor follows the file, so that it would come within [`LONGEST_WHOLE_SECS`]; never more than
-//! [`HIGHEST_FLOOR`], since requests of a few KiB over a satellite bring no more. Nor is a place left
-//! that gives more than all before it.
+//! [`HIGHEST_FLOOR`], since requests of a few KiB over a satellite bring no more. The last place is held
+//! to no more than the fastest one before it gave: what one slow place gives excuses no other in between.
 
 use super::options::Patience;
 use std::time::{Duration, Instant};
@@ -25,7 +25,8 @@ pub enum Elsewhere {
     Nowhere,
     /// It does.
     Known {
-        /// The bytes per second of the fastest place that was left.
+        /// At the last place: the bytes per second of the fastest one that was left, which is gone back
+        /// to where this one gives less.
         best: Option<u64>,
     },
 }
@@ -46,8 +47,6 @@ pub(super) struct Average {
     bytes: u64,
     /// The moment up to which time is counted.
     noted: Option<Instant>,
-    /// The last whole measure, in bytes per second.
-    last: Option<u64>,
     /// The measure that was below the floor.
     slow: Option<u64>,
 }
@@ -67,15 +66,15 @@ impl Average {
         if self.slow.is_none() && self.busy >= over {
             let millis = u64::try_from(self.busy.as_millis()).unwrap_or(u64::MAX).max(1);
             let rate = self.bytes.saturating_mul(1000) / millis;
-            (self.busy, self.bytes, self.last) = (Duration::ZERO, 0, Some(rate));
+            (self.busy, self.bytes) = (Duration::ZERO, 0);
             self.slow = (rate < floor).then_some(rate);
         }
         self.slow
     }
 
-    /// The last whole measure.
-    pub const fn last(&self) -> Option<u64> {
-        self.last
+    /// The measure that was below the floor.
+    pub const fn too_slow(&self) -> Option<u64> {
+        self.slow
     }
 }
 
@@ -116,7 +115,7 @@ mod tests {
         let (begin, mut average) = (Instant::now(), Average::default());
         assert_eq!(drip(&mut average, begin, (299, 513)), None);
         assert_eq!(drip(&mut average, begin + Duration::from_secs(299), (1, 513)), Some(513));
-        assert_eq!(average.last(), Some(513));
+        assert_eq!(average.too_slow(), Some(513));
         assert_eq!(drip(&mut average, begin, (1, 1 << 20)), Some(513), "for good");
         let mut fair = Average::default();
         assert_eq!(drip(&mut fair, begin, (100_000, 4854)), None);
@@ -134,6 +133,6 @@ mod tests {
             now += Duration::from_secs(60);
             assert_eq!(average.judge(OVER, 4854), None);
         }
-        assert_eq!(average.last(), Some(5000));
+        assert_eq!(average.too_slow(), None);
     }
 }

@@ -29,9 +29,9 @@ impl Counters {
         self.average.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How fast it was when that was measured last, in bytes per second.
-    pub fn measured(&self) -> Option<u64> {
-        self.average().last()
+    /// How fast it was, in bytes per second, where another place is to be asked for that.
+    pub fn too_slow(&self) -> Option<u64> {
+        self.average().too_slow()
     }
 
     /// The shortest of those times.

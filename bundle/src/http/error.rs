@@ -196,6 +196,9 @@ pub enum HttpError {
 #[error("{0}")]
 pub struct TransferFault(pub String);
 
+/// Behind the measure and before the floor, where a place is left for being slow.
+pub(super) const TOO_SLOW: &str = "bytes per second, less than";
+
 /// The way out of it; see [`is_out_of_time`].
 pub const CLOCK_HINT: &str =
     "check the clock of this device, then the time of the server's certificate";
@@ -225,6 +228,12 @@ pub fn retry_after(failure: &(dyn Error + 'static)) -> Option<Duration> {
 }
 
 impl HttpError {
+    /// Whether the place was left because it was slow: it is better than none.
+    #[must_use]
+    pub fn is_too_slow(&self) -> bool {
+        matches!(self, Self::Transfer { source, .. } if source.0.contains(TOO_SLOW))
+    }
+
     /// All of a file came, and it is not the one that was signed.
     #[must_use]
     pub fn other_bytes(url: &str) -> Self {

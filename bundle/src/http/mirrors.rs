@@ -44,8 +44,8 @@ struct State {
     data_end: Option<u64>,
     /// There is no other mirror any more.
     is_last: bool,
-    /// The bytes per second of the fastest mirror that was left.
-    best: Option<u64>,
+    /// Mirrors that were left for being slow, with their bytes per second.
+    slow: Vec<(usize, u64)>,
 }
 
 /// A bundle on several servers.
@@ -96,13 +96,13 @@ impl HttpMirrors {
                             announced: Vec::new(),
                             data_end: None,
                             is_last: false,
-                            best: None,
+                            slow: Vec::new(),
                         }),
                     });
                 }
                 Err(failure) if ends_all(&failure) || is_over(end) => return Err(failure),
                 Err(failure) => {
-                    tell_left(urls, at, &chain(&failure), options);
+                    tell_left(urls, (at, at + 1), &chain(&failure), options);
                     first_failure.get_or_insert(failure);
                 }
             }
@@ -141,7 +141,7 @@ impl HttpMirrors {
     /// Leaves the mirror that was copy number `copy` for a cause of the reader's. Whether another one
     /// is read from now on.
     pub(crate) fn leave_for(&self, copy: u64, cause: &str) -> bool {
-        usize::try_from(copy).is_ok_and(|at| self.leave(at, 0, cause))
+        usize::try_from(copy).is_ok_and(|at| self.leave((at, None), 0, cause))
     }
 
     /// Requests and bytes so far, of all mirrors.
@@ -153,10 +153,17 @@ impl HttpMirrors {
         HttpCounts { requests, bytes: before.bytes.saturating_add(now.bytes) }
     }
 
-    /// Whether another mirror than number `at` is read from now on. `offset` is where reading stands.
-    fn leave(&self, at: usize, offset: u64, cause: &str) -> bool {
+    /// Whether another source than `was`, of mirror number `at`, is read from now on. `offset` is where
+    /// reading stands. Where no mirror behind it has the file, a slow one that was left is better than
+    /// none: the fastest of them is gone back to, and borne with.
+    fn leave(
+        &self,
+        (at, was): (usize, Option<&Arc<HttpSource>>),
+        offset: u64,
+        cause: &str,
+    ) -> bool {
         let mut state = self.lock();
-        if state.at != at {
+        if state.at != at || was.is_some_and(|was| !Arc::ptr_eq(was, &state.now)) {
             // Another reader was first.
             return true;
         }
@@ -164,46 +171,60 @@ impl HttpMirrors {
             // Others have asked all of them already, or nobody is to be asked any more.
             return false;
         }
+        if let Some(rate) = state.now.too_slow() {
+            state.slow.push((at, rate));
+        }
         let mut cause = cause.to_owned();
-        state.best = state.best.max(state.now.measured());
+        let best = state.slow.iter().map(|(_, rate)| *rate).max();
         for next in at.saturating_add(1)..self.urls.len() {
-            tell_left(&self.urls, next - 1, &cause, &self.options);
-            let left = (self.end, state.best);
-            let options = patient(&self.options, (&self.urls, next), left);
-            let source = match open_one(&self.urls, next, &options) {
-                Ok(source) => source,
-                Err(failure) if ends_all(&failure) => return false,
-                Err(failure) => {
-                    cause = chain(&failure);
-                    continue;
-                }
-            };
-            let found = source.len().get();
-            if found != state.total {
-                if state.length == Length::Pinned {
-                    cause = format!("its file has {found} bytes instead of {}", state.total);
-                    continue;
-                }
-                // What was announced are places in another file.
-                (state.total, state.data_end) = (found, None);
-                state.announced.clear();
+            tell_left(&self.urls, (next - 1, next), &cause, &self.options);
+            let options = patient(&self.options, (&self.urls, next), (self.end, best));
+            match self.turn_to(&mut state, next, &options, offset) {
+                Ok(()) => return true,
+                Err(None) => return false,
+                Err(Some(why)) => cause = why,
             }
-            if let Some(end) = state.data_end {
-                source.end_of_data(end);
-            }
-            // What was read already is not fetched again.
-            state.announced.retain(|(_, end)| *end > offset);
-            if !state.announced.is_empty() {
-                source.prefetch(&state.announced);
-            }
-            let counts = state.now.counts();
-            state.spent.requests = state.spent.requests.saturating_add(counts.requests);
-            state.spent.bytes = state.spent.bytes.saturating_add(counts.bytes);
-            (state.now, state.at) = (Arc::new(source), next);
-            return true;
         }
         state.is_last = true;
-        false
+        let fastest = state.slow.iter().max_by_key(|(_, rate)| *rate);
+        let Some(back) = fastest.map(|(back, _)| *back) else { return false };
+        tell_left(&self.urls, (self.urls.len() - 1, back), &cause, &self.options);
+        let options = patient(&self.options, (&self.urls, self.urls.len()), (self.end, None));
+        self.turn_to(&mut state, back, &options, offset).is_ok()
+    }
+
+    /// Reads from mirror number `next` from now on, or says why not; without words where that ends all.
+    fn turn_to(
+        &self,
+        state: &mut State,
+        next: usize,
+        options: &HttpOptions,
+        offset: u64,
+    ) -> Result<(), Option<String>> {
+        let source = open_one(&self.urls, next, options)
+            .map_err(|failure| (!ends_all(&failure)).then(|| chain(&failure)))?;
+        let found = source.len().get();
+        if found != state.total {
+            if state.length == Length::Pinned {
+                return Err(Some(format!("its file has {found} bytes instead of {}", state.total)));
+            }
+            // What was announced are places in another file.
+            (state.total, state.data_end) = (found, None);
+            state.announced.clear();
+        }
+        if let Some(end) = state.data_end {
+            source.end_of_data(end);
+        }
+        // What was read already is not fetched again.
+        state.announced.retain(|(_, end)| *end > offset);
+        if !state.announced.is_empty() {
+            source.prefetch(&state.announced);
+        }
+        let counts = state.now.counts();
+        state.spent.requests = state.spent.requests.saturating_add(counts.requests);
+        state.spent.bytes = state.spent.bytes.saturating_add(counts.bytes);
+        (state.now, state.at) = (Arc::new(source), next);
+        Ok(())
     }
 }
 
@@ -224,14 +245,19 @@ fn is_over(end: Option<Instant>) -> bool {
     end.is_some_and(|end| Instant::now() >= end)
 }
 
-/// What is left of the patience for place number `at`: one that is not the last need not be borne with.
+/// What is left of the patience for place number `at`. One that is not the last need not be borne with;
+/// nor need the last be, where a faster one was left.
 fn patient(
     options: &HttpOptions,
     (urls, at): (&[String], usize),
     (end, best): (Option<Instant>, Option<u64>),
 ) -> HttpOptions {
     let is_last = at.saturating_add(1) >= urls.len();
-    let elsewhere = if is_last { Elsewhere::Nowhere } else { Elsewhere::Known { best } };
+    let elsewhere = match (is_last, best) {
+        (false, _) => Elsewhere::Known { best: None },
+        (true, Some(_)) => Elsewhere::Known { best },
+        (true, None) => Elsewhere::Nowhere,
+    };
     let total = end.map(|end| end.saturating_duration_since(Instant::now()));
     let patience = Patience { total, elsewhere, ..options.patience };
     HttpOptions { patience, ..options.clone() }
@@ -248,8 +274,8 @@ fn open_one(urls: &[String], at: usize, options: &HttpOptions) -> Result<HttpSou
     }
 }
 
-fn tell_left(urls: &[String], at: usize, cause: &str, options: &HttpOptions) {
-    let (Some(from), Some(to)) = (urls.get(at), urls.get(at.saturating_add(1))) else { return };
+fn tell_left(urls: &[String], (at, next): (usize, usize), cause: &str, options: &HttpOptions) {
+    let (Some(from), Some(to)) = (urls.get(at), urls.get(next)) else { return };
     let (from, to, cause) = (shown_url(from), shown_url(to), cause.to_owned());
     options.notice(&HttpNotice::MirrorLeft { from, to, cause });
 }
@@ -272,7 +298,8 @@ impl Source for HttpMirrors {
         loop {
             let (source, at) = self.now();
             let Err(failure) = source.read(offset, buf) else { return Ok(()) };
-            let goes_on = !ends_all(&failure) && self.leave(at, offset, &chain(&failure));
+            let goes_on =
+                !ends_all(&failure) && self.leave((at, Some(&source)), offset, &chain(&failure));
             // The same place of another file is none: its reader begins anew.
             if !goes_on || self.total() != total {
                 return Err(SourceError::Read {
@@ -306,6 +333,6 @@ impl Source for HttpMirrors {
     }
 
     fn reject(&self, copy: u64, offset: u64) -> bool {
-        usize::try_from(copy).is_ok_and(|at| self.leave(at, offset, NOT_SIGNED))
+        usize::try_from(copy).is_ok_and(|at| self.leave((at, None), offset, NOT_SIGNED))
     }
 }

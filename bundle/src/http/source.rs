@@ -267,9 +267,9 @@ impl HttpSource {
         }
     }
 
-    /// Bytes per second when that was measured last.
-    pub(super) fn measured(&self) -> Option<u64> {
-        self.shared.client.counters.measured()
+    /// Bytes per second, where they are so few that another place is to be asked.
+    pub(super) fn too_slow(&self) -> Option<u64> {
+        self.shared.client.counters.too_slow()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

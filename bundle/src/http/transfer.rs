@@ -7,7 +7,7 @@
 
 use super::average::floor;
 use super::counters::Counters;
-use super::error::{HttpError, TransferFault};
+use super::error::{HttpError, TOO_SLOW, TransferFault};
 use super::head::{HeadError, MAX_HEAD_BYTES, ResponseHead};
 use super::limits::Bounds;
 use super::options::Patience;
@@ -171,7 +171,7 @@ impl Pace {
         average.note(now, (busy, std::mem::take(&mut self.fresh)));
         self.noted = self.noted.max(now);
         let rate = average.judge(over, floor)?;
-        Some(TransferFault(format!("only {rate} bytes per second, less than {floor}")))
+        Some(TransferFault(format!("only {rate} {TOO_SLOW} {floor}")))
     }
 
     fn judge(&mut self) -> Option<TransferFault> {

@@ -98,6 +98,43 @@ fn mirror_that_drips_is_left_for_the_next_and_the_last_one_is_borne_with() {
     assert!(told.lock().unwrap().iter().all(|one| !matches!(one, HttpNotice::MirrorLeft { .. })));
 }
 
+/// A server that drips, of `bytes`, from its second answer on.
+fn dripping(bytes: &[u8], (drop, pause): (usize, u64)) -> TestServer {
+    let served = bytes.to_vec();
+    TestServer::start(move |request| {
+        let drip = (request.number > 0).then_some((drop, Duration::from_millis(pause)));
+        Reply { drip, ..Reply::file(request, &served) }
+    })
+}
+
+/// Over a slow line every place is slow: the honest one was left for a dead one, for good.
+#[test]
+fn a_slow_mirror_is_gone_back_to_where_no_other_has_the_file() {
+    let bytes = sample(70_000);
+    let slow = dripping(&bytes, (40, 100));
+    let (options, told) = measured(None);
+    let urls = [slow.url.clone(), "http://127.0.0.1:1/b".to_owned()];
+    let source = HttpMirrors::open(&urls, &options).unwrap();
+    let mut first = [0; 2_000];
+    source.read_at(0, &mut first).unwrap();
+    assert!(first == bytes[..2_000]);
+    let left = left(&told);
+    assert!(left.len() == 2 && left[1].contains("Could not connect"), "{left:?}");
+}
+
+/// What the first of two bad places gave excused the second.
+#[test]
+fn two_mirrors_that_drip_shut_no_third_one_out() {
+    let bytes = sample(70_000);
+    let (one, two) = (dripping(&bytes, (20, 100)), dripping(&bytes, (30, 100)));
+    let good = TestServer::serve(bytes.clone());
+    let (options, told) = measured(None);
+    let urls = [one.url.clone(), two.url.clone(), good.url.clone()];
+    let source = HttpMirrors::open(&urls, &options).unwrap();
+    assert!(read_all(&source).unwrap() == bytes);
+    assert_eq!(left(&told).len(), 2, "{told:?}");
+}
+
 /// Each of sixteen mirrors had all of it.
 #[test]
 fn end_of_all_patience_is_one_for_all_mirrors() {

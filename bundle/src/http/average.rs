@@ -2,8 +2,8 @@
 //! Is a server so slow that another place of the same file is worth asking?
 //!
 //! Judged only where there is another place. What counts is the time in which something was waited
-//! for, over all connections of a source, without pauses of our own: a reader that writes flash, or a
-//! limit of the owner's, makes no server slow. Pure: the moments are arguments.
+//! for, over all connections of a source, with the pauses behind its failures and without pauses of our
+//! own: a reader that writes flash, or a limit of the owner's, makes no server slow. Pure: the moments are arguments.
 //!
 //! The floor follows the file, so that it would come within [`LONGEST_WHOLE_SECS`]; never more than
 //! [`HIGHEST_FLOOR`], since requests of a few KiB over a satellite bring no more. The last place is held

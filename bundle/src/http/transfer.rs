@@ -400,7 +400,10 @@ impl Receiver {
         let len = bytes.len() as u64;
         self.counters.bytes.fetch_add(len, Ordering::Relaxed);
         self.pace.since = self.pace.since.saturating_add(len);
-        self.pace.fresh = self.pace.fresh.saturating_add(len);
+        if self.accepted {
+            // Pages of errors bring nobody further.
+            self.pace.fresh = self.pace.fresh.saturating_add(len);
+        }
         if !self.may_take(len) {
             return false;
         }

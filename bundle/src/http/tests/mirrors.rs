@@ -107,6 +107,25 @@ fn dripping(bytes: &[u8], (drop, pause): (usize, u64)) -> TestServer {
     })
 }
 
+/// Bursts with pauses between, and pages of errors meanwhile, were as fast as anybody.
+#[test]
+fn a_mirror_that_fails_and_wants_pauses_is_left_for_being_slow() {
+    let bytes = sample(70_000);
+    let served = bytes.clone();
+    let bad = TestServer::start(move |request| match request.number {
+        0 => Reply::file(request, &served),
+        _ => Reply::new(503, &[b'x'; 60_000]).with("Retry-After", "1"),
+    });
+    let good = TestServer::serve(bytes.clone());
+    let (options, told) = measured(None);
+    let patience = Patience { tries: 20, ..options.patience };
+    let urls = [bad.url.clone(), good.url.clone()];
+    let source = HttpMirrors::open(&urls, &HttpOptions { patience, ..options }).unwrap();
+    assert!(read_all(&source).unwrap() == bytes);
+    let left = left(&told);
+    assert!(left.len() == 1 && left[0].contains("bytes per second, less than"), "{left:?}");
+}
+
 /// Over a slow line every place is slow: the honest one was left for a dead one, for good.
 #[test]
 fn a_slow_mirror_is_gone_back_to_where_no_other_has_the_file() {

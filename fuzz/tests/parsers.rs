@@ -47,6 +47,7 @@ const PARSERS: &[(&str, Row)] = &[
     ("agents/src/json.rs", Fuzzed(&["original_answer", "release"])),
     ("agents/src/memory/heard.rs", Inside("what the agent itself heard last, bounded, in /run")),
     ("agents/src/memory/store.rs", Inside("the record that the agent itself wrote, bounded")),
+    ("agents/src/memory/store_tests.rs", Inside("what a test has just written")),
     ("agents/src/original.rs", Fuzzed(&["original_answer"])),
     ("agents/src/release.rs", Fuzzed(&["release"])),
     ("agents/src/release_read.rs", Fuzzed(&["release"])),

@@ -228,7 +228,7 @@ pub fn play(scenario: &Scenario, wanted: Wanted) -> Result<Outcome> {
         fleet.run_to(*when)?;
         match (act, wanted.mistake) {
             (Act::Publish(part), Mistake::NoRollout) => {
-                fleet.act(&Act::Publish(Publication { rollout: None, ..part.clone() }))?;
+                fleet.act(&Act::Publish(Publication { rollout: None, ..*part }))?;
             }
             _ => fleet.act(act)?,
         }

@@ -170,10 +170,8 @@ impl Turn<'_> {
         device.story.hurt.extend(left);
         (device.is_on, device.started, device.before) = (true, now, Duration::ZERO);
         (device.round, device.tries) = (0, agents::ReportTries::default());
-        let fails = match self.rules.mistake {
-            Mistake::SoundFails => Version::Sound,
-            _ => Version::Bad,
-        };
+        let fails =
+            if self.rules.mistake == Mistake::SoundFails { Version::Sound } else { Version::Bad };
         let runs_well = !(device.is_weak && device.board.running() == Some(fails));
         let happens = if runs_well {
             (device.random.between(VERDICT.0, VERDICT.1), Happening::Verdict)

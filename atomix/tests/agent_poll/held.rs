@@ -167,7 +167,9 @@ fn an_install_that_goes_on_costs_no_more_than_the_rest() {
     // Writing ends below a half; the rest of the progress is reading back. What came ahead of the
     // writer is lost with the stop, so how much had come says nothing.
     let first = order(&house);
-    let done = install(&house, &first, &mut Until(30, Some(Stop::Program)));
+    // As slow as the stop needs to come before the end, however fast the machine is.
+    let slow = InstallOrder { rate: Some(ByteLen::mib(12)), ..first.clone() };
+    let done = install(&house, &slow, &mut Until(30, Some(Stop::Program)));
     assert!(matches!(done.ending, InstallEnding::Stopped(Stop::Program)), "{done:?}");
     let order = InstallOrder { resumes: true, ..first };
     let rest = install(&house, &order, &mut Until(0, None));

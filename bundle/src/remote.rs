@@ -26,8 +26,9 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// What tells a bundle from the wanted one.
-    fn difference(&self, bundle: &VerifiedBundle, size: ByteLen) -> Option<String> {
+    /// What tells a bundle from the wanted one, in words.
+    #[must_use]
+    pub fn difference(&self, bundle: &VerifiedBundle, size: ByteLen) -> Option<String> {
         let (found, version) = (bundle.manifest_digest(), &bundle.manifest().update.version);
         if self.manifest.is_some_and(|wanted| wanted != found) {
             return Some(format!("its bundle is {found}, another than the one that is wanted"));

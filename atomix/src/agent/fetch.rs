@@ -86,19 +86,23 @@ impl Fetch<'_> {
             self.transfer(&offer.urls, wanted_by(offer), policy.rate).map_err(not_looked)?;
         let seen = transfer.look(self.context);
         transfer.told().iter().for_each(|text| tell(text));
-        match seen {
-            Ok(seen) => self.measure(&offer.urls, (&config, &transfer), &seen).map_err(not_looked),
-            Err(Failure::Fetch(HttpError::RangesUnsupported { url, mark })) => {
-                if policy.keep == Keep::Nothing {
-                    return Err(LookError::Refused(whole_only(&url).into()));
+        let (marks, all_whole) = transfer.whole_only();
+        let is_it = seen.as_ref().is_ok_and(|seen| transfer.is_wanted(seen));
+        if is_it || marks.is_empty() || policy.keep == Keep::Nothing {
+            return match seen {
+                Ok(seen) => {
+                    self.measure(&offer.urls, (&config, &transfer), &seen).map_err(not_looked)
                 }
-                if !Bundles::new(self.context).holds_offer(offer, mark.as_deref()) {
-                    return Err(LookError::Whole);
+                Err(Failure::Fetch(HttpError::RangesUnsupported { url, .. })) if all_whole => {
+                    Err(LookError::Refused(whole_only(&url).into()))
                 }
-                self.look_at_stored(offer, mark.as_deref())
-            }
-            Err(failure) => Err(not_looked(failure)),
+                Err(failure) => Err(not_looked(failure)),
+            };
         }
+        // Whoever else has it not, or fails, shuts no place out that has it and sends all of it only.
+        let bundles = Bundles::new(self.context);
+        let held = marks.iter().find(|mark| bundles.holds_offer(offer, mark.as_deref()));
+        held.map_or(Err(LookError::Whole), |mark| self.look_at_stored(offer, mark.as_deref()))
     }
 
     /// Fetches all of what cannot be had in parts, and looks at that.
@@ -261,7 +265,7 @@ impl Fetch<'_> {
 }
 
 /// What an offer says of its bundle. A version alone may be shared; a digest says all.
-fn wanted_by(offer: &Offer) -> Wanted {
+pub(super) fn wanted_by(offer: &Offer) -> Wanted {
     let version = offer.manifest.is_none().then(|| offer.version.clone());
     Wanted { manifest: offer.manifest, version, size: offer.size }
 }

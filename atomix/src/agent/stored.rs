@@ -9,7 +9,7 @@
 //! that of the file as it came. While these stay the same it is not fetched again, so that a bundle
 //! that is not taken here costs its bytes once. What a cut leaves of it has nothing beside it and is fetched anew.
 
-use super::fetch::{Fetch, Show, not_it, ordered, other};
+use super::fetch::{Fetch, Show, not_it, ordered, other, wanted_by};
 use crate::commands::bundle::open_verified;
 use crate::commands::room::Room;
 use crate::context::Context;
@@ -92,11 +92,13 @@ impl<'a> Bundles<'a> {
     #[must_use]
     pub fn holds_offer(&self, offer: &Offer, mark: Option<&str>) -> bool {
         let kept = self.context.files.read(Path::new(OFFERED_AS), MAX_OFFERED_AS);
-        kept.is_ok_and(|kept| {
+        let is_it = kept.is_ok_and(|kept| {
             let kept = kept.unwrap_or_default();
             kept.split(|byte| *byte == b'\n').next()
                 == Some(offer.digest(mark).to_string().as_bytes())
-        })
+        });
+        // A word without its file is of nothing.
+        is_it && self.context.files.resolve(Path::new(OFFERED)).is_ok_and(|path| path.is_file())
     }
 
     /// The digest of what was fetched before it was judged, as it came.
@@ -162,7 +164,9 @@ impl<'a> Bundles<'a> {
         let mut files = self.context.files.clone();
         let path = files.resolve(Path::new(OFFERED))?;
         let mut file = make(&path)?;
-        let fetched = transfer.download(&file, (0, most), &|| Ok(true));
+        // Of one place there is no better file; among several a wrong one shuts no other out.
+        let is_it = || Ok(!transfer.has_mirrors() || self.is_offered(offer)?);
+        let fetched = transfer.download(&file, (0, most), &is_it);
         transfer.told().iter().for_each(|text| tell(text));
         let mark = match fetched {
             Ok(fetched) => fetched.mark,
@@ -177,6 +181,22 @@ impl<'a> Bundles<'a> {
         let offered_as = format!("{}\n{}", offer.digest(mark.as_deref()), came.sha256());
         files.replace(Path::new(OFFERED_AS), offered_as.as_bytes())?;
         Ok(mark)
+    }
+
+    /// Whether what was fetched is what is offered, as far as that is known, to its last byte.
+    fn is_offered(&self, offer: &Offer) -> Result<bool, Failure> {
+        let path = self.context.files.resolve(Path::new(OFFERED))?;
+        let mut file = File::open(&path).map_err(failed("read", &path))?;
+        let hashes = hash(&mut file).map_err(failed("read", &path))?;
+        if offer.file.is_some_and(|named| !hashes.is(&named)) {
+            return Ok(false);
+        }
+        match open_verified(self.context, &path, None) {
+            Ok(bundle) => Ok(wanted_by(offer).difference(&bundle, hashes.size).is_none()
+                && bundle.check_payload(&mut |_| ()).is_ok()),
+            Err(Failure::Bundle { .. } | Failure::Input(_)) => Ok(false),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Fetches the whole of it.
@@ -242,11 +262,13 @@ impl<'a> Bundles<'a> {
         self.remove_but(&[PathBuf::from(OFFERED), PathBuf::from(OFFERED_AS)])
     }
 
-    /// Removes what was stored for an order and is not what was signed: it is fetched anew.
+    /// Removes what was stored for an order and is not what was signed: it is fetched anew, and so is
+    /// what was stored before it was judged.
     ///
     /// # Errors
     /// [`Failure::Files`].
     pub fn discard(&self, order: &InstallOrder) -> Result<(), Failure> {
+        self.forget_offer();
         Ok(self.context.files.clone().remove(&Self::path(order))?)
     }
 

@@ -86,7 +86,11 @@ pub struct Transfer {
     options: HttpOptions,
     wanted: Wanted,
     told: Arc<Mutex<Vec<String>>>,
+    whole: Marks,
 }
+
+/// The marks of places that have the file and send nothing but the whole of it.
+type Marks = Arc<Mutex<Vec<Option<String>>>>;
 
 /// Whether the bundle is on a server.
 #[must_use]
@@ -153,7 +157,8 @@ impl Transfer {
         let known = configured_http(config)
             .map_err(|cause| Failure::Usage { what: cause.to_string(), hint })?;
         let told = Arc::new(Mutex::new(Vec::new()));
-        let noted = Arc::clone(&told);
+        let whole = Marks::default();
+        let (noted, marks) = (Arc::clone(&told), Arc::clone(&whole));
         let place = |asked: Option<String>, configured: Option<String>| match asked {
             Some(path) => Ok(Some(path)),
             None => below_root(context, configured),
@@ -179,12 +184,17 @@ impl Transfer {
             budget: request.budget,
             stop: Some(request.stop),
             patience: Patience { total: request.longest, ..known.patience },
-            notices: Some(Arc::new(move |notice: &HttpNotice| {
-                noted.lock().unwrap_or_else(PoisonError::into_inner).push(notice.to_string());
+            notices: Some(Arc::new(move |notice: &HttpNotice| match notice {
+                // Told as the failure that it is.
+                HttpNotice::WholeOnly { mark, .. } => lock(&marks).push(mark.clone()),
+                HttpNotice::Redirected { .. }
+                | HttpNotice::CredentialsDropped { .. }
+                | HttpNotice::Retry { .. }
+                | HttpNotice::MirrorLeft { .. } => lock(&noted).push(notice.to_string()),
             })),
             ..known
         };
-        Ok(Self { urls: request.urls, options, wanted: request.wanted, told })
+        Ok(Self { urls: request.urls, options, wanted: request.wanted, told, whole })
     }
 
     /// Opens and verifies the bundle; nothing of its content is fetched.
@@ -319,8 +329,34 @@ impl Transfer {
     /// What was told of servers since the last question.
     #[must_use]
     pub fn told(&self) -> Vec<String> {
-        std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.told))
     }
+
+    /// The marks of the places that send whole files only, as far as they were asked, and whether all
+    /// places are such.
+    #[must_use]
+    pub fn whole_only(&self) -> (Vec<Option<String>>, bool) {
+        let marks = lock(&self.whole).clone();
+        let is_all = marks.len() >= self.urls.len();
+        (marks, is_all)
+    }
+
+    /// Whether a bundle is the one that was asked for.
+    #[must_use]
+    pub fn is_wanted(&self, found: &RemoteBundle) -> bool {
+        self.wanted.difference(found.bundle(), found.facts().size).is_none()
+    }
+
+    /// Whether more than one place may have it.
+    #[must_use]
+    pub const fn has_mirrors(&self) -> bool {
+        self.urls.len() > 1
+    }
+}
+
+/// What was noted stands, whoever panicked since.
+fn lock<T>(noted: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    noted.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Below `--root` a file of the configuration is the board's; a key in a token is in a token.
@@ -394,7 +430,7 @@ mod tests {
         let patience = Patience { average, ..Patience::default() };
         let options = HttpOptions { patience, ..HttpOptions::default() };
         let urls = vec![slow, fast.clone()];
-        let transfer = Transfer { urls, options, wanted: Wanted::default(), told: Arc::default() };
+        let transfer = Transfer { urls, options, wanted: Wanted::default(), told: Arc::default(), whole: Marks::default() };
         let (mut file, begun) = (tempfile::tempfile().unwrap(), Instant::now());
         let done = transfer.download(&file, (0, ByteLen::mib(1)), &|| Ok(true)).unwrap();
         assert_eq!((done.len.get(), done.effective_url), (100_000, fast));
@@ -413,7 +449,7 @@ mod tests {
         let patience = Patience { average, tries: 0, ..Patience::default() };
         let options = HttpOptions { patience, ..HttpOptions::default() };
         let urls = vec![slow.clone(), "http://127.0.0.1:1/b".to_owned()];
-        let transfer = Transfer { urls, options, wanted: Wanted::default(), told: Arc::default() };
+        let transfer = Transfer { urls, options, wanted: Wanted::default(), told: Arc::default(), whole: Marks::default() };
         let file = tempfile::tempfile().unwrap();
         let done = transfer.download(&file, (0, ByteLen::mib(1)), &|| Ok(true)).unwrap();
         assert_eq!((done.len.get(), done.effective_url), (6_000, slow));

@@ -9,14 +9,14 @@
 //! the first mirror's would shut out every honest one.
 
 use super::average::Elsewhere;
-use super::error::HttpError;
+use super::error::{HttpError, retry_after};
 use super::options::{HttpNotice, HttpOptions, Patience};
 use super::source::{HttpCounts, HttpSource};
 use super::url::shown_url;
 use crate::source::check_range;
 use crate::{Source, SourceError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use storage::{ByteLen, chain};
 
 /// Told as the cause where a mirror has other bytes than the signed ones.
@@ -74,10 +74,11 @@ impl HttpMirrors {
     /// is one of the homes, if there are any.
     ///
     /// # Errors
-    /// That of the first, where none answers; [`HttpError::NotModified`],
-    /// [`HttpError::Stopped`] and [`HttpError::OverBudget`] at once.
+    /// That of the first, where none answers, or of the first that asks for less of a pause: no place
+    /// puts the others off. [`HttpError::NotModified`], [`HttpError::Stopped`] and
+    /// [`HttpError::OverBudget`] at once.
     pub fn open(urls: &[String], options: &HttpOptions) -> Result<Self, HttpError> {
-        let mut first_failure = None;
+        let mut least: Option<HttpError> = None;
         let end = options.patience.total.and_then(|total| Instant::now().checked_add(total));
         for at in 0..urls.len() {
             match open_one(urls, at, &patient(options, (urls, at), (end, None))) {
@@ -103,11 +104,13 @@ impl HttpMirrors {
                 Err(failure) if ends_all(&failure) || is_over(end) => return Err(failure),
                 Err(failure) => {
                     tell_left(urls, (at, at + 1), &chain(&failure), options);
-                    first_failure.get_or_insert(failure);
+                    if least.as_ref().is_none_or(|least| pause(&failure) < pause(least)) {
+                        least = Some(failure);
+                    }
                 }
             }
         }
-        Err(first_failure.unwrap_or_else(|| HttpError::Option {
+        Err(least.unwrap_or_else(|| HttpError::Option {
             option: "mirrors",
             reason: "there is none".to_owned(),
         }))
@@ -240,6 +243,11 @@ fn ends_all(failure: &HttpError) -> bool {
     )
 }
 
+/// What it asks for; a failure that says nothing of it asks for none.
+fn pause(failure: &HttpError) -> Duration {
+    retry_after(failure).unwrap_or_default()
+}
+
 /// Whether the end of all patience has come.
 fn is_over(end: Option<Instant>) -> bool {
     end.is_some_and(|end| Instant::now() >= end)
@@ -265,13 +273,17 @@ fn patient(
 
 fn open_one(urls: &[String], at: usize, options: &HttpOptions) -> Result<HttpSource, HttpError> {
     let (home, url) = (urls.first(), urls.get(at));
-    match (home, url) {
+    let opened = match (home, url) {
         (Some(home), Some(url)) if at > 0 => HttpSource::open(url, &options.for_mirror(home, url)?),
         (Some(_), Some(url)) if !options.homes.is_empty() => {
             HttpSource::open(url, &options.for_first(url)?)
         }
         (_, url) => HttpSource::open(url.map_or("", String::as_str), options),
+    };
+    if let Err(HttpError::RangesUnsupported { url, mark }) = &opened {
+        options.notice(&HttpNotice::WholeOnly { url: url.clone(), mark: mark.clone() });
     }
+    opened
 }
 
 fn tell_left(urls: &[String], (at, next): (usize, usize), cause: &str, options: &HttpOptions) {

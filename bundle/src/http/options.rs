@@ -54,6 +54,14 @@ pub enum HttpNotice {
         /// Why.
         cause: String,
     },
+    /// A place has the file and sends nothing but the whole of it: whoever stores files may have it
+    /// from there, whatever the other places have.
+    WholeOnly {
+        /// The file.
+        url: String,
+        /// By what its server tells it from another version, where it does.
+        mark: Option<String>,
+    },
 }
 
 impl fmt::Display for HttpNotice {
@@ -72,6 +80,7 @@ impl fmt::Display for HttpNotice {
             Self::MirrorLeft { from, to, cause } => {
                 write!(f, "leaving the mirror {from} for {to}: {cause}")
             }
+            Self::WholeOnly { url, .. } => write!(f, "{url} is sent as a whole only"),
         }
     }
 }

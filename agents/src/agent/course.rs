@@ -384,7 +384,7 @@ impl<'a> Course<'a> {
         };
         // A record of another bundle gives way here: what it began is about to be written over.
         let change = |memory: &mut Memory| {
-            memory.begins(order.manifest, facts.clock.now);
+            memory.begins(order.manifest, &facts);
             memory.install = Some(record);
         };
         match self.keep(change) {

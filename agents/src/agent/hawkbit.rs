@@ -29,6 +29,7 @@ use crate::ddi::{
 use crate::{Asked, Clock, Facts, Judgement, Memory, Outcome, Pace, Policy, Rule, wake_after};
 use bootctl::{Force, SlotId};
 use bundle::UnixTime;
+use offered::Held;
 use std::collections::VecDeque;
 use std::time::Duration;
 use storage::chain;
@@ -126,8 +127,8 @@ struct Hawkbit<'a, E> {
     again: Option<UnixTime>,
     /// When the action was found waiting for the server, or `again` was settled.
     waits_since: Option<UnixTime>,
-    /// Nothing is fetched before: it could not be, for this reason.
-    held: Option<(UnixTime, String)>,
+    /// Nothing is fetched of this action before: it could not be, for this reason.
+    held: Option<Held>,
     /// How often in a row the bundle could not be fetched.
     tries: u32,
     /// The last reason to wait: the same one has the same words, so that it is told once.

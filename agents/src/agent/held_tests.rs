@@ -73,3 +73,23 @@ fn devices_come_back_to_the_receiver_of_reports_each_at_its_own_moment() {
     ];
     assert!(pauses[0] != pauses[1] || pauses[1] != pauses[2], "{pauses:?}");
 }
+
+/// One place of a bundle, which nobody but the server chose, silenced the device for a day: it did not
+/// hear of a better place, nor of another release.
+#[test]
+fn a_place_puts_the_next_question_off_by_an_interval_at_most() {
+    let said = |secs| {
+        let source = "it asks for less".into();
+        let retry_after = Some(Duration::from_secs(secs));
+        let end = RoundEnd::new(Vec::new(), Ending::Unreachable { retry_after, source });
+        match Polled::Took(end).asked(HOUR) {
+            Asked::Failed { retry_after } => retry_after,
+            Asked::Answered { .. } => None,
+        }
+    };
+    assert_eq!(said(600), Some(Duration::from_secs(600)), "never earlier");
+    assert_eq!(said(86_400), Some(HOUR));
+    let (code, meaning, retry_after) = (503, "it has a fault", Some(24 * HOUR));
+    let server = Polled::Unanswered(AskError::Status { code, meaning, retry_after });
+    assert_eq!(server.asked(HOUR), Asked::Failed { retry_after }, "the server itself may");
+}

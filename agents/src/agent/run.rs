@@ -42,14 +42,15 @@ pub enum Polled {
 }
 
 impl Polled {
-    /// What it is for the time of the next question.
-    const fn asked(&self) -> Asked {
+    /// What it is for the time of the next question. A place that a bundle lies at puts it off by one
+    /// `interval` at most: the server may know of a better place by then.
+    fn asked(&self, interval: Duration) -> Asked {
         match self {
             Self::Unanswered(why) => Asked::Failed { retry_after: why.retry_after() },
             Self::Failed(_) | Self::Nothing => Asked::Answered { sleep: None },
             Self::Took(end) => match &end.ending {
                 Ending::Unreachable { retry_after, .. } => {
-                    Asked::Failed { retry_after: *retry_after }
+                    Asked::Failed { retry_after: retry_after.map(|said| said.min(interval)) }
                 }
                 // The server has answered: what the device could not do it tries at its next question.
                 Ending::Failed(_)
@@ -249,7 +250,12 @@ impl<'a> Polling<'a> {
     /// Whoever wants the device left running is no affair of the server's: that is looked after
     /// without it.
     fn next_question(&self, polled: &Polled, memory: &Memory) -> Duration {
-        let next = self.pace.next(&self.device, self.round, memory.failures, polled.asked());
+        let next = self.pace.next(
+            &self.device,
+            self.round,
+            memory.failures,
+            polled.asked(self.pace.interval()),
+        );
         let Polled::Took(RoundEnd { ending: Ending::Judged, again, judgements }) = polled else {
             return next;
         };

@@ -313,11 +313,11 @@ fn trial(facts: &Facts) -> Check {
 
 /// A server must not have slots begun one after the other, whatever it forces: flash wears.
 fn begun(case: &Case<'_>) -> Check {
-    let (memory, now) = (case.view.memory, case.facts.clock.now);
+    let memory = case.view.memory;
     let manifest = case.looked.map(|looked| looked.manifest).or(case.offer.manifest);
-    match (memory.begins_from(manifest, now), memory.begun()) {
+    match (memory.begins_from(manifest, case.facts), memory.begun()) {
         (Some(from), begun) => {
-            let words = format!("{begun} others were begun and none proved itself; {}", when(from));
+            let words = format!("{begun} were begun and none proved itself; {}", when(from));
             Check::waits(Rule::Begun, from, words)
         }
         (None, 0) => Check::passed(Rule::Begun, "no other one was begun"),

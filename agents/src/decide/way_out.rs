@@ -125,7 +125,7 @@ mod tests {
             scene.facts.up = Duration::ZERO;
         }),
         (Rule::Begun, "--insist", |scene| {
-            (5..=7).for_each(|number| scene.memory.begins(manifest(number), NOON));
+            (5..=7).for_each(|number| scene.memory.begins(manifest(number), &scene.facts));
         }),
         (Rule::Window, "forces", |scene| {
             scene.policy.windows = vec![Window::new(Days::EVERY, 120, 240, 0).unwrap()];

@@ -191,7 +191,7 @@ fn with_news(value: &mut serde_json::Value) {
 #[test]
 fn what_a_newer_atomix_kept_beside_it_hides_nothing_of_a_record() {
     let mut memory = record(2);
-    memory.begins(manifest(5), NOON);
+    memory.begins(manifest(5), &crate::test_facts::facts());
     memory.refuse(Refusal {
         kind: "offer-failed".to_owned(),
         words: "it was tried here before".to_owned(),

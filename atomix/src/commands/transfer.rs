@@ -430,7 +430,13 @@ mod tests {
         let patience = Patience { average, ..Patience::default() };
         let options = HttpOptions { patience, ..HttpOptions::default() };
         let urls = vec![slow, fast.clone()];
-        let transfer = Transfer { urls, options, wanted: Wanted::default(), told: Arc::default(), whole: Marks::default() };
+        let transfer = Transfer {
+            urls,
+            options,
+            wanted: Wanted::default(),
+            told: Arc::default(),
+            whole: Marks::default(),
+        };
         let (mut file, begun) = (tempfile::tempfile().unwrap(), Instant::now());
         let done = transfer.download(&file, (0, ByteLen::mib(1)), &|| Ok(true)).unwrap();
         assert_eq!((done.len.get(), done.effective_url), (100_000, fast));
@@ -449,7 +455,13 @@ mod tests {
         let patience = Patience { average, tries: 0, ..Patience::default() };
         let options = HttpOptions { patience, ..HttpOptions::default() };
         let urls = vec![slow.clone(), "http://127.0.0.1:1/b".to_owned()];
-        let transfer = Transfer { urls, options, wanted: Wanted::default(), told: Arc::default(), whole: Marks::default() };
+        let transfer = Transfer {
+            urls,
+            options,
+            wanted: Wanted::default(),
+            told: Arc::default(),
+            whole: Marks::default(),
+        };
         let file = tempfile::tempfile().unwrap();
         let done = transfer.download(&file, (0, ByteLen::mib(1)), &|| Ok(true)).unwrap();
         assert_eq!((done.len.get(), done.effective_url), (6_000, slow));

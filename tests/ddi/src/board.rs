@@ -71,6 +71,8 @@ pub struct Board {
     pub stuck: Option<String>,
     /// How often the bundle cannot be looked at, and how often not be fetched to its end.
     pub unreachable: (u32, u32),
+    /// How long its place then wants to be left alone.
+    pub put_off: Option<Duration>,
     /// The same for want of room on this medium.
     pub full: (u32, u32),
     /// Content of the file that is fetched whole.
@@ -130,6 +132,7 @@ impl Default for Board {
             forbids: None,
             stuck: None,
             unreachable: (0, 0),
+            put_off: None,
             full: (0, 0),
             file: b"abc",
             cuts_written: false,
@@ -295,7 +298,7 @@ impl Board {
         if self.unreachable.0 > 0 {
             self.unreachable.0 -= 1;
             let source = "no route".into();
-            return Err(LookError::Unreachable { retry_after: None, source });
+            return Err(LookError::Unreachable { retry_after: self.put_off, source });
         }
         if self.full.0 > 0 {
             self.full.0 -= 1;

@@ -21,6 +21,7 @@ use ddi::stub::Stub;
 use ddi::wire::{SERVER, Wire};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 const ID: i64 = 7;
 
@@ -722,4 +723,92 @@ fn an_update_goes_through_over_http() {
     round(&mut board);
     assert_eq!((stub.action(ID).unwrap().open, board.good()), (Open::Finished, Some("2.0.0")));
     assert!(stub.book().refused.is_empty(), "{:?}", stub.book().refused);
+}
+
+/// One place's wish to be left alone for a day held every action up, with another bundle from another
+/// place too.
+#[test]
+fn a_place_that_puts_off_holds_no_other_action_up() {
+    let policy = Policy::default();
+    let mut scene = pair(&policy);
+    (scene.board.unreachable, scene.board.put_off) = ((1, 0), Some(Duration::from_secs(86_400)));
+    let next = |book: &mut ddi::book::Book| {
+        book.actions.clear();
+        book.actions.push(numbered(8, "3.0.0", ("attempt", "attempt")));
+    };
+    scene.wire.turns.borrow_mut().push((12, Box::new(next)));
+    let begun = scene.board.now().0;
+    scene.live(60);
+    scene.board.verify();
+    assert_eq!(scene.board.good(), Some("3.0.0"), "{:?}", scene.board.log);
+    assert_eq!(scene.board.began, ["3.0.0"], "the first was left alone");
+    assert!(scene.board.now().0 - begun < 12 * 3600, "{:?}", scene.board.slept);
+}
+
+/// Fails when attributes that a server does not take end the round, or are sent for ever.
+#[test]
+fn attributes_that_are_not_taken_hold_no_action_up() {
+    for status in [400, 405, 409, 413, 422, 423] {
+        let policy = Policy::default();
+        let mut scene = pair(&policy);
+        *scene.wire.faults.borrow_mut() = vec![status, 200];
+        let end = scene.once();
+        assert!(matches!(end.ending, HawkbitEnding::Restarting { .. }), "{status}");
+        let told = |line: &String| line.contains("the attributes were not taken");
+        assert_eq!(scene.board.log.iter().filter(|line| told(line)).count(), 1, "{status}");
+        assert_eq!(scene.asked("PUT"), 0, "what went wrong did not reach the book");
+        scene.assert_strict();
+    }
+}
+
+/// Fails when a description that is gone closes the action, or is the end of the device's updates.
+#[test]
+fn an_action_whose_description_is_gone_is_left_and_taken_when_it_is_there_again() {
+    for status in [404, 405, 410] {
+        let policy = Policy::default();
+        let mut scene = pair(&policy);
+        // Poll, attributes, description: of an action that nobody knows here.
+        *scene.wire.faults.borrow_mut() = vec![status, 200, 200];
+        let end = scene.once();
+        assert!(matches!(end.ending, HawkbitEnding::Rests), "{status}: {:?}", end.ending);
+        assert_eq!((end.failures, scene.board.memory.action.is_none()), (0, true), "{status}");
+        // And of one that waits here.
+        (scene.board.unreachable, scene.board.put_off) = ((1, 0), None);
+        scene.once();
+        assert!(scene.board.memory.action.is_some(), "{status}: {:?}", scene.board.log);
+        *scene.wire.faults.borrow_mut() = vec![status, 200];
+        scene.once();
+        assert!(scene.board.memory.action.is_none(), "{status}: {:?}", scene.board.log);
+        assert!(scene.board.began.is_empty(), "{status}");
+        scene.once();
+        scene.board.boot();
+        scene.board.verify();
+        scene.once();
+        assert_eq!((scene.open(), scene.board.good()), (Open::Finished, Some("2.0.0")), "{status}");
+        let told = scene.action(ID).told;
+        assert!(!told.contains(&"closed failure".to_owned()), "{status}: {told:?}");
+        scene.assert_strict();
+    }
+}
+
+/// A server that forces what fails here with one action after the other had it written and booted at
+/// each poll.
+#[test]
+fn what_is_forced_and_fails_again_and_again_is_tried_ever_less() {
+    let policy = Policy::default();
+    let mut scene = pair(&policy);
+    scene.board.bad.insert("2.0.0".to_owned());
+    let until = scene.board.now().0 + 4 * 86_400;
+    let mut id = ID;
+    while scene.board.now().0 < until {
+        id += 1;
+        let next = numbered(id, "2.0.0", ("forced", "forced"));
+        scene.wire.book.borrow_mut().actions = vec![next];
+        for _ in 0..4 {
+            scene.live(20);
+            scene.board.verify();
+        }
+    }
+    let begun = scene.board.began.len();
+    assert!((3..=12).contains(&begun), "{begun} in four days");
 }

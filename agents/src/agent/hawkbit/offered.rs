@@ -26,6 +26,14 @@ enum Answer {
     Leave(SlotId),
 }
 
+/// What could not be fetched, and is left alone for a while.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    id: ActionId,
+    until: UnixTime,
+    why: String,
+}
+
 impl<'a, E: Exchange> Hawkbit<'a, E> {
     /// Judges an offer, looks at its bundle, and installs or stores it where that is the judgement.
     pub(super) fn offered(
@@ -39,9 +47,10 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
         }
         let now = self.clock.now;
         // Over for good: a clock that is turned back later does not begin it anew.
-        self.held.take_if(|(then, _)| !is_ahead(*then, now));
-        if let Some((then, why)) = self.held.clone() {
-            self.again_at(then);
+        self.held.take_if(|held| !is_ahead(held.until, now));
+        // Another action has another bundle, or other places: the pause of the first is none of its.
+        if let Some(Held { until, why, .. }) = self.held.clone().filter(|held| held.id == id) {
+            self.again_at(until);
             return self.event(Event::Judged(id, Judged::Wait(why)));
         }
         self.turn.took = None;
@@ -107,7 +116,7 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
             Ending::Unreachable { retry_after, source } => {
                 let why = format!("the bundle cannot be had: {}", chain(&*source));
                 self.turn.took = Some(Ending::Unreachable { retry_after, source });
-                Judged::Wait(self.hold(retry_after, why))
+                Judged::Wait(self.hold(id, retry_after, why))
             }
             Ending::Stopped(by) => {
                 self.turn.stopped = Some(by);
@@ -116,7 +125,7 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
             Ending::Failed(failed) => {
                 let why = words_of(&failed);
                 self.turn.took = Some(Ending::Failed(failed));
-                Judged::Wait(self.hold(None, why))
+                Judged::Wait(self.hold(id, None, why))
             }
             Ending::Judged | Ending::Installed(_) | Ending::Restarting { .. } => {
                 Judged::Wait("it was not looked at".to_owned())
@@ -125,15 +134,15 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
         self.event(Event::Judged(id, judged))
     }
 
-    /// Nothing is fetched for a while.
-    fn hold(&mut self, retry_after: Option<Duration>, why: String) -> String {
+    /// Nothing of this action is fetched for a while.
+    fn hold(&mut self, id: ActionId, retry_after: Option<Duration>, why: String) -> String {
         self.tries = self.tries.saturating_add(1);
         let pace = Pace::new(self.state.sleep(), self.terms.policy);
         let pause = pace.next(&self.device, self.round, self.tries, Asked::Failed { retry_after });
         let secs = i64::try_from(pause.as_secs()).unwrap_or(i64::MAX);
-        let then = UnixTime(self.clock.now.0.saturating_add(secs));
-        self.again_at(then);
-        self.held = Some((then, why.clone()));
+        let until = UnixTime(self.clock.now.0.saturating_add(secs));
+        self.again_at(until);
+        self.held = Some(Held { id, until, why: why.clone() });
         why
     }
 
@@ -301,12 +310,12 @@ impl<'a, E: Exchange> Hawkbit<'a, E> {
                 InstallEnd::Stopped
             }
             InstallEnding::Interrupted { retry_after, source } => {
-                let why = self.hold(retry_after, words_of(&*source));
+                let why = self.hold(id, retry_after, words_of(&*source));
                 self.turn.took = Some(Ending::Unreachable { retry_after, source });
                 InstallEnd::Interrupted(why)
             }
             InstallEnding::Failed(source) => {
-                let why = self.hold(None, words_of(&*source));
+                let why = self.hold(id, None, words_of(&*source));
                 let doing = "install the offered bundle".to_owned();
                 self.turn.took = Some(Ending::Failed(HandError { doing, source }));
                 InstallEnd::Interrupted(why)

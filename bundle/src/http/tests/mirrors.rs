@@ -4,7 +4,7 @@
 use super::bundles::{Made, NOW, make, read_image};
 use super::{chain, quick, sample};
 use crate::http::test_server::{Reply, TestServer};
-use crate::http::{HttpError, HttpMirrors, HttpNotice, HttpOptions, Patience};
+use crate::http::{HttpError, HttpMirrors, HttpNotice, HttpOptions, Patience, retry_after};
 use crate::{
     CheckTime, Keyring, KeyringOptions, Limits, RemoteBundle, RemoteError, RemoteRules, Source,
     Wanted, look,
@@ -414,4 +414,22 @@ fn mirror_with_another_true_bundle_is_left_where_the_wanted_one_is_known() {
     assert_eq!(facts(&[&old, &new], &version).0.manifest, known.manifest);
     // Who looks for any takes the first.
     assert_ne!(facts(&[&old, &new], &Wanted::default()).0.manifest, known.manifest);
+}
+
+/// One mirror of several had the whole device wait for a day.
+#[test]
+fn the_mirror_that_asks_for_the_least_pause_is_the_one_that_is_told() {
+    let put_off = |secs: &'static str| {
+        TestServer::start(move |_| Reply::new(503, b"later").with("Retry-After", secs))
+    };
+    let (day, hour) = (put_off("86400"), put_off("3600"));
+    let gone = TestServer::start(|_| Reply::new(404, b""));
+    let told = |servers: &[&TestServer]| {
+        let urls: Vec<String> = servers.iter().map(|server| server.url.clone()).collect();
+        let failure = HttpMirrors::open(&urls, &quick()).unwrap_err();
+        retry_after(&failure).map(|pause| pause.as_secs())
+    };
+    assert_eq!(told(&[&day]), Some(86_400));
+    assert_eq!((told(&[&day, &hour]), told(&[&hour, &day])), (Some(3600), Some(3600)));
+    assert_eq!((told(&[&day, &gone]), told(&[&gone, &day])), (None, None));
 }

@@ -204,10 +204,13 @@ fn a_flashed_device_takes_nothing_older_than_its_image() {
     house.server.offer("2.0.0", bundles::good());
     std::fs::remove_file(house.board.path("/etc/os-release")).unwrap();
     changes_nothing(&house, "no version is known", (3, "min-bundle-version"));
+    let warns = || house.board.run(&["doctor"]).stdout.contains("nothing says which version runs");
+    assert!(warns(), "the doctor finds it before an update is refused");
     let says = |text: &str| house.board.write("/etc/os-release", text);
     says("VERSION_ID=1.0.0\nIMAGE_VERSION=nightly\n");
     changes_nothing(&house, "a version without an order", (3, "min-bundle-version"));
     says("IMAGE_VERSION='2.1.0'\n");
+    assert!(!warns());
     changes_nothing(&house, "an older one than the image", (3, "2.0.0 is older than 2.1.0"));
     let ran = house.board.run(&["install", &house.board.offer_good()]);
     assert_eq!(ran.code, 3, "by hand too: {}{}", ran.stdout, ran.stderr);

@@ -10,17 +10,24 @@ use crate::goosebit::{Goosebit, TOKEN};
 use crate::nginx::Nginx;
 use crate::peers;
 use anyhow::{Context as _, Result, ensure};
+use bootctl::SlotState;
 use e2e::program::Program;
 use serde_json::json;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Free, since the network is ours alone.
 const PORT: u16 = 8443;
+/// So slow that a kill comes before the end of an install, however fast the machine is.
+const SLOW_KIB: u32 = 64;
+/// Until an install has begun.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Where the device has its token.
 const TOKEN_FILE: &str = "/data/config/hawkbit/token";
 /// Where it has the authority of the server.
@@ -79,19 +86,34 @@ impl<'a> House<'a> {
         board.write(TOKEN_FILE, TOKEN);
         fs::set_permissions(board.path(TOKEN_FILE), fs::Permissions::from_mode(0o600))?;
         board.write(CA_FILE, fs::read(dir.join("tls.pem"))?);
-        let settings = json!({
+        let bundle = dir.join("update.raucb");
+        fs::write(&bundle, bundles::good())?;
+        let house = Self { program, name, board, bundle, server, front };
+        house.settings(None);
+        Ok(house)
+    }
+
+    /// The owner's settings, with so many KiB per second where that is to be slow.
+    fn settings(&self, rate_kib: Option<u32>) {
+        let mut settings = json!({
             "mode": "hawkbit",
             "hawkbit": {
                 "url": format!("https://127.0.0.1:{PORT}"),
-                "target_id": name,
+                "target_id": self.name,
                 "target_token_file": TOKEN_FILE,
                 "ca_file": CA_FILE,
             },
         });
-        board.write("/data/config/os-upgrade.json", settings.to_string());
-        let bundle = dir.join("update.raucb");
-        fs::write(&bundle, bundles::good())?;
-        Ok(Self { program, name, board, bundle, server, front })
+        if let Some(rate) = rate_kib {
+            settings["policy"] = json!({ "rate_limit_kib": rate });
+        }
+        self.board.write("/data/config/os-upgrade.json", settings.to_string());
+    }
+
+    fn silent(&self, words: &[&str]) -> Command {
+        let mut command = self.command(words);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
     }
 
     fn command(&self, words: &[&str]) -> Command {
@@ -159,12 +181,26 @@ impl<'a> House<'a> {
         Ok(())
     }
 
-    /// The power fails at moments of which nobody knows what the program does then.
+    /// The power fails at moments of which nobody knows what the program does then, and once more while
+    /// the slot is half written, as the boot state says.
     fn kill_while_it_installs(&self) -> Result<()> {
+        self.settings(Some(SLOW_KIB));
+        let mut child = self.silent(&["agent", "hawkbit", "--once"]).spawn()?;
+        let begun = Instant::now();
+        while self.board.state().b.state != SlotState::Writing {
+            ensure!(child.try_wait()?.is_none(), "the round ended before anything was written");
+            ensure!(begun.elapsed() < PATIENCE, "no install began");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        child.kill()?;
+        let status = child.wait().context("the killed program cannot be waited for")?;
+        ensure!(status.signal().is_some(), "it had ended by itself: {status}");
+        let state = self.board.state().b.state;
+        ensure!(state == SlotState::Writing, "killed in an install, slot B is {state}");
+        self.settings(None);
         for millis in [20, 60, 120, 200, 300] {
-            let mut command = self.command(&["agent", "hawkbit", "--once"]);
-            let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-            std::thread::sleep(std::time::Duration::from_millis(millis));
+            let mut child = self.silent(&["agent", "hawkbit", "--once"]).spawn()?;
+            std::thread::sleep(Duration::from_millis(millis));
             child.kill()?;
             child.wait().context("the killed program cannot be waited for")?;
         }

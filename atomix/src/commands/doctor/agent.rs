@@ -6,9 +6,10 @@ use super::{Exam, expired};
 use crate::agent::{Access, UnitState};
 use crate::commands::report::{ReportSigner, client_identity};
 use crate::context::Context;
+use crate::device_facts::DeviceFacts;
 use crate::failure::{Failure, chain};
 use crate::terminal::{fit, one_line};
-use agents::{Identity, Settings, Source};
+use agents::{Downgrade, Identity, Settings, Source};
 use bundle::{CertificateInfo, Keyring, KeyringOptions, UnixTime};
 use std::path::Path;
 use storage::{ByteLen, Files};
@@ -42,6 +43,7 @@ impl Exam {
         };
         self.ok(WHAT, format!("{mode} {}", fit(&one_line(server), ADDRESS)));
         self.units(context, &settings.source);
+        self.version(context, &settings);
         let access = Access::new(context, &settings);
         if let Some(Some((word, _))) = self.take(WHAT, access.token()) {
             self.ok(WHAT, format!("its {word} can be used"));
@@ -55,6 +57,23 @@ impl Exam {
         }
         if let Some(ca) = ca {
             self.authorities(context, ca);
+        }
+    }
+
+    /// Whether anything says which version may follow: else the agent refuses each.
+    fn version(&mut self, context: &Context, settings: &Settings) {
+        if settings.policy.downgrade == Downgrade::Allowed {
+            return;
+        }
+        // What cannot be read has findings of its own.
+        let Ok(facts) = DeviceFacts::read(context, None) else { return };
+        let device = facts.device;
+        let Some(running) = device.running() else { return };
+        if running.version.is_none() && device.version_floor.is_none() {
+            let hint = "let the image's os-release say IMAGE_VERSION, or system.conf \
+                        min-bundle-version; or set allow_downgrade in [os_upgrade.policy]";
+            let text = "nothing says which version runs: every update would be refused as older";
+            self.broken(WHAT, text.to_owned(), Some(hint));
         }
     }
 

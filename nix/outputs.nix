@@ -78,6 +78,10 @@ in
       inherit lib;
       inherit (systemsOf) configurations development rock64;
     };
+    needs = import ../tests/nix/kernel.nix {
+      inherit lib;
+      inherit (systemsOf) configurations development rock64;
+    };
     units = import ../tests/nix/units.nix {
       inherit lib;
       inherit (systemsOf.configurations.rock64-development) config;

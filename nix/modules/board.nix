@@ -66,7 +66,14 @@ in
       type = lib.types.path;
       readOnly = true;
       default =
-        (if config.atomixos.watchdog.enable then cfg.generatedWatchdog else cfg.generated) + "/u-boot";
+        # Without facts of a watchdog the watchdog's own assertion says so, and not a null here.
+        (
+          if config.atomixos.watchdog.enable && cfg.generatedWatchdog != null then
+            cfg.generatedWatchdog
+          else
+            cfg.generated
+        )
+        + "/u-boot";
       defaultText = lib.literalExpression "u-boot of generated, or of generatedWatchdog";
       example = lib.literalExpression "./board-rock64/generated/u-boot";
       description = "U-Boot's fragment, selector and slot script for this configuration, for the image.";

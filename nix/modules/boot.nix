@@ -10,7 +10,6 @@
 let
   cfg = config.atomixos.boot;
   dir = ../../atomix/units;
-  script = builtins.readFile (config.atomixos.board.firmware + "/boot.cmd");
   # The words that the chain rests on, and what is lost without each.
   words = {
     " panic=" = "a kernel that panics would stand still";
@@ -24,11 +23,19 @@ in
 {
   options.atomixos.boot = {
     enable = lib.mkEnableOption "the boot state's units and the way out of every dead end";
+    script = lib.mkOption {
+      type = lib.types.str;
+      internal = true;
+      default = builtins.readFile (config.atomixos.board.firmware + "/boot.cmd");
+      defaultText = lib.literalExpression "boot.cmd of the board's firmware";
+      example = "setenv bootargs …";
+      description = "The slot script whose kernel command line is judged; the Nix step takes words from it.";
+    };
   };
 
   config = lib.mkIf cfg.enable {
     assertions = map (word: {
-      assertion = lib.hasInfix word script;
+      assertion = lib.hasInfix word cfg.script;
       message = "the slot script has no `${word}' on the kernel command line: ${words.${word}}";
     }) (builtins.attrNames words);
 

@@ -19,7 +19,10 @@ let
       inherit name;
       values = "ym";
     }) cfg.available;
-  missing = builtins.filter (need: !(lib.hasInfix (cfg.asked.${need.name} or "n") need.values)) needs;
+  # The parts' needs and the board's may be the same ones; each is told once.
+  missing = lib.unique (
+    builtins.filter (need: !(lib.hasInfix (cfg.asked.${need.name} or "n") need.values)) needs
+  );
   show = need: "${need.name}=[${need.values}]";
 in
 {

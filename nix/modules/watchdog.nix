@@ -37,8 +37,10 @@ in
       The hardware watchdog is on and no soak test is named (atomixos.watchdog.soakReport). Until boards
       have passed it, leave it off in the field.
     '';
-    environment.etc."systemd/system.conf.d/50-atomix-watchdog.conf".source =
-      board.generatedWatchdog + "/etc/systemd/system.conf.d/50-atomix-watchdog.conf";
+    environment.etc = lib.optionalAttrs (board.generatedWatchdog != null) {
+      "systemd/system.conf.d/50-atomix-watchdog.conf".source =
+        board.generatedWatchdog + "/etc/systemd/system.conf.d/50-atomix-watchdog.conf";
+    };
     # The driver first: U-Boot's last feeding lasts for 28 s.
     boot.initrd.kernelModules = [ "dw_wdt" ];
   };

@@ -243,61 +243,7 @@ let
       device.atomixos.unitTexts."atomix-agent.service"
     ) [ ];
 
-  # What must not evaluate, and why it does not.
-  refused =
-    name: why: modules:
-    let
-      system = (rock64 modules).config;
-      said = map (one: one.message) (builtins.filter (one: !one.assertion) system.assertions);
-    in
-    lib.optional (builtins.tryEval system.system.build.toplevel.drvPath).success "${name} evaluates"
-    ++ lib.optional (
-      builtins.length said != 1 || !(lib.hasInfix why (builtins.head said))
-    ) "${name} is refused with ${builtins.toJSON said}";
-  refusals =
-    refused "a system without a keyring" "nobody to believe" [ ]
-    ++ refused "a system with two keyrings" "both set" [
-      development
-      production
-    ]
-    ++ refused "a keyring with a private key" "holds a private key" [
-      {
-        atomixos.update.keyring = lib.mkForce ./refused/keyring-with-key.pem;
-      }
-    ]
-    ++ refused "a keyring without a certificate" "holds no certificate" [
-      { atomixos.update.keyring = ../../README.md; }
-    ]
-    ++ refused "a kernel without squashfs" "SQUASHFS=[ym]" [
-      production
-      {
-        atomixos.kernel.asked.SQUASHFS = lib.mkForce "n";
-        atomixos.kernel.builtIn = lib.mkForce [ ];
-      }
-    ]
-    ++ refused "a kernel without dm-verity that needs it" "DM_VERITY=[ym]" [
-      production
-      { atomixos.kernel.verityInKernel = true; }
-    ]
-    ++ refused "two programs that write the partition table" "systemd-repart" [
-      production
-      { boot.initrd.systemd.repart.enable = true; }
-    ]
-    ++ refused "an agent that nobody tells what may follow" "system.image.version" [
-      production
-      { system.image.version = lib.mkForce null; }
-    ]
-    ++ refused "a system with two agents" "two update agents" [
-      production
-      {
-        atomixos.agents.mode = "hawkbit";
-        atomixos.units."os-upgrade.timer" = ../../atomix/units/os-upgrade.timer;
-      }
-    ]
-    ++ refused "a unit that runs a stranger" "/usr/bin/env" [
-      production
-      { atomixos.units."stranger.service" = ./refused/stranger.service; }
-    ];
+  refusals = import ./refusals.nix { inherit lib rock64 development; };
   told = differs "warnings of a production system" (rock64 [ production ]).config.warnings [ ];
   warned = differs "the warning of a development system" (map (
     text: lib.hasInfix "development keyring" text

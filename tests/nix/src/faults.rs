@@ -20,7 +20,7 @@ const SYSTEM: &str = "nix/configurations.nix";
 const HOST: &str = "networking.hostName = \"gateway\";";
 const BUILT: &str = "tests/nix/built.nix";
 
-const FAULTS: [Fault; 23] = [
+const FAULTS: [Fault; 27] = [
     Fault {
         name: "a test's script that is no Python",
         file: "nix/tests/update.nix",
@@ -124,6 +124,38 @@ const FAULTS: [Fault; 23] = [
         to: "assertion = true || lib.hasInfix \"PRIVATE KEY-----\"",
         stage: Stage::Agreement,
         says: "a keyring with a private key evaluates",
+    },
+    Fault {
+        name: "an assertion that no configuration tries",
+        file: "nix/modules/verification.nix",
+        from: "    assertions = [\n",
+        to: "    assertions = [\n      { assertion = true; message = \"planted\"; }\n",
+        stage: Stage::Agreement,
+        says: "no configuration is refused by verification.nix, assertion 1",
+    },
+    Fault {
+        name: "a word of the slot script that nobody misses",
+        file: "nix/modules/boot.nix",
+        from: "    \" gpt \" = \"a damaged primary partition table would not be made good from its copy\";\n",
+        to: "",
+        stage: Stage::Agreement,
+        says: "a slot script without ` gpt ' evaluates",
+    },
+    Fault {
+        name: "a need of the kernel that its module forgets",
+        file: "nix/modules/kernel.nix",
+        from: "          \"TMPFS\"\n",
+        to: "",
+        stage: Stage::Needs,
+        says: "a kernel without TMPFS for root",
+    },
+    Fault {
+        name: "dm-verity for everybody",
+        file: "nix/modules/kernel.nix",
+        from: "(lib.mkIf cfg.verityInKernel {",
+        to: "(lib.mkIf true {",
+        stage: Stage::Needs,
+        says: "DM_VERITY is needed and nobody asked for it",
     },
     Fault {
         name: "two agents in a system that one leads",

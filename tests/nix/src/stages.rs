@@ -32,6 +32,8 @@ pub enum Stage {
     Systems,
     /// Do the modules say what the Rust side checks in, and refuse what must not be?
     Agreement,
+    /// Is a kernel refused that lacks one need, each need by itself?
+    Needs,
     /// Does systemd understand every unit with its drop-ins, and udev every rule?
     Units,
     /// Is there an order for all that a boot starts? systemd leaves out what it has none for.
@@ -47,13 +49,14 @@ pub enum Stage {
 }
 
 /// All stages.
-pub const STAGES: [Stage; 12] = [
+pub const STAGES: [Stage; 13] = [
     Stage::Format,
     Stage::Unused,
     Stage::Parse,
     Stage::Outputs,
     Stage::Systems,
     Stage::Agreement,
+    Stage::Needs,
     Stage::Units,
     Stage::Order,
     Stage::Options,
@@ -91,11 +94,8 @@ impl Checker {
                 self.inside(&format!("nix flake check --no-build --all-systems {FLAGS} path:/src"))
             }
             Stage::Systems => self.systems(),
-            Stage::Agreement => {
-                let said = self.evaluated("--json", "agreement")?;
-                ensure!(said.trim() == "[]", "they do not agree: {said}");
-                Ok(())
-            }
+            Stage::Agreement => self.nothing_told("agreement"),
+            Stage::Needs => self.nothing_told("needs"),
             Stage::Units => self.units(),
             Stage::Order => self.order(),
             Stage::Options => self.options(),
@@ -119,6 +119,13 @@ impl Checker {
     fn evaluated(&self, form: &str, name: &str) -> Result<String> {
         let script = format!("nix eval {form} {FLAGS} path:/src#lib.{name}");
         self.nix.run(self.project.path(), &script)
+    }
+
+    /// Such a value lists what is wrong, in words.
+    fn nothing_told(&self, name: &str) -> Result<()> {
+        let said = self.evaluated("--json", name)?;
+        ensure!(said.trim() == "[]", "they do not agree: {said}");
+        Ok(())
     }
 
     /// systemd passes over what it does not know, and says so.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The book under `docs/`: every page is listed in `SUMMARY.md`, every link leads to a file and to a
-//! heading in it, every command line that is shown is one of the program's, and what is drawn or
-//! written from other files is what these say. `mdbook build` finds none of it, and Debian does not
-//! package it.
+//! heading in it, every command line that is shown is one of the program's, and so is every one that a
+//! test's machine is given, and what is drawn or written from other files is what these say.
+//! `mdbook build` finds none of it, and Debian does not package it.
 
 mod api;
 mod blocks;
@@ -12,6 +12,7 @@ mod layout;
 mod links;
 mod reference;
 mod run;
+mod scripts;
 
 use crate::error::TaskError;
 use crate::program::Program;
@@ -35,12 +36,29 @@ pub fn check() -> Result<(), TaskError> {
     let mut violations = generated()?;
     let pages = pages()?;
     violations.extend(links::violations(&pages, Path::new(SUMMARY), &|path| path.is_file()));
-    violations.extend(commands::violations(&pages, &read(Path::new(commands::REFERENCE))?));
+    let reference = read(Path::new(commands::REFERENCE))?;
+    violations.extend(commands::violations(&pages, &reference));
+    violations.extend(machines(&reference)?);
     let sources = paths(Path::new("."), "rs")?;
     let sources =
         sources.iter().map(|path| read(path)).collect::<Result<Vec<String>, TaskError>>()?;
     violations.extend(claims::violations(&pages, &sources));
     if violations.is_empty() { Ok(()) } else { Err(TaskError::Rules { violations }) }
+}
+
+/// Command lines of the machines' tests that the program does not know.
+fn machines(reference: &str) -> Result<Vec<String>, TaskError> {
+    let files = paths(Path::new(scripts::PLACE), "nix")?;
+    let pages = files
+        .iter()
+        .map(|path| read(path).map(|text| scripts::page(path, &text)))
+        .collect::<Result<Vec<Page>, TaskError>>()?;
+    let mut found = commands::violations(&pages, reference);
+    let lines: usize = pages.iter().map(scripts::count).sum();
+    if lines < scripts::LEAST {
+        found.push(format!("{}: only {lines} command lines are seen", scripts::PLACE));
+    }
+    Ok(found)
 }
 
 /// Runs the commands that pages show, in a directory that is made anew.

@@ -70,11 +70,17 @@ in
     default = ./modules;
     rock64 = ./boards/rock64.nix;
   };
-  # A Rock64 with its owner's modules; without a keyring among them it does not evaluate.
+  # A Rock64 with its owner's modules; without a keyring among them it does not evaluate. Image and bundle
+  # of such a system.
   lib = {
     inherit (systemsOf) rock64;
+    inherit releaseOf;
     # For checks: what the modules say otherwise than the files that the Rust side tests, and their page.
     agreement = import ../tests/nix/agreement.nix {
+      inherit lib;
+      inherit (systemsOf) configurations development rock64;
+    };
+    filters = import ../tests/nix/filters.nix {
       inherit lib;
       inherit (systemsOf) configurations development rock64;
     };

@@ -21,8 +21,17 @@ let
     cfg.keyring
     cfg.developmentKeyring
   ];
-  # A file of another derivation is not built to be looked at.
-  readable = builtins.filter builtins.isPath keyrings;
+  # A path, and a string that names a file of some flake, can be read now. What a derivation makes is not
+  # built to be looked at: its own build looks. A string without either is no part of the system.
+  sources =
+    keyring:
+    if builtins.isPath keyring then
+      [ { path = true; } ]
+    else
+      builtins.attrValues (builtins.getContext "${keyring}");
+  built = keyring: builtins.any (one: !(one ? path)) (sources keyring);
+  elsewhere = builtins.filter (keyring: sources keyring == [ ]) keyrings;
+  readable = builtins.filter (keyring: sources keyring != [ ] && !(built keyring)) keyrings;
 
   development = ''
     DEVELOPMENT BUILD: updates signed with a development key are installed here.
@@ -148,6 +157,10 @@ in
       }
     ]
     ++ map (file: {
+      assertion = false;
+      message = "${file} is a place on the machine that builds, which no image has: give a path, or a file of a flake or of a derivation.";
+    }) elsewhere
+    ++ map (file: {
       assertion = !lib.hasInfix "PRIVATE KEY-----" (builtins.readFile file);
       message = "${toString file} holds a private key: everybody who has an image could sign updates.";
     }) readable
@@ -155,6 +168,14 @@ in
       assertion = lib.hasInfix "-----BEGIN CERTIFICATE-----" (builtins.readFile file);
       message = "${toString file} holds no certificate.";
     }) readable;
+
+    system.checks = map (
+      file:
+      pkgs.runCommand "atomixos-keyring-needs" { } ''
+        ${import ../lib/keyring-needs.nix file}
+        touch $out
+      ''
+    ) (builtins.filter built keyrings);
 
     warnings = lib.optional (cfg.developmentKeyring != null) ''
       This system believes a development keyring (atomixos.update.developmentKeyring): whoever has its

@@ -245,6 +245,24 @@ let
 
   refusals = import ./refusals.nix { inherit lib rock64 development; };
   told = differs "warnings of a production system" (rock64 [ production ]).config.warnings [ ];
+  # What is made at build is looked at there, and only there.
+  keyrings =
+    let
+      looks =
+        config:
+        builtins.any (one: lib.hasInfix "atomixos-keyring-needs" (one.name or "")) config.system.checks;
+      ofFlake = rock64 [
+        { atomixos.update.keyring = "${../fixtures}/rauc-1.8/ca.cert.pem"; }
+      ];
+    in
+    differs "a keyring that a build makes is looked at" (looks device) true
+    ++ differs "a keyring of the sources is looked at again" (looks
+      (rock64 [ production ]).config
+    ) false
+    ++ differs "a keyring of a flake is looked at again" (looks ofFlake.config) false
+    ++ lib.optional (
+      !(builtins.tryEval ofFlake.config.system.build.toplevel.drvPath).success
+    ) "a keyring of a flake does not evaluate";
   warned = differs "the warning of a development system" (map (
     text: lib.hasInfix "development keyring" text
   ) device.warnings) [ true ];
@@ -272,4 +290,22 @@ differs "system.conf" (trimmed device.atomixos.update.systemConf) (
 ++ agents
 ++ refusals
 ++ told
+++ keyrings
 ++ warned
+++ import ./installed.nix {
+  inherit
+    lib
+    device
+    watched
+    differs
+    lacks
+    ;
+}
+++ import ./values.nix {
+  inherit
+    lib
+    device
+    differs
+    lacks
+    ;
+}

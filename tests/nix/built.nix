@@ -135,4 +135,18 @@ rec {
       sed 's/=y/=m/' good >modules
       ! (${judge "modules"}) 2>"$out"
     '';
+
+  # A keyring that a build made, one with a key in it, and what is none.
+  keyring-needs =
+    let
+      judge = import ../../nix/lib/keyring-needs.nix;
+    in
+    run "keyring-needs" { } ''
+      (${judge ../fixtures/rauc-1.8/ca.cert.pem})
+      if (${judge ./refused/keyring-with-key.pem}) 2>said; then exit 1; fi
+      grep -q 'holds a private key' said
+      if (${judge ./refused/stranger.service}) 2>>said; then exit 1; fi
+      grep -q 'holds no certificate' said
+      cp said "$out"
+    '';
 }

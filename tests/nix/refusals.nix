@@ -91,6 +91,19 @@ let
       (bare "a keyring without a certificate" "holds no certificate" [
         { atomixos.update.keyring = ../../README.md; }
       ])
+      # As a file of another flake comes: a string, not a path.
+      (bare "a private key in a file of a flake" "holds a private key" [
+        { atomixos.update.keyring = "${./refused}/keyring-with-key.pem"; }
+      ])
+      (bare "a file of a flake without a certificate" "holds no certificate" [
+        { atomixos.update.keyring = "${./refused}/stranger.service"; }
+      ])
+      (bare "a keyring that lies on the builder" "which no image has" [
+        { atomixos.update.keyring = "/etc/ssl/certs/ca.pem"; }
+      ])
+      (bare "a development keyring that lies on the builder" "which no image has" [
+        { atomixos.update.developmentKeyring = "/etc/ssl/certs/ca.pem"; }
+      ])
     ];
     verification = [
       (one "a confirmation of what nobody records" "confirms what atomixos.boot records" [

@@ -20,7 +20,7 @@ const SYSTEM: &str = "nix/configurations.nix";
 const HOST: &str = "networking.hostName = \"gateway\";";
 const BUILT: &str = "tests/nix/built.nix";
 
-const FAULTS: [Fault; 27] = [
+const FAULTS: [Fault; 38] = [
     Fault {
         name: "a test's script that is no Python",
         file: "nix/tests/update.nix",
@@ -102,6 +102,14 @@ const FAULTS: [Fault; 27] = [
         says: "configurations.nix",
     },
     Fault {
+        name: "a promise to other flakes that is not kept",
+        file: "nix/outputs.nix",
+        from: "    inherit releaseOf;\n",
+        to: "",
+        stage: Stage::Consumer,
+        says: "attribute 'releaseOf' missing",
+    },
+    Fault {
         name: "a system that needs no keyring",
         file: "nix/modules/update.nix",
         from: "assertion = builtins.length keyrings > 0;",
@@ -124,6 +132,22 @@ const FAULTS: [Fault; 27] = [
         to: "assertion = true || lib.hasInfix \"PRIVATE KEY-----\"",
         stage: Stage::Agreement,
         says: "a keyring with a private key evaluates",
+    },
+    Fault {
+        name: "a keyring of a flake that nobody reads",
+        file: "nix/modules/update.nix",
+        from: "sources keyring != [ ] && !(built keyring)",
+        to: "builtins.isPath keyring",
+        stage: Stage::Agreement,
+        says: "a private key in a file of a flake evaluates",
+    },
+    Fault {
+        name: "a keyring of a build that nobody looks at",
+        file: "nix/lib/keyring-needs.nix",
+        from: "'PRIVATE KEY-----'",
+        to: "'PRIVATE KEI-----'",
+        stage: Stage::Build,
+        says: "keyring-needs",
     },
     Fault {
         name: "an assertion that no configuration tries",
@@ -196,6 +220,70 @@ const FAULTS: [Fault; 27] = [
         to: "\"/dev/disk/by-partlabel/data\"",
         stage: Stage::Agreement,
         says: "/data is /dev/disk/by-partlabel/data",
+    },
+    Fault {
+        name: "a unit that loses a limit on its way into the system",
+        file: "nix/modules/units.nix",
+        from: "units.rewrite cfg.programs (builtins.readFile source)",
+        to: "builtins.replaceStrings [ \"NoNewPrivileges=yes\" ] [ \"#\" ] (units.rewrite cfg.programs (builtins.readFile source))",
+        stage: Stage::Agreement,
+        says: "config-api/dist/atomix-config-api.service",
+    },
+    Fault {
+        name: "a drop-in that takes a limit back",
+        file: "nix/modules/update.nix",
+        from: "      RestrictSUIDSGID = true;",
+        to: "      RestrictSUIDSGID = true;\n      NoNewPrivileges = false;",
+        stage: Stage::Agreement,
+        says: "the drop-in of rauc.service",
+    },
+    Fault {
+        name: "a bus where everybody may install",
+        file: "nix/modules/update.nix",
+        from: "dist + \"/de.pengutronix.rauc-root-only.conf\"",
+        to: "dist + \"/de.pengutronix.rauc.conf\"",
+        stage: Stage::Agreement,
+        says: "atomix/dist/rauc/de.pengutronix.rauc-root-only.conf",
+    },
+    Fault {
+        name: "a unit that no system installs",
+        file: "nix/modules/boot.nix",
+        from: "      \"atomix-attempts.timer\"\n",
+        to: "",
+        stage: Stage::Agreement,
+        says: "atomix/units/atomix-attempts.timer is not installed",
+    },
+    Fault {
+        name: "root by SSH",
+        file: "nix/modules/ssh.nix",
+        from: "PermitRootLogin = \"no\";",
+        to: "PermitRootLogin = \"prohibit-password\";",
+        stage: Stage::Agreement,
+        says: "services.openssh.settings.PermitRootLogin: ",
+    },
+    Fault {
+        name: "a root file system that can be written",
+        file: "nix/modules/root.nix",
+        from: "options = \"ro\";",
+        to: "options = \"rw\";",
+        stage: Stage::Agreement,
+        says: "initrd mount./run/atomixos/lower: ",
+    },
+    Fault {
+        name: "a root of the other slot",
+        file: "nix/modules/disk.nix",
+        from: "ENV{atomixos.lowerdev}==\"${devices.rootfs}\", ",
+        to: "",
+        stage: Stage::Agreement,
+        says: "udev's rules: ",
+    },
+    Fault {
+        name: "a switch for a chain that no packet filter has",
+        file: "nix/modules/firewall.nix",
+        from: "chain \"ssh_wan\" [ ]",
+        to: "chain \"ssh_wans\" [ ]",
+        stage: Stage::Filters,
+        says: "the packet filter",
     },
     Fault {
         name: "a limit that systemd does not know",

@@ -11,6 +11,7 @@
 
 mod compared;
 mod faults;
+mod filters;
 mod project;
 mod root;
 mod stages;

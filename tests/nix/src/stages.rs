@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is asked of the flake, in order of cost? Each stage finds what those before it cannot.
 
+use crate::filters;
 use crate::project::{Project, checkout};
 use crate::root::Nix;
 use crate::tools::Tools;
@@ -17,6 +18,9 @@ pub const FLAGS: &str =
 /// The scenarios of the original's suite; fewer mean that some are gone.
 const LEAST_SCENARIOS: usize = 11;
 
+/// The consumer's system, and for each kind of builder what `releaseOf` makes of it.
+const CONSUMER: usize = 1 + 2 * 6;
+
 /// A question to the flake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -30,8 +34,12 @@ pub enum Stage {
     Outputs,
     /// Does every system evaluate? `flake check` asks only whether it is one.
     Systems,
+    /// Is what the documents promise to somebody's own flake what the flake gives out?
+    Consumer,
     /// Do the modules say what the Rust side checks in, and refuse what must not be?
     Agreement,
+    /// Does the kernel take every system's packet filter?
+    Filters,
     /// Is a kernel refused that lacks one need, each need by itself?
     Needs,
     /// Does systemd understand every unit with its drop-ins, and udev every rule?
@@ -49,13 +57,15 @@ pub enum Stage {
 }
 
 /// All stages.
-pub const STAGES: [Stage; 13] = [
+pub const STAGES: [Stage; 15] = [
     Stage::Format,
     Stage::Unused,
     Stage::Parse,
     Stage::Outputs,
     Stage::Systems,
+    Stage::Consumer,
     Stage::Agreement,
+    Stage::Filters,
     Stage::Needs,
     Stage::Units,
     Stage::Order,
@@ -94,7 +104,9 @@ impl Checker {
                 self.inside(&format!("nix flake check --no-build --all-systems {FLAGS} path:/src"))
             }
             Stage::Systems => self.systems(),
+            Stage::Consumer => self.consumer(),
             Stage::Agreement => self.nothing_told("agreement"),
+            Stage::Filters => filters::check(&self.evaluated("--json", "filters")?),
             Stage::Needs => self.nothing_told("needs"),
             Stage::Units => self.units(),
             Stage::Order => self.order(),
@@ -196,6 +208,23 @@ impl Checker {
         let said = self.nix.run(self.project.path(), &script)?;
         let systems = said.lines().filter(|line| line.ends_with(".drv")).count();
         ensure!(systems > 0, "there are no systems: {said}");
+        Ok(())
+    }
+
+    /// A flake that has this one as its input, and nixpkgs from it.
+    fn consumer(&self) -> Result<()> {
+        let each = "o: builtins.concatStringsSep \"\\n\" ([ \
+                    o.nixosConfigurations.gateway.config.system.build.toplevel.drvPath ] \
+                    ++ builtins.concatMap (s: map (p: p.drvPath) (builtins.attrValues s)) \
+                    (builtins.attrValues o.packages))";
+        let script = format!(
+            "nix eval --raw --no-write-lock-file --override-input atomix path:/src \
+             --override-input atomix/nixpkgs path:/src/tests/nix/stub-nixpkgs \
+             path:/src/tests/nix/consumer#. --apply '{each}'"
+        );
+        let said = self.nix.run(self.project.path(), &script)?;
+        let made = said.lines().filter(|line| line.ends_with(".drv")).count();
+        ensure!(made == CONSUMER, "a system and its parts are {CONSUMER} derivations, not {said}");
         Ok(())
     }
 

@@ -219,6 +219,10 @@ let
       name: entries:
       maker "linkFarm" [ "name" "entries" ] {
         inherit name entries;
+      }
+      // {
+        # As nixpkgs gives them: what is linked, by its name.
+        entries = builtins.listToAttrs (map (entry: lib.nameValuePair entry.name entry.path) entries);
       };
     symlinkJoin = maker "symlinkJoin" [
       "name"

@@ -92,7 +92,11 @@ impl RecipeError {
 
 /// apt's own words name the cause; what to do about it is not among them.
 fn tool_hint(source: &ProgramError) -> Option<&'static str> {
-    const HINTS: [(&[&str], &str); 3] = [
+    const HINTS: [(&[&str], &str); 4] = [
+        (
+            &["is expired", "is not valid yet"],
+            "look at this machine's clock; where `mirror` is an archive that stands still, say `snapshot = true`",
+        ),
         (
             &["Unable to locate package", "has no installation candidate", "No packages found"],
             "the suite has no such package for arm64: correct its name in the recipe",

@@ -54,6 +54,10 @@ pub struct Debian {
     pub mirror: Option<Mirror>,
     /// Who must have signed its index; Debian's keyring when there is none.
     pub keyring: Option<PathBuf>,
+    /// Whether `mirror` stands still, as an archive of snapshots does: its index may be past the day
+    /// until which it was vouched for.
+    #[serde(default)]
+    pub snapshot: bool,
     /// The kernel's package, or one that depends on it.
     pub kernel: PackageName,
     /// What is in the root file system, with everything that it needs.

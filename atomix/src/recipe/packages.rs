@@ -64,6 +64,8 @@ impl Apt {
             });
         }
         let config = dir.join("apt.conf");
+        // An index that its archive has stopped vouching for may lack a year of fixes.
+        let must_be_valid = !debian.snapshot;
         tree::write(
             &config,
             &format!(
@@ -71,7 +73,8 @@ impl Apt {
                  Dir::Cache \"{text}/cache\";\nDir::Etc \"{text}/etc\";\n\
                  APT::Architecture \"{ARCHITECTURE}\";\nAPT::Architectures {{ \"{ARCHITECTURE}\"; }};\n\
                  APT::Sandbox::User \"\";\nAPT::Update::Error-Mode \"any\";\n\
-                 Acquire::Languages \"none\";\nAcquire::Check-Valid-Until \"false\";\n\
+                 Acquire::Languages \"none\";\nAcquire::Check-Date \"true\";\n\
+                 Acquire::Check-Valid-Until \"{must_be_valid}\";\n\
                  Acquire::Retries \"2\";\nAPT::Install-Recommends \"false\";\n"
             ),
         )?;
@@ -151,9 +154,20 @@ fn own_mirror() -> Result<String, RecipeError> {
     })
 }
 
-/// Unpacks an archive; its entry for dpkg's status, and what the list of components says.
-pub fn unpack(archive: &Path, root: &Path) -> Result<(String, Unpacked), RecipeError> {
-    output_of("unpack a package", ProgramCall::new("dpkg-deb").arg("-x").arg(archive).arg(root))?;
+/// Unpacks an archive into the tree; its entry for dpkg's status, and what the list of components says.
+/// It is unpacked alone, in `scratch`, and merged then: tar would follow the links that earlier packages
+/// have left, and write wherever they lead on this machine.
+pub fn unpack(
+    archive: &Path,
+    root: &Path,
+    scratch: &Path,
+) -> Result<(String, Unpacked), RecipeError> {
+    tree::make_dir(scratch)?;
+    let call = ProgramCall::new("dpkg-deb").arg("-x").arg(archive).arg(scratch);
+    output_of("unpack a package", call)?;
+    let name = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    tree::merge(scratch, root, &name)?;
+    tree::remove_all(scratch)?;
     let control = output_of("read a package", ProgramCall::new("dpkg-deb").arg("-f").arg(archive))?;
     let field = |name: &str| {
         let mut values =

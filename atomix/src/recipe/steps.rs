@@ -140,7 +140,7 @@ fn cook(
     archives.push(apt.fetch_kernel(&recipe.debian.kernel)?);
     let (mut status, mut packages) = (Vec::new(), Vec::new());
     for archive in &archives {
-        let (entry, unpacked) = unpack(archive, &root)?;
+        let (entry, unpacked) = unpack(archive, &root, &dir.join("unpacked"))?;
         status.push(entry);
         packages.push(unpacked);
     }

@@ -52,14 +52,15 @@ pub fn write(path: &Path, content: &str) -> Result<(), RecipeError> {
     fs::File::open(path).and_then(|file| file.sync_all()).map_err(failed("flush", path))
 }
 
-/// The place of `inner` in the tree, with the directories above it. Links between directories are
-/// followed as long as they stay in the tree.
-fn place(root: &Path, inner: &Path) -> Result<PathBuf, RecipeError> {
+/// The directory `inner` of the tree, made where it is not there, and whether it was made. Links between
+/// directories are followed as long as they stay in the tree.
+fn inside(root: &Path, inner: &Path) -> Result<(PathBuf, bool), RecipeError> {
     let real_root = fs::canonicalize(root).map_err(failed("look at", root))?;
-    let mut dir = real_root.clone();
-    for name in inner.parent().into_iter().flat_map(Path::components) {
+    let (mut dir, mut is_new) = (real_root.clone(), false);
+    for name in inner.components() {
         let next = dir.join(name);
-        if fs::symlink_metadata(&next).is_err() {
+        is_new = fs::symlink_metadata(&next).is_err();
+        if is_new {
             fs::create_dir(&next).map_err(failed("make", &next))?;
             fs::set_permissions(&next, fs::Permissions::from_mode(0o755))
                 .map_err(failed("make", &next))?;
@@ -74,6 +75,12 @@ fn place(root: &Path, inner: &Path) -> Result<PathBuf, RecipeError> {
         }
         dir = real;
     }
+    Ok((dir, is_new))
+}
+
+/// The place of `inner` in the tree, with the directories above it.
+fn place(root: &Path, inner: &Path) -> Result<PathBuf, RecipeError> {
+    let (dir, _) = inside(root, inner.parent().unwrap_or(Path::new("")))?;
     let path = dir.join(inner.file_name().unwrap_or_default());
     match fs::symlink_metadata(&path) {
         Ok(there) if there.is_dir() => Err(RecipeError::File {
@@ -117,6 +124,62 @@ pub fn put_link(root: &Path, inner: &Path, target: &str) -> Result<(), RecipeErr
 /// Sets permissions, whatever mask this user has.
 pub fn allow(path: &Path, mode: u32) -> Result<(), RecipeError> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed("write", path))
+}
+
+/// Moves what a package has into the tree. A link where the package has a directory is followed as
+/// dpkg would on the device, as long as it stays in the tree; a file takes the place of a file or link.
+pub fn merge(from: &Path, root: &Path, package: &str) -> Result<(), RecipeError> {
+    merge_below(from, Path::new(""), root, package).map(drop)
+}
+
+/// Comes back with the permissions that the package's directory had.
+fn merge_below(
+    from: &Path,
+    inner: &Path,
+    root: &Path,
+    package: &str,
+) -> Result<fs::Permissions, RecipeError> {
+    let dir = from.join(inner);
+    let permissions = fs::metadata(&dir).map_err(failed("look at", &dir))?.permissions();
+    // From one that may not be written to nothing can be moved.
+    allow(&dir, 0o700)?;
+    for path in named(&dir, "", "")? {
+        let inner = inner.join(path.file_name().unwrap_or_default());
+        let kind = fs::symlink_metadata(&path).map_err(failed("look at", &path))?.file_type();
+        let by_package = |cause: RecipeError| of_package(cause, package);
+        if kind.is_dir() {
+            let (made, is_new) = inside(root, &inner).map_err(by_package)?;
+            let permissions = merge_below(from, &inner, root, package)?;
+            if is_new {
+                fs::set_permissions(&made, permissions).map_err(failed("write", &made))?;
+            }
+        } else {
+            let to = place(root, &inner).map_err(by_package)?;
+            fs::rename(&path, &to).map_err(failed("move", &path))?;
+        }
+    }
+    Ok(permissions)
+}
+
+/// Which package it is that does not fit.
+fn of_package(cause: RecipeError, package: &str) -> RecipeError {
+    match cause {
+        RecipeError::File { path, what, .. } => RecipeError::File {
+            path,
+            what: format!("{what}; {package} has a file there"),
+            hint: "leave that package out, or the one that brought the link or directory",
+        },
+        other @ (RecipeError::Recipe { .. }
+        | RecipeError::Lock { .. }
+        | RecipeError::Io { .. }
+        | RecipeError::Tool { .. }
+        | RecipeError::Answer { .. }) => other,
+    }
+}
+
+/// Takes a directory of this run away, with all that is in it.
+pub fn remove_all(dir: &Path) -> Result<(), RecipeError> {
+    fs::remove_dir_all(dir).map_err(failed("remove", dir))
 }
 
 /// The paths in a directory that begin and end so, ordered; none where there is no directory.

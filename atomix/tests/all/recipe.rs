@@ -44,12 +44,17 @@ fn package(dir: &Path, name: &str, version: &str, depends: &str, files: &[(&str,
 
 /// The repository's index, signed with a key of its own.
 fn sign(dir: &Path) {
+    sign_until(dir, "");
+}
+
+/// The same with another line of its `Release`.
+fn sign_until(dir: &Path, line: &str) {
     let binary = dir.join("dists/tiny/main/binary-arm64");
     let scanned = run(dir, &["dpkg-scanpackages", "-a", "arm64", "pool"]);
     put(&binary.join("Packages"), &scanned);
     let hash = run(dir, &["sha256sum", "dists/tiny/main/binary-arm64/Packages"]);
     let release = format!(
-        "Origin: Tiny\nSuite: tiny\nCodename: tiny\nDate: Sat, 01 Nov 2025 00:00:00 UTC\n\
+        "Origin: Tiny\nSuite: tiny\nCodename: tiny\nDate: Sat, 01 Nov 2025 00:00:00 UTC\n{line}\
          Architectures: arm64\nComponents: main\nSHA256:\n {} {} main/binary-arm64/Packages\n",
         std::str::from_utf8(&hash[..64]).unwrap(),
         scanned.len()
@@ -69,24 +74,33 @@ fn sign(dir: &Path) {
 
 static REPOSITORY: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     let dir = tempfile::tempdir().unwrap();
+    fill(dir.path());
+    sign(dir.path());
+    dir
+});
+
+/// The packages that an image needs.
+fn fill(dir: &Path) {
     let kernel: [(&str, &[u8]); 3] = [
         ("boot/vmlinuz-6.1-arm64", &[1; 90_000]),
         ("usr/lib/linux-image-6.1-arm64/rockchip/rk3328-rock64.dtb", &[3; 5_000]),
         ("usr/lib/modules/6.1-arm64/modules.order", b""),
     ];
-    package(dir.path(), KERNEL, "6.1-1", "Depends: initramfs-tools\n", &kernel);
-    package(dir.path(), "linux-image-arm64", "6.1-1", &format!("Depends: {KERNEL}\n"), &[]);
-    package(dir.path(), "base-files", "13", "", &[("usr/lib/os-release", b"ID=tiny\n")]);
+    package(dir, KERNEL, "6.1-1", "Depends: initramfs-tools\n", &kernel);
+    package(dir, "linux-image-arm64", "6.1-1", &format!("Depends: {KERNEL}\n"), &[]);
+    package(dir, "base-files", "13", "", &[("usr/lib/os-release", b"ID=tiny\n")]);
     let tool: [(&str, &[u8]); 2] = [("usr/bin/tool", b"#!"), ("usr/share/doc/tool/x", b"unread")];
-    package(dir.path(), "tool", TOOL_VERSION, "Depends: base-files\n", &tool);
-    sign(dir.path());
-    dir
-});
+    package(dir, "tool", TOOL_VERSION, "Depends: base-files\n", &tool);
+}
 
 /// A directory with a recipe and what is beside it.
 fn kitchen() -> tempfile::TempDir {
+    kitchen_of(REPOSITORY.path())
+}
+
+/// The same with packages of this repository.
+fn kitchen_of(repository: &Path) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let repository = REPOSITORY.path();
     fs::copy(repository.join("keyring.gpg"), dir.path().join("tiny.gpg")).unwrap();
     fs::write(dir.path().join("initrd"), [2; 70_000]).unwrap();
     fs::write(dir.path().join("ca.pem"), "a certificate").unwrap();
@@ -264,4 +278,86 @@ fn what_is_there_is_not_written_over_and_an_example_is_a_recipe() {
         let refused = cook(dir.path(), "new");
         assert!(said(&refused).contains("cannot read Cargo.lock"), "{}", said(&refused));
     }
+}
+
+/// A repository with one package more, whose tree is made by hand, and a kitchen that wants it.
+fn with_package(name: &str, furnish: impl Fn(&Path)) -> (tempfile::TempDir, tempfile::TempDir) {
+    let repository = tempfile::tempdir().unwrap();
+    fill(repository.path());
+    let tree = repository.path().join("trees/evil");
+    fs::create_dir_all(&tree).unwrap();
+    furnish(&tree);
+    package(repository.path(), "evil", "1", "Depends: base-files\n", &[]);
+    sign(repository.path());
+    let dir = kitchen_of(repository.path());
+    let path = dir.path().join("recipe.toml");
+    let recipe = fs::read_to_string(&path).unwrap();
+    fs::write(&path, recipe.replace("[\"tool\"]", &format!("[\"{name}\", \"evil\"]"))).unwrap();
+    (repository, dir)
+}
+
+/// One package's link led the next one's files wherever it wanted on the machine of whoever builds.
+#[test]
+fn a_link_of_one_package_leads_no_other_out_of_the_tree() {
+    let outside = tempfile::tempdir().unwrap();
+    for target in [outside.path().to_str().unwrap().to_owned(), "../".repeat(30) + "tmp"] {
+        let (_kept, dir) = with_package("tool", |tree| {
+            fs::create_dir_all(tree.join("usr")).unwrap();
+            // `tool` has files in it, and is unpacked behind it.
+            std::os::unix::fs::symlink(&target, tree.join("usr/bin")).unwrap();
+        });
+        let refused = cook(dir.path(), "out");
+        let text = said(&refused);
+        assert_eq!(refused.status.code(), Some(2), "{text}");
+        for words in
+            ["/usr/bin lies behind", "leaves the root file system", "tool_", "leave that package"]
+        {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        assert!(!dir.path().join("out").exists());
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+        assert!(!Path::new("/tmp/tool").exists());
+    }
+}
+
+/// As `/bin` and `/usr/bin` are merged by `base-files`, and a directory that nobody may write to.
+#[test]
+fn a_link_within_the_tree_is_followed_and_modes_stay() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (_kept, dir) = with_package("tool", |tree| {
+        fs::create_dir_all(tree.join("usr/sbin")).unwrap();
+        std::os::unix::fs::symlink("usr/sbin", tree.join("sbin")).unwrap();
+        put(&tree.join("opt/closed/in"), "x");
+        fs::set_permissions(tree.join("opt/closed"), fs::Permissions::from_mode(0o555)).unwrap();
+        fs::create_dir_all(tree.join("zone")).unwrap();
+    });
+    let made = cook(dir.path(), "out");
+    assert!(made.status.success(), "{}", said(&made));
+    let listed = String::from_utf8(run(dir.path(), &["sh", "-c", LIST])).unwrap();
+    let line = |end: &str| listed.lines().find(|line| line.ends_with(end)).unwrap_or_default();
+    assert!(line("root/sbin -> usr/sbin").starts_with("lrwx"), "{listed}");
+    assert!(line("root/opt/closed").starts_with("dr-xr-xr-x"), "{listed}");
+    assert!(line("root/opt/closed/in").starts_with("-rw-r--r--"), "{listed}");
+}
+
+/// The files of the root file system in an image.
+const LIST: &str = "at=$(grep -abo hsqs out/atomixos-25.11.img | head -n 1 | cut -d: -f1); \
+     tail -c +$((at + 1)) out/atomixos-25.11.img > rootfs; unsquashfs -d root -lln rootfs";
+
+/// An index from before a year of fixes was taken like one of today.
+#[test]
+fn an_index_that_is_past_its_day_is_taken_of_a_snapshot_only() {
+    let repository = tempfile::tempdir().unwrap();
+    fill(repository.path());
+    sign_until(repository.path(), "Valid-Until: Sat, 08 Nov 2025 00:00:00 UTC\n");
+    let dir = kitchen_of(repository.path());
+    let refused = cook(dir.path(), "out");
+    let text = said(&refused);
+    assert_eq!(refused.status.code(), Some(1), "{text}");
+    assert!(text.contains("is expired") && text.contains("snapshot = true"), "{text}");
+    let path = dir.path().join("recipe.toml");
+    let recipe = fs::read_to_string(&path).unwrap();
+    fs::write(&path, recipe.replace("[debian]\n", "[debian]\nsnapshot = true\n")).unwrap();
+    let made = cook(dir.path(), "out");
+    assert!(made.status.success(), "{}", said(&made));
 }

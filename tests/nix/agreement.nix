@@ -244,6 +244,40 @@ let
     ) [ ];
 
   refusals = import ./refusals.nix { inherit lib rock64 development; };
+  # In the initrd there is no mount namespace to have; all other limits are those of the shipped unit.
+  initrd =
+    let
+      ours = device.boot.initrd.systemd.services.atomix-repart.serviceConfig;
+      shipped = builtins.filter (line: builtins.match "[A-Za-z]+=.*" line != null) (
+        trimmed (read "/atomix/units/atomix-repart.service")
+      );
+      isLimit =
+        line:
+        builtins.match "(${
+          lib.concatStringsSep "|" [
+            "NoNewPrivileges"
+            "CapabilityBoundingSet"
+            "KeyringMode"
+            "LockPersonality"
+            "MemoryDenyWriteExecute"
+            "Restrict[A-Za-z]+"
+            "SystemCall[A-Za-z]+"
+          ]
+        })=.*" line != null;
+      limits = builtins.filter isLimit shipped;
+      has =
+        line:
+        let
+          parts = builtins.match "([A-Za-z]+)=(.*)" line;
+        in
+        (ours.${builtins.head parts} or null) == [ (lib.last parts) ];
+    in
+    lacks "limits of atomix-repart.service that the initrd's has not" (
+      builtins.filter (line: !(has line)) limits
+    )
+    ++ lib.optional (
+      builtins.length limits < 12
+    ) "only ${toString (builtins.length limits)} limits of atomix-repart.service";
   told = differs "warnings of a production system" (rock64 [ production ]).config.warnings [ ];
   # What is made at build is looked at there, and only there.
   keyrings =
@@ -289,6 +323,10 @@ differs "system.conf" (trimmed device.atomixos.update.systemConf) (
 ++ watchdog
 ++ agents
 ++ refusals
+++ initrd
+++ differs "the flake's deny.toml" (builtins.readFile (
+  import ../../nix/source.nix + "/deny.toml"
+)) (read "/deny.toml")
 ++ told
 ++ keyrings
 ++ warned

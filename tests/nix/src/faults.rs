@@ -20,7 +20,7 @@ const SYSTEM: &str = "nix/configurations.nix";
 const HOST: &str = "networking.hostName = \"gateway\";";
 const BUILT: &str = "tests/nix/built.nix";
 
-const FAULTS: [Fault; 38] = [
+const FAULTS: [Fault; 40] = [
     Fault {
         name: "a test's script that is no Python",
         file: "nix/tests/update.nix",
@@ -164,6 +164,22 @@ const FAULTS: [Fault; 38] = [
         to: "",
         stage: Stage::Agreement,
         says: "a slot script without ` gpt ' evaluates",
+    },
+    Fault {
+        name: "a limit that the initrd's service has not",
+        file: "nix/lib/hardening.nix",
+        from: "    \"LockPersonality\"\n",
+        to: "",
+        stage: Stage::Agreement,
+        says: "LockPersonality=yes",
+    },
+    Fault {
+        name: "a check of licences without its rules",
+        file: "nix/source.nix",
+        from: "    \".ci\"\n",
+        to: "    \".ci\"\n    \"deny.toml\"\n",
+        stage: Stage::Agreement,
+        says: "deny.toml': No such file",
     },
     Fault {
         name: "a need of the kernel that its module forgets",

@@ -42,7 +42,15 @@ const LIBRARIES: &str = "usr/lib/aarch64-linux-gnu";
 /// # Errors
 /// When it cannot be built.
 pub fn initrd() -> Result<PathBuf> {
-    let parts = [busybox()?, kernel::kernel()?, rootfs::base()?, atomix::aarch64()?];
+    with(kernel::kernel()?)
+}
+
+/// The same with the modules of this kernel.
+///
+/// # Errors
+/// As [`initrd`].
+pub fn with(kernel: PathBuf) -> Result<PathBuf> {
+    let parts = [busybox()?, kernel, rootfs::base()?, atomix::aarch64()?];
     let mut inputs = Inputs::new("initrd 3").text(INIT).text(&MODULES.join(" ")).text(NETWORK);
     for part in &parts {
         inputs = inputs.part(part);

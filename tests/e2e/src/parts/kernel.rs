@@ -8,6 +8,10 @@ use anyhow::{Context as _, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// What stands for the newest kernel, and how the packages of kernels begin.
+const META: &str = "linux-image-arm64";
+const PACKAGE: &str = "linux-image-";
+
 /// The directory with `Image` and the tree `root/usr/lib/modules/<version>`.
 ///
 /// # Errors
@@ -15,13 +19,33 @@ use std::path::{Path, PathBuf};
 pub fn kernel() -> Result<PathBuf> {
     part("kernel", Inputs::new("kernel 1").text(SUITE), |dir| {
         let apt = Apt::update()?;
-        let package = apt.dependency("linux-image-arm64", "linux-image-")?;
-        let root = dir.join("root");
-        apt.unpack(&package, &root)?;
-        let version = version(dir)?;
-        fs::rename(root.join(format!("boot/vmlinuz-{version}")), dir.join("Image"))?;
-        Program::new("depmod").arg("-b").arg(root.join("usr")).arg(version).run()
+        let package = apt.dependency(META, PACKAGE)?;
+        fetch(&apt, &package, dir)
     })
+}
+
+/// The same of the kernel that the suite has today: the image of a recipe has that one, and its initrd
+/// needs the modules of it. Where no mirror can be asked, the one that is there.
+///
+/// # Errors
+/// As [`kernel`].
+pub fn newest() -> Result<PathBuf> {
+    let kept = kernel()?;
+    let Ok(apt) = Apt::update() else { return Ok(kept) };
+    let package = apt.dependency(META, PACKAGE)?;
+    if package == format!("{PACKAGE}{}", version(&kept)?) {
+        return Ok(kept);
+    }
+    let inputs = Inputs::new("newest kernel 1").text(SUITE).text(&package);
+    part("kernel-newest", inputs, |dir| fetch(&apt, &package, dir))
+}
+
+fn fetch(apt: &Apt, package: &str, dir: &Path) -> Result<()> {
+    let root = dir.join("root");
+    apt.unpack(package, &root)?;
+    let version = version(dir)?;
+    fs::rename(root.join(format!("boot/vmlinuz-{version}")), dir.join("Image"))?;
+    Program::new("depmod").arg("-b").arg(root.join("usr")).arg(version).run()
 }
 
 /// The kernel's version, as its modules' directory is called.

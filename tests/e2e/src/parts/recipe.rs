@@ -8,7 +8,7 @@ use crate::cache::{Inputs, part};
 use crate::components;
 use crate::parts::disk::{EPOCH, device_tree};
 use crate::parts::rootfs::{PAM, put, rauc_files, settings, units, wanted_by};
-use crate::parts::{atomix, bundle, initrd};
+use crate::parts::{atomix, bundle, initrd, kernel};
 use crate::program::Program;
 use anyhow::{Context as _, Result, ensure};
 use std::fs;
@@ -32,7 +32,8 @@ const MACHINE_ID: &str = "0123456789abcdef0123456789abcdef\n";
 /// # Errors
 /// When it cannot be built, or the list is not as it has to be.
 pub fn image() -> Result<PathBuf> {
-    let parts = [atomix::aarch64()?, initrd::initrd()?, device_tree()?, bundle::keys()?];
+    let parts =
+        [atomix::aarch64()?, initrd::with(kernel::newest()?)?, device_tree()?, bundle::keys()?];
     let example = atomix::checkout()?.join(EXAMPLE);
     let recipe = fs::read_to_string(&example).with_context(|| example.display().to_string())?;
     let files = added()?;

@@ -18,7 +18,7 @@ mod image;
 mod judge;
 mod write_log;
 
-pub use content::Content;
+pub use content::{Content, LateBlock};
 pub use cuts::{CrashImages, Cut, Effort, plan_cuts};
 pub use image::{CrashImage, join};
 pub use judge::{Judge, Verdict};

@@ -273,6 +273,21 @@ impl Board {
         Some(env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
+    /// Both copies of the environment as they are on the card, whole or not.
+    ///
+    /// # Errors
+    /// When the card cannot be read.
+    pub fn environment_bytes(&self) -> Result<Vec<u8>> {
+        let card = File::open(self.machine.card())?;
+        let mut all = Vec::new();
+        for offset in QEMU.flash.env_offsets {
+            let mut copy = vec![0; usize::try_from(QEMU.flash.env_bytes)?];
+            card.read_exact_at(&mut copy, offset)?;
+            all.extend(copy);
+        }
+        Ok(all)
+    }
+
     /// Digest of a partition's content, read from outside.
     ///
     /// # Errors

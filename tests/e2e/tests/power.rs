@@ -11,16 +11,15 @@
 
 use anyhow::{Context as _, Result, ensure};
 use bootctl::SlotId;
-use e2e::board::QEMU;
 use e2e::crash_images::{
-    Content, CrashImages, Cut, Effort, Judge, LogCounts, Verdict, WriteLog, join, plan_cuts,
+    Content, CrashImages, Cut, Effort, Judge, LateBlock, LogCounts, Verdict, WriteLog, join,
+    plan_cuts,
 };
 use e2e::live::{Board, WAIT};
 use e2e::progress::say;
 use e2e::scenario::Scenario;
 use e2e::wiring::Wiring;
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -94,14 +93,18 @@ impl Known {
 
     /// The slot that runs is one that was complete.
     fn check_running(&self, board: &mut Board) -> Result<SlotId> {
-        let arguments = board.told("cat /proc/cmdline")?;
-        let slot = if arguments.contains("rauc.slot=A") { SlotId::A } else { SlotId::B };
+        let slot = running(board)?;
         let disk = FileStorage::open(&board.machine.disk(), Access::ReadOnly)?;
         let whole = self.update.is_in(&disk, slot)?
             || (slot == SlotId::A && self.flashed.is_in(&disk, slot)?);
         ensure!(whole, "slot {slot} runs and is not complete");
         Ok(slot)
     }
+}
+
+fn running(board: &mut Board) -> Result<SlotId> {
+    let arguments = board.told("cat /proc/cmdline")?;
+    Ok(if arguments.contains("rauc.slot=A") { SlotId::A } else { SlotId::B })
 }
 
 /// Cuts the power and switches on again: the board must come back by itself, in a complete slot.
@@ -121,8 +124,9 @@ fn comes_back(board: &mut Board, known: &Known, after: &str) -> Result<SlotId> {
     Ok(slot)
 }
 
-/// Brings the board to where it does this, and to a moment in it. Where it writes its environment
-/// the moment is found on the card: a busy machine is too slow for any fixed time.
+/// Brings the board to where it does this, and to a moment in it. Where it writes, the moment's
+/// bounds are found on the card and the disk: a busy machine is too slow for any fixed time, and an
+/// idle one too fast.
 fn reach(board: &mut Board, during: During, millis: u64) -> Result<()> {
     let mut wait = Duration::from_millis(millis);
     match during {
@@ -136,14 +140,22 @@ fn reach(board: &mut Board, during: During, millis: u64) -> Result<()> {
             };
             // One that was cut before has left it so.
             let again = begun(board);
-            let before = environment_bytes(board)?;
+            let before = board.environment_bytes()?;
+            let inactive = running(board)?.other();
+            let disk = FileStorage::open(&board.machine.disk(), Access::ReadOnly)?;
+            let late = LateBlock::of_update(&disk, inactive)?;
             board.start("atomix install /run/stick/update.raucb")?;
-            await_on_card(|| Ok(environment_bytes(board)? != before && (again || begun(board))))?;
+            await_on_card(|| Ok(board.environment_bytes()? != before && (again || begun(board))))?;
+            let end = Instant::now() + wait;
+            return await_on_card(|| {
+                let late = late.as_ref().map_or(Ok(true), |late| late.is_in(&disk))?;
+                Ok(late || Instant::now() >= end)
+            });
         }
         During::Commits | During::Confirmation => {
             // What is confirmed already is not written again.
             let confirmed = board.run("atomix boot is-confirmed")?.exit == 0;
-            let before = environment_bytes(board)?;
+            let before = board.environment_bytes()?;
             board.start(if confirmed || matches!(during, During::Commits) {
                 "n=0; while :; do n=$((n + 1)); fw_setenv e2e $n; done"
             } else {
@@ -151,7 +163,7 @@ fn reach(board: &mut Board, during: During, millis: u64) -> Result<()> {
             })?;
             // A commit is a matter of milliseconds.
             wait = Duration::from_micros(millis);
-            await_on_card(|| Ok(environment_bytes(board)? != before))?;
+            await_on_card(|| Ok(board.environment_bytes()? != before))?;
         }
         During::Reboot => board.start("systemctl reboot")?,
         During::Selector => {
@@ -165,18 +177,6 @@ fn reach(board: &mut Board, during: During, millis: u64) -> Result<()> {
     }
     std::thread::sleep(wait);
     Ok(())
-}
-
-/// Both copies of the environment as they are on the card, whole or not.
-fn environment_bytes(board: &Board) -> Result<Vec<u8>> {
-    let card = File::open(board.machine.card())?;
-    let mut all = Vec::new();
-    for offset in QEMU.flash.env_offsets {
-        let mut copy = vec![0; usize::try_from(QEMU.flash.env_bytes)?];
-        card.read_exact_at(&mut copy, offset)?;
-        all.extend(copy);
-    }
-    Ok(all)
 }
 
 fn await_on_card(mut come: impl FnMut() -> Result<bool>) -> Result<()> {

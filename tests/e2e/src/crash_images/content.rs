@@ -14,6 +14,8 @@ use storage::{Access, ByteLen, Digest, FileStorage, Storage};
 
 /// Unit of hashing.
 const HASH_BYTES: usize = 1024 * 1024;
+/// Unit of what an install writes.
+const BLOCK_BYTES: usize = 4096;
 
 /// What a complete slot holds: length and SHA-256 of each image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +79,49 @@ impl Content {
     }
 }
 
+/// A block that an install of the update writes near its end.
+#[derive(Debug)]
+pub struct LateBlock {
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+impl LateBlock {
+    /// Nine tenths through the blocks of the update's root file system that the slot lacks. None
+    /// when it lacks none.
+    ///
+    /// # Errors
+    /// When the disk or the update cannot be read.
+    pub fn of_update(disk: &dyn Storage, slot: SlotId) -> Result<Option<Self>> {
+        let image = rootfs::release(UPDATE_VERSION)?.join("rootfs.squashfs");
+        Self::between(disk, range(Role::Rootfs(slot))?.0, &fs::read(image)?)
+    }
+
+    fn between(disk: &dyn Storage, start: u64, image: &[u8]) -> Result<Option<Self>> {
+        let mut there = vec![0; image.len()];
+        disk.read_at(start, &mut there)?;
+        let pairs = image.chunks(BLOCK_BYTES).zip(there.chunks(BLOCK_BYTES));
+        let at = (start..).step_by(BLOCK_BYTES);
+        let mut lacking: Vec<_> = at
+            .zip(pairs)
+            .filter(|(_, (new, old))| new != old)
+            .map(|(at, (new, _))| (at, new))
+            .collect();
+        lacking.truncate(lacking.len() * 9 / 10 + 1);
+        Ok(lacking.pop().map(|(at, bytes)| Self { at, bytes: bytes.to_vec() }))
+    }
+
+    /// Whether it is on the disk.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn is_in(&self, disk: &dyn Storage) -> Result<bool> {
+        let mut there = vec![0; self.bytes.len()];
+        disk.read_at(self.at, &mut there)?;
+        Ok(there == self.bytes)
+    }
+}
+
 /// SHA-256 of a range.
 fn digest(storage: &dyn Storage, start: u64, end: u64) -> Result<Digest> {
     let mut hash = Sha256::new();
@@ -131,5 +176,22 @@ mod tests {
             }
         }
         assert!(content.is_in(&disk, SlotId::B).unwrap());
+    }
+    #[test]
+    fn the_late_block_is_nine_tenths_through_what_the_slot_lacks() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut disk = FileStorage::create_sparse(&dir.path().join("disk"), DISK_LEN).unwrap();
+        let image: Vec<u8> = (1..=40).flat_map(|n| [n; BLOCK_BYTES]).collect();
+        let start = range(Role::Rootfs(SlotId::B)).unwrap().0;
+        let number = |late: &LateBlock| late.bytes[0];
+        let late = LateBlock::between(&disk, start, &image).unwrap().unwrap();
+        assert_eq!(number(&late), 37);
+        assert!(!late.is_in(&disk).unwrap());
+        disk.write_at(start, &image[..20 * BLOCK_BYTES]).unwrap();
+        let late = LateBlock::between(&disk, start, &image).unwrap().unwrap();
+        assert_eq!(number(&late), 39);
+        disk.write_at(start, &image).unwrap();
+        assert!(late.is_in(&disk).unwrap());
+        assert!(LateBlock::between(&disk, start, &image).unwrap().is_none());
     }
 }

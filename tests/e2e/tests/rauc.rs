@@ -10,11 +10,14 @@
 )]
 
 use anyhow::{Context as _, Result, ensure};
+use bootctl::SlotId;
+use e2e::crash_images::LateBlock;
 use e2e::live::{Board, WAIT};
 use e2e::scenario::Scenario;
 use serde_json::Value;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use storage::{Access, FileStorage};
 
 const INSTALL: &str = "rauc install /run/stick/update.raucb";
 
@@ -84,10 +87,14 @@ fn a_power_cut_while_the_service_installs_leaves_the_old_slot_and_a_repeat_conve
 {
     Scenario::new("rauc-power-cut").run(|board| {
         board.mount_stick()?;
+        let disk = FileStorage::open(&board.machine.disk(), Access::ReadOnly)?;
+        let late = LateBlock::of_update(&disk, SlotId::B)?.context("B holds the update")?;
         board.start(INSTALL)?;
-        await_writing(board)?;
-        // The first pieces of the images are on their way.
-        sleep(Duration::from_millis(1500));
+        let begin = Instant::now();
+        while !late.is_in(&disk)? {
+            ensure!(begin.elapsed() < WAIT, "the install does not write");
+            sleep(Duration::from_millis(1));
+        }
         board.power_on("A, normal")?;
         assert_eq!(board.variable("atomix_state_B")?, "writing");
         assert_eq!(board.variable("BOOT_ORDER")?, "A");
@@ -102,18 +109,4 @@ fn a_power_cut_while_the_service_installs_leaves_the_old_slot_and_a_repeat_conve
         board.reboot("B, trying")?;
         board.await_confirmation()
     })
-}
-
-/// Waits until the environment on the card says that B is being written.
-fn await_writing(board: &Board) -> Result<()> {
-    let begin = Instant::now();
-    let is_writing = || {
-        let env = board.environment().unwrap_or_default();
-        env.get("atomix_state_B").is_some_and(|state| state == "writing")
-    };
-    while !is_writing() {
-        ensure!(begin.elapsed() < WAIT, "the install does not begin");
-        sleep(Duration::from_millis(20));
-    }
-    Ok(())
 }

@@ -31,6 +31,12 @@ pub enum TaskError {
         /// The names that there are.
         names: String,
     },
+    /// A crate of this workspace has no tests of its library any more.
+    #[error("there are no tests of the library in {}", dir.display())]
+    NoTests {
+        /// Directory of the crate.
+        dir: PathBuf,
+    },
     /// Programs that judge our output are missing.
     #[error("missing programs: {}; run `bash .ci/setup` as root", programs.join(", "))]
     JudgesMissing {

@@ -2,6 +2,7 @@
 //! `cargo xtask`: what a maintainer runs.
 
 mod book;
+mod cargo;
 mod cli;
 mod docs;
 mod e2e;

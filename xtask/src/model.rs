@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask model`: explores the boot protocol and prints how many states there are.
 
+use crate::cargo::{cargo, debug_run};
 use crate::error::TaskError;
-use crate::program::Program;
 
 /// What was asked for.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -14,7 +14,8 @@ pub struct ModelArgs {
 
 /// Runs the checker; the size for releases with the optimizer's help.
 pub fn run(args: &ModelArgs) -> Result<(), TaskError> {
-    let program = ["run", "--quiet", "--package", "model"];
-    let size: &[&str] = if args.exhaustive { &["--release", "--", "--exhaustive"] } else { &[] };
-    Program::new("cargo", &[&program[..], size].concat()).run()
+    if args.exhaustive {
+        return cargo(&["run", "--quiet", "--package", "model", "--release", "--", "--exhaustive"]);
+    }
+    debug_run("model", &[])?.run()
 }

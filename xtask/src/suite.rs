@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The suite: each step with its name and its time, stopping at the first that fails.
 
+use crate::cargo::{built, cargo, debug_program, debug_run, released_atomix, test_programs};
 use crate::e2e::E2eArgs;
 use crate::error::TaskError;
 use crate::program::Program;
@@ -18,22 +19,7 @@ const STEPS: [Step; 24] = [
     ("book", |_| book::check()),
     ("format", |_| format()),
     ("lints", |_| lints()),
-    // The scenarios of the real chain come last, with a rule of their own for what is played.
-    ("tests", |_| {
-        cargo(&["test", "--workspace", "--exclude", "e2e", "--quiet"])?;
-        // Ignored elsewhere, since it wants root and a loop device, as RAUC's own tests do.
-        cargo(&[
-            "test",
-            "--package",
-            "updater",
-            "--lib",
-            "--quiet",
-            "--",
-            "--ignored",
-            "loop_device",
-        ])?;
-        cargo(&["test", "--package", "e2e", "--lib", "--quiet"])
-    }),
+    ("tests", |_| tests()),
     ("documents", |_| {
         Program::new("cargo", &["doc", "--workspace", "--no-deps", "--quiet"])
             .env("RUSTDOCFLAGS", "-Dwarnings")
@@ -41,23 +27,19 @@ const STEPS: [Step; 24] = [
     }),
     ("fuzz targets", |_| fuzz()),
     ("main job", |_| cargo(&["run", "--release", "--quiet", "--package", "atomix", "--", "demo"])),
-    ("reference of commands", |_| {
-        cargo(&["build", "--release", "--quiet", "--package", "atomix"])?;
-        book::check_reference(&built("release/atomix")?)
-    }),
+    ("reference of commands", |_| book::check_reference(&released_atomix()?)),
     ("commands of pages", |out| {
-        cargo(&["build", "--release", "--quiet", "--package", "atomix"])?;
-        book::check_commands(&built("release/atomix")?, Path::new(&built("page-commands")?), out)
+        book::check_commands(&released_atomix()?, Path::new(&built("page-commands")?), out)
     }),
     // Debian's RAUC of two versions, its client and gooseBit come by name, once.
     ("RAUC's own tests", |_| judged_by("conformance", &[])),
     ("RAUC's peers", |_| judged_by("roundtrip", &[])),
     // It wants root, for a nix whose builds see nothing of the machine.
     ("Nix", |_| judged_by("nix-checks", &[])),
-    ("podman's generator", |_| cargo(&["run", "--quiet", "--package", "quadlet"])),
+    ("podman's generator", |_| debug_run("quadlet", &[])?.run()),
     // Ignored elsewhere, since it wants a browser; axe-core comes by name, once.
     ("boot pages in a browser", |_| {
-        let test = ["test", "--package", "config-api", "--test", "browser", "--quiet"];
+        let test = ["test", "--workspace", "--test", "browser", "--quiet"];
         cargo(&[&test[..], &["--", "--ignored", "--test-threads=2"]].concat())
     }),
     // They want root, for hosts and for networks in which nobody else is asked.
@@ -107,40 +89,21 @@ pub fn powercut(arguments: &[String]) -> Result<(), TaskError> {
 
 /// Runs the fleet simulator.
 pub fn fleet(arguments: &[String]) -> Result<(), TaskError> {
-    let run = ["run", "--quiet", "--package", "fleet", "--"];
-    let arguments = arguments.iter().map(String::as_str);
-    let arguments: Vec<&str> = run.into_iter().chain(arguments).collect();
-    cargo(&arguments)
+    debug_run("fleet", arguments)?.run()
 }
 
 /// Runs a package of judges: over the released program, unless the arguments name what they want.
 pub fn judged_by(package: &str, arguments: &[String]) -> Result<(), TaskError> {
-    let run = ["run", "--quiet", "--package", package, "--"];
-    let mut words: Vec<&str> =
-        run.into_iter().chain(arguments.iter().map(String::as_str)).collect();
-    let ours = built("release/atomix")?;
     if arguments.is_empty() {
-        cargo(&["build", "--release", "--quiet", "--package", "atomix"])?;
-        words.push(&ours);
+        return debug_run(package, &[released_atomix()?])?.run();
     }
-    cargo(&words)
+    debug_run(package, arguments)?.run()
 }
 
 /// Judges a gateway that the config API makes, as the arguments say.
 pub fn gateway(arguments: &[String]) -> Result<(), TaskError> {
-    cargo(&["build", "--quiet", "--package", "config-api", "--bins"])?;
-    let program = built("debug/atomix-config-api")?;
-    let run = ["run", "--quiet", "--package", "gateway", "--", &program];
-    let arguments = arguments.iter().map(String::as_str);
-    let words: Vec<&str> = run.into_iter().chain(arguments).collect();
-    cargo(&words)
-}
-
-/// What was built, in the build directory that this program comes from.
-fn built(name: &str) -> Result<String, TaskError> {
-    let own = std::env::current_exe()?;
-    let builds = own.parent().and_then(Path::parent).unwrap_or_else(|| Path::new("target"));
-    Ok(builds.join(name).display().to_string())
+    let program = debug_program("atomix-config-api")?;
+    debug_run("gateway", &[&[program], arguments].concat())?.run()
 }
 
 /// Runs the benchmark binary.
@@ -148,8 +111,20 @@ pub fn bench() -> Result<(), TaskError> {
     cargo(&["bench", "--package", "atomix", "--bench", "install"])
 }
 
-fn cargo(arguments: &[&str]) -> Result<(), TaskError> {
-    Program::new("cargo", arguments).run()
+/// All tests but the scenarios of the real chain, which come last, with a rule of their own for what
+/// is played.
+fn tests() -> Result<(), TaskError> {
+    cargo(&["test", "--workspace", "--exclude", "e2e", "--quiet"])?;
+    // Ignored elsewhere, since it wants root and a loop device, as RAUC's own tests do.
+    run_lib_tests(Path::new("updater"), &["--ignored", "loop_device"])?;
+    run_lib_tests(Path::new("tests/e2e"), &[])
+}
+
+fn run_lib_tests(dir: &Path, arguments: &[&str]) -> Result<(), TaskError> {
+    let programs = test_programs(&dir.join("src"), &["--lib"])?;
+    let path = programs.first().map(|(_, path)| path.as_str());
+    let path = path.ok_or_else(|| TaskError::NoTests { dir: dir.to_owned() })?;
+    Program::new(path, &[&["--quiet"], arguments].concat()).at(dir).run()
 }
 
 /// The manifest of the fuzz targets, a workspace of its own.

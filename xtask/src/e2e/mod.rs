@@ -9,10 +9,10 @@ mod kept;
 mod outcome;
 mod set;
 
+use crate::cargo::{debug_run, test_programs};
 use crate::error::TaskError;
 use crate::program::Program;
 use outcome::{Outcome, Place, Played, Told, conclusion, measures, report, row};
-use serde_json::Value;
 use set::{Scenario, Wanted, read_list, select, violations};
 use std::fs;
 use std::io::Write;
@@ -34,6 +34,9 @@ const PARTS: [&str; 11] = [
     "provisioned",
     "running",
 ];
+
+/// Where the scenarios' sources are.
+const TESTS: &str = "tests/e2e/tests";
 
 /// What is shown of the output of a test that failed.
 const TAIL_LINES: usize = 40;
@@ -93,8 +96,7 @@ pub fn run(args: &E2eArgs, out: &mut impl Write) -> Result<(), TaskError> {
     }
     writeln!(out, "parts of the chain: built once, then found again")?;
     out.flush()?;
-    Program::new("cargo", &[&["run", "--quiet", "-p", "e2e", "--", "parts"], &PARTS[..]].concat())
-        .run()?;
+    harness("parts", &PARTS.map(str::to_owned))?.run()?;
     writeln!(out, "parts: {:.1} s", begun.elapsed().as_secs_f64())?;
     let mut outcomes = Vec::new();
     let mut taken = 0;
@@ -128,34 +130,26 @@ pub fn run(args: &E2eArgs, out: &mut impl Write) -> Result<(), TaskError> {
 
 /// Boots an image on the emulated board and gives it the terminal.
 pub fn vm(arguments: &[String]) -> Result<(), TaskError> {
-    let run = ["run", "--quiet", "-p", "e2e", "--", "vm"];
-    let arguments = arguments.iter().map(String::as_str);
-    let words: Vec<&str> = run.into_iter().chain(arguments).collect();
-    Program::new("cargo", &words).with_terminal().run()
+    harness("vm", arguments)?.with_terminal().run()
+}
+
+/// The crate's own program, readied to do this.
+fn harness(verb: &str, arguments: &[String]) -> Result<Program, TaskError> {
+    debug_run("e2e", &[&[verb.to_owned()], arguments].concat())
 }
 
 /// The crate's test programs: name and path.
 fn build() -> Result<Vec<(String, String)>, TaskError> {
-    let arguments = [
-        "test",
-        "--quiet",
-        "--package",
-        "e2e",
-        "--no-run",
-        "--message-format=json-render-diagnostics",
-    ];
-    let printed = Program::new("cargo", &arguments).output()?;
-    let mut programs = Vec::new();
-    for line in String::from_utf8_lossy(&printed).lines() {
-        let message: Value = serde_json::from_str(line)?;
-        let is_test = message["target"]["kind"][0] == "test";
-        if let (true, Some(path)) = (is_test, message["executable"].as_str()) {
-            let name = message["target"]["name"].as_str().unwrap_or_default();
-            programs.push((name.to_owned(), path.to_owned()));
+    let mut which = Vec::new();
+    for entry in fs::read_dir(TESTS)? {
+        let path = entry?.path();
+        // Other directories hold what several programs share.
+        if path.is_file() || path.join("main.rs").exists() {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            which.extend(["--test".to_owned(), name]);
         }
     }
-    programs.sort();
-    Ok(programs)
+    test_programs(Path::new(TESTS), &which.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 fn list(programs: &[(String, String)]) -> Result<Vec<Scenario>, TaskError> {
@@ -247,8 +241,7 @@ fn play(
 
 #[expect(clippy::disallowed_methods, reason = "a report in the checkout, for the next commit")]
 fn write_report(file: &Path, outcomes: &[Outcome]) -> Result<(), TaskError> {
-    let printed =
-        Program::new("cargo", &["run", "--quiet", "-p", "e2e", "--", "versions"]).output()?;
+    let printed = harness("versions", &[])?.output()?;
     let versions = String::from_utf8_lossy(&printed).into_owned();
     let versions = versions.lines().filter_map(|line| line.split_once('\t'));
     let place = Place {

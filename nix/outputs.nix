@@ -88,6 +88,14 @@ in
       inherit lib;
       inherit (systemsOf) configurations development rock64;
     };
+    releases = import ../tests/nix/releases.nix {
+      inherit lib;
+      inherit (systemsOf) configurations;
+      packages = self.packages.aarch64-linux;
+      releases = forEach (
+        pkgs: builtins.mapAttrs (_: releaseOf pkgs developmentSigning) systemsOf.configurations
+      );
+    };
     units = import ../tests/nix/units.nix {
       inherit lib;
       inherit (systemsOf.configurations.rock64-development) config;

@@ -38,9 +38,23 @@ let
     seq 1 50000 >"$out/initrd"
     seq 1 5000 >"$out/dtbs/rockchip/rk3328-rock64.dtb"
   '';
+  # Of U-Boot's shape: bytes that are told from all others, of different lengths.
+  played-uboot =
+    run "played-uboot"
+      {
+        attrs = {
+          pname = "played-uboot";
+          version = "2025.10";
+        };
+      }
+      ''
+        mkdir "$out"
+        yes 'the first stage' | head -n 9000 >"$out/idbloader.img"
+        yes 'the second stage and its secure monitor' | head -n 20000 >"$out/u-boot.itb"
+      '';
 in
 rec {
-  inherit atomix;
+  inherit atomix played-uboot;
   rootfs = import ../../nix/squashfs.nix {
     inherit run toplevel;
     tools = [ ];
@@ -61,6 +75,20 @@ rec {
       ;
     inherit version sbom;
     bootFiles = boot-files;
+    uboot = played-uboot;
+    series = "25.11";
+  };
+  image-watchdog = import ../../nix/image.nix {
+    inherit
+      run
+      lib
+      atomix
+      rootfs
+      ;
+    inherit version sbom;
+    bootFiles = boot-files;
+    uboot = played-uboot;
+    watchdog = true;
     series = "25.11";
   };
   content = import ../../nix/bundle-content.nix {
@@ -89,12 +117,7 @@ rec {
       ;
     name = "atomixos-25.11";
     lockFile = ../../Cargo.lock;
-    firmware = [
-      {
-        pname = "played-boot-loader";
-        version = "1";
-      }
-    ];
+    firmware = [ played-uboot ];
   };
   # Did Kconfig keep the fragment? Once a configuration that has it all, once one that lost a line.
   kept = run "kept-options" { } ''

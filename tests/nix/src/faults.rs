@@ -20,7 +20,7 @@ const SYSTEM: &str = "nix/configurations.nix";
 const HOST: &str = "networking.hostName = \"gateway\";";
 const BUILT: &str = "tests/nix/built.nix";
 
-const FAULTS: [Fault; 40] = [
+const FAULTS: [Fault; 46] = [
     Fault {
         name: "a test's script that is no Python",
         file: "nix/tests/update.nix",
@@ -324,6 +324,54 @@ const FAULTS: [Fault; 40] = [
         to: "default = \"129M\";",
         stage: Stage::Options,
         says: "docs/nix-options.md",
+    },
+    Fault {
+        name: "a watchdog in a system, and none in its U-Boot",
+        file: "nix/outputs.nix",
+        from: "\"uboot-rock64${watchdog}\"",
+        to: "\"uboot-rock64${lib.optionalString false watchdog}\"",
+        stage: Stage::Releases,
+        says: "rock64-development-watchdog, put together on aarch64-linux: the image has the U-Boot",
+    },
+    Fault {
+        name: "a watchdog that the image's slot script is not told of",
+        file: "nix/lib/parts.nix",
+        from: "lib.optional watchdog",
+        to: "lib.optional (watchdog && false)",
+        stage: Stage::Releases,
+        says: "image and the system differ about the watchdog",
+    },
+    Fault {
+        name: "a first stage that is the second",
+        file: "nix/image.nix",
+        from: "\"${uboot}/idbloader.img\"",
+        to: "\"${uboot}/u-boot.itb\"",
+        stage: Stage::Flashed,
+        says: "idbloader.img, at sector 64: other bytes stand there",
+    },
+    Fault {
+        name: "firmware that no list has",
+        file: "nix/sbom.nix",
+        from: "map flashed firmware",
+        to: "map flashed (builtins.tail firmware)",
+        stage: Stage::Flashed,
+        says: "played-uboot 2025.10 is not a component",
+    },
+    Fault {
+        name: "a list that no checksum is of",
+        file: "nix/image.nix",
+        from: "sha256sum \"${name}\" \"${sbomName}\"",
+        to: "sha256sum \"${name}\"",
+        stage: Stage::Flashed,
+        says: "checksums of [\"atomixos-25.11.img\"]",
+    },
+    Fault {
+        name: "an image of another name",
+        file: "nix/image.nix",
+        from: "name = \"atomixos-${series}.img\";",
+        to: "name = \"atomix-${series}.img\";",
+        stage: Stage::Flashed,
+        says: "\"atomix-25.11.img\"",
     },
     Fault {
         name: "a build that differs each time",

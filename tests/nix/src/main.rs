@@ -12,6 +12,7 @@
 mod compared;
 mod faults;
 mod filters;
+mod flashed;
 mod project;
 mod root;
 mod stages;

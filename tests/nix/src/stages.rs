@@ -2,6 +2,7 @@
 //! What is asked of the flake, in order of cost? Each stage finds what those before it cannot.
 
 use crate::filters;
+use crate::flashed;
 use crate::project::{Project, checkout};
 use crate::root::Nix;
 use crate::tools::Tools;
@@ -14,6 +15,9 @@ use std::fs;
 /// The input that cannot be fetched, replaced; the lock stays as it is.
 pub const FLAGS: &str =
     "--no-write-lock-file --override-input nixpkgs path:/src/tests/nix/stub-nixpkgs";
+
+/// What really builds.
+pub const BUILT: &str = "--impure --file tests/nix/built.nix --argstr program /tools/atomix";
 
 /// The scenarios of the original's suite; fewer mean that some are gone.
 const LEAST_SCENARIOS: usize = 11;
@@ -34,6 +38,8 @@ pub enum Stage {
     Outputs,
     /// Does every system evaluate? `flake check` asks only whether it is one.
     Systems,
+    /// Does all that is flashed and installed of every system evaluate, with its own U-Boot?
+    Releases,
     /// Is what the documents promise to somebody's own flake what the flake gives out?
     Consumer,
     /// Do the modules say what the Rust side checks in, and refuse what must not be?
@@ -54,15 +60,18 @@ pub enum Stage {
     Scripts,
     /// Does what needs no nixpkgs build, in nix's sandbox, and bit for bit again?
     Build,
+    /// Has an image its name, its firmware in its places, its checksums and its list?
+    Flashed,
 }
 
 /// All stages.
-pub const STAGES: [Stage; 15] = [
+pub const STAGES: [Stage; 17] = [
     Stage::Format,
     Stage::Unused,
     Stage::Parse,
     Stage::Outputs,
     Stage::Systems,
+    Stage::Releases,
     Stage::Consumer,
     Stage::Agreement,
     Stage::Filters,
@@ -73,6 +82,7 @@ pub const STAGES: [Stage; 15] = [
     Stage::Verbs,
     Stage::Scripts,
     Stage::Build,
+    Stage::Flashed,
 ];
 
 /// The page of all options, in the project.
@@ -104,6 +114,7 @@ impl Checker {
                 self.inside(&format!("nix flake check --no-build --all-systems {FLAGS} path:/src"))
             }
             Stage::Systems => self.systems(),
+            Stage::Releases => self.nothing_told("releases"),
             Stage::Consumer => self.consumer(),
             Stage::Agreement => self.nothing_told("agreement"),
             Stage::Filters => filters::check(&self.evaluated("--json", "filters")?),
@@ -114,6 +125,7 @@ impl Checker {
             Stage::Verbs => verbs::check(self),
             Stage::Scripts => self.scripts(),
             Stage::Build => self.build(),
+            Stage::Flashed => flashed::check(self),
         }
     }
 
@@ -245,10 +257,9 @@ impl Checker {
 
     /// A repetition repeats only the derivation that it is given, so each of the closure is named.
     fn build(&self) -> Result<()> {
-        let built = "--impure --file tests/nix/built.nix --argstr program /tools/atomix";
         self.inside(&format!(
-            "nix build {built} --no-link -L
-             derivations=$(nix-store -qR $(nix path-info --derivation {built}) | grep '\\.drv$')
+            "nix build {BUILT} --no-link -L
+             derivations=$(nix-store -qR $(nix path-info --derivation {BUILT}) | grep '\\.drv$')
              test -n \"$derivations\"
              for one in $derivations; do nix-store --realise --check \"$one\" >/dev/null; done"
         ))

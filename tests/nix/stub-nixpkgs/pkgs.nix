@@ -206,7 +206,9 @@ let
           "passthru"
         ]
         // {
-          inherit name system script;
+          inherit name system;
+          # As nixpkgs calls it.
+          buildCommand = script;
           builder = "/bin/sh";
           args = [
             "-c"

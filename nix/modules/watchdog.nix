@@ -15,6 +15,12 @@ in
     enable = lib.mkEnableOption ''
       the hardware watchdog in U-Boot, kernel and systemd. Both slots get their kernels before U-Boot is
       replaced: docs/how-to-watchdog.md'';
+    driver = lib.mkOption {
+      type = lib.types.str;
+      default = "dw_wdt";
+      example = "i6300esb";
+      description = "The kernel's driver of the watchdog, loaded in the initrd before anything else.";
+    };
     soakReport = lib.mkOption {
       type = lib.types.nullOr lib.types.str;
       default = null;
@@ -42,6 +48,6 @@ in
         board.generatedWatchdog + "/etc/systemd/system.conf.d/50-atomix-watchdog.conf";
     };
     # The driver first: U-Boot's last feeding lasts for 28 s.
-    boot.initrd.kernelModules = [ "dw_wdt" ];
+    boot.initrd.kernelModules = [ cfg.driver ];
   };
 }

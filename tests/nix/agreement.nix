@@ -347,3 +347,12 @@ differs "system.conf" (trimmed device.atomixos.update.systemConf) (
     lacks
     ;
 }
+++ import ./watched.nix {
+  inherit
+    lib
+    rock64
+    development
+    device
+    differs
+    ;
+}

@@ -32,6 +32,14 @@
     machine.succeed("fw_setenv atomix_state_A trying")
     machine.fail("systemctl restart os-verification.service")
     assert env(machine, "atomix_state_A") == "trying"
+    # What is healthy when it begins, and ends before the window does.
+    machine.succeed("systemctl start played.service")
+    machine.succeed("systemctl start --no-block os-verification.service")
+    machine.sleep(3)
+    machine.succeed("systemctl stop played.service")
+    machine.wait_until_succeeds("systemctl is-failed os-verification.service")
+    assert env(machine, "atomix_state_A") == "trying"
+    machine.fail("atomix boot is-confirmed")
     machine.succeed("systemctl start played.service")
     machine.succeed("systemctl restart os-verification.service")
     assert env(machine, "atomix_state_A") == "good"

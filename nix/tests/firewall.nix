@@ -30,9 +30,15 @@
     world.wait_for_unit("network.target")
     lan.succeed("curl --fail --max-time 10 http://192.168.2.1:8443/")
     world.fail("curl --fail --max-time 5 http://192.168.1.1:8443/")
+    # All of it that is not opened, not this port alone; and the way out is open.
+    for chain in ["input", "forward"]:
+        assert "policy drop" in gateway.succeed(f"nft list chain inet filter {chain}"), chain
+    world.fail("ping -c 1 -W 5 192.168.1.1")
+    gateway.succeed("ping -c 1 -W 5 192.168.1.3")
     # From one side to the other, whatever routes say.
     world.succeed("ip route add 192.168.2.0/24 via 192.168.1.1")
     world.fail("ping -c 1 -W 5 192.168.2.2")
+    assert gateway.succeed("sysctl -n net.ipv6.conf.all.forwarding").strip() == "0"
     assert gateway.succeed("sysctl -n net.ipv4.ip_forward").strip() == "0"
   '';
 }

@@ -21,6 +21,8 @@
   testScript = ''
     ${board.prelude}
     first_boot(machine)
+    # Without any it waits, and says nothing of being done.
+    machine.fail("test -e /data/config/config.toml")
     machine.succeed("mkfs.vfat /dev/vdd && mkdir -p /stick && mount /dev/vdd /stick")
     machine.copy_from_host("${../../config-api/tests/fixtures/001-minimal/input.toml}", "/stick/config.toml")
     machine.succeed("umount /stick && systemctl restart atomix-config-helper atomix-config-first-boot")

@@ -16,11 +16,15 @@
     machine.succeed("logger -p daemon.crit 'the last words'")
     machine.wait_until_succeeds("journalctl --directory=/data/logs/journal | grep -q 'the last words'")
     machine.succeed("sync")
+    # A line without weight is there as soon as somebody asks for it.
+    machine.succeed("logger -p daemon.info 'the quiet words'")
+    machine.succeed("journalctl --sync")
     machine.crash()
     machine.start()
     machine.wait_for_unit("multi-user.target")
     machine.succeed("mkdir -p /data && mount /dev/disk/by-partlabel/data /data")
     machine.succeed("journalctl --directory=/data/logs/journal | grep -q 'the last words'")
+    machine.succeed("journalctl --directory=/data/logs/journal | grep -q 'the quiet words'")
     machine.succeed("atomix why --last 20")
   '';
 }

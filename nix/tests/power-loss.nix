@@ -21,6 +21,10 @@
     else:
         assert env(machine, "atomix_state_B") == "writing"
         assert env(machine, "BOOT_ORDER").split() == ["A"]
+    # The running slot can still be told from the other one, and confirmed.
+    machine.succeed("rauc status")
+    machine.succeed("rauc status mark-good booted")
+    assert env(machine, "atomix_state_A") == "good"
     machine.succeed("atomix install ${board.bundle "2.0.0"}")
     assert env(machine, "atomix_state_B") == "trying"
     machine.succeed("atomix slot check B")

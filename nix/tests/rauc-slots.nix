@@ -21,6 +21,16 @@
     }, devices
     assert slots["boot.0"]["state"] == "booted", slots
     machine.succeed("test -s /etc/rauc/ca.cert.pem")
+    for device in devices.values():
+        machine.succeed(f"test -b {device}")
+    # Which boot partition belongs to which root, and what the selector calls them.
+    conf = machine.succeed("cat /etc/rauc/system.conf").split("[slot.")
+    sections = {part.split("]")[0]: part.splitlines() for part in conf[1:]}
+    for index, name in enumerate(["A", "B"]):
+        assert f"bootname={name}" in sections[f"boot.{index}"], sections
+        assert f"parent=boot.{index}" in sections[f"rootfs.{index}"], sections
+    machine.succeed("rauc status mark-good booted")
+    assert env(machine, "atomix_state_A") == "good"
     # A client of the original's service finds the same.
     machine.succeed("busctl call de.pengutronix.rauc / de.pengutronix.rauc.Installer GetPrimary")
   '';

@@ -7,10 +7,14 @@
   testScript = ''
     ${board.prelude}
     first_boot(machine)
+    machine.succeed("rauc status mark-good booted")
     machine.succeed("atomix install ${board.bundle "2.0.0"}")
     assert env(machine, "BOOT_ORDER").split()[0] == "B"
     machine.succeed("rauc status mark-bad other")
     assert env(machine, "atomix_state_B") == "bad"
+    assert env(machine, "BOOT_ORDER").split()[0] == "A"
+    assert env(machine, "atomix_state_A") == "good"
+    machine.succeed("rauc status mark-active booted")
     assert env(machine, "BOOT_ORDER").split()[0] == "A"
     # Refused in this state, and done when somebody insists.
     status, _ = machine.execute("atomix install ${board.bundle "2.0.0"}")

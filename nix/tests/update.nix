@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# An update goes into the slots that do not run, byte for byte, and is what boots next; then the second
-# one goes the other way.
+# An update goes into the slots that do not run, byte for byte, and is what boots next. That the second one
+# goes the other way takes a boot of the other slot: `cargo xtask e2e`.
 { board, ... }:
 {
   nodes.machine = board.module;
@@ -8,6 +8,8 @@
     ${board.prelude}
     first_boot(machine)
     running = [digest(machine, f"/dev/vdb{n}", 134217728 if n == 1 else 1 << 24) for n in (1, 2)]
+    machine.succeed("rauc status mark-good booted")
+    assert env(machine, "BOOT_ORDER").split()[0] == "A"
     machine.succeed("rauc install ${board.bundle "2.0.0"}")
     assert env(machine, "BOOT_ORDER").split()[0] == "B"
     assert env(machine, "atomix_state_B") == "trying"

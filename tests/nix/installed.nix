@@ -148,6 +148,37 @@ let
     )
   );
 
+  # What is written here and shipped nowhere, and who else looks at it; of a system and of the other one.
+  alsoThere = [
+    # Compared by its meaning in agreement.nix.
+    "etc/rauc/system.conf"
+    # `keyring' below.
+    "etc/rauc/ca.cert.pem"
+    # Told at each login; an image of a production keyring has none.
+    "etc/issue.d/10-development-keyring.issue"
+  ];
+  alsoInWatched = [
+    # Who pays for the network, by an option; read by atomix-agent.service.
+    "etc/atomix/metered"
+  ];
+  places = map (one: one.place) (shipped ++ inInitrd ++ ofWatched) ++ alsoThere;
+  strangersIn =
+    name: config: known:
+    lacks "installed in ${name} and known to nobody" (
+      builtins.filter (place: !(builtins.elem place known)) (builtins.attrNames (installed config))
+    )
+    # What has no files that could be looked at: NixOS makes them of these.
+    ++ differs "packages of udev rules in ${name}" (map toString config.services.udev.packages) [ ]
+    ++ differs "settings of tmpfiles in ${name}" config.systemd.tmpfiles.settings { }
+    ++
+      differs "programs of the initrd in ${name}" (builtins.attrNames config.boot.initrd.systemd.extraBin)
+        [
+          "atomix-repart"
+          "mkfs.f2fs"
+        ];
+  nobodys =
+    strangersIn "a system" device places
+    ++ strangersIn "a system with a watchdog" watched (places ++ alsoInWatched);
   # A drop-in that says more than the file could take its limits back.
   dropIns =
     let
@@ -196,6 +227,7 @@ lib.concatMap (compared (installed device)) (shipped ++ inInitrd)
 ++ lib.concatMap (compared (installed watched)) ofWatched
 ++ reasons
 ++ strangers
+++ nobodys
 ++ dropIns
 ++ rows
 ++ account

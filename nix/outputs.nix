@@ -96,9 +96,20 @@ in
         pkgs: builtins.mapAttrs (_: releaseOf pkgs developmentSigning) systemsOf.configurations
       );
     };
-    units = import ../tests/nix/units.nix {
+    units = {
+      inherit
+        (import ../tests/nix/units.nix {
+          inherit lib;
+          inherit (systemsOf.configurations.rock64-development) config;
+        })
+        initrd
+        rules
+        system
+        ;
+    };
+    initrd = import ../tests/nix/initrd.nix {
       inherit lib;
-      inherit (systemsOf.configurations.rock64-development) config;
+      inherit (systemsOf) development rock64;
     };
     options = import ../tests/nix/options.nix {
       inherit lib;

@@ -103,7 +103,11 @@ in
           Type = "oneshot";
           RemainAfterExit = true;
           ExecStart = "/bin/udevadm wait --settle --timeout=30 ${board.disk}";
-          NoNewPrivileges = true;
+        }
+        // import ../lib/initrd-hardening.nix
+        // {
+          # udev's news, and its socket.
+          RestrictAddressFamilies = "AF_NETLINK AF_UNIX";
         };
       };
     };

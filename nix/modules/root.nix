@@ -8,6 +8,7 @@
 }:
 let
   cfg = config.atomixos.root;
+  closed = import ../lib/initrd-hardening.nix;
   lower = "/run/atomixos/lower";
   upper = "/run/atomixos/overlay";
 in
@@ -87,8 +88,8 @@ in
           Type = "oneshot";
           RemainAfterExit = true;
           ExecStart = "/bin/mkdir -p ${upper}/upper ${upper}/work";
-          NoNewPrivileges = true;
-        };
+        }
+        // closed;
       };
 
       # Without it systemd would take every boot for the first one of a new machine.
@@ -109,8 +110,8 @@ in
         serviceConfig = {
           Type = "oneshot";
           RemainAfterExit = true;
-          NoNewPrivileges = true;
-        };
+        }
+        // closed;
         # A hash with a word of its own: what identifies the medium is told to nobody.
         script = ''
           mkdir -p /sysroot/etc
@@ -123,13 +124,23 @@ in
       services.atomixos-dead-end = {
         description = "Restart of an initrd that cannot go on";
         wantedBy = [ "emergency.target" ];
-        unitConfig.DefaultDependencies = false;
+        unitConfig = {
+          DefaultDependencies = false;
+          # Whatever keeps the program from it, a limit among them: PID 1 restarts by itself.
+          FailureAction = "reboot-immediate";
+        };
         serviceConfig = {
           Type = "oneshot";
           ExecStartPre = "/bin/sleep 20";
           ExecStart = "/bin/systemctl --force --force reboot";
           StandardOutput = "journal+console";
-          NoNewPrivileges = true;
+        }
+        // closed
+        // {
+          CapabilityBoundingSet = "CAP_SYS_BOOT";
+          # The bus, should systemctl ask PID 1 for it after all.
+          RestrictAddressFamilies = "AF_UNIX";
+          SystemCallFilter = closed.SystemCallFilter ++ [ "@reboot" ];
         };
       };
     };

@@ -119,6 +119,7 @@ let
   place = mountPoint: config.fileSystems.${mountPoint} // { inherit mountPoint; };
 in
 {
+  inherit mount service;
   system =
     nested config.atomixos.unitTexts
     // dropIns config.systemd config.atomixos.unitTexts

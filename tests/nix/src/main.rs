@@ -13,6 +13,7 @@ mod compared;
 mod faults;
 mod filters;
 mod flashed;
+mod initrd;
 mod project;
 mod root;
 mod stages;

@@ -3,11 +3,12 @@
 
 use crate::filters;
 use crate::flashed;
+use crate::initrd;
 use crate::project::{Project, checkout};
 use crate::root::Nix;
 use crate::tools::Tools;
 use crate::verbs;
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use e2e::program::Program;
 use std::collections::BTreeMap;
 use std::fs;
@@ -52,6 +53,8 @@ pub enum Stage {
     Units,
     /// Is there an order for all that a boot starts? systemd leaves out what it has none for.
     Order,
+    /// Do the initrd's services live with their limits, and have they those that the page says?
+    Initrd,
     /// Does docs/nix-options.md have every option as the modules have it?
     Options,
     /// Is every `nix run .#VERB` one that the programs take?
@@ -65,7 +68,7 @@ pub enum Stage {
 }
 
 /// All stages.
-pub const STAGES: [Stage; 17] = [
+pub const STAGES: [Stage; 18] = [
     Stage::Format,
     Stage::Unused,
     Stage::Parse,
@@ -78,6 +81,7 @@ pub const STAGES: [Stage; 17] = [
     Stage::Needs,
     Stage::Units,
     Stage::Order,
+    Stage::Initrd,
     Stage::Options,
     Stage::Verbs,
     Stage::Scripts,
@@ -87,6 +91,9 @@ pub const STAGES: [Stage; 17] = [
 
 /// The page of all options, in the project.
 const OPTIONS_PAGE: &str = "docs/nix-options.md";
+
+/// The page with a table of the scenarios.
+const SCENARIOS_PAGE: &str = "docs/nix-modules.md";
 
 /// What every stage works with.
 pub struct Checker {
@@ -121,6 +128,7 @@ impl Checker {
             Stage::Needs => self.nothing_told("needs"),
             Stage::Units => self.units(),
             Stage::Order => self.order(),
+            Stage::Initrd => initrd::check(self),
             Stage::Options => self.options(),
             Stage::Verbs => verbs::check(self),
             Stage::Scripts => self.scripts(),
@@ -248,6 +256,16 @@ impl Checker {
         let said = self.nix.run(self.project.path(), &script)?;
         let scripts: BTreeMap<String, String> = serde_json::from_str(&said)?;
         ensure!(scripts.len() >= LEAST_SCENARIOS, "only {} scenarios", scripts.len());
+        let page = fs::read_to_string(self.project.path().join(SCENARIOS_PAGE))?;
+        let (_, table) = page.split_once("| scenario |").context("no table of scenarios")?;
+        let told: Vec<&str> = table
+            .lines()
+            .take_while(|line| !line.is_empty())
+            .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+            .map(|(name, _)| name)
+            .collect();
+        let names: Vec<&String> = scripts.keys().collect();
+        ensure!(told == names, "{SCENARIOS_PAGE} has the scenarios {told:?}, not {names:?}");
         let compile = "import sys; compile(sys.argv[1], sys.argv[2], 'exec')";
         for (name, text) in &scripts {
             Program::new("python3").args(["-c", compile, text, name]).run()?;

@@ -20,7 +20,7 @@ const SYSTEM: &str = "nix/configurations.nix";
 const HOST: &str = "networking.hostName = \"gateway\";";
 const BUILT: &str = "tests/nix/built.nix";
 
-const FAULTS: [Fault; 46] = [
+const FAULTS: [Fault; 57] = [
     Fault {
         name: "a test's script that is no Python",
         file: "nix/tests/update.nix",
@@ -30,12 +30,20 @@ const FAULTS: [Fault; 46] = [
         says: "SyntaxError",
     },
     Fault {
+        name: "a scenario that its page does not know",
+        file: "docs/nix-modules.md",
+        from: "| `rollback` | *bad*",
+        to: "| *bad*",
+        stage: Stage::Scripts,
+        says: "docs/nix-modules.md has the scenarios",
+    },
+    Fault {
         name: "a test's machine with an option that does not exist",
         file: "nix/tests/watchdog.nix",
-        from: "boot.kernelModules =",
-        to: "boot.kernelModule =",
+        from: "virtualisation.qemu.options =",
+        to: "virtualisation.qemu.option =",
         stage: Stage::Outputs,
-        says: "`boot.kernelModule' does not exist",
+        says: "`virtualisation.qemu.option' does not exist",
     },
     Fault {
         name: "an option that does not exist",
@@ -262,6 +270,62 @@ const FAULTS: [Fault; 46] = [
         says: "atomix/dist/rauc/de.pengutronix.rauc-root-only.conf",
     },
     Fault {
+        name: "a file of /etc that nobody knows",
+        file: "nix/modules/boot.nix",
+        from: "    environment.etc.\"systemd",
+        to: "    environment.etc.\"planted\".text = \"\";\n    environment.etc.\"systemd",
+        stage: Stage::Agreement,
+        says: "[\\\"etc/planted\\\"]",
+    },
+    Fault {
+        name: "a rule of tmpfiles that nobody knows",
+        file: "nix/modules/containers.nix",
+        from: "    systemd.tmpfiles.rules = [\n",
+        to: "    systemd.tmpfiles.rules = [\n      \"d /planted 0777 root root -\"\n",
+        stage: Stage::Agreement,
+        says: "systemd.tmpfiles.rules: ",
+    },
+    Fault {
+        name: "a rule of udev that nobody knows",
+        file: "nix/modules/disk.nix",
+        from: "services.udev.extraRules = rules;",
+        to: "services.udev.extraRules = rules + \"KERNEL==\\\"sd*\\\", MODE=\\\"0666\\\"\\n\";",
+        stage: Stage::Agreement,
+        says: "udev's rules: ",
+    },
+    Fault {
+        name: "a test of a watchdog that its machine has not",
+        file: "nix/tests/watchdog.nix",
+        from: "driver = \"i6300esb\";",
+        to: "driver = \"dw_wdt\";",
+        stage: Stage::Agreement,
+        says: "the watchdog's test loads dw_wdt",
+    },
+    Fault {
+        name: "a watchdog that opens an SSH",
+        file: "nix/modules/watchdog.nix",
+        from: "    boot.initrd.kernelModules",
+        to: "    services.openssh.settings.PermitRootLogin = lib.mkForce \"yes\";\n    boot.initrd.kernelModules",
+        stage: Stage::Agreement,
+        says: "a watchdog changes rights",
+    },
+    Fault {
+        name: "a keyring that only the builder has",
+        file: "nix/modules/update.nix",
+        from: "}) elsewhere",
+        to: "}) [ ]",
+        stage: Stage::Agreement,
+        says: "a keyring that lies on the builder evaluates",
+    },
+    Fault {
+        name: "a journal that takes more than it is told",
+        file: "nix/modules/logging.nix",
+        from: "SystemKeepFree=256M",
+        to: "SystemKeepFree=25M",
+        stage: Stage::Agreement,
+        says: "journald.conf.SystemKeepFree: ",
+    },
+    Fault {
         name: "a unit that no system installs",
         file: "nix/modules/boot.nix",
         from: "      \"atomix-attempts.timer\"\n",
@@ -316,6 +380,30 @@ const FAULTS: [Fault; 46] = [
         to: "\"data.mount\"",
         stage: Stage::Order,
         says: "ordering cycle",
+    },
+    Fault {
+        name: "a service of the initrd with every capability",
+        file: "nix/lib/initrd-hardening.nix",
+        from: "  CapabilityBoundingSet = \"\";\n",
+        to: "",
+        stage: Stage::Initrd,
+        says: "docs/units.md says of the initrd",
+    },
+    Fault {
+        name: "a dead end that may not restart",
+        file: "nix/modules/root.nix",
+        from: "++ [ \"@reboot\" ]",
+        to: "++ [ \"@clock\" ]",
+        stage: Stage::Initrd,
+        says: "a restart is 129",
+    },
+    Fault {
+        name: "an identity of another word",
+        file: "nix/modules/root.nix",
+        from: "echo atomixos machine-id;",
+        to: "echo atomixos machineid;",
+        stage: Stage::Initrd,
+        says: "a restart is 129",
     },
     Fault {
         name: "an option that its page does not know",

@@ -119,6 +119,10 @@ rec {
     lockFile = ../../Cargo.lock;
     firmware = [ played-uboot ];
   };
+  docs = import ../../nix/docs.nix {
+    inherit run;
+    mdbook = "/usr";
+  };
   # Did Kconfig keep the fragment? Once a configuration that has it all, once one that lost a line.
   kept = run "kept-options" { } ''
     sh ${../../nix/kept-options.sh} ${fragment} ${fragment}

@@ -3,6 +3,7 @@
 //! machine, must become the same bytes; the bundle must verify and hold them; the list of components
 //! must name every crate and every path of the system.
 
+use crate::pages;
 use crate::root::Nix;
 use crate::stages::{BUILT, Checker};
 use anyhow::{Context as _, Result, ensure};
@@ -17,6 +18,9 @@ const SIGNED: &str = "--impure --file tests/nix/signed.nix --argstr program /too
 
 /// What `built.nix` flashes beside the system.
 const FIRMWARE: usize = 1;
+
+/// Links of the whole book; fewer mean that its pages are not read.
+const LEAST_LINKS: usize = 2000;
 
 /// What a system of the check is made of, and the program that nix has not called.
 struct Outside<'a> {
@@ -54,6 +58,7 @@ pub fn check(checker: &Checker, program: &Path) -> Result<()> {
     outside.assembled("content", "content", &[], &content)?;
     outside.script(&path("boot-script", BUILT)?)?;
     verified(program, scratch.path(), &path("keys", SIGNED)?, &path("bundle", SIGNED)?, &content)?;
+    pages::check(&path("docs", BUILT)?, LEAST_LINKS).context("the pages of the book")?;
     components(checker, nix, &image.join("atomixos-25.11.cdx.json"))
 }
 

@@ -14,6 +14,7 @@ mod faults;
 mod filters;
 mod flashed;
 mod initrd;
+mod pages;
 mod project;
 mod root;
 mod stages;

@@ -51,24 +51,52 @@ pub fn checkout() -> Result<PathBuf> {
 /// When they cannot be built, or their sources change while they are copied.
 pub fn aarch64() -> Result<PathBuf> {
     let chroot = rust_chroot::chroot()?;
+    let kept = cache::root()?.join("target-aarch64");
+    from_sources("atomix-aarch64", Inputs::new("atomix 2").part(&chroot), |sources, dir| {
+        let mut cargo = in_chroot(&chroot, sources, &kept)?;
+        for (name, value) in [
+            ("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc"),
+            ("CC_aarch64_unknown_linux_gnu", "aarch64-linux-gnu-gcc"),
+            ("PKG_CONFIG_ALLOW_CROSS", "1"),
+            (
+                "PKG_CONFIG_LIBDIR_aarch64_unknown_linux_gnu",
+                "/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig",
+            ),
+        ] {
+            cargo = cargo.args(["--setenv", name, value]);
+        }
+        cargo
+            .args(["cargo", "build", "--locked", "--release", "--target", TARGET])
+            .args(["-p", "atomix", "-p", "atomix-repart"])
+            .run()?;
+        for program in ["atomix", "atomix-repart"] {
+            fs::copy(kept.join(TARGET).join("release").join(program), dir.join(program))?;
+        }
+        compare_sizes(dir)
+    })
+}
+
+/// A part that `make` builds in a directory from a copy of the sources.
+pub(crate) fn from_sources(
+    name: &str,
+    inputs: Inputs,
+    make: impl FnOnce(&Path, &Path) -> Result<()>,
+) -> Result<PathBuf> {
     let root = checkout()?;
     let names = listed(&root)?;
-    let inputs = |root: &Path| digest_sources(root, &names).map(|inputs| inputs.part(&chroot));
-    let wanted = inputs(&root)?;
-    let digest = inputs(&root)?.digest();
-    part("atomix-aarch64", wanted, |dir| {
+    let wanted = digest_sources(&root, &names)?;
+    part(name, inputs.text(&wanted), |dir| {
         let copy = dir.join("sources");
         fs::create_dir_all(&copy)?;
         // With their times: what did not change is not compiled again.
         let cp = Program::new("cp").args(["-p", "--parents", "--"]).args(&names).arg(&copy);
         cp.current_dir(&root).run()?;
         ensure!(
-            inputs(&copy)?.digest() == digest,
+            digest_sources(&copy, &names)? == wanted,
             "the sources changed while they were copied: again"
         );
-        build(&chroot, &copy, dir)?;
-        Program::new("rm").arg("-rf").arg(&copy).run()?;
-        compare_sizes(dir)
+        make(&copy, dir)?;
+        Program::new("rm").arg("-rf").arg(&copy).run()
     })
 }
 
@@ -99,17 +127,17 @@ fn listed(root: &Path) -> Result<Vec<String>> {
     Ok(names.map(str::to_owned).collect())
 }
 
-fn digest_sources(root: &Path, names: &[String]) -> Result<Inputs> {
+fn digest_sources(root: &Path, names: &[String]) -> Result<String> {
     // Tests and benches do not end up in the programs.
     let ours = |name: &&String| {
         let room = name.split('/').next().unwrap_or_default();
         SOURCES.contains(&room) && !name.contains("/tests/") && !name.contains("/benches/")
     };
-    let mut inputs = Inputs::new("atomix 2");
+    let mut inputs = Inputs::new("sources");
     for name in names.iter().filter(ours) {
         inputs = inputs.text(name).file(&root.join(name))?;
     }
-    Ok(inputs)
+    Ok(inputs.digest())
 }
 
 /// The small program has to stay small: it is in every initrd, which U-Boot loads before the
@@ -125,10 +153,10 @@ fn compare_sizes(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn build(chroot: &Path, sources: &Path, dir: &Path) -> Result<()> {
-    // Kept from build to build: most of it is other people's crates.
-    let target = cache::root()?.join("target-aarch64");
-    fs::create_dir_all(&target)?;
+/// Something to be run in a chroot with a compiler, in `/src`, where `sources` are; what it builds is
+/// `kept` from build to build, since most of it is other people's crates.
+pub(crate) fn in_chroot(chroot: &Path, sources: &Path, kept: &Path) -> Result<Program> {
+    fs::create_dir_all(kept)?;
     let home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
@@ -138,8 +166,8 @@ fn build(chroot: &Path, sources: &Path, dir: &Path) -> Result<()> {
     let root = chroot.join("root");
     for (kind, from, to) in [
         ("--bind", root.as_path(), "/"),
-        ("--ro-bind", sources, "/src"),
-        ("--bind", target.as_path(), "/target"),
+        ("--bind", sources, "/src"),
+        ("--bind", kept, "/target"),
         ("--bind", home.as_path(), "/cargo"),
     ] {
         bwrap = bwrap.arg(kind).arg(from).arg(to);
@@ -155,24 +183,10 @@ fn build(chroot: &Path, sources: &Path, dir: &Path) -> Result<()> {
         ("CARGO_HOME", "/cargo"),
         ("CARGO_TARGET_DIR", "/target"),
         ("CARGO_TERM_COLOR", "never"),
-        ("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc"),
-        ("CC_aarch64_unknown_linux_gnu", "aarch64-linux-gnu-gcc"),
-        ("PKG_CONFIG_ALLOW_CROSS", "1"),
-        (
-            "PKG_CONFIG_LIBDIR_aarch64_unknown_linux_gnu",
-            "/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig",
-        ),
     ] {
         bwrap = bwrap.args(["--setenv", name, value]);
     }
-    bwrap
-        .args(["cargo", "build", "--locked", "--release", "--target", TARGET])
-        .args(["-p", "atomix", "-p", "atomix-repart"])
-        .run()?;
-    for program in ["atomix", "atomix-repart"] {
-        fs::copy(target.join(TARGET).join("release").join(program), dir.join(program))?;
-    }
-    Ok(())
+    Ok(bwrap)
 }
 
 #[cfg(test)]

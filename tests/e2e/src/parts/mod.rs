@@ -12,6 +12,7 @@ pub mod recipe;
 pub mod rootfs;
 pub mod rust_chroot;
 pub mod sandbox;
+pub mod static_program;
 pub mod stock;
 pub mod uboot;
 pub mod variants;
@@ -27,7 +28,7 @@ use std::path::PathBuf;
 type Part = (&'static str, fn() -> Result<PathBuf>);
 
 /// Every part, in an order in which they can be built.
-const PARTS: [Part; 16] = [
+const PARTS: [Part; 17] = [
     ("uboot-source", uboot::source),
     ("uboot-qemu", uboot::qemu),
     ("uboot-rock64", uboot::rock64),
@@ -35,6 +36,7 @@ const PARTS: [Part; 16] = [
     ("uboot-stock", stock::stock),
     ("rust-chroot", rust_chroot::chroot),
     ("atomix-aarch64", atomix::aarch64),
+    ("atomix-static", static_program::atomix),
     ("kernel", kernel::kernel),
     ("rootfs", rootfs::rootfs),
     ("initrd", initrd::initrd),

@@ -46,12 +46,11 @@ let
   sbom = import ./sbom.nix {
     inherit
       run
-      lib
       version
       toplevel
       ;
     name = "atomixos-${series}";
-    lockFile = ../Cargo.lock;
+    crateList = ../atomix/dist/crates/system.json;
     firmware = [
       uboot
       armTrustedFirmware

@@ -1,42 +1,20 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# What is in the image, as CycloneDX 1.5: the crates of Cargo.lock with their hashes, every path of
-# the system's closure, and what is flashed beside it. Written by Nix from what it knows anyway; same input, same bytes, so it
-# has neither a time nor a serial number.
+# What is in the image, as CycloneDX 1.5: the crates of the programs with hashes, licences and who
+# uses whom, every path of the system's closure, and what is flashed beside it. Written by Nix from
+# what it knows anyway; same input, same bytes, so it has neither a time nor a serial number.
 {
   run,
-  lib,
   name,
   version,
-  lockFile,
+  crateList,
   toplevel,
   # Packages that are on the disk and not in the system: the boot loader and what is in it.
   firmware,
 }:
 let
   closure = import ./lib/closure.nix toplevel;
-  lock = lib.importTOML lockFile;
-  fromRegistry = crate: lib.hasPrefix "registry+" (crate.source or "");
-  crate =
-    package:
-    let
-      # Of what a version may have, a package URL wants this alone encoded.
-      version = builtins.replaceStrings [ "+" ] [ "%2B" ] package.version;
-      purl = "pkg:cargo/${package.name}@${version}";
-    in
-    {
-      type = "library";
-      bom-ref = purl;
-      inherit (package) name version;
-    }
-    // lib.optionalAttrs (fromRegistry package) {
-      inherit purl;
-      hashes = [
-        {
-          alg = "SHA-256";
-          content = package.checksum;
-        }
-      ];
-    };
+  # Of the programs as they are built, never the whole lock file: `cargo xtask` holds it to cargo.
+  crates = builtins.fromJSON (builtins.readFile crateList);
   flashed =
     package:
     let
@@ -57,7 +35,15 @@ let
       bom-ref = name;
       inherit name version;
     };
-    components = map crate lock.package ++ map flashed firmware ++ [ "@closure@" ];
+    components = crates.components ++ map flashed firmware ++ [ "@closure@" ];
+    # What the paths of the closure use is not told, and so unknown.
+    dependencies = [
+      {
+        ref = name;
+        dependsOn = crates.programs ++ map (package: (flashed package).bom-ref) firmware;
+      }
+    ]
+    ++ crates.dependencies;
   };
 in
 run "${name}.cdx.json"

@@ -111,12 +111,11 @@ rec {
   sbom = import ../../nix/sbom.nix {
     inherit
       run
-      lib
       version
       toplevel
       ;
     name = "atomixos-25.11";
-    lockFile = ../../Cargo.lock;
+    crateList = ../../atomix/dist/crates/system.json;
     firmware = [ played-uboot ];
   };
   docs = import ../../nix/docs.nix {

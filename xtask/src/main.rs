@@ -4,6 +4,7 @@
 mod book;
 mod cargo;
 mod cli;
+mod crates;
 mod docs;
 mod e2e;
 mod error;

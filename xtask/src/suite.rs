@@ -5,7 +5,7 @@ use crate::cargo::{built, cargo, debug_program, debug_run, released_atomix, test
 use crate::e2e::E2eArgs;
 use crate::error::TaskError;
 use crate::program::Program;
-use crate::{book, e2e, judges, linux_only, model, workspace};
+use crate::{book, crates, e2e, judges, linux_only, model, workspace};
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
@@ -14,7 +14,10 @@ type Step = (&'static str, fn(&mut dyn Write) -> Result<(), TaskError>);
 
 const STEPS: [Step; 24] = [
     ("judges are installed", |_| judges::require()),
-    ("workspace rules", |_| workspace::check()),
+    ("workspace rules", |_| {
+        workspace::check()?;
+        crates::check()
+    }),
     ("linux-only calls are gated", |_| linux_only::check()),
     ("book", |_| book::check()),
     ("format", |_| format()),

@@ -22,7 +22,7 @@ pub struct Recipe {
     pub initrd: PathBuf,
     /// The device tree, beside the recipe; the one of the kernel's package when there is none.
     pub device_tree: Option<PathBuf>,
-    /// The lock file of the programs that are put in, beside the recipe.
+    /// The lock file of the program that is put in, beside the recipe: of the source of this one.
     pub cargo_lock: Option<PathBuf>,
     /// Where the packages come from.
     pub debian: Debian,

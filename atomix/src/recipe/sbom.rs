@@ -18,6 +18,9 @@ pub struct Unpacked {
     pub sha256: String,
 }
 
+/// The crates of the program that is put in, as `cargo xtask` lists them.
+const CRATES: &str = include_str!("../../dist/crates/atomix.json");
+
 /// The part of a lock file that is read.
 #[derive(Debug, Default, Deserialize)]
 pub struct Lock {
@@ -29,8 +32,44 @@ pub struct Lock {
 struct Crate {
     name: String,
     version: String,
-    source: Option<String>,
     checksum: Option<String>,
+}
+
+/// The crates that this program was built from, as components and the graph of who uses whom.
+#[derive(Debug, Default, Deserialize)]
+pub struct Crates {
+    components: Vec<Value>,
+    dependencies: Vec<Value>,
+    programs: Vec<String>,
+}
+
+impl Crates {
+    /// Those of this program.
+    ///
+    /// # Errors
+    /// When what was built in is no list.
+    pub fn own() -> Result<Self, serde_json::Error> {
+        serde_json::from_str(CRATES)
+    }
+
+    /// The first crate of a registry that is not so in this lock file: the program that is put in
+    /// would be another than the one that lists its crates.
+    #[must_use]
+    pub fn strange_to(&self, lock: &Lock) -> Option<String> {
+        let is_locked = |one: &Value| {
+            lock.package.iter().any(|package| {
+                one["name"] == package.name
+                    && one["version"] == package.version
+                    && package
+                        .checksum
+                        .as_ref()
+                        .is_some_and(|sum| one["hashes"][0]["content"] == *sum)
+            })
+        };
+        let strange =
+            self.components.iter().find(|one| one["purl"].is_string() && !is_locked(one))?;
+        Some(format!("{} {}", strange["name"], strange["version"]).replace('"', ""))
+    }
 }
 
 /// The list of components of the image of this name.
@@ -38,15 +77,20 @@ struct Crate {
 pub fn document(
     name: &str,
     version: &str,
-    lock: &Lock,
+    crates: Crates,
     packages: &[Unpacked],
     firmware: &[&str],
 ) -> Value {
-    let crates = lock.package.iter().map(of_crate);
     let debian = packages.iter().map(of_package);
     let flashed = firmware.iter().map(|name| {
         json!({"type": "firmware", "bom-ref": format!("firmware:{name}"), "name": name, "version": "unknown"})
     });
+    let others: Vec<Value> = debian.chain(flashed).collect();
+    let programs = crates.programs.into_iter().map(Value::from);
+    let parts: Vec<Value> =
+        programs.chain(others.iter().map(|one| one["bom-ref"].clone())).collect();
+    let mut dependencies = vec![json!({"ref": name, "dependsOn": parts})];
+    dependencies.extend(crates.dependencies);
     json!({
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
@@ -54,23 +98,9 @@ pub fn document(
         "metadata": { "component": {
             "type": "operating-system", "bom-ref": name, "name": name, "version": version,
         }},
-        "components": crates.chain(debian).chain(flashed).collect::<Vec<_>>(),
+        "components": crates.components.into_iter().chain(others).collect::<Vec<_>>(),
+        "dependencies": dependencies,
     })
-}
-
-fn of_crate(package: &Crate) -> Value {
-    let purl = format!("pkg:cargo/{}@{}", package.name, encoded(&package.version));
-    let mut component = json!({
-        "type": "library", "bom-ref": purl, "name": package.name, "version": package.version,
-    });
-    let registry = package.source.as_ref().is_some_and(|source| source.starts_with("registry+"));
-    if let (true, Some(checksum), Some(fields)) =
-        (registry, &package.checksum, component.as_object_mut())
-    {
-        fields.insert("purl".to_owned(), json!(purl));
-        fields.insert("hashes".to_owned(), hashes(checksum));
-    }
-    component
 }
 
 fn of_package(package: &Unpacked) -> Value {
@@ -111,7 +141,7 @@ mod tests {
             architecture: "arm64".to_owned(),
             sha256: "ab".repeat(32),
         };
-        let list = document("atomixos-25.11", "1", &Lock::default(), &[package], &["u-boot.itb"]);
+        let list = document("atomixos-25.11", "1", Crates::default(), &[package], &["u-boot.itb"]);
         let first = &list["components"][0];
         assert_eq!(first["purl"], "pkg:deb/debian/libstdc%2B%2B6@1%3A2.0%2Bdfsg~1-1?arch=arm64");
         assert_eq!(first["version"], "1:2.0+dfsg~1-1");
@@ -119,13 +149,25 @@ mod tests {
     }
 
     #[test]
-    fn only_crates_of_a_registry_have_a_url_and_a_hash() {
-        let lock = "[[package]]\nname = \"ours\"\nversion = \"1.0.0\"\n[[package]]\nname = \"serde\"\n\
-            version = \"1.0.2+x\"\nsource = \"registry+https://example\"\nchecksum = \"00ff\"\n";
-        let lock: Lock = toml::from_str(lock).unwrap();
-        let list = document("x", "1", &lock, &[], &[]);
-        assert!(list["components"][0].get("purl").is_none());
-        assert_eq!(list["components"][1]["purl"], "pkg:cargo/serde@1.0.2%2Bx");
-        assert_eq!(list["components"][1]["hashes"][0]["content"], "00ff");
+    fn the_programs_crates_are_those_of_its_lock_file_and_of_no_other() {
+        let lock = include_str!("../../../Cargo.lock");
+        let crates = Crates::own().unwrap();
+        assert_eq!(crates.strange_to(&toml::from_str(lock).unwrap()), None);
+        let serde = crates.components.iter().find(|one| one["name"] == "serde").unwrap();
+        let checksum = serde["hashes"][0]["content"].as_str().unwrap();
+        let other: Lock = toml::from_str(&lock.replace(checksum, &"0".repeat(64))).unwrap();
+        let strange = crates.strange_to(&other).unwrap();
+        assert!(strange.starts_with("serde 1."), "{strange}");
+        assert!(crates.strange_to(&Lock::default()).is_some());
+    }
+
+    #[test]
+    fn the_image_needs_its_programs_and_packages_and_they_their_crates() {
+        let list = document("x", "1", Crates::own().unwrap(), &[], &["u-boot.itb"]);
+        let graph = list["dependencies"].as_array().unwrap();
+        let program = format!("pkg:cargo/atomix@{}", env!("CARGO_PKG_VERSION"));
+        assert_eq!(graph[0], json!({"ref": "x", "dependsOn": [program, "firmware:u-boot.itb"]}));
+        let uses = graph.iter().find(|one| one["ref"] == *program).unwrap();
+        assert!(uses["dependsOn"].as_array().unwrap().len() > 10, "{uses}");
     }
 }

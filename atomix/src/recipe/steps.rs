@@ -5,7 +5,7 @@
 use crate::image_cli::{ImageParts, SlotStart};
 use crate::recipe::model::{BoardName, Recipe};
 use crate::recipe::packages::{Apt, output_of, sha256, unpack};
-use crate::recipe::sbom::{self, Lock, Unpacked};
+use crate::recipe::sbom::{self, Crates, Lock, Unpacked};
 use crate::recipe::{RecipeError, tree};
 use board_rock64::{Board, ROCK64, ROCK64_QEMU, ROCK64_WATCHDOG};
 use programs::ProgramCall;
@@ -39,7 +39,7 @@ pub fn build<E: From<RecipeError>>(
     let recipe = read(path)?;
     let board = board_of(&recipe, path, start)?;
     let beside = path.parent().unwrap_or(Path::new(""));
-    let lock = read_lock(&recipe, beside)?;
+    let crates = crates_of(&recipe, beside)?;
     check_files(&recipe, beside)?;
     let scratch = scratch_for(out)?;
     let made = scratch.path().join("made");
@@ -49,7 +49,7 @@ pub fn build<E: From<RecipeError>>(
     let base = format!("atomixos-{}", recipe.series.as_ref());
     let image = made.join(format!("{base}.img"));
     assemble(board, &parts, &image)?;
-    let list = sbom::document(&base, recipe.version.as_ref(), &lock, &packages, firmware);
+    let list = sbom::document(&base, recipe.version.as_ref(), crates, &packages, firmware);
     let components = made.join(format!("{base}.cdx.json"));
     tree::write(&components, &format!("{list}\n"))?;
     let sums =
@@ -92,11 +92,26 @@ fn board_of(
     }
 }
 
-fn read_lock(recipe: &Recipe, beside: &Path) -> Result<Lock, RecipeError> {
-    let Some(lock) = &recipe.cargo_lock else { return Ok(Lock::default()) };
+/// The crates of the program that is put in. It has to be built from the source of this one, which
+/// knows its own: the lock file alone has what no program needs.
+fn crates_of(recipe: &Recipe, beside: &Path) -> Result<Crates, RecipeError> {
+    let Some(lock) = &recipe.cargo_lock else { return Ok(Crates::default()) };
     let path = beside.join(lock);
     let text = tree::read_text(&path, LOCK_MAX_BYTES)?;
-    toml::from_str(&text).map_err(|source| RecipeError::Lock { path, source: Box::new(source) })
+    let lock: Lock = toml::from_str(&text)
+        .map_err(|source| RecipeError::Lock { path: path.clone(), source: Box::new(source) })?;
+    let crates = Crates::own().map_err(|source| RecipeError::Answer {
+        what: format!("the crates that this program knows of itself are no list: {source}"),
+        hint: "build the program anew",
+    })?;
+    match crates.strange_to(&lock) {
+        None => Ok(crates),
+        Some(name) => Err(RecipeError::File {
+            path,
+            what: format!("does not have {name}, which this program was built from"),
+            hint: "give the Cargo.lock of the source that this `atomix` comes from",
+        }),
+    }
 }
 
 /// What is brought along is there before anything is fetched.

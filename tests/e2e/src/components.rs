@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Is this a list of components as both ways of building an image promise it? CycloneDX 1.5 with no
 //! time and no serial number; every component told apart, named, with its version, and with a hash
-//! wherever a package URL says that there is one thing to compare.
+//! wherever a package URL says that there is one thing to compare, and each crate with its licence
+//! and its place in the graph of who uses whom.
 //!
 //! One judge for Nix' list and for that of `atomix image build --recipe`: the form is the same.
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a document has; `serialNumber` and `metadata.timestamp` would differ in each build.
-const DOCUMENT: [&str; 5] = ["bomFormat", "components", "metadata", "specVersion", "version"];
+const DOCUMENT: [&str; 6] =
+    ["bomFormat", "components", "dependencies", "metadata", "specVersion", "version"];
 
 /// What the image itself is told by.
 const IMAGE: [&str; 4] = ["bom-ref", "name", "type", "version"];
@@ -23,6 +25,9 @@ const HASHED: [&str; 6] = ["bom-ref", "hashes", "name", "purl", "type", "version
 
 /// The kinds of components that there are.
 const TYPES: [&str; 3] = ["application", "firmware", "library"];
+
+/// How a crate is referred to.
+const CRATE: &str = "pkg:cargo/";
 
 /// Digits of a SHA-256.
 const HASH_DIGITS: usize = 64;
@@ -50,12 +55,58 @@ pub fn judge(text: &str) -> Result<Vec<Value>> {
         let reference = component["bom-ref"].as_str().unwrap_or_default();
         ensure!(references.insert(reference), "two components are called {reference}");
     }
+    graph(&document["dependencies"], image["bom-ref"].as_str().unwrap_or_default(), &references)?;
     Ok(components.clone())
+}
+
+/// Every end of an edge is a component, and every crate is there because the image needs it.
+fn graph(list: &Value, image: &str, references: &BTreeSet<&str>) -> Result<()> {
+    let mut uses = BTreeMap::new();
+    for entry in list.as_array().context("no graph")? {
+        has_exactly(entry, &["dependsOn", "ref"])?;
+        let user = entry["ref"].as_str().unwrap_or_default();
+        let used = entry["dependsOn"].as_array().context("an entry of the graph without edges")?;
+        let used: BTreeSet<&str> = used.iter().filter_map(Value::as_str).collect();
+        let strange = used.iter().chain([&user]).find(|end| !references.contains(*end));
+        ensure!(strange.is_none(), "{strange:?} is in the graph and no component");
+        ensure!(uses.insert(user, used).is_none(), "{user} is twice in the graph");
+    }
+    let mut reached = BTreeSet::new();
+    let mut ahead = vec![image];
+    while let Some(user) = ahead.pop() {
+        if reached.insert(user) {
+            ahead.extend(uses.get(user).into_iter().flatten());
+        }
+    }
+    let is_lost = |one: &&&str| {
+        one.starts_with(CRATE) && !(reached.contains(**one) && uses.contains_key(**one))
+    };
+    let lost = references.iter().find(is_lost);
+    ensure!(lost.is_none(), "nothing in the image needs {lost:?}");
+    Ok(())
+}
+
+/// A licence as SPDX says it, or by a name where nobody has said it so.
+fn licences(list: &Value) -> Result<()> {
+    let list = list.as_array().filter(|list| !list.is_empty()).context("no licences")?;
+    for licence in list {
+        let said = licence["expression"].as_str().or(licence["license"]["name"].as_str());
+        let said = said.filter(|text| !text.is_empty() && !text.contains('/'));
+        ensure!(said.is_some(), "an odd licence: {licence}");
+    }
+    Ok(())
 }
 
 fn one(component: &Value) -> Result<()> {
     let has_url = component.get("purl").is_some();
-    has_exactly(component, if has_url { &HASHED } else { &PLAIN })?;
+    let mut fields = if has_url { HASHED.to_vec() } else { PLAIN.to_vec() };
+    let is_crate = component["bom-ref"].as_str().is_some_and(|text| text.starts_with(CRATE));
+    if is_crate || component.get("licenses").is_some() {
+        fields.push("licenses");
+        fields.sort_unstable();
+        licences(&component["licenses"])?;
+    }
+    has_exactly(component, &fields)?;
     for field in PLAIN {
         let text = component[field].as_str().unwrap_or_default();
         ensure!(!text.is_empty(), "{field} is empty or no text");
@@ -101,9 +152,10 @@ mod tests {
     const GOOD: &str = r#"{"bomFormat":"CycloneDX","specVersion":"1.5","version":1,
         "metadata":{"component":{"type":"operating-system","bom-ref":"x","name":"x","version":"1"}},
         "components":[
-        {"type":"library","bom-ref":"a","name":"ours","version":"1"},
+        {"type":"library","bom-ref":"pkg:cargo/a","name":"ours","version":"1","licenses":[{"expression":"MIT OR ISC"}]},
         {"type":"application","bom-ref":"b","name":"tool","version":"1:2","purl":"pkg:deb/debian/tool@1%3A2?arch=arm64",
-         "hashes":[{"alg":"SHA-256","content":"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}]}]}"#;
+         "hashes":[{"alg":"SHA-256","content":"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"}]}],
+        "dependencies":[{"ref":"x","dependsOn":["pkg:cargo/a"]},{"ref":"pkg:cargo/a","dependsOn":[]}]}"#;
 
     #[test]
     fn a_list_of_that_form_is_taken_and_every_fault_is_found() {
@@ -114,7 +166,7 @@ mod tests {
             ("\"version\":1,", "\"version\":2,"),
             ("\"version\":1,", "\"version\":1,\"serialNumber\":\"urn:uuid:0\","),
             ("\"metadata\":{", "\"metadata\":{\"timestamp\":\"now\","),
-            ("\"bom-ref\":\"b\"", "\"bom-ref\":\"a\""),
+            ("\"bom-ref\":\"b\"", "\"bom-ref\":\"pkg:cargo/a\""),
             ("\"bom-ref\":\"b\"", "\"bom-ref\":\"x\""),
             ("\"name\":\"ours\"", "\"name\":\"\""),
             ("\"type\":\"library\"", "\"type\":\"crate\""),
@@ -123,6 +175,12 @@ mod tests {
             ("1%3A2?", "1@2?"),
             ("1%3A2?", "1+2?"),
             ("pkg:deb/debian/tool@", "pkg:rpm/tool@"),
+            ("MIT OR ISC", "MIT/ISC"),
+            (",\"licenses\":[{\"expression\":\"MIT OR ISC\"}]", ""),
+            ("[\"pkg:cargo/a\"]", "[]"),
+            ("[\"pkg:cargo/a\"]", "[\"pkg:cargo/z\"]"),
+            ("{\"ref\":\"x\"", "{\"ref\":\"pkg:cargo/a\""),
+            (",{\"ref\":\"pkg:cargo/a\",\"dependsOn\":[]}", ""),
         ] {
             assert!(GOOD.contains(from), "{from}");
             assert!(judge(&GOOD.replacen(from, to, 1)).is_err(), "{from} as {to}");

@@ -118,8 +118,9 @@ fn verified(program: &Path, dir: &Path, keys: &Path, bundle: &Path, content: &Pa
 fn components(checker: &Checker, nix: &Nix, document: &Path) -> Result<()> {
     let text = fs::read_to_string(document)?;
     let listed = components::judge(&text)?;
-    let lock = fs::read_to_string(checker.project.path().join("Cargo.lock"))?;
-    let crates = lock.matches("\n[[package]]\n").count();
+    let list = checker.project.path().join("atomix/dist/crates/system.json");
+    let list: serde_json::Value = serde_json::from_str(&fs::read_to_string(list)?)?;
+    let crates = list["components"].as_array().map_or(0, Vec::len);
     let closure = nix
         .run(checker.project.path(), &format!("nix-store -qR $(nix eval --raw {BUILT} system)"))?;
     let paths: Vec<&str> = closure.lines().filter_map(|path| path.rsplit('/').next()).collect();

@@ -443,7 +443,7 @@ const FAULTS: [Fault; 57] = [
         from: "map flashed firmware",
         to: "map flashed (builtins.tail firmware)",
         stage: Stage::Flashed,
-        says: "played-uboot 2025.10 is not a component",
+        says: "firmware:played-uboot\") is in the graph and no component",
     },
     Fault {
         name: "a list that no checksum is of",

@@ -3,6 +3,8 @@
 {
   pkgs,
   packages,
+  # What starts the emulated board, on whatever machine.
+  uboot-rock64-qemu,
 }:
 let
   inherit (pkgs) lib;
@@ -61,7 +63,11 @@ in
   ] ''mdbook serve docs "$@"'';
   # No emulator has an RK3328: the board is the one of the end-to-end tests, with the same selector.
   rock64-qemu-vm =
-    app "rock64-qemu-vm" "Boot an image by real U-Boot in an emulator, at its serial line"
+    app "rock64-qemu-vm" "Boot the image by real U-Boot in an emulator, at its serial line"
       (toolchain ++ [ pkgs.qemu ])
-      ''cargo xtask rock64-qemu-vm "$@"'';
+      ''
+        export ATOMIX_VM_IMAGE="''${ATOMIX_VM_IMAGE:-$(echo ${packages.image-rock64-qemu}/*.img)}"
+        export ATOMIX_VM_U_BOOT=${uboot-rock64-qemu}/u-boot.bin
+        cargo xtask rock64-qemu-vm "$@"
+      '';
 }

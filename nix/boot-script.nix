@@ -5,7 +5,8 @@
   lib,
   atomix,
   watchdog ? false,
+  board ? "rock64",
 }:
 run "boot.scr" { tools = [ atomix ]; } ''
-  atomix image script --source-date-epoch 1 ${lib.optionalString watchdog "--watchdog"} "$out"
+  atomix image script --source-date-epoch 1 --board-name ${board} ${lib.optionalString watchdog "--watchdog"} "$out"
 ''

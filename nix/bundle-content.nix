@@ -9,6 +9,7 @@
   bootFiles,
   rootfs,
   watchdog ? false,
+  board ? "rock64",
 }:
 let
   arguments = import ./lib/parts.nix lib {
@@ -17,6 +18,7 @@ let
       rootfs
       version
       watchdog
+      board
       ;
   };
 in

@@ -9,12 +9,15 @@
 }:
 rec {
   # A Rock64 with whatever its owner adds.
-  rock64 =
-    modules:
+  rock64 = onBoard ./boards/rock64.nix;
+  # The same in an emulator, for a look at it.
+  rock64-qemu = onBoard ./boards/rock64-qemu.nix;
+  onBoard =
+    board: modules:
     lib.nixosSystem {
       system = "aarch64-linux";
       modules = [
-        ./boards/rock64.nix
+        board
         {
           atomixos.package = lib.mkDefault packages.atomix;
           atomixos.repart.package = lib.mkDefault packages.atomix-repart;
@@ -33,6 +36,11 @@ rec {
 
   configurations = {
     rock64-development = rock64 [ development ];
+    rock64-qemu = rock64-qemu [
+      development
+      # A terminal for whoever tries it: nobody else comes to this board.
+      { users.users.root.initialHashedPassword = ""; }
+    ];
     # What no other one has switched on.
     rock64-development-watchdog = rock64 [
       development

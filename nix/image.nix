@@ -11,8 +11,10 @@
   bootFiles,
   rootfs,
   sbom,
-  uboot ? null,
+  # Null: the emulator loads it itself.
+  uboot,
   watchdog ? false,
+  board ? "rock64",
 }:
 let
   name = "atomixos-${series}.img";
@@ -24,6 +26,7 @@ let
         rootfs
         version
         watchdog
+        board
         ;
     }
     ++ lib.optionals (uboot != null) [

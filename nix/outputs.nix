@@ -32,7 +32,12 @@ let
       inherit (pkgs) squashfsTools;
       inherit (self.packages.${pkgs.stdenv.hostPlatform.system}) atomix;
       armTrustedFirmware = nixpkgs.legacyPackages.aarch64-linux.armTrustedFirmwareRK3328;
-      uboot = self.packages.aarch64-linux."uboot-rock64${watchdog}";
+      uboot =
+        {
+          rock64 = self.packages.aarch64-linux."uboot-rock64${watchdog}";
+          rock64-qemu = null;
+        }
+        .${system.config.atomixos.board.name};
     };
   developmentSigning = {
     certificate = "${self.packages.aarch64-linux.development-keys}/signer.pem";
@@ -46,7 +51,11 @@ in
 {
   packages = forEach (
     pkgs:
-    packagesOf pkgs // releaseOf pkgs developmentSigning self.nixosConfigurations.rock64-development
+    packagesOf pkgs
+    // releaseOf pkgs developmentSigning self.nixosConfigurations.rock64-development
+    // {
+      image-rock64-qemu = (releaseOf pkgs developmentSigning self.nixosConfigurations.rock64-qemu).image;
+    }
   );
   checks = forEach (
     pkgs:
@@ -60,6 +69,7 @@ in
     import ./apps.nix {
       inherit pkgs;
       packages = self.packages.${pkgs.stdenv.hostPlatform.system};
+      uboot-rock64-qemu = self.packages.aarch64-linux.uboot-rock64-qemu;
     }
   );
   devShells = forEach (pkgs: {

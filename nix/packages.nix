@@ -11,6 +11,27 @@ let
   board-patches = map (name: ../board-rock64/patches + "/${name}") (
     builtins.attrNames (builtins.readDir ../board-rock64/patches)
   );
+  uboot =
+    arguments:
+    import ./uboot.nix (
+      {
+        inherit lib;
+        inherit (pkgs) buildUBoot;
+        patches = board-patches;
+      }
+      // arguments
+    );
+  rock64-uboot =
+    generated:
+    uboot {
+      inherit generated;
+      defconfig = "rock64-rk3328_defconfig";
+      BL31 = "${pkgs.armTrustedFirmwareRK3328}/bl31.elf";
+      files = [
+        "idbloader.img"
+        "u-boot.itb"
+      ];
+    };
   program =
     arguments:
     import ./program.nix (
@@ -59,19 +80,16 @@ in
   };
 }
 // lib.optionalAttrs pkgs.stdenv.hostPlatform.isAarch64 {
-  uboot-rock64 = import ./uboot-rock64.nix {
-    inherit lib;
-    inherit (pkgs) buildUBoot;
-    armTrustedFirmware = pkgs.armTrustedFirmwareRK3328;
-    generated = ../board-rock64/generated/u-boot;
-    patches = board-patches;
-  };
+  uboot-rock64 = rock64-uboot ../board-rock64/generated/u-boot;
   # For boards whose watchdog passed its soak test (docs/how-to-watchdog.md).
-  uboot-rock64-watchdog = import ./uboot-rock64.nix {
-    inherit lib;
-    inherit (pkgs) buildUBoot;
-    armTrustedFirmware = pkgs.armTrustedFirmwareRK3328;
-    generated = ../board-rock64/generated-watchdog/u-boot;
-    patches = board-patches;
+  uboot-rock64-watchdog = rock64-uboot ../board-rock64/generated-watchdog/u-boot;
+  # For the emulated board, with what drives the emulator's devices. Without the macro, which is no option of
+  # Kconfig, it reads the environment before it has looked for the card.
+  uboot-rock64-qemu = uboot {
+    generated = ../board-rock64/generated-qemu/u-boot;
+    defconfig = "qemu_arm64_defconfig";
+    more = builtins.readFile ../tests/e2e/src/parts/emulator.config;
+    makeFlags = [ "KCPPFLAGS=-DCONFIG_SYS_EARLY_PCI_INIT" ];
+    files = [ "u-boot.bin" ];
   };
 }

@@ -8,6 +8,7 @@
   squashfsTools,
   # As lib.nixosSystem gives it.
   system,
+  # Null: what starts the board brings its own.
   uboot,
   # What is built into U-Boot.
   armTrustedFirmware,
@@ -21,6 +22,7 @@ let
   inherit (config.system.build) toplevel;
   series = config.system.nixos.release;
   watchdog = config.atomixos.watchdog.enable;
+  board = config.atomixos.board.name;
   rootfs = import ./squashfs.nix {
     inherit run toplevel;
     tools = [ squashfsTools ];
@@ -41,6 +43,7 @@ let
       bootFiles
       rootfs
       watchdog
+      board
       ;
   };
   sbom = import ./sbom.nix {
@@ -51,7 +54,7 @@ let
       ;
     name = "atomixos-${series}";
     crateList = ../atomix/dist/crates/system.json;
-    firmware = [
+    firmware = lib.optionals (uboot != null) [
       uboot
       armTrustedFirmware
     ];
@@ -67,6 +70,7 @@ in
       lib
       atomix
       watchdog
+      board
       ;
   };
   rauc-bundle = import ./rauc-bundle.nix {
@@ -90,6 +94,7 @@ in
       rootfs
       uboot
       watchdog
+      board
       sbom
       ;
   };

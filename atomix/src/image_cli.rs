@@ -1,8 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Argument types of `atomix image`. No behaviour.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Deserialize;
 use std::path::PathBuf;
+
+/// The boards that there are images for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BoardName {
+    /// Pine64's Rock64
+    Rock64,
+    /// What stands for it in an emulator
+    Rock64Qemu,
+}
 
 /// Verbs of `atomix image`.
 #[derive(Debug, Subcommand)]
@@ -44,6 +55,9 @@ pub struct ImageParts {
 /// What a slot's script says.
 #[derive(Clone, Debug, Args)]
 pub struct SlotStart {
+    /// The board that it is for; default: rock64, or that of the recipe
+    #[arg(long, value_enum, value_name = "BOARD")]
+    pub board_name: Option<BoardName>,
     /// Absolute path of init inside the root file system; default: the one the board's script has
     #[arg(long, value_name = "PATH")]
     pub init: Option<String>,

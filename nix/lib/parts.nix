@@ -7,6 +7,7 @@ lib:
   rootfs,
   version,
   watchdog,
+  board,
 }:
 [
   "--boot"
@@ -17,5 +18,7 @@ lib:
   version
   "--source-date-epoch"
   "1"
+  "--board-name"
+  board
 ]
 ++ lib.optional watchdog "--watchdog"

@@ -15,6 +15,15 @@ let
 in
 {
   options.atomixos.board = {
+    name = lib.mkOption {
+      type = lib.types.enum [
+        "rock64"
+        "rock64-qemu"
+      ];
+      default = "rock64";
+      example = "rock64-qemu";
+      description = "The board's name for `atomix image --board-name`, which brings layout and boot script.";
+    };
     generated = lib.mkOption {
       type = lib.types.path;
       example = lib.literalExpression "./board-rock64/generated";

@@ -347,6 +347,16 @@ differs "system.conf" (trimmed device.atomixos.update.systemConf) (
     lacks
     ;
 }
+++ import ./emulated.nix {
+  inherit
+    lib
+    device
+    trimmed
+    read
+    differs
+    ;
+  emulated = configurations.rock64-qemu.config;
+}
 ++ import ./watched.nix {
   inherit
     lib

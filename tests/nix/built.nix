@@ -37,7 +37,16 @@ let
     seq 1 90000 >"$out/Image"
     seq 1 50000 >"$out/initrd"
     seq 1 5000 >"$out/dtbs/rockchip/rk3328-rock64.dtb"
+    seq 1 4000 >"$out/dtbs/qemu-virt.dtb"
   '';
+  started =
+    deviceTree:
+    import ../../nix/boot-files.nix {
+      inherit run deviceTree;
+      kernel = "${played}/Image";
+      initrd = "${played}/initrd";
+      deviceTrees = "${played}/dtbs";
+    };
   # Of U-Boot's shape: bytes that are told from all others, of different lengths.
   played-uboot =
     run "played-uboot"
@@ -59,13 +68,8 @@ rec {
     inherit run toplevel;
     tools = [ ];
   };
-  boot-files = import ../../nix/boot-files.nix {
-    inherit run;
-    kernel = "${played}/Image";
-    initrd = "${played}/initrd";
-    deviceTrees = "${played}/dtbs";
-    deviceTree = "rockchip/rk3328-rock64.dtb";
-  };
+  boot-files = started "rockchip/rk3328-rock64.dtb";
+  boot-files-qemu = started "qemu-virt.dtb";
   image = import ../../nix/image.nix {
     inherit
       run
@@ -76,6 +80,19 @@ rec {
     inherit version sbom;
     bootFiles = boot-files;
     uboot = played-uboot;
+    series = "25.11";
+  };
+  image-qemu = import ../../nix/image.nix {
+    inherit
+      run
+      lib
+      atomix
+      rootfs
+      ;
+    inherit version sbom;
+    bootFiles = boot-files-qemu;
+    uboot = null;
+    board = "rock64-qemu";
     series = "25.11";
   };
   image-watchdog = import ../../nix/image.nix {

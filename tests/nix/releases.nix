@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # What is flashed and installed of every configuration, put together on either kind of machine: is each part a
-# derivation, and do the system, its U-Boot and the program mean the same about the watchdog? What is otherwise, in words.
+# derivation, and do the system, its U-Boot and the program mean the same board, and the same about the watchdog? What is otherwise, in words.
 {
   lib,
   configurations,
@@ -15,14 +15,18 @@ let
     let
       where = "${name}, put together on ${builder}";
       watchdog = configurations.${name}.config.atomixos.watchdog.enable;
+      board = configurations.${name}.config.atomixos.board.name;
       told = part: lib.hasInfix "--watchdog" release.${part}.buildCommand;
+      named =
+        part: builtins.match ".*--board-name'? '?${board}['[:space:]].*" release.${part}.buildCommand != null;
       # What is looked for must not be a dependency.
       bare = builtins.unsafeDiscardStringContext;
       flashed =
         uboot: lib.hasInfix (bare "${packages.${uboot}}/idbloader.img") release.image.buildCommand;
       wrong =
         part:
-        lib.optional (told part != watchdog) "${where}: ${part} and the system differ about the watchdog";
+        lib.optional (told part != watchdog) "${where}: ${part} and the system differ about the watchdog"
+        ++ lib.optional (!(named part)) "${where}: ${part} is not told the board";
     in
     lib.concatMap (
       part: lib.optional (!(lib.hasSuffix ".drv" release.${part}.drvPath)) "${where}: no ${part}"
@@ -33,7 +37,9 @@ let
       "image"
     ]
     ++ lib.optional (
-      flashed "uboot-rock64-watchdog" != watchdog || flashed "uboot-rock64" == watchdog
+      # The emulator loads its own by itself.
+      flashed "uboot-rock64-watchdog" != watchdog
+      || flashed "uboot-rock64" != (board == "rock64" && !watchdog)
     ) "${where}: the image has the U-Boot of another system";
   armed = builtins.filter (name: configurations.${name}.config.atomixos.watchdog.enable) (
     builtins.attrNames configurations

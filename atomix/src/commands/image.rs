@@ -5,12 +5,12 @@
 
 use crate::cli::{BootScriptArgs, BundleContentArgs, ImageBuildArgs, ImageCommand};
 use crate::failure::Failure;
-use crate::image_cli::{ImageParts, SlotStart};
+use crate::image_cli::{BoardName, ImageParts, SlotStart};
 use crate::output::Output;
 use crate::recipe;
 use board_rock64::{
-    Board, BootFiles, BootTree, ImageRequest, InitPath, ROCK64, ROCK64_WATCHDOG, Role, boot_script,
-    build_boot_vfat, build_image,
+    Board, BootFiles, BootTree, ImageRequest, InitPath, ROCK64, ROCK64_QEMU, ROCK64_WATCHDOG, Role,
+    boot_script, build_boot_vfat, build_image,
 };
 use bootctl::SlotId;
 use bundle::{FileSource, Source};
@@ -59,7 +59,7 @@ fn build(args: &ImageBuildArgs, out: &mut Output) -> Result<(), Failure> {
         return Err(Failure::Usage { what, hint });
     };
     let parts = ImageParts { boot, rootfs, image_version: version, start: args.start.clone() };
-    let len = assemble(args, board(&parts.start), &parts, &args.out)?;
+    let len = assemble(args, board(&parts.start)?, &parts, &args.out)?;
     out.done(&format!("built {} of {len}", args.out.display()))
 }
 
@@ -101,7 +101,7 @@ fn content(args: &BundleContentArgs, out: &mut Output) -> Result<(), Failure> {
             hint: "it is one line of the bundle's manifest",
         });
     }
-    let board = board(&parts.start);
+    let board = board(&parts.start)?;
     let tree = boot_tree(board, parts, &dir.join(BOOT_IMAGE))?;
     let rootfs = dir.join(ROOTFS_IMAGE);
     let io = |act, path: &Path| {
@@ -138,7 +138,7 @@ fn manifest(compatible: &str, version: &str) -> String {
 
 fn script(args: &BootScriptArgs, out: &mut Output) -> Result<(), Failure> {
     let start = &args.start;
-    let bytes = boot_script(board(start), &init(start)?, start.source_date_epoch)
+    let bytes = boot_script(board(start)?, &init(start)?, start.source_date_epoch)
         .map_err(|source| Failure::Image { image: args.out.clone(), source })?;
     let written = |source| Failure::Io { act: "write", path: args.out.clone(), source };
     let mut file = new_file(&args.out)?;
@@ -146,8 +146,26 @@ fn script(args: &BootScriptArgs, out: &mut Output) -> Result<(), Failure> {
     out.done(&format!("made {}", args.out.display()))
 }
 
-fn board(start: &SlotStart) -> &'static Board {
-    if start.watchdog { &ROCK64_WATCHDOG } else { &ROCK64 }
+impl BoardName {
+    /// Its numbers, with a watchdog or without; none where it has no such watchdog.
+    #[must_use]
+    pub fn numbers(self, watchdog: bool) -> Option<&'static Board> {
+        match (self, watchdog) {
+            (Self::Rock64, false) => Some(&ROCK64),
+            (Self::Rock64, true) => Some(&ROCK64_WATCHDOG),
+            (Self::Rock64Qemu, false) => Some(&ROCK64_QEMU),
+            (Self::Rock64Qemu, true) => None,
+        }
+    }
+}
+
+fn board(start: &SlotStart) -> Result<&'static Board, Failure> {
+    start.board_name.unwrap_or(BoardName::Rock64).numbers(start.watchdog).ok_or_else(|| {
+        Failure::Usage {
+            what: "U-Boot does not start a watchdog on rock64-qemu".to_owned(),
+            hint: "leave out --watchdog",
+        }
+    })
 }
 
 /// What lies in the boot partition of `out`.

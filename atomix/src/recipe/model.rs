@@ -3,6 +3,7 @@
 //! line is checked as it is read, so that a fault is told with its line and nothing later has to
 //! ask again.
 
+use crate::image_cli::BoardName;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -32,16 +33,6 @@ pub struct Recipe {
     /// Symbolic links on top of the packages.
     #[serde(default)]
     pub link: Vec<ExtraLink>,
-}
-
-/// The boards that there are images for.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BoardName {
-    /// Pine64's Rock64.
-    Rock64,
-    /// What stands for it in an emulator.
-    Rock64Qemu,
 }
 
 /// Packages and their source.

@@ -3,11 +3,11 @@
 //! which gets the output's name last: a run that was cut leaves no image that could be flashed.
 
 use crate::image_cli::{ImageParts, SlotStart};
-use crate::recipe::model::{BoardName, Recipe};
+use crate::recipe::model::Recipe;
 use crate::recipe::packages::{Apt, output_of, sha256, unpack};
 use crate::recipe::sbom::{self, Crates, Lock, Unpacked};
 use crate::recipe::{RecipeError, tree};
-use board_rock64::{Board, ROCK64, ROCK64_QEMU, ROCK64_WATCHDOG};
+use board_rock64::Board;
 use programs::ProgramCall;
 use std::path::{Path, PathBuf};
 
@@ -80,16 +80,17 @@ fn board_of(
     path: &Path,
     start: &SlotStart,
 ) -> Result<&'static Board, RecipeError> {
-    match (recipe.board, start.watchdog) {
-        (BoardName::Rock64, false) => Ok(&ROCK64),
-        (BoardName::Rock64, true) => Ok(&ROCK64_WATCHDOG),
-        (BoardName::Rock64Qemu, false) => Ok(&ROCK64_QEMU),
-        (BoardName::Rock64Qemu, true) => Err(RecipeError::File {
-            path: path.to_owned(),
-            what: "is for rock64-qemu, whose watchdog U-Boot does not start".to_owned(),
-            hint: "leave out --watchdog",
-        }),
+    let refused = |what: &str, hint| {
+        let (path, what) = (path.to_owned(), what.to_owned());
+        RecipeError::File { path, what, hint }
+    };
+    if start.board_name.is_some_and(|board| board != recipe.board) {
+        return Err(refused("is for another board than --board-name", "leave out --board-name"));
     }
+    recipe.board.numbers(start.watchdog).ok_or_else(|| {
+        let what = "is for rock64-qemu, whose watchdog U-Boot does not start";
+        refused(what, "leave out --watchdog")
+    })
 }
 
 /// The crates of the program that is put in. It has to be built from the source of this one, which

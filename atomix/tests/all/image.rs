@@ -61,6 +61,30 @@ fn the_script_alone_is_the_one_in_the_boot_partition() {
 }
 
 #[test]
+fn each_board_has_its_own_script_tree_and_manifest() {
+    let dir = tempfile::tempdir().unwrap();
+    parts(dir.path());
+    fs::write(dir.path().join("boot/dtbs/qemu-virt.dtb"), vec![5; 5_000]).unwrap();
+    let emulated =
+        [&of_parts("content", "1", "content")[..], &["--board-name", "rock64-qemu"]].concat();
+    let made = atomix(dir.path(), &emulated);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let manifest = fs::read_to_string(dir.path().join("content/manifest.raucm")).unwrap();
+    assert!(manifest.contains("compatible=qemu-virt\n"), "{manifest}");
+    let boot = fs::read(dir.path().join("content/boot.vfat")).unwrap();
+    let has = |bytes: &[u8]| boot.windows(bytes.len()).any(|window| window == bytes);
+    assert!(has(&[5; 5_000]) && has(b"load virtio 0:") && !has(b"load mmc "));
+
+    let watched = [&emulated[..], &["--watchdog"]].concat();
+    let refused = atomix(dir.path(), &watched);
+    assert_eq!(refused.status.code(), Some(2), "no such watchdog");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("leave out --watchdog"), "{said}");
+    let script = ["image", "script", "--board-name", "rock65", "boot.scr"];
+    assert_eq!(atomix(dir.path(), &script).status.code(), Some(2), "no such board");
+}
+
+#[test]
 fn a_version_that_would_be_more_lines_of_the_manifest_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     parts(dir.path());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The files under `generated/` say what the facts say, and those who read them understand them.
 
-use board_rock64::{InitPath, ROCK64, ROCK64_WATCHDOG, Role, UBOOT_PATCHES};
+use board_rock64::{InitPath, ROCK64, ROCK64_QEMU, ROCK64_WATCHDOG, Role, UBOOT_PATCHES};
 use bootctl::SlotId;
 use repart::{Format, parse_definition};
 use std::collections::BTreeMap;
@@ -38,6 +38,7 @@ fn read_below(root: &Path, dir: &Path, found: &mut BTreeMap<String, String>) {
 fn generated_files_are_what_the_facts_say() {
     check_golden("generated", &ROCK64.generated_files());
     check_golden("generated-watchdog", &watchdog_files());
+    check_golden("generated-qemu", &ROCK64_QEMU.generated_files());
 }
 
 fn check_golden(name: &str, wanted: &BTreeMap<String, String>) {

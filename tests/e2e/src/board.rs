@@ -15,15 +15,7 @@ pub const DISK_LEN: ByteLen = ByteLen::mib(1024);
 ///
 /// The controller's default modes fail or crawl: programmed I/O reads 1.6 MiB/s, and requests
 /// beyond 1024 blocks time out now and then.
-pub const EMULATOR_FRAGMENT: &str = "\
-CONFIG_MMC=y
-CONFIG_DM_MMC=y
-CONFIG_MMC_PCI=y
-CONFIG_MMC_SDHCI=y
-CONFIG_MMC_SDHCI_ADMA=y
-CONFIG_MMC_SDHCI_ADMA_FORCE_32BIT=y
-CONFIG_SYS_MMC_MAX_BLK_COUNT=1024
-";
+pub const EMULATOR_FRAGMENT: &str = include_str!("parts/emulator.config");
 
 #[cfg(test)]
 mod tests {

@@ -59,7 +59,7 @@ impl Hardware<'_> {
     #[must_use]
     pub fn board(&self) -> Vec<String> {
         let mut all = ["-M", "virt"].map(str::to_owned).to_vec();
-        all.extend(MACHINE.map(str::to_owned));
+        all.extend(MACHINE.split_whitespace().map(str::to_owned));
         all.extend(["-nodefaults", "-display", "none", "-bios"].map(str::to_owned));
         all.push(self.firmware.display().to_string());
         all.extend(["-device", "sdhci-pci"].map(str::to_owned));

@@ -13,11 +13,28 @@ use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The world, as the machine's user sees it, and a LAN with nobody in it: at the places that
+/// `nix/boards/rock64-qemu.nix` names them by.
+const NETWORKS: [&str; 8] = [
+    "-netdev",
+    "user,id=world",
+    "-device",
+    "virtio-net-pci,netdev=world,addr=0x10",
+    "-netdev",
+    "user,id=lan,restrict=on",
+    "-device",
+    "virtio-net-pci,netdev=lan,addr=0x11",
+];
+
 /// What is booted, and where it stays.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct VmArgs {
     /// An image for rock64-qemu; else that of the example recipe, whose root has no password
+    #[arg(env = "ATOMIX_VM_IMAGE")]
     image: Option<PathBuf>,
+    /// Its U-Boot; else one built of Debian's sources
+    #[arg(long, value_name = "FILE", env = "ATOMIX_VM_U_BOOT")]
+    u_boot: Option<PathBuf>,
     /// Keep disk and card in this directory, and go on with them where there are some
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
@@ -30,7 +47,7 @@ pub struct VmArgs {
 pub fn run(args: &VmArgs) -> Result<()> {
     let scratch = std::env::temp_dir().join(format!("atomix-vm-{}", std::process::id()));
     let dir = args.keep.as_deref().unwrap_or(&scratch);
-    let done = prepare(dir, args).and_then(|()| attach(dir));
+    let done = prepare(dir, args).and_then(|()| attach(dir, args));
     if args.keep.is_none() && scratch.exists() {
         fs::remove_dir_all(&scratch).with_context(|| scratch.display().to_string())?;
     }
@@ -62,8 +79,11 @@ fn prepare(dir: &Path, args: &VmArgs) -> Result<()> {
     Ok(())
 }
 
-fn attach(dir: &Path) -> Result<()> {
-    let firmware = uboot::qemu()?.join("u-boot.bin");
+fn attach(dir: &Path, args: &VmArgs) -> Result<()> {
+    let firmware = match &args.u_boot {
+        Some(firmware) => firmware.clone(),
+        None => uboot::qemu()?.join("u-boot.bin"),
+    };
     let hardware = Hardware {
         firmware: &firmware,
         disk: &dir.join("disk.img"),
@@ -77,7 +97,7 @@ fn attach(dir: &Path) -> Result<()> {
     };
     say("the board's serial line; Ctrl-A X switches off, Ctrl-A H tells what else there is");
     let mut command = Command::new(EMULATOR);
-    command.args(hardware.board()).args(["-serial", "mon:stdio"]);
+    command.args(hardware.board()).args(NETWORKS).args(["-serial", "mon:stdio"]);
     let ended = command.status().context("cannot start the emulator: run .ci/setup-e2e")?;
     ensure!(ended.success(), "the emulator ended with {ended}");
     Ok(())
@@ -91,7 +111,7 @@ mod tests {
     fn what_is_no_image_of_that_board_is_refused_and_one_gets_a_disk_and_an_erased_card() {
         let dir = tempfile::tempdir().unwrap();
         let (image, board) = (dir.path().join("x.img"), dir.path().join("board"));
-        let args = VmArgs { image: Some(image.clone()), keep: None };
+        let args = VmArgs { image: Some(image.clone()), u_boot: None, keep: None };
         let refused = |args: &VmArgs| prepare(&board, args).unwrap_err().to_string();
         assert!(refused(&args).contains("x.img"), "one that is not there");
         let file = File::create(&image).unwrap();

@@ -150,7 +150,11 @@ impl Board {
         let _ = fs::remove_file(self.tty());
         let mut command = Command::new("timeout");
         command.args(["-s", "KILL", "900", "qemu-system-aarch64", "-M", "virt"]);
-        command.args(parts::disk::MACHINE).args(["-nodefaults", "-display", "none"]);
+        command.args(parts::disk::MACHINE.split_whitespace()).args([
+            "-nodefaults",
+            "-display",
+            "none",
+        ]);
         command.arg("-bios").arg(&self.firmware).args(["-device", "sdhci-pci"]);
         command.args(["-device", "sd-card,drive=card", "-drive"]);
         command.arg(format!("if=none,id=card,format=raw,file={}", self.card().display()));

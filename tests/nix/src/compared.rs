@@ -57,6 +57,10 @@ pub fn check(checker: &Checker, program: &Path) -> Result<()> {
     outside.assembled("build", "watched", &words, &watched.join("atomixos-25.11.img"))?;
     outside.assembled("content", "content", &[], &content)?;
     outside.script(&path("boot-script", BUILT)?)?;
+    let emulated = Outside { boot: path("boot-files-qemu", BUILT)?, ..outside };
+    let made = path("image-qemu", BUILT)?.join("atomixos-25.11.img");
+    let words = ["--board-name", "rock64-qemu"].map(OsString::from);
+    emulated.assembled("build", "emulated", &words, &made)?;
     verified(program, scratch.path(), &path("keys", SIGNED)?, &path("bundle", SIGNED)?, &content)?;
     pages::check(&path("docs", BUILT)?, LEAST_LINKS).context("the pages of the book")?;
     components(checker, nix, &image.join("atomixos-25.11.cdx.json"))

@@ -146,6 +146,7 @@ let
       description = option str "";
       shell = option (nullOr (types.either package path)) null;
       hashedPassword = option (nullOr str) null;
+      initialHashedPassword = option (nullOr str) null;
       openssh.authorizedKeys.keys = texts;
       linger = flag;
       autoSubUidGidRange = flag;

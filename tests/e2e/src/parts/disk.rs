@@ -21,7 +21,7 @@ pub const FLASHED_VERSION: &str = "1.0";
 pub const EPOCH: u32 = 1_700_000_000;
 
 /// The emulated machine, as far as its device tree shows it.
-pub const MACHINE: [&str; 6] = ["-cpu", "cortex-a53", "-smp", "2", "-m", "1024"];
+pub const MACHINE: &str = include_str!("machine.words");
 
 /// The file `disk.img`, sparse.
 ///
@@ -90,7 +90,7 @@ fn open(path: &Path) -> Result<Arc<dyn Source>> {
 /// # Errors
 /// When the emulator does not tell it.
 pub fn device_tree() -> Result<PathBuf> {
-    part("device-tree", Inputs::new("tree 2").text(&MACHINE.join(" ")), |dir| {
+    part("device-tree", Inputs::new("tree 2").text(MACHINE.trim()), |dir| {
         // The machine has other devices when it starts without firmware, and a kernel that looks
         // for them dies before it can say so.
         let firmware = dir.join("any");
@@ -100,7 +100,7 @@ pub fn device_tree() -> Result<PathBuf> {
             .arg(format!("virt,dumpdtb={}", dir.join("virt.dtb").display()))
             .arg("-bios")
             .arg(&firmware)
-            .args(MACHINE)
+            .args(MACHINE.split_whitespace())
             .run()
     })
 }

@@ -18,7 +18,8 @@ let
       board = configurations.${name}.config.atomixos.board.name;
       told = part: lib.hasInfix "--watchdog" release.${part}.buildCommand;
       named =
-        part: builtins.match ".*--board-name'? '?${board}['[:space:]].*" release.${part}.buildCommand != null;
+        part:
+        builtins.match ".*--board-name'? '?${board}['[:space:]].*" release.${part}.buildCommand != null;
       # What is looked for must not be a dependency.
       bare = builtins.unsafeDiscardStringContext;
       flashed =

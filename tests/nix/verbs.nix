@@ -2,7 +2,8 @@
 # The verbs' scripts by name: nix/apps.nix with a nixpkgs that makes no programs of them.
 builtins.mapAttrs (_: app: app.program) (
   import ../../nix/apps.nix {
-    packages = { };
+    packages.image-rock64-qemu = "/image";
+    uboot-rock64-qemu = "/u-boot";
     pkgs = {
       lib.getExe = app: app.text;
       writeShellApplication = app: app;

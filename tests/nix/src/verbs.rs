@@ -34,14 +34,16 @@ pub fn check(checker: &Checker) -> Result<()> {
     Ok(())
 }
 
-fn one(checker: &Checker, name: &str, text: &str) -> Result<()> {
+fn one(checker: &Checker, name: &str, script: &str) -> Result<()> {
     let inside = |script: &str| checker.nix.run(checker.project.path(), script);
-    let quoted = format!("'{}'", text.replace('\'', r"'\''"));
+    let quoted = format!("'{}'", script.replace('\'', r"'\''"));
+    // What a script hands over in its surroundings is run with it, and is no command.
+    let text = without_settings(script);
     if text.starts_with("atomix ") {
         let help = if name == WHOLE { "" } else { "--help" };
         inside(&format!("PATH=/tools:$PATH bash -euo pipefail -c {quoted} {name} {help}"))?;
     } else if text.starts_with("cargo xtask ") {
-        from_the_checkout(name, text)?;
+        from_the_checkout(name, script)?;
     } else if text.starts_with("nix build ") {
         let outputs: Vec<&str> =
             text.split(' ').filter_map(|word| word.strip_prefix(".#")).collect();
@@ -56,6 +58,13 @@ fn one(checker: &Checker, name: &str, text: &str) -> Result<()> {
         bail!("nobody knows how to try: {text}");
     }
     Ok(())
+}
+
+fn without_settings(mut script: &str) -> &str {
+    while script.starts_with("export ") {
+        script = script.split_once('\n').map_or("", |(_, rest)| rest);
+    }
+    script
 }
 
 /// What a maintainer's tool takes is asked of the checkout's, with the cargo that runs this.

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The book under `docs/`: every page is listed in `SUMMARY.md`, every link leads to a file and to a
 //! heading in it, every command line that is shown is one of the program's, and so is every one that a
-//! test's machine is given, and what is drawn or written from other files is what these say.
-//! `mdbook build` finds none of it, and Debian does not package it.
+//! test's machine is given or that a sentence names; what is drawn or written from other files is what
+//! these say, and no picture of text is wider than a terminal. `mdbook build` finds none of it. That it
+//! makes pages of the book, whose links lead somewhere, is seen in the step "Nix".
 
 mod api;
 mod blocks;
 mod claims;
 mod commands;
+mod inline;
 mod layout;
 mod links;
+mod pictures;
 mod reference;
 mod run;
 mod scripts;
@@ -38,12 +41,23 @@ pub fn check() -> Result<(), TaskError> {
     violations.extend(links::violations(&pages, Path::new(SUMMARY), &|path| path.is_file()));
     let reference = read(Path::new(commands::REFERENCE))?;
     violations.extend(commands::violations(&pages, &reference));
+    violations.extend(sentences(&pages, &reference));
+    violations.extend(pictures::violations(&pages));
     violations.extend(machines(&reference)?);
     let sources = paths(Path::new("."), "rs")?;
     let sources =
         sources.iter().map(|path| read(path)).collect::<Result<Vec<String>, TaskError>>()?;
     violations.extend(claims::violations(&pages, &sources));
     if violations.is_empty() { Ok(()) } else { Err(TaskError::Rules { violations }) }
+}
+
+/// Commands in sentences that the program does not know.
+fn sentences(pages: &[Page], reference: &str) -> Vec<String> {
+    let (mut found, seen) = inline::violations(pages, reference);
+    if seen < inline::LEAST {
+        found.push(format!("{BOOK}: only {seen} commands in sentences are seen"));
+    }
+    found
 }
 
 /// Command lines of the machines' tests that the program does not know.
@@ -145,12 +159,17 @@ fn paths(dir: &Path, extension: &str) -> Result<Vec<PathBuf>, TaskError> {
 
 /// The lines of a text outside of fenced blocks, or those inside with the word behind the fence.
 fn lines(text: &str) -> impl Iterator<Item = (Option<&str>, &str)> {
+    numbered_lines(text).map(|(_, fence, line)| (fence, line))
+}
+
+/// The same, each with its number, from 1.
+fn numbered_lines(text: &str) -> impl Iterator<Item = (usize, Option<&str>, &str)> {
     let mut fence = None;
-    text.lines().filter_map(move |line| {
+    (1..).zip(text.lines()).filter_map(move |(number, line)| {
         if let Some(word) = line.trim_start().strip_prefix("```") {
             fence = if fence.is_some() { None } else { Some(word.trim()) };
             return None;
         }
-        Some((fence, line))
+        Some((number, fence, line))
     })
 }

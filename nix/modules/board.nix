@@ -22,7 +22,7 @@ in
       ];
       default = "rock64";
       example = "rock64-qemu";
-      description = "The board's name for `atomix image --board-name`, which brings layout and boot script.";
+      description = "The board's name for `atomix image build --board-name`, which brings layout and boot script.";
     };
     generated = lib.mkOption {
       type = lib.types.path;

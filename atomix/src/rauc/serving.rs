@@ -57,6 +57,10 @@ pub fn service(session: &Session) -> Result<(), RaucError> {
         log(&Told::Warning(error.text()));
     }
     system.announce_start(&mut tell).map_err(RaucError::below)?;
+    // What clients are told from the first moment of an install, until that has looked itself.
+    if let Err(error) = system.status(&mut tell) {
+        log(&Told::Warning(error.text()));
+    }
     let polling = polling(session, system.facts().version.as_deref())?;
     let engine = SystemEngine {
         system,

@@ -35,11 +35,11 @@ const EVERYTHING: &str = r#"  <policy context="default">
     <allow receive_type="method_return"/><allow receive_type="error"/>
   </policy>"#;
 
-/// Keeps each answer in a file of its name.
+/// Keeps each answer in a file of its name. Where a file says so, the first answer takes long.
 const BACKEND: &str = r#"#!/bin/sh
 cd '@DIR@' || exit 1
 case $1 in
-  get-primary) cat primary ;;
+  get-primary) rm slow 2>/dev/null && sleep 2; cat primary ;;
   set-primary) echo "$2" >primary ;;
   get-state) cat "state.$2" ;;
   set-state) echo "$3" >"state.$2" ;;
@@ -159,6 +159,14 @@ impl Device {
     pub fn primary(&self) -> Result<String> {
         let text = fs::read_to_string(self.dir.join("primary")).context("no primary")?;
         Ok(text.trim().to_owned())
+    }
+
+    /// Lets the next answer about the primary slot take two seconds.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub fn slow_primary(&self) -> Result<()> {
+        Ok(fs::write(self.dir.join("slow"), "")?)
     }
 
     /// The state that the backend was told for a bootname.

@@ -66,6 +66,8 @@ impl Rig<'_> {
             let bundle = self.program(&format!("endless-{what}"), lines, endless)?;
             let device = self.device(&self.setup())?;
             let service = device.serve(self.rauc)?;
+            // Who asks before the install's own look at the system has ended is answered as well.
+            device.slow_primary()?;
             let rauc = self.rauc.display().to_string();
             let first = std::thread::scope(|scope| {
                 let first = scope.spawn(|| service.try_program(&rauc, &["install", &bundle]));

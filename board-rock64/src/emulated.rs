@@ -59,7 +59,7 @@ pub const ROCK64_QEMU: Board = Board {
     kernel_args: "console=ttyAMA0 earlycon=pl011,0x9000000 loglevel=4 lsm=capability audit=0 nokaslr kpti=0",
     recovery: None,
     autoboot: Autoboot::StopText { sha256: STOP_TEXT_SHA256, delay_secs: 0 },
-    watchdog: Watchdog::Off,
+    watchdog: Watchdog::Off { driver: None },
     network: Network { wan: "eth0", lan: "eth1", gateway: Ipv4Addr::new(172, 20, 30, 1) },
 };
 

@@ -140,7 +140,7 @@ impl Board {
             script_path: SCRIPT_PATH.to_owned(),
             script_address: self.addresses.script,
             watchdog: match self.watchdog {
-                Watchdog::Off => None,
+                Watchdog::Off { .. } => None,
                 Watchdog::On { name, timeout_millis, .. } => {
                     Some(WatchdogFacts { name: name.to_owned(), timeout_millis })
                 }
@@ -288,9 +288,14 @@ impl Board {
 
     fn write_watchdog(&self, text: &mut String) {
         match self.watchdog {
-            Watchdog::Off => {
-                section(text, "The watchdog stays off until its soak test.");
+            Watchdog::Off { driver: None } => {
+                section(text, "No watchdog.");
                 switch(text, Switch::Off, &["WDT", "CMD_WDT", "WATCHDOG_AUTOSTART"]);
+            }
+            Watchdog::Off { driver: Some(driver) } => {
+                section(text, "The watchdog has its driver; nobody arms it until its soak test.");
+                switch(text, Switch::On, &["WDT", "CMD_WDT", driver]);
+                switch(text, Switch::Off, &["WATCHDOG", "WATCHDOG_AUTOSTART"]);
             }
             Watchdog::On { timeout_millis, driver, .. } => {
                 section(text, "The selector arms the watchdog, U-Boot feeds it while it loads.");

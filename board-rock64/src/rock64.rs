@@ -58,15 +58,18 @@ pub const ROCK64: Board = Board {
                   ramoops.record_size=0x20000 ramoops.ecc=1",
     autoboot: Autoboot::Closed,
     recovery: Some(Recovery { pin: 100, hold_secs: 5, usb_controller: 0 }),
-    watchdog: Watchdog::Off,
+    watchdog: Watchdog::Off { driver: Some(WATCHDOG_DRIVER) },
     network: Network { wan: "eth0", lan: "eth1", gateway: Ipv4Addr::new(172, 20, 30, 1) },
 };
+
+/// U-Boot's option for the driver of the watchdog in the RK3328.
+const WATCHDOG_DRIVER: &str = "DESIGNWARE_WATCHDOG";
 
 /// The Rock64 with its watchdog, for those who have soaked it: `docs/how-to-watchdog.md`.
 pub const ROCK64_WATCHDOG: Board = Board {
     watchdog: Watchdog::On {
         name: "watchdog@ff1a0000",
-        driver: "DESIGNWARE_WATCHDOG",
+        driver: WATCHDOG_DRIVER,
         timeout_millis: 28_000,
         // 32 bits, of which 31 are a time, at the 75 MHz of the bus; U-Boot may find it slower.
         limit_millis: 28_633,

@@ -28,7 +28,11 @@ pub(crate) const SYSTEMD_CONF: &str = "etc/systemd/system.conf.d/50-atomix-watch
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watchdog {
     /// No: it has not had its soak test on this board.
-    Off,
+    Off {
+        /// U-Boot's option for its driver, built in so that a technician can look at it and arm it at the
+        /// prompt; `None` where the board has no watchdog.
+        driver: Option<&'static str>,
+    },
     /// Yes.
     On {
         /// U-Boot's name of the device.
@@ -142,7 +146,7 @@ impl Watchdog {
     /// a kernel may be built not to do.
     pub(crate) fn kernel_args(&self) -> String {
         match self {
-            Self::Off => String::new(),
+            Self::Off { .. } => String::new(),
             Self::On { times, .. } => {
                 format!(" watchdog.handle_boot_enabled=1 watchdog.open_timeout={}", times.open_secs)
             }
@@ -172,7 +176,7 @@ impl Board {
     #[must_use]
     pub fn watchdog_conf(&self) -> Option<String> {
         match self.watchdog {
-            Watchdog::Off => None,
+            Watchdog::Off { .. } => None,
             Watchdog::On { times: WatchdogTimes { runtime_secs, reboot_secs, .. }, .. } => {
                 Some(format!(
                     "[Manager]\nRuntimeWatchdogSec={}\nRebootWatchdogSec={}\n",
@@ -208,7 +212,7 @@ mod tests {
     #[test]
     fn the_opt_in_of_the_rock64_is_one_that_is_not_refused() {
         assert_eq!(on(|_, _| {}), Ok(ROCK64_WATCHDOG));
-        assert_eq!(ROCK64_WATCHDOG.with_watchdog(Watchdog::Off), Ok(ROCK64));
+        assert_eq!(ROCK64_WATCHDOG.with_watchdog(ROCK64.watchdog), Ok(ROCK64));
     }
 
     /// U-Boot computes `millis * kHz` in 32 bits; 120 s at 75 MHz would have armed 7 s.

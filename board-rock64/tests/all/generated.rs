@@ -202,6 +202,10 @@ fn the_fragment_has_every_command_that_the_scripts_call() {
                 assert!(fragment.contains(&line), "{command} needs {option}");
             }
         }
+        // The driver is there in any case; what arms it, only where it is asked for.
+        assert!(fragment.contains("CONFIG_WDT=y\nCONFIG_"));
+        assert!(fragment.contains("CONFIG_DESIGNWARE_WATCHDOG=y\n"));
+        assert!(fragment.contains("# CONFIG_WATCHDOG_AUTOSTART is not set\n"));
         assert!(fragment.contains("# CONFIG_BOOTCOUNT_LIMIT is not set\n"));
         assert!(fragment.contains("CONFIG_ENV_OFFSET=0x200000\n"));
         assert!(fragment.contains("CONFIG_ENV_OFFSET_REDUND=0x210000\n"));

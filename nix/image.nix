@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# The flashable image, its list of components and their checksums. What is in it is decided by `atomix image build` alone.
+# The flashable image, its list of components and their checksums: all of it by `atomix image build` alone.
 {
   run,
   lib,
@@ -10,15 +10,13 @@
   version,
   bootFiles,
   rootfs,
-  sbom,
+  components,
   # Null: the emulator loads it itself.
   uboot,
   watchdog ? false,
   board ? "rock64",
 }:
 let
-  name = "atomixos-${series}.img";
-  sbomName = "atomixos-${series}.cdx.json";
   arguments =
     import ./lib/parts.nix lib {
       inherit
@@ -29,6 +27,12 @@ let
         board
         ;
     }
+    ++ [
+      "--series"
+      series
+      "--components"
+      "${components}"
+    ]
     ++ lib.optionals (uboot != null) [
       "--idbloader"
       "${uboot}/idbloader.img"
@@ -36,10 +40,6 @@ let
       "${uboot}/u-boot.itb"
     ];
 in
-run name { tools = [ atomix ]; } ''
-  mkdir "$out"
-  atomix image build ${lib.escapeShellArgs arguments} "$out/${name}"
-  cp ${sbom} "$out/${sbomName}"
-  cd "$out"
-  sha256sum "${name}" "${sbomName}" >SHA256SUMS
+run "atomixos-${series}" { tools = [ atomix ]; } ''
+  atomix image build ${lib.escapeShellArgs arguments} "$out"
 ''

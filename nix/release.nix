@@ -46,13 +46,8 @@ let
       board
       ;
   };
-  sbom = import ./sbom.nix {
-    inherit
-      run
-      version
-      toplevel
-      ;
-    name = "atomixos-${series}";
+  components = import ./components.nix {
+    inherit run toplevel;
     crateList = ../atomix/dist/crates/system.json;
     firmware = lib.optionals (uboot != null) [
       uboot
@@ -63,7 +58,7 @@ in
 {
   squashfs = rootfs;
   bundle-content = content;
-  inherit sbom;
+  inherit components;
   boot-script = import ./boot-script.nix {
     inherit
       run
@@ -95,7 +90,7 @@ in
       uboot
       watchdog
       board
-      sbom
+      components
       ;
   };
 }

@@ -72,8 +72,8 @@ pub struct SlotStart {
 /// Arguments of `atomix image build`.
 #[derive(Debug, Args)]
 pub struct ImageBuildArgs {
-    /// The image to make; with a recipe a directory with image, components and checksums. Must
-    /// not exist
+    /// The image to make; with a recipe or a series a directory with image, components and
+    /// checksums. Must not exist
     pub out: PathBuf,
     /// A recipe: kernel and root file system come from Debian's packages
     #[arg(long, value_name = "FILE")]
@@ -97,6 +97,12 @@ pub struct ImageBuildArgs {
         conflicts_with = "recipe"
     )]
     pub image_version: Option<String>,
+    /// Make a directory with atomixos-SERIES.img, its list of components and checksums
+    #[arg(long, value_name = "SERIES", requires = "components", conflicts_with = "recipe")]
+    pub series: Option<String>,
+    /// What is in the image, as JSON (docs/building.md); the list is CycloneDX
+    #[arg(long, value_name = "FILE", requires = "series", conflicts_with = "recipe")]
+    pub components: Option<PathBuf>,
     /// How the slot starts.
     #[command(flatten)]
     pub start: SlotStart,

@@ -61,52 +61,51 @@ let
         yes 'the first stage' | head -n 9000 >"$out/idbloader.img"
         yes 'the second stage and its secure monitor' | head -n 20000 >"$out/u-boot.itb"
       '';
-in
-rec {
-  inherit atomix played-uboot;
   rootfs = import ../../nix/squashfs.nix {
     inherit run toplevel;
     tools = [ ];
   };
   boot-files = started "rockchip/rk3328-rock64.dtb";
   boot-files-qemu = started "qemu-virt.dtb";
-  image = import ../../nix/image.nix {
-    inherit
-      run
-      lib
-      atomix
-      rootfs
-      ;
-    inherit version sbom;
-    bootFiles = boot-files;
-    uboot = played-uboot;
-    series = "25.11";
+  components = import ../../nix/components.nix {
+    inherit run toplevel;
+    crateList = ../../atomix/dist/crates/system.json;
+    firmware = [ played-uboot ];
   };
-  image-qemu = import ../../nix/image.nix {
-    inherit
-      run
-      lib
-      atomix
-      rootfs
-      ;
-    inherit version sbom;
+  assembled =
+    other:
+    import ../../nix/image.nix (
+      {
+        inherit
+          run
+          lib
+          atomix
+          version
+          rootfs
+          components
+          ;
+        bootFiles = boot-files;
+        uboot = played-uboot;
+        series = "25.11";
+      }
+      // other
+    );
+in
+{
+  inherit
+    atomix
+    played-uboot
+    rootfs
+    boot-files
+    boot-files-qemu
+    components
+    ;
+  image = assembled { };
+  image-watchdog = assembled { watchdog = true; };
+  image-qemu = assembled {
     bootFiles = boot-files-qemu;
     uboot = null;
     board = "rock64-qemu";
-    series = "25.11";
-  };
-  image-watchdog = import ../../nix/image.nix {
-    inherit
-      run
-      lib
-      atomix
-      rootfs
-      ;
-    inherit version sbom;
-    bootFiles = boot-files;
-    uboot = played-uboot;
-    watchdog = true;
-    series = "25.11";
   };
   content = import ../../nix/bundle-content.nix {
     inherit
@@ -124,16 +123,6 @@ rec {
       lib
       atomix
       ;
-  };
-  sbom = import ../../nix/sbom.nix {
-    inherit
-      run
-      version
-      toplevel
-      ;
-    name = "atomixos-25.11";
-    crateList = ../../atomix/dist/crates/system.json;
-    firmware = [ played-uboot ];
   };
   docs = import ../../nix/docs.nix {
     inherit run;

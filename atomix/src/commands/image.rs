@@ -7,7 +7,7 @@ use crate::cli::{BootScriptArgs, BundleContentArgs, ImageBuildArgs, ImageCommand
 use crate::failure::Failure;
 use crate::image_cli::{BoardName, ImageParts, SlotStart};
 use crate::output::Output;
-use crate::recipe;
+use crate::recipe::{self, Components, Flashable, Series};
 use board_rock64::{
     Board, BootFiles, BootTree, ImageRequest, InitPath, ROCK64, ROCK64_QEMU, ROCK64_WATCHDOG, Role,
     boot_script, build_boot_vfat, build_image,
@@ -59,7 +59,16 @@ fn build(args: &ImageBuildArgs, out: &mut Output) -> Result<(), Failure> {
         return Err(Failure::Usage { what, hint });
     };
     let parts = ImageParts { boot, rootfs, image_version: version, start: args.start.clone() };
-    let len = assemble(args, board(&parts.start)?, &parts, &args.out)?;
+    let board = board(&parts.start)?;
+    if let (Some(series), Some(components)) = (&args.series, &args.components) {
+        let series = Series::try_from(series.clone())
+            .map_err(|what| Failure::Usage { what, hint: "it becomes part of the files' names" })?;
+        let components = Components::read(components)?;
+        let make = |image: &Path| assemble(args, board, &parts, image).map(drop);
+        Flashable::begin(&args.out)?.finish(&series, &parts.image_version, components, make)?;
+        return out.done(&format!("built {}", args.out.display()));
+    }
+    let len = assemble(args, board, &parts, &args.out)?;
     out.done(&format!("built {} of {len}", args.out.display()))
 }
 

@@ -6,12 +6,16 @@
 //! packages' scripts do not run: a tree that was only unpacked is the same on every machine. What
 //! is made appears under its name in one act, once all of it is there.
 
+mod components;
 mod error;
+mod flashable;
 mod model;
 mod packages;
-mod sbom;
 mod steps;
 mod tree;
 
+pub use components::Components;
 pub use error::RecipeError;
+pub use flashable::Flashable;
+pub use model::Series;
 pub use steps::{Assemble, build};

@@ -2,8 +2,8 @@
 //! How do Debian's packages become a tree? apt resolves, fetches and verifies them with a state of
 //! its own, and dpkg-deb unpacks them: neither asks for root, nor for the machine they are for.
 
+use crate::recipe::components::Unpacked;
 use crate::recipe::model::{Debian, PackageName};
-use crate::recipe::sbom::Unpacked;
 use crate::recipe::{RecipeError, tree};
 use programs::ProgramCall;
 use std::ffi::OsStr;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! In which order does a recipe become an image? Everything in a directory beside the output,
-//! which gets the output's name last: a run that was cut leaves no image that could be flashed.
+//! In which order does a recipe become an image?
 
 use crate::image_cli::{ImageParts, SlotStart};
+use crate::recipe::components::{Components, Lock, Unpacked};
+use crate::recipe::flashable::Flashable;
 use crate::recipe::model::Recipe;
-use crate::recipe::packages::{Apt, output_of, sha256, unpack};
-use crate::recipe::sbom::{self, Crates, Lock, Unpacked};
+use crate::recipe::packages::{Apt, output_of, unpack};
 use crate::recipe::{RecipeError, tree};
 use board_rock64::Board;
 use programs::ProgramCall;
@@ -41,23 +41,12 @@ pub fn build<E: From<RecipeError>>(
     let beside = path.parent().unwrap_or(Path::new(""));
     let crates = crates_of(&recipe, beside)?;
     check_files(&recipe, beside)?;
-    let scratch = scratch_for(out)?;
-    let made = scratch.path().join("made");
-    tree::make_dir(&made)?;
+    let flashable = Flashable::begin(out)?;
     let cooking = tempfile::tempdir().map_err(tree::failed("make", Path::new("a directory")))?;
     let (parts, packages) = cook(&recipe, board, (beside, cooking.path()), start)?;
-    let base = format!("atomixos-{}", recipe.series.as_ref());
-    let image = made.join(format!("{base}.img"));
-    assemble(board, &parts, &image)?;
-    let list = sbom::document(&base, recipe.version.as_ref(), crates, &packages, firmware);
-    let components = made.join(format!("{base}.cdx.json"));
-    tree::write(&components, &format!("{list}\n"))?;
-    let sums =
-        format!("{}  {base}.img\n{}  {base}.cdx.json\n", sha256(&image)?, sha256(&components)?);
-    tree::write(&made.join("SHA256SUMS"), &sums)?;
-    // Somebody may have made it meanwhile: an empty directory would be replaced.
-    must_be_absent(out)?;
-    Ok(tree::rename(&made, out)?)
+    let components = crates.with_packages(&packages).with_firmware(firmware);
+    let version = recipe.version.as_ref();
+    flashable.finish(&recipe.series, version, components, |image| assemble(board, &parts, image))
 }
 
 fn read(path: &Path) -> Result<Recipe, RecipeError> {
@@ -95,13 +84,13 @@ fn board_of(
 
 /// The crates of the program that is put in. It has to be built from the source of this one, which
 /// knows its own: the lock file alone has what no program needs.
-fn crates_of(recipe: &Recipe, beside: &Path) -> Result<Crates, RecipeError> {
-    let Some(lock) = &recipe.cargo_lock else { return Ok(Crates::default()) };
+fn crates_of(recipe: &Recipe, beside: &Path) -> Result<Components, RecipeError> {
+    let Some(lock) = &recipe.cargo_lock else { return Ok(Components::default()) };
     let path = beside.join(lock);
     let text = tree::read_text(&path, LOCK_MAX_BYTES)?;
     let lock: Lock = toml::from_str(&text)
         .map_err(|source| RecipeError::Lock { path: path.clone(), source: Box::new(source) })?;
-    let crates = Crates::own().map_err(|source| RecipeError::Answer {
+    let crates = Components::own().map_err(|source| RecipeError::Answer {
         what: format!("the crates that this program knows of itself are no list: {source}"),
         hint: "build the program anew",
     })?;
@@ -120,24 +109,6 @@ fn check_files(recipe: &Recipe, beside: &Path) -> Result<(), RecipeError> {
     tree::must_be_file(&beside.join(&recipe.initrd))?;
     recipe.device_tree.iter().try_for_each(|tree| tree::must_be_file(&beside.join(tree)))?;
     recipe.file.iter().try_for_each(|file| tree::must_be_file(&beside.join(&file.source)))
-}
-
-fn must_be_absent(out: &Path) -> Result<(), RecipeError> {
-    if std::fs::symlink_metadata(out).is_err() {
-        return Ok(());
-    }
-    let what = "is there already".to_owned();
-    Err(RecipeError::File { path: out.to_owned(), what, hint: "give the name of a new directory" })
-}
-
-fn scratch_for(out: &Path) -> Result<tempfile::TempDir, RecipeError> {
-    must_be_absent(out)?;
-    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
-    tempfile::Builder::new()
-        .prefix(".atomix-image-")
-        .tempdir_in(parent)
-        .map_err(tree::failed("make a directory in", parent))
 }
 
 /// The parts of the image, of what is `beside` the recipe, made in `dir`.

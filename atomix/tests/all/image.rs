@@ -93,6 +93,45 @@ fn a_version_that_would_be_more_lines_of_the_manifest_is_refused() {
     assert!(!dir.path().join("content").exists());
 }
 
+/// With the file that the page about building shows.
+#[test]
+fn a_series_is_a_directory_of_image_list_and_checksums_or_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    parts(dir.path());
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/building.md");
+    let page = fs::read_to_string(page).unwrap();
+    let listed = page.split_once("```json\n").unwrap().1.split_once("```").unwrap().0;
+    fs::write(dir.path().join("components.json"), listed).unwrap();
+    let build = |series: &str, out: &str| {
+        let words = ["--series", series, "--components", "components.json"];
+        atomix(dir.path(), &[&of_parts("build", "1.2.3", out)[..], &words].concat())
+    };
+    let made = build("25.11", "out");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let out = dir.path().join("out");
+    let sums = Command::new("sha256sum")
+        .args(["--check", "--strict", "SHA256SUMS"])
+        .current_dir(&out)
+        .output()
+        .unwrap();
+    let sums = String::from_utf8(sums.stdout).unwrap();
+    assert_eq!(sums, "atomixos-25.11.img: OK\natomixos-25.11.cdx.json: OK\n");
+    let list = fs::read_to_string(out.join("atomixos-25.11.cdx.json")).unwrap();
+    assert!(list.contains("pkg:deb/debian/dash@0.5") && list.contains("\"1.5\""), "{list}");
+
+    assert_eq!(build("25.11", "out").status.code(), Some(2), "it is there already");
+    assert_eq!(build("../25", "other").status.code(), Some(2), "no series");
+    fs::write(dir.path().join("components.json"), listed.replace("[]", "[\"b\"]")).unwrap();
+    let refused = build("25.11", "other");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("no such component"));
+    let half = [&of_parts("build", "1", "other")[..], &["--series", "25.11"]].concat();
+    assert_eq!(atomix(dir.path(), &half).status.code(), Some(2), "a series without a list");
+    // Neither the name nor a directory that it was begun in.
+    let left = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(left.filter(|name| name != "out").count(), 3);
+}
+
 #[test]
 fn nothing_is_written_over() {
     let dir = tempfile::tempdir().unwrap();

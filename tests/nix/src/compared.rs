@@ -52,15 +52,21 @@ pub fn check(checker: &Checker, program: &Path) -> Result<()> {
     let image = path("image", BUILT)?;
     let content = path("content", BUILT)?;
     let watched = path("image-watchdog", BUILT)?;
-    outside.assembled("build", "image", &outside.flashed(), &image.join("atomixos-25.11.img"))?;
-    let words = [outside.flashed(), vec!["--watchdog".into()]].concat();
-    outside.assembled("build", "watched", &words, &watched.join("atomixos-25.11.img"))?;
+    let listed = vec!["--series".into(), "25.11".into(), "--components".into()];
+    let listed = [listed, vec![path("components", BUILT)?.into_os_string()]].concat();
+    let words = [outside.flashed(), listed.clone()].concat();
+    outside.assembled("build", "image", &words, &image)?;
+    outside.assembled(
+        "build",
+        "watched",
+        &[words, vec!["--watchdog".into()]].concat(),
+        &watched,
+    )?;
     outside.assembled("content", "content", &[], &content)?;
     outside.script(&path("boot-script", BUILT)?)?;
     let emulated = Outside { boot: path("boot-files-qemu", BUILT)?, ..outside };
-    let made = path("image-qemu", BUILT)?.join("atomixos-25.11.img");
-    let words = ["--board-name", "rock64-qemu"].map(OsString::from);
-    emulated.assembled("build", "emulated", &words, &made)?;
+    let words = [listed, ["--board-name", "rock64-qemu"].map(OsString::from).to_vec()].concat();
+    emulated.assembled("build", "emulated", &words, &path("image-qemu", BUILT)?)?;
     verified(program, scratch.path(), &path("keys", SIGNED)?, &path("bundle", SIGNED)?, &content)?;
     pages::check(&path("docs", BUILT)?, LEAST_LINKS).context("the pages of the book")?;
     components(checker, nix, &image.join("atomixos-25.11.cdx.json"))

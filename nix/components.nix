@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# What is in the image, as CycloneDX 1.5: the crates of the programs with hashes, licences and who
-# uses whom, every path of the system's closure, and what is flashed beside it. Written by Nix from
-# what it knows anyway; same input, same bytes, so it has neither a time nor a serial number.
+# What is in the image, for `atomix image build`, which makes CycloneDX of it: the crates of the programs with
+# hashes, licences and who uses whom, every path of the system's closure, and what is flashed beside it.
+# Written by Nix from what it knows anyway; same input, same bytes.
 {
   run,
-  name,
-  version,
   crateList,
   toplevel,
   # Packages that are on the disk and not in the system: the boot loader and what is in it.
@@ -26,31 +24,18 @@ let
       name = of;
       version = package.version or "unknown";
     };
-  document = {
-    bomFormat = "CycloneDX";
-    specVersion = "1.5";
-    version = 1;
-    metadata.component = {
-      type = "operating-system";
-      bom-ref = name;
-      inherit name version;
-    };
+  listed = {
     components = crates.components ++ map flashed firmware ++ [ "@closure@" ];
     # What the paths of the closure use is not told, and so unknown.
-    dependencies = [
-      {
-        ref = name;
-        dependsOn = crates.programs ++ map (package: (flashed package).bom-ref) firmware;
-      }
-    ]
-    ++ crates.dependencies;
+    inherit (crates) dependencies;
+    programs = crates.programs ++ map (package: (flashed package).bom-ref) firmware;
   };
 in
-run "${name}.cdx.json"
+run "components.json"
   {
     attrs = closure.attrs // {
-      document = builtins.toJSON document;
-      passAsFile = [ "document" ];
+      listed = builtins.toJSON listed;
+      passAsFile = [ "listed" ];
     };
   }
   ''
@@ -62,5 +47,5 @@ run "${name}.cdx.json"
     test -s closure
     awk 'BEGIN { getline closure < "closure" }
          { at = index($0, "\"@closure@\""); print substr($0, 1, at - 1) closure substr($0, at + 11) }' \
-      "$documentPath" >"$out"
+      "$listedPath" >"$out"
   ''

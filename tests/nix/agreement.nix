@@ -213,13 +213,13 @@ let
 
   watchdog =
     lib.optional (
-      !(lib.hasInfix "CONFIG_WDT=y" (
+      !(lib.hasInfix "CONFIG_WATCHDOG=y" (
         builtins.readFile (watched.atomixos.board.firmware + "/atomix.config")
       ))
-    ) "a system with a watchdog has a U-Boot without"
-    ++ lib.optional (lib.hasInfix "CONFIG_WDT=y" (
+    ) "a system with a watchdog has a U-Boot that does not feed it"
+    ++ lib.optional (lib.hasInfix "CONFIG_WATCHDOG=y" (
       builtins.readFile (device.atomixos.board.firmware + "/atomix.config")
-    )) "a system without a watchdog has a U-Boot with one";
+    )) "a system without a watchdog has a U-Boot that feeds one";
 
   # One agent, or that which the configuration names; and never one without a choice.
   agents =

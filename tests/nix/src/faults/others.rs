@@ -219,7 +219,7 @@ pub(super) const FAULTS: [Fault; 31] = [
         from: "map flashed firmware",
         to: "map flashed (builtins.tail firmware)",
         stage: Stage::Build,
-        says: "has \"firmware:played-uboot\" in its graph and no such component",
+        says: "\"firmware:played-uboot\" in its graph and no such component",
     },
     Fault {
         name: "an image of another name",

@@ -31,14 +31,16 @@
 
     boot.kernelPackages = pkgs.linuxPackagesFor (
       pkgs.linux_latest.override {
+        # By force: nixpkgs has answers of its own (`MD` is one), and refuses two that differ.
         structuredExtraConfig = lib.mapAttrs (
           _: value:
-          {
-            "y" = lib.kernel.yes;
-            "m" = lib.kernel.module;
-            "n" = lib.kernel.no;
-          }
-          .${value}
+          lib.mkForce
+            {
+              "y" = lib.kernel.yes;
+              "m" = lib.kernel.module;
+              "n" = lib.kernel.no;
+            }
+            .${value}
         ) config.atomixos.kernel.asked;
       }
     );

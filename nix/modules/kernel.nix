@@ -10,7 +10,8 @@
 }:
 let
   cfg = config.atomixos.kernel;
-  needs =
+  # The parts' needs and the board's may be the same ones; each is told once.
+  needs = lib.unique (
     map (name: {
       inherit name;
       values = "y";
@@ -18,11 +19,18 @@ let
     ++ map (name: {
       inherit name;
       values = "ym";
-    }) cfg.available;
-  # The parts' needs and the board's may be the same ones; each is told once.
-  missing = lib.unique (
-    builtins.filter (need: !(lib.hasInfix (cfg.asked.${need.name} or "n") need.values)) needs
+    }) cfg.available
   );
+  # What one part needs is not off for the others.
+  off = lib.subtractLists (map (need: need.name) needs) cfg.off;
+  strangers = builtins.filter (name: (cfg.asked.${name} or "n") != "n") off;
+  # The lowest console of the serial line, by the name that its driver gives it.
+  console =
+    if lib.hasPrefix "ttyAMA" config.atomixos.board.serialConsole then
+      "SERIAL_AMBA_PL011_CONSOLE"
+    else
+      "SERIAL_8250_CONSOLE";
+  missing = builtins.filter (need: !(lib.hasInfix (cfg.asked.${need.name} or "n") need.values)) needs;
   show = need: "${need.name}=[${need.values}]";
 in
 {
@@ -38,6 +46,12 @@ in
       default = [ ];
       example = [ "F2FS_FS" ];
       description = "Options that it needs built in or as a module.";
+    };
+    off = lib.mkOption {
+      type = lib.types.listOf lib.types.str;
+      default = [ ];
+      example = [ "BT" ];
+      description = "Options that this system's kernel must not have, unless a part needs one of them.";
     };
     asked = lib.mkOption {
       type = lib.types.attrsOf (
@@ -93,6 +107,47 @@ in
           "VFAT_FS"
         ];
       })
+      # The packet filter's table is of family inet, and its first rules are about known connections.
+      (lib.mkIf config.atomixos.firewall.enable {
+        builtIn = [ "NF_TABLES_INET" ];
+        available = [
+          "NFT_CT"
+          "NF_CONNTRACK"
+          "NF_TABLES"
+        ];
+      })
+      # Limits and devices of containers; networks of those without privileges are pasta's, or a bridge
+      # in a namespace of its own.
+      (lib.mkIf config.atomixos.containers.enable {
+        builtIn = [
+          "CGROUP_BPF"
+          "CGROUP_PIDS"
+          "MEMCG"
+          "SECCOMP_FILTER"
+          "USER_NS"
+        ];
+        available = [
+          "BRIDGE"
+          "NFT_MASQ"
+          "NFT_NAT"
+          "OVERLAY_FS"
+          "TUN"
+          "VETH"
+        ];
+      })
+      # A first configuration is looked for on sticks of either file system.
+      (lib.mkIf config.atomixos.configApi.enable {
+        available = [
+          "BLK_DEV_SD"
+          "EXT4_FS"
+          "SCSI"
+          "USB_STORAGE"
+          "VFAT_FS"
+        ];
+      })
+      (lib.mkIf config.atomixos.logging.enable { available = [ "PSTORE" ]; })
+      (lib.mkIf config.atomixos.openvpn.enable { available = [ "TUN" ]; })
+      (lib.mkIf config.atomixos.serialRecovery.enable { builtIn = [ console ]; })
       (lib.mkIf config.atomixos.watchdog.enable {
         builtIn = [
           "WATCHDOG"
@@ -100,6 +155,7 @@ in
         ];
       })
       (lib.mkIf cfg.verityInKernel {
+        builtIn = [ "MD" ];
         available = [
           "BLK_DEV_DM"
           "DM_VERITY"
@@ -114,11 +170,15 @@ in
           lib.concatMapStringsSep ", " show missing
         }";
       }
+      {
+        assertion = strangers == [ ];
+        message = "the board's kernel is asked for what this system must not have: ${lib.concatStringsSep ", " strangers}";
+      }
     ];
 
     system.checks = lib.optional (cfg.configFile != null) (
       pkgs.runCommand "atomixos-kernel-needs" { } ''
-        ${import ../lib/kernel-needs.nix needs cfg.configFile}
+        ${import ../lib/kernel-needs.nix needs off cfg.configFile}
         touch $out
       ''
     );

@@ -31,6 +31,14 @@ let
       builtins.attrValues (builtins.getContext "${keyring}");
   built = keyring: builtins.any (one: !(one ? path)) (sources keyring);
   elsewhere = builtins.filter (keyring: sources keyring == [ ]) keyrings;
+  # Of a product's keyring: none of the certificates that every machine makes for itself.
+  developmentWords = import ../lib/development-words.nix;
+  ofDevelopment =
+    file:
+    let
+      letters = builtins.replaceStrings [ " " "\r" "\n" ] [ "" "" "" ] (builtins.readFile file);
+    in
+    builtins.any (words: lib.hasInfix words letters) developmentWords;
   readable = builtins.filter (keyring: sources keyring != [ ] && !(built keyring)) keyrings;
 
   development = ''
@@ -167,12 +175,18 @@ in
     ++ map (file: {
       assertion = lib.hasInfix "-----BEGIN CERTIFICATE-----" (builtins.readFile file);
       message = "${toString file} holds no certificate.";
+    }) readable
+    ++ map (file: {
+      assertion = cfg.developmentKeyring != null || !ofDevelopment file;
+      message = "${toString file} is of the development keys, which a product must not believe: on a desk it is atomixos.update.developmentKeyring.";
     }) readable;
 
     system.checks = map (
       file:
       pkgs.runCommand "atomixos-keyring-needs" { } ''
-        ${import ../lib/keyring-needs.nix file}
+        ${import ../lib/keyring-needs.nix (lib.optionals (
+          cfg.developmentKeyring == null
+        ) developmentWords) file}
         touch $out
       ''
     ) (builtins.filter built keyrings);

@@ -66,6 +66,12 @@ in
           };
         };
       };
+      # What NixOS' own kernel has, which is not asked by this repository.
+      kernel.asked =
+        (import ../boards/kernel.nix lib {
+          builtIn = [ ];
+          modules = [ ];
+        }).asked;
       update = {
         enable = true;
         compatible = "rock64";

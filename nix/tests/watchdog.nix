@@ -3,7 +3,7 @@
 # QEMU has no dw_wdt. Its i6300esb is a card for PCI, so both kinds of machines can have it, and it counts
 # outside of the kernel: softdog stands still with the kernel that it should restart, and machine `virt`
 # has no other one. The board's driver is tried on the board alone: docs/how-to-watchdog.md.
-{ board, lib, ... }:
+{ board, ... }:
 {
   nodes.machine = {
     imports = [ board.module ];
@@ -13,11 +13,6 @@
         enable = true;
         driver = "i6300esb";
       };
-      # Of NixOS' own kernel, which is not asked by this repository.
-      kernel.asked = lib.genAttrs [
-        "WATCHDOG"
-        "WATCHDOG_HANDLE_BOOT_ENABLED"
-      ] (_: "y");
     };
     virtualisation.qemu.options = [
       "-device i6300esb"

@@ -285,6 +285,18 @@ let
       looks =
         config:
         builtins.any (one: lib.hasInfix "atomixos-keyring-needs" (one.name or "")) config.system.checks;
+      # Not a file of the sources, and given as a product's.
+      made =
+        (rock64 [ { atomixos.update.keyring = development.atomixos.update.developmentKeyring; } ]).config;
+      looked =
+        config:
+        builtins.any (
+          one:
+          lib.hasInfix "atomixos-keyring-needs" (one.name or "")
+          && builtins.all (words: lib.hasInfix words one.buildCommand) (
+            import ../../nix/lib/development-words.nix
+          )
+        ) config.system.checks;
       ofFlake = rock64 [
         { atomixos.update.keyring = "${../fixtures}/rauc-1.8/ca.cert.pem"; }
       ];
@@ -294,9 +306,44 @@ let
       (rock64 [ production ]).config
     ) false
     ++ differs "a keyring of a flake is looked at again" (looks ofFlake.config) false
+    ++
+      differs "a keyring that a build makes is looked at for development keys"
+        (map looked [
+          made
+          device
+        ])
+        [
+          true
+          false
+        ]
+    # At the desk the same file is one.
+    ++ differs "a development keyring of the sources is refused" (map (one: one.message) (
+      builtins.filter (one: !one.assertion)
+        (rock64 [ { atomixos.update.developmentKeyring = ./refused/development-ca.pem; } ])
+        .config.assertions
+    )) [ ]
     ++ lib.optional (
       !(builtins.tryEval ofFlake.config.system.build.toplevel.drvPath).success
     ) "a keyring of a flake does not evaluate";
+  # What whoever logs in reads, at the serial line before the password and everywhere after it.
+  notices =
+    let
+      notice = "DEVELOPMENT BUILD: updates signed with a development key are installed here.\n";
+      place = "issue.d/10-development-keyring.issue";
+      product = (rock64 [ production ]).config;
+    in
+    differs "the notice after a login" device.users.motd notice
+    ++ differs "the notice before a login" device.environment.etc.${place}.text notice
+    ++
+      differs "a product's notice"
+        [
+          product.users.motd
+          (product.environment.etc ? ${place})
+        ]
+        [
+          ""
+          false
+        ];
   warned = differs "the warning of a development system" (map (
     text: lib.hasInfix "development keyring" text
   ) device.warnings) [ true ];
@@ -328,6 +375,7 @@ differs "system.conf" (trimmed device.atomixos.update.systemConf) (
   import ../../nix/source.nix + "/deny.toml"
 )) (read "/deny.toml")
 ++ told
+++ notices
 ++ keyrings
 ++ warned
 ++ import ./installed.nix {

@@ -143,35 +143,48 @@ in
   system = toplevel;
 
   # A kernel that has all; then for each need one that lacks exactly that, and for what has to be built in
-  # one that made a module of it.
+  # one that made a module of it; and one that has what was to be off.
   kernel-needs =
     let
       table = builtins.attrValues (import ./kernel-needs.nix);
       of = values: map (name: { inherit name values; }) (lib.concatMap (part: part.${values}) table);
-      needs = of "y" ++ of "ym";
-      judge = import ../../nix/lib/kernel-needs.nix needs;
+      needs = lib.unique (of "y" ++ of "ym");
+      judge = import ../../nix/lib/kernel-needs.nix needs [
+        "BT"
+        "WLAN"
+      ];
       tried = need: what: ''
         sed '/^CONFIG_${need.name}=/${what}' good >bad
         if cmp --quiet good bad; then exit 1; fi
-        if (${judge "bad"}) 2>said; then exit 1; fi
+        if judge bad 2>said; then exit 1; fi
         echo 'the kernel was built without: ${need.name}=[${need.values}]' | cmp - said
       '';
     in
     run "kernel-needs" { } ''
+      judge() (
+        ${judge "\"$1\""}
+      )
       cat >good <<'all'
       ${lib.concatMapStringsSep "\n" (need: "CONFIG_${need.name}=y") needs}
       all
-      (${judge "good"})
+      judge good
       ${lib.concatMapStrings (need: tried need "d") needs}
       ${lib.concatMapStrings (need: tried need "s/=y/=m/") (of "y")}
       sed 's/=y/=m/' good >modules
-      ! (${judge "modules"}) 2>"$out"
+      ! judge modules 2>"$out"
+      # Something that selects what was asked to be off.
+      for value in y m; do
+        { cat good; echo "CONFIG_WLAN=$value"; echo '# CONFIG_BT is not set'; } >bad
+        if judge bad 2>said; then exit 1; fi
+        echo 'the kernel was built with what must be off: WLAN' | cmp - said
+      done
     '';
 
-  # A keyring that a build made, one with a key in it, and what is none.
+  # A keyring that a build made, one with a key in it, what is none, and one for the desk alone.
   keyring-needs =
     let
-      judge = import ../../nix/lib/keyring-needs.nix;
+      judge = import ../../nix/lib/keyring-needs.nix (import ../../nix/lib/development-words.nix);
+      atTheDesk = import ../../nix/lib/keyring-needs.nix [ ];
     in
     run "keyring-needs" { } ''
       (${judge ../fixtures/rauc-1.8/ca.cert.pem})
@@ -179,6 +192,18 @@ in
       grep -q 'holds a private key' said
       if (${judge ./refused/stranger.service}) 2>>said; then exit 1; fi
       grep -q 'holds no certificate' said
+      (${atTheDesk ./refused/development-ca.pem})
+      if (${judge ./refused/development-ca.pem}) 2>>said; then exit 1; fi
+      grep -q 'that of the development keys' said
+      # Wherever the name begins in three bytes.
+      for before in "" x xy; do
+        {
+          echo '-----BEGIN CERTIFICATE-----'
+          printf '%satomix development CA and what follows' "$before" | base64 --wrap=12
+          echo '-----END CERTIFICATE-----'
+        } >made
+        if (${judge "made"}) 2>>said; then exit 1; fi
+      done
       cp said "$out"
     '';
 }

@@ -31,9 +31,57 @@
     ];
     ym = [ ];
   };
+  firewall = {
+    y = [ "NF_TABLES_INET" ];
+    ym = [
+      "NFT_CT"
+      "NF_CONNTRACK"
+      "NF_TABLES"
+    ];
+  };
+  containers = {
+    y = [
+      "CGROUP_BPF"
+      "CGROUP_PIDS"
+      "MEMCG"
+      "SECCOMP_FILTER"
+      "USER_NS"
+    ];
+    ym = [
+      "BRIDGE"
+      "NFT_MASQ"
+      "NFT_NAT"
+      "OVERLAY_FS"
+      "TUN"
+      "VETH"
+    ];
+  };
+  # Without those of its firewall and its containers.
+  config-api = {
+    y = [ ];
+    ym = [
+      "BLK_DEV_SD"
+      "EXT4_FS"
+      "SCSI"
+      "USB_STORAGE"
+      "VFAT_FS"
+    ];
+  };
+  logging = {
+    y = [ ];
+    ym = [ "PSTORE" ];
+  };
+  openvpn = {
+    y = [ ];
+    ym = [ "TUN" ];
+  };
+  serial-recovery = {
+    y = [ "SERIAL_8250_CONSOLE" ];
+    ym = [ ];
+  };
   # Only where a configuration asks for it: bundles are verified without.
   verity = {
-    y = [ ];
+    y = [ "MD" ];
     ym = [
       "BLK_DEV_DM"
       "DM_VERITY"

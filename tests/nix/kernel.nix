@@ -12,6 +12,15 @@ let
   table = import ./kernel-needs.nix;
   device = configurations.rock64-development.config;
   switches = {
+    config-api.atomixos = {
+      configApi.enable = true;
+      firewall.enable = true;
+    };
+    containers.atomixos.containers.enable = true;
+    firewall.atomixos.firewall.enable = true;
+    logging.atomixos.logging.enable = true;
+    openvpn.atomixos.openvpn.enable = true;
+    serial-recovery.atomixos.serialRecovery.enable = true;
     root.atomixos.root.enable = true;
     disk.atomixos.disk.enable = true;
     watchdog.atomixos.watchdog.enable = true;
@@ -46,7 +55,13 @@ let
     part:
     let
       needs = table.${part};
-      all = lib.genAttrs (needs.y ++ needs.ym) (_: "y");
+      besides = lib.optionals (part == "config-api") (
+        lib.concatMap (name: table.${name}.y ++ table.${name}.ym) [
+          "containers"
+          "firewall"
+        ]
+      );
+      all = lib.genAttrs (needs.y ++ needs.ym ++ besides) (_: "y");
       without =
         values: name:
         differs "a kernel without ${name} for ${part}" (said (machine part (removeAttrs all [ name ]))) [
@@ -94,6 +109,71 @@ let
         "SCSI"
         "USB_STORAGE"
       ];
+  # What is off is off in what nixpkgs makes of it, and nothing else has another value than asked.
+  structured = system: system.boot.kernelPackages.kernel.configfile.structuredConfig;
+  answers = lib.concatMap (
+    name:
+    differs "the kernel's answer to ${name}" (structured device).${name}.tristate
+      device.atomixos.kernel.asked.${name}
+  ) (builtins.attrNames device.atomixos.kernel.asked);
+  off =
+    differs "what a Rock64's kernel has not" device.atomixos.kernel.off [
+      "BT"
+      "MD"
+      "WLAN"
+    ]
+    ++ lib.concatMap (
+      name:
+      differs "a kernel with ${name}" (said
+        (rock64 [
+          development
+          { atomixos.kernel.asked.${name} = "m"; }
+        ]).config
+      ) [ "the board's kernel is asked for what this system must not have: ${name}" ]
+    ) device.atomixos.kernel.off;
+  # With dm-verity, and with what it is a part of, which is off otherwise.
+  verified =
+    (rock64 [
+      development
+      {
+        atomixos.kernel = {
+          verityInKernel = true;
+          asked = {
+            BLK_DEV_DM = "y";
+            DM_VERITY = "y";
+            MD = "y";
+          };
+        };
+      }
+    ]).config;
+  verity =
+    differs "a Rock64 with dm-verity is refused" (said verified) [ ]
+    ++ lib.optional (
+      !(builtins.tryEval verified.system.build.toplevel.drvPath).success
+    ) "a Rock64 with dm-verity does not evaluate"
+    ++
+      lib.concatMap (name: differs "${name} with dm-verity" (structured verified).${name}.tristate "y")
+        [
+          "BLK_DEV_DM"
+          "DM_VERITY"
+          "MD"
+        ]
+    ++ differs "the kernel with dm-verity is looked at for what is off" (lib.hasInfix "CONFIG_MD=[ym]" (
+      needsOf verified
+    )) false
+    ++ differs "the kernel is looked at for what is off" (lib.hasInfix "CONFIG_MD=[ym]" (
+      needsOf device
+    )) true;
+  needsOf =
+    system:
+    lib.concatMapStrings (one: one.buildCommand or "") (
+      builtins.filter (one: lib.hasInfix "atomixos-kernel-needs" (one.name or "")) system.system.checks
+    );
+  # By the name of the serial line: another driver has another console.
+  pl011 =
+    differs "the console of the emulated board"
+      (builtins.elem "SERIAL_AMBA_PL011_CONSOLE" configurations.rock64-qemu.config.atomixos.kernel.builtIn)
+      true;
   unasked = lib.concatMap (
     name:
     lib.optional (builtins.any (need: need == name) (
@@ -104,4 +184,8 @@ in
 lib.concatMap ofPart (builtins.attrNames table)
 ++ lib.concatMap onBoard (builtins.filter isNeed (builtins.attrNames device.atomixos.kernel.asked))
 ++ stick
+++ answers
+++ off
+++ verity
+++ pl011
 ++ unasked

@@ -68,6 +68,9 @@ let
       (one "a kernel without dm-verity that needs it" "not asked for what this system needs" [
         { atomixos.kernel.verityInKernel = true; }
       ])
+      (one "a kernel with Bluetooth" "asked for what this system must not have" [
+        { atomixos.kernel.asked.BT = "m"; }
+      ])
     ];
     repart = [
       (one "two programs that write the table in the initrd" "would both write the partition table" [
@@ -90,6 +93,12 @@ let
       ])
       (bare "a keyring without a certificate" "holds no certificate" [
         { atomixos.update.keyring = ../../README.md; }
+      ])
+      (bare "the development keys' authority as a product's" "is of the development keys" [
+        { atomixos.update.keyring = ./refused/development-ca.pem; }
+      ])
+      (bare "the development keys' authority in a file of a flake" "is of the development keys" [
+        { atomixos.update.keyring = "${./refused}/development-ca.pem"; }
       ])
       # As a file of another flake comes: a string, not a path.
       (bare "a private key in a file of a flake" "holds a private key" [

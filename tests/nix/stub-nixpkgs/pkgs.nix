@@ -164,12 +164,50 @@ let
     }
   );
 
-  kernel = package "linux" // {
-    version = "6.12.1";
-    config = { };
-    configfile = package "linux-config";
-    override = _: kernel;
+  # Some answers of nixpkgs' own, which its kernels are built with. An override's are definitions of the
+  # same values: two that differ and are of one strength are an error, as they are there.
+  common = with lib.kernel; {
+    F2FS_FS = module;
+    MD = yes;
+    NLS_CODEPAGE_437 = module;
+    NLS_ISO8859_1 = module;
+    SQUASHFS_ZSTD = yes;
+    TMPFS = yes;
   };
+  kernelWith =
+    extra:
+    let
+      answer =
+        name:
+        let
+          given = builtins.filter (set: set ? ${name}) [
+            common
+            extra
+          ];
+          left = lib.discharged (
+            map (set: {
+              file = "the kernel's configuration";
+              value = set.${name};
+            }) given
+          );
+          values = lib.unique (map (one: one.value) left);
+        in
+        if builtins.length values == 1 then
+          builtins.head values
+        else
+          throw "conflicting definition values: CONFIG_${name}";
+      structuredConfig = lib.genAttrs (builtins.attrNames (common // extra)) answer;
+    in
+    package "linux"
+    // {
+      version = "6.12.1";
+      config = { };
+      configfile = builtins.deepSeq structuredConfig (package "linux-config") // {
+        inherit structuredConfig;
+      };
+      override = arguments: kernelWith (arguments.structuredExtraConfig or { });
+    };
+  kernel = kernelWith { };
 
   texts = rec {
     writeText =

@@ -4,7 +4,7 @@
 use super::Fault;
 use crate::stages::Stage;
 
-pub(super) const FAULTS: [Fault; 29] = [
+pub(super) const FAULTS: [Fault; 32] = [
     Fault {
         name: "a system that needs no keyring",
         file: "nix/modules/update.nix",
@@ -236,5 +236,29 @@ pub(super) const FAULTS: [Fault; 29] = [
         to: "netdev=world,addr=0x12",
         stage: Stage::Agreement,
         says: "places of the emulator's network cards",
+    },
+    Fault {
+        name: "a development keyring that no login tells of",
+        file: "nix/modules/update.nix",
+        from: "    users.motd = lib.mkIf (cfg.developmentKeyring != null) development;\n",
+        to: "",
+        stage: Stage::Agreement,
+        says: "the notice after a login",
+    },
+    Fault {
+        name: "the development keys in a product",
+        file: "nix/modules/update.nix",
+        from: "assertion = cfg.developmentKeyring != null || !ofDevelopment file;",
+        to: "assertion = true || ofDevelopment file;",
+        stage: Stage::Agreement,
+        says: "the development keys' authority as a product's evaluates",
+    },
+    Fault {
+        name: "development keys that a build does not look for",
+        file: "nix/modules/update.nix",
+        from: "cfg.developmentKeyring == null\n",
+        to: "cfg.developmentKeyring != null\n",
+        stage: Stage::Agreement,
+        says: "a keyring that a build makes is looked at for development keys",
     },
 ];

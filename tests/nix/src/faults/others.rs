@@ -4,7 +4,7 @@
 use super::{BUILT, Fault, HOST, SYSTEM};
 use crate::stages::Stage;
 
-pub(super) const FAULTS: [Fault; 31] = [
+pub(super) const FAULTS: [Fault; 36] = [
     Fault {
         name: "a test's script that is no Python",
         file: "nix/tests/update.nix",
@@ -252,5 +252,45 @@ pub(super) const FAULTS: [Fault; 31] = [
         to: "",
         stage: Stage::Releases,
         says: "rock64-qemu, put together on x86_64-linux: image is not told the board",
+    },
+    Fault {
+        name: "an answer of the kernel's that is not by force",
+        file: "nix/boards/gateway.nix",
+        from: "          lib.mkForce\n",
+        to: "",
+        stage: Stage::Systems,
+        says: "conflicting definition values: CONFIG_",
+    },
+    Fault {
+        name: "a packet filter without what it knows connections by",
+        file: "nix/modules/kernel.nix",
+        from: "          \"NFT_CT\"\n",
+        to: "",
+        stage: Stage::Needs,
+        says: "a kernel without NFT_CT for firewall",
+    },
+    Fault {
+        name: "a kernel that may have what is off",
+        file: "nix/modules/kernel.nix",
+        from: "assertion = strangers == [ ];",
+        to: "assertion = true || strangers == [ ];",
+        stage: Stage::Needs,
+        says: "a kernel with BT",
+    },
+    Fault {
+        name: "a kernel that is built with what is off",
+        file: "nix/lib/kernel-needs.nix",
+        from: "=[ym]$' ${configFile} || unw",
+        to: "=[y]$' ${configFile} || unw",
+        stage: Stage::Build,
+        says: "kernel-needs",
+    },
+    Fault {
+        name: "a development keyring that a build takes for a product's",
+        file: "nix/lib/development-words.nix",
+        from: "\"F0b21peCBkZXZlbG9wbWVudCBDQ\"",
+        to: "\"F0b21peCBkZXZlbG9wbWVudCBDX\"",
+        stage: Stage::Build,
+        says: "keyring-needs",
     },
 ];

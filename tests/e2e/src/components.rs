@@ -6,9 +6,12 @@
 //!
 //! One judge for Nix' list and for that of `atomix image build --recipe`: the form is the same.
 
+use crate::program::Program;
+use crate::python::python_with;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// What a document has; `serialNumber` and `metadata.timestamp` would differ in each build.
 const DOCUMENT: [&str; 6] =
@@ -31,6 +34,24 @@ const CRATE: &str = "pkg:cargo/";
 
 /// Digits of a SHA-256.
 const HASH_DIGITS: usize = 64;
+
+/// Says what CycloneDX' own schema does not allow, and nothing else.
+const BY_SCHEMA: &str = "import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+wrong = JsonStrictValidator(SchemaVersion.V1_5).validate_str(open(sys.argv[1]).read())
+sys.exit(wrong and str(wrong)[:2000])
+";
+
+/// Holds the list in a file to the schema that CycloneDX publishes.
+///
+/// # Errors
+/// With what the schema does not allow.
+pub fn judge_by_schema(list: &Path) -> Result<()> {
+    let python = python_with("cyclonedx", include_str!("../cyclonedx.txt"))?;
+    let program = Program::new(&python.display().to_string()).args(["-c", BY_SCHEMA]).arg(list);
+    program.run().context("the list of components is none by CycloneDX' schema")
+}
 
 /// Reads a list and judges its form; its components.
 ///

@@ -27,6 +27,7 @@ pub mod measures;
 pub mod parts;
 pub mod program;
 pub mod progress;
+pub mod python;
 pub mod qemu;
 pub mod sandbox;
 pub mod scenario;

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use e2e::apt::{Apt, Packages, SUITE, source_line};
 use e2e::cache::{Inputs, part};
 use e2e::program::Program;
+use e2e::python::python_with;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -148,20 +149,7 @@ pub fn disable(dir: &Path, unit: &str) -> Result<()> {
     fs::remove_file(dir.join(wants_of("multi-user.target")).join(unit)).context(unit.to_owned())
 }
 
-/// The Python that has schemathesis and a maker of clients. It has copies, so that it may be moved.
+/// The Python that has schemathesis and a maker of clients.
 pub fn strangers_python() -> Result<PathBuf> {
-    let wanted = include_str!("../strangers.txt");
-    let version = Program::new("python3").arg("--version").output()?;
-    let inputs = Inputs::new("1").text(wanted).text(&version);
-    let dir = part("strangers", inputs, |dir| {
-        let list = dir.join("strangers.txt");
-        fs::write(&list, wanted)?;
-        Program::new("python3").args(["-m", "venv", "--copies"]).arg(dir.join("python")).run()?;
-        Program::new(&dir.join("python/bin/python3").display().to_string())
-            .args(["-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:"])
-            .args(["--disable-pip-version-check", "-r"])
-            .arg(&list)
-            .run()
-    })?;
-    Ok(dir.join("python/bin/python3"))
+    python_with("strangers", include_str!("../strangers.txt"))
 }

@@ -127,6 +127,7 @@ fn verified(program: &Path, dir: &Path, keys: &Path, bundle: &Path, content: &Pa
 
 fn components(checker: &Checker, nix: &Nix, document: &Path) -> Result<()> {
     let text = fs::read_to_string(document)?;
+    components::judge_by_schema(document)?;
     let listed = components::judge(&text)?;
     let list = checker.project.path().join("atomix/dist/crates/system.json");
     let list: serde_json::Value = serde_json::from_str(&fs::read_to_string(list)?)?;

@@ -3,8 +3,8 @@
 
 use anyhow::{Context as _, Result};
 use conformance::suite::Suite;
-use e2e::cache::{Inputs, part};
 use e2e::program::Program;
+use e2e::python::python_with;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -22,24 +22,12 @@ pub fn hawkbit_updater() -> Result<PathBuf> {
     Ok(Suite::program_of_sid(name)?.join(name))
 }
 
-/// The Python that has gooseBit. Its environment has copies, so that it may be moved.
+/// The Python that has gooseBit.
 ///
 /// # Errors
 /// When a package cannot be fetched or is not the one that was pinned.
 pub fn goosebit_python() -> Result<PathBuf> {
-    let version = Program::new("python3").arg("--version").output()?;
-    let inputs = Inputs::new("1").text(GOOSEBIT).text(&version);
-    let dir = part("goosebit", inputs, |dir| {
-        let wanted = dir.join("goosebit.txt");
-        fs::write(&wanted, GOOSEBIT)?;
-        Program::new("python3").args(["-m", "venv", "--copies"]).arg(dir.join("python")).run()?;
-        Program::new(&dir.join("python/bin/python3").display().to_string())
-            .args(["-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:"])
-            .args(["--disable-pip-version-check", "-r"])
-            .arg(&wanted)
-            .run()
-    })?;
-    Ok(dir.join("python/bin/python3"))
+    python_with("goosebit", GOOSEBIT)
 }
 
 /// A copy of the real `rauc` that needs no script and no loader in front of it: those would be

@@ -53,6 +53,7 @@ pub fn image() -> Result<PathBuf> {
             .env("SOURCE_DATE_EPOCH", EPOCH.to_string())
             .current_dir(&kitchen)
             .run()?;
+        components::judge_by_schema(&kitchen.join(COMPONENTS))?;
         let listed = components::judge(&fs::read_to_string(kitchen.join(COMPONENTS))?)?;
         ensure!(listed.len() >= LEAST_COMPONENTS, "only {} components", listed.len());
         let kinds = ["pkg:cargo/serde@", "pkg:deb/debian/systemd@", "pkg:deb/debian/linux-image-"];

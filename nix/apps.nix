@@ -19,15 +19,24 @@ let
       meta = { inherit description; };
     };
   toolchain = import ./toolchain.nix { inherit pkgs; };
+  # Judges and emulated boards come from Debian's archive by name, not from nixpkgs.
+  onDebian = text: ''
+    command -v apt-get >/dev/null || { echo "this verb takes its judges and boards from Debian by apt-get, which this machine has not: run it on a Debian, or in a container of one" >&2; exit 1; }
+    ${text}'';
   inherit (packages) atomix;
   nix = attribute: ''nix build --print-build-logs "$@" .#${attribute}'';
 in
 {
   demo = app "demo" "Tell the whole story on a virtual board" [ atomix ] ''atomix demo "$@"'';
-  check = app "check" "Run everything that must be green" toolchain ''cargo xtask test "$@"'';
-  e2e =
-    app "e2e" "Boot the real chain in an emulator and break it; scenarios by name" toolchain
-      ''cargo xtask e2e "$@"'';
+  check = app "check" "Run everything that must be green" toolchain (
+    onDebian ''cargo xtask test "$@"''
+  );
+  e2e = app "e2e" "Boot the real chain in an emulator and break it; scenarios by name" toolchain (
+    onDebian ''cargo xtask e2e "$@"''
+  );
+  e2e-debug = app "e2e-debug" "Boot one scenario's board, and obey this terminal" toolchain (
+    onDebian ''cargo xtask e2e --debug "$@"''
+  );
   audit = app "audit" "Ask for advisories about what we build from" (
     toolchain ++ [ pkgs.cargo-deny ]
   ) ''cargo deny check advisories "$@"'';
@@ -65,9 +74,9 @@ in
   rock64-qemu-vm =
     app "rock64-qemu-vm" "Boot the image by real U-Boot in an emulator, at its serial line"
       (toolchain ++ [ pkgs.qemu ])
-      ''
+      (onDebian ''
         export ATOMIX_VM_IMAGE="''${ATOMIX_VM_IMAGE:-$(echo ${packages.image-rock64-qemu}/*.img)}"
         export ATOMIX_VM_U_BOOT=${uboot-rock64-qemu}/u-boot.bin
         cargo xtask rock64-qemu-vm "$@"
-      '';
+      '');
 }

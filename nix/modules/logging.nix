@@ -79,10 +79,38 @@ in
         Type = "oneshot";
         RemainAfterExit = true;
         ExecStart = "${pkgs.coreutils}/bin/mkdir -p /data/logs/journal /data/logs/pstore";
+        # Root's own directories, and nothing else of the machine.
+        CapabilityBoundingSet = "";
+        NoNewPrivileges = true;
         ProtectSystem = "strict";
         ReadWritePaths = "/data";
-      }
-      // import ../lib/hardening.nix "atomix-started.service";
+        ProtectHome = true;
+        PrivateDevices = true;
+        PrivateNetwork = true;
+        ProtectClock = true;
+        ProtectControlGroups = true;
+        ProtectHostname = true;
+        ProtectKernelLogs = true;
+        ProtectKernelModules = true;
+        ProtectKernelTunables = true;
+        ProtectProc = "invisible";
+        ProcSubset = "pid";
+        KeyringMode = "private";
+        LockPersonality = true;
+        MemoryDenyWriteExecute = true;
+        RestrictAddressFamilies = "none";
+        RestrictNamespaces = true;
+        RestrictRealtime = true;
+        RestrictSUIDSGID = true;
+        SystemCallArchitectures = "native";
+        SystemCallErrorNumber = "EPERM";
+        SystemCallFilter = [
+          "@system-service"
+          "~@privileged @resources"
+        ];
+        # The journal's directory is read by its group.
+        UMask = "0022";
+      };
     };
   };
 }

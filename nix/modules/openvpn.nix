@@ -47,14 +47,26 @@ in
         ProtectSystem = "strict";
         ProtectHome = true;
         PrivateTmp = true;
+        ProtectClock = true;
         ProtectControlGroups = true;
+        ProtectHostname = true;
+        ProtectKernelLogs = true;
         ProtectKernelModules = true;
         ProtectKernelTunables = true;
+        ProtectProc = "invisible";
+        KeyringMode = "private";
         LockPersonality = true;
+        MemoryDenyWriteExecute = true;
+        # The tunnel, its routes, and the line to systemd.
+        RestrictAddressFamilies = "AF_INET AF_INET6 AF_NETLINK AF_UNIX";
         RestrictRealtime = true;
         RestrictSUIDSGID = true;
         RestrictNamespaces = true;
         SystemCallArchitectures = "native";
+        SystemCallErrorNumber = "EPERM";
+        # With `@setuid`: it becomes another account where its configuration says so.
+        SystemCallFilter = "@system-service";
+        UMask = "0077";
         DevicePolicy = "closed";
         DeviceAllow = [
           "/dev/net/tun rw"

@@ -51,6 +51,8 @@ in
     atomixos = {
       package = atomix;
       repart.package = packages.atomix-repart;
+      # For its rules: a test's machine has file systems of its own.
+      disk.enable = true;
       board = {
         generated = ../../board-rock64/generated;
         disk = "/dev/vdb";
@@ -108,7 +110,7 @@ in
         machine.succeed(
             "atomix repart --disk /dev/vdb --definitions ${../../board-rock64/generated/etc/repart.d}"
         )
-        machine.succeed("mkdir -p /data && mount /dev/disk/by-partlabel/data /data")
+        machine.succeed("mkdir -p /data && udevadm settle && mount /dev/disk/atomixos/data /data")
 
 
     def digest(machine, device, size):

@@ -14,6 +14,7 @@ let
 in
 lib.genAttrs [
   "confirm"
+  "disk"
   "firewall"
   "first-boot-provision"
   "forensics"

@@ -22,7 +22,7 @@
     machine.crash()
     machine.start()
     machine.wait_for_unit("multi-user.target")
-    machine.succeed("mkdir -p /data && mount /dev/disk/by-partlabel/data /data")
+    machine.succeed("mkdir -p /data && mount /dev/disk/atomixos/data /data")
     machine.succeed("journalctl --directory=/data/logs/journal | grep -q 'the last words'")
     machine.succeed("journalctl --directory=/data/logs/journal | grep -q 'the quiet words'")
     machine.succeed("atomix why --last 20")

@@ -24,7 +24,7 @@
     machine.crash()
     machine.start()
     machine.wait_for_unit("multi-user.target")
-    machine.succeed("mkdir -p /data && mount /dev/disk/by-partlabel/data /data")
+    machine.succeed("mkdir -p /data && mount /dev/disk/atomixos/data /data")
     assert digest(machine, "/dev/vdb1", 134217728) == running
     assert env(machine, "atomix_state_B") == "writing"
     assert env(machine, "BOOT_ORDER").split() == ["A"]

@@ -378,6 +378,7 @@ differs "system.conf" (trimmed device.atomixos.update.systemConf) (
 ++ notices
 ++ keyrings
 ++ warned
+++ import ./flags.nix { inherit lib differs; }
 ++ import ./installed.nix {
   inherit
     lib

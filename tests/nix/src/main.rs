@@ -17,6 +17,7 @@ mod initrd;
 mod pages;
 mod project;
 mod root;
+mod scores;
 mod stages;
 mod tools;
 mod verbs;

@@ -6,6 +6,7 @@ use crate::flashed;
 use crate::initrd;
 use crate::project::{Project, checkout};
 use crate::root::Nix;
+use crate::scores;
 use crate::tools::Tools;
 use crate::verbs;
 use anyhow::{Context as _, Result, ensure};
@@ -21,7 +22,7 @@ pub const FLAGS: &str =
 pub const BUILT: &str = "--impure --file tests/nix/built.nix --argstr program /tools/atomix";
 
 /// The scenarios of the original's suite; fewer mean that some are gone.
-const LEAST_SCENARIOS: usize = 11;
+const LEAST_SCENARIOS: usize = 12;
 
 /// The consumer's system, and for each kind of builder what `releaseOf` makes of it.
 const CONSUMER: usize = 1 + 2 * 6;
@@ -49,7 +50,8 @@ pub enum Stage {
     Filters,
     /// Is a kernel refused that lacks one need, each need by itself?
     Needs,
-    /// Does systemd understand every unit with its drop-ins, and udev every rule?
+    /// Does systemd understand every unit with its drop-ins, is each as closed as its page says, and
+    /// does udev understand every rule?
     Units,
     /// Is there an order for all that a boot starts? systemd leaves out what it has none for.
     Order,
@@ -126,7 +128,10 @@ impl Checker {
             Stage::Agreement => self.nothing_told("agreement"),
             Stage::Filters => filters::check(&self.evaluated("--json", "filters")?),
             Stage::Needs => self.nothing_told("needs"),
-            Stage::Units => self.units(),
+            Stage::Units => {
+                self.units()?;
+                scores::check(self, "system", "NixOS")
+            }
             Stage::Order => self.order(),
             Stage::Initrd => initrd::check(self),
             Stage::Options => self.options(),
@@ -231,16 +236,28 @@ impl Checker {
         Ok(())
     }
 
-    /// A flake that has this one as its input, and nixpkgs from it.
+    /// A flake that has this one as its input, and nixpkgs from it. It is the same from another place and
+    /// of another time, and no key of this machine is in its images.
     fn consumer(&self) -> Result<()> {
         let each = "o: builtins.concatStringsSep \"\\n\" ([ \
                     o.nixosConfigurations.gateway.config.system.build.toplevel.drvPath ] \
                     ++ builtins.concatMap (s: map (p: p.drvPath) (builtins.attrValues s)) \
                     (builtins.attrValues o.packages))";
         let script = format!(
-            "nix eval --raw --no-write-lock-file --override-input atomix path:/src \
-             --override-input atomix/nixpkgs path:/src/tests/nix/stub-nixpkgs \
-             path:/src/tests/nix/consumer#. --apply '{each}'"
+            "made() {{
+               nix eval --raw --no-write-lock-file --override-input atomix path:$1 \
+                 --override-input atomix/nixpkgs path:$1/tests/nix/stub-nixpkgs \
+                 path:$1/tests/nix/consumer#. --apply '{each}'
+             }}
+             rm -rf /tmp/elsewhere
+             made /src | tee /tmp/made
+             cp -r /src /tmp/elsewhere
+             find /tmp/elsewhere -exec touch -d 2020-01-01 {{}} +
+             made /tmp/elsewhere | diff /tmp/made - >&2
+             for image in $(grep '[a-z0-9]-atomixos-[0-9.]*[.]drv$' /tmp/made); do
+               if nix-store --query --requisites $image | grep development-keys >&2; then exit 1; fi
+             done
+             grep -q '[a-z0-9]-atomixos-[0-9.]*[.]drv$' /tmp/made"
         );
         let said = self.nix.run(self.project.path(), &script)?;
         let made = said.lines().filter(|line| line.ends_with(".drv")).count();

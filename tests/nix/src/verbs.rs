@@ -11,10 +11,13 @@ use std::collections::BTreeMap;
 use std::env;
 
 /// Fewer mean that some are gone.
-const LEAST_VERBS: usize = 18;
+const LEAST_VERBS: usize = 19;
 
 /// Commands of nixpkgs that no machine of the check has.
 const FOREIGN: [&str; 2] = ["cargo deny ", "mdbook "];
+
+/// How a script begins that wants a Debian, and what it says where there is none.
+const GUARD: [&str; 2] = ["command -v apt-get ", "run it on a Debian"];
 
 /// Whose script is run as it is: it needs nothing and ends.
 const WHOLE: &str = "demo";
@@ -43,6 +46,11 @@ fn one(checker: &Checker, name: &str, script: &str) -> Result<()> {
         let help = if name == WHOLE { "" } else { "--help" };
         inside(&format!("PATH=/tools:$PATH bash -euo pipefail -c {quoted} {name} {help}"))?;
     } else if text.starts_with("cargo xtask ") {
+        ensure!(script.starts_with(GUARD[0]), "it does not ask for a Debian: {script}");
+        // No program is found there, as no apt-get is on another machine.
+        let refused = inside(&format!("PATH=/nowhere /bin/bash -euo pipefail -c {quoted} {name}"));
+        let words = refused.err().map(|failure| format!("{failure:#}")).unwrap_or_default();
+        ensure!(words.contains(GUARD[1]), "where there is no Debian it says {words:?}");
         from_the_checkout(name, script)?;
     } else if text.starts_with("nix build ") {
         let outputs: Vec<&str> =
@@ -61,7 +69,7 @@ fn one(checker: &Checker, name: &str, script: &str) -> Result<()> {
 }
 
 fn without_settings(mut script: &str) -> &str {
-    while script.starts_with("export ") {
+    while script.starts_with("export ") || script.starts_with(GUARD[0]) {
         script = script.split_once('\n').map_or("", |(_, rest)| rest);
     }
     script

@@ -4,7 +4,7 @@
 use super::Fault;
 use crate::stages::Stage;
 
-pub(super) const FAULTS: [Fault; 32] = [
+pub(super) const FAULTS: [Fault; 33] = [
     Fault {
         name: "a system that needs no keyring",
         file: "nix/modules/update.nix",
@@ -260,5 +260,13 @@ pub(super) const FAULTS: [Fault; 32] = [
         to: "cfg.developmentKeyring != null\n",
         stage: Stage::Agreement,
         says: "a keyring that a build makes is looked at for development keys",
+    },
+    Fault {
+        name: "lints of the flake that are not the suite's",
+        file: "nix/checks.nix",
+        from: "--all-targets -- -Dwarnings",
+        to: "-- -Dwarnings",
+        stage: Stage::Agreement,
+        says: "the flake's check clippy",
     },
 ];

@@ -4,7 +4,7 @@
 use super::{BUILT, Fault, HOST, SYSTEM};
 use crate::stages::Stage;
 
-pub(super) const FAULTS: [Fault; 36] = [
+pub(super) const FAULTS: [Fault; 41] = [
     Fault {
         name: "a test's script that is no Python",
         file: "nix/tests/update.nix",
@@ -292,5 +292,45 @@ pub(super) const FAULTS: [Fault; 36] = [
         to: "\"F0b21peCBkZXZlbG9wbWVudCBDX\"",
         stage: Stage::Build,
         says: "keyring-needs",
+    },
+    Fault {
+        name: "a service of the modules that loses a limit",
+        file: "nix/modules/openvpn.nix",
+        from: "        MemoryDenyWriteExecute = true;\n",
+        to: "",
+        stage: Stage::Units,
+        says: "docs/units.md says of the system",
+    },
+    Fault {
+        name: "a service of the modules that no page scores",
+        file: "docs/units.md",
+        from: "| NixOS `ssh-wan-toggle.service` | 1.4 | the packet filter |\n",
+        to: "",
+        stage: Stage::Units,
+        says: "docs/units.md says of the system",
+    },
+    Fault {
+        name: "a version by the time of a checkout",
+        file: "nix/outputs.nix",
+        from: "(self.shortRev or self.dirtyShortRev or \"unknown\")",
+        to: "toString self.lastModified",
+        stage: Stage::Consumer,
+        says: "atomixos",
+    },
+    Fault {
+        name: "a product that has a key of its builder's machine",
+        file: "nix/modules/board.nix",
+        from: "  config.environment.etc = {\n",
+        to: "  config.environment.etc = {\n    planted.text = \"${derivation { name = \"development-keys\"; system = \"aarch64-linux\"; builder = \"/bin/sh\"; }}\";\n",
+        stage: Stage::Consumer,
+        says: "development-keys",
+    },
+    Fault {
+        name: "a verb that does not ask for its Debian",
+        file: "nix/apps.nix",
+        from: "    onDebian ''cargo xtask e2e --debug \"$@\"''\n",
+        to: "    ''cargo xtask e2e --debug \"$@\"''\n",
+        stage: Stage::Verbs,
+        says: "it does not ask for a Debian",
     },
 ];

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 /// What is in the Debian: nix itself, what it calls, what the derivations call as tools, and
 /// the judges of units and rules.
-const PACKAGES: &str = "nix-bin,xz-utils,git,mount,squashfs-tools,libssl3t64,openssl,systemd,udev,\
+const PACKAGES: &str = "nix-bin,xz-utils,git,mount,fdisk,squashfs-tools,libssl3t64,openssl,systemd,udev,\
     mdbook";
 
 const SUITE: &str = "trixie";

@@ -53,6 +53,8 @@ pub enum Stage {
     /// Does systemd understand every unit with its drop-ins, is each as closed as its page says, and
     /// does udev understand every rule?
     Units,
+    /// Are a boot's partitions those of the board's own disk, by a real udev?
+    Disk,
     /// Is there an order for all that a boot starts? systemd leaves out what it has none for.
     Order,
     /// Do the initrd's services live with their limits, and have they those that the page says?
@@ -70,7 +72,7 @@ pub enum Stage {
 }
 
 /// All stages.
-pub const STAGES: [Stage; 18] = [
+pub const STAGES: [Stage; 19] = [
     Stage::Format,
     Stage::Unused,
     Stage::Parse,
@@ -82,6 +84,7 @@ pub const STAGES: [Stage; 18] = [
     Stage::Filters,
     Stage::Needs,
     Stage::Units,
+    Stage::Disk,
     Stage::Order,
     Stage::Initrd,
     Stage::Options,
@@ -90,6 +93,9 @@ pub const STAGES: [Stage; 18] = [
     Stage::Build,
     Stage::Flashed,
 ];
+
+/// Asks udev about two disks.
+const DISK: &str = include_str!("disk.sh");
 
 /// The page of all options, in the project.
 const OPTIONS_PAGE: &str = "docs/nix-options.md";
@@ -132,6 +138,7 @@ impl Checker {
                 self.units()?;
                 scores::check(self, "system", "NixOS")
             }
+            Stage::Disk => self.inside(&format!("FLAGS='{FLAGS}'\n{DISK}")),
             Stage::Order => self.order(),
             Stage::Initrd => initrd::check(self),
             Stage::Options => self.options(),
@@ -169,20 +176,19 @@ impl Checker {
     fn units(&self) -> Result<()> {
         let script = format!(
             "mount -t tmpfs tmpfs /run
-             nix eval {FLAGS} path:/src#lib.units --write-to /tmp/units
-             udevadm verify --no-summary /tmp/units/rules/*.rules
+             nix eval {FLAGS} path:/src#lib.units --write-to /run/units
+             udevadm verify --no-summary /run/units/rules/*.rules
              for manager in system initrd; do
-               cd /tmp/units/$manager
+               cd /run/units/$manager
                set --
                for unit in *.service *.timer *.mount; do
                  if test -f \"$unit\"; then set -- \"$@\" \"$unit\"; fi
                done
                test $# -gt 0
                SYSTEMD_UNIT_PATH=$PWD: systemd-analyze verify --man=no \
-                 --recursive-errors=no \"$@\" >/tmp/said 2>&1 || echo failed >>/tmp/said
-               if test -s /tmp/said; then cat /tmp/said >&2; exit 1; fi
-             done
-             rm -r /tmp/units"
+                 --recursive-errors=no \"$@\" >/run/said 2>&1 || echo failed >>/run/said
+               if test -s /run/said; then cat /run/said >&2; exit 1; fi
+             done"
         );
         self.inside(&script)
     }

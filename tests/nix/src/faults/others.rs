@@ -4,7 +4,7 @@
 use super::{BUILT, Fault, HOST, SYSTEM};
 use crate::stages::Stage;
 
-pub(super) const FAULTS: [Fault; 41] = [
+pub(super) const FAULTS: [Fault; 43] = [
     Fault {
         name: "a test's script that is no Python",
         file: "nix/tests/update.nix",
@@ -296,7 +296,7 @@ pub(super) const FAULTS: [Fault; 41] = [
     Fault {
         name: "a service of the modules that loses a limit",
         file: "nix/modules/openvpn.nix",
-        from: "        MemoryDenyWriteExecute = true;\n",
+        from: "        SystemCallFilter = \"@system-service\";\n",
         to: "",
         stage: Stage::Units,
         says: "docs/units.md says of the system",
@@ -332,5 +332,21 @@ pub(super) const FAULTS: [Fault; 41] = [
         to: "    ''cargo xtask e2e --debug \"$@\"''\n",
         stage: Stage::Verbs,
         says: "it does not ask for a Debian",
+    },
+    Fault {
+        name: "data by its name, on whatever disk",
+        file: "nix/modules/disk.nix",
+        from: "KERNEL==\"${kernelName partitions}[0-9]*\", ",
+        to: "",
+        stage: Stage::Disk,
+        says: "theirs 5 data",
+    },
+    Fault {
+        name: "a root whatever the slot script says",
+        file: "nix/modules/disk.nix",
+        from: "ENV{atomixos.lowerdev}==\"${devices.rootfs}\", ",
+        to: "",
+        stage: Stage::Disk,
+        says: "A 4: ours 2 rootfs",
     },
 ];

@@ -57,6 +57,31 @@ pub enum ImageError {
         /// Size of the partition.
         room: ByteLen,
     },
+    /// The kernel cannot be read.
+    #[error("cannot read the kernel")]
+    Kernel {
+        /// Cause.
+        #[source]
+        source: SourceError,
+    },
+    /// The kernel is none that U-Boot's `booti` starts.
+    #[error("{name} is no arm64 kernel: {what}")]
+    NoKernel {
+        /// The source's name.
+        name: String,
+        /// What was found.
+        what: String,
+    },
+    /// The kernel would reach into what is loaded above it.
+    #[error("{name} takes {} bytes of memory, and there are {} up to the initrd", needs.get(), room.get())]
+    KernelTooLarge {
+        /// The source's name.
+        name: String,
+        /// What its header says, or its own size.
+        needs: ByteLen,
+        /// What there is.
+        room: ByteLen,
+    },
     /// The board lacks a partition that an image needs.
     #[error("the board has no {what} partition")]
     NoPartition {
@@ -102,6 +127,8 @@ impl ImageError {
             ),
             Self::TooLarge { .. } => Some("check that the right file was named for this part"),
             Self::BootFiles { .. } => Some("make the initrd or the kernel smaller"),
+            Self::NoKernel { .. } => Some("give the uncompressed `Image` of an arm64 kernel"),
+            Self::KernelTooLarge { .. } => Some("build the kernel with more in modules"),
             Self::OutputSize { .. } => Some("give a new, empty file of the image's size"),
             Self::Empty { .. } => Some("check how the file was built; leave a missing part out"),
             Self::Layout(_)
@@ -110,6 +137,7 @@ impl ImageError {
             | Self::RepeatedPath { .. }
             | Self::Script(_)
             | Self::Source { .. }
+            | Self::Kernel { .. }
             | Self::Fat(_)
             | Self::Table(_)
             | Self::Output(_) => None,

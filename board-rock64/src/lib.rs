@@ -14,6 +14,7 @@ mod emulated;
 mod firmware;
 mod image;
 mod image_error;
+mod kernel_image;
 mod layout;
 mod rock64;
 mod watchdog;

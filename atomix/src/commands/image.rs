@@ -185,8 +185,9 @@ fn boot_tree(board: &Board, parts: &ImageParts, out: &Path) -> Result<BootTree, 
         device_tree: open(&parts.boot.join(board.device_tree))?,
         init: init(&parts.start)?,
     };
-    BootTree::for_slot(board, &files, parts.start.source_date_epoch)
-        .map_err(|source| Failure::Image { image: out.to_owned(), source })
+    let failed = |source| Failure::Image { image: out.to_owned(), source };
+    board.check_kernel(files.kernel.as_ref()).map_err(failed)?;
+    BootTree::for_slot(board, &files, parts.start.source_date_epoch).map_err(failed)
 }
 
 fn init(start: &SlotStart) -> Result<InitPath, Failure> {

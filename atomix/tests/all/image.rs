@@ -13,10 +13,18 @@ fn atomix(dir: &Path, words: &[&str]) -> Output {
 
 fn parts(dir: &Path) {
     fs::create_dir_all(dir.join("boot/dtbs/rockchip")).unwrap();
-    fs::write(dir.join("boot/Image"), vec![1; 90_000]).unwrap();
+    fs::write(dir.join("boot/Image"), kernel()).unwrap();
     fs::write(dir.join("boot/initrd"), vec![2; 70_000]).unwrap();
     fs::write(dir.join("boot/dtbs/rockchip/rk3328-rock64.dtb"), vec![3; 5_000]).unwrap();
     fs::write(dir.join("rootfs"), vec![4; 1 << 20]).unwrap();
+}
+
+/// As much of one as is looked at.
+pub fn kernel() -> Vec<u8> {
+    let mut kernel = vec![1; 90_000];
+    kernel[16..24].copy_from_slice(&90_000_u64.to_le_bytes());
+    kernel[56..60].copy_from_slice(b"ARM\x64");
+    kernel
 }
 
 fn of_parts<'a>(verb: &'a str, version: &'a str, out: &'a str) -> Vec<&'a str> {
@@ -130,6 +138,30 @@ fn a_series_is_a_directory_of_image_list_and_checksums_or_nothing() {
     // Neither the name nor a directory that it was begun in.
     let left = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert_eq!(left.filter(|name| name != "out").count(), 3);
+}
+
+#[test]
+fn what_u_boot_would_not_start_becomes_no_image() {
+    let dir = tempfile::tempdir().unwrap();
+    parts(dir.path());
+    let gzip = [b"\x1f\x8b\x08".as_slice(), &[1; 90_000]].concat();
+    let mut large = kernel();
+    large[16..24].copy_from_slice(&(100_u64 << 20).to_le_bytes());
+    for (kernel, says, hint) in [
+        (gzip, "is no arm64 kernel: it is compressed with gzip", "uncompressed `Image`"),
+        (vec![1; 90_000], "is no arm64 kernel", "uncompressed `Image`"),
+        (large, "takes 104857600 bytes of memory", "more in modules"),
+    ] {
+        fs::write(dir.path().join("boot/Image"), kernel).unwrap();
+        for (verb, out) in [("build", "image"), ("content", "content")] {
+            let refused = atomix(dir.path(), &of_parts(verb, "1", out));
+            let said = String::from_utf8_lossy(&refused.stderr).replace("\n", " ");
+            let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(!refused.status.success() && said.contains(says), "{said}");
+            assert!(said.contains("boot/Image") && said.contains(hint), "{said}");
+            assert!(!dir.path().join(out).exists());
+        }
+    }
 }
 
 #[test]

@@ -82,7 +82,7 @@ static REPOSITORY: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
 /// The packages that an image needs.
 fn fill(dir: &Path) {
     let kernel: [(&str, &[u8]); 3] = [
-        ("boot/vmlinuz-6.1-arm64", &[1; 90_000]),
+        ("boot/vmlinuz-6.1-arm64", &crate::image::kernel()),
         ("usr/lib/linux-image-6.1-arm64/rockchip/rk3328-rock64.dtb", &[3; 5_000]),
         ("usr/lib/modules/6.1-arm64/modules.order", b""),
     ];

@@ -21,7 +21,7 @@ use std::time::Instant;
 
 /// The parts that scenarios are made of; the Rock64's boot loader is built with them, since
 /// nothing else here proves that it builds.
-const PARTS: [&str; 11] = [
+const PARTS: [&str; 12] = [
     "uboot-qemu",
     "uboot-rock64",
     "uboot-sandbox",
@@ -31,6 +31,7 @@ const PARTS: [&str; 11] = [
     "bundle",
     "variants",
     "recipe",
+    "recipe-rock64",
     "provisioned",
     "running",
 ];

@@ -6,11 +6,12 @@
 //! in the set or says that it is not, and none is skipped in silence.
 
 /// What is played without names, in this order.
-pub const CI_SET: [&str; 39] = [
+pub const CI_SET: [&str; 40] = [
     // The whole chain, in the guest.
     "rauc_slots_are_seen_and_named",
     "a_flashed_board_makes_its_other_slot_and_data_at_first_boot",
     "an_image_of_a_recipe_boots_makes_its_partitions_and_is_confirmed",
+    "an_image_of_a_recipe_for_the_rock64_has_what_the_board_starts_with",
     "rauc_update_is_tried_and_confirmed_there_and_back_and_there_again",
     "rauc_rollback_by_hand_boots_the_slot_before_and_stays_there",
     "rauc_confirm_is_the_verifiers_word_and_nothing_else",

@@ -14,7 +14,20 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-/// Modules that the board needs, in the order in which they are loaded.
+/// What is another on each board.
+pub struct Guest<'a> {
+    /// The part's name.
+    pub name: &'a str,
+    /// Modules that the board needs, in the order in which they are loaded.
+    pub modules: &'a [&'a str],
+    /// Modules that somebody else loads.
+    pub others: &'a [&'a str],
+    /// Devices that are waited for: the slots' disk first.
+    pub devices: &'a [&'a str],
+    /// Files below `/etc`.
+    pub settings: Vec<(String, String)>,
+}
+
 const MODULES: [&str; 10] = [
     "virtio_blk",
     "sdhci-pci",
@@ -50,16 +63,33 @@ pub fn initrd() -> Result<PathBuf> {
 /// # Errors
 /// As [`initrd`].
 pub fn with(kernel: PathBuf) -> Result<PathBuf> {
+    let guest = Guest {
+        name: "initrd",
+        modules: &MODULES,
+        others: &[NETWORK],
+        devices: &["/dev/vda", "/dev/mmcblk0"],
+        settings: rootfs::settings(),
+    };
+    of(&guest, kernel)
+}
+
+/// The file `initrd` of a board.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn of(guest: &Guest<'_>, kernel: PathBuf) -> Result<PathBuf> {
     let parts = [busybox()?, kernel, rootfs::base()?, atomix::aarch64()?];
-    let mut inputs = Inputs::new("initrd 3").text(INIT).text(&MODULES.join(" ")).text(NETWORK);
+    let mut inputs = Inputs::new("initrd 4").text(INIT);
+    for words in [guest.modules, guest.others, guest.devices] {
+        inputs = inputs.text(&words.join(" "));
+    }
     for part in &parts {
         inputs = inputs.part(part);
     }
-    let settings = rootfs::settings();
-    for (name, text) in &settings {
+    for (name, text) in &guest.settings {
         inputs = inputs.text(name).text(text);
     }
-    part("initrd", inputs, |dir| {
+    part(guest.name, inputs, |dir| {
         let [busybox, kernel, base, atomix] = &parts;
         let root = dir.join("root");
         for name in ["dev", "proc", "sys", "run", "root", "lower", "overlay", "data", "sbin"] {
@@ -70,10 +100,12 @@ pub fn with(kernel: PathBuf) -> Result<PathBuf> {
         symlink("busybox", root.join("bin/sh"))?;
         // The kernel's own requests for modules go there.
         symlink("../bin/busybox", root.join("sbin/modprobe"))?;
-        for (name, text) in &settings {
+        for (name, text) in &guest.settings {
             put(&root.join(name), text.as_bytes(), 0o644)?;
         }
-        add_modules(kernel, &root)?;
+        let devices = guest.devices.join("\n") + "\n";
+        put(&root.join("etc/devices"), devices.as_bytes(), 0o644)?;
+        add_modules(guest, kernel, &root)?;
         let repart = atomix.join("atomix-repart");
         add_program(&repart, "usr/bin/atomix-repart", base, &root)?;
         let mkfs = "usr/sbin/mkfs.f2fs";
@@ -97,12 +129,12 @@ fn busybox() -> Result<PathBuf> {
 }
 
 /// Debian's modules are compressed, which busybox does not read.
-fn add_modules(kernel: &Path, root: &Path) -> Result<()> {
+fn add_modules(guest: &Guest<'_>, kernel: &Path, root: &Path) -> Result<()> {
     let version = kernel::version(kernel)?;
     let all = kernel.join("root/usr/lib/modules").join(&version);
     let ours = root.join("usr/lib/modules").join(&version);
     symlink("usr/lib", root.join("lib"))?;
-    for file in kernel::module_files(kernel, &[&MODULES[..], &[NETWORK]].concat())? {
+    for file in kernel::module_files(kernel, &[guest.modules, guest.others].concat())? {
         let place = ours.join(file.strip_prefix(&all)?);
         put(&place, &fs::read(&file)?, 0o644)?;
         if place.extension().is_some_and(|extension| extension == "xz") {
@@ -113,7 +145,7 @@ fn add_modules(kernel: &Path, root: &Path) -> Result<()> {
         fs::copy(all.join(name), ours.join(name))?;
     }
     Program::new("depmod").arg("-b").arg(root.join("usr")).arg(&version).run()?;
-    put(&root.join("etc/modules"), (MODULES.join("\n") + "\n").as_bytes(), 0o644)
+    put(&root.join("etc/modules"), (guest.modules.join("\n") + "\n").as_bytes(), 0o644)
 }
 
 /// Puts in a program and every shared object that it needs.

@@ -9,6 +9,7 @@ pub mod initrd;
 pub mod kernel;
 pub mod provisioned;
 pub mod recipe;
+pub mod rock64;
 pub mod rootfs;
 pub mod rust_chroot;
 pub mod sandbox;
@@ -28,7 +29,7 @@ use std::path::PathBuf;
 type Part = (&'static str, fn() -> Result<PathBuf>);
 
 /// Every part, in an order in which they can be built.
-const PARTS: [Part; 17] = [
+const PARTS: [Part; 19] = [
     ("uboot-source", uboot::source),
     ("uboot-qemu", uboot::qemu),
     ("uboot-rock64", uboot::rock64),
@@ -44,6 +45,8 @@ const PARTS: [Part; 17] = [
     ("bundle", bundle::update),
     ("variants", variants::stick),
     ("recipe", recipe::image),
+    ("initrd-rock64", rock64::initrd),
+    ("recipe-rock64", rock64::image),
     ("provisioned", provisioned::provisioned),
     ("running", provisioned::running),
 ];

@@ -11,6 +11,7 @@ use crate::cache::{Inputs, part};
 use crate::parts::{atomix, bundle};
 use crate::program::Program;
 use anyhow::{Context as _, Result};
+use board_rock64::Board;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -195,9 +196,16 @@ pub(crate) fn rauc_files() -> Result<Vec<(String, String)>> {
 
 /// The units that ship and the test's own, by their path below `/etc/systemd`.
 pub(crate) fn units() -> Result<Vec<(String, String)>> {
+    let mut units = shipped_units()?;
+    units.push((AGENT_UNIT.0.to_owned(), AGENT_UNIT.1.to_owned()));
+    units.sort();
+    Ok(units)
+}
+
+/// The units that ship.
+pub(crate) fn shipped_units() -> Result<Vec<(String, String)>> {
     let shipped = atomix::checkout()?.join("atomix/units");
-    let mut units = vec![(AGENT_UNIT.0.to_owned(), AGENT_UNIT.1.to_owned())];
-    let mut files = Vec::new();
+    let (mut units, mut files) = (Vec::new(), Vec::new());
     for path in files_ending(&shipped, "")? {
         if path.is_dir() { files.extend(files_ending(&path, "")?) } else { files.push(path) }
     }
@@ -228,18 +236,23 @@ fn install_unit(dir: &Path, name: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// The board's files below `/etc`, for the root file system and for the initrd.
+/// The emulated board's files below `/etc`, for the root file system and for the initrd.
 #[must_use]
 pub fn settings() -> Vec<(String, String)> {
-    let mut files: Vec<(String, String)> =
-        QEMU.generated_files().into_iter().filter(|(name, _)| name.starts_with("etc/")).collect();
+    let mut files = settings_of(&QEMU);
     for (name, text) in &mut files {
         if name == "etc/atomix/health.toml" {
             HEALTH.clone_into(text);
         }
     }
-    files.push(("etc/u-boot-initial-env".to_owned(), QEMU.selector()));
     files
+}
+
+/// A board's, as they are checked in.
+#[must_use]
+pub fn settings_of(board: &Board) -> Vec<(String, String)> {
+    let files = board.generated_files().into_iter().filter(|(name, _)| name.starts_with("etc/"));
+    files.chain([("etc/u-boot-initial-env".to_owned(), board.selector())]).collect()
 }
 
 /// Writes a file of a tree, and the directories above it.

@@ -115,7 +115,10 @@ in
         # A hash with a word of its own: what identifies the medium is told to nobody.
         script = ''
           mkdir -p /sysroot/etc
-          { echo atomixos machine-id; cat ${cfg.machineIdFrom}; } | sha256sum | cut -c1-32 >/sysroot/etc/machine-id
+          # Of what cannot be read every device would get the same.
+          medium=$(cat ${cfg.machineIdFrom})
+          test -n "$medium"
+          printf 'atomixos machine-id\n%s\n' "$medium" | sha256sum | cut -c1-32 >/sysroot/etc/machine-id
         '';
       };
 

@@ -201,7 +201,10 @@ in
       "rauc/system.conf".text = systemConf;
     }
     // lib.optionalAttrs (keyrings != [ ]) {
-      "rauc/ca.cert.pem".source = builtins.head keyrings;
+      # A copy: what lies beside it, such as the key of a signer for development, gets into no image.
+      "rauc/ca.cert.pem".source = pkgs.runCommand "ca.cert.pem" { } ''
+        cp ${builtins.head keyrings} "$out"
+      '';
     }
     // lib.optionalAttrs (cfg.developmentKeyring != null) {
       "issue.d/10-development-keyring.issue".text = development;

@@ -219,9 +219,15 @@ let
   account = differs "the config API's account" [
     "u atomix-config - \"${device.users.users.atomix-config.description}\" - -"
   ] (units.meaning (read "config-api/dist/atomix-config-user.conf"));
-  keyring = lib.optional (
-    !(lib.hasSuffix "-development-keys/ca.pem" "${device.environment.etc."rauc/ca.cert.pem".source}")
-  ) "the keyring is ${device.environment.etc."rauc/ca.cert.pem".source}";
+  # A copy of the certificate alone: the key of its signer lies beside it.
+  keyring =
+    let
+      inherit (device.environment.etc."rauc/ca.cert.pem") source;
+    in
+    lib.optional (
+      lib.hasInfix "development-keys" (builtins.unsafeDiscardStringContext "${source}")
+      || !(lib.hasInfix "-development-keys/ca.pem \"$out\"" source.buildCommand)
+    ) "the keyring is ${source}";
 in
 lib.concatMap (compared (installed device)) (shipped ++ inInitrd)
 ++ lib.concatMap (compared (installed watched)) ofWatched

@@ -4,7 +4,15 @@
 use super::Fault;
 use crate::stages::Stage;
 
-pub(super) const FAULTS: [Fault; 33] = [
+pub(super) const FAULTS: [Fault; 34] = [
+    Fault {
+        name: "an image with the key that lies beside its keyring",
+        file: "nix/modules/update.nix",
+        from: "pkgs.runCommand \"ca.cert.pem\" { } ''\n        cp ${builtins.head keyrings} \"$out\"\n      '';",
+        to: "builtins.head keyrings;",
+        stage: Stage::Agreement,
+        says: "the keyring is",
+    },
     Fault {
         name: "a system that needs no keyring",
         file: "nix/modules/update.nix",

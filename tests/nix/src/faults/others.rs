@@ -176,8 +176,8 @@ pub(super) const FAULTS: [Fault; 43] = [
     Fault {
         name: "an identity of another word",
         file: "nix/modules/root.nix",
-        from: "echo atomixos machine-id;",
-        to: "echo atomixos machineid;",
+        from: "'atomixos machine-id",
+        to: "'atomixos machineid",
         stage: Stage::Initrd,
         says: "a restart is 129",
     },

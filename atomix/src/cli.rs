@@ -162,6 +162,9 @@ pub enum Command {
         image: PathBuf,
         /// The disk, for example /dev/sdx; never a mounted one.
         device: PathBuf,
+        /// The image may be without U-Boot: the board finds it elsewhere
+        #[arg(long)]
+        without_boot_loader: bool,
     },
     /// Tell the whole story on a virtual board: build, flash, install, fail, recover
     Demo(DemoArgs),

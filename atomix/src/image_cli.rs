@@ -112,6 +112,10 @@ pub struct ImageBuildArgs {
     /// u-boot.itb, for sector 16384
     #[arg(long, value_name = "FILE")]
     pub u_boot: Option<PathBuf>,
+    /// The first configuration, for the boot partition: config.toml or a bundle. Every device
+    /// that gets the image takes it, and who has the image can read it
+    #[arg(long, value_name = "FILE")]
+    pub seed: Option<PathBuf>,
 }
 
 /// Arguments of `atomix image content`.

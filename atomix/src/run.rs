@@ -226,7 +226,14 @@ pub(crate) fn on_context(
         Command::Report { command } => report::run(context, command, out),
         Command::Health { command } => health::run(context, command, out),
         Command::Rescue(args) => rescue::run(context, args, out),
-        Command::Flash { image, device } => flash::run(context, image, device, out),
+        Command::Flash { image, device, without_boot_loader } => {
+            let loader = if *without_boot_loader {
+                flash::BootLoader::Elsewhere
+            } else {
+                flash::BootLoader::InImage
+            };
+            flash::run(context, image, device, loader, out)
+        }
         Command::Demo(_)
         | Command::Serial { .. }
         | Command::Completions { .. }

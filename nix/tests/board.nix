@@ -106,7 +106,7 @@ in
     def first_boot(machine):
         machine.start()
         machine.wait_for_unit("multi-user.target")
-        machine.succeed("atomix flash ${image} /dev/vdb")
+        machine.succeed("atomix flash --without-boot-loader ${image} /dev/vdb")
         machine.succeed(
             "atomix repart --disk /dev/vdb --definitions ${../../board-rock64/generated/etc/repart.d}"
         )

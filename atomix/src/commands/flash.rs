@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `atomix flash`: a whole image onto a whole disk, every byte read back from the medium.
 //!
-//! Only an image that begins with this board's partition table is written: a bundle, a cut
-//! download or another product's image on the disk is a board that does not boot. What the disk
+//! Only an image that begins with this board's partition table and carries its boot loader is
+//! written: a bundle, a cut download, another product's image or one without U-Boot on the disk is
+//! a board that does not boot. What the disk
 //! holds already is not written again, so that blank media stay sparse and worn
 //! ones are spared. A disk that is in use is refused by its opening. What lies behind the image's
 //! end stays as it is; the first boot puts the backup partition table where the disk ends.
@@ -24,6 +25,15 @@ const CHUNK_BYTES: usize = 1024 * 1024;
 
 /// A line of progress at every tenth of the work.
 const LINES: u64 = 10;
+
+/// Whether an image has to bring what the processor starts with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BootLoader {
+    /// The processor finds U-Boot on the disk that is flashed.
+    InImage,
+    /// It finds it elsewhere, and the image may be without.
+    Elsewhere,
+}
 
 /// What was done, as JSON, version 1.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -47,10 +57,11 @@ pub fn run(
     context: &Context,
     image: &Path,
     device: &Path,
+    loader: BootLoader,
     out: &mut Output,
 ) -> Result<(), Failure> {
     let mut shown = 0;
-    let report = flash(context, image, device, &mut |done, total| {
+    let report = flash(context, image, device, loader, &mut |done, total| {
         let tenth = done.get().saturating_mul(LINES).checked_div(total.get()).unwrap_or(LINES);
         if tenth > shown {
             shown = tenth;
@@ -77,6 +88,7 @@ pub fn flash(
     context: &Context,
     image: &Path,
     device: &Path,
+    loader: BootLoader,
     progress: &mut dyn FnMut(ByteLen, ByteLen),
 ) -> Result<FlashReport, Failure> {
     let opened = FileStorage::open(image, Access::ReadOnly);
@@ -91,6 +103,13 @@ pub fn flash(
         return Err(Failure::Refused {
             what: format!("{} is no whole image of this board: {why}", image.display()),
             hint: "flash what `atomix image build` made, decompressed; bundles are installed",
+        });
+    }
+    if let (BootLoader::InImage, Some(missing)) = (loader, missing_stage(&opened)?) {
+        return Err(Failure::Refused {
+            what: format!("{} would not start a board: {missing}", image.display()),
+            hint: "build it with --idbloader and --u-boot; where U-Boot starts from another \
+                   medium, or for a copy to an emulator: --without-boot-loader",
         });
     }
     // Held to the end: an install writes to the same disk.
@@ -144,6 +163,24 @@ fn is_ours(table: &Table) -> bool {
     let flashed = ROCK64.partitions.iter().filter(|partition| partition.is_flashed()).count();
     (flashed..=ROCK64.partitions.len()).contains(&table.partitions.len())
         && table.partitions.iter().zip(&ROCK64.partitions).all(named)
+}
+
+/// Which stage of the boot loader is not in the image: its first sector holds nothing.
+fn missing_stage(image: &dyn Storage) -> Result<Option<String>, Failure> {
+    let places = &ROCK64.disk.boot_loader;
+    let sector_bytes = ROCK64.disk.sector_bytes;
+    for (name, place) in [("idbloader", places.idbloader), ("U-Boot", places.u_boot)] {
+        let at = place.byte_offset(sector_bytes).unwrap_or(u64::MAX);
+        let end = at.saturating_add(u64::from(sector_bytes));
+        let mut sector = vec![0; usize::try_from(sector_bytes).unwrap_or(0)];
+        if end <= image.len().get() {
+            image.read_at(at, &mut sector)?;
+        }
+        if sector.iter().all(|byte| *byte == 0) {
+            return Ok(Some(format!("it has no {name} in sector {}", place.0)));
+        }
+    }
+    Ok(None)
 }
 
 /// The one lock of installs, on a board; a laptop has none and needs none.

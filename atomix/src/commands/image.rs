@@ -4,6 +4,7 @@
 //! test.
 
 use crate::cli::{BootScriptArgs, BundleContentArgs, ImageBuildArgs, ImageCommand};
+use crate::commands::seed::Seed;
 use crate::failure::Failure;
 use crate::image_cli::{BoardName, ImageParts, SlotStart};
 use crate::output::Output;
@@ -41,12 +42,14 @@ pub fn run(command: &ImageCommand, out: &mut Output) -> Result<(), Failure> {
 }
 
 fn build(args: &ImageBuildArgs, out: &mut Output) -> Result<(), Failure> {
+    let seed = args.seed.as_deref().map(|file| Seed::read(file, out)).transpose()?;
+    let seed = seed.as_ref();
     if let Some(path) = &args.recipe {
         let firmware = [(&args.idbloader, "idbloader.img"), (&args.u_boot, "u-boot.itb")];
         let firmware: Vec<&str> =
             firmware.iter().filter(|(file, _)| file.is_some()).map(|(_, name)| *name).collect();
         let mut make = |board: &'static Board, parts: &ImageParts, image: &Path| {
-            assemble(args, board, parts, image).map(drop)
+            assemble(args, board, parts, seed, image).map(drop)
         };
         recipe::build(path, &args.start, &firmware, &args.out, &mut make)?;
         return out.done(&format!("built {} by {}", args.out.display(), path.display()));
@@ -64,11 +67,11 @@ fn build(args: &ImageBuildArgs, out: &mut Output) -> Result<(), Failure> {
         let series = Series::try_from(series.clone())
             .map_err(|what| Failure::Usage { what, hint: "it becomes part of the files' names" })?;
         let components = Components::read(components)?;
-        let make = |image: &Path| assemble(args, board, &parts, image).map(drop);
+        let make = |image: &Path| assemble(args, board, &parts, seed, image).map(drop);
         Flashable::begin(&args.out)?.finish(&series, &parts.image_version, components, make)?;
         return out.done(&format!("built {}", args.out.display()));
     }
-    let len = assemble(args, board, &parts, &args.out)?;
+    let len = assemble(args, board, &parts, seed, &args.out)?;
     out.done(&format!("built {} of {len}", args.out.display()))
 }
 
@@ -77,13 +80,17 @@ fn assemble(
     args: &ImageBuildArgs,
     board: &'static Board,
     parts: &ImageParts,
+    seed: Option<&Seed>,
     path: &Path,
 ) -> Result<ByteLen, Failure> {
+    let failed = |source| Failure::Image { image: path.to_owned(), source };
+    let mut boot = boot_tree(board, parts, path)?;
+    seed.map_or(Ok(()), |seed| seed.put_into(&mut boot)).map_err(failed)?;
     let request = ImageRequest {
         board,
         idbloader: args.idbloader.as_deref().map(open).transpose()?,
         u_boot: args.u_boot.as_deref().map(open).transpose()?,
-        boot: boot_tree(board, parts, path)?,
+        boot,
         rootfs: open(&parts.rootfs)?,
         version: &parts.image_version,
         source_date_epoch: i64::from(parts.start.source_date_epoch),
@@ -93,7 +100,7 @@ fn assemble(
         Ok(built) => built,
         Err(source) => {
             remove(path)?;
-            return Err(Failure::Image { image: path.to_owned(), source });
+            return Err(failed(source));
         }
     };
     image.flush()?;

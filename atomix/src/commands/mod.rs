@@ -27,6 +27,7 @@ pub mod repart;
 pub mod report;
 pub mod rescue;
 pub mod room;
+pub mod seed;
 pub mod serial;
 pub mod serial_root;
 pub mod slot;

@@ -80,11 +80,13 @@ pub fn flash_board(world: &mut World, story: &mut Story<'_, '_>) -> Result<(), F
     ))?;
     let device = world.board.board().disk.device;
     let context = world.context()?;
-    let report = flash::flash(&context, &image, Path::new(device), &mut |done, total| {
+    let mut progress = |done, total| {
         if done == total {
             story.progress("flashed and read back", done, total);
         }
-    })?;
+    };
+    let loader = flash::BootLoader::InImage;
+    let report = flash::flash(&context, &image, Path::new(device), loader, &mut progress)?;
     story.claim(
         report.image_bytes == len.get() && report.written_bytes > 0,
         &format!(

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What `atomix image` makes of the same parts is the same, as an image, in a bundle and alone.
 
+use config_api::first_boot::look;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+use storage::MemoryStorage;
 
 const INIT: &str = "/nix/store/abc-nixos-system/init";
 
@@ -161,6 +164,76 @@ fn what_u_boot_would_not_start_becomes_no_image() {
             assert!(said.contains("boot/Image") && said.contains(hint), "{said}");
             assert!(!dir.path().join(out).exists());
         }
+    }
+}
+
+const CONFIG: &str = include_str!("../../../config-api/tests/fixtures/001-minimal/input.toml");
+
+/// The file of this name in the boot partition of `image`, as a device reads it.
+fn seed_in(image: &Path, name: &str) -> Option<Vec<u8>> {
+    let (at, len) = (16 << 20, 128 << 20);
+    let boot = fs::read(image).unwrap()[at..at + len].to_vec();
+    let mut found = Vec::new();
+    let until = Instant::now() + Duration::from_secs(60);
+    let boot = Box::new(MemoryStorage::disk("boot", boot));
+    look(boot, until, &mut |name, content| found.push((name, content.unwrap()))).unwrap().unwrap();
+    assert!(found.len() < 2, "one seed at most");
+    found.pop().map(|(found, content)| (found == name).then_some(content).unwrap())
+}
+
+#[test]
+fn an_image_brings_its_first_configuration_where_a_device_looks_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    parts(dir.path());
+    fs::write(dir.path().join("gateway-7.toml"), CONFIG).unwrap();
+    fs::create_dir(dir.path().join("site")).unwrap();
+    fs::write(dir.path().join("site/config.toml"), CONFIG).unwrap();
+    for (suffix, flag) in [("gz", "--gzip"), ("zst", "--zstd")] {
+        let made = Command::new("tar")
+            .args(["--create", flag, "--file"])
+            .args([&format!("site.tar.{suffix}"), "--directory", "site", "config.toml"])
+            .current_dir(dir.path())
+            .status();
+        assert!(made.unwrap().success());
+    }
+    let build = |out: &str, seed: &[&str]| {
+        let made = atomix(dir.path(), &[&of_parts("build", "1.2.3", out)[..], seed].concat());
+        assert!(made.status.success(), "{out}: {}", String::from_utf8_lossy(&made.stderr));
+        dir.path().join(out)
+    };
+    assert_eq!(seed_in(&build("bare", &[]), "config.toml"), None);
+    for (file, name) in [
+        ("gateway-7.toml", "config.toml"),
+        ("site.tar.gz", "config.tar.gz"),
+        ("site.tar.zst", "config.tar.zst"),
+    ] {
+        let wanted = fs::read(dir.path().join(file)).unwrap();
+        let image = build(&format!("image-{file}"), &["--seed", file]);
+        assert_eq!(seed_in(&image, name), Some(wanted), "{file}");
+    }
+}
+
+#[test]
+fn a_configuration_that_a_device_would_refuse_becomes_no_image() {
+    let dir = tempfile::tempdir().unwrap();
+    parts(dir.path());
+    fs::write(dir.path().join("wrong.toml"), format!("{CONFIG}\n[colour]\n")).unwrap();
+    fs::write(dir.path().join("cut.tar.gz"), [0x1f, 0x8b, 8]).unwrap();
+    let mut large = CONFIG.as_bytes().to_vec();
+    large.resize((32 << 20) + 1, b'#');
+    fs::write(dir.path().join("large.toml"), large).unwrap();
+    for (seed, code, says) in [
+        ("wrong.toml", 2, "wrong.toml is not valid; no image was built"),
+        ("cut.tar.gz", 2, "cut.tar.gz"),
+        ("large.toml", 2, "larger than 32.0 MiB"),
+        ("absent.toml", 1, "absent.toml"),
+    ] {
+        let words = [&of_parts("build", "1", "image")[..], &["--seed", seed]].concat();
+        let refused = atomix(dir.path(), &words);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(code), "{seed}: {said}");
+        assert!(said.contains(says), "{seed}: {said}");
+        assert!(!dir.path().join("image").exists(), "{seed}");
     }
 }
 

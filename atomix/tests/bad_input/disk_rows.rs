@@ -155,7 +155,29 @@ fn flash_rows() -> Vec<Row> {
     let not_ours = |name, make, says| {
         Row::command(name, make, elsewhere, 3, says, "atomix image build").because(name)
     };
+    let without = |name, make, says| {
+        Row::command(name, make, elsewhere, 3, says, "--without-boot-loader").because(name)
+    };
     vec![
+        without(
+            "image without its first stage",
+            |case| offer_disk(case, |disk| blank_in(disk, 64)),
+            &["BUNDLE", "no idbloader in sector 64"],
+        ),
+        without(
+            "image without U-Boot",
+            |case| offer_disk(case, |disk| blank_in(disk, 16384)),
+            &["BUNDLE", "no U-Boot in sector 16384"],
+        ),
+        Row::command(
+            "image that ends before U-Boot's place",
+            |case| offer_disk(case, |disk| disk[64 * SECTOR] = 1),
+            elsewhere,
+            3,
+            &["BUNDLE", "no U-Boot in sector 16384"],
+            "--without-boot-loader",
+        )
+        .because("image without U-Boot"),
         Row::command(
             "image larger than the disk",
             whole_disk,
@@ -214,7 +236,7 @@ fn flash_rows() -> Vec<Row> {
             "image of this board onto another disk",
             |case| {
                 whole_disk(case);
-                case.board.write("/dev/other", vec![0; 8 * 1024 * 1024]);
+                case.board.write("/dev/other", vec![0; 9 * 1024 * 1024]);
             },
             elsewhere,
             0,
@@ -222,14 +244,30 @@ fn flash_rows() -> Vec<Row> {
             "",
         )
         .after(After::Works(|board| {
-            assert!(board.read("/dev/other") == board.read("/dev/mmcblk1"));
+            let image = with_loader(board.read("/dev/mmcblk1"));
+            assert!(board.read("/dev/other").starts_with(&image));
         })),
     ]
 }
 
 /// The board's own disk as the image.
 fn whole_disk(case: &mut Case) {
-    case.offer(case.board.read("/dev/mmcblk1"));
+    case.offer(with_loader(case.board.read("/dev/mmcblk1")));
+}
+
+/// A Rock64's processor and first stage look for the next one where the small board's disk has
+/// nothing, and ends.
+fn with_loader(mut disk: Vec<u8>) -> Vec<u8> {
+    disk.resize(16385 * SECTOR, 0);
+    for sector in [64, 16384] {
+        disk[sector * SECTOR..(sector + 1) * SECTOR].fill(0x3b);
+    }
+    disk
+}
+
+fn blank_in(disk: &mut Vec<u8>, sector: usize) {
+    *disk = with_loader(std::mem::take(disk));
+    disk[sector * SECTOR..(sector + 1) * SECTOR].fill(0);
 }
 
 /// The bundle that every row offers, and a disk that is nobody's.

@@ -25,7 +25,7 @@ pub use change::{
 };
 pub use frame::{FrameError, MAX_FRAME_BYTES, decode_length, encode_frame, parse_frame};
 pub use proof::{CONFIRM_SECS, Grounds, Proof, WrongQuery, parse_confirm_within};
-pub(crate) use request::MAX_UPLOAD_BYTES;
+pub use request::MAX_UPLOAD_BYTES;
 pub use request::{
     AuditEntry, Current, FailureCode, FileName, HostAddress, Origin, Outcome, PROTOCOL_VERSION,
     Reply, Request, RequestFrame, Source, SpoolName, Upload,

@@ -45,9 +45,9 @@ fn build(args: &ImageBuildArgs, out: &mut Output) -> Result<(), Failure> {
     let seed = args.seed.as_deref().map(|file| Seed::read(file, out)).transpose()?;
     let seed = seed.as_ref();
     if let Some(path) = &args.recipe {
-        let firmware = [(&args.idbloader, "idbloader.img"), (&args.u_boot, "u-boot.itb")];
-        let firmware: Vec<&str> =
-            firmware.iter().filter(|(file, _)| file.is_some()).map(|(_, name)| *name).collect();
+        let firmware = [("idbloader.img", &args.idbloader), ("u-boot.itb", &args.u_boot)];
+        let firmware: Vec<(&str, &Path)> =
+            firmware.iter().filter_map(|(name, file)| Some((*name, file.as_deref()?))).collect();
         let mut make = |board: &'static Board, parts: &ImageParts, image: &Path| {
             assemble(args, board, parts, seed, image).map(drop)
         };

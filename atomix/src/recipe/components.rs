@@ -25,6 +25,15 @@ pub struct Unpacked {
     pub sha256: String,
 }
 
+/// A file that its builder brought along.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Brought {
+    /// Its place on the device, or what kind of firmware it is.
+    pub name: String,
+    /// Of its content, in hexadecimal digits.
+    pub sha256: String,
+}
+
 /// The crates of the program that is put in, as `cargo xtask` lists them.
 const CRATES: &str = include_str!("../../dist/crates/atomix.json");
 
@@ -106,11 +115,22 @@ impl Components {
         self.with(packages.iter().map(of_package))
     }
 
-    /// The same with files of firmware, of which only the name is known.
+    /// The same with files that no package has.
     #[must_use]
-    pub fn with_firmware(self, names: &[&str]) -> Self {
-        self.with(names.iter().map(|name| {
-            json!({"type": "firmware", "bom-ref": format!("firmware:{name}"), "name": name, "version": "unknown"})
+    pub fn with_files(self, files: &[Brought]) -> Self {
+        self.with(files.iter().map(|Brought { name, sha256 }| {
+            json!({"type": "file", "bom-ref": format!("file:{name}"), "name": name, "hashes": hashes(sha256)})
+        }))
+    }
+
+    /// The same with files of firmware, whose version nobody says.
+    #[must_use]
+    pub fn with_firmware(self, files: &[Brought]) -> Self {
+        self.with(files.iter().map(|Brought { name, sha256 }| {
+            json!({
+                "type": "firmware", "bom-ref": format!("firmware:{name}"), "name": name,
+                "version": "unknown", "hashes": hashes(sha256),
+            })
         }))
     }
 
@@ -197,12 +217,17 @@ mod tests {
             architecture: "arm64".to_owned(),
             sha256: "ab".repeat(32),
         };
-        let listed = Components::default().with_packages(&[package]).with_firmware(&["u-boot.itb"]);
+        let listed = Components::default().with_packages(&[package]).with_firmware(&[u_boot()]);
         let list = listed.document("atomixos-25.11", "1");
         let first = &list["components"][0];
         assert_eq!(first["purl"], "pkg:deb/debian/libstdc%2B%2B6@1%3A2.0%2Bdfsg~1-1?arch=arm64");
         assert_eq!(first["version"], "1:2.0+dfsg~1-1");
         assert_eq!(list["components"][1]["type"], "firmware");
+        assert_eq!(list["components"][1]["hashes"][0]["content"], "cd".repeat(32));
+    }
+
+    fn u_boot() -> Brought {
+        Brought { name: "u-boot.itb".to_owned(), sha256: "cd".repeat(32) }
     }
 
     #[test]
@@ -220,7 +245,7 @@ mod tests {
 
     #[test]
     fn the_image_needs_its_programs_and_packages_and_they_their_crates() {
-        let list = Components::own().unwrap().with_firmware(&["u-boot.itb"]).document("x", "1");
+        let list = Components::own().unwrap().with_firmware(&[u_boot()]).document("x", "1");
         let graph = list["dependencies"].as_array().unwrap();
         let program = format!("pkg:cargo/atomix@{}", env!("CARGO_PKG_VERSION"));
         assert_eq!(graph[0], json!({"ref": "x", "dependsOn": [program, "firmware:u-boot.itb"]}));

@@ -5,7 +5,7 @@
 
 use crate::image_cli::BoardName;
 use serde::Deserialize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A recipe.
 #[derive(Debug, Deserialize)]
@@ -20,11 +20,11 @@ pub struct Recipe {
     /// Name of the device.
     pub hostname: Hostname,
     /// The initrd, beside the recipe.
-    pub initrd: PathBuf,
+    pub initrd: Beside,
     /// The device tree, beside the recipe; the one of the kernel's package when there is none.
-    pub device_tree: Option<PathBuf>,
+    pub device_tree: Option<Beside>,
     /// The lock file of the program that is put in, beside the recipe: of the source of this one.
-    pub cargo_lock: Option<PathBuf>,
+    pub cargo_lock: Option<Beside>,
     /// Where the packages come from.
     pub debian: Debian,
     /// Files on top of the packages.
@@ -44,7 +44,7 @@ pub struct Debian {
     /// A mirror; what this machine's apt uses when there is none.
     pub mirror: Option<Mirror>,
     /// Who must have signed its index; Debian's keyring when there is none.
-    pub keyring: Option<PathBuf>,
+    pub keyring: Option<Beside>,
     /// Whether `mirror` stands still, as an archive of snapshots does: its index may be past the day
     /// until which it was vouched for.
     #[serde(default)]
@@ -62,7 +62,7 @@ pub struct ExtraFile {
     /// Its place in the root file system.
     pub path: InnerPath,
     /// What is in it, beside the recipe.
-    pub source: PathBuf,
+    pub source: Beside,
     /// Its permissions, octal; 0644 when not given.
     #[serde(default)]
     pub mode: Mode,
@@ -159,6 +159,24 @@ word!(
     "is no target of a link"
 );
 
+word!(
+    /// A file of the builder, in the directory of the recipe or below it: whose recipe it is, it
+    /// puts nothing else of his machine into an image.
+    Beside,
+    |text| {
+        let is_name = |name: &str| !["", ".", ".."].contains(&name);
+        text.split('/').all(is_name) && !text.contains(char::is_control)
+    },
+    "is no file beside the recipe: a relative path without `.` and `..`"
+);
+
+impl Beside {
+    /// From the recipe's directory.
+    pub fn relative(&self) -> &Path {
+        Path::new(&self.0)
+    }
+}
+
 impl InnerPath {
     /// Below the root.
     pub fn relative(&self) -> &Path {
@@ -218,6 +236,9 @@ mod tests {
             ("linux-image-arm64", "--allow-unauthenticated", "line 8", "is no package"),
             ("dash", "-oAPT::Key=1", "line 9", "is no package"),
             ("initrd =", "initramfs =", "line 5", "unknown field"),
+            ("= \"initrd\"", "= \"/etc/shadow\"", "line 5", "is no file beside the recipe"),
+            ("= \"initrd\"", "= \"../initrd\"", "line 5", "is no file beside the recipe"),
+            ("= \"initrd\"", "= \"a/../../initrd\"", "line 5", "is no file beside the recipe"),
         ] {
             let told = fault(from, to);
             assert!(told.contains(line) && told.contains(says), "{to}: {told}");

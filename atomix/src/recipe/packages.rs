@@ -40,9 +40,10 @@ pub struct Apt {
 impl Apt {
     /// Fetches the index into `dir` and verifies who signed it.
     pub fn of(debian: &Debian, beside: &Path, dir: &Path) -> Result<Self, RecipeError> {
-        let keyring =
-            debian.keyring.as_ref().map_or(PathBuf::from(KEYRING), |path| beside.join(path));
-        tree::must_be_file(&keyring)?;
+        let keyring = match &debian.keyring {
+            Some(own) => tree::beside(beside, own.relative())?,
+            None => PathBuf::from(KEYRING),
+        };
         for inner in [
             "state/lists/partial",
             "cache/archives/partial",

@@ -2,10 +2,10 @@
 //! In which order does a recipe become an image?
 
 use crate::image_cli::{ImageParts, SlotStart};
-use crate::recipe::components::{Components, Lock, Unpacked};
+use crate::recipe::components::{Brought, Components, Lock, Unpacked};
 use crate::recipe::flashable::Flashable;
 use crate::recipe::model::Recipe;
-use crate::recipe::packages::{Apt, output_of, unpack};
+use crate::recipe::packages::{Apt, output_of, sha256, unpack};
 use crate::recipe::{RecipeError, tree};
 use board_rock64::Board;
 use programs::ProgramCall;
@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 /// Longest recipe, and longest lock file.
 const RECIPE_MAX_BYTES: u64 = 1 << 20;
 const LOCK_MAX_BYTES: u64 = 16 << 20;
+/// Where the root file system is put together.
+const ROOT: &str = "root";
 const STATUS_PATH: &str = "var/lib/dpkg/status";
 /// What the scripts of `base-passwd` would have made.
 const MASTERS: [(&str, &str); 2] = [("passwd.master", "etc/passwd"), ("group.master", "etc/group")];
@@ -32,7 +34,7 @@ pub type Assemble<'a, E> = &'a mut dyn FnMut(&'static Board, &ImageParts, &Path)
 pub fn build<E: From<RecipeError>>(
     path: &Path,
     start: &SlotStart,
-    firmware: &[&str],
+    firmware: &[(&str, &Path)],
     out: &Path,
     assemble: Assemble<'_, E>,
 ) -> Result<(), E> {
@@ -44,7 +46,10 @@ pub fn build<E: From<RecipeError>>(
     let flashable = Flashable::begin(out)?;
     let cooking = tempfile::tempdir().map_err(tree::failed("make", Path::new("a directory")))?;
     let (parts, packages) = cook(&recipe, board, (beside, cooking.path()), start)?;
-    let components = crates.with_packages(&packages).with_firmware(firmware);
+    let files = brought(&recipe, board, &cooking.path().join(ROOT), &parts.boot)?;
+    let hashed = |(name, path): &(&str, &Path)| of_file(name, path);
+    let firmware: Vec<Brought> = firmware.iter().map(hashed).collect::<Result<_, _>>()?;
+    let components = crates.with_packages(&packages).with_files(&files).with_firmware(&firmware);
     let version = recipe.version.as_ref();
     flashable.finish(&recipe.series, version, components, |image| assemble(board, &parts, image))
 }
@@ -86,7 +91,7 @@ fn board_of(
 /// knows its own: the lock file alone has what no program needs.
 fn crates_of(recipe: &Recipe, beside: &Path) -> Result<Components, RecipeError> {
     let Some(lock) = &recipe.cargo_lock else { return Ok(Components::default()) };
-    let path = beside.join(lock);
+    let path = tree::beside(beside, lock.relative())?;
     let text = tree::read_text(&path, LOCK_MAX_BYTES)?;
     let lock: Lock = toml::from_str(&text)
         .map_err(|source| RecipeError::Lock { path: path.clone(), source: Box::new(source) })?;
@@ -106,9 +111,30 @@ fn crates_of(recipe: &Recipe, beside: &Path) -> Result<Components, RecipeError> 
 
 /// What is brought along is there before anything is fetched.
 fn check_files(recipe: &Recipe, beside: &Path) -> Result<(), RecipeError> {
-    tree::must_be_file(&beside.join(&recipe.initrd))?;
-    recipe.device_tree.iter().try_for_each(|tree| tree::must_be_file(&beside.join(tree)))?;
-    recipe.file.iter().try_for_each(|file| tree::must_be_file(&beside.join(&file.source)))
+    let brought = [&recipe.initrd].into_iter().chain(&recipe.device_tree);
+    let mut brought = brought.chain(recipe.file.iter().map(|file| &file.source));
+    brought.try_for_each(|name| tree::beside(beside, name.relative()).map(drop))
+}
+
+/// What no package has, as it lies in the image.
+fn brought(
+    recipe: &Recipe,
+    board: &Board,
+    root: &Path,
+    boot: &Path,
+) -> Result<Vec<Brought>, RecipeError> {
+    let own_tree = recipe.device_tree.as_ref().map(|_| board.device_tree);
+    let of_boot = std::iter::once("initrd").chain(own_tree);
+    let of_boot = of_boot.map(|name| of_file(&format!("/boot/{name}"), &boot.join(name)));
+    let of_root = recipe
+        .file
+        .iter()
+        .map(|file| of_file(file.path.as_ref(), &root.join(file.path.relative())));
+    of_boot.chain(of_root).collect()
+}
+
+fn of_file(name: &str, path: &Path) -> Result<Brought, RecipeError> {
+    Ok(Brought { name: name.to_owned(), sha256: sha256(path)? })
 }
 
 /// The parts of the image, of what is `beside` the recipe, made in `dir`.
@@ -118,7 +144,7 @@ fn cook(
     (beside, dir): (&Path, &Path),
     start: &SlotStart,
 ) -> Result<(ImageParts, Vec<Unpacked>), RecipeError> {
-    let (root, boot, apt_dir) = (dir.join("root"), dir.join("boot"), dir.join("apt"));
+    let (root, boot, apt_dir) = (dir.join(ROOT), dir.join("boot"), dir.join("apt"));
     for dir in [&root, &boot, &apt_dir] {
         tree::make_dir(dir)?;
     }
@@ -134,9 +160,11 @@ fn cook(
     status.sort();
     packages.sort();
     tree::put_text(&root, STATUS_PATH, &status.join("\n"))?;
-    let own_tree = recipe.device_tree.as_ref().map(|path| beside.join(path));
-    move_kernel(board, own_tree, &root, &boot)?;
-    tree::put_file(&boot, Path::new("initrd"), &beside.join(&recipe.initrd), 0o644)?;
+    let own_tree = recipe.device_tree.as_ref().map(|own| tree::beside(beside, own.relative()));
+    move_kernel(board, own_tree.transpose()?, &root, &boot)?;
+    list_modules(&root, &dir.join("depmod.d"))?;
+    let initrd = tree::beside(beside, recipe.initrd.relative())?;
+    tree::put_file(&boot, Path::new("initrd"), &initrd, 0o644)?;
     furnish(recipe, beside, &root)?;
     let rootfs = dir.join("rootfs.squashfs");
     pack(&root, &rootfs, start.source_date_epoch)?;
@@ -155,39 +183,47 @@ fn move_kernel(
         what: format!("the kernel's package has no {what}"),
         hint: "name a package that has it, as linux-image-arm64; `device_tree` brings one along",
     };
-    let kernels = tree::named(&root.join("boot"), "vmlinuz-", "")?;
+    let kernels = tree::listed(root, Path::new("boot"), "vmlinuz-")?;
     let kernel = kernels.first().ok_or_else(|| absent("/boot/vmlinuz-*"))?;
-    tree::put_file(boot, Path::new("Image"), kernel, 0o644)?;
+    tree::put_file(boot, Path::new("Image"), &root.join(kernel), 0o644)?;
     let inner = Path::new(board.device_tree);
-    let trees = tree::named(&root.join("usr/lib"), "linux-image-", "")?;
-    let mut places = trees.iter().map(|dir| dir.join(inner.strip_prefix("dtbs").unwrap_or(inner)));
-    let found = own_tree.or_else(|| places.find(|path| path.is_file()));
+    let trees = tree::listed(root, Path::new("usr/lib"), "linux-image-")?;
+    let mut found = own_tree;
+    for dir in &trees {
+        let of_package =
+            || tree::file(root, &dir.join(inner.strip_prefix("dtbs").unwrap_or(inner)));
+        found = found.map_or_else(of_package, |path| Ok(Some(path)))?;
+    }
     tree::put_file(boot, inner, &found.ok_or_else(|| absent(board.device_tree))?, 0o644)?;
-    for modules in tree::named(&root.join("usr/lib/modules"), "", "")? {
+    trees.iter().try_for_each(|dir| tree::remove(root, dir))?;
+    tree::remove(root, Path::new("boot"))
+}
+
+/// What depmod says of the modules. Its settings are those of no machine: `none`, which is made.
+fn list_modules(root: &Path, none: &Path) -> Result<(), RecipeError> {
+    tree::make_dir(none)?;
+    for modules in tree::listed(root, Path::new("usr/lib/modules"), "")? {
         let version = modules.file_name().unwrap_or_default();
-        let call = ProgramCall::new("depmod").arg("-b").arg(root.join("usr")).arg(version);
+        let call = ProgramCall::new("depmod").arg("-C").arg(none);
+        let call = call.arg("-b").arg(root.join("usr")).arg(version);
         output_of("list the kernel's modules", call)?;
-        for list in tree::named(&modules, "modules.", "")? {
-            tree::allow(&list, 0o644)?;
+        for list in tree::listed(root, &modules, "modules.")? {
+            tree::allow_in(root, &list, 0o644)?;
         }
     }
-    trees.iter().try_for_each(|dir| {
-        let inner = dir.strip_prefix(root).unwrap_or(dir);
-        tree::remove(root, &inner.to_string_lossy())
-    })?;
-    tree::remove(root, "boot")
+    Ok(())
 }
 
 /// What the packages' scripts would have done and a boot needs, then what the recipe adds.
 fn furnish(recipe: &Recipe, beside: &Path, root: &Path) -> Result<(), RecipeError> {
     for (master, place) in MASTERS {
-        let master = root.join("usr/share/base-passwd").join(master);
-        if master.is_file() {
+        let master = Path::new("usr/share/base-passwd").join(master);
+        if let Some(master) = tree::file(root, &master)? {
             tree::put_file(root, Path::new(place), &master, 0o644)?;
         }
     }
     for inner in LEFT_OUT.into_iter().chain(["var/run", "var/lock"]) {
-        tree::remove(root, inner)?;
+        tree::remove(root, Path::new(inner))?;
     }
     // Services look for the bus and for locks below /var; the slot's script starts /init.
     for (link, to) in [("var/run", "/run"), ("var/lock", "/run/lock"), ("init", "/sbin/init")] {
@@ -200,7 +236,8 @@ fn furnish(recipe: &Recipe, beside: &Path, root: &Path) -> Result<(), RecipeErro
     name_version(recipe, root)?;
     tree::put_text(root, "etc/hostname", &format!("{}\n", recipe.hostname.as_ref()))?;
     for file in &recipe.file {
-        tree::put_file(root, file.path.relative(), &beside.join(&file.source), file.mode.0)?;
+        let source = tree::beside(beside, file.source.relative())?;
+        tree::put_file(root, file.path.relative(), &source, file.mode.0)?;
     }
     for link in &recipe.link {
         tree::put_link(root, link.path.relative(), link.target.as_ref())?;
@@ -210,11 +247,9 @@ fn furnish(recipe: &Recipe, beside: &Path, root: &Path) -> Result<(), RecipeErro
 
 /// A flashed slot has no record of what it holds: the agent goes by the image's own word.
 fn name_version(recipe: &Recipe, root: &Path) -> Result<(), RecipeError> {
-    let of_distribution = root.join("usr/lib/os-release");
-    let mut text = match of_distribution.is_file() {
-        true => tree::read_text(&of_distribution, RECIPE_MAX_BYTES)?,
-        false => String::new(),
-    };
+    let of_distribution = tree::file(root, Path::new("usr/lib/os-release"))?;
+    let text = of_distribution.map(|path| tree::read_text(&path, RECIPE_MAX_BYTES));
+    let mut text = text.transpose()?.unwrap_or_default();
     text.push_str(&format!("IMAGE_VERSION={}\n", recipe.version.as_ref()));
     tree::put_text(root, "etc/os-release", &text)
 }

@@ -41,6 +41,20 @@ pub fn must_be_file(path: &Path) -> Result<(), RecipeError> {
     Err(RecipeError::File { path: path.to_owned(), what, hint: "name a file" })
 }
 
+/// The file `name` of the recipe's directory `dir`. A link to a file elsewhere is none of it: it may
+/// have come with the recipe.
+pub fn beside(dir: &Path, name: &Path) -> Result<PathBuf, RecipeError> {
+    let path = dir.join(name);
+    must_be_file(&path)?;
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    let real = |path: &Path| fs::canonicalize(path).map_err(failed("look at", path));
+    if real(&path)?.starts_with(real(dir)?) {
+        return Ok(path);
+    }
+    let what = "is a link to a file outside of the recipe's directory".to_owned();
+    Err(RecipeError::File { path, what, hint: "put a copy of that file beside the recipe" })
+}
+
 /// Makes a directory and those above it.
 pub fn make_dir(path: &Path) -> Result<(), RecipeError> {
     fs::create_dir_all(path).map_err(failed("make", path))
@@ -67,15 +81,56 @@ fn inside(root: &Path, inner: &Path) -> Result<(PathBuf, bool), RecipeError> {
         }
         let real = fs::canonicalize(&next).map_err(failed("look at", &next))?;
         if !real.starts_with(&real_root) {
-            return Err(RecipeError::File {
-                path: Path::new("/").join(inner),
-                what: "lies behind a link that leaves the root file system".to_owned(),
-                hint: "give the place that the link leads to",
-            });
+            return Err(outside(inner));
         }
         dir = real;
     }
     Ok((dir, is_new))
+}
+
+/// What is at `inner` in the tree, under its real name; nothing where nothing is. `inner` may be the
+/// tree itself.
+fn there(root: &Path, inner: &Path) -> Result<Option<PathBuf>, RecipeError> {
+    let path = root.join(inner);
+    let real_root = fs::canonicalize(root).map_err(failed("look at", root))?;
+    match fs::canonicalize(&path) {
+        Ok(real) if real.starts_with(&real_root) => Ok(Some(real)),
+        Ok(_) => Err(outside(inner)),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(failed("look at", &path)(source)),
+    }
+}
+
+/// The regular file at `inner` in the tree, where there is one.
+pub fn file(root: &Path, inner: &Path) -> Result<Option<PathBuf>, RecipeError> {
+    Ok(there(root, inner)?.filter(|path| path.is_file()))
+}
+
+/// The places in the tree of what is in its directory `inner` and begins so, ordered; each is what it
+/// says, and no link.
+pub fn listed(root: &Path, inner: &Path, begin: &str) -> Result<Vec<PathBuf>, RecipeError> {
+    let Some(dir) = there(root, inner)? else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for path in named(&dir, begin, "")? {
+        let inner = inner.join(path.file_name().unwrap_or_default());
+        if fs::symlink_metadata(&path).map_err(failed("look at", &path))?.is_symlink() {
+            return Err(RecipeError::File {
+                path: Path::new("/").join(inner),
+                what: "is a link, where a package has what is used to build".to_owned(),
+                hint: "leave the package out that brought it",
+            });
+        }
+        found.push(inner);
+    }
+    Ok(found)
+}
+
+fn outside(inner: &Path) -> RecipeError {
+    RecipeError::File {
+        path: Path::new("/").join(inner),
+        what: "lies behind a link that leaves the root file system".to_owned(),
+        hint: "give the place that the link leads to, or leave the package out that brought it",
+    }
 }
 
 /// The place of `inner` in the tree, with the directories above it.
@@ -108,11 +163,10 @@ pub fn put_file(root: &Path, inner: &Path, from: &Path, mode: u32) -> Result<(),
     allow(&path, mode)
 }
 
-/// Puts a directory into the topmost directory of the tree, whatever mask this user has.
-pub fn put_dir(root: &Path, name: &Path, mode: u32) -> Result<(), RecipeError> {
-    let path = root.join(name);
-    make_dir(&path)?;
-    allow(&path, mode)
+/// Puts a directory into the tree, whatever mask this user has.
+pub fn put_dir(root: &Path, inner: &Path, mode: u32) -> Result<(), RecipeError> {
+    let (dir, _) = inside(root, inner)?;
+    allow(&dir, mode)
 }
 
 /// Puts a symbolic link into the tree.
@@ -121,8 +175,13 @@ pub fn put_link(root: &Path, inner: &Path, target: &str) -> Result<(), RecipeErr
     symlink(target, &path).map_err(failed("make", &path))
 }
 
-/// Sets permissions, whatever mask this user has.
-pub fn allow(path: &Path, mode: u32) -> Result<(), RecipeError> {
+/// Sets the permissions of what [`listed`] has found.
+pub fn allow_in(root: &Path, inner: &Path, mode: u32) -> Result<(), RecipeError> {
+    allow(&root.join(inner), mode)
+}
+
+/// Sets permissions, whatever mask this user has. It follows links: `path` is a real name.
+fn allow(path: &Path, mode: u32) -> Result<(), RecipeError> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed("write", path))
 }
 
@@ -207,8 +266,9 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), RecipeError> {
 }
 
 /// Takes a file or a directory out of the tree, where there is one.
-pub fn remove(root: &Path, inner: &str) -> Result<(), RecipeError> {
-    let path = root.join(inner);
+pub fn remove(root: &Path, inner: &Path) -> Result<(), RecipeError> {
+    let Some(dir) = there(root, inner.parent().unwrap_or(Path::new("")))? else { return Ok(()) };
+    let path = dir.join(inner.file_name().unwrap_or_default());
     let removed = match fs::symlink_metadata(&path) {
         Ok(there) if there.is_dir() => fs::remove_dir_all(&path),
         Ok(_) => fs::remove_file(&path),

@@ -168,7 +168,17 @@ fn the_same_recipe_twice_is_the_same_image_with_its_components_and_sums() {
         |one: &&serde_json::Value| one["bom-ref"].as_str().unwrap().starts_with("pkg:cargo/");
     let crates = components.iter().filter(is_crate).count();
     assert_eq!(crates, crates_of_cargo(), "the crates of the built program");
-    assert_eq!(components.len(), crates + 3, "the crates, tool, base-files and the kernel");
+    let is_file = |one: &&serde_json::Value| one["type"] == "file";
+    let files: Vec<_> = components.iter().filter(is_file).collect();
+    for (one, (name, from)) in
+        files.iter().zip([("/boot/initrd", "initrd"), ("/etc/rauc/ca.cert.pem", "ca.pem")])
+    {
+        let sum = run(dir.path(), &["sha256sum", from]);
+        assert_eq!(one["name"], name);
+        assert_eq!(one["hashes"][0]["content"].as_str().unwrap().as_bytes(), &sum[..64]);
+    }
+    assert_eq!(files.len(), 2);
+    assert_eq!(components.len(), crates + 2 + 3, "also tool, base-files and the kernel");
     let tool = components.iter().find(|one| one["name"] == "tool").unwrap();
     assert_eq!(tool["purl"], "pkg:deb/debian/tool@1%3A2.0%2Bx-1?arch=arm64");
     let deb =
@@ -263,7 +273,7 @@ fn a_fault_is_told_with_its_way_out_and_leaves_nothing() {
         ("[\"tool\"]", "[\"-oDebug=1\"]", "is no package", "correct that line", 2),
         ("\"25.11\"", "\"../../x\"", "line 1", "correct that line", 2),
         ("\"/etc/rauc/", "\"/etc/../../", "line 14", "correct that line", 2),
-        ("\"initrd\"", "\"/dev/zero\"", "is no regular file", "name a file", 2),
+        ("\"initrd\"", "\"initrds\"", "is no regular file", "name a file", 2),
         ("\"ca.pem\"", "\"none.pem\"", "none.pem", "look at the path", 1),
         ("file://", "file:///nowhere", "index of packages", "cannot be reached", 1),
         ("\"tiny.gpg\"", "\"ca.pem\"", "index of packages", "keyring of that suite", 1),
@@ -275,6 +285,7 @@ fn a_fault_is_told_with_its_way_out_and_leaves_nothing() {
     let lock = fs::read_to_string(dir.path().join("Cargo.lock")).unwrap();
     let old = lock.replace("name = \"zbus\"\nversion = \"", "name = \"zbus\"\nversion = \"0.");
     fs::write(dir.path().join("old.lock"), old).unwrap();
+    fs::create_dir(dir.path().join("initrds")).unwrap();
     let before = fs::read_dir(dir.path()).unwrap().count();
     for (from, to, says, hint, code) in FAULTS {
         assert!(good.contains(from), "{from}");
@@ -341,6 +352,82 @@ fn a_link_of_one_package_leads_no_other_out_of_the_tree() {
         assert!(!dir.path().join("out").exists());
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
         assert!(!Path::new("/tmp/tool").exists());
+    }
+}
+
+/// What is done with the tree behind the packages followed their links too: permissions were changed
+/// and files were read where the builder has his own.
+#[test]
+fn no_step_follows_a_packages_link_out_of_the_tree() {
+    use std::os::unix::fs::PermissionsExt as _;
+    for (link, to) in [
+        ("tmp", ""),
+        ("data", ""),
+        ("usr/share/base-passwd", ""),
+        ("usr/share/base-passwd/passwd.master", "passwd.master"),
+        ("usr/lib/os-release", "os-release"),
+        ("usr/lib/modules/6.1-arm64/modules.mine", "modules.mine"),
+        ("usr/lib/modules/mine", ""),
+        ("usr/lib/linux-image-0", ""),
+        ("boot/vmlinuz-0", "vmlinuz-0"),
+    ] {
+        let outside = tempfile::tempdir().unwrap();
+        for name in ["passwd.master", "os-release", "modules.mine", "vmlinuz-0"] {
+            put(&outside.path().join(name), crate::image::kernel());
+            fs::set_permissions(outside.path().join(name), fs::Permissions::from_mode(0o600))
+                .unwrap();
+        }
+        fs::set_permissions(outside.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let (_kept, dir) = with_package("tool", |tree| {
+            let path = tree.join(link);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink(outside.path().join(to), path).unwrap();
+        });
+        let refused = cook(dir.path(), "out");
+        let text = said(&refused);
+        assert_eq!(refused.status.code(), Some(2), "{link}: {text}");
+        assert!(text.contains(&format!("/{link}")) && text.contains("link"), "{link}: {text}");
+        assert!(text.contains("leave the package out"), "{link}: {text}");
+        assert!(!dir.path().join("out").exists(), "{link}");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode(outside.path()), 0o700, "{link}");
+        let mut left = fs::read_dir(outside.path()).unwrap().map(|one| one.unwrap().path());
+        assert!(left.all(|path| mode(&path) == 0o600), "{link}");
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 4, "{link}");
+    }
+}
+
+/// A recipe of somebody else would have put any file of the builder into an image.
+#[test]
+fn a_recipe_takes_no_file_from_elsewhere() {
+    let dir = kitchen();
+    let elsewhere = tempfile::NamedTempFile::new().unwrap();
+    let path = dir.path().join("recipe.toml");
+    let good = fs::read_to_string(&path).unwrap();
+    for source in [elsewhere.path().to_str().unwrap(), "../ca.pem", "a/../../ca.pem", "./ca.pem"] {
+        fs::write(&path, good.replace("\"ca.pem\"", &format!("{source:?}"))).unwrap();
+        let refused = cook(dir.path(), "out");
+        let text = said(&refused);
+        assert_eq!(refused.status.code(), Some(2), "{source}: {text}");
+        assert!(text.contains("is no file beside the recipe"), "{source}: {text}");
+    }
+    fs::write(&path, &good).unwrap();
+    for name in ["ca.pem", "initrd", "Cargo.lock", "tiny.gpg"] {
+        let kept = fs::read(dir.path().join(name)).unwrap();
+        fs::remove_file(dir.path().join(name)).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), dir.path().join(name)).unwrap();
+        let refused = cook(dir.path(), "out");
+        let text = said(&refused);
+        assert_eq!(refused.status.code(), Some(2), "{name}: {text}");
+        assert!(text.contains(&format!("{name} is a link to a file outside")), "{text}");
+        assert!(text.contains("put a copy"), "{text}");
+        // A link to what lies beside the recipe is one more name.
+        fs::remove_file(dir.path().join(name)).unwrap();
+        fs::write(dir.path().join("kept"), kept).unwrap();
+        std::os::unix::fs::symlink("kept", dir.path().join(name)).unwrap();
+        let made = cook(dir.path(), &format!("of-{name}"));
+        assert!(made.status.success(), "{name}: {}", said(&made));
+        fs::rename(dir.path().join("kept"), dir.path().join(name)).unwrap();
     }
 }
 

@@ -27,7 +27,13 @@ const PLAIN: [&str; 4] = IMAGE;
 const HASHED: [&str; 6] = ["bom-ref", "hashes", "name", "purl", "type", "version"];
 
 /// The kinds of components that there are.
-const TYPES: [&str; 3] = ["application", "firmware", "library"];
+const TYPES: [&str; 4] = ["application", "file", "firmware", "library"];
+
+/// What a file that a builder brought along has.
+const BROUGHT: [&str; 4] = ["bom-ref", "hashes", "name", "type"];
+
+/// What firmware has whose bytes were at hand.
+const FIRMWARE: [&str; 5] = ["bom-ref", "hashes", "name", "type", "version"];
 
 /// How a crate is referred to.
 const CRATE: &str = "pkg:cargo/";
@@ -120,7 +126,13 @@ fn licences(list: &Value) -> Result<()> {
 
 fn one(component: &Value) -> Result<()> {
     let has_url = component.get("purl").is_some();
-    let mut fields = if has_url { HASHED.to_vec() } else { PLAIN.to_vec() };
+    let has_hash = component.get("hashes").is_some();
+    let mut fields = match component["type"].as_str() {
+        Some("file") => BROUGHT.to_vec(),
+        Some("firmware") if has_hash => FIRMWARE.to_vec(),
+        _ if has_url => HASHED.to_vec(),
+        _ => PLAIN.to_vec(),
+    };
     let is_crate = component["bom-ref"].as_str().is_some_and(|text| text.starts_with(CRATE));
     if is_crate || component.get("licenses").is_some() {
         fields.push("licenses");
@@ -128,13 +140,15 @@ fn one(component: &Value) -> Result<()> {
         licences(&component["licenses"])?;
     }
     has_exactly(component, &fields)?;
-    for field in PLAIN {
+    for field in PLAIN.into_iter().filter(|field| fields.contains(field)) {
         let text = component[field].as_str().unwrap_or_default();
         ensure!(!text.is_empty(), "{field} is empty or no text");
     }
     ensure!(TYPES.iter().any(|known| component["type"] == *known), "of an unknown type");
     if has_url {
         url(component["purl"].as_str().context("a package URL that is no text")?)?;
+    }
+    if has_hash {
         let [hash] = component["hashes"].as_array().context("no hashes")?.as_slice() else {
             anyhow::bail!("not one hash");
         };

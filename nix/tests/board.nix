@@ -11,39 +11,24 @@
 let
   run = import ../run.nix pkgs;
   inherit (packages) atomix;
-  content = run "played-content" { tools = [ pkgs.squashfsTools ]; } ''
-    mkdir -p "$out/boot/dtbs/rockchip" root
-    seq 1 90000 >"$out/boot/Image"
-    seq 1 50000 >"$out/boot/initrd"
-    seq 1 5000 >"$out/boot/dtbs/rockchip/rk3328-rock64.dtb"
-    seq 1 300000 >root/numbers
-    unset SOURCE_DATE_EPOCH
-    mksquashfs root "$out/rootfs" -noappend -all-root -comp zstd -mkfs-time 1 -all-time 1 -quiet
-  '';
-  image = run "flashed.img" { tools = [ atomix ]; } ''
-    atomix image build --boot ${content}/boot --rootfs ${content}/rootfs --image-version 1.0.0 "$out"
-  '';
-  bundle =
-    version:
-    import ../rauc-bundle.nix {
-      inherit run lib atomix;
-      name = "update-${version}";
-      content = import ../bundle-content.nix {
-        inherit
-          run
-          lib
-          atomix
-          version
-          ;
-        bootFiles = "${content}/boot";
-        rootfs = "${content}/rootfs";
-      };
-      certificate = "${packages.development-keys}/signer.pem";
-      key = "${packages.development-keys}/signer.key";
-    };
+  # The same recipe under another name: with the same one nix would give the same keys.
+  stranger = import ../development-keys.nix {
+    run = name: run "stranger-${name}";
+    inherit (pkgs) openssl;
+  };
+  parts = import ./parts.nix {
+    inherit
+      lib
+      run
+      atomix
+      stranger
+      ;
+    squashfsTools = [ pkgs.squashfsTools ];
+    keys = packages.development-keys;
+  };
 in
 {
-  inherit bundle;
+  inherit (parts) bundle refused;
 
   # The modules on this machine's disks.
   module = {
@@ -71,7 +56,7 @@ in
       # What NixOS' own kernel has, which is not asked by this repository.
       kernel.asked =
         (import ../boards/kernel.nix lib {
-          builtIn = [ ];
+          builtIn = [ "SERIAL_8250_CONSOLE" ];
           modules = [ ];
         }).asked;
       update = {
@@ -103,14 +88,28 @@ in
         return machine.succeed(f"fw_printenv -n {name}").strip()
 
 
+    def flash(machine):
+        machine.succeed("atomix flash --without-boot-loader ${parts.image} /dev/vdb")
+
+
     def first_boot(machine):
         machine.start()
         machine.wait_for_unit("multi-user.target")
-        machine.succeed("atomix flash --without-boot-loader ${image} /dev/vdb")
+        flash(machine)
         machine.succeed(
             "atomix repart --disk /dev/vdb --definitions ${../../board-rock64/generated/etc/repart.d}"
         )
         machine.succeed("mkdir -p /data && udevadm settle && mount /dev/disk/atomixos/data /data")
+        # What a boot makes there, had it been mounted then.
+        machine.succeed("systemd-tmpfiles --create")
+
+
+    def answer(machine, command, code, words):
+        """Not any failure: this one, in the words of the program."""
+        status, said = machine.execute(f"{command} 2>&1")
+        assert status == code, f"{command} ended with {status}, not {code}: {said}"
+        # The program breaks its lines where a terminal would.
+        assert words in " ".join(said.split()), f"{command} says {said}"
 
 
     def digest(machine, device, size):

@@ -37,6 +37,8 @@
     assert found("boot") == "/dev/vdb1"
     assert found("rootfs") == "/dev/vdb2"
     assert disk("data") == "vdb"
+    # Theirs is still there, and still called so.
+    assert machine.succeed("lsblk -ndo PARTLABEL /dev/vdd3").strip() == "data"
     machine.succeed("mount /dev/disk/atomixos/data /data")
     assert machine.succeed("cat /data/whose").strip() == "ours"
   '';

@@ -18,6 +18,7 @@ mod pages;
 mod project;
 mod root;
 mod scores;
+mod scripts;
 mod stages;
 mod tools;
 mod verbs;

@@ -7,11 +7,11 @@ use crate::initrd;
 use crate::project::{Project, checkout};
 use crate::root::Nix;
 use crate::scores;
+use crate::scripts;
 use crate::tools::Tools;
 use crate::verbs;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use e2e::program::Program;
-use std::collections::BTreeMap;
 use std::fs;
 
 /// The input that cannot be fetched, replaced; the lock stays as it is.
@@ -20,9 +20,6 @@ pub const FLAGS: &str =
 
 /// What really builds.
 pub const BUILT: &str = "--impure --file tests/nix/built.nix --argstr program /tools/atomix";
-
-/// The scenarios of the original's suite; fewer mean that some are gone.
-const LEAST_SCENARIOS: usize = 12;
 
 /// The consumer's system, and for each kind of builder what `releaseOf` makes of it.
 const CONSUMER: usize = 1 + 2 * 6;
@@ -63,7 +60,8 @@ pub enum Stage {
     Options,
     /// Is every `nix run .#VERB` one that the programs take?
     Verbs,
-    /// Are the scripts of the machines' tests Python at all? Nothing here can run them.
+    /// Are the scripts of the machines' tests Python, of units that their machines have, and is what
+    /// they are given made and refused as they say? Nothing here can run them.
     Scripts,
     /// Does what needs no nixpkgs build, in nix's sandbox, and bit for bit again?
     Build,
@@ -99,9 +97,6 @@ const DISK: &str = include_str!("disk.sh");
 
 /// The page of all options, in the project.
 const OPTIONS_PAGE: &str = "docs/nix-options.md";
-
-/// The page with a table of the scenarios.
-const SCENARIOS_PAGE: &str = "docs/nix-modules.md";
 
 /// What every stage works with.
 pub struct Checker {
@@ -143,7 +138,7 @@ impl Checker {
             Stage::Initrd => initrd::check(self),
             Stage::Options => self.options(),
             Stage::Verbs => verbs::check(self),
-            Stage::Scripts => self.scripts(),
+            Stage::Scripts => scripts::check(self),
             Stage::Build => self.build(),
             Stage::Flashed => flashed::check(self),
         }
@@ -268,31 +263,6 @@ impl Checker {
         let said = self.nix.run(self.project.path(), &script)?;
         let made = said.lines().filter(|line| line.ends_with(".drv")).count();
         ensure!(made == CONSUMER, "a system and its parts are {CONSUMER} derivations, not {said}");
-        Ok(())
-    }
-
-    fn scripts(&self) -> Result<()> {
-        let all = "c: builtins.mapAttrs (_: one: one.testScript) (builtins.removeAttrs c \
-                   (builtins.filter (n: !(c.${n} ? testScript)) (builtins.attrNames c)))";
-        let script =
-            format!("nix eval --json {FLAGS} path:/src#checks.x86_64-linux --apply '{all}'");
-        let said = self.nix.run(self.project.path(), &script)?;
-        let scripts: BTreeMap<String, String> = serde_json::from_str(&said)?;
-        ensure!(scripts.len() >= LEAST_SCENARIOS, "only {} scenarios", scripts.len());
-        let page = fs::read_to_string(self.project.path().join(SCENARIOS_PAGE))?;
-        let (_, table) = page.split_once("| scenario |").context("no table of scenarios")?;
-        let told: Vec<&str> = table
-            .lines()
-            .take_while(|line| !line.is_empty())
-            .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
-            .map(|(name, _)| name)
-            .collect();
-        let names: Vec<&String> = scripts.keys().collect();
-        ensure!(told == names, "{SCENARIOS_PAGE} has the scenarios {told:?}, not {names:?}");
-        let compile = "import sys; compile(sys.argv[1], sys.argv[2], 'exec')";
-        for (name, text) in &scripts {
-            Program::new("python3").args(["-c", compile, text, name]).run()?;
-        }
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 use super::{BUILT, Fault, HOST, SYSTEM};
 use crate::stages::Stage;
 
-pub(super) const FAULTS: [Fault; 43] = [
+pub(super) const FAULTS: [Fault; 47] = [
     Fault {
         name: "a test's script that is no Python",
         file: "nix/tests/update.nix",
@@ -12,6 +12,38 @@ pub(super) const FAULTS: [Fault; 43] = [
         to: "assert env(machine, \"BOOT_B_LEFT\" == \"3\"",
         stage: Stage::Scripts,
         says: "SyntaxError",
+    },
+    Fault {
+        name: "a unit that a test's machine has not",
+        file: "nix/tests/forensics.nix",
+        from: "systemctl start var-log-journal.mount",
+        to: "systemctl start var-log-journals.mount",
+        stage: Stage::Scripts,
+        says: "forensics: no machine has var-log-journals.mount",
+    },
+    Fault {
+        name: "a kernel of the tests' machines that no image takes",
+        file: "nix/tests/parts.nix",
+        from: "printf 'ARM\\144'",
+        to: "printf 'ARM\\145'",
+        stage: Stage::Scripts,
+        says: "ARM\\x64 is not at byte 56",
+    },
+    Fault {
+        name: "a stranger who signs with the keys that are believed",
+        file: "tests/nix/signed.nix",
+        from: "run = name: run \"stranger-${name}\";",
+        to: "inherit run;",
+        stage: Stage::Scripts,
+        says: "stranger ended with 0",
+    },
+    Fault {
+        name: "a refusal in words that the program has not",
+        file: "nix/tests/parts.nix",
+        from: "is too short for a bundle",
+        to: "is no signed bundle",
+        stage: Stage::Scripts,
+        says: "no-bundle ended with 4",
     },
     Fault {
         name: "a scenario that its page does not know",
